@@ -1,0 +1,99 @@
+// Small DOM helpers shared by the components. Text always goes in as text, never as markup.
+
+function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "class") node.className = value;
+    else if (name === "testid") node.dataset.testid = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function show(node, visible) {
+  node.hidden = !visible;
+}
+
+function percent(value, digits = 0) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const shown = value * 100;
+  if (digits === 0 && shown > 99.5 && shown < 100) return ">99\u202f%";
+  return `${shown.toFixed(digits)}\u202f%`;
+}
+
+function count(value) {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function newUid() {
+  if (globalThis.crypto?.randomUUID) return crypto.randomUUID(); // absent outside secure contexts
+  const bytes = new Uint8Array(16);
+  if (globalThis.crypto?.getRandomValues) crypto.getRandomValues(bytes);
+  else for (let i = 0; i < 16; i += 1) bytes[i] = Math.floor(Math.random() * 256);
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+// A typing target keeps its keys. composedPath sees through shadow roots, where event.target does not.
+function isTyping(event) {
+  const target = event.composedPath()[0];
+  if (!(target instanceof Element)) return false;
+  if (target.isContentEditable) return true;
+  return target.closest("input, textarea, select, [role=slider], [role=combobox], [role=listbox]") !== null;
+}
+
+// Enter and Space belong to a control that was reached with the Tab key.
+function isOnControl(event) {
+  const target = event.composedPath()[0];
+  return target instanceof Element && target.closest("button, a[href], summary, [role=button], [role=tab]") !== null;
+}
+
+// A mouse click must not leave the focus on a button: the next Space would press it again.
+function releaseAfterClick(root) {
+  root.addEventListener("click", (event) => {
+    if (event.detail === 0) return; // pressed by keyboard
+    const target = event.composedPath()[0];
+    if (target instanceof Element) target.closest("button")?.blur();
+  });
+}
+
+// Reads a JSON answer; anything else (a proxy's page, Streamlit's own page) is an error with words.
+async function fetchJson(url, options = {}) {
+  const { timeout = 15000, ...init } = options;
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), timeout);
+  try {
+    const response = await fetch(url, { ...init, signal: limit.signal });
+    const isJson = (response.headers.get("content-type") || "").includes("json");
+    const body = isJson ? await response.json() : null;
+    if (!response.ok) {
+      throw Object.assign(new Error(errorWords(response.status, body)), { status: response.status, body });
+    }
+    if (body === null) throw Object.assign(new Error("the answer was not Starling's"), { status: 0 });
+    return body;
+  } catch (error) {
+    if (error.name === "AbortError") throw Object.assign(new Error("the server does not answer"), { status: 0 });
+    if (error instanceof TypeError) throw Object.assign(new Error("no connection to Starling"), { status: 0 });
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function errorWords(status, body) {
+  if (body && typeof body.message === "string" && body.message) return body.message;
+  if (status === 401 || status === 403) {
+    return "this browser is not signed in; open the link that Starling printed when it started";
+  }
+  if (status === 404) return "this project is not open in Starling any more";
+  return `the server answered with error ${status}`;
+}

@@ -1,0 +1,54 @@
+// The legend: classes with their colours and counts. A click shows or hides one, a double click leaves it alone on the map.
+
+function buildLegend(model, actions) {
+  const list = el("div", { class: "legend-list", role: "group", "aria-label": "Classes on the map" });
+  const node = el("section", { class: "legend", testid: "map-legend" },
+    el("div", { class: "shapes faint" }, shapeKey("star", "unlabeled, by pseudo-label"), shapeKey("circle", "labeled")), list,
+    el("p", { class: "faint tip" }, "Click hides a class, double click shows it alone."));
+  let rows = new Map();
+  let built = "";
+
+  function rebuild() {
+    rows = new Map();
+    for (const k of [...model.classes.keys(), UNKNOWN]) {
+      const swatch = el("span", { class: "swatch" });
+      const amount = el("span", { class: "legend-count" });
+      const button = el("button", {
+        type: "button", class: "legend-row", testid: "map-legend-class", "data-class": model.className(k),
+        title: model.className(k),
+        onclick: (event) => event.detail < 2 && actions.toggle(k),
+        ondblclick: () => actions.isolate(k),
+        onkeydown: (event) => event.key === "i" && actions.isolate(k),
+      }, swatch, el("span", { class: "legend-name" }, model.className(k)), amount);
+      rows.set(k, { button, swatch, amount });
+    }
+    list.replaceChildren(...[...rows.values()].map((row) => row.button));
+  }
+
+  function paint() {
+    if (!model.points) return;
+    const key = model.classes.join("\u0000");
+    if (key !== built) {
+      built = key;
+      rebuild();
+    }
+    for (const [k, row] of rows) {
+      const [labeled, stars] = model.counts.get(k) || [0, 0];
+      const on = !model.off.has(k);
+      show(row.button, k !== UNKNOWN || stars > 0);
+      row.swatch.style.background = model.classColour(k);
+      row.button.setAttribute("aria-pressed", String(on));
+      setText(row.amount, count(labeled + stars));
+      row.amount.title = `${count(labeled)} labeled, ${count(stars)} by pseudo-label`;
+    }
+  }
+  return { node, paint };
+}
+
+function shapeKey(shape, text) {
+  const canvas = el("canvas", { width: 32, height: 32, class: "shape", "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  context.translate(16, 16);
+  drawShape(context, shape === "star" ? STAR : CIRCLE, 9, "#7b8594", "#7b859400");
+  return el("span", { class: "shape-key" }, canvas, text);
+}

@@ -1,0 +1,117 @@
+// Mouse, pen, finger and keys on the map: pan, zoom, hover, box and lasso.
+
+const CLICK_SLACK = 4; // pixels a press may wander and still be a click
+
+function watchPointer(area, overlay, actions) {
+  let mode = "pan"; // pan | box | lasso
+  let press = null;
+  const ink = overlay.getContext("2d");
+  const place = (event) => {
+    const frame = area.getBoundingClientRect();
+    return [event.clientX - frame.left, event.clientY - frame.top];
+  };
+
+  function onDown(event) {
+    if (event.button > 1) return;
+    area.setPointerCapture(event.pointerId);
+    area.focus({ preventScroll: true });
+    const at = place(event);
+    const kind = event.button === 1 ? "pan" : event.shiftKey ? (mode === "box" ? "box" : "lasso") : mode;
+    press = { kind, start: at, last: at, path: [at], moved: false, add: event.ctrlKey || event.metaKey };
+    event.preventDefault();
+  }
+
+  function onMove(event) {
+    const at = place(event);
+    if (!press) {
+      actions.hover(at);
+      return;
+    }
+    press.moved ||= Math.hypot(at[0] - press.start[0], at[1] - press.start[1]) > CLICK_SLACK;
+    if (!press.moved) return;
+    actions.hover(null);
+    if (press.kind === "pan") actions.pan(at[0] - press.last[0], at[1] - press.last[1]);
+    else if (press.kind === "lasso") press.path.push(at);
+    press.last = at;
+    if (press.kind !== "pan") drawSelection();
+  }
+
+  function onUp(event) {
+    if (!press) return;
+    const done = press;
+    press = null;
+    clear();
+    if (!done.moved) actions.click(done.start, event.shiftKey || done.add);
+    else if (done.kind !== "pan") actions.enclose(outline(done), done.add);
+  }
+
+  function outline({ kind, start, last, path }) {
+    return kind === "lasso" ? path : [start, [last[0], start[1]], last, [start[0], last[1]]];
+  }
+
+  function clear() {
+    ink.clearRect(0, 0, overlay.width, overlay.height);
+  }
+
+  function drawSelection() {
+    const ratio = overlay.width / overlay.clientWidth;
+    clear();
+    ink.save();
+    ink.scale(ratio, ratio);
+    ink.beginPath();
+    outline(press).forEach(([x, y]) => ink.lineTo(x, y));
+    ink.closePath();
+    const { accent } = actions.theme();
+    ink.fillStyle = accent;
+    ink.globalAlpha = 0.14;
+    ink.fill();
+    ink.globalAlpha = 1;
+    ink.strokeStyle = accent;
+    ink.lineWidth = 1.5;
+    ink.stroke();
+    ink.restore();
+  }
+
+  function onWheel(event) {
+    event.preventDefault();
+    const lines = event.deltaMode === 1 ? 16 : 1;
+    actions.zoom(Math.exp(-event.deltaY * lines * 0.0016), place(event));
+  }
+
+  function onKey(event) {
+    const steps = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+    const middle = [area.clientWidth / 2, area.clientHeight / 2];
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") actions.selectAll();
+    else if (event.ctrlKey || event.metaKey || event.altKey) return;
+    else if (steps[event.key]) actions.pan(...steps[event.key]);
+    else if (event.key === "+" || event.key === "=") actions.zoom(1.3, middle);
+    else if (event.key === "-") actions.zoom(1 / 1.3, middle);
+    else if (event.key === "0") actions.fit();
+    else return;
+    event.preventDefault();
+  }
+
+  area.addEventListener("pointerdown", onDown);
+  area.addEventListener("pointermove", onMove);
+  area.addEventListener("pointerup", onUp);
+  area.addEventListener("pointercancel", () => {
+    press = null;
+    clear();
+  });
+  area.addEventListener("pointerleave", () => actions.hover(null));
+  area.addEventListener("wheel", onWheel, { passive: false });
+  area.addEventListener("keydown", onKey);
+
+  return {
+    setMode: (next) => {
+      mode = next;
+      area.dataset.mode = next;
+    },
+    cancel() {
+      const busy = press !== null && press.kind !== "pan";
+      press = busy ? null : press;
+      clear();
+      return busy;
+    },
+  };
+}

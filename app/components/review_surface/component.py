@@ -1,0 +1,49 @@
+"""The review surface: images one after another in the browser, decisions by key, kept until the ledger has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+SCRIPTS = ("../common/dom.js", "../common/outbox.js", "keys.js", "deck.js", "session.js", "view.js", "panel.js", "index.js")
+STYLES = ("../common/base.css", "style.css")
+
+_mount = st.components.v2.component(
+    "starling_review_surface",
+    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
+    isolate_styles=True,
+)
+
+
+def review_surface(
+    base: str,
+    *,
+    strategy: str,
+    round_number: int | None,
+    only: Literal["unreviewed", "marked", "all"],
+    classes: Sequence[str],
+    key: str = "review_surface",
+) -> None:
+    """Show the review queue; decisions go from the browser straight to the project's routes, never through a rerun.
+
+    Args:
+        base: route base of the open project, such as ``/starling/p/digits``.
+        strategy: key of QUERY_STRATEGIES that orders the queue.
+        round_number: the round whose predictions are shown; None is the promoted one, if any.
+        only: "unreviewed" leaves out what has a label or a mark; "marked" shows only what has a mark.
+        classes: class names in key order.
+        key: identity of this mount; the same key keeps its place in the queue over reruns.
+    """
+    data = {
+        "base": base,
+        "strategy": strategy,
+        "round": round_number,
+        "only": only,
+        "classes": list(classes),
+    }
+    _mount(key=key, data=data)

@@ -1,0 +1,76 @@
+// Mounts the review surface. Streamlit calls the default export on every data change and its cleanup only at the end:
+// everything with a lifetime is made once for each parent element.
+
+const reviewMounts = new WeakMap();
+
+function mountReview(parent, data) {
+  let session = null;
+  let view = null;
+  let queryKey = "";
+  let base = null;
+
+  function onKey(event) {
+    if (!session || event.defaultPrevented || isTyping(event)) return;
+    if (document.querySelector("[role=dialog]")) return; // an open dialog has the keys
+    const intent = intentOf(event);
+    if (!intent || (intent.native && isOnControl(event))) return;
+    if (event.repeat && intent.kind !== "move") return;
+    if (obey(intent)) event.preventDefault();
+  }
+
+  function obey(intent) {
+    if (intent.kind === "class") session.giveClass(intent.index);
+    else if (intent.kind === "act") session.act(intent.action);
+    else if (intent.kind === "move") session.move(intent.step);
+    else if (intent.kind === "undo") session.undo();
+    else if (intent.kind === "help") view.toggleHelp();
+    else if (intent.kind === "find") view.find();
+    else if (intent.kind === "escape") return view.escape();
+    return true;
+  }
+
+  function close() {
+    session?.stop();
+    view?.remove();
+  }
+
+  function update(next) {
+    if (next.base !== base) {
+      close();
+      base = next.base;
+      queryKey = "";
+      session = createSession(base, () => view?.paint());
+      view = buildView(parent, session, base);
+    }
+    const key = JSON.stringify([next.strategy, next.round, next.only]);
+    session.setClasses(next.classes || []);
+    if (key !== queryKey) {
+      queryKey = key;
+      session.open({ strategy: next.strategy, round: next.round, only: next.only });
+    }
+    view.paint();
+  }
+
+  const onResize = () => view?.fit();
+  document.addEventListener("keydown", onKey);
+  globalThis.addEventListener("resize", onResize);
+  update(data);
+  return {
+    update,
+    remove() {
+      document.removeEventListener("keydown", onKey);
+      globalThis.removeEventListener("resize", onResize);
+      close();
+    },
+  };
+}
+
+export default function reviewSurface({ data, parentElement }) {
+  const mounted = reviewMounts.get(parentElement);
+  if (mounted) mounted.update(data);
+  else reviewMounts.set(parentElement, mountReview(parentElement, data));
+  return () => {
+    reviewMounts.get(parentElement)?.remove();
+    reviewMounts.delete(parentElement);
+  };
+}

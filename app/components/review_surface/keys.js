@@ -1,0 +1,61 @@
+// What a key press means. Digits go by their place on the keyboard, so that they work on every layout and with Shift.
+
+const REVIEW_KEYS = [
+  ["1 – 9, 0", "give class 1 – 10"],
+  ["Shift + digit", "give class 11 – 20"],
+  ["a or Enter", "accept the prediction"],
+  ["x", "reject: not usable"],
+  ["Space", "skip for now"],
+  ["u", "unsure"],
+  ["f", "flag for a second look"],
+  ["Backspace", "undo the last decision"],
+  ["← →", "move without deciding"],
+  ["/", "find a class by name"],
+  ["h", "show or hide this list"],
+];
+
+const LETTER_INTENTS = { a: "accept", x: "reject", u: "unsure", f: "flag" };
+
+function classIndexOf(event) {
+  const onRow = /^Digit(\d)$/.exec(event.code);
+  const onPad = /^Numpad(\d)$/.exec(event.code);
+  const digit = onRow ? Number(onRow[1]) : onPad && /^\d$/.test(event.key) ? Number(onPad[1]) : null;
+  if (digit === null) return null;
+  return (digit === 0 ? 9 : digit - 1) + (onRow && event.shiftKey ? 10 : 0);
+}
+
+// Returns {kind, index?, action?} or null when the key means nothing here.
+function intentOf(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
+  const index = classIndexOf(event);
+  if (index !== null) return { kind: "class", index };
+  if (event.key === "ArrowLeft") return { kind: "move", step: -1 };
+  if (event.key === "ArrowRight") return { kind: "move", step: 1 };
+  if (event.key === "Escape") return { kind: "escape" };
+  if (event.key === "Backspace") return { kind: "undo" };
+  if (event.key === "Enter") return { kind: "act", action: "accept", native: true };
+  if (event.key === " ") return { kind: "act", action: "skip", native: true };
+  if (event.key === "/") return { kind: "find" };
+  if (event.key === "?") return { kind: "help" };
+  if (event.shiftKey) return null;
+  const letter = event.key.toLowerCase();
+  if (letter === "h") return { kind: "help" };
+  return LETTER_INTENTS[letter] ? { kind: "act", action: LETTER_INTENTS[letter] } : null;
+}
+
+// Digits as class names are their own keys ("7" gives 7); all other classes get digits in their order.
+function keysFollowNames(classes) {
+  return classes.length > 0 && classes.every((name) => /^\d$/.test(name));
+}
+
+function classOfKey(index, classes) {
+  if (!keysFollowNames(classes)) return classes[index];
+  return classes.find((name) => index < 10 && Number(name) === (index + 1) % 10);
+}
+
+function keyCap(index, classes) {
+  if (keysFollowNames(classes)) return classes[index];
+  if (index > 19) return "";
+  const digit = String((index + 1) % 10);
+  return index < 10 ? digit : `⇧${digit}`;
+}

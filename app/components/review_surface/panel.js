@@ -1,0 +1,211 @@
+// The panel beside the image: what the model says, why the image is here, and the answers that can be given.
+
+function buildPanel(session) {
+  const says = buildPrediction();
+  const classes = buildClasses(session);
+  const acts = el("div", { class: "acts", role: "group", "aria-label": "Other answers" });
+  for (const [action, word, key] of ACT_BUTTONS) {
+    acts.append(el("button", {
+      type: "button", testid: `review-${action}`, "data-action": action, onclick: () => session.act(action),
+    }, word, el("kbd", {}, key)));
+  }
+  acts.append(el("button", { type: "button", testid: "review-undo", onclick: () => session.undo() },
+    "Undo", el("kbd", { "aria-label": "Backspace" }, "⌫")));
+  const steps = el("div", { class: "steps" },
+    el("button", { type: "button", class: "quiet", testid: "review-back", onclick: () => session.move(-1) },
+      el("kbd", {}, "←"), "Back"),
+    el("button", { type: "button", class: "quiet", testid: "review-forward", onclick: () => session.move(1) },
+      "Forward", el("kbd", {}, "→")));
+  const node = el("div", { class: "panel" }, says.node, classes.node, acts, steps);
+
+  function paint(look) {
+    says.paint(look);
+    classes.paint(look);
+    node.dataset.idle = look.card === null ? "yes" : "no";
+    const accept = acts.firstChild;
+    accept.disabled = !look.card || (look.card.item.prediction === null && look.card.item.label === null);
+  }
+  return { node, paint, find: () => classes.find() };
+}
+
+function buildPrediction() {
+  const title = el("span", { class: "eyebrow", testid: "review-prediction-title" });
+  const name = el("span", { class: "predicted", testid: "review-prediction" });
+  const sure = el("span", { class: "sure", testid: "review-confidence" });
+  const force = el("p", { class: "force", testid: "review-label" });
+  const why = el("p", { class: "why", testid: "review-why" });
+  const bars = el("div", { class: "bars", "aria-label": "Most likely classes", testid: "review-bars" });
+  const rows = Array.from({ length: 5 }, () => {
+    const label = el("span", { class: "row-name" });
+    const fill = el("span", { class: "row-fill" });
+    const value = el("span", { class: "row-value" });
+    const node = el("div", { class: "row" }, label, el("span", { class: "row-track" }, fill), value);
+    bars.append(node);
+    return { node, label, fill, value };
+  });
+  const node = el("section", { class: "says", "aria-live": "off" },
+    el("div", { class: "headline" }, el("div", {}, title, name), sure), bars, force, why);
+
+  function paint({ card }) {
+    const item = card?.item;
+    setText(title, !item ? "" : item.prediction !== null ? `Prediction · round ${item.round}` : "No prediction yet");
+    setText(name, item?.prediction ?? (item ? "Choose a class" : ""));
+    name.dataset.none = item && item.prediction === null ? "yes" : "no";
+    setText(sure, item && item.confidence !== null ? percent(item.confidence) : "");
+    sure.title = "Calibrated confidence: of 100 predictions with this value about as many are right";
+    const top = item?.top || [];
+    show(bars, top.length > 0);
+    rows.forEach((row, i) => {
+      show(row.node, i < top.length);
+      if (i >= top.length) return;
+      const [label, value] = top[i];
+      setText(row.label, label);
+      row.label.title = label;
+      row.fill.style.transform = `scaleX(${Math.max(0.002, value)})`;
+      row.node.dataset.first = i === 0 ? "yes" : "no";
+      setText(row.value, percent(value, value < 0.1 ? 1 : 0));
+    });
+    const source = item?.source ? ` · ${SOURCE_WORDS[item.source]}` : "";
+    setText(force, item && item.label !== null ? `Label in force: ${item.label}${source}` : "");
+    setText(why, item?.why ? `Here because ${item.why.replace(/^[A-Z](?=[a-z])/, (first) => first.toLowerCase())}` : "");
+  }
+  return { node, paint };
+}
+
+function buildClasses(session) {
+  const grid = el("div", { class: "classes", role: "group", "aria-label": "Classes" });
+  const search = el("input", {
+    type: "text", class: "search", placeholder: "Find a class", "aria-label": "Find a class", autocomplete: "off",
+    spellcheck: "false", testid: "review-class-search",
+  });
+  const finder = el("label", { class: "finder" }, search, el("kbd", {}, "/"));
+  const adder = buildAdder(session);
+  const node = el("section", { class: "answer" }, finder, grid, adder);
+  let names = [];
+  let buttons = new Map();
+  let marked = 0;
+
+  function rebuild(classes) {
+    names = [...classes];
+    buttons = new Map(names.map((name, index) => [name, el("button", {
+      type: "button", class: "class", testid: "review-class", "data-class": name, "data-key": keyCap(index, names), title: name,
+      onclick: () => pick(name),
+    }, el("span", { class: "class-name" }, name), keyCap(index, names) ? el("kbd", {}, keyCap(index, names)) : null)]));
+    grid.replaceChildren(...buttons.values());
+    show(finder, names.length >= PICKER_FROM);
+    grid.dataset.many = names.length >= PICKER_FROM ? "yes" : "no";
+    grid.dataset.short = names.every((name) => name.length <= 3) ? "yes" : "no";
+  }
+
+  function pick(name) {
+    if (search.value) {
+      search.value = "";
+      filter();
+    }
+    session.giveLabel(name);
+  }
+
+  const matches = () => {
+    const wanted = search.value.trim().toLowerCase();
+    const found = names.filter((name) => name.toLowerCase().includes(wanted));
+    return found.sort((a, b) => b.toLowerCase().startsWith(wanted) - a.toLowerCase().startsWith(wanted));
+  };
+
+  function filter() {
+    const found = matches();
+    const kept = new Set(found);
+    marked = Math.max(0, Math.min(marked, found.length - 1));
+    for (const [name, button] of buttons) {
+      show(button, kept.has(name));
+      button.dataset.marked = search.value && name === found[marked] ? "yes" : "no";
+    }
+    if (search.value && found[marked]) buttons.get(found[marked]).scrollIntoView({ block: "nearest" });
+  }
+
+  search.addEventListener("input", () => {
+    marked = 0;
+    filter();
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") marked += 1;
+    else if (event.key === "ArrowUp") marked -= 1;
+    else if (event.key === "Escape") search.value = "";
+    if (event.key === "Enter") {
+      const name = matches()[marked];
+      if (name === undefined || event.repeat) return;
+      pick(name);
+    }
+    if (["Enter", "Escape"].includes(event.key)) search.blur();
+    if (!["ArrowDown", "ArrowUp", "Enter", "Escape"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    filter();
+  });
+
+  function paint({ classes, card, flashed }) {
+    if (classes.length !== names.length || classes.some((name, i) => name !== names[i])) rebuild(classes);
+    for (const [name, button] of buttons) {
+      const predicted = card?.item.prediction === name;
+      const given = (card?.decision?.label ?? card?.item.label) === name;
+      button.dataset.predicted = predicted ? "yes" : "no";
+      button.dataset.given = given ? "yes" : "no";
+    }
+    if (flashed && flashed.uid !== grid.dataset.flashed) flash(flashed);
+  }
+
+  function flash({ label, uid }) {
+    grid.dataset.flashed = uid;
+    const button = label !== null && buttons.get(label);
+    if (!button?.animate) return;
+    button.animate([{ filter: "brightness(1.35)", transform: "scale(.97)" }, { filter: "none", transform: "none" }], 180);
+  }
+
+  return {
+    node, paint,
+    find() {
+      if (names.length >= PICKER_FROM) search.focus();
+    },
+  };
+}
+
+function buildAdder(session) {
+  const input = el("input", {
+    type: "text", maxlength: "200", placeholder: "Name of the new class", "aria-label": "Name of the new class",
+    testid: "review-new-class-name", autocomplete: "off",
+  });
+  const problem = el("p", { class: "problem", role: "alert", testid: "review-new-class-error" });
+  const form = el("form", { class: "adder", hidden: true },
+    input, el("button", { type: "submit", class: "solid", testid: "review-new-class-add" }, "Add"),
+    el("button", { type: "button", class: "quiet", testid: "review-new-class-cancel", onclick: () => toggle(false) }, "Cancel"),
+    problem);
+  const open = el("button", {
+    type: "button", class: "quiet add-class", testid: "review-new-class", onclick: () => toggle(true),
+  }, "+ New class");
+
+  function toggle(on) {
+    show(form, on);
+    show(open, !on);
+    setText(problem, "");
+    input.value = "";
+    if (on) input.focus();
+  }
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Escape") toggle(false);
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const name = input.value.trim();
+    if (!name) {
+      setText(problem, "A class needs a name.");
+      return;
+    }
+    try {
+      await session.addClass(name);
+      toggle(false);
+    } catch (error) {
+      setText(problem, `Not added: ${error.message}`);
+    }
+  });
+  return el("div", { class: "add" }, open, form);
+}

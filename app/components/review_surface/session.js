@@ -1,0 +1,254 @@
+// The review session: turns intents into decisions, and acknowledgements into what is shown.
+
+const STRIP_LENGTH = 10;
+const SESSION_MEMORY = 50; // decisions that undo can walk back through
+
+const ACTION_WORDS = {
+  label: "labeled", accept: "accepted", correct: "corrected", reject: "rejected",
+  skip: "skipped", unsure: "unsure", flag: "flagged",
+};
+
+function createSession(base, paint) {
+  const outbox = outboxFor(base);
+  const memoryKey = `starling.recent|${base}`;
+  let classes = [];
+  let recent = recall(); // {uid, item, action, label, status: unsaved | saved | conflict | refused}
+  let decided = 0;
+  let notices = [];
+  let hint = "";
+  let returnTo = null;
+  let shownSince = performance.now();
+  let flashed = null;
+
+  const deck = createDeck(() => paint(), (names) => setClasses(names));
+  const unsubscribe = outbox.subscribe(onOutbox);
+
+  function recall() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(memoryKey) || "[]");
+      return kept.map((record) => ({ ...record, status: statusNow(record) }));
+    } catch {
+      return []; // a browser without storage only loses the strip
+    }
+  }
+
+  function statusNow(record) {
+    return record.status === "unsaved" && !outbox.holds(record.uid) ? "saved" : record.status;
+  }
+
+  function remember() {
+    recent = recent.slice(-SESSION_MEMORY);
+    try {
+      sessionStorage.setItem(memoryKey, JSON.stringify(recent.slice(-STRIP_LENGTH)));
+    } catch {
+      hint = "This browser keeps no session data; the list of the last ten will not survive a reload.";
+    }
+  }
+
+  function setClasses(names) {
+    classes = [...names];
+  }
+
+  function refreshImage(imageId, state) {
+    const card = deck.cardOf(imageId);
+    const items = [card?.item, ...recent.map((record) => record.item)];
+    for (const item of items) {
+      if (!item || item.image_id !== imageId || !state) continue;
+      Object.assign(item, { version: state.version, label: state.label, source: state.source, mark: state.mark });
+    }
+  }
+
+  function onOutbox(event) {
+    if (event.type === "ack") onAck(event.entry, event.ack);
+    if (event.type === "undone") onUndone(event.entry, event.acks, event.image);
+    if (event.type === "refused") onRefused(event.entry, event.message);
+    if (event.type !== "status") remember();
+    paint();
+  }
+
+  function onAck(entry, ack) {
+    const record = recent.find((other) => other.uid === entry.uid);
+    if (record) record.status = ack.status === "duplicate" ? "saved" : ack.status;
+    if (ack.state) refreshImage(entry.image_id, ack.state);
+    if (ack.status === "saved" || ack.status === "duplicate") return;
+    const card = deck.cardOf(entry.image_id);
+    if (card?.decision?.uid === entry.uid) card.decision = null;
+    notices.push({ kind: ack.status, item: record?.item || card?.item || null, text: ackWords(entry, ack, record) });
+  }
+
+  function ackWords(entry, ack, record) {
+    const name = record?.item.name || `Image ${entry.image_id}`;
+    const wanted = entry.label === null ? ACTION_WORDS[entry.action] : `“${entry.label}”`;
+    if (ack.status === "refused") return `${name}: ${wanted} was not recorded. ${ack.message || ""}`.trim();
+    const label = ack.state?.label;
+    const now = label ? `its label is now “${label}”` : "it has no label now";
+    return `${name} was changed by someone else after you saw it: ${now}. Your answer ${wanted} was not recorded.`;
+  }
+
+  function onUndone(entry, acks, image) {
+    for (const ack of acks) if (ack.state) refreshImage(ack.state.image_id, ack.state);
+    if (acks.some((ack) => ack.status === "conflict")) {
+      notices.push({ kind: "conflict", item: image, text: undoConflictWords(acks, image) });
+    } else if (entry.target === null && image) {
+      reopen(image);
+      hint = "Took back the last decision of an earlier session.";
+    }
+  }
+
+  function undoConflictWords(acks, image) {
+    const label = image?.label ?? acks[0]?.state?.label;
+    const now = label ? `the label in force is “${label}”` : "it has no label";
+    return `Not undone: ${image?.name || "the image"} was changed since by someone else; ${now}.`;
+  }
+
+  function onRefused(entry, message) {
+    const record = recent.find((other) => other.uid === entry.uid);
+    if (record) record.status = "refused";
+    const card = record && deck.cardOf(entry.image_id);
+    if (card?.decision?.uid === entry.uid) card.decision = null;
+    if (entry.kind === "undo") hint = message;
+    else notices.push({ kind: "refused", item: record?.item || null, text: `Not recorded: ${message}` });
+  }
+
+  function chosen(index) {
+    const name = classOfKey(index, classes);
+    if (name === undefined) {
+      hint = `No class has the key ${keyCap(index, [])}.`;
+      return null;
+    }
+    return name;
+  }
+
+  function giveLabel(name) {
+    const item = deck.current()?.item;
+    if (!item) return;
+    if (item.prediction === name) decide("accept", name);
+    else decide(item.prediction !== null || item.label !== null ? "correct" : "label", name);
+  }
+
+  function accept() {
+    const item = deck.current()?.item;
+    if (!item) return;
+    if (item.prediction !== null) decide("accept", item.prediction);
+    else if (item.label !== null) decide("label", item.label);
+    else say("There is no prediction to accept yet: choose a class.");
+  }
+
+  function decide(action, label) {
+    const card = deck.current();
+    const picture = card && deck.picture(card.item);
+    if (!card) return;
+    if (!picture.complete && !picture.failed) {
+      say("This image is still loading; nothing was decided.");
+      return;
+    }
+    if (picture.failed && label !== null) {
+      say("This image could not be shown, so it gets no label: skip, reject or flag it.");
+      return;
+    }
+    const { item } = card;
+    const uid = newUid();
+    const predicted = item.prediction !== null;
+    hint = "";
+    if (!card.decision) deck.counted(1);
+    card.decision = { uid, action, label };
+    recent.push({ uid, item, action, label, status: "unsaved" });
+    decided += 1;
+    flashed = { action, label, uid };
+    outbox.decide({
+      uid, action, label, image_id: item.image_id, base_version: item.version, batch: null,
+      round: predicted ? item.round : null, confidence: predicted ? item.confidence : null,
+      seconds: Math.round((performance.now() - shownSince) / 10) / 100,
+    });
+    remember();
+    advance();
+  }
+
+  function advance() {
+    const back = returnTo ? deck.indexOf(returnTo) : -1;
+    returnTo = null;
+    if (back >= 0) deck.go(back);
+    else deck.nextOpen();
+    shownSince = performance.now();
+    paint();
+  }
+
+  function reopen(item) {
+    const card = deck.current();
+    if (card && !card.decision && card.item.image_id !== item.image_id) returnTo = card;
+    deck.open(item);
+    shownSince = performance.now();
+    paint();
+  }
+
+  function undo() {
+    hint = "";
+    const at = recent.findLastIndex((record) => record.status === "unsaved" || record.status === "saved");
+    if (at < 0) {
+      outbox.undo(null, null);
+      paint();
+      return;
+    }
+    const [record] = recent.splice(at, 1);
+    if (!outbox.drop(record.uid)) outbox.undo(record.uid, record.item.image_id);
+    decided = Math.max(0, decided - 1);
+    const card = deck.open(record.item);
+    if (card.decision?.uid === record.uid) {
+      card.decision = null;
+      deck.counted(-1);
+    }
+    returnTo = null;
+    shownSince = performance.now();
+    remember();
+    say(`Took back “${record.label ?? ACTION_WORDS[record.action]}”.`);
+  }
+
+  async function addClass(name) {
+    const answer = await fetchJson(`${base}/classes`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }),
+    });
+    setClasses(answer.classes);
+    paint();
+  }
+
+  function say(text) {
+    hint = text;
+    paint();
+  }
+
+  return {
+    deck, undo, reopen, accept, giveLabel, addClass, setClasses,
+    open: (query) => {
+      decided = 0;
+      returnTo = null;
+      // The server's total still holds what has not reached the ledger; with "all" it never shrinks.
+      const stillCounted = (uid) => query.only === "all" || outbox.holds(uid);
+      deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
+    },
+    giveClass: (index) => {
+      const name = chosen(index);
+      if (name === null) paint();
+      else giveLabel(name);
+    },
+    act: (action) => (action === "accept" ? accept() : decide(action, null)),
+    move: (step) => {
+      returnTo = null;
+      hint = "";
+      deck.move(step);
+      shownSince = performance.now();
+      paint();
+    },
+    dismiss: (notice) => {
+      notices = notices.filter((other) => other !== notice);
+      paint();
+    },
+    look: () => ({
+      classes, decided, notices, hint, flashed, card: deck.current(), deck: deck.state(),
+      strip: recent.slice(-STRIP_LENGTH), saving: outbox.status(),
+    }),
+    stop() {
+      unsubscribe();
+      deck.stop();
+    },
+  };
+}

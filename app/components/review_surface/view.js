@@ -1,0 +1,213 @@
+// Everything the review surface shows. Built once; paint() then only changes what differs.
+
+const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
+const PIXEL_ART = 128; // images up to this side are shown with hard pixels
+const PIXEL_ART_ZOOM = 40;
+const PICKER_FROM = 21; // this many classes and more get the type-ahead picker
+const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
+const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
+const ACT_BUTTONS = [
+  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
+  ["reject", "Reject", "x"],
+];
+
+function buildView(root, session, base) {
+  const top = buildTop(() => toggleHelp());
+  const notices = el("div", { class: "notices", "aria-live": "polite", testid: "review-notices" });
+  const stage = buildStage(session);
+  const panel = buildPanel(session);
+  const strip = el("ol", { class: "strip", "aria-label": "Last ten decisions", testid: "review-strip" });
+  const help = buildHelp(() => toggleHelp(false));
+  const surface = el("div", { class: "surface", testid: "review-surface" },
+    top.node, notices, el("div", { class: "main" },
+      el("section", { class: "recent" }, el("h3", { class: "recent-title" }, "Last ten"), strip), stage.node, panel.node),
+    help);
+  root.append(surface);
+  releaseAfterClick(surface);
+
+  function toggleHelp(on = help.hidden) {
+    show(help, on);
+    top.help.setAttribute("aria-expanded", String(on));
+  }
+
+  function paint() {
+    const look = session.look();
+    top.paint(look);
+    paintNotices(notices, look.notices, session);
+    stage.paint(look);
+    panel.paint(look);
+    paintStrip(strip, look, session, base);
+  }
+
+  return {
+    paint, toggleHelp,
+    find: () => panel.find(),
+    escape: () => (help.hidden ? false : (toggleHelp(false), true)),
+    fit: () => stage.fit(),
+    remove: () => surface.remove(),
+  };
+}
+
+function buildTop(onHelp) {
+  const done = el("strong", { testid: "review-done" });
+  const left = el("span", { testid: "review-left" });
+  const bar = el("span", { class: "bar-fill" });
+  const save = el("span", { class: "save", role: "status", testid: "review-save-state" });
+  const help = el("button", {
+    class: "quiet", type: "button", onclick: onHelp, testid: "review-help", "aria-expanded": "false",
+  }, "Keys ", el("kbd", {}, "h"));
+  const node = el("div", { class: "top" },
+    el("span", { class: "progress" }, done, left),
+    el("span", { class: "bar", "aria-hidden": "true" }, bar), save, help);
+
+  function paint({ decided, deck, saving }) {
+    setText(done, `${count(decided)} decided`);
+    setText(left, deck.left === null ? "" : ` · ${count(deck.left)} left`);
+    const share = deck.left === null ? 0 : decided / Math.max(1, decided + deck.left);
+    bar.style.width = `${(share * 100).toFixed(2)}%`;
+    const [kind, text] = savedWords(saving);
+    save.dataset.kind = kind;
+    setText(save, text);
+  }
+  return { node, help, paint };
+}
+
+function savedWords({ pending, problem, today, kept }) {
+  if (pending === 0) return ["saved", `saved · ${count(today)} today`];
+  if (!problem) return ["saving", "saving…"];
+  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
+  return ["offline", `${count(pending)} not saved: ${problem} · ${where}`];
+}
+
+function buildStage(session) {
+  const frame = el("div", { class: "frame", testid: "review-image" });
+  const name = el("span", { class: "file", testid: "review-name" });
+  const size = el("span", { class: "size" });
+  const marks = el("span", { class: "marks" });
+  const empty = el("div", { class: "empty", testid: "review-empty" });
+  const emptyText = el("p");
+  const again = el("button", { class: "solid", type: "button", testid: "review-again" }, "Look again");
+  again.addEventListener("click", () => session.deck.again());
+  empty.append(emptyText, again);
+  const caption = el("figcaption", {}, name, size, marks);
+  const hint = el("p", { class: "hint", role: "status", testid: "review-hint" });
+  const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
+  let shown = null;
+
+  function fit() {
+    if (!shown) return;
+    const { item, image } = shown;
+    const width = item.width || image.naturalWidth || 1;
+    const height = item.height || image.naturalHeight || 1;
+    const roomAcross = frame.clientWidth || 9999;
+    let scale = Math.min((globalThis.innerHeight * STAGE_SHARE) / height, roomAcross / width);
+    if (isPixelArt({ width, height })) {
+      scale = Math.min(scale, PIXEL_ART_ZOOM);
+      if (scale > 2) scale = Math.floor(scale); // whole pixels stay square
+    }
+    image.style.width = `${Math.round(width * scale)}px`;
+    image.style.height = `${Math.round(height * scale)}px`;
+  }
+
+  function paint({ card, deck, hint: words }) {
+    setText(hint, words);
+    show(frame, card !== null);
+    show(caption, card !== null);
+    show(empty, card === null);
+    if (!card) {
+      shown = null;
+      frame.replaceChildren();
+      setText(emptyText, emptyWords(deck));
+      show(again, deck.dry && !deck.problem);
+      return;
+    }
+    const image = session.deck.picture(card.item);
+    if (shown?.image !== image || shown.item !== card.item) place(card.item, image);
+    frame.dataset.state = image.failed ? "failed" : image.complete ? "ready" : "loading";
+    setText(name, card.item.name);
+    name.title = card.item.name;
+    setText(size, `${card.item.width} × ${card.item.height}`);
+    paintMarks(marks, card);
+  }
+
+  function place(item, image) {
+    shown = { item, image };
+    image.alt = item.name;
+    image.className = isPixelArt(item) ? "pixels" : "photo";
+    fit();
+    frame.replaceChildren(image);
+    frame.dataset.imageId = item.image_id;
+  }
+  return { node, paint, fit };
+}
+
+function isPixelArt(item) {
+  return Math.max(item.width, item.height) <= PIXEL_ART;
+}
+
+function emptyWords(deck) {
+  if (deck.problem) return `The queue cannot be read: ${deck.problem}. Trying again…`;
+  if (!deck.dry) return "Looking for images…";
+  if (deck.length === 0) return "Nothing to review here: no image matches this choice.";
+  return "That was the last one. Skipped images come up again when you look again.";
+}
+
+function paintMarks(node, card) {
+  const words = [];
+  if (card.decision) words.push(`${ACTION_WORDS[card.decision.action]}${card.decision.label ? ` as ${card.decision.label}` : ""}`);
+  else if (card.item.mark) words.push(MARK_WORDS[card.item.mark]);
+  const key = words.join("|");
+  if (node.dataset.key === key) return;
+  node.dataset.key = key;
+  node.replaceChildren(...words.map((word) => el("span", { class: "mark" }, word)));
+}
+
+function paintNotices(node, notices, session) {
+  const shown = notices.slice(-3);
+  if (node.shown && node.shown.length === shown.length && shown.every((one, i) => one === node.shown[i])) return;
+  node.shown = shown;
+  node.replaceChildren(...shown.map((notice) => el("div", { class: "notice", "data-kind": notice.kind },
+    el("span", {}, notice.text),
+    notice.item && el("button", {
+      type: "button", class: "solid", testid: "review-notice-reopen",
+      onclick: () => {
+        session.dismiss(notice);
+        session.reopen(notice.item);
+      },
+    }, "Open it again"),
+    el("button", { type: "button", class: "quiet", testid: "review-notice-dismiss", onclick: () => session.dismiss(notice) },
+      "Dismiss"))));
+}
+
+function paintStrip(node, { strip, card }, session, base) {
+  const key = strip.map((record) => `${record.uid}:${record.status}`).join("|") + `@${card?.item.image_id}`;
+  if (node.dataset.key === key) return;
+  node.dataset.key = key;
+  const slots = [...strip].reverse().map((record) => {
+    const words = record.label ?? ACTION_WORDS[record.action];
+    const saved = { unsaved: "not yet saved", saved: "saved", conflict: "not recorded", refused: "not recorded" };
+    return el("li", {}, el("button", {
+      type: "button", class: "recent-card", testid: "review-recent", "data-status": record.status,
+      "aria-label": `${record.item.name}: ${words}, ${saved[record.status]}. Open again`,
+      "aria-current": card?.item.image_id === record.item.image_id ? "true" : null,
+      onclick: () => session.reopen(record.item),
+    },
+    el("img", {
+      src: `${base}/thumb/${record.item.image_id}`, alt: "", draggable: "false",
+      class: isPixelArt(record.item) ? "pixels" : "",
+    }),
+    el("span", { class: "recent-label", "data-action": record.action }, words),
+    el("span", { class: "recent-state", "aria-hidden": "true", title: saved[record.status] })));
+  });
+  node.replaceChildren(...slots);
+}
+
+function buildHelp(onClose) {
+  const rows = REVIEW_KEYS.map(([keys, what]) => el("div", { class: "help-row" },
+    el("span", {}, ...keys.split(/( or | – |, | \+ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),
+    el("span", {}, what)));
+  return el("section", { class: "help", hidden: true, "aria-label": "Keys", testid: "review-help-panel" },
+    el("div", { class: "help-head" }, el("h3", {}, "Keys"),
+      el("button", { type: "button", class: "quiet", onclick: onClose, testid: "review-help-close" }, "Close")),
+    ...rows, el("p", { class: "faint" }, "Keys rest while you type in a field."));
+}

@@ -1,0 +1,173 @@
+"""How a round is shown: its state, its progress, its curves, its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.subplots import make_subplots
+
+from app import state
+from engine.project import Project
+from engine.records import RoundRecord
+
+STATES = {
+    "queued": "queued",
+    "running": "running",
+    "cancelling": "stopping",
+    "cancelled": "cancelled",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "finished": "finished",
+    "promoted": "in force",
+    "held_back": "held back",
+}
+COLOURS = {
+    "queued": "gray", "running": "blue", "cancelling": "orange", "cancelled": "gray", "failed": "red",
+    "interrupted": "orange", "finished": "green", "promoted": "green", "held_back": "orange",
+}  # fmt: skip
+PHASES = {
+    "preparing": "Preparing the images",
+    "baseline": "Supervised baseline",
+    "main": "Training",
+    "finishing": "Predicting all images",
+}
+
+
+def state_line(record: RoundRecord) -> None:
+    """Say in which state a round is, why, and what can be done."""
+    colour, word = COLOURS[record.state], STATES[record.state]
+    device = record.progress.get("device")
+    attempt = f" · attempt {record.attempt}" if record.attempt > 1 else ""
+    st.markdown(
+        f"**Round {record.number}** &nbsp; :{colour}-badge[{word}]{attempt}"
+        + (f" &nbsp; on {state.plain(device)}" if device else "")
+    )
+    if record.error:
+        st.error(state.plain(record.error.get("cause") or record.error.get("message") or "The round stopped."))
+        if record.error.get("way_out"):
+            st.markdown(f":material/lightbulb: {state.plain(record.error['way_out'])}")
+    elif record.state == "interrupted":
+        st.warning("The worker of this round ended before it was done. Labels are untouched; the round can be resumed.")
+
+
+def progress(record: RoundRecord) -> None:
+    """Draw how far an active round is."""
+    now = record.progress
+    phase = PHASES.get(str(now.get("phase")), "Waiting for the worker")
+    epoch, epochs = now.get("epoch") or 0, now.get("epochs") or 0
+    step, steps = now.get("step") or 0, now.get("steps") or 0
+    done = (max(epoch - 1, 0) + (step / steps if steps else 0.0)) / epochs if epochs else 0.0
+    text = phase + (f" · epoch {epoch} of {epochs}, step {step} of {steps}" if epochs else "")
+    if now.get("message"):
+        text += f" · {state.plain(now['message'])}"
+    st.progress(min(max(done, 0.0), 1.0), text)
+    metrics = now.get("metrics") or {}
+    cells = st.columns(5)
+    cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
+    cells[1].metric("Time left", duration(now.get("eta_seconds")))
+    cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
+    weight = "alpha" if "alpha" in metrics else "lambda"
+    cells[3].metric("α" if weight == "alpha" else "λ", _number(metrics.get(weight), "{:.2f}"))
+    cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
+
+
+def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
+    """Return loss above, held-out accuracy and the share of pseudo-labels used below, by epoch.
+
+    Args:
+        curves: columns phase, epoch and metrics, one row an epoch and phase.
+    """
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.45, 0.55],
+        specs=[[{"secondary_y": True}], [{"secondary_y": False}]],
+    )  # fmt: skip
+    weight = "alpha" if any(value is not None for value in curves.get("alpha", [])) else "lambda"
+    for phase, name, title, row, second, dash in (
+        ("main", "loss", "training loss", 1, False, "solid"),
+        ("main", "heldout_loss", "held-out loss", 1, False, "dot"),
+        ("main", weight, "α" if weight == "alpha" else "λ", 1, True, "dash"),
+        ("main", "heldout_accuracy", "held-out accuracy", 2, False, "solid"),
+        ("baseline", "heldout_accuracy", "supervised baseline", 2, False, "dash"),
+        ("main", "used_share", "share of pseudo-labels used", 2, False, "dot"),
+    ):
+        points = [
+            (epoch, value)
+            for one, epoch, value in zip(curves["phase"], curves["epoch"], curves.get(name, []), strict=False)
+            if one == phase and value is not None
+        ]
+        if points:
+            xs, ys = zip(*points, strict=True)
+            trace = go.Scatter(x=xs, y=ys, name=title, mode="lines+markers", line={"dash": dash}, marker={"size": 4})
+            figure.add_trace(trace, row=row, col=1, secondary_y=second if row == 1 else None)
+    figure.update_xaxes(title_text="epoch", row=2, col=1)
+    figure.update_yaxes(title_text="loss", row=1, col=1, secondary_y=False)
+    figure.update_yaxes(rangemode="tozero", showgrid=False, row=1, col=1, secondary_y=True)
+    figure.update_yaxes(tickformat=".0%", row=2, col=1)
+    figure.update_layout(
+        height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.12},
+        hovermode="x unified",
+    )  # fmt: skip
+    return figure
+
+
+def report(project: Project, record: RoundRecord) -> None:
+    """Show what a complete round reached, how that was measured, and whether it is in force."""
+    found = record.report or {}
+    verdict = found.get("verdict") or {}
+    if verdict:
+        (st.success if verdict.get("promoted") else st.warning)(state.plain(verdict.get("reason", "")))
+    heldout, baseline = found.get("heldout") or {}, found.get("baseline")
+    cells = st.columns(4)
+    for cell, title, figures in ((cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", baseline)):
+        cell.metric(title, accuracy(figures), help=how(figures or {}))
+        cell.caption(interval(figures))
+    truth = project.true_accuracy(record.number)
+    if truth is not None and truth.n:
+        cells[2].metric(
+            "True accuracy",
+            f"{truth.accuracy:.2%}",
+            help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither training "
+            "nor calibration nor the choice of rounds ever saw them.",
+        )
+        cells[2].caption(f"{truth.n:,} hidden labels")
+    cells[3].metric("Time", duration(found.get("seconds")), help=f"{found.get('seconds_per_epoch', 0):.2f} s an epoch")
+
+
+def accuracy(found: dict[str, Any] | None) -> str:
+    """Return an accuracy as a percentage."""
+    return f"{found['accuracy']:.1%}" if found and found.get("n") else "–"
+
+
+def interval(found: dict[str, Any] | None) -> str:
+    """Return the interval of an accuracy and the number of labels behind it."""
+    if not found or not found.get("n"):
+        return "not run"
+    return f"95% interval {found['low']:.1%} to {found['high']:.1%}, {found['n']:,} labels"
+
+
+def how(found: dict[str, Any]) -> str:
+    """Return how an accuracy was measured."""
+    if not found or not found.get("n"):
+        return "There is no held-out set."
+    return (
+        f"{found['correct']} of {found['n']} held-out labeled images right; 95% interval ({found['method']}). They "
+        "were never trained on; the temperature of the confidences is fitted on them, which does not change the accuracy."
+    )
+
+
+def duration(seconds: Any) -> str:
+    """Return seconds in words: 75 → 1:15 min."""
+    if not isinstance(seconds, int | float):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.0f} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _number(value: Any, pattern: str) -> str:
+    return pattern.format(value) if isinstance(value, int | float) else "–"

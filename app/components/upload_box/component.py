@@ -1,0 +1,50 @@
+"""The upload box: one zip, dropped or chosen, streamed from the browser to the project's upload route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+SCRIPTS = ("../common/dom.js", "index.js")
+STYLES = ("../common/base.css", "style.css")
+
+_mount = st.components.v2.component(
+    "starling_upload_box",
+    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
+    isolate_styles=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A finished upload: its id at the upload route, and the file's name in the browser (for display only)."""
+
+    id: str
+    name: str
+
+
+def _nothing() -> None:
+    """Streamlit reruns the page on a trigger value only if a callback is given."""
+
+
+def upload_box(
+    base: str, *, accept: str = ".zip", key: str = "upload_box", on_uploaded: Callable[[], None] = _nothing
+) -> Upload | None:
+    """Show the box; return the upload in the one run that follows its end, None in all others.
+
+    Args:
+        base: what `/upload` is appended to: the base of an open project, or the one for a new project.
+        accept: file suffixes taken, separated by commas.
+        key: identity of this mount.
+        on_uploaded: called before the page runs again after an upload.
+    """
+    result = _mount(key=key, data={"base": base, "accept": accept}, on_uploaded_change=on_uploaded)
+    found = getattr(result, "uploaded", None)
+    if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+        return None
+    return Upload(found["id"], str(found.get("name", "")))

@@ -1,0 +1,20 @@
+"""Page configuration and navigation, nothing else."""
+
+import streamlit as st
+
+from app.components.header import header
+
+st.set_page_config(page_title="Starling", page_icon=":material/flutter_dash:", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/import_images.py", title="Import", icon=":material/upload:", default=True),
+        st.Page("pages/train_rounds.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/inspect_map.py", title="Map", icon=":material/scatter_plot:"),
+        st.Page("pages/review_labels.py", title="Review", icon=":material/keyboard:"),
+        st.Page("pages/check_quality.py", title="Quality", icon=":material/verified:"),
+        st.Page("pages/export_dataset.py", title="Export", icon=":material/download:"),
+    ],
+    position="top",
+)
+header()
+page.run()

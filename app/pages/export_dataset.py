@@ -1,0 +1,91 @@
+"""Export: choose what goes in, see how many of each, write the file, download it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import streamlit as st
+
+from app import state
+from engine.errors import StarlingError
+from engine.exporters import EXPORTERS
+from engine.exporters.collect import ExportOptions
+
+SOURCES = {
+    "human": "Labels made or corrected by a person",
+    "accepted": "Pseudo-labels accepted by a person",
+    "imported": "Labels that came with the import",
+    "pseudo": "Pseudo-labels nobody has looked at, above a confidence",
+}
+
+
+def page() -> None:
+    """Draw the page."""
+    opened = state.need_project()
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        st.subheader("What goes in")
+        has_round = opened.project.round_in_force() is not None
+        chosen = {
+            source
+            for source, text in SOURCES.items()
+            if st.checkbox(
+                text,
+                value=source != "pseudo",
+                key=f"source_{source}",
+                disabled=source == "pseudo" and not has_round,
+                help="Needs a round in force." if source == "pseudo" and not has_round else None,
+            )
+        }
+        least = st.slider(
+            "Least confidence of a pseudo-label", 0.0, 1.0, 0.95, 0.01, disabled="pseudo" not in chosen,
+            help="Calibrated on held-out labels: of pseudo-labels at 0.95, about 95 in 100 should be right.",
+        )  # fmt: skip
+        unlabeled = st.checkbox("Images without a label too", value=True)
+        form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
+        options = ExportOptions(form, frozenset(chosen), least, unlabeled)
+        counts = opened.project.export_counts(options)
+        cells = st.columns(3)
+        cells[0].metric("Labels", f"{counts['human'] + counts['accepted'] + counts['imported']:,}")
+        cells[1].metric("Pseudo-labels", f"{counts['pseudo']:,}")
+        cells[2].metric("Unlabeled", f"{counts['unlabeled']:,}")
+        if st.button(
+            "Export",
+            type="primary",
+            icon=":material/archive:",
+            disabled=sum(counts.values()) == 0,
+            key="run_export",
+        ):
+            bar = st.progress(0.0, "Exporting")
+
+            def progress(label: str, done: int, total: int) -> None:
+                bar.progress(done / total if total else 1.0, label)
+
+            try:
+                target = opened.project.export(options, progress)
+            except StarlingError as error:
+                state.show_error(error)
+            else:
+                state.put("exported", target.name)
+            bar.empty()
+    with right:
+        st.subheader("Exports")
+        _exports(opened.base, opened.project.root / "exports", state.get("exported"))
+
+
+def _exports(base: str, folder: Path, newest: str | None) -> None:
+    files = sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime)
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        st.info("Nothing exported yet. Every export carries where each label came from, and the whole ledger.")
+        return
+    for path in files[:20]:
+        size = path.stat().st_size
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        mark = ":green[:material/check_circle:] " if path.name == newest else ""
+        left.markdown(f"{mark}`{path.name}` &nbsp; {size / 1e6:,.1f} MB")
+        right.link_button("Download", f"{base}/exports/{quote(path.name)}", icon=":material/download:")
+
+
+page()

@@ -1,0 +1,186 @@
+"""Import: choose or make a project, show what a source holds, then take it in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from engine.importers.scan import ImportSource
+
+from app import state
+from app.components.upload_box.component import upload_box
+from app.workbench import OpenProject
+from engine.errors import StarlingError
+from engine.records import ImportPreview, ImportResult
+
+
+def page() -> None:
+    """Draw the page."""
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        _projects()
+    with right:
+        opened = state.current()
+        if opened is None:
+            st.subheader("Start here")
+            st.markdown(
+                "1. Make a project.\n2. Upload a zip with your images. Those you have labeled lie in a folder a class, "
+                "or are named in a CSV beside them.\n3. Train a round; look at its pseudo-labels; correct those it is "
+                "least sure of; export."
+            )
+            return
+        _import(opened)
+
+
+def _projects() -> None:
+    st.subheader("Project")
+    opened = state.current()
+    found = state.projects()
+    if found:
+        roots = [str(path) for path in found]
+        at = roots.index(str(opened.project.root)) if opened is not None and str(opened.project.root) in roots else None
+        chosen = st.selectbox(
+            "Open a project",
+            found,
+            index=at,
+            format_func=lambda path: path.name,
+            placeholder="Choose a project",
+        )
+        if chosen is not None and (opened is None or chosen != opened.project.root):
+            try:
+                state.open_project(chosen)
+            except StarlingError as error:
+                state.show_error(error)
+            else:
+                st.rerun()
+    with st.form("new_project", clear_on_submit=True, border=True):
+        name = st.text_input("New project", placeholder="Name")
+        if st.form_submit_button("Create", icon=":material/add:"):
+            try:
+                state.create_project(name)
+            except StarlingError as error:
+                state.show_error(error)
+            else:
+                st.rerun()
+
+
+def _import(opened: OpenProject) -> None:
+    st.subheader("Add images")
+    _announce()
+    preview: ImportPreview | None = state.get("preview")
+    if preview is not None:
+        _confirm(opened, preview)
+        return
+    by_zip, by_folder, rules = st.tabs(["Upload a zip", "Folder on this machine", "How labels are found"])
+    with by_zip:
+        uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
+        path = opened.uploads.pop(uploaded.id, None) if uploaded is not None else None
+        if uploaded is not None and path is not None:
+            try:
+                _scan(opened, ImportSource("zip", path, name=uploaded.name))
+            finally:
+                path.unlink(missing_ok=True)
+    with by_folder, st.form("folder", border=False):
+        text = st.text_input("Folder or zip file", placeholder="/path/to/images")
+        if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
+            given = Path(text.strip()).expanduser()
+            kind = "zip" if given.is_file() else "folder"
+            _scan(opened, ImportSource("zip" if kind == "zip" else "folder", given, name=given.name))
+    with rules:
+        st.markdown(
+            "- **Class tree**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside the class "
+            "folders, or in `_unlabeled`, `unlabeled` or `no_label`, are unlabeled.\n"
+            "- **Images + CSV**: a CSV or TSV with the columns `filename,label`, `file_name,label` or `id,path,label`; "
+            "an empty label is unlabeled. Labels are text: “007” stays “007”.\n"
+            "- JPEG, PNG, WebP, BMP, GIF and TIFF. Everything is looked at before anything is written, and what is "
+            "refused is listed with the reason."
+        )
+
+
+def _scan(opened: OpenProject, source: ImportSource) -> None:
+    bar = st.progress(0.0, "Looking inside")
+
+    def progress(label: str, done: int, total: int) -> None:
+        bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
+
+    try:
+        preview = opened.project.scan(source, progress)
+    except StarlingError as error:
+        bar.empty()
+        state.show_error(error)
+        return
+    state.put("preview", preview)
+    st.rerun()
+
+
+def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
+    labeled = sum(preview.counts.values())
+    st.markdown(
+        f"**{state.plain(preview.source)}** holds **{len(preview.found):,} images** ({state.plain(preview.layout)}): "
+        f"{labeled:,} labeled in {len(preview.counts)} classes, {preview.unlabeled:,} unlabeled; "
+        f"{len(preview.refused):,} files refused, {preview.skipped:,} skipped."
+    )
+    if labeled == 0:
+        st.warning(
+            "Nothing here is labeled. A round needs at least 2 labeled images in each of 2 classes. You can import the "
+            "images as they are and label a first batch on the Review page."
+        )
+    elif len(preview.counts) == 1 and len(opened.project.classes()) <= 1:
+        st.warning(
+            "All labels are of one class. A round needs at least 2; add a class and label some on the Review page."
+        )
+    for notice in preview.notices:
+        st.caption(f":material/info: {state.plain(notice)}")
+    if preview.counts:
+        counts = pd.DataFrame({"class": list(preview.counts), "labeled images": list(preview.counts.values())})
+        st.dataframe(counts, hide_index=True, height=min(38 * (len(counts) + 1), 300))
+    _listing("Refused files", preview.refused)
+    _listing("Conflicting labels: imported without a label", preview.conflicts)
+    use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0)
+    yes, no, _ = st.columns([1, 1, 3])
+    if yes.button("Import", type="primary", icon=":material/check:", width="stretch"):
+        _commit(opened, preview, use_labels=use_labels)
+    if no.button("Discard", icon=":material/close:", width="stretch"):
+        opened.project.discard(preview)
+        state.forget("preview")
+        st.rerun()
+
+
+def _listing(title: str, rows: object) -> None:
+    listed = [(row.name, row.reason) for row in rows]  # type: ignore[attr-defined]
+    if listed:
+        with st.expander(f"{title} ({len(listed):,})", expanded=len(listed) <= 10):
+            st.dataframe(pd.DataFrame(listed, columns=["file", "reason"]), hide_index=True)
+
+
+def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool) -> None:
+    bar = st.progress(0.0, "Importing")
+
+    def progress(label: str, done: int, total: int) -> None:
+        bar.progress(done / total if total else 1.0, f"{label}: {done:,} of {total:,}" if total else label)
+
+    try:
+        result = opened.project.commit_import(preview, progress, use_labels=use_labels)
+    except StarlingError as error:
+        bar.empty()
+        state.show_error(error)
+        return
+    state.forget("preview")
+    state.put("imported", result)
+    st.rerun()
+
+
+def _announce() -> None:
+    result: ImportResult | None = state.get("imported")
+    if result is None:
+        return
+    state.forget("imported")
+    st.success(
+        f"Imported {result.added:,} images with {result.labels_added:,} labels in {result.seconds:.1f} s; "
+        f"{result.already_there:,} were already here, {result.refused:,} refused."
+    )
+    st.page_link("pages/train_rounds.py", label="Next: train a round", icon=":material/arrow_forward:")
+
+
+page()

@@ -1,0 +1,95 @@
+"""The only place that touches st.session_state: which project this browser session looks at, and small page states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import workbench
+from app.workbench import OpenProject
+from engine.errors import StarlingError
+
+_PROJECT = "starling_project"
+
+
+def current() -> OpenProject | None:
+    """Return the project this session looks at: the chosen one, else the only one open, else None."""
+    bench = workbench.current()
+    key = st.session_state.get(_PROJECT)
+    if key is not None and (found := bench.get(key)) is not None:
+        return found
+    opened = bench.opened()
+    if opened:
+        st.session_state[_PROJECT] = opened[0].key
+        return opened[0]
+    return None
+
+
+def choose(opened: OpenProject) -> None:
+    """Look at this project from now on; states kept for another one are dropped."""
+    st.session_state[_PROJECT] = opened.key
+    forget_all()
+
+
+def open_project(root: Path) -> OpenProject:
+    """Open a project folder and look at it."""
+    opened = workbench.current().open(root)
+    choose(opened)
+    return opened
+
+
+def create_project(name: str) -> OpenProject:
+    """Make a project and look at it."""
+    opened = workbench.current().create(name)
+    choose(opened)
+    return opened
+
+
+def projects() -> list[Path]:
+    """Return the folders of the projects that can be opened."""
+    return workbench.current().projects()
+
+
+def get(name: str, default: Any = None) -> Any:
+    """Return a page's small state."""
+    return st.session_state.get(f"starling_page_{name}", default)
+
+
+def put(name: str, value: Any) -> None:
+    """Keep a page's small state for this session."""
+    st.session_state[f"starling_page_{name}"] = value
+
+
+def forget(name: str) -> None:
+    """Drop a page's small state."""
+    st.session_state.pop(f"starling_page_{name}", None)
+
+
+def forget_all() -> None:
+    """Drop all pages' small states."""
+    for name in [name for name in st.session_state if str(name).startswith("starling_page_")]:
+        del st.session_state[name]
+
+
+def need_project() -> OpenProject:
+    """Return the project, or say how to get one and stop the page."""
+    opened = current()
+    if opened is None:
+        st.info("No project is open. Go to **Import** to make one, or choose one there.")
+        st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
+        st.stop()
+    return opened
+
+
+def show_error(error: StarlingError) -> None:
+    """Show an intended error: its cause, the value, the way out. Text from data is shown as text, never as markup."""
+    st.error(plain(error.cause if error.value is None else f"{error.cause}: {error.value}") + ".")
+    if error.way_out:
+        st.markdown(f":material/lightbulb: {plain(error.way_out)}")
+
+
+def plain(text: object) -> str:
+    """Return text with Markdown's special characters escaped, so that data is never taken for markup."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-!|<>$:~" else char for char in str(text))

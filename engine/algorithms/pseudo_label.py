@@ -1,0 +1,298 @@
+"""Pseudo-Label: the network's own most probable classes as labels, with a weight that grows during the run.
+
+Source: Lee 2013, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
+Networks, ICML workshop. Equation 15, the loss of one step ("joint"):
+    L = CE(f(x_l), y) + α(t) · CE(f(x_u), argmax f(x_u))
+and equation 16, the weight:
+    α(t) = 0 for t < T1;  α_f (t − T1) / (T2 − T1) for T1 ≤ t ≤ T2;  α_f after.
+"interleaved" is the schedule of a later article on MNIST: first labeled epochs alone, then α-weighted unlabeled
+steps; after every 50 unlabeled batches one labeled epoch, and t advances by one.
+
+Deviations, and why:
+- The labeling pass sees the clean image in evaluation mode, the loss pass a weakly augmented one in training
+  mode; with augment "none" both see the same image, as in the paper.
+- The paper counts t in epochs of a long run (T1 100, T2 600). By default t is compressed: a whole run,
+  however short, goes from t = 0 to t = `horizon`. With `units` "paper" t counts epochs (interleaved: cycles
+  after T1).
+- Where α is 0 the unlabeled images are not run through the network at all.
+- Nesterov SGD with a cosine schedule and averaged weights, as in all algorithms here, instead of the paper's
+  exponential schedule. The article: learning rate 0.1, batch 32, unlabeled ratio 8.
+- Optional, off in the paper: threshold on the confidence (the masked loss divides by the whole unlabeled
+  batch), soft targets, temperature, label smoothing, and labels refreshed less often than each batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.algorithms.targets import make_targets, masked_loss
+from engine.augment.weak import weak_view
+from engine.errors import ConfigError
+from engine.nets.ema import Ema
+from engine.training.config import TrainConfig
+from engine.training.evaluate import evaluation_mode, gather, predict_logits
+from engine.training.feed import place_images, steps_per_epoch
+from engine.training.optim import cosine, make_optimizer, set_rate
+from engine.training.pools import Pools
+from engine.training.protocol import Metrics
+from engine.training.settings import check_settings, setting
+from engine.training.start import labeled_stream, new_net, seed_everything, unlabeled_stream
+
+
+@dataclass(frozen=True)
+class PseudoLabelConfig:
+    """Settings of Pseudo-Label.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    schedule: Literal["joint", "interleaved"] = setting(
+        "joint",
+        "Schedule",
+        "joint adds both losses in each step; interleaved alternates blocks of unlabeled steps with labeled epochs.",
+        choices=("joint", "interleaved"),
+    )
+    alpha_f: float = setting(3.0, "Final weight", "Weight of the unlabeled loss from T2 on.", min=0.0, max=100.0)
+    t1: float = setting(100.0, "T1", "Until then the labels alone count.", min=0.0, max=1e6)
+    t2: float = setting(600.0, "T2", "From then on the unlabeled loss has its final weight.", min=0.0, max=1e6)
+    units: Literal["compressed", "paper"] = setting(
+        "compressed",
+        "Units of T1 and T2",
+        "compressed: the whole run goes from 0 to the horizon, whatever its length; paper: epochs (interleaved: "
+        "cycles).",
+        choices=("compressed", "paper"),
+    )
+    horizon: float = setting(800.0, "Horizon", "What t is at the end of a compressed run.", min=1.0, max=1e6)
+    refresh: Literal["batch", "epoch", "k_epochs", "frozen"] = setting(
+        "batch",
+        "Refresh labels",
+        "How often pseudo-labels are made anew: each batch, each epoch, every k epochs, or once after T1.",
+        choices=("batch", "epoch", "k_epochs", "frozen"),
+    )
+    refresh_every: int = setting(5, "k", "For refresh every k epochs.", min=1, max=10_000)
+    hard: bool = setting(True, "Hard labels", "Off: the whole distribution is the target.")
+    temperature: float = setting(1.0, "Temperature", "Below 1 sharpens soft targets.", min=0.01, max=100.0)
+    threshold: float = setting(
+        0.0,
+        "Threshold",
+        "Only images at least this confident count; 0 uses all, as in the paper.",
+        min=0.0,
+        max=1.0,
+    )
+    label_smoothing: float = setting(
+        0.0, "Label smoothing", "Share of a pseudo-label spread over all classes.", min=0.0, max=0.9
+    )
+    labeled_epoch_every: int = setting(
+        50,
+        "Unlabeled batches a cycle",
+        "Interleaved: so many unlabeled batches, then one labeled epoch.",
+        min=1,
+        max=10_000,
+    )
+    unlabeled_batches: int = setting(
+        0,
+        "Unlabeled batches an epoch",
+        "Interleaved: length of a recorded epoch, rounded up to whole cycles; 0 means one pass over the unlabeled.",
+        min=0,
+        max=1_000_000,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.t2 < self.t1:
+            raise ConfigError("T2 lies before T1", value=f"{self.t2} < {self.t1}", way_out="Choose T2 at least T1.")
+        if self.units == "compressed" and self.t1 >= self.horizon:
+            raise ConfigError(
+                "T1 lies beyond the end of the run",
+                value=f"{self.t1} >= {self.horizon}",
+                way_out="Choose T1 below the horizon.",
+            )
+
+
+def alpha(t: float, config: PseudoLabelConfig) -> float:
+    """Return the weight of the unlabeled loss at time t (equation 16)."""
+    if t < config.t1:
+        return 0.0
+    if t >= config.t2:
+        return config.alpha_f
+    return config.alpha_f * (t - config.t1) / (config.t2 - config.t1)
+
+
+class PseudoLabel:
+    """A Pseudo-Label run; see `engine.training.protocol.Algorithm`."""
+
+    def __init__(self, config: PseudoLabelConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+        seed_everything(train.seed)
+        self.config, self._train, self._device = config, train, device
+        self.epochs = train.epochs
+        self._images = place_images(pools.images, device)
+        self._rows, self._y = pools.train_idx, pools.train_y
+        self._labeled = labeled_stream(train, pools)
+        self._unlabeled_rows = pools.unlabeled_idx
+        self._unlabeled = unlabeled_stream(train, pools)
+        self._views = torch.Generator().manual_seed(train.seed + 3)
+        self.model = new_net(train, pools, device)
+        self.ema = Ema(self.model, train.ema_decay)
+        self.optimizer = make_optimizer(self.model, train)
+        self._stored: tuple[Tensor, Tensor] | None = None  # targets and confidence of all unlabeled images
+        self._stored_epoch = -1
+        self._plan = _plan(config, train, pools)
+        self.steps_per_epoch = self._plan.steps_per_epoch
+
+    def steps_in(self, epoch: int) -> int:
+        """Return the number of steps, the same in every epoch."""
+        return self.steps_per_epoch
+
+    def steps(self, epoch: int) -> Iterator[Metrics]:
+        """Train through one epoch."""
+        total = self.epochs * self.steps_per_epoch
+        self.model.train()
+        for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
+            set_rate(self.optimizer, self._train.learning_rate * cosine(step, total))
+            use_labeled, use_unlabeled, t = self._plan.at(step, total)
+            weight = alpha(t, self.config)
+            loss, metrics = self._loss(epoch, weight, use_labeled, use_unlabeled)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.ema.update(self.model)
+            yield metrics | {"loss": loss.detach(), "alpha": weight}
+
+    def _loss(self, epoch: int, weight: float, use_labeled: bool, use_unlabeled: bool) -> tuple[Tensor, Metrics]:
+        """Return equation 15, or the one of its two terms that this step has, and what it is made of."""
+        views, targets = [], torch.empty(0)
+        use_unlabeled = use_unlabeled and (weight > 0 or not use_labeled)
+        if use_labeled:
+            places = self._labeled.take(self._train.batch_size)
+            views.append(self._view(self._rows[places]))
+        if use_unlabeled:
+            unlabeled_places = self._unlabeled.take(self._train.batch_size * self._train.unlabeled_ratio)
+            targets, confidence = self._targets(epoch, unlabeled_places)
+            views.append(self._view(self._unlabeled_rows[unlabeled_places]))
+        logits = self.model(torch.cat(views)).float()  # labeled first: one pass, one batch for normalisation
+        loss = logits.new_zeros(())
+        metrics: Metrics = {}
+        if use_labeled:
+            y = self._y[places].to(self._device, non_blocking=True)
+            loss = F.cross_entropy(logits[: len(y)], y, label_smoothing=self._train.label_smoothing)
+            metrics["labeled_loss"] = loss.detach()
+        if use_unlabeled:
+            mask = confidence >= self.config.threshold
+            mine = logits[len(logits) - len(mask) :]
+            unlabeled = masked_loss(mine, targets, mask, self.config.label_smoothing)
+            loss = loss + weight * unlabeled
+            metrics |= {"unlabeled_loss": unlabeled.detach(), "used_share": mask.float().mean()}
+        return loss, metrics
+
+    def _view(self, rows: Tensor) -> Tensor:
+        return weak_view(self._images, rows, self._device, self._train.augment, self._views)
+
+    def _targets(self, epoch: int, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return targets and confidence of unlabeled images, fresh or as stored by the last refresh."""
+        config = self.config
+        if config.refresh == "batch":
+            x = gather(self._images, self._unlabeled_rows[places], self._device)
+            with evaluation_mode(self.model), torch.no_grad():
+                logits = self.model(x)
+            return make_targets(logits, hard=config.hard, temperature=config.temperature)
+        if self._stored is None or self._due(epoch):
+            logits = predict_logits(self.model, self._images, self._unlabeled_rows, self._device)
+            self._stored = make_targets(logits, hard=config.hard, temperature=config.temperature)
+            self._stored_epoch = epoch
+        targets, confidence = self._stored
+        return targets[places].to(self._device), confidence[places].to(self._device)
+
+    def _due(self, epoch: int) -> bool:
+        age = epoch - self._stored_epoch
+        return (self.config.refresh == "epoch" and age >= 1) or (
+            self.config.refresh == "k_epochs" and age >= self.config.refresh_every
+        )
+
+    def eval_model(self) -> nn.Module:
+        """Return the averaged model."""
+        return self.ema.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next epoch depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "labeled": self._labeled.state_dict(),
+            "unlabeled": self._unlabeled.state_dict(),
+            "views": self._views.get_state(),
+            "stored": self._stored,
+            "stored_epoch": self._stored_epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a stored state back."""
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._labeled.load_state_dict(state["labeled"])
+        self._unlabeled.load_state_dict(state["unlabeled"])
+        self._views.set_state(state["views"])
+        self._stored = state["stored"]
+        self._stored_epoch = int(state["stored_epoch"])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which losses a step has, and what the time t is.
+
+    joint: every step has both. interleaved: `warm_up` labeled steps, then cycles of `unlabeled` unlabeled
+    steps and `labeled` labeled ones (one labeled epoch), after each of which t advances.
+    """
+
+    config: PseudoLabelConfig
+    steps_per_epoch: int
+    warm_up: int = 0
+    unlabeled: int = 0
+    labeled: int = 0
+
+    def at(self, step: int, total: int) -> tuple[bool, bool, float]:
+        """Return (labeled loss?, unlabeled loss?, t) of one step of `total`."""
+        config = self.config
+        paper = config.units == "paper"
+        if config.schedule == "joint":
+            t = float(step // self.steps_per_epoch) if paper else config.horizon * step / total
+            return True, True, t
+        if step < self.warm_up:
+            return True, False, config.t1 * step / self.warm_up
+        length = self.unlabeled + self.labeled
+        cycle, place = divmod(step - self.warm_up, length)
+        cycles = (total - self.warm_up) // length
+        pace = 1.0 if paper else (config.horizon - config.t1) / max(cycles, 1)
+        return place >= self.unlabeled, place < self.unlabeled, config.t1 + cycle * pace
+
+
+def _plan(config: PseudoLabelConfig, train: TrainConfig, pools: Pools) -> _Plan:
+    """Lay out the run; an interleaved recorded epoch has whole cycles, its warm-up whole recorded epochs."""
+    if config.schedule == "joint":
+        return _Plan(config, steps_per_epoch(train, pools))
+    labeled = math.ceil(len(pools.train_idx) / train.batch_size)
+    unlabeled = config.labeled_epoch_every
+    batches = config.unlabeled_batches or math.ceil(
+        len(pools.unlabeled_idx) / (train.batch_size * train.unlabeled_ratio)
+    )
+    epoch = math.ceil(batches / unlabeled) * (unlabeled + labeled)
+    if config.units == "paper":
+        epochs = math.ceil(config.t1 * labeled / epoch)
+        if epochs >= train.epochs:
+            raise ConfigError(
+                "The run ends before its first unlabeled step",
+                value=f"{epochs} of {train.epochs} epochs are warm-up",
+                way_out="Choose more epochs, a smaller T1, or compressed units.",
+            )
+        return _Plan(config, epoch, epochs * epoch, unlabeled, labeled)
+    epochs = min(max(round(train.epochs * config.t1 / config.horizon), 1 if config.t1 else 0), train.epochs - 1)
+    return _Plan(config, epoch, epochs * epoch, unlabeled, labeled)

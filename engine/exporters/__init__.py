@@ -1,0 +1,55 @@
+"""Writes the curated set in formats other tools read.
+
+To add one: one file, one line in EXPORTERS, one test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.exporters import imagefolder_zip, tables
+from engine.exporters.rows import ExportRow
+from engine.records import LedgerEntry, Progress
+
+__all__ = ["EXPORTERS", "ExportRow", "Exporter"]
+
+Write = Callable[[Sequence[ExportRow], Path, Path, Mapping[str, Any], Sequence[LedgerEntry], Progress], None]
+"""Called with (rows, project root, target, manifest, ledger entries oldest first, progress).
+
+Leaves the complete target or, with ExportError, nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """One export format: `title` and `summary` are shown to the person, `suffix` ends the file name."""
+
+    key: str
+    title: str
+    summary: str
+    suffix: str
+    write: Write
+
+
+_ALL = (
+    Exporter(
+        "imagefolder_zip",
+        "Image folders (zip)",
+        "train/<class>/<image> with the original files, a table, a manifest and the whole label history.",
+        ".zip",
+        imagefolder_zip.write,
+    ),
+    Exporter(
+        "csv",
+        "CSV table",
+        "One row an image: name, label, source, confidence, review.",
+        ".csv",
+        tables.write_csv,
+    ),
+    Exporter("parquet", "Parquet table", "The CSV table with its types kept.", ".parquet", tables.write_parquet),
+)
+
+EXPORTERS: dict[str, Exporter] = {exporter.key: exporter for exporter in _ALL}

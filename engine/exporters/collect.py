@@ -1,0 +1,126 @@
+"""Gathers what an export holds: the labels in force, and pseudo-labels where the person asked for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.errors import ConfigError
+from engine.exporters.rows import ExportRow
+from engine.records import ImageItem, LedgerEntry, Predictions
+
+SOURCES = ("imported", "human", "accepted", "pseudo")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to export.
+
+    Attributes:
+        format: a key of EXPORTERS.
+        sources: which label sources count; a label of another source leaves its image unlabeled.
+        min_confidence: smallest calibrated confidence of an exported pseudo-label, 0..1.
+        unlabeled: whether images without an exported label are written too.
+        round: the round whose pseudo-labels are taken; the one in force when None.
+    """
+
+    format: str = "imagefolder_zip"
+    sources: frozenset[str] = field(default_factory=lambda: frozenset({"imported", "human", "accepted"}))
+    min_confidence: float = 0.95
+    unlabeled: bool = True
+    round: int | None = None
+
+    def __post_init__(self) -> None:
+        wrong = set(self.sources) - set(SOURCES)
+        if wrong:
+            raise ConfigError("Unknown label source", value=sorted(wrong), way_out=f"Known: {', '.join(SOURCES)}.")
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise ConfigError(
+                "The minimum confidence must lie between 0 and 1",
+                value=self.min_confidence,
+                way_out="Try 0.95.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One image's label in force, as the label table gives it."""
+
+    label: str | None
+    source: str | None
+    round: int | None
+    confidence: float | None
+    reviewed: bool
+    version: int
+
+
+def collect(
+    items: Sequence[ImageItem],
+    in_force: Sequence[InForce],
+    predictions: Predictions | None,
+    entries: Mapping[int, LedgerEntry],
+    options: ExportOptions,
+) -> list[ExportRow]:
+    """Return one row an exported image, in image order.
+
+    A label in force whose source is wanted wins. An image without a label in force takes its pseudo-label if those
+    are wanted and it is confident enough. An image whose label is of an unwanted source is written as unlabeled: its
+    pseudo-label does not stand in for a person's answer.
+
+    Args:
+        items: all images, ascending by id.
+        in_force: their labels, aligned with `items`.
+        predictions: the round's, for pseudo-labels; None when there is none.
+        entries: ledger entries by seq, for who decided and when.
+        options: what is wanted.
+    """
+    pseudo = _pseudo_labels(predictions, options)
+    model = f"round-{predictions.round}" if predictions is not None else None
+    rows = []
+    for item, state in zip(items, in_force, strict=True):
+        row = (
+            _labeled_row(item, state, entries) if state.label is not None and state.source in options.sources else None
+        )
+        if row is None and state.label is None and item.id in pseudo:
+            label, confidence = pseudo[item.id]
+            row = ExportRow(
+                image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, label=label,
+                label_source="pseudo", confidence=confidence, model=model,
+                round=predictions.round if predictions is not None else None,
+            )  # fmt: skip
+        if row is None and options.unlabeled:
+            row = ExportRow(image_id=item.id, name=item.name, sha256=item.sha256, format=item.format)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def count(rows: Iterable[ExportRow]) -> dict[str, int]:
+    """Return how many rows carry each label source; "unlabeled" for none."""
+    counts = Counter(row.label_source or "unlabeled" for row in rows)
+    return {source: counts.get(source, 0) for source in (*SOURCES, "unlabeled")}
+
+
+def _labeled_row(item: ImageItem, state: InForce, entries: Mapping[int, LedgerEntry]) -> ExportRow:
+    entry = entries.get(state.version)
+    return ExportRow(
+        image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, label=state.label,
+        label_source=state.source, confidence=state.confidence, round=state.round,
+        model=f"round-{state.round}" if state.round is not None and state.source == "accepted" else None,
+        reviewed=state.reviewed, reviewed_by=entry.actor if entry is not None and state.reviewed else None,
+        reviewed_at=entry.time if entry is not None and state.reviewed else None,
+    )  # fmt: skip
+
+
+def _pseudo_labels(predictions: Predictions | None, options: ExportOptions) -> dict[int, tuple[str, float]]:
+    if predictions is None or "pseudo" not in options.sources:
+        return {}
+    best = predictions.probabilities.argmax(1)
+    confidence = predictions.probabilities[np.arange(len(best)), best]
+    keep = np.flatnonzero(confidence >= options.min_confidence)
+    return {
+        int(predictions.image_ids[i]): (predictions.classes[int(best[i])], float(confidence[i])) for i in keep.tolist()
+    }

@@ -1,0 +1,70 @@
+"""CSV and Parquet: one row an image, no image files. `file_name` is the original relative path, unaltered."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.exporters.atomic import complete_or_nothing
+from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
+from engine.records import LedgerEntry, Progress
+
+_BATCH = 10_000
+_TYPES = {"confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "image_id": pa.int64()}
+_SCHEMA = pa.schema([pa.field(column, _TYPES.get(column, pa.string())) for column in COLUMNS])
+
+
+def write_csv(
+    rows: Sequence[ExportRow],
+    root: Path,
+    target: Path,
+    manifest: Mapping[str, Any],
+    entries: Sequence[LedgerEntry],
+    progress: Progress,
+) -> None:
+    """Write a UTF-8 CSV with a header; cells hold what was stored, also when they begin with "=".
+
+    Raises:
+        ExportError: the target could not be written; nothing is left behind.
+    """
+    with complete_or_nothing(target) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        for batch in _batches(rows, progress):
+            writer.writerows(as_text(values) for values in batch)
+        text.flush()
+        text.detach()
+
+
+def write_parquet(
+    rows: Sequence[ExportRow],
+    root: Path,
+    target: Path,
+    manifest: Mapping[str, Any],
+    entries: Sequence[LedgerEntry],
+    progress: Progress,
+) -> None:
+    """Write a Parquet file with the columns of the CSV, typed; absent values are null.
+
+    Raises:
+        ExportError: the target could not be written; nothing is left behind.
+    """
+    with complete_or_nothing(target) as file, pq.ParquetWriter(file, _SCHEMA) as writer:
+        for batch in _batches(rows, progress):
+            writer.write_table(pa.Table.from_pylist(batch, schema=_SCHEMA))
+
+
+def _batches(rows: Sequence[ExportRow], progress: Progress) -> Any:
+    remaining, done = iter(rows), 0
+    while batch := list(islice(remaining, _BATCH)):
+        yield [cells(row, row.name, row.split) for row in batch]
+        done += len(batch)
+        progress("Writing rows", done, len(rows))

@@ -1,0 +1,150 @@
+"""The uint8 arrays that training and maps read: every image at one size, memory-mapped, made once a set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, DecodeError
+from engine.images.files import original_path
+from engine.images.pool import DecodePool, Job
+from engine.records import ImageItem, Progress
+
+VERSION = 1  # raise it when decoding or resizing changes: older caches are then made again
+KEPT = 3
+_LABEL = "Preparing images"
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Side in pixels (4..1024) and number of channels (1 grey, 3 RGB) of every image in an array."""
+
+    size: int
+    channels: int
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.size <= 1024:
+            raise ConfigError("The image size must be 4..1024 pixels", value=self.size)
+        if self.channels not in (1, 3):
+            raise ConfigError("The number of channels must be 1 or 3", value=self.channels)
+
+
+def recommend_spec(items: Sequence[ImageItem]) -> ArraySpec:
+    """Return the array format that fits a set of images.
+
+    Square images all of one side in 4..64 keep it, so MNIST stays 28 and CIFAR 32. Any other set gets 32 when
+    at least half of the images have a shorter side of at most 32, else 64: what a small network on a CPU can
+    train on.
+    One channel only if every image has one.
+    """
+    channels = 1 if items and all(item.channels == 1 for item in items) else 3
+    sizes = {(item.width, item.height) for item in items}
+    if len(sizes) == 1:
+        width, height = next(iter(sizes))
+        if width == height and 4 <= width <= 64:
+            return ArraySpec(width, channels)
+    shorter = sorted(min(item.width, item.height) for item in items)
+    small = bool(shorter) and shorter[(len(shorter) - 1) // 2] <= 32
+    return ArraySpec(32 if small else 64, channels)
+
+
+def build_arrays(
+    root: Path, shas: Sequence[str], spec: ArraySpec, progress: Progress, *, workers: int = 2
+) -> NDArray[np.uint8]:
+    """Return the images as (N, C, size, size) uint8 in the order of `shas`; decode them only the first time.
+
+    The shorter side is brought to `size` and the centre square taken; nothing is padded. The same originals
+    always give the same bytes. The array is mapped copy-on-write: pages are read when used, and writing to it
+    changes neither the cache nor another reader's array.
+
+    Args:
+        root: the project's folder; the cache lies in its cache/.
+        shas: SHA-256 of each image.
+        spec: size and channels.
+        progress: told after every image decoded.
+        workers: number of decoding children.
+
+    Raises:
+        DecodeError: an original is gone, changed or unreadable; no cache is left behind.
+    """
+    shape = (len(shas), spec.channels, spec.size, spec.size)
+    if not shas:
+        return np.empty(shape, np.uint8)
+    path = _cache_path(root, shas, spec)
+    cached = _open(path, shape)
+    if cached is not None:
+        return cached
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".tmp-arrays-", dir=path.parent)
+    os.close(handle)
+    try:
+        _fill(Path(name), root, shas, shape, progress, workers)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _prune(path.parent)
+    return cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
+
+
+def _cache_path(root: Path, shas: Sequence[str], spec: ArraySpec) -> Path:
+    digest = hashlib.sha256("\n".join((str(VERSION), *shas)).encode()).hexdigest()[:32]
+    return root / "cache" / f"arrays-{spec.size}x{spec.channels}-{digest}.npy"
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Return the cached array, None when there is none or it is not whole."""
+    try:
+        found = cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    if found.shape != shape or found.dtype != np.uint8:
+        return None
+    os.utime(path)
+    return found
+
+
+def _fill(
+    path: Path, root: Path, shas: Sequence[str], shape: tuple[int, ...], progress: Progress, workers: int
+) -> None:
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    start, row_bytes = array.offset, array.nbytes // shape[0]
+    del array
+
+    def jobs() -> Iterator[Job]:
+        for number, sha256 in enumerate(shas):
+            yield {
+                "op": "row",
+                "path": str(original_path(root, sha256)),
+                "sha256": sha256,
+                "size": shape[2],
+                "channels": shape[1],
+                "out": str(path),
+                "offset": start + number * row_bytes,
+            }
+
+    with DecodePool(workers) as pool:
+        for done, (job, answer) in enumerate(pool.run(jobs()), start=1):
+            if "error" in answer:
+                raise DecodeError(
+                    f"An image can no longer be read ({answer['error'].rstrip('.')})",
+                    value=job["sha256"],
+                    way_out="Import it again, or check the project with “starling doctor”.",
+                )
+            if done % 64 == 0 or done == len(shas):
+                progress(_LABEL, done, len(shas))
+
+
+def _prune(folder: Path) -> None:
+    """Keep the arrays used last; an older one still mapped by a running round lives on until it is closed."""
+    arrays = sorted(folder.glob("arrays-*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in arrays[KEPT:]:
+        old.unlink(missing_ok=True)

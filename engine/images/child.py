@@ -1,0 +1,95 @@
+"""The limited child: decodes foreign images with a cap on memory, so that a hostile file costs one process.
+
+`python -m engine.images.child MEMORY_MB` reads one JSON list of jobs a line from stdin and answers one JSON
+object a job, a line each, in order. Jobs:
+
+    {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices"}
+    {"op": "row", "path", "sha256", "size", "channels", "out", "offset"}  → {"ok": true}
+        (the pixels are written into the file `out` at the byte `offset`)
+    either  → {"error": the reason, for a person}
+
+It ends when stdin does. engine.images.pool starts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from engine.errors import DecodeError
+from engine.images.array_row import array_row
+from engine.images.decode import inspect_bytes, open_reduced
+from engine.images.thumbnails import encode_thumbnail
+
+MEGABYTE = 1 << 20
+
+
+def main(memory_mb: int) -> None:
+    """Serve jobs until stdin ends."""
+    _limit(resource.RLIMIT_AS, memory_mb * MEGABYTE)
+    _limit(resource.RLIMIT_CORE, 0)
+    warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)  # a library that prints must not break the protocol
+    for line in sys.stdin:
+        for job in json.loads(line):
+            answers.write(json.dumps(_answer(job)) + "\n")
+            answers.flush()
+
+
+def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _inspect(job) if job["op"] == "inspect" else _row(job)
+    except DecodeError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": "Decoding it needs more memory than is allowed for one image."}
+
+
+def _inspect(job: dict[str, Any]) -> dict[str, Any]:
+    decoded = inspect_bytes(Path(job["path"]).read_bytes())
+    if job["thumb"] is not None:
+        Path(job["thumb"]).write_bytes(encode_thumbnail(decoded.image))
+    return {
+        "format": decoded.format,
+        "width": decoded.width,
+        "height": decoded.height,
+        "channels": decoded.channels,
+        "notices": list(decoded.notices),
+    }
+
+
+def _row(job: dict[str, Any]) -> dict[str, Any]:
+    try:
+        data = Path(job["path"]).read_bytes()
+    except OSError as error:
+        raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
+    if hashlib.sha256(data).hexdigest() != job["sha256"]:
+        raise DecodeError("An original image was changed after the import", value=job["sha256"])
+    row = array_row(open_reduced(data, job["size"]), job["size"], job["channels"])
+    target = os.open(job["out"], os.O_WRONLY)
+    try:
+        os.pwrite(target, row.tobytes(), job["offset"])
+    finally:
+        os.close(target)
+    return {"ok": True}
+
+
+def _limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    try:
+        resource.setrlimit(what, (ceiling, ceiling))
+    except (ValueError, OSError) as error:  # some systems (macOS) have no such limit to set
+        print(f"limit {what} not set: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,108 @@
+"""Pictures for the browser: always re-encoded from pixels, without metadata, never the original bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from engine.errors import DecodeError, ProjectCorrupt
+from engine.images.decode import open_reduced
+from engine.images.files import original_path, thumb_path, write_whole
+
+THUMBNAIL_SIDE = 256
+TINY_SIDE = 64
+_PNG_SIDE = 256
+
+
+def encode_thumbnail(image: Image.Image) -> bytes:
+    """Return a WebP whose longest side is at most 256 px; lossless up to 64 px, never enlarged."""
+    out = io.BytesIO()
+    if max(image.size) <= TINY_SIDE:
+        image.save(out, "WEBP", lossless=True, quality=0, method=0)
+    else:
+        small = _fit(image, THUMBNAIL_SIDE)
+        small.save(out, "WEBP", quality=80, method=2)
+    return out.getvalue()
+
+
+def thumbnail_bytes(root: Path, sha256: str) -> bytes:
+    """Return an image's thumbnail (WebP), made at import and made again here when it is gone.
+
+    Raises:
+        ProjectCorrupt: it is gone and so is the original, or the original is not what was imported.
+    """
+    path = thumb_path(root, sha256)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        data = encode_thumbnail(_pixels(root, sha256, THUMBNAIL_SIDE))
+    try:
+        write_whole(path, data)
+    except OSError:  # a read-only or full disk: the picture can be shown all the same
+        return data
+    return data
+
+
+def display_bytes(root: Path, sha256: str, longest: int = 1024) -> bytes:
+    """Return an image re-encoded with its longest side at most `longest` px: PNG up to 256 px, WebP above.
+
+    Raises:
+        ProjectCorrupt: the original is gone or not what was imported.
+    """
+    image = _fit(_pixels(root, sha256, longest), longest)
+    out = io.BytesIO()
+    if max(image.size) <= _PNG_SIDE:
+        image.save(out, "PNG")
+    else:
+        image.save(out, "WEBP", quality=90, method=2)
+    return out.getvalue()
+
+
+def verify_original(root: Path, sha256: str) -> str | None:
+    """Return what is wrong with an original's bytes, None when they are what was imported."""
+    path = original_path(root, sha256)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "the original file is missing"
+    except OSError as error:
+        return f"the original file cannot be read ({error.strerror})"
+    return None if digest == sha256 else "the original file was changed after the import"
+
+
+def read_original(root: Path, sha256: str) -> bytes:
+    """Return an original's bytes, checked against its SHA-256.
+
+    Raises:
+        ProjectCorrupt: it is gone, unreadable, or not what was imported.
+    """
+    try:
+        data = original_path(root, sha256).read_bytes()
+    except OSError as error:
+        raise ProjectCorrupt(
+            f"An original image cannot be read ({error.strerror})", value=sha256, way_out="Import it again."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ProjectCorrupt("An original image was changed after the import", value=sha256, way_out="Import it again.")
+    return data
+
+
+def _pixels(root: Path, sha256: str, longest: int) -> Image.Image:
+    data = read_original(root, sha256)
+    try:
+        return open_reduced(data, longest)
+    except DecodeError as error:
+        raise ProjectCorrupt("An original image can no longer be decoded", value=sha256) from error
+
+
+def _fit(image: Image.Image, longest: int) -> Image.Image:
+    """Return the image with its longest side at most `longest`; the same object when it already is."""
+    factor = longest / max(image.size)
+    if factor >= 1:
+        return image
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)

@@ -1,0 +1,174 @@
+"""Labels from a CSV or TSV beside the images. Every cell is text: "007" stays "007", nothing is trimmed.
+
+Columns: one that names the file (`file_path_abs`, `file_name`, `filename`, `path`) and one with the label
+(`label`, `class_name`). An empty label is unlabeled. A relative path counts from the table's folder, then from
+those above it, then from anywhere if only one file ends so; of an absolute path the longest ending that exists
+counts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.errors import ImportRefused
+from engine.importers.contents import MEGABYTE
+from engine.importers.labeling import Labeling
+from engine.importers.name_index import NameIndex
+from engine.importers.names import label_flaw, shown
+from engine.records import Refusal
+
+IMAGES_AND_CSV = "images + CSV"
+PATH_COLUMNS = ("file_path_abs", "file_name", "filename", "path")
+LABEL_COLUMNS = ("label", "class_name")
+MAX_BYTES = 64 * MEGABYTE
+MAX_ROWS = 3_000_000
+MAX_FIELD = 131_072
+_SAVE_UTF8 = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) and import again."
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that names images and labels: its own name, and rows as (line number, file, label)."""
+
+    name: str
+    rows: tuple[tuple[int, str, str], ...]
+    refused: tuple[Refusal, ...]
+    predicted: int
+
+
+def is_table(name: str) -> bool:
+    """Return whether a file may be a table of labels, by its ending."""
+    return name.lower().endswith((".csv", ".tsv"))
+
+
+def read_table(name: str, data: bytes) -> Table | None:
+    """Return the table, None when its header has no columns for file and label.
+
+    Raises:
+        ImportRefused: too large, an unknown encoding, unclosed quotes, or an ambiguous header.
+    """
+    if len(data) > MAX_BYTES:
+        raise ImportRefused(
+            f"A table is larger than {MAX_BYTES // MEGABYTE} MB",
+            value=shown(name),
+            way_out="Split it, and import in parts.",
+        )
+    text = _decode(name, data)
+    if text is None:
+        return None
+    delimiter = _delimiter(text.partition("\n")[0])
+    if delimiter is None:
+        return None
+    csv.field_size_limit(MAX_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = _lines(name, reader)
+    _, header = next(lines)
+    columns = [cell.strip().casefold() for cell in header]
+    path_at, label_at = _column(columns, PATH_COLUMNS), _column(columns, LABEL_COLUMNS)
+    for column in (columns[path_at], columns[label_at]):
+        if columns.count(column) > 1:
+            raise ImportRefused(
+                "A table has two columns of one name", value=f"{shown(name)}, {column}", way_out="Rename one of them."
+            )
+    source_at = columns.index("label_source") if "label_source" in columns else None
+    rows, refused, predicted = [], [], 0
+    for line, row in lines:
+        if len(row) != len(header):
+            refused.append(Refusal(_place(name, line), f"{len(row)} columns where the header has {len(header)}"))
+            continue
+        predicted += source_at is not None and row[source_at] == "pseudo" and bool(row[label_at])
+        rows.append((line, row[path_at], row[label_at]))
+    return Table(name, tuple(rows), tuple(refused), predicted)
+
+
+def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Collection[str]) -> Labeling:
+    """Return the labels that the tables say.
+
+    Args:
+        tables: from `read_table`.
+        images: names of the images that can be imported.
+        names: names of all files of the source, refused ones too.
+    """
+    index, taken = NameIndex(names), set(images)
+    given: dict[str, dict[str, None]] = defaultdict(dict)
+    refused: list[Refusal] = []
+    for table in tables:
+        refused.extend(table.refused)
+        folder = table.name.rpartition("/")[0]
+        for line, path, label in table.rows:
+            reason = label_flaw(label) if label.strip() else None
+            name, missing = index.find(path, folder)
+            reason = reason or missing
+            if reason is None and name not in taken:
+                reason = "its image was refused"
+            if reason is not None or name is None:
+                refused.append(Refusal(_place(table.name, line, path), reason or "there is no such file"))
+            elif label.strip():
+                given[name][label] = None
+    conflicts = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
+    labels = {name: next(iter(found)) for name, found in given.items() if len(found) == 1}
+    return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables))
+
+
+def _notices(tables: Sequence[Table]) -> tuple[str, ...]:
+    listed = ", ".join(shown(table.name) for table in tables)
+    notices = [f"labels are read from {listed}; folder names do not count"]
+    predicted = sum(table.predicted for table in tables)
+    if predicted:
+        notices.append(f"{predicted:,} of the labels are pseudo-labels of a model; they are taken as labels")
+    return tuple(notices)
+
+
+def _decode(name: str, data: bytes) -> str | None:
+    """Return the text; None for a table whose header cannot be one of labels anyway."""
+    encoding = "utf-8-sig"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        head = data.partition(b"\n")[0].replace(b"\0", b"").decode("latin-1")
+        if _delimiter(head) is None:
+            return None
+        raise ImportRefused(
+            "A table is neither UTF-8 nor UTF-16 with a byte order mark", value=shown(name), way_out=_SAVE_UTF8
+        ) from error
+
+
+def _delimiter(header: str) -> str | None:
+    """Return the separator with which the header names a file and a label column."""
+    for delimiter in (",", "\t", ";"):
+        columns = [cell.strip().strip('"').casefold() for cell in header.rstrip("\r").split(delimiter)]
+        if set(PATH_COLUMNS) & set(columns) and set(LABEL_COLUMNS) & set(columns):
+            return delimiter
+    return None
+
+
+def _column(columns: Sequence[str], wanted: Sequence[str]) -> int:
+    return next(columns.index(name) for name in wanted if name in columns)
+
+
+def _lines(name: str, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with the number of their record, leaving out blank lines."""
+    try:
+        for number, row in enumerate(reader, start=1):
+            if number > MAX_ROWS:
+                raise ImportRefused(f"A table has more than {MAX_ROWS:,} rows", value=shown(name), way_out="Split it.")
+            if row:
+                yield number, row
+    except csv.Error as error:
+        raise ImportRefused(
+            f"A table cannot be read ({error})",
+            value=shown(name),
+            way_out="Look for a quote that is not closed, or a very long cell, and import again.",
+        ) from error
+
+
+def _place(name: str, line: int, path: str | None = None) -> str:
+    where = f"{shown(name, 100)}, row {line}"
+    return where if path is None else f"{where}: {shown(path, 200)}"

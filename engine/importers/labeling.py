@@ -1,0 +1,27 @@
+"""What a layout says of the images: the result that class_tree, csv_table and the sets by name all give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.records import Refusal
+
+
+@dataclass(frozen=True)
+class Labeling:
+    """Labels by image name; a name that is absent is unlabeled.
+
+    Attributes:
+        layout: the words a person reads: "class tree", "images + CSV", "images only", or a set's name.
+        labels: label by image name.
+        refused: rows and names that were not taken, with the reason.
+        conflicts: by image name, the different labels it was given; it stays unlabeled.
+        notices: what a person should know.
+    """
+
+    layout: str
+    labels: Mapping[str, str]
+    refused: tuple[Refusal, ...] = ()
+    conflicts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()

@@ -1,0 +1,253 @@
+"""The door of the import: look at a source, then place what was found into a project, or throw it away."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import ConfigError, ImportRefused, NothingToImport
+from engine.images.files import original_path, thumb_path
+from engine.images.pool import ChildLimits, DecodePool
+from engine.importers.archive import ZipContents
+from engine.importers.contents import Contents, Limits
+from engine.importers.detect import check_layout, find_labels
+from engine.importers.folder import FolderContents
+from engine.importers.keep_labels import choose_kept
+from engine.importers.labeling import Labeling
+from engine.importers.names import collisions, shown
+from engine.importers.staging import Staged, stage, summed_notices
+from engine.importers.torchvision_sets import SetContents
+from engine.records import FoundImage, ImportPreview, Progress, Refusal
+
+_LISTED_COLLISIONS = 20
+
+
+@dataclass(frozen=True)
+class ImportSource:
+    """Where images come from.
+
+    Attributes:
+        kind: a zip file, a folder on this machine, or a well-known set by name.
+        path: the zip, the folder, or the root torchvision keeps its sets in.
+        name: what is shown; for kind "torchvision" the set's name, one of torchvision_sets.SETS.
+        labels_kept: keep only that many labels, spread evenly over the classes; the rest is hidden and used only
+            to show true accuracy. None keeps all.
+        seed: chooses which labels are kept.
+    """
+
+    kind: Literal["zip", "folder", "torchvision"]
+    path: Path
+    name: str = ""
+    labels_kept: int | None = None
+    seed: int = 0
+
+
+def scan(
+    source: ImportSource,
+    staging_root: Path,
+    progress: Progress,
+    *,
+    workers: int = 2,
+    layout: str = "auto",
+    limits: Limits | None = None,
+) -> ImportPreview:
+    """Read, check and stage everything a source holds; return what was found. The project itself is not touched.
+
+    Args:
+        source: what to look at.
+        staging_root: everything is written into one new folder under it, removed again on any error.
+        progress: told how far it is; an exception it raises ends the scan.
+        workers: number of decoding children.
+        layout: one of detect.LAYOUTS.
+        limits: caps on files and bytes.
+
+    Raises:
+        SourceMissing: the source does not exist.
+        ArchiveRefused: the zip as a whole is not acceptable.
+        NothingToImport: it holds no image that can be read.
+        ImportRefused: another reason to refuse it all: a table that cannot be read, a full disk, too many files.
+        ConfigError: no such layout or set, or an impossible number of labels to keep.
+    """
+    check_layout(layout)
+    limits = limits or Limits()
+    staging_root.mkdir(parents=True, exist_ok=True)
+    if source.kind == "folder" and staging_root.resolve().is_relative_to(source.path.resolve()):
+        raise ImportRefused(
+            "The folder to import contains the project itself",
+            value=shown(str(source.path)),
+            way_out="Choose a folder below it.",
+        )
+    progress("Listing files", 0, 0)
+    staging = Path(tempfile.mkdtemp(prefix="import-", dir=staging_root))
+    try:
+        contents = _open(source, limits)
+        try:
+            with DecodePool(workers, ChildLimits()) as pool:
+                staged = stage(contents, staging, limits, pool, progress)
+        finally:
+            contents.close()
+        return _preview(source, contents, staged, staging, layout)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def place(preview: ImportPreview, project_root: Path, progress: Progress) -> None:
+    """Move the staged originals and thumbnails into the project and wait until they are on the disk.
+
+    Files are named by their content, so one that is already there is the same and may be replaced. Calling it again
+    after an error continues where it stopped.
+
+    Raises:
+        ImportRefused: a staged file is gone, or the disk is full; the project's database knows nothing of it yet.
+    """
+    try:
+        for folder in ("images", "thumbs"):
+            for number in range(256):
+                (project_root / folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+        for done, image in enumerate(preview.found, start=1):
+            _move(image.staged, original_path(project_root, image.sha256))
+            _move(thumb_path(preview.staging, image.sha256), thumb_path(project_root, image.sha256))
+            if done % 1024 == 0:
+                progress("Placing images", done, len(preview.found))
+    except OSError as error:
+        raise ImportRefused(
+            f"The images could not be placed in the project ({error.strerror})",
+            value=shown(str(error.filename)),
+            way_out="Free some space if the disk is full, and import again.",
+        ) from error
+    os.sync()
+    progress("Placing images", len(preview.found), len(preview.found))
+
+
+def discard(preview: ImportPreview) -> None:
+    """Throw away what a scan staged; fine when it is gone already."""
+    shutil.rmtree(preview.staging, ignore_errors=True)
+
+
+def _open(source: ImportSource, limits: Limits) -> Contents:
+    if source.kind == "zip":
+        return ZipContents(source.path, limits)
+    if source.kind == "folder":
+        return FolderContents(source.path, limits)
+    return SetContents(source.name, source.path)
+
+
+def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: Path, layout: str) -> ImportPreview:
+    if not staged.names:
+        raise _nothing(contents, staged)
+    images = sorted(name for names in staged.names.values() for name in names)
+    known = contents.labels()
+    listed = {entry.name for entry in contents.listing.entries}
+    labeling = (
+        find_labels(layout, images, listed, staged.tables)
+        if known is None
+        else Labeling(f"{source.name}, train split", known)
+    )
+    found, conflicts = _found(staged, labeling, staging)
+    counts = Counter(image.label for image in found if image.label is not None)
+    found = _hide(found, source)
+    kept = Counter(image.label for image in found if image.label is not None)
+    return ImportPreview(
+        source=source.name or source.path.name,
+        layout=labeling.layout,
+        found=tuple(found),
+        refused=(*contents.listing.refused, *staged.refused, *labeling.refused),
+        counts={label: kept[label] for label in sorted(counts)},
+        unlabeled=len(found) - kept.total(),
+        skipped=contents.listing.skipped,
+        conflicts=tuple(conflicts),
+        notices=(*contents.listing.notices, *labeling.notices, *_collision_notices(images), *summed_notices(staged)),
+        staging=staging,
+    )
+
+
+def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
+    """Return one image a content under its first name, and those whose labels contradict each other."""
+    found, conflicts = [], []
+    for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
+        given = {labeling.labels[name]: name for name in names if name in labeling.labels}
+        for name in names:
+            given.update(dict.fromkeys(labeling.conflicts.get(name, ()), name))
+        if len(given) > 1:
+            conflicts.append(Refusal(shown(names[0]), _contradiction(given, len(names))))
+        answer = staged.answers[sha256]
+        found.append(
+            FoundImage(
+                name=names[0],
+                staged=original_path(staging, sha256),
+                sha256=sha256,
+                format=str(answer["format"]),
+                width=int(answer["width"]),
+                height=int(answer["height"]),
+                channels=int(answer["channels"]),
+                bytes=staged.sizes[sha256],
+                label=next(iter(given)) if len(given) == 1 else None,
+                notices=tuple(answer["notices"]),
+            )
+        )
+    return found, conflicts
+
+
+def _contradiction(given: dict[str, str], copies: int) -> str:
+    if copies == 1:
+        return "different labels: " + ", ".join(f"“{shown(label, 80)}”" for label in sorted(given))
+    said = ", ".join(f"“{shown(label, 80)}” ({shown(name, 80)})" for label, name in sorted(given.items()))
+    return f"copies of one image have different labels: {said}"
+
+
+def _hide(found: list[FoundImage], source: ImportSource) -> list[FoundImage]:
+    """Keep the number of labels asked for; the rest becomes hidden truth."""
+    if source.labels_kept is None:
+        return found
+    labels = {image.name: image.label for image in found if image.label is not None}
+    if source.labels_kept > len(labels):
+        raise ConfigError(
+            "More labels are to be kept than there are",
+            value=source.labels_kept,
+            way_out=f"Choose at most {len(labels)}.",
+        )
+    kept = choose_kept(labels, source.labels_kept, source.seed)
+    return [image if image.name in kept else replace(image, label=None, truth=image.label) for image in found]
+
+
+def _collision_notices(images: list[str]) -> list[str]:
+    groups = collisions(images)
+    notices = [
+        f"names that differ only in case or accents: {', '.join(shown(name, 80) for name in group)}"
+        for group in groups[:_LISTED_COLLISIONS]
+    ]
+    if len(groups) > _LISTED_COLLISIONS:
+        notices.append(f"and {len(groups) - _LISTED_COLLISIONS:,} more groups of such names")
+    return notices
+
+
+def _nothing(contents: Contents, staged: Staged) -> NothingToImport:
+    refused = [*contents.listing.refused, *staged.refused]
+    listed = "; ".join(f"{refusal.name}: {refusal.reason}".rstrip(".") for refusal in refused[:3])
+    more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
+    return NothingToImport(
+        "No readable image was found",
+        value=f"{listed}{more}" if refused else None,
+        way_out="Starling reads JPEG, PNG, WebP, BMP, GIF and TIFF.",
+    )
+
+
+def _move(staged: Path, target: Path) -> None:
+    try:
+        os.replace(staged, target)
+    except FileNotFoundError:
+        if not target.is_file():
+            raise
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".tmp-{target.name}")  # staged on another disk
+        shutil.copyfile(staged, beside)
+        os.replace(beside, target)

@@ -1,0 +1,131 @@
+"""Well-known sets by name, as torchvision lays them out on disk, and scikit-learn's bundled digits.
+
+Each image becomes a PNG and then takes the same way as any other file. Only the train split is taken: the test
+split stays untouched for honest figures.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from engine.errors import ConfigError, SourceMissing
+from engine.importers.contents import Entry, Listing
+from engine.importers.names import shown
+
+
+@dataclass(frozen=True)
+class LoadedSet:
+    """Images (N, H, W) or (N, H, W, 3) uint8, labels (N,) int, and the K class names."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+class SetContents:
+    """One well-known set; see contents.Contents. Its files are named train/00000.png and so on.
+
+    Raises:
+        ConfigError: no set of this name is known.
+        SourceMissing: its files do not lie under `root`.
+    """
+
+    def __init__(self, name: str, root: Path) -> None:
+        load = SETS.get(name)
+        if load is None:
+            raise ConfigError("There is no set of this name", value=name, way_out=f"Choose one of {', '.join(SETS)}.")
+        self._set = load(root)
+        count = len(self._set.labels)
+        width = len(str(max(count - 1, 10_000)))
+        self.listing = Listing([Entry(f"train/{number:0{width}}.png", number) for number in range(count)])
+
+    def labels(self) -> dict[str, str]:
+        """Return the class name of every file."""
+        names, labels = self._set.classes, self._set.labels.tolist()
+        return {entry.name: names[label] for entry, label in zip(self.listing.entries, labels, strict=True)}
+
+    def read(self, entry: Entry) -> bytes:
+        """Return an image as PNG."""
+        out = io.BytesIO()
+        Image.fromarray(self._set.images[cast("int", entry.token)]).save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+
+def _torchvision(name: str, root: Path, **options: Any) -> Any:
+    """Return torchvision's data set; it checks the files against the published md5s, but for the MNIST family."""
+    from torchvision import datasets
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy remarks on the pickles CIFAR was published in
+            return getattr(datasets, name)(str(root), download=False, **options)
+    except (RuntimeError, OSError) as error:
+        raise SourceMissing(
+            f"{name} was not found here, or is damaged",
+            value=shown(str(root)),
+            way_out=f'Get it with python -c "from torchvision.datasets import {name}; {name}(FOLDER, download=True)" '
+            "and give that folder.",
+        ) from error
+
+
+def _mnist(name: str) -> Callable[[Path], LoadedSet]:
+    def load(root: Path) -> LoadedSet:
+        found = _torchvision(name, root, train=True)
+        names = _DIGITS if name == "MNIST" else tuple(found.classes)
+        return LoadedSet(found.data.numpy(), _ints(found.targets.numpy()), names)
+
+    return load
+
+
+def _cifar10(root: Path) -> LoadedSet:
+    found = _torchvision("CIFAR10", root, train=True)
+    return LoadedSet(found.data, _ints(found.targets), tuple(found.classes))
+
+
+def _svhn(root: Path) -> LoadedSet:
+    found = _torchvision("SVHN", root, split="train")
+    return LoadedSet(_channels_last(found.data), _ints(found.labels), _DIGITS)
+
+
+def _stl10(root: Path) -> LoadedSet:
+    found = _torchvision("STL10", root, split="train")
+    return LoadedSet(_channels_last(found.data), _ints(found.labels), tuple(found.classes))
+
+
+def _digits(root: Path) -> LoadedSet:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = np.rint(found.images * (255.0 / 16.0)).astype(np.uint8)
+    return LoadedSet(images, _ints(found.target), _DIGITS)
+
+
+def _ints(values: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+    return np.asarray(values, dtype=np.int64)
+
+
+def _channels_last(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+_DIGITS = tuple("0123456789")
+SETS: dict[str, Callable[[Path], LoadedSet]] = {
+    "MNIST": _mnist("MNIST"),
+    "FashionMNIST": _mnist("FashionMNIST"),
+    "CIFAR10": _cifar10,
+    "SVHN": _svhn,
+    "STL10": _stl10,
+    "digits": _digits,
+}

@@ -1,0 +1,1 @@
+"""Networks by name, each a trunk that gives features and a linear head, and the averaged copy."""

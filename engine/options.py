@@ -1,0 +1,33 @@
+"""What a person can choose for a round, for pages and the command line. Imports torch only when first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from engine.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from engine.algorithms import AlgorithmSpec
+
+TRAIN_CONFIG = TrainConfig
+
+
+def algorithms() -> Mapping[str, AlgorithmSpec]:
+    """Return the algorithms by key, in the order they are offered."""
+    from engine.algorithms import ALGORITHMS
+
+    return ALGORITHMS
+
+
+def title(key: str) -> str:
+    """Return an algorithm's name as shown; the key itself for one that is no longer known."""
+    spec = algorithms().get(key)
+    return spec.title if spec is not None else key
+
+
+def describe_device(name: str = "auto") -> str:
+    """Return which device a choice means on this machine, in words."""
+    from engine.training import device
+
+    return device.describe(device.resolve(name))

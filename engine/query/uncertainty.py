@@ -1,0 +1,64 @@
+"""Acquisition scores that ask where the model is unsure. Higher means: look at this image sooner.
+
+Every score takes probabilities (N, K) and image ids (N,) and returns (N,) float64. The ids are not used here;
+all strategies share one signature.
+
+Source: Settles, "Active Learning Literature Survey" (2009), section 3.1: least confident, margin, entropy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def least_confidence(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 − p₁ for each row, in 0..1−1/K."""
+    best: NDArray[np.float64] = probabilities.max(axis=1).astype(np.float64)
+    return 1.0 - best
+
+
+def margin(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 − (p₁ − p₂) for each row, in 0..1; with a single class p₂ is 0."""
+    first, second = _two_best(probabilities)
+    return 1.0 - (first - second)
+
+
+def entropy(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the entropy of each row in nats, in 0..ln K, with 0·ln 0 = 0."""
+    p = probabilities.astype(np.float64)
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    spread: NDArray[np.float64] = np.maximum(-(p * logs).sum(axis=1), 0.0)
+    return spread
+
+
+def why_least_confidence(row: NDArray[np.float32], classes: Sequence[str]) -> str:
+    """Say how little the model believes in its best class."""
+    best = int(row.argmax())
+    return f"least confident: {row[best]:.2f} for “{classes[best]}”"
+
+
+def why_margin(row: NDArray[np.float32], classes: Sequence[str]) -> str:
+    """Say which two classes are close, and how close."""
+    order = np.argsort(-row, kind="stable")
+    if len(order) < 2:
+        return why_least_confidence(row, classes)
+    a, b = int(order[0]), int(order[1])
+    return f"close call: {row[a]:.2f} for “{classes[a]}”, {row[b]:.2f} for “{classes[b]}”"
+
+
+def why_entropy(row: NDArray[np.float32], classes: Sequence[str]) -> str:
+    """Say how spread the probabilities are, and over which best class."""
+    value = float(entropy(row[None, :], np.zeros(1, np.int64))[0])
+    best = int(row.argmax())
+    return f"undecided: entropy {value:.2f} nats, best {row[best]:.2f} for “{classes[best]}”"
+
+
+def _two_best(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    p = probabilities.astype(np.float64)
+    if p.shape[1] == 1:
+        return p[:, 0], np.zeros(len(p))
+    top = np.partition(p, -2, axis=1)  # (N, K)
+    return top[:, -1], top[:, -2]

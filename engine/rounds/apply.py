@@ -1,0 +1,99 @@
+"""Puts a complete round's model to use on images that are not in the project: the test split of a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.algorithms import ALGORITHMS
+from engine.errors import RoundError, SourceMissing
+from engine.rounds import files, material
+from engine.rounds.plan import read_plan
+from engine.training import checkpoint, device
+from engine.training.calibrate import accuracy_interval
+from engine.training.config import TrainConfig
+from engine.training.evaluate import predict_logits
+from engine.training.settings import settings_from
+
+
+def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
+    """Measure a round's final model on the test split of a torchvision data set.
+
+    Args:
+        folder: the round's folder; its report names the final checkpoint.
+        dataset: a class of torchvision.datasets with a train and a test split.
+        root: where it lies.
+
+    Returns:
+        n, correct, accuracy, low, high (Clopper-Pearson, 95 %).
+
+    Raises:
+        SourceMissing: the data set is not there.
+        RoundError: the round has no report, or its classes or image size are not those of the data set.
+        CheckpointCorrupt: the checkpoint does not match its hash.
+    """
+    images, names = _test_split(dataset, root)
+    plan = read_plan(folder)
+    size, channels = plan.spec["size"], plan.spec["channels"]
+    if images.shape[1:] != (channels, size, size):
+        raise RoundError(
+            "The test images have another shape than the round was trained at",
+            value=f"{tuple(images.shape[1:])} against {(channels, size, size)}",
+            way_out="Run a round with image_size left empty.",
+        )
+    unknown = sorted(set(names) - set(plan.classes))
+    if unknown:
+        raise RoundError("The test split has classes the round does not know", value=", ".join(unknown[:5]))
+    y = torch.tensor([plan.classes.index(name) for name in names])
+    logits = _logits(folder, torch.from_numpy(images))
+    correct = int((logits.argmax(1) == y).sum())
+    low, high = accuracy_interval(correct, len(y))
+    return {"n": len(y), "correct": correct, "accuracy": correct / len(y), "low": low, "high": high}
+
+
+def _logits(folder: Path, images: torch.Tensor) -> torch.Tensor:
+    plan = read_plan(folder)
+    if not (folder / files.REPORT).exists():
+        raise RoundError("The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first.")
+    final = files.read_json(folder / files.REPORT)["checkpoint"]
+    train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[plan.algorithm]
+    where = device.resolve(train.device)
+    device.set_threads(train.threads)
+    data = material.load(folder, plan, _quiet)
+    algorithm = spec.build(settings_from(spec.config, plan.config), train, data.pools, where)
+    checkpoint.load(folder / final["file"], final["sha256"], algorithm)
+    rows = torch.arange(len(images))
+    return predict_logits(algorithm.eval_model(), images, rows, where)
+
+
+def _test_split(dataset: str, root: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the images (N, C, H, W) and class names as the import names them."""
+    from torchvision import datasets
+
+    from engine.importers.torchvision_sets import class_names
+
+    kind = getattr(datasets, dataset, None)
+    if kind is None:
+        raise SourceMissing("torchvision has no such data set", value=dataset, way_out="Try MNIST or CIFAR10.")
+    split = {"split": "test"} if dataset in {"SVHN", "STL10"} else {"train": False}
+    try:
+        found = kind(str(root), download=False, **split)
+    except RuntimeError as error:
+        raise SourceMissing("The data set is not there", value=f"{dataset} in {root}", way_out=str(error)) from error
+    images = np.asarray(found.data)
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[-1] == 3:
+        images = images.transpose(0, 3, 1, 2)
+    labels = getattr(found, "targets", None)
+    labels = found.labels if labels is None else labels
+    names = class_names(found)
+    return np.ascontiguousarray(images), [names[int(label)] for label in labels]
+
+
+def _quiet(label: str, done: int, total: int) -> None:
+    """Report progress to nobody."""

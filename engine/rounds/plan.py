@@ -1,0 +1,234 @@
+"""What a round needs before it may start, and the pinned plan its worker follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from engine import __version__
+from engine.errors import ConfigError, RoundBlocked
+from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.records import ImageItem, RoundRecord
+from engine.rounds import files
+from engine.training.config import TrainConfig
+from engine.training.settings import settings_from
+
+if TYPE_CHECKING:
+    from engine.store import Store
+
+LEAST_LABELS = 2
+"""Labels a class needs: one to train on, one that may be held out."""
+LEAST_CLASSES = 2
+NEED = (
+    "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
+)
+ROLES = ("train", "heldout", "unlabeled")
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """A round's whole plan as its worker reads it from config.json.
+
+    `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
+    column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
+    force when this one was planned, {number, heldout}, or None. `token` fences the attempt; all else stays
+    the same on a resume.
+    """
+
+    algorithm: str
+    config: dict[str, Any]
+    train: dict[str, Any]
+    classes: list[str]
+    project_root: str
+    number: int
+    token: str
+    attempt: int
+    code_version: str
+    ledger_seq: int
+    spec: dict[str, int]
+    previous: dict[str, Any] | None = None
+
+
+def round_folder(root: Path, number: int) -> Path:
+    """Return the folder of a round."""
+    return root / "rounds" / f"{number:04d}"
+
+
+def read_plan(folder: Path) -> RoundPlan:
+    """Read config.json of a round's folder.
+
+    Raises:
+        FileNotFoundError: the round was never planned.
+    """
+    found = files.read_json(folder / files.CONFIG)
+    known = {field.name for field in fields(RoundPlan)}
+    return RoundPlan(**{key: value for key, value in found.items() if key in known})
+
+
+def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
+    """Raise if this round could not run on the project as it is now.
+
+    Raises:
+        RoundBlocked: no images, too few labels, or nothing unlabeled to learn from.
+        DeviceMissing: the device asked for is not on this machine.
+        ConfigError: a setting is outside its range, or there is no such algorithm.
+    """
+    check_settings(algorithm, config, train)
+    table = store.label_table()
+    labels = [label for label in table.label if label is not None]
+    check_labels(labels, store.classes(), len(table.image_ids), algorithm)
+
+
+def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
+    """Raise ConfigError or DeviceMissing if the settings are not acceptable on this machine.
+
+    torch is imported here and not above, so that planning costs nothing where no round is asked for.
+    """
+    from engine.algorithms import ALGORITHMS
+    from engine.training import device
+
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(
+            "There is no such algorithm", value=algorithm, way_out=f"Choose one of: {', '.join(ALGORITHMS)}."
+        )
+    settings_from(ALGORITHMS[algorithm].config, config)
+    device.resolve(settings_from(TrainConfig, train).device)
+
+
+def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:
+    """Raise RoundBlocked unless these labels are enough to train on.
+
+    Args:
+        labels: the class names of all labeled images, one an image.
+        classes: all classes of the project.
+        images: how many images there are, labeled or not.
+        algorithm: its key; only "supervised" can do without unlabeled images.
+    """
+    if images == 0:
+        raise RoundBlocked("The project has no images", way_out="Import images first.")
+    counts = Counter(labels)
+    if not counts:
+        raise RoundBlocked(
+            f"None of the {images:,} images has a label",
+            way_out=f"{NEED} Label some on the review page, or import labels.",
+        )
+    if len(counts) < LEAST_CLASSES or len(classes) < LEAST_CLASSES:
+        only = next(iter(counts))
+        raise RoundBlocked(
+            "All labeled images are of one class",
+            value=f"{only} ({counts[only]:,})",
+            way_out=f"{NEED} Label images of another class.",
+        )
+    short = [(name, counts[name]) for name in classes if counts[name] < LEAST_LABELS]
+    if short:
+        shown = ", ".join(f"{name} has {count}" for name, count in short[:8])
+        more = f" and {len(short) - 8:,} more" if len(short) > 8 else ""
+        missing = sum(LEAST_LABELS - count for _, count in short)
+        which = "A class has" if len(short) == 1 else f"{len(short):,} classes have"
+        raise RoundBlocked(
+            f"{which} fewer than 2 labeled images",
+            value=shown + more,
+            way_out=f"{NEED} Label {missing:,} more image{'' if missing == 1 else 's'}.",
+        )
+    if len(labels) >= images and algorithm != "supervised":
+        raise RoundBlocked(
+            f"All {images:,} images are labeled, so there is nothing for pseudo-labels to add",
+            way_out="Choose the supervised algorithm, or import unlabeled images.",
+        )
+
+
+def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
+    """Write config.json and, the first time only, labels.parquet at the round's pinned ledger seq.
+
+    A resumed round keeps its images, labels, split, classes, array size and code version note; only the token
+    and the attempt change.
+
+    Args:
+        store: the open project.
+        record: the queued round.
+        root: the project's folder.
+
+    Returns:
+        The round's folder.
+
+    Raises:
+        RoundBlocked: the labels at the pinned seq are not enough; nothing was written.
+    """
+    folder = round_folder(root, record.number)
+    if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
+        kept = asdict(read_plan(folder))
+        kept |= {"token": record.token, "attempt": record.attempt, "project_root": str(root)}
+        files.write_json(folder / files.CONFIG, kept)
+        return folder
+    train = dict(record.config.get("train", {}))
+    items = sorted(store.images(), key=lambda item: item.id)
+    classes = list(store.classes())
+    labels = store.state_at(record.ledger_seq)
+    present = {item.id for item in items}
+    labels = {image: name for image, name in labels.items() if image in present}
+    check_labels(list(labels.values()), classes, len(items), record.algorithm)
+    for name in ("checkpoints", "predictions", "features", "control"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    frame = label_frame(items, labels, classes, train)
+    files.write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
+    spec = _spec(items, train)
+    plan = RoundPlan(
+        algorithm=record.algorithm,
+        config=dict(record.config.get("algorithm", {})),
+        train=train,
+        classes=classes,
+        project_root=str(root),
+        number=record.number,
+        token=record.token,
+        attempt=record.attempt,
+        code_version=__version__,
+        ledger_seq=record.ledger_seq,
+        spec={"size": spec.size, "channels": spec.channels},
+        previous=previous_round(store, record.number),
+    )
+    files.write_json(folder / files.CONFIG, asdict(plan))
+    return folder
+
+
+def label_frame(
+    items: Sequence[ImageItem], labels: Mapping[int, str], classes: Sequence[str], train: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
+
+    The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`.
+    """
+    from engine.training.pools import split_labeled
+
+    settings = settings_from(TrainConfig, train)
+    column = {name: index for index, name in enumerate(classes)}
+    ids = np.array([item.id for item in items], np.int64)
+    label = np.array([column[labels[item.id]] if item.id in labels else -1 for item in items], np.int64)
+    labeled = label >= 0
+    _, heldout = split_labeled(ids[labeled], label[labeled], settings.heldout_fraction, settings.seed)
+    role = np.full(len(ids), "unlabeled", dtype=object)
+    role[labeled] = "train"
+    role[np.isin(ids, heldout)] = "heldout"
+    return pd.DataFrame(
+        {"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role}
+    )
+
+
+def previous_round(store: Store, number: int) -> dict[str, Any] | None:
+    """Return {number, heldout} of the last promoted round before this one, or None."""
+    promoted = [found for found in store.rounds() if found.state == "promoted" and found.number != number]
+    if not promoted:
+        return None
+    last = max(promoted, key=lambda found: found.number)
+    return {"number": last.number, "heldout": dict((last.report or {}).get("heldout") or {})}
+
+
+def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:
+    spec = recommend_spec(items)
+    size = train.get("image_size")
+    return spec if size is None else ArraySpec(size=int(size), channels=spec.channels)

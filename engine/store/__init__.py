@@ -1,0 +1,14 @@
+"""The store: everything a project knows but the bytes of its images, in one SQLite file by default.
+
+Store is the only door. Reads use snapshots of their own; writes go through one thread (writer.py) that commits
+in groups and answers only after the COMMIT. Labels are an append-only, hash-chained ledger (ledger.py, chain.py);
+the label in force is a projection of it (projection.py, label_table.py) that changes in the same transaction and
+can be rebuilt. Undo adds entries, it erases none (undo.py). An import is one transaction (imports.py). Rounds
+move along a table of allowed moves and are fenced by tokens (rounds.py). schema.py and migrations/ define the
+tables; sqlite.py alone speaks SQLite's own dialect.
+"""
+
+from engine.store.label_table import LabelTable
+from engine.store.store import Store
+
+__all__ = ["LabelTable", "Store"]

@@ -1,0 +1,68 @@
+"""Backups: one consistent copy, checked before it takes the place of an older one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from engine.errors import ConfigError, LedgerError, ProjectCorrupt, ProjectError
+from engine.store import sqlite
+from engine.store.database import Database, parse_url
+from engine.store.verify import find_problems
+
+
+def backup(database: Database, target: Path) -> None:
+    """Copy the database to `target` while others write to it, check the copy, then put it in place at once.
+
+    Raises:
+        ConfigError: `target` is the database itself or its folder is missing.
+        ProjectCorrupt: the copy is not sound; `target` stays as it was.
+        LedgerError, ProjectReadOnly: the target could not be written; `target` stays as it was.
+        ProjectError: this kind of database has its own tool for backups.
+    """
+    if database.source is None:
+        raise ProjectError(
+            "this database is not a file", value=str(database.url), way_out="Back it up with its own tool."
+        )
+    target = target.absolute()
+    if not target.parent.is_dir() or target.is_dir():
+        raise ConfigError("a backup needs a file name in a folder that exists", value=target)
+    if target.exists() and target.samefile(sqlite.file_of(database.url)):
+        raise ConfigError("a backup cannot replace the project itself", value=target)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        sqlite.vacuum_into(database.source, partial)
+        _check(partial)
+        _put_in_place(partial, target)
+    except OSError as error:
+        raise LedgerError("not saved: the backup could not be written", value=str(error)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check(partial: Path) -> None:
+    url = parse_url("sqlite://").set(database=str(partial))
+    copy = Database(url, read_only=True)
+    try:
+        with copy.read() as connection:
+            problems = find_problems(connection)
+    finally:
+        copy.close()
+    if problems:
+        raise ProjectCorrupt(
+            "not saved: the backup is not sound",
+            value=problems[0],
+            way_out="Keep the last good backup and check the project.",
+        )
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    for path, flags in ((partial, os.O_RDONLY), (target.parent, os.O_RDONLY)):
+        if path is not partial:
+            os.replace(partial, target)
+        handle = os.open(path, flags)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

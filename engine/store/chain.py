@@ -1,0 +1,110 @@
+"""The hash chain: each ledger entry carries the SHA-256 of itself and of the entry before it.
+
+A changed, missing or reordered row breaks it; a row missing at the end is found through `ledger_head` in the
+table meta, which moves in the same transaction. The chain finds damage, not a forger who rewrites all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy.exc import DBAPIError
+
+from engine.errors import ProjectCorrupt
+from engine.records import LabelState
+from engine.store.database import GENESIS, HEAD_KEY
+from engine.store.projection import state_after
+from engine.store.rows import CHUNK, Row
+from engine.store.schema import entries, meta
+
+HASHED = tuple(column.name for column in entries.columns if column.name != "hash")
+
+
+def entry_hash(entry: Row) -> str:
+    """Return the SHA-256, as hex, of the entry's canonical JSON, which includes the hash of the one before.
+
+    Raises:
+        TypeError, ValueError: a damaged row holds bytes or a number that is none.
+    """
+    content = {name: entry[name] for name in HASHED}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_head(connection: Connection) -> tuple[int, str]:
+    """Return seq and hash of the last entry, as the writing transaction must continue them.
+
+    Raises:
+        ProjectCorrupt: the head is missing or damaged.
+    """
+    text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
+    seq, _, digest = (text or "").partition(":")
+    if not seq.isdigit() or len(digest) != len(GENESIS):
+        raise ProjectCorrupt(
+            "not saved: the head of the ledger is damaged", value=text, way_out="Restore the last backup."
+        )
+    return int(seq), digest
+
+
+def write_head(connection: Connection, seq: int, digest: str) -> None:
+    """Note the last entry, in the transaction that adds it."""
+    connection.execute(update(meta).where(meta.c.key == HEAD_KEY).values(value=f"{seq}:{digest}"))
+
+
+def stream(connection: Connection) -> Iterator[RowMapping]:
+    """Yield every ledger row, oldest first, a page at a time."""
+    last = 0
+    while True:
+        page = select(entries).where(entries.c.seq > last).order_by(entries.c.seq).limit(CHUNK)
+        rows = connection.execute(page).mappings().all()
+        yield from rows
+        if len(rows) < CHUNK:
+            return
+        last = rows[-1]["seq"]
+
+
+@dataclass
+class Replay:
+    """What the ledger says when read from its start. `problems` is empty when every link holds."""
+
+    problems: list[str] = field(default_factory=list)
+    states: dict[int, LabelState] = field(default_factory=dict)
+
+
+def replay(connection: Connection) -> Replay:
+    """Read the ledger from its start, check every link, collect what is in force; stops at a broken one."""
+    result = Replay()
+    seq, digest = 0, GENESIS
+    try:
+        for row in stream(connection):
+            problem = _broken_link(row, seq, digest, result.states)
+            if problem is not None:
+                result.problems.append(f"ledger entry {seq + 1}: {problem}")
+                return result
+            seq, digest = row["seq"], row["hash"]
+            result.states[row["image_id"]] = state_after(row)
+        if read_head(connection) != (seq, digest):
+            result.problems.append(f"ledger: entries after {seq} are missing")
+    except (DBAPIError, ProjectCorrupt) as error:
+        result.problems.append(f"ledger: cannot be read after entry {seq}: {error}")
+    return result
+
+
+def _broken_link(row: RowMapping, seq: int, digest: str, states: Mapping[int, LabelState]) -> str | None:
+    if row["seq"] != seq + 1:
+        return f"missing; the next one is {row['seq']}"
+    if row["prev_hash"] != digest:
+        return "does not follow the entry before it"
+    try:
+        if row["hash"] != entry_hash(row):
+            return "its content does not match its hash"
+    except (TypeError, ValueError) as error:
+        return f"its content is damaged ({error})"
+    before = states.get(row["image_id"])
+    if row["base_version"] != (0 if before is None else before.version):
+        return "was not based on the version then in force"
+    return None

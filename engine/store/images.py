@@ -1,0 +1,75 @@
+"""Classes and images as stored: plain lookups, and the one way to add a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, RowMapping, func, insert, select
+
+from engine.errors import ConfigError
+from engine.records import ImageItem
+from engine.store.rows import INTEGER_MAX, chunks, text_flaw
+from engine.store.schema import classes, images, truth
+
+_ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key"))
+
+
+def read_classes(connection: Connection) -> tuple[str, ...]:
+    """Return the class names in position order."""
+    return tuple(connection.scalars(select(classes.c.name).order_by(classes.c.position, classes.c.id)))
+
+
+def add_classes(connection: Connection, names: Sequence[str]) -> tuple[str, ...]:
+    """Add the classes that are new, at the end and in the order given; return those.
+
+    Raises:
+        ConfigError: a name is empty, too long, or holds a control character.
+    """
+    for name in names:
+        if (flaw := text_flaw(name)) is not None:
+            raise ConfigError(f"the class name {flaw}", value=repr(name), way_out="Choose another name.")
+    known = set(read_classes(connection))
+    new = tuple(name for name in dict.fromkeys(names) if name not in known)
+    last = connection.scalar(select(func.max(classes.c.position)))
+    start = 0 if last is None else last + 1
+    if new:
+        rows = [{"name": name, "position": start + offset} for offset, name in enumerate(new)]
+        connection.execute(insert(classes), rows)
+    return new
+
+
+def read_items(connection: Connection, ids: Sequence[int] | None) -> list[ImageItem]:
+    """Return the images in the order of `ids`; all of them, ascending by id, when None.
+
+    Raises:
+        ConfigError: there is no image with one of these ids.
+    """
+    query = select(*_ITEM).order_by(images.c.id)
+    if ids is None:
+        return [_item(row) for row in connection.execute(query).mappings()]
+    wanted = [int(number) for number in ids]
+    found: dict[int, ImageItem] = {}
+    for chunk in chunks(sorted({number for number in wanted if 0 < number <= INTEGER_MAX})):
+        for row in connection.execute(query.where(images.c.id.in_(chunk))).mappings():
+            found[row["id"]] = _item(row)
+    missing = [number for number in wanted if number not in found]
+    if missing:
+        raise ConfigError("there is no image with this id", value=missing[0], way_out="Reload the page.")
+    return [found[number] for number in wanted]
+
+
+def _item(row: RowMapping) -> ImageItem:
+    return ImageItem(**row)
+
+
+def read_ids(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids of all images, (N,) int64 ascending."""
+    return np.array(connection.scalars(select(images.c.id).order_by(images.c.id)).all(), dtype=np.int64)
+
+
+def read_truth(connection: Connection) -> dict[int, str]:
+    """Return the hidden labels of demos and benchmarks, by image id."""
+    query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
+    return {row.image_id: row.label for row in connection.execute(query)}

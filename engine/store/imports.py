@@ -1,0 +1,177 @@
+"""Adding an import: images, classes, labels and hidden truth in one transaction, or nothing at all.
+
+The bytes must lie in images/ and thumbs/ before: a row never points to a file that is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from engine.errors import ImportRefused
+from engine.records import FoundImage, ImportResult, Refusal
+from engine.store.images import add_classes, read_classes
+from engine.store.ledger import Appending, Draft
+from engine.store.rows import Row, chunks, now, plain
+from engine.store.schema import images, imports, truth
+
+ACTOR = "import"
+LISTED_REFUSALS = 1_000
+_DIFFERS = "differs from the label in force"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One import as its importer hands it over; see Store.add_import."""
+
+    source: str
+    layout: str
+    images: Sequence[FoundImage]
+    classes: Sequence[str]
+    refused: Sequence[Refusal]
+
+
+def digest_images(rows: Iterable[Row]) -> str:
+    """Return the SHA-256, as hex, over image rows in the order of their ids; verify compares it."""
+    names = [column.name for column in images.columns]
+    state = hashlib.sha256()
+    for row in rows:
+        state.update(json.dumps([row[name] for name in names], separators=(",", ":")).encode())
+    return state.hexdigest()
+
+
+def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
+    """Add what is new; give known images without a label theirs; count what contradicts as refused.
+
+    Raises:
+        ImportRefused: a label is not among the classes, or a name cannot be stored.
+        ConfigError: a class name is not acceptable.
+    """
+    started = time.perf_counter()
+    added_classes = add_classes(connection, incoming.classes)
+    _check(incoming, set(read_classes(connection)))
+    import_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
+    head = {"id": import_id, "time": now(), "source": incoming.source, "layout": incoming.layout}
+    connection.execute(insert(imports), {**head, "summary": {}, "digest": None})
+    ids, rows = _add_images(connection, incoming.images, import_id)
+    labels_added, differing = _add_labels(connection, incoming.images, ids)
+    _add_truth(connection, incoming.images, ids)
+    refused = [*incoming.refused, *differing]
+    result = ImportResult(
+        added=len(rows),
+        already_there=len(incoming.images) - len(rows),
+        labels_added=labels_added,
+        classes_added=added_classes,
+        refused=len(refused),
+        seconds=time.perf_counter() - started,
+    )
+    summary = {
+        "added": result.added,
+        "already_there": result.already_there,
+        "labels_added": result.labels_added,
+        "classes_added": added_classes,
+        "refused": result.refused,
+        "refusals": [[refusal.name, refusal.reason] for refusal in refused[:LISTED_REFUSALS]],
+    }
+    values = {"summary": plain(summary), "digest": digest_images(rows)}
+    connection.execute(update(imports).where(imports.c.id == import_id).values(values))
+    return result
+
+
+def _check(incoming: Incoming, known: set[str]) -> None:
+    for image in incoming.images:
+        if image.label is not None and image.label not in known:
+            raise ImportRefused(
+                "not saved: a label is not among the confirmed classes",
+                value=repr(image.label),
+                way_out="Confirm the class, or leave the label out.",
+            )
+        for text in (image.name, image.label or "", image.truth or ""):
+            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+                raise ImportRefused(
+                    "not saved: a name is not valid Unicode", value=ascii(text), way_out="Rename the file."
+                )
+
+
+def _add_images(
+    connection: Connection, found: Sequence[FoundImage], import_id: int
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Insert the images whose content is new; return the ids of all by SHA-256, and the new rows."""
+    ids: dict[str, int] = {}
+    for chunk in chunks(sorted({image.sha256 for image in found})):
+        query = select(images.c.sha256, images.c.id).where(images.c.sha256.in_(chunk))
+        ids.update((digest, number) for digest, number in connection.execute(query))
+    following = (connection.scalar(select(func.max(images.c.id))) or 0) + 1
+    rows: list[dict[str, Any]] = []
+    for image in found:
+        if image.sha256 in ids:
+            continue
+        ids[image.sha256] = following
+        rows.append(
+            {
+                "id": following,
+                "sha256": image.sha256,
+                "name": image.name,
+                "format": image.format,
+                "width": int(image.width),
+                "height": int(image.height),
+                "channels": int(image.channels),
+                "bytes": int(image.bytes),
+                "import_id": import_id,
+                "key": unicodedata.normalize("NFC", image.name).casefold(),
+            }
+        )
+        following += 1
+    if rows:
+        connection.execute(insert(images), rows)
+    return ids, rows
+
+
+def _add_labels(
+    connection: Connection, found: Sequence[FoundImage], ids: Mapping[str, int]
+) -> tuple[int, list[Refusal]]:
+    labeled = [image for image in found if image.label is not None]
+    appending = Appending(connection, (ids[image.sha256] for image in labeled))
+    batch = f"import/{secrets.token_hex(8)}"
+    added, differing = 0, []
+    for image in labeled:
+        image_id = ids[image.sha256]
+        state = appending.states[image_id]
+        if state.label is not None:
+            if state.label != image.label:
+                differing.append(Refusal(image.name, _DIFFERS))
+            continue
+        appending.add(
+            Draft(
+                uid=f"{batch}/{image_id}",
+                image_id=image_id,
+                action="import",
+                actor=ACTOR,
+                label=image.label,
+                source="imported",
+                reviewed=state.reviewed,
+                mark=state.mark,
+                batch=batch,
+            )
+        )
+        added += 1
+    appending.flush()
+    return added, differing
+
+
+def _add_truth(connection: Connection, found: Sequence[FoundImage], ids: Mapping[str, int]) -> None:
+    hidden = {ids[image.sha256]: image.truth for image in reversed(found) if image.truth is not None}
+    for chunk in chunks(sorted(hidden)):
+        for known in connection.scalars(select(truth.c.image_id).where(truth.c.image_id.in_(chunk))):
+            del hidden[known]
+    if hidden:
+        rows = [{"image_id": number, "label": label} for number, label in sorted(hidden.items())]
+        connection.execute(insert(truth), rows)

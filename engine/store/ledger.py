@@ -1,0 +1,229 @@
+"""The ledger of labels: what is recorded, under which rule, and how it is read back.
+
+One decision becomes one entry, if it was made on the version in force (compare and set) and its uid is new.
+The entry and the projection change in one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+
+from engine.records import Ack, Decision, LabelState, LedgerEntry
+from engine.store.chain import entry_hash, read_head, write_head
+from engine.store.projection import load_states, row_of, state_after
+from engine.store.rows import INTEGER_MAX, chunks, now, text_flaw
+from engine.store.schema import classes, current_labels, entries
+
+_LABELS = {"label": "human", "correct": "human", "accept": "accepted"}
+_MARKS = frozenset({"reject", "skip", "unsure", "flag"})
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry before it has its place in the chain; see LedgerEntry."""
+
+    uid: str
+    image_id: int
+    action: str
+    actor: str
+    label: str | None
+    source: str | None
+    reviewed: bool
+    mark: str | None
+    round: int | None = None
+    confidence: float | None = None
+    batch: str | None = None
+    undoes: int | None = None
+    seconds: float | None = None
+
+
+class Appending:
+    """Entries being added in one writing transaction: `states` follows each, `flush` writes them all."""
+
+    def __init__(self, connection: Connection, image_ids: Iterable[int]) -> None:
+        self._connection = connection
+        self._seq, self._hash = read_head(connection)
+        self._time = now()
+        self._rows: list[dict[str, Any]] = []
+        self.states = load_states(connection, image_ids)
+        self._without_row = {number for number, state in self.states.items() if state.version == 0}
+
+    def add(self, draft: Draft) -> LabelState:
+        """Put one entry at the end of the chain, based on the version in force; return the state after it."""
+        self._seq += 1
+        row = {
+            **vars(draft),
+            "seq": self._seq,
+            "base_version": self.states[draft.image_id].version,
+            "reviewed": int(draft.reviewed),
+            "time": self._time,
+            "prev_hash": self._hash,
+        }
+        row["hash"] = self._hash = entry_hash(row)
+        self._rows.append(row)
+        state = state_after(row)
+        self.states[draft.image_id] = state
+        return state
+
+    def flush(self) -> None:
+        """Write the entries, the projection and the new head."""
+        if not self._rows:
+            return
+        self._connection.execute(insert(entries), self._rows)
+        touched = [row_of(self.states[number]) for number in {row["image_id"] for row in self._rows}]
+        fresh = [row for row in touched if row["image_id"] in self._without_row]
+        known = [row for row in touched if row["image_id"] not in self._without_row]
+        if fresh:
+            self._connection.execute(insert(current_labels), fresh)
+        if known:
+            change = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
+            self._connection.execute(change, [{**row, "changed": row["image_id"]} for row in known])
+        write_head(self._connection, self._seq, self._hash)
+
+
+def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
+    """Record each decision that is right and based on the version in force; answer every one, in order."""
+    flaws = [_flaw(decision) for decision in decisions]
+    sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
+    earlier = find_uids(connection, [decision.uid for decision in sound])
+    names = _known_classes(connection, {decision.label for decision in sound if decision.label is not None})
+    appending = Appending(connection, (decision.image_id for decision in sound))
+    following = iter(sound)
+    acks = []
+    for decision, flaw in zip(decisions, flaws, strict=True):
+        if flaw is not None:
+            acks.append(Ack(decision.uid, "refused", message=flaw))
+        else:
+            acks.append(_decide(next(following), appending, earlier, names))
+    appending.flush()
+    return acks
+
+
+def _decide(
+    decision: Decision, appending: Appending, earlier: dict[str, tuple[int, int, str]], names: set[str]
+) -> Ack:
+    uid, state = decision.uid, appending.states.get(decision.image_id)
+    if uid in earlier:
+        seq, image_id, action = earlier[uid]
+        if (image_id, action) != (decision.image_id, decision.action):
+            return Ack(uid, "refused", state, message="this uid was used for another decision")
+        return Ack(uid, "duplicate", state, seq, "this decision was saved before")
+    if state is None:
+        return Ack(uid, "refused", message=f"there is no image {decision.image_id}")
+    if decision.action in _LABELS and decision.label not in names:
+        return Ack(uid, "refused", state, message=f"there is no class {decision.label!r}")
+    if decision.base_version != state.version:
+        return Ack(uid, "conflict", state, message="not saved: the image was changed since it was shown")
+    after = appending.add(_draft(decision, state))
+    earlier[uid] = (after.version, decision.image_id, decision.action)
+    return Ack(uid, "saved", after, after.version)
+
+
+def _draft(decision: Decision, before: LabelState) -> Draft:
+    labels = decision.action in _LABELS
+    kept = not labels and before.source == "accepted"  # a mark keeps the label and where it came from
+    return Draft(
+        uid=decision.uid,
+        image_id=decision.image_id,
+        action=decision.action,
+        actor=decision.actor,
+        label=decision.label if labels else before.label,
+        source=_LABELS[decision.action] if labels else before.source,
+        reviewed=labels or before.reviewed,
+        mark=None if labels else decision.action,
+        round=before.round if kept else decision.round,
+        confidence=before.confidence if kept else decision.confidence,
+        batch=decision.batch,
+        seconds=decision.seconds,
+    )
+
+
+def _flaw(decision: Decision) -> str | None:
+    """Return why a decision cannot be recorded whatever is in the database; None when it can."""
+    texts = {"uid": decision.uid, "actor": decision.actor}
+    texts |= {} if decision.batch is None else {"batch": decision.batch}
+    for name, text in texts.items():
+        if (flaw := text_flaw(text)) is not None:
+            return f"the {name} {flaw}"
+    if decision.action not in _LABELS and decision.action not in _MARKS:
+        return f"a person cannot record the action {decision.action!r}"
+    if decision.label is not None and text_flaw(decision.label) is not None:
+        return f"the label {text_flaw(decision.label)}"
+    whole = {"image": decision.image_id, "base version": decision.base_version}
+    whole |= {} if decision.round is None else {"round": decision.round}
+    for name, number in whole.items():
+        if not isinstance(number, Integral) or not 0 <= int(number) <= INTEGER_MAX:
+            return f"the {name} is not a whole number from 0 to {INTEGER_MAX}"
+    if decision.confidence is not None and not _within(decision.confidence, 1.0):
+        return "the confidence is not a number from 0 to 1"
+    if decision.seconds is not None and not _within(decision.seconds, math.inf):
+        return "the seconds are not a number from 0 up"
+    return None
+
+
+def _within(number: object, highest: float) -> bool:
+    return isinstance(number, Real) and math.isfinite(number) and 0.0 <= float(number) <= highest
+
+
+def _tidy(decision: Decision) -> Decision:
+    """Return the decision with Python's own numbers, so that its hash does not depend on who made it."""
+    return replace(
+        decision,
+        image_id=int(decision.image_id),
+        base_version=int(decision.base_version),
+        round=None if decision.round is None else int(decision.round),
+        confidence=None if decision.confidence is None else float(decision.confidence),
+        seconds=None if decision.seconds is None else float(decision.seconds),
+    )
+
+
+def find_uids(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[int, int, str]]:
+    """Return (seq, image id, action) of the uids that are recorded already."""
+    columns = (entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.action)
+    return {
+        row.uid: (row.seq, row.image_id, row.action)
+        for chunk in chunks(uids)
+        for row in connection.execute(select(*columns).where(entries.c.uid.in_(chunk)))
+    }
+
+
+def _known_classes(connection: Connection, labels: set[str]) -> set[str]:
+    return {
+        name
+        for chunk in chunks(sorted(labels))
+        for name in connection.scalars(select(classes.c.name).where(classes.c.name.in_(chunk)))
+    }
+
+
+def entry_of(row: RowMapping) -> LedgerEntry:
+    """Return a ledger row as the record other rooms see."""
+    return LedgerEntry(**{**row, "reviewed": bool(row["reviewed"])})
+
+
+def read_head_seq(connection: Connection) -> int:
+    """Return the seq of the last entry; 0 when the ledger is empty."""
+    return connection.scalar(select(func.max(entries.c.seq))) or 0
+
+
+def read_history(
+    connection: Connection, image_id: int | None, limit: int, before: int | None
+) -> list[LedgerEntry]:
+    """Return at most `limit` entries, newest first; of one image, or older than seq `before`, if given."""
+    query = select(entries).order_by(entries.c.seq.desc()).limit(limit)
+    if image_id is not None:
+        query = query.where(entries.c.image_id == int(image_id))
+    if before is not None:
+        query = query.where(entries.c.seq < int(before))
+    return [entry_of(row) for row in connection.execute(query).mappings()]
+
+
+def read_after(connection: Connection, seq: int, limit: int) -> list[LedgerEntry]:
+    """Return at most `limit` entries after `seq`, oldest first."""
+    query = select(entries).where(entries.c.seq > seq).order_by(entries.c.seq).limit(limit)
+    return [entry_of(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,138 @@
+"""The tables as they are now; migrations/versions holds how they came to be. A test holds the two together.
+
+Only portable types: whole numbers, text, JSON. `reviewed` and `active` are whole numbers so that a damaged
+value is read as it is, not rounded to a truth value.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+classes = Table(
+    "classes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("position", Integer, nullable=False),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("layout", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("digest", Text),  # SHA-256 over its image rows; NULL for imports before revision 0002
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("channels", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("import_id", Integer, ForeignKey("imports.id"), nullable=False),
+    Column("key", Text, nullable=False),  # NFC + casefold of name: what two file systems would call the same
+    Index("ix_images_key", "key"),
+)
+
+entries = Table(
+    "annotations",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("image_id", Integer, ForeignKey("images.id"), nullable=False),
+    Column("base_version", Integer, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("label", Text),
+    Column("source", Text),
+    Column("round", Integer),
+    Column("confidence", Float(53)),
+    Column("reviewed", Integer, nullable=False),
+    Column("mark", Text),
+    Column("batch", Text),
+    Column("undoes", Integer, ForeignKey("annotations.seq")),
+    Column("seconds", Float(53)),
+    Column("time", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("ix_annotations_image_id_seq", "image_id", "seq"),
+    Index("ix_annotations_actor_seq", "actor", "seq"),
+    Index("ix_annotations_batch", "batch"),
+    Index("ix_annotations_undoes", "undoes"),
+)
+
+current_labels = Table(
+    "current_labels",
+    metadata,
+    Column("image_id", Integer, ForeignKey("images.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, ForeignKey("annotations.seq"), nullable=False),
+    Column("label", Text, ForeignKey("classes.name")),
+    Column("source", Text),
+    Column("round", Integer),
+    Column("confidence", Float(53)),
+    Column("reviewed", Integer, nullable=False),
+    Column("mark", Text),
+    Index("ix_current_labels_label", "label"),
+    Index("ix_current_labels_version", "version"),
+)
+
+truth = Table(
+    "truth",
+    metadata,
+    Column("image_id", Integer, ForeignKey("images.id"), primary_key=True, autoincrement=False),
+    Column("label", Text, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("active", Integer),  # 1 while it blocks another round, else NULL
+    Column("algorithm", Text, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("ledger_seq", Integer, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("started", Text),
+    Column("ended", Text),
+    Column("progress", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("report", JSON(none_as_null=True)),
+    Column("pid", Integer),
+    Column("pid_created", Float(53)),
+    Column("token", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    CheckConstraint("active IS NULL OR active = 1", name="ck_rounds_active"),
+    # NULLs are distinct in a unique index, so this index covers the active rounds alone: at most one.
+    Index("uq_rounds_active", "active", unique=True),
+)

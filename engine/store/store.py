@@ -1,0 +1,253 @@
+"""Store: one open project database. Thin: every method names what it delegates to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select, update
+
+from engine.errors import ConfigError, ProjectReadOnly
+from engine.records import (
+    Ack,
+    Decision,
+    FoundImage,
+    ImageItem,
+    ImportResult,
+    LabelState,
+    LedgerEntry,
+    ProjectCounts,
+    Refusal,
+    RoundRecord,
+    RoundStateName,
+)
+from engine.store import backup, database, images, imports, ledger, projection, rounds, undo, verify
+from engine.store.label_table import LabelTable, LabelTableReader
+from engine.store.rows import CHUNK, text_flaw
+from engine.store.schema import meta
+from engine.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Store:
+    """An open project database; safe to use from many threads. Close it, or use it in a `with` block.
+
+    Reads see one snapshot each. Writes go through one thread and return once they are on disk; an error that
+    says 'not saved' means that nothing of the call remains.
+    """
+
+    def __init__(self, opened: database.Database) -> None:
+        self._database = opened
+        self._label_table = LabelTableReader(opened)
+        self._writer = None if opened.writers is None else Writer(opened)
+        self.name = self.meta("name") or ""
+
+    @classmethod
+    def create(cls, url: str, name: str) -> Self:
+        """Make a new, empty project database and open it.
+
+        Raises:
+            ProjectExists: one is already there.
+            ProjectReadOnly: the folder is missing or cannot be written.
+            ConfigError: the name is empty, too long, or holds a control character.
+        """
+        if (flaw := text_flaw(name)) is not None:
+            raise ConfigError(f"the project name {flaw}", value=repr(name), way_out="Choose another name.")
+        database.create(database.parse_url(url), name)
+        return cls.open(url)
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False) -> Self:
+        """Open a project database; an older one is copied to backups/ beside it, then upgraded.
+
+        Raises:
+            NotAProject, SchemaTooNew, ProjectCorrupt: it is not a project this program can use.
+            ProjectReadOnly: it cannot be written and `read_only` is False.
+        """
+        opened = database.open_database(database.parse_url(url), read_only=read_only)
+        return cls(opened)
+
+    def close(self) -> None:
+        """Finish the writes that were handed in and let go of the database."""
+        if self._writer is not None:
+            self._writer.close()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every write is refused."""
+        return self._writer is None
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with self._database.read() as connection:
+            return work(connection)
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        if self._writer is None:
+            raise ProjectReadOnly(
+                "not saved: the project is open read-only",
+                way_out="Open it in a writable folder to change it.",
+            )
+        return self._writer.do(work)
+
+    # --- classes and images ---------------------------------------------------------------------------------
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the class names in position order."""
+        return self._read(images.read_classes)
+
+    def add_class(self, name: str) -> None:
+        """Add a class at the end; nothing happens when it is there. Raises ConfigError for a bad name."""
+        self._write(lambda connection: images.add_classes(connection, [name]))
+
+    def add_import(
+        self,
+        source: str,
+        layout: str,
+        images: Sequence[FoundImage],
+        classes: Sequence[str],
+        refused: Sequence[Refusal],
+    ) -> ImportResult:
+        """Add an import in one transaction; see engine.store.imports.add_import for the rules."""
+        incoming = imports.Incoming(source, layout, images, classes, refused)
+        return self._write(lambda connection: imports.add_import(connection, incoming))
+
+    def image(self, id: int) -> ImageItem:
+        """Return one image. Raises ConfigError when there is none with this id."""
+        return self.images([id])[0]
+
+    def images(self, ids: Sequence[int] | None = None) -> list[ImageItem]:
+        """Return images in the order of `ids`; all, ascending by id, when None. Raises as `image`."""
+        return self._read(lambda connection: images.read_items(connection, ids))
+
+    def image_ids(self) -> NDArray[np.int64]:
+        """Return the ids of all images, (N,) int64 ascending."""
+        return self._read(images.read_ids)
+
+    def truth(self) -> dict[int, str]:
+        """Return the hidden labels of demos and benchmarks, by image id."""
+        return self._read(images.read_truth)
+
+    def counts(self) -> ProjectCounts:
+        """Return how many images are in which state."""
+        return self._read(projection.count)
+
+    # --- ledger ---------------------------------------------------------------------------------------------
+
+    def record(self, decisions: Sequence[Decision]) -> list[Ack]:
+        """Record decisions; return one answer each, in order, once the saved ones are on disk."""
+        return self._write(lambda connection: ledger.record(connection, decisions))
+
+    def record_batch(self, decisions: Sequence[Decision], batch: str) -> list[Ack]:
+        """Record decisions that one undo takes back together; each is saved or answered on its own."""
+        return self.record([replace(decision, batch=batch) for decision in decisions])
+
+    def undo(self, uid: str, actor: str, target: str | None = None) -> list[Ack]:
+        """Take back the actor's last decision or batch, or the one whose uid or batch is `target`.
+
+        Raises:
+            NothingToUndo: no such decision is left.
+        """
+        return self._write(lambda connection: undo.undo(connection, uid, actor, target))
+
+    def states(self, ids: Sequence[int] | None = None) -> list[LabelState]:
+        """Return what is in force for the images that have entries, ascending by image id."""
+        return self._read(lambda connection: projection.read_states(connection, ids))
+
+    def label_table(self) -> LabelTable:
+        """Return what is in force for all images as columns; the arrays are shared and cannot be written."""
+        return self._label_table.read()
+
+    def state_at(self, seq: int) -> dict[int, str]:
+        """Return the labels in force once ledger entry `seq` was written, by image id."""
+        return self._read(lambda connection: projection.read_labels_at(connection, seq))
+
+    def head_seq(self) -> int:
+        """Return the seq of the last ledger entry; 0 when there is none."""
+        return self._read(ledger.read_head_seq)
+
+    def history(
+        self, image_id: int | None = None, limit: int = 50, before: int | None = None
+    ) -> list[LedgerEntry]:
+        """Return ledger entries, newest first; of one image, or older than seq `before`, if given."""
+        return self._read(lambda connection: ledger.read_history(connection, image_id, limit, before))
+
+    def entries(self) -> Iterator[LedgerEntry]:
+        """Yield the whole ledger, oldest first, a page at a time."""
+        last = 0
+        while page := self._read_page(last):
+            yield from page
+            last = page[-1].seq
+
+    def _read_page(self, after: int) -> list[LedgerEntry]:
+        return self._read(lambda connection: ledger.read_after(connection, after, CHUNK))
+
+    def verify(self) -> list[str]:
+        """Return everything that is wrong with the stored data; empty when sound."""
+        return self._read(verify.find_problems)
+
+    def rebuild_projection(self) -> None:
+        """Write what is in force anew from the ledger. Raises ProjectCorrupt when the ledger is damaged."""
+        self._write(verify.rebuild_projection)
+        self._label_table.forget()
+
+    # --- rounds ---------------------------------------------------------------------------------------------
+
+    def queue_round(self, algorithm: str, config: Mapping[str, Any]) -> RoundRecord:
+        """Queue a round that pins the ledger as it is now. Raises RoundActive when one is active."""
+        return self._write(lambda connection: rounds.queue_round(connection, algorithm, config))
+
+    def transition(
+        self, number: int, to: RoundStateName, *, token: str | None = None, **fields: Any
+    ) -> RoundRecord:
+        """Move a round to another state and set fields. Raises RoundState for a move or token not allowed."""
+        return self._write(lambda connection: rounds.transition(connection, number, to, token, fields))
+
+    def update_progress(self, number: int, progress: Mapping[str, Any], *, token: str) -> None:
+        """Replace what an active round last said of itself. Raises RoundState when fenced off or over."""
+        self._write(lambda connection: rounds.update_progress(connection, number, progress, token))
+
+    def rounds(self) -> list[RoundRecord]:
+        """Return all rounds, oldest first."""
+        return self._read(rounds.read_rounds)
+
+    def round(self, number: int) -> RoundRecord:
+        """Return one round. Raises RoundState when there is none with this number."""
+        return self._read(lambda connection: rounds.read_round(connection, number))
+
+    def active_round(self) -> RoundRecord | None:
+        """Return the round that is queued, running or being cancelled; None when there is none."""
+        return self._read(rounds.read_active)
+
+    # --- the rest -------------------------------------------------------------------------------------------
+
+    def backup(self, target: Path) -> None:
+        """Write a checked copy of the database to `target` while others write; replaces it at once or not."""
+        backup.backup(self._database, target)
+
+    def meta(self, key: str) -> str | None:
+        """Return a setting of the project; None when it was never set."""
+        return self._read(lambda connection: connection.scalar(select(meta.c.value).where(meta.c.key == key)))
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a setting of the project. Raises ConfigError for the keys the store keeps for itself."""
+        if key in (database.HEAD_KEY, "name"):
+            raise ConfigError("this key belongs to the store", value=key)
+
+        def write(connection: Connection) -> None:
+            changed = connection.execute(update(meta).where(meta.c.key == key).values(value=value))
+            if changed.rowcount == 0:
+                connection.execute(insert(meta), {"key": key, "value": value})
+
+        self._write(write)

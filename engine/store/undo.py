@@ -1,0 +1,123 @@
+"""Taking decisions back: nothing is erased, an `undo` entry puts the state before it in force again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, and_, or_, select
+
+from engine.errors import LedgerError, NothingToUndo
+from engine.records import Ack
+from engine.store.ledger import Appending, Draft
+from engine.store.projection import load_states
+from engine.store.rows import chunks, text_flaw
+from engine.store.schema import entries
+
+_ENTRY = entries.c
+_UNDOING = entries.alias("undoing")
+_BY_A_PERSON = _ENTRY.action.not_in(("import", "undo"))
+_NOT_UNDONE = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exists()
+
+
+def undo(connection: Connection, uid: str, actor: str, target: str | None) -> list[Ack]:
+    """Take back a decision or a batch; one answer for each of its entries, newest first.
+
+    `conflict`: a later decision on the image is in force, which the undo would overwrite; it stays.
+
+    Raises:
+        LedgerError: the uid or the actor is no clean text, or the uid belongs to a decision.
+        NothingToUndo: no such decision is left to take back.
+    """
+    for name, text in (("uid", uid), ("actor", actor)):
+        if (flaw := text_flaw(text)) is not None:
+            raise LedgerError(f"not saved: the {name} {flaw}", way_out="Reload the page and do it again.")
+    repeated = _answer_again(connection, uid)
+    if repeated:
+        return repeated
+    targets = _last_of(connection, actor) if target is None else _named(connection, target)
+    if not targets:
+        raise NothingToUndo(
+            "no decision is left to take back", value=target or actor, way_out="Change the label instead."
+        )
+    return _take_back(connection, uid, actor, targets)
+
+
+def _answer_again(connection: Connection, uid: str) -> list[Ack]:
+    same = or_(_ENTRY.uid == uid, and_(_ENTRY.action == "undo", _ENTRY.batch == uid))
+    query = select(_ENTRY.seq, _ENTRY.image_id, _ENTRY.action).where(same).order_by(_ENTRY.seq)
+    rows = connection.execute(query).all()
+    if any(row.action != "undo" for row in rows):
+        raise LedgerError(
+            "not saved: this uid belongs to a decision", value=uid, way_out="Undo with a uid of its own."
+        )
+    states = load_states(connection, {row.image_id for row in rows})
+    return [
+        Ack(uid, "duplicate", states[row.image_id], row.seq, "this was taken back before") for row in rows
+    ]
+
+
+def _last_of(connection: Connection, actor: str) -> Sequence[RowMapping]:
+    own = select(entries).where(_ENTRY.actor == actor, _BY_A_PERSON, _NOT_UNDONE)
+    own = own.order_by(_ENTRY.seq.desc())
+    last = connection.execute(own.limit(1)).mappings().all()
+    if not last or last[0]["batch"] is None:
+        return last
+    return connection.execute(own.where(_ENTRY.batch == last[0]["batch"])).mappings().all()
+
+
+def _named(connection: Connection, target: str) -> Sequence[RowMapping]:
+    named = or_(_ENTRY.uid == target, _ENTRY.batch == target)
+    query = select(entries).where(named, _BY_A_PERSON, _NOT_UNDONE).order_by(_ENTRY.seq.desc())
+    return connection.execute(query).mappings().all()
+
+
+def _take_back(connection: Connection, uid: str, actor: str, targets: Sequence[RowMapping]) -> list[Ack]:
+    appending = Appending(connection, {row["image_id"] for row in targets})
+    by_seq, standing = _standing(connection, sorted(appending.states))
+    acks: list[Ack] = []
+    saved = 0
+    for row in targets:
+        image_id, stack = row["image_id"], standing[row["image_id"]]
+        if stack[-1] != row["seq"]:
+            message = "not taken back: a later decision on this image is in force"
+            acks.append(Ack(uid, "conflict", appending.states[image_id], message=message))
+            continue
+        stack.pop()
+        before = by_seq.get(row["base_version"])
+        draft = Draft(
+            uid=uid if saved == 0 else f"{uid}/{saved}",
+            image_id=image_id,
+            action="undo",
+            actor=actor,
+            label=None if before is None else before["label"],
+            source=None if before is None else before["source"],
+            reviewed=before is not None and bool(before["reviewed"]),
+            mark=None if before is None else before["mark"],
+            round=None if before is None else before["round"],
+            confidence=None if before is None else before["confidence"],
+            batch=uid if len(targets) > 1 else None,
+            undoes=row["seq"],
+        )
+        saved += 1
+        state = appending.add(draft)
+        acks.append(Ack(uid, "saved", state, state.version))
+    appending.flush()
+    return acks
+
+
+def _standing(
+    connection: Connection, image_ids: Sequence[int]
+) -> tuple[dict[int, RowMapping], dict[int, list[int]]]:
+    """Return every entry of the images by seq, and for each image the seqs not taken back, oldest first."""
+    by_seq: dict[int, RowMapping] = {}
+    standing: dict[int, list[int]] = defaultdict(list)
+    for chunk in chunks(image_ids):
+        query = select(entries).where(_ENTRY.image_id.in_(chunk)).order_by(_ENTRY.seq)
+        for row in connection.execute(query).mappings():
+            by_seq[row["seq"]] = row
+            if row["undoes"] is None:
+                standing[row["image_id"]].append(row["seq"])
+            else:
+                standing[row["image_id"]].remove(row["undoes"])
+    return by_seq, standing

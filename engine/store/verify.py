@@ -1,0 +1,80 @@
+"""Finding damage: storage, hash chain, projection, and the image rows of each import."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from engine.errors import ProjectCorrupt
+from engine.records import LabelState
+from engine.store import rounds, sqlite
+from engine.store.chain import replay
+from engine.store.imports import digest_images
+from engine.store.projection import read_states, replace_all
+from engine.store.schema import images, imports
+
+
+def find_problems(connection: Connection) -> list[str]:
+    """Return everything that is wrong with the stored data, one sentence each; empty when sound."""
+    problems: list[str] = []
+    steps = {"labels": _labels, "images": _images, "rounds": _rounds}
+    if connection.dialect.name == "sqlite":
+        steps = {"storage": sqlite.check_storage, **steps}
+    for name, step in steps.items():
+        try:
+            problems += step(connection)
+        except (DBAPIError, ValueError, TypeError) as error:
+            problems.append(f"{name}: cannot be read: {error}")
+    return problems
+
+
+def rebuild_projection(connection: Connection) -> None:
+    """Write the projection anew from the ledger.
+
+    Raises:
+        ProjectCorrupt: the ledger itself is damaged; the projection stays as it was.
+    """
+    told = replay(connection)
+    if told.problems:
+        raise ProjectCorrupt(
+            "not saved: the ledger is damaged", value=told.problems[0], way_out="Restore the last backup."
+        )
+    replace_all(connection, told.states.values())
+
+
+def _labels(connection: Connection) -> list[str]:
+    told = replay(connection)
+    if told.problems:
+        return told.problems
+    stored: dict[int, LabelState] = {state.image_id: state for state in read_states(connection)}
+    differing = [
+        number
+        for number in sorted(stored.keys() | told.states.keys())
+        if stored.get(number) != told.states.get(number)
+    ]
+    if not differing:
+        return []
+    return [f"labels: {len(differing)} differ from the ledger, first that of image {differing[0]}"]
+
+
+def _images(connection: Connection) -> list[str]:
+    digests = {row.id: row.digest for row in connection.execute(select(imports.c.id, imports.c.digest))}
+    rows = connection.execute(select(images).order_by(images.c.import_id, images.c.id)).mappings()
+    found = {number: digest_images(group) for number, group in groupby(rows, key=itemgetter("import_id"))}
+    nothing = digest_images([])
+    return [
+        f"images: the rows of import {number} do not match their digest"
+        for number, digest in digests.items()
+        if digest is not None and digest != found.get(number, nothing)
+    ]
+
+
+def _rounds(connection: Connection) -> list[str]:
+    return [
+        f"rounds: round {record.number} is in no known state: {record.state}"
+        for record in rounds.read_rounds(connection)
+        if record.state not in rounds.MOVES
+    ]

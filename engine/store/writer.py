@@ -1,0 +1,113 @@
+"""The one thread that writes: takes what waits, commits it together, and answers only after the COMMIT.
+
+Each job runs in its own savepoint, so one that refuses leaves the others of its group untouched. If the
+database itself fails under a group (disk full, lock), the whole group is rolled back and its jobs are tried
+once more, one transaction each, so that only those that really cannot be saved are told so. Jobs must
+therefore depend on nothing but what they read through their connection.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from engine.errors import ProjectError
+from engine.store.database import Database, explain
+
+GROUP_SIZE = 256
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    answer: Future[Any]
+
+
+class Writer:
+    """Runs jobs on one connection, in the order they were handed in."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="starling-store-writer", daemon=True)
+        self._thread.start()
+
+    def do(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction and return its result once it is on disk.
+
+        Raises:
+            ProjectError: the project was closed; nothing was saved.
+            StarlingError: what `work` raised, or why the database did not save; nothing of `work` remains.
+        """
+        answer: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise ProjectError("not saved: the project is closed", way_out="Open the project again.")
+            self._queue.put(_Job(work, answer))
+        return answer.result()
+
+    def close(self) -> None:
+        """Finish what was handed in, then stop the thread. Calling it twice is harmless."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            group = [job]
+            stopping = False
+            while len(group) < GROUP_SIZE and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    stopping = True
+                    break
+                group.append(following)
+            self._save(group)
+            if stopping:
+                return
+
+    def _save(self, group: list[_Job]) -> None:
+        try:
+            outcomes = self._commit(group)
+        except DBAPIError as error:
+            if len(group) > 1:
+                for job in group:
+                    self._save([job])
+            else:
+                group[0].answer.set_exception(explain(self._database.url, error, writing=True))
+            return
+        except Exception as error:
+            for job in group:
+                job.answer.set_exception(error)
+            return
+        for job, (result, refusal) in zip(group, outcomes, strict=True):
+            if refusal is None:
+                job.answer.set_result(result)
+            else:
+                job.answer.set_exception(refusal)
+
+    def _commit(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        outcomes: list[tuple[Any, Exception | None]] = []
+        with self._database.write() as connection:
+            for job in group:
+                try:
+                    with connection.begin_nested():
+                        outcomes.append((job.work(connection), None))
+                except DBAPIError:
+                    raise
+                except Exception as refusal:
+                    outcomes.append((None, refusal))
+        return outcomes

@@ -1,0 +1,1 @@
+"""Training without storage: pools, the loop that yields, evaluation, calibration, checkpoints, devices."""

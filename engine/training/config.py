@@ -1,0 +1,125 @@
+"""What every run shares, whatever the algorithm: network, optimizer, schedule, augmentation, device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import ConfigError
+from engine.training.settings import check_settings, setting, settings_from, settings_to
+
+__all__ = ["NETS", "TrainConfig", "settings_from", "settings_to"]
+
+NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
+"""Networks by name; besides these any torchvision classifier as "torchvision:<name>"."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings shared by the supervised baseline and every semi-supervised algorithm, so that they compare
+    fairly.
+
+    One step takes `batch_size` labeled images and, where the algorithm uses them, `unlabeled_ratio` times as
+    many unlabeled ones. One epoch has `steps_per_epoch` steps for every algorithm.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    net: str = setting(
+        "auto",
+        "Network",
+        "auto takes article_convnet for small grey images and simple_cnn otherwise. wrn_28_2 wants a GPU. "
+        'Any torchvision classifier by name, for example "torchvision:resnet18".',
+    )
+    weights: Literal["", "DEFAULT"] = setting(
+        "",
+        "Pretrained weights",
+        "DEFAULT starts a torchvision network from its ImageNet weights (downloaded once); empty starts from scratch.",
+        choices=("", "DEFAULT"),
+    )
+    epochs: int = setting(30, "Epochs", "How many times predictions are recorded.", min=1, max=10_000)
+    steps_per_epoch: int = setting(
+        0,
+        "Steps per epoch",
+        "0 means one pass over the unlabeled images, at least one over the labeled, and at least 30 steps.",
+        min=0,
+        max=1_000_000,
+    )
+    batch_size: int = setting(64, "Labeled batch", "Labeled images in one step.", min=1, max=4096)
+    unlabeled_ratio: int = setting(
+        4,
+        "Unlabeled ratio",
+        "Unlabeled images in one step, as a multiple of the labeled batch.",
+        min=1,
+        max=64,
+    )
+    learning_rate: float = setting(
+        0.03,
+        "Learning rate",
+        "Peak rate of SGD; a cosine takes it to 0 over the whole run.",
+        min=0.0,
+        max=10.0,
+    )
+    weight_decay: float = setting(
+        5e-4, "Weight decay", "Applied to weights, not to biases and normalisation.", min=0.0, max=1.0
+    )
+    momentum: float = setting(0.9, "Momentum", "Nesterov momentum of SGD.", min=0.0, max=0.9999)
+    ema_decay: float = setting(
+        0.999,
+        "EMA decay",
+        "The averaged weights that are evaluated forget by this factor a step; early steps forget faster.",
+        min=0.0,
+        max=0.99999,
+    )
+    dropout: float = setting(0.25, "Dropout", "Share of features dropped in training.", min=0.0, max=0.9)
+    label_smoothing: float = setting(
+        0.0,
+        "Label smoothing",
+        "Share of the target spread over all classes (labeled images).",
+        min=0.0,
+        max=0.9,
+    )
+    augment: Literal["none", "shift", "shift_flip"] = setting(
+        "shift",
+        "Augmentation",
+        "Random shifts suit everything; mirror flips only what stays itself in a mirror (not digits, not text).",
+        choices=("none", "shift", "shift_flip"),
+    )
+    device: str = setting(
+        "auto", "Device", "auto takes the GPU when there is one.", choices=("auto", "cuda", "mps", "cpu")
+    )
+    threads: int = setting(0, "CPU threads", "0 uses the physical cores.", min=0, max=1024)
+    seed: int = setting(0, "Seed", "The same seed gives the same run on the same machine.", min=0, max=2**31 - 1)
+    heldout_fraction: float = setting(
+        0.2,
+        "Held-out share",
+        "Share of the labeled images kept aside to measure accuracy.",
+        min=0.01,
+        max=0.9,
+    )
+    run_baseline: bool = setting(
+        True, "Run the baseline", "Also train on the labels alone, to see what the unlabeled images add."
+    )
+    image_size: int | None = setting(
+        None,
+        "Image size",
+        "Side in pixels that images are trained at; empty chooses by the images.",
+        min=4,
+        max=512,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.net not in NETS and not self.net.startswith("torchvision:"):
+            raise ConfigError(
+                "Network is not known",
+                value=self.net,
+                way_out=f'Choose one of {", ".join(NETS)}, or "torchvision:" and the name of a classifier.',
+            )
+        if self.weights and not self.net.startswith("torchvision:"):
+            raise ConfigError(
+                "Pretrained weights exist only for torchvision networks",
+                value=self.net,
+                way_out='Choose a network such as "torchvision:mobilenet_v2", or leave the weights empty.',
+            )

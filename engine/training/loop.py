@@ -1,0 +1,168 @@
+"""The loop: steps an algorithm through its epochs and yields what happened; its caller records and stops."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import TrainingDiverged
+from engine.training.evaluate import Prediction, predict
+from engine.training.pools import Pools
+from engine.training.protocol import Algorithm, Metrics
+
+EVENT_SECONDS = 0.25
+"""Least time between two StepEvents."""
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """How far the epoch is: `step` of `steps` done. Metrics are means since the epoch began."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    metrics: dict[str, float]
+    steps_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochEvent:
+    """What the averaged model says after one epoch.
+
+    probabilities (n_unlabeled, K) float32 in the order of `pools.unlabeled_idx`; features (n_tracked, D)
+    float16 in the order of `tracked`, None when nothing is tracked. Metrics are the means over the epoch's
+    steps, plus heldout_accuracy and heldout_loss when there are held-out images, and seconds.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float16] | None
+
+
+def train(
+    algorithm: Algorithm,
+    pools: Pools,
+    *,
+    start_epoch: int = 0,
+    tracked: NDArray[np.int64] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[StepEvent | EpochEvent]:
+    """Train from `start_epoch` to the end, yielding StepEvents (at most four a second) and one EpochEvent an
+    epoch.
+
+    `should_stop` is asked before every step; once true the generator ends without an EpochEvent, and the
+    state in between two epochs is lost: continue from the last checkpoint.
+
+    Args:
+        algorithm: freshly built, or restored to the state after epoch `start_epoch - 1`.
+        pools: the images it was built with.
+        start_epoch: first epoch to train, counted from 0.
+        tracked: rows of `pools.images` whose features are reported each epoch.
+        should_stop: looked at every step.
+
+    Raises:
+        TrainingDiverged: a loss is NaN or infinite; on the CPU at the very step, elsewhere within one
+        StepEvent.
+    """
+    for epoch in range(start_epoch, algorithm.epochs):
+        tally = _Tally(epoch, algorithm.epochs, algorithm.steps_in(epoch))
+        steps = algorithm.steps(epoch)
+        while True:
+            if should_stop():
+                return
+            metrics = next(steps, None)
+            if metrics is None:
+                break
+            event = tally.add(metrics)
+            if event is not None:
+                yield event
+        if should_stop():
+            return
+        yield tally.event()
+        yield _epoch_event(algorithm, pools, tally, tracked)
+
+
+@dataclass
+class _Tally:
+    """Sums of the metrics of one epoch, left on the device until an event needs them."""
+
+    epoch: int
+    epochs: int
+    steps: int
+    done: int = 0
+    sums: dict[str, float | Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+    last: float = field(default_factory=time.perf_counter)
+
+    def add(self, metrics: Metrics) -> StepEvent | None:
+        """Count one step; return an event when enough time has passed since the last."""
+        self.done += 1
+        loss = metrics["loss"]
+        if not isinstance(loss, Tensor) or loss.device.type == "cpu":
+            self._check(float(loss))
+        for name, value in metrics.items():
+            value = value.detach() if isinstance(value, Tensor) else value
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+        now = time.perf_counter()
+        if now - self.last < EVENT_SECONDS:
+            return None
+        self.last = now
+        return self.event()
+
+    def event(self) -> StepEvent:
+        """Return the state of the epoch so far; waits for the device.
+
+        Raises:
+            TrainingDiverged: the summed loss is not finite.
+        """
+        means = self.means()
+        self._check(means.get("loss", 0.0))
+        rate = self.done / max(time.perf_counter() - self.began, 1e-9)
+        return StepEvent(self.epoch, self.epochs, self.done, self.steps, means, rate)
+
+    def means(self) -> dict[str, float]:
+        """Return each metric's mean over the steps that reported it."""
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                "The loss is no longer a finite number",
+                value=f"{loss} in epoch {self.epoch + 1}, at or before step {self.done}",
+                way_out="Lower the learning rate and start the round again; the last checkpoint is kept.",
+            )
+
+
+def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None) -> EpochEvent:
+    """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
+    model = algorithm.eval_model()
+    device = next(model.parameters()).device
+    rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
+    wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
+    seen = predict(model, pools.images, rows, device, features_of=wanted)
+    held = len(pools.heldout_idx)
+    metrics = tally.means() | _heldout_metrics(seen, pools, held)
+    metrics["seconds"] = time.perf_counter() - tally.began
+    probabilities = torch.softmax(seen.logits[held:], 1).numpy()
+    features = None if seen.features is None else seen.features.to(torch.float16).numpy()
+    return EpochEvent(tally.epoch, metrics, probabilities, features)
+
+
+def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, float]:
+    if not held:
+        return {}
+    logits = seen.logits[:held]
+    correct = (logits.argmax(1) == pools.heldout_y).double().mean()
+    loss = torch.nn.functional.cross_entropy(logits, pools.heldout_y)
+    return {"heldout_accuracy": float(correct), "heldout_loss": float(loss)}

@@ -1,0 +1,151 @@
+"""The images of one run, split once into labeled, held-out and unlabeled, and the seeded stratified split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.training.evaluate import chunks
+
+STATISTICS_SAMPLE = 10_000
+"""At most this many images, evenly spaced, give the mean and deviation used to normalise."""
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The images and who may see which: three disjoint sets of rows of `images`.
+
+    images (N, C, H, W) uint8; train_idx (L,) and train_y (L,) int64, heldout_idx and heldout_y likewise,
+    unlabeled_idx (U,) int64; labels in 0..num_classes-1. Held-out rows are read only by the evaluation.
+
+    Raises:
+        ConfigError: shapes or types differ from this, an index or label is out of range, or a row is in two
+        sets.
+    """
+
+    images: Tensor
+    train_idx: Tensor
+    train_y: Tensor
+    heldout_idx: Tensor
+    heldout_y: Tensor
+    unlabeled_idx: Tensor
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ConfigError(
+                "Images must be (N, C, H, W) uint8", value=f"{tuple(self.images.shape)} {self.images.dtype}"
+            )
+        for name in ("train_idx", "train_y", "heldout_idx", "heldout_y", "unlabeled_idx"):
+            tensor = getattr(self, name)
+            if tensor.ndim != 1 or tensor.dtype != torch.int64:
+                raise ConfigError(f"{name} must be one row of int64", value=f"{tuple(tensor.shape)} {tensor.dtype}")
+        self._check_rows()
+        self._check_labels()
+
+    def _check_rows(self) -> None:
+        rows = torch.cat([self.train_idx, self.heldout_idx, self.unlabeled_idx])
+        if rows.numel() and (int(rows.min()) < 0 or int(rows.max()) >= len(self.images)):
+            raise ConfigError("A row lies outside the images", value=f"{int(rows.min())}..{int(rows.max())}")
+        ordered = rows.sort().values
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(twice):
+            raise ConfigError(
+                "The labeled, held-out and unlabeled images overlap",
+                value=f"rows {twice[:5].tolist()}",
+                way_out="Every image may be in one of the three sets only.",
+            )
+
+    def _check_labels(self) -> None:
+        for idx, labels in ((self.train_idx, self.train_y), (self.heldout_idx, self.heldout_y)):
+            if len(idx) != len(labels):
+                raise ConfigError("Rows and labels differ in number", value=f"{len(idx)} and {len(labels)}")
+            if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= self.num_classes):
+                raise ConfigError("A label lies outside the classes", value=f"{int(labels.min())}..{int(labels.max())}")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C."""
+        return int(self.images.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Shorter side of the images in pixels."""
+        return int(min(self.images.shape[2:]))
+
+    def statistics(self) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation per channel in 0..1, from labeled and unlabeled images only.
+
+        Held-out images do not enter. A constant channel gets deviation 1.
+        """
+        rows = torch.cat([self.train_idx, self.unlabeled_idx]).sort().values
+        if len(rows) > STATISTICS_SAMPLE:
+            rows = rows[torch.arange(STATISTICS_SAMPLE) * len(rows) // STATISTICS_SAMPLE]
+        if not len(rows):
+            return [0.5] * self.channels, [1.0] * self.channels
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        counts = torch.zeros(self.channels, 256, dtype=torch.float64)
+        for part in chunks(rows, 1000):
+            for channel, values in enumerate(self.images[part].unbind(1)):
+                counts[channel] += torch.bincount(values.flatten().int(), minlength=256)
+        weights = counts / counts.sum(1, keepdim=True)  # (C, 256)
+        mean = weights @ levels
+        deviation = ((weights * (levels - mean[:, None]) ** 2).sum(1)).sqrt()
+        deviation = torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation))
+        return mean.tolist(), deviation.tolist()
+
+
+def split_labeled(
+    image_ids: NDArray[np.int64], labels: NDArray[np.integer], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split labeled images into training and held-out, stratified by class; the caller stores the result.
+
+    The total held out is exactly `round(fraction * n)` unless classes with a single label forbid it; the
+    classes share it by largest remainder, and each class keeps at least one image to train on. The result
+    depends on the set of (id, label) pairs and the seed, not on their order.
+
+    Args:
+        image_ids: (n,) unique ids.
+        labels: (n,) class of each.
+        fraction: share to hold out, 0..1.
+        seed: of the shuffle within classes.
+
+    Returns:
+        (train_ids, heldout_ids), each ascending.
+
+    Raises:
+        ConfigError: the fraction is outside 0..1, or ids and labels differ in number or repeat.
+    """
+    ids = np.asarray(image_ids, dtype=np.int64)
+    classes = np.asarray(labels)
+    if not 0 <= fraction < 1:
+        raise ConfigError("The held-out share must be at least 0 and below 1", value=fraction)
+    if len(ids) != len(classes) or len(np.unique(ids)) != len(ids):
+        raise ConfigError(
+            "Image ids must be unique, with one label each", value=f"{len(ids)} ids, {len(classes)} labels"
+        )
+    order = np.argsort(ids)
+    ids, classes = ids[order], classes[order]
+    names, counts = np.unique(classes, return_counts=True)
+    quotas = _quotas(counts, fraction)
+    rng = np.random.default_rng(seed)
+    held = [rng.permutation(ids[classes == name])[:quota] for name, quota in zip(names, quotas, strict=True)]
+    heldout = np.sort(np.concatenate(held)) if held else ids[:0]
+    return np.setdiff1d(ids, heldout, assume_unique=True), heldout
+
+
+def _quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """Share round(fraction * total) among classes by largest remainder, leaving each class one image."""
+    exact = counts * fraction
+    quotas: NDArray[np.int64] = np.minimum(np.floor(exact), counts - 1).astype(np.int64)
+    missing = round(float(counts.sum()) * fraction) - int(quotas.sum())
+    while missing > 0 and (quotas < counts - 1).any():
+        remainder = np.where(quotas < counts - 1, exact - quotas, -np.inf)
+        quotas[int(np.argmax(remainder))] += 1
+        missing -= 1
+    return quotas

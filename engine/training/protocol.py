@@ -1,0 +1,42 @@
+"""What the training loop asks of an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+Metrics = dict[str, "float | Tensor"]
+"""What one step reports; tensors are scalars left on the device, so that reading them costs no wait."""
+
+
+class Algorithm(Protocol):
+    """A training run that can be stepped, evaluated, stored and restored between epochs.
+
+    `epochs` is the number of recorded epochs, which may exceed `TrainConfig.epochs` by a closing stage.
+    `steps_per_epoch` is the length of an ordinary epoch; `steps_in(epoch)` that of one epoch.
+    """
+
+    steps_per_epoch: int
+    epochs: int
+
+    def steps_in(self, epoch: int) -> int:
+        """Return how many steps epoch `epoch` (from 0) has."""
+        ...
+
+    def steps(self, epoch: int) -> Iterator[Metrics]:
+        """Train through epoch `epoch`, yielding after each step; metric "loss" is always there."""
+        ...
+
+    def eval_model(self) -> nn.Module:
+        """Return the model that is evaluated, recorded and kept: the averaged weights."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next epoch depends on, as tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a stored state back; training then continues bit-identically on the CPU."""
+        ...

@@ -1,0 +1,57 @@
+"""Sample data for the exporter tests."""
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from engine.records import LedgerEntry
+
+
+def image_bytes(number: int, image_format: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (4, 3), (number % 256, number // 256, 90)).save(out, image_format)
+    return out.getvalue()
+
+
+def manifest(**fields: Any) -> dict[str, Any]:
+    return {
+        "project": "birds",
+        "created": "2026-01-02T03:04:05+00:00",
+        "starling": "0.1.0",
+        "ledger_seq": 2,
+        "ledger_hash": "b" * 64,
+        "round": None,
+        "sources": ["human", "imported"],
+        "min_confidence": None,
+        "classes": ["cat", "dog"],
+        "counts": {"imported": 2, "human": 0, "accepted": 0, "pseudo": 0, "unlabeled": 1},
+        "heldout": None,
+    } | fields
+
+
+def entry(seq: int, image_id: int, label: str) -> LedgerEntry:
+    return LedgerEntry(
+        seq=seq,
+        uid=f"u{seq}",
+        image_id=image_id,
+        base_version=0,
+        action="label",
+        actor="Zoë",
+        label=label,
+        source="human",
+        round=None,
+        confidence=None,
+        reviewed=True,
+        mark=None,
+        batch=None,
+        undoes=None,
+        seconds=1.5,
+        time="2026-01-02T03:04:05+00:00",
+        prev_hash="a" * 64,
+        hash="b" * 64,
+    )
+
+
+def quiet(label: str, done: int, total: int) -> None:
+    """Look at nothing."""

@@ -1,0 +1,153 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from engine.errors import ConfigError, DeviceMissing, RoundBlocked
+from engine.records import Decision
+from engine.rounds import files, plan
+
+CPU = {"device": "cpu"}
+
+
+def queue(store, **train):
+    return store.queue_round("pseudo_label", {"algorithm": {}, "train": {"device": "cpu", **train}})
+
+
+def label(store, image_id: int, name: str) -> None:
+    (ack,) = store.record([Decision(f"u{image_id}-{name}", image_id, version(store, image_id), "label", name)])
+    assert ack.status == "saved"
+
+
+def version(store, image_id: int) -> int:
+    states = store.states([image_id])
+    return states[0].version if states else 0
+
+
+def blocked(store, algorithm: str = "pseudo_label") -> str:
+    with pytest.raises(RoundBlocked) as caught:
+        plan.check_round(store, algorithm, {}, CPU)
+    return str(caught.value)
+
+
+def test_a_project_without_images_is_told_to_import(make_store):
+    assert "Import images" in blocked(make_store({}))
+
+
+def test_without_any_label_it_says_how_many_are_needed(make_store):
+    told = blocked(make_store({None: 30}, ("cat", "dog")))
+    assert "None of the 30 images has a label" in told
+    assert "at least 2 labeled images in each of at least 2 classes" in told
+
+
+def test_one_class_alone_is_not_enough(make_store):
+    told = blocked(make_store({"cat": 5, None: 5}))
+    assert "one class" in told
+    assert "cat" in told
+
+
+def test_a_class_with_one_label_is_named_with_what_it_lacks(make_store):
+    told = blocked(make_store({"cat": 5, "dog": 1, "owl": 0, None: 5}))
+    assert "dog has 1, owl has 0" in told
+    assert "Label 3 more images" in told
+
+
+def test_nothing_unlabeled_blocks_all_but_supervised(make_store):
+    store = make_store({"cat": 3, "dog": 3})
+    assert "All 6 images are labeled" in blocked(store)
+    plan.check_round(store, "supervised", {}, CPU)
+
+
+def test_two_labels_in_each_of_two_classes_are_enough(make_store):
+    plan.check_round(make_store({"cat": 2, "dog": 2, None: 1}), "pseudo_label", {}, CPU)
+
+
+def test_a_device_that_is_not_here_is_refused(make_store):
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(DeviceMissing, match=missing):
+        plan.check_round(store, "pseudo_label", {}, {"device": missing})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "config", "train"),
+    [("astrology", {}, {}), ("pseudo_label", {"no_such": 1}, {}), ("pseudo_label", {}, {"epochs": 0})],
+)
+def test_settings_out_of_range_are_refused(make_store, algorithm, config, train):
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    with pytest.raises(ConfigError):
+        plan.check_round(store, algorithm, config, train)
+
+
+def test_the_split_is_exact_stratified_and_disjoint(make_store, tmp_path):
+    store = make_store({"cat": 20, "dog": 10, None: 7})
+    folder = plan.write_plan(store, queue(store, heldout_fraction=0.3), tmp_path)
+    frame = pd.read_parquet(folder / files.LABELS)
+    counts = frame.groupby(["label", "role"]).size().to_dict()
+    assert counts == {
+        (-1, "unlabeled"): 7, (0, "train"): 14, (0, "heldout"): 6, (1, "train"): 7, (1, "heldout"): 3,
+    }  # fmt: skip
+    assert frame["image_id"].tolist() == store.image_ids().tolist()
+    assert frame["image_id"].is_unique
+
+
+def test_labels_made_after_the_round_was_queued_do_not_count(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    record = queue(store)
+    first, second = (int(i) for i in store.image_ids()[[0, -1]])
+    label(store, first, "dog")
+    label(store, second, "cat")
+    frame = pd.read_parquet(plan.write_plan(store, record, tmp_path) / files.LABELS).set_index("image_id")
+    assert frame.loc[first, "label"] == 0
+    assert frame.loc[second, "role"] == "unlabeled"
+
+
+def test_a_resume_keeps_labels_and_split_and_changes_the_token(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    record = queue(store)
+    folder = plan.write_plan(store, record, tmp_path)
+    before = (folder / files.LABELS).read_bytes()
+    store.transition(record.number, "failed", token=record.token)
+    label(store, int(store.image_ids()[-1]), "cat")
+    again = store.transition(record.number, "queued")
+    assert plan.write_plan(store, again, tmp_path) == folder
+    assert (folder / files.LABELS).read_bytes() == before
+    found = plan.read_plan(folder)
+    assert (found.token, found.attempt) == (again.token, 2)
+    assert found.classes == ["cat", "dog"]
+
+
+def test_the_plan_names_the_round_in_force(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    heldout = {"n": 4, "correct": 3, "accuracy": 0.75, "low": 0.2, "high": 0.99}
+    for to in ("promoted", "held_back"):
+        record = queue(store)
+        store.transition(record.number, "running")
+        store.transition(record.number, "finished", report={"heldout": heldout})
+        store.transition(record.number, to)
+    folder = plan.write_plan(store, queue(store), tmp_path)
+    assert plan.read_plan(folder).previous == {"number": 1, "heldout": heldout}
+
+
+def test_an_image_size_that_was_asked_for_is_taken(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    folder = plan.write_plan(store, queue(store, image_size=16), tmp_path)
+    assert plan.read_plan(folder).spec == {"size": 16, "channels": 1}
+
+
+def test_labels_withdrawn_below_the_need_block_the_plan_and_write_nothing(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 1, None: 4})
+    with pytest.raises(RoundBlocked):
+        plan.write_plan(store, queue(store), tmp_path)
+    assert not (tmp_path / "rounds").exists()
+
+
+def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_store):
+    store = make_store({"cat": 30, "dog": 30})
+    labels = store.state_at(store.head_seq())
+    roles = [
+        plan.label_frame(store.images(), labels, ["cat", "dog"], {"seed": seed})["role"].to_numpy()
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(roles[0], roles[1])
+    assert not np.array_equal(roles[0], roles[2])

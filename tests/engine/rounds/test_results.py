@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+
+from engine.errors import ProjectCorrupt, RoundError
+from engine.rounds import files, results
+from engine.rounds.recorder import Recorder
+
+PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A complete round of three images and two classes."""
+    recorder = Recorder(tmp_path, "t")
+    recorder.event("epoch", phase="main", epoch=1, metrics={"loss": 2.0, "alpha": 0.0})
+    recorder.event("epoch", phase="main", epoch=2, metrics={"loss": 1.0})
+    recorder.event("epoch", phase="baseline", epoch=1, metrics={"loss": 3.0})
+    recorder.epoch_predictions(2, np.array([3]), PROBABILITIES[1:2])
+    recorder.epoch_predictions(10, np.array([3]), PROBABILITIES[1:2])
+    roles = np.array(["train", "heldout", "unlabeled"], object)
+    digest = recorder.final_predictions(np.array([1, 2, 3]), roles, PROBABILITIES)
+    recorder.json(files.REPORT, {"predictions": {"file": files.FINAL, "sha256": digest}})
+    recorder.json(files.CONFIG, {"number": 7, "classes": ["cat", "dog"]})
+    recorder.close()
+    return tmp_path
+
+
+def test_curves_are_a_long_table_with_gaps_as_none(folder):
+    assert results.curves(folder) == {
+        "phase": ["baseline", "main", "main"],
+        "epoch": [1, 1, 2],
+        "alpha": [None, 0.0, None],
+        "loss": [3.0, 2.0, 1.0],
+    }
+
+
+def test_an_epoch_trained_twice_counts_once_with_its_last_values(folder):
+    with open(folder / files.EVENTS, "a") as handle:
+        handle.write(json.dumps({"type": "epoch", "phase": "main", "epoch": 2, "metrics": {"loss": 0.5}}) + "\n")
+    assert results.curves(folder)["loss"] == [3.0, 2.0, 0.5]
+
+
+def test_a_round_that_has_not_begun_reads_as_empty(tmp_path):
+    assert results.curves(tmp_path) == {"phase": [], "epoch": []}
+    assert results.epochs(tmp_path) == []
+    assert results.roles(tmp_path) == {}
+
+
+def test_epochs_are_listed_without_the_final_and_half_written_ones(folder):
+    (folder / "predictions" / f"epoch-011.parquet.9{files.PARTIAL}").touch()
+    assert results.epochs(folder) == [2, 10]
+
+
+def test_epoch_predictions_come_back_in_their_types(folder):
+    ids, classes, confidence = results.epoch_predictions(folder, 2)
+    assert (ids.tolist(), classes.tolist()) == ([3], [1])
+    assert confidence == pytest.approx([0.6])
+    assert (ids.dtype, classes.dtype, confidence.dtype) == (np.int64, np.int16, np.float32)
+
+
+def test_an_epoch_that_is_not_recorded_is_refused(folder):
+    with pytest.raises(RoundError, match="epoch 3"):
+        results.epoch_predictions(folder, 3)
+
+
+def test_final_predictions_come_back_as_written(folder):
+    found = results.final_predictions(folder)
+    assert found.round == 7
+    assert found.classes == ("cat", "dog")
+    assert found.image_ids.tolist() == [1, 2, 3]
+    assert np.array_equal(found.probabilities, PROBABILITIES)
+
+
+def test_a_running_round_has_no_final_predictions(folder):
+    (folder / files.REPORT).unlink()
+    with pytest.raises(RoundError, match="no final predictions"):
+        results.final_predictions(folder)
+
+
+def test_a_flipped_byte_in_the_predictions_is_reported_and_never_served(folder):
+    data = bytearray((folder / files.FINAL).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / files.FINAL).write_bytes(data)
+    with pytest.raises(ProjectCorrupt, match="differ"):
+        results.final_predictions(folder)

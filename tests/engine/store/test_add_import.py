@@ -1,0 +1,125 @@
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import ConfigError, ImportRefused
+from engine.records import Decision, Refusal
+from engine.store import Store, imports
+from tests.engine.store.store_samples import found
+
+Make = Callable[..., Decision]
+
+
+def test_an_import_adds_images_classes_labels_and_truth(url: str) -> None:
+    images = [found("a.png", "cat", truth="cat"), found("b.png", truth="dog"), found("c.png")]
+    with Store.create(url, "demo") as store:
+        result = store.add_import("folder", "csv", images, ["dog", "cat"], [Refusal("d.txt", "not an image")])
+        assert (result.added, result.already_there, result.labels_added, result.refused) == (3, 0, 1, 1)
+        assert result.classes_added == store.classes() == ("dog", "cat")
+        assert [item.name for item in store.images()] == ["a.png", "b.png", "c.png"]
+        assert store.truth() == {1: "cat", 2: "dog"}
+        [entry] = store.history()
+        assert (entry.action, entry.source, entry.actor, entry.label) == ("import", "imported", "import", "cat")
+        assert not store.states()[0].reviewed
+
+
+def test_content_that_is_known_is_not_added_again(store: Store) -> None:
+    images = [found("copy.png", content="train/0.png"), found("new.png"), found("new-copy.png", content="new.png")]
+    result = store.add_import("again", "flat", images, [], [])
+    assert (result.added, result.already_there) == (1, 2)
+    assert store.image(9).name == "new.png"
+    assert store.image(1).name == "train/0.png"
+
+
+def test_a_known_image_without_a_label_gets_the_imported_one(store: Store) -> None:
+    result = store.add_import("again", "tree", [found("train/4.png", "fox")], ["fox"], [])
+    assert (result.labels_added, store.state_at(3)[5]) == (1, "fox")
+
+
+def test_a_label_that_contradicts_the_one_in_force_is_left_out_and_counted(store: Store, decide: Make) -> None:
+    store.record([decide("u1", 5, "label", "fox")])
+    images = [found("train/0.png", "dog"), found("train/4.png", "dog"), found("train/1.png", "dog")]
+    result = store.add_import("again", "tree", images, ["dog"], [])
+    assert (result.labels_added, result.refused) == (0, 2)
+    assert store.state_at(store.head_seq()) == {1: "cat", 2: "dog", 5: "fox"}
+
+
+def test_an_imported_label_keeps_a_mark_a_person_set(store: Store, decide: Make) -> None:
+    store.record([decide("u1", 5, "reject", None)])
+    store.add_import("again", "tree", [found("train/4.png", "fox")], [], [])
+    [state] = store.states([5])
+    assert (state.label, state.mark) == ("fox", "reject")
+
+
+def test_a_failure_at_the_end_of_an_import_leaves_nothing_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("pulled plug")
+
+    monkeypatch.setattr(imports, "_add_truth", fail)
+    before = (store.counts(), store.head_seq(), store.classes(), store.image_ids().tolist())
+    with pytest.raises(RuntimeError, match="pulled plug"):
+        store.add_import("x", "tree", [found("new.png", "owl"), found("train/4.png", "owl")], ["owl"], [])
+    assert (store.counts(), store.head_seq(), store.classes(), store.image_ids().tolist()) == before
+    assert store.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (found("new.png", "owl"), "not among the confirmed classes"),
+        (replace(found("x.png"), name="caf\udce9.png"), "not valid Unicode"),
+    ],
+)
+def test_an_import_that_cannot_be_stored_is_refused_as_a_whole(store: Store, image: object, error: str) -> None:
+    with pytest.raises(ImportRefused, match=error):
+        store.add_import("x", "tree", [found("fine.png"), image], ["bee"], [])  # type: ignore[list-item]
+    assert len(store.image_ids()) == 8
+    assert "bee" not in store.classes()
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201, "\ud800"])
+def test_a_class_name_that_cannot_be_shown_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(ConfigError, match="class name"):
+        store.add_class(name)
+    assert store.classes() == ("cat", "dog", "fox")
+
+
+def test_a_class_is_added_once_at_the_end(store: Store) -> None:
+    store.add_class("ant")
+    store.add_class("cat")
+    assert store.classes() == ("cat", "dog", "fox", "ant")
+
+
+def test_ten_thousand_classes_keep_their_order(url: str) -> None:
+    names = [f"class {number:05d}" for number in reversed(range(10_000))]
+    with Store.create(url, "demo") as store:
+        store.add_import("x", "tree", [found("a.png", names[-1])], names, [])
+        assert store.classes() == tuple(names)
+
+
+def test_images_are_given_in_the_order_asked_for(store: Store) -> None:
+    assert [item.id for item in store.images([5, 1, 5])] == [5, 1, 5]
+
+
+@pytest.mark.parametrize("number", [0, 9, -1, 2**80])
+def test_an_image_that_is_not_there_is_named(store: Store, number: int) -> None:
+    with pytest.raises(ConfigError, match=str(number)):
+        store.images([1, number])
+
+
+def test_sixty_thousand_images_are_imported_and_tabled_fast(url: str) -> None:
+    labels = ["cat" if number < 1_000 else None for number in range(60_000)]
+    images = [found(f"train/{number:05d}.png", label) for number, label in enumerate(labels)]
+    with Store.create(url, "demo") as store:
+        assert store.add_import("x", "tree", images, ["cat"], []).seconds < 10
+        store.record_batch([Decision(f"u{n}", n, 0, "label", "cat") for n in range(1_001, 60_001)], "b")
+        started = time.perf_counter()
+        table = store.label_table()
+        first = time.perf_counter() - started
+        store.record([Decision("last", 7, 7, "flag")])
+        started = time.perf_counter()
+        after = store.label_table()
+        assert (first < 0.9, time.perf_counter() - started < 0.3) == (True, True)
+        assert (table.mark[6], after.mark[6], set(table.label.tolist())) == (None, "flag", {"cat"})

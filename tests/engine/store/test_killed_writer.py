@@ -1,0 +1,55 @@
+import os
+import signal
+import time
+
+import pytest
+
+from engine.store import Store
+from tests.engine.store.store_samples import start_python
+
+RECORDER = """
+import sys, threading
+from engine.records import Decision
+from engine.store import Store
+url, run = sys.argv[1:]
+store = Store.open(url)
+lock = threading.Lock()
+
+def record(image_id):
+    turn = 0
+    while True:
+        version = next((state.version for state in store.states([image_id])), 0)
+        [ack] = store.record([Decision(f"{run}-{image_id}-{turn}", image_id, version, "label", "fox")])
+        assert ack.status == "saved", ack
+        with lock:
+            print(ack.uid, ack.seq, flush=True)
+        turn += 1
+
+for image_id in range(3, 7):
+    threading.Thread(target=record, args=(image_id,), daemon=True).start()
+threading.Event().wait()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_every_acknowledged_decision_survives_kill_nine(store: Store, url: str) -> None:
+    store.close()
+    acknowledged: dict[str, int] = {}
+    for run in range(4):
+        process = start_python(RECORDER, url, run)
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(40)]
+        time.sleep(0.013 * run)
+        process.send_signal(signal.SIGKILL)
+        rest, errors = process.communicate(timeout=60)
+        lines += rest.splitlines(keepends=True)
+        assert errors == ""
+        for line in lines:
+            if line.endswith("\n"):
+                uid, seq = line.split()
+                acknowledged[uid] = int(seq)
+    with Store.open(url) as survived:
+        recorded = {entry.uid: entry.seq for entry in survived.entries()}
+        assert len(acknowledged) >= 160
+        assert acknowledged.items() <= recorded.items()
+        assert survived.verify() == []

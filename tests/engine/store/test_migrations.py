@@ -1,0 +1,106 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from engine.errors import ProjectReadOnly, SchemaTooNew
+from engine.records import Decision, LabelState
+from engine.store import Store, migrate
+from engine.store.schema import metadata
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def restore(fixture: Path, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(fixture.read_text())
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> str:
+    restore(FIXTURES / "schema_0001.sql", tmp_path / "project.db")
+    return f"sqlite:///{tmp_path / 'project.db'}"
+
+
+def tables(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_an_older_project_is_upgraded_and_keeps_all_it_held(old: str) -> None:
+    with Store.open(old) as store:
+        assert store.name == "from 0001"
+        assert store.states() == [
+            LabelState(1, 3, "cat", "imported", mark="flag"),
+            LabelState(2, 2, "dog", "accepted", 1, 0.75, True),
+        ]
+        assert [entry.uid for entry in store.entries()] == ["import/0001/1", "u1", "u2"]
+        assert store.round(1).report == {"epochs": 3}
+        assert store.truth() == {}
+        assert store.record([Decision("u3", 3, 0, "label", "cat")])[0].seq == 4
+        assert store.undo("z1", "anna")[0].status == "saved"
+        assert store.verify() == []
+
+
+def test_a_copy_from_before_the_upgrade_is_kept(old: str, tmp_path: Path) -> None:
+    Store.open(old).close()
+    [copy] = (tmp_path / "backups").iterdir()
+    assert "truth" in tables(tmp_path / "project.db")
+    assert "truth" not in tables(copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM annotations").fetchone() == (3,)
+    Store.open(old).close()
+    assert len(list((tmp_path / "backups").iterdir())) == 1
+
+
+def test_an_upgrade_that_fails_leaves_the_old_project(
+    old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = migrate.upgrade
+
+    def fail_at_the_end(connection: Connection, revision: str = "head") -> None:
+        whole(connection, revision)
+        raise RuntimeError("pulled plug")
+
+    monkeypatch.setattr(migrate, "upgrade", fail_at_the_end)
+    with pytest.raises(RuntimeError, match="pulled plug"):
+        Store.open(old)
+    assert "truth" not in tables(tmp_path / "project.db")
+    monkeypatch.undo()
+    with Store.open(old) as store:
+        assert store.verify() == []
+
+
+def test_an_older_project_is_not_changed_by_opening_it_read_only(old: str, tmp_path: Path) -> None:
+    with pytest.raises(ProjectReadOnly, match="older Starling"):
+        Store.open(old, read_only=True)
+    assert "truth" not in tables(tmp_path / "project.db")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_project_of_a_newer_starling_is_refused_untouched(
+    store: Store, url: str, tmp_path: Path, read_only: bool
+) -> None:
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "project.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaTooNew, match=r"9999.*Update Starling"):
+        Store.open(url, read_only=read_only)
+    assert not (tmp_path / "backups").exists()
+
+
+def test_the_migrations_end_at_the_tables_the_program_uses(store: Store) -> None:
+    with store._database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert migrate.revision_of(connection) == migrate.newest()
+
+
+def test_every_older_revision_has_a_fixture() -> None:
+    fixtures = {path.stem.removeprefix("schema_") for path in FIXTURES.glob("schema_*.sql")}
+    scripts = {path.name[:4] for path in Path(migrate.__file__).parent.glob("migrations/versions/*.py")}
+    assert fixtures == scripts - {migrate.newest()}

@@ -1,0 +1,107 @@
+"""A project of scikit-learn's digits, made without the importers, and its engine thread."""
+
+import hashlib
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from engine.records import FoundImage
+from engine.rounds import process, thread
+from engine.rounds.thread import EngineThread
+from engine.store import Store
+
+IMAGES = 400
+LABELED = 100
+
+
+class RoundBench:
+    """A project folder with its store, and what the round tests do with them."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.root = root
+        self.store = store
+        self.engines: list[EngineThread] = []
+
+    def engine(self) -> EngineThread:
+        engine = EngineThread(self.store, self.root)
+        self.engines.append(engine)
+        assert engine.start()
+        return engine
+
+    def queue(self, algorithm: str = "pseudo_label", *, config: dict | None = None, **train: object) -> int:
+        settings = {"device": "cpu", "threads": 1, "epochs": 3, "steps_per_epoch": 12, "batch_size": 32}
+        whole = {"algorithm": config or {}, "train": settings | train}
+        number = self.store.queue_round(algorithm, whole).number
+        for engine in self.engines:
+            engine.wake()
+        return number
+
+    def folder(self, number: int) -> Path:
+        return self.root / "rounds" / f"{number:04d}"
+
+    def wait(self, number: int, *states: str, seconds: float = 60):
+        deadline = time.monotonic() + seconds
+        while (record := self.store.round(number)).state not in states:
+            assert time.monotonic() < deadline, (record, self.log(number))
+            time.sleep(0.05)
+        return record
+
+    def wait_for_epoch(self, number: int, epoch: int, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not list((self.folder(number) / "checkpoints" / "main").glob(f"epoch-{epoch:05d}.*")):
+            assert time.monotonic() < deadline, (self.store.round(number), self.log(number))
+            time.sleep(0.01)
+
+    def log(self, number: int) -> str:
+        path = self.folder(number) / "worker.log"
+        return path.read_text()[-3000:] if path.exists() else ""
+
+    def workers(self) -> list[int]:
+        """Ids of the living processes that work on this project."""
+        found = []
+        for one in psutil.process_iter(["cmdline", "status"]):
+            line = " ".join(one.info["cmdline"] or [])
+            if str(self.root) in line and one.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
+        return found
+
+    def close(self) -> None:
+        for engine in self.engines:
+            engine.stop()
+        for pid in self.workers():
+            process.kill_group(process.Worker(pid, psutil.Process(pid).create_time()), self.root)
+        self.store.close()
+
+
+def make_project(root: Path, images: int = IMAGES, labeled: int = LABELED) -> Store:
+    """Write digits into a project's folders and import them; the first `labeled` carry their label."""
+    pixels, digits = load_digits(return_X_y=True)
+    found = []
+    for index in range(images):
+        buffer = io.BytesIO()
+        Image.fromarray((pixels[index].reshape(8, 8) * 255 / 16).round().astype(np.uint8)).save(buffer, "PNG")
+        data = buffer.getvalue()
+        sha = hashlib.sha256(data).hexdigest()
+        target = root / "images" / sha[:2] / sha
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        label = str(digits[index]) if index < labeled else None
+        found.append(FoundImage(f"{index}.png", target, sha, "PNG", 8, 8, 1, len(data), label))
+    store = Store.create(f"sqlite:///{root / 'project.db'}", "digits")
+    store.add_import("digits", "test", found, [str(k) for k in range(10)], [])
+    return store
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    monkeypatch.setattr(thread, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(thread, "BUSY_SECONDS", 0.05)
+    made = RoundBench(tmp_path, make_project(tmp_path))
+    yield made
+    made.close()

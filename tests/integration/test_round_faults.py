@@ -1,0 +1,124 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from engine.rounds import files, process
+from engine.rounds.events import read_events
+from engine.rounds.plan import write_plan
+from engine.rounds.stop import EXIT_FENCED_OFF
+
+LONG = {"epochs": 200, "steps_per_epoch": 200, "run_baseline": False}
+
+
+def test_cancel_takes_effect_within_five_seconds_and_leaves_no_process(bench):
+    bench.engine()
+    number = bench.queue(**LONG)
+    bench.wait_for_epoch(number, 1)
+    began = time.monotonic()
+    bench.store.transition(number, "cancelling")
+    bench.wait(number, "cancelled", seconds=15)
+    assert time.monotonic() - began < 5
+    assert bench.workers() == []
+    ending = read_events(bench.folder(number) / files.EVENTS)[-1]
+    assert ending["type"] == "cancelled"
+
+
+def test_a_killed_round_resumes_and_ends_bit_identical_to_an_uninterrupted_one(bench):
+    same = {"epochs": 3, "steps_per_epoch": 40, "seed": 5}
+    bench.engine()
+    whole = bench.queue(**same)
+    bench.wait(whole, "promoted", "held_back")
+    cut = bench.queue(**same)
+    bench.wait_for_epoch(cut, 1)
+    os.kill(bench.wait(cut, "running").pid, signal.SIGKILL)
+    record = bench.wait(cut, "interrupted")
+    assert "Resume" in record.error["way_out"]
+    labels = (bench.folder(cut) / files.LABELS).read_bytes()
+    bench.store.transition(cut, "queued", token=record.token)
+    record = bench.wait(cut, "promoted", "held_back")
+    assert record.attempt == 2
+    assert (bench.folder(cut) / files.LABELS).read_bytes() == labels
+    assert (bench.folder(cut) / files.FINAL).read_bytes() == (bench.folder(whole) / files.FINAL).read_bytes()
+    events = read_events(bench.folder(cut) / files.EVENTS)
+    assert sum(event["type"] == "baseline" for event in events) == 1
+    first = next(e for e in events if e["type"] == "epoch" and e["token"] == record.token)
+    assert (first["phase"], first["epoch"] > 1) == ("main", True)
+
+
+def test_a_round_survives_the_end_of_its_engine_thread(bench):
+    first = bench.engine()
+    number = bench.queue(epochs=2, steps_per_epoch=150, run_baseline=False)
+    pid = bench.wait(number, "running").pid
+    first.stop()
+    assert psutil.pid_exists(pid)
+    bench.engine()
+    record = bench.wait(number, "promoted", "held_back")
+    assert record.attempt == 1
+    assert record.pid == pid
+    assert record.progress["phase"] == "finishing"
+
+
+def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(bench):
+    bench.engine()
+    number = bench.queue(epochs=4, steps_per_epoch=40, run_baseline=False)
+    bench.wait_for_epoch(number, 2)
+    os.kill(bench.wait(number, "running").pid, signal.SIGKILL)
+    bench.wait(number, "interrupted")
+    newest = max((bench.folder(number) / "checkpoints/main").glob("epoch-*.ckpt"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    bench.store.transition(number, "queued")
+    record = bench.wait(number, "promoted", "held_back")
+    assert any("differs" in told for told in record.report["recoveries"])
+    again = [
+        e["epoch"] for e in read_events(bench.folder(number) / files.EVENTS, {"epoch"}) if e["token"] == record.token
+    ]
+    assert again[0] == int(newest.stem.split("-")[1])
+
+
+def test_a_loss_that_stays_infinite_fails_after_two_lower_rates(bench):
+    bench.engine()
+    number = bench.queue("supervised", epochs=1, learning_rate=10.0, momentum=0.99, weight_decay=1.0)
+    record = bench.wait(number, "failed", "promoted", "held_back")
+    events = read_events(bench.folder(number) / files.EVENTS, {"recovery"})
+    assert record.state == "failed"
+    assert record.error["kind"] == "TrainingDiverged"
+    assert [event["kind"] for event in events] == ["diverged", "diverged"]
+    assert "halved to 5" in events[0]["message"]
+    assert "halved to 2.5" in events[1]["message"]
+
+
+def test_a_worker_whose_project_vanished_ends_by_itself(bench):
+    number = bench.queue(**LONG)
+    folder = write_plan(bench.store, bench.store.round(number), bench.root)
+    worker = process.start(folder)
+    bench.wait_for_epoch(number, 1)
+    shutil.rmtree(folder)
+    assert worker.child is not None
+    assert worker.child.wait(timeout=10) == EXIT_FENCED_OFF
+
+
+def test_a_worker_whose_round_went_to_another_attempt_ends_by_itself(bench):
+    number = bench.queue(**LONG)
+    folder = write_plan(bench.store, bench.store.round(number), bench.root)
+    worker = process.start(folder)
+    bench.wait_for_epoch(number, 1)
+    config = files.read_json(folder / files.CONFIG)
+    files.write_json(folder / files.CONFIG, config | {"token": "another"})
+    assert worker.child is not None
+    assert worker.child.wait(timeout=10) == EXIT_FENCED_OFF
+
+
+def test_a_second_worker_on_the_same_round_does_not_start(bench):
+    number = bench.queue(**LONG)
+    folder = write_plan(bench.store, bench.store.round(number), bench.root)
+    process.start(folder)
+    second = subprocess.run([sys.executable, "-m", "engine.rounds.worker", str(folder)], capture_output=True)
+    assert second.returncode == 75
+    assert b"another worker" in second.stderr

@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.errors import RoundActive
+from engine.rounds import files, results
+from engine.rounds.plan import read_plan
+
+
+def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
+    bench.engine()
+    number = bench.queue(epochs=4, steps_per_epoch=25, learning_rate=0.1)
+    record = bench.wait(number, "promoted", "held_back", "failed", seconds=120)
+    assert record.state == "promoted", (record.error, record.report, bench.log(number))
+    folder = bench.folder(number)
+    check_report(record.report)
+    check_predictions(bench, folder)
+    check_epochs(folder)
+    assert record.progress["device"].startswith("CPU")
+    assert bench.workers() == []
+    assert not list(folder.rglob(f"*{files.PARTIAL}"))
+
+
+def check_report(report):
+    assert report["counts"] == {"train": 80, "heldout": 20, "unlabeled": 300}
+    assert report["heldout"]["n"] == report["baseline"]["n"] == 20
+    assert np.sum(report["confusion"]) == 20
+    assert np.trace(report["confusion"]) == report["heldout"]["correct"]
+    assert report["heldout"]["low"] <= report["heldout"]["accuracy"] <= report["heldout"]["high"]
+    assert sum(report["histogram"]) == 300
+    assert report["calibration"]["n"] == 20
+    assert report["calibration"]["temperature"] > 0
+    assert report["epochs"] == 4
+    assert report["peak_memory_mb"] > 50
+    assert report["verdict"]["promoted"]
+
+
+def check_predictions(bench, folder):
+    found = results.final_predictions(folder)
+    assert np.array_equal(found.image_ids, bench.store.image_ids())
+    assert found.probabilities.sum(1) == pytest.approx(np.ones(400), abs=1e-5)
+    assert found.classes == tuple("0123456789")
+    frame = pd.read_parquet(folder / files.FINAL)
+    assert frame["class"].tolist() == found.probabilities.argmax(1).tolist()
+    assert frame["confidence"].to_numpy() == pytest.approx(found.probabilities.max(1))
+
+
+def check_epochs(folder):
+    assert results.epochs(folder) == [1, 2, 3, 4]
+    ids, classes, confidence = results.epoch_predictions(folder, 2)
+    roles = results.roles(folder)
+    assert ids.tolist() == [image for image, role in roles.items() if role == "unlabeled"]
+    assert classes.max() < 10
+    assert confidence.min() >= 0.1 - 1e-6
+    curves = results.curves(folder)
+    assert list(zip(curves["phase"], curves["epoch"], strict=True)) == [
+        (phase, epoch) for phase in ("baseline", "main") for epoch in (1, 2, 3, 4)
+    ]
+    assert all(value is not None for value in curves["heldout_accuracy"])
+    tracked, features = results.tracked_features(folder, 4)
+    assert len(tracked) == len(features) == 400
+    assert features.dtype == np.float16
+    assert len(list((folder / "checkpoints/main").iterdir())) == 2
+
+
+def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(bench):
+    bench.engine()
+    number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
+    bench.wait(number, "promoted", "held_back")
+    frame = pd.read_parquet(bench.folder(number) / files.LABELS)
+    by_role = {role: set(part["image_id"]) for role, part in frame.groupby("role")}
+    assert not by_role["train"] & by_role["heldout"]
+    assert not (by_role["train"] | by_role["heldout"]) & by_role["unlabeled"]
+    assert set().union(*by_role.values()) == set(bench.store.image_ids().tolist())
+    state = bench.store.state_at(read_plan(bench.folder(number)).ledger_seq)
+    labeled = frame[frame["label"] >= 0]
+    assert {row.image_id: str(row.label) for row in labeled.itertuples()} == state
+
+
+def test_a_supervised_round_runs_no_baseline_beside_itself(bench):
+    bench.engine()
+    number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
+    record = bench.wait(number, "promoted", "held_back")
+    assert record.report["baseline"] is None
+    assert set(results.curves(bench.folder(number))["phase"]) == {"main"}
+
+
+def test_of_two_starts_at_once_one_is_refused(bench):
+    number = bench.queue(epochs=1)
+    with pytest.raises(RoundActive):
+        bench.queue(epochs=1)
+    assert [record.number for record in bench.store.rounds()] == [number]
+
+
+def test_a_worker_error_is_told_with_its_cause_and_traceback(bench):
+    lost = bench.store.images()[7]
+    (bench.root / "images" / lost.sha256[:2] / lost.sha256).unlink()
+    bench.engine()
+    record = bench.wait(bench.queue(epochs=1), "failed")
+    assert record.error["kind"] == "DecodeError"
+    assert lost.sha256 in record.error["cause"]
+    assert "Traceback" in record.error["traceback"]
+    assert json.dumps(record.error)
