@@ -181,7 +181,7 @@ def pack(header: dict[str, Any], *arrays: np.ndarray[Any, Any]) -> bytes:
 
 
 async def map_points(request: Request, opened: OpenProject) -> Response:
-    """Positions, labels and flags of all mapped images, binary."""
+    """Ids, versions, positions, labels and flags of all mapped images, binary."""
     state = await run_in_threadpool(opened.project.map_state)
     try:
         body = await run_in_threadpool(_points, opened, state.version)
@@ -215,7 +215,9 @@ def _points(opened: OpenProject, version: str) -> bytes:
         if one.state in COMPLETE_STATES or project.epochs(one.number)
     ]
     header = {"n": len(ids), "classes": list(names), "version": version, "rounds": rounds}
-    return pack(header, ids.astype(np.int32), placed[:, 0].copy(), placed[:, 1].copy(), labels, flags.astype(np.uint8))
+    versions = table.version[rows].astype(np.int32)
+    x, y = placed[:, 0].copy(), placed[:, 1].copy()
+    return pack(header, ids.astype(np.int32), versions, x, y, labels, flags.astype(np.uint8))
 
 
 async def map_epochs(request: Request, opened: OpenProject) -> Response:

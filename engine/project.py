@@ -547,8 +547,8 @@ class Project:
         return problems
 
     def sweep(self) -> None:
-        """Remove staged files of imports that were cut off. Call it only when no import runs."""
-        for leftover in (self.root / "staging").glob("*"):
+        """Remove what imports and exports that were cut off have left. Call it only when none runs."""
+        for leftover in [*(self.root / "staging").glob("*"), *(self.root / "exports").glob(".*.partial")]:
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 

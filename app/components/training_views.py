@@ -27,6 +27,7 @@ COLOURS = {
     "queued": "gray", "running": "blue", "cancelling": "orange", "cancelled": "gray", "failed": "red",
     "interrupted": "orange", "finished": "green", "promoted": "green", "held_back": "orange",
 }  # fmt: skip
+BLUE, ORANGE, GREEN, GREY = "#3b76d6", "#d97a1e", "#2f9e77", "#8a93a3"
 PHASES = {
     "preparing": "Preparing the images",
     "baseline": "Supervised baseline",
@@ -74,23 +75,20 @@ def progress(record: RoundRecord) -> None:
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
-    """Return loss above, held-out accuracy and the share of pseudo-labels used below, by epoch.
+    """Return held-out accuracy and the share of pseudo-labels used, the losses, and their weight, by epoch.
 
     Args:
         curves: columns phase, epoch and metrics, one row an epoch and phase.
     """
-    figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.45, 0.55],
-        specs=[[{"secondary_y": True}], [{"secondary_y": False}]],
-    )  # fmt: skip
     weight = "alpha" if any(value is not None for value in curves.get("alpha", [])) else "lambda"
-    for phase, name, title, row, second, dash in (
-        ("main", "loss", "training loss", 1, False, "solid"),
-        ("main", "heldout_loss", "held-out loss", 1, False, "dot"),
-        ("main", weight, "α" if weight == "alpha" else "λ", 1, True, "dash"),
-        ("main", "heldout_accuracy", "held-out accuracy", 2, False, "solid"),
-        ("baseline", "heldout_accuracy", "supervised baseline", 2, False, "dash"),
-        ("main", "used_share", "share of pseudo-labels used", 2, False, "dot"),
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.5, 0.3, 0.2])
+    for phase, name, title, row, look in (
+        ("main", "heldout_accuracy", "held-out accuracy", 1, {"color": BLUE, "width": 3}),
+        ("baseline", "heldout_accuracy", "supervised baseline", 1, {"color": GREY, "dash": "dash"}),
+        ("main", "used_share", "share of pseudo-labels used", 1, {"color": GREEN, "dash": "dot"}),
+        ("main", "loss", "training loss", 2, {"color": ORANGE}),
+        ("main", "heldout_loss", "held-out loss", 2, {"color": BLUE, "dash": "dot"}),
+        ("main", weight, "α, weight of the pseudo-labels" if weight == "alpha" else "λ", 3, {"color": GREEN}),
     ):
         points = [
             (epoch, value)
@@ -99,14 +97,15 @@ def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
         ]
         if points:
             xs, ys = zip(*points, strict=True)
-            trace = go.Scatter(x=xs, y=ys, name=title, mode="lines+markers", line={"dash": dash}, marker={"size": 4})
-            figure.add_trace(trace, row=row, col=1, secondary_y=second if row == 1 else None)
-    figure.update_xaxes(title_text="epoch", row=2, col=1)
-    figure.update_yaxes(title_text="loss", row=1, col=1, secondary_y=False)
-    figure.update_yaxes(rangemode="tozero", showgrid=False, row=1, col=1, secondary_y=True)
-    figure.update_yaxes(tickformat=".0%", row=2, col=1)
+            mode = "lines" if len(points) > 40 else "lines+markers"
+            trace = go.Scatter(x=xs, y=ys, name=title, mode=mode, line=look, marker={"size": 4})
+            figure.add_trace(trace, row=row, col=1)
+    figure.update_xaxes(title_text="epoch", row=3, col=1)
+    figure.update_yaxes(tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(title_text="loss", rangemode="tozero", row=2, col=1)
+    figure.update_yaxes(title_text="α" if weight == "alpha" else "λ", rangemode="tozero", nticks=4, row=3, col=1)
     figure.update_layout(
-        height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.12},
+        height=480, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.12},
         hovermode="x unified",
     )  # fmt: skip
     return figure

@@ -24,6 +24,7 @@ Deviations, and why:
   wait steps of 300,000 would be 2 % and 1 %; here 10 % and 2 %. While it waits the student does nothing and
   h = 0.
 - The consistency weight is 1, not 8: with runs this short 8 drowns the teacher's labels before it knows them.
+- Gradients are limited in norm (all algorithms): where h is negative the teacher's term has no lower bound.
 - The strong view is a small batched augmentation (rotation, shift, light, cut-out), not RandAugment.
 - The closing fine-tuning of the averaged student on the labels keeps normalisation statistics and uses no
   dropout; its defaults (100 steps, rate 1e-3) replace the paper's 1000 steps at 1e-5 of batch 512.
@@ -48,7 +49,7 @@ from engine.nets.ema import Ema
 from engine.training.config import TrainConfig
 from engine.training.evaluate import evaluation_mode
 from engine.training.feed import place_images, steps_per_epoch
-from engine.training.optim import cosine, finite_gradients, make_optimizer, set_rate, wait_warm_cosine
+from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate, wait_warm_cosine
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
@@ -121,13 +122,17 @@ def labeled_loss(student: nn.Module, batch: Batch) -> Tensor:
         return F.cross_entropy(student(batch.labeled).float(), batch.y)
 
 
+@dataclass(frozen=True)
+class StudentTerms:
+    """How the student takes a step: smoothing of its targets, gradient limit, and whether h is measured."""
+
+    label_smoothing: float
+    grad_clip: float
+    measure: bool = True
+
+
 def student_step(
-    student: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    labels: Tensor,
-    smoothing: float,
-    measure: bool,
+    student: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, labels: Tensor, terms: StudentTerms
 ) -> tuple[Tensor, Tensor]:
     """Train the student one step on the sampled labels; return (h, its loss), both without gradient.
 
@@ -136,13 +141,13 @@ def student_step(
     """
     with _mixed(batch):
         logits = student(batch.strong)
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-    before = labeled_loss(student, batch) if measure else loss.new_zeros(())
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=terms.label_smoothing)
+    before = labeled_loss(student, batch) if terms.measure else loss.new_zeros(())
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    if finite_gradients(student):
+    if bool(torch.isfinite(clip_gradients(student, terms.grad_clip))):
         optimizer.step()
-    after = labeled_loss(student, batch) if measure else before
+    after = labeled_loss(student, batch) if terms.measure else before
     return before - after, loss.detach()
 
 
@@ -272,9 +277,8 @@ class MetaPseudoLabels:
         def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
             if step < self.wait:
                 return torch.zeros((), device=self._device), torch.zeros((), device=self._device)
-            h, loss = student_step(
-                self.student, self.student_optimizer, batch, labels, config.label_smoothing, not config.ablate
-            )
+            how = StudentTerms(config.label_smoothing, self._train.grad_clip, measure=not config.ablate)
+            h, loss = student_step(self.student, self.student_optimizer, batch, labels, how)
             self.ema.update(self.student)
             advantage = h if config.ablate else self.baseline.advantage(h)
             extra.update({"h": h, "h_baseline": self.baseline.value})
@@ -283,6 +287,7 @@ class MetaPseudoLabels:
         loss, metrics = meta_step(self.teacher, batch, terms, lambda p: sample_labels(p, uniform), learn)
         self.teacher_optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(self.teacher, self._train.grad_clip)
         self.teacher_optimizer.step()
         return metrics | extra
 

@@ -39,7 +39,7 @@ from engine.nets.ema import Ema
 from engine.training.config import TrainConfig
 from engine.training.evaluate import evaluation_mode, gather, predict_logits
 from engine.training.feed import place_images, steps_per_epoch
-from engine.training.optim import cosine, make_optimizer, set_rate
+from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
@@ -162,6 +162,7 @@ class PseudoLabel:
             loss, metrics = self._loss(epoch, weight, use_labeled, use_unlabeled)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            clip_gradients(self.model, self._train.grad_clip)
             self.optimizer.step()
             self.ema.update(self.model)
             yield metrics | {"loss": loss.detach(), "alpha": weight}

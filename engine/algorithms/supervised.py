@@ -19,7 +19,7 @@ from engine.augment.weak import weak_view
 from engine.nets.ema import Ema
 from engine.training.config import TrainConfig
 from engine.training.feed import place_images, steps_per_epoch
-from engine.training.optim import cosine, make_optimizer, set_rate
+from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.start import labeled_stream, new_net, seed_everything
@@ -62,6 +62,7 @@ class Supervised:
             loss = F.cross_entropy(self.model(x).float(), y, label_smoothing=train.label_smoothing)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            clip_gradients(self.model, train.grad_clip)
             self.optimizer.step()
             self.ema.update(self.model)
             yield {"loss": loss.detach()}

@@ -19,7 +19,6 @@ import os
 import resource
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 from engine.errors import DecodeError
@@ -54,9 +53,10 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inspect(job: dict[str, Any]) -> dict[str, Any]:
-    decoded = inspect_bytes(Path(job["path"]).read_bytes())
+    decoded = inspect_bytes(_read(job["path"]))
     if job["thumb"] is not None:
-        Path(job["thumb"]).write_bytes(encode_thumbnail(decoded.image))
+        with open(job["thumb"], "wb") as thumb:
+            thumb.write(encode_thumbnail(decoded.image))
     return {
         "format": decoded.format,
         "width": decoded.width,
@@ -68,7 +68,7 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:
     try:
-        data = Path(job["path"]).read_bytes()
+        data = _read(job["path"])
     except OSError as error:
         raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
     if hashlib.sha256(data).hexdigest() != job["sha256"]:
@@ -80,6 +80,11 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
     finally:
         os.close(target)
     return {"ok": True}
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _limit(what: int, value: int) -> None:

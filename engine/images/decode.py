@@ -262,4 +262,5 @@ def _cause(error: Exception) -> str:
         return "The image is cut off"
     if isinstance(error, (UnidentifiedImageError, SyntaxError, zlib.error)):
         return "The image is damaged"
-    return f"The image is damaged or of a kind that is not supported ({type(error).__name__})"
+    detail = ascii(str(error) or type(error).__name__)[1:-1][:120].rstrip(".")
+    return f"The image is damaged or of a kind that is not supported ({detail})"

@@ -75,6 +75,6 @@ def name_key(name: str) -> str:
 def collisions(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the groups of different names that share a key, sorted."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for name in names:
+    for name in set(names):
         groups[name_key(name)].append(name)
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)

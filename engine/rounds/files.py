@@ -27,13 +27,14 @@ def write_atomic(path: Path, fill: Callable[[Path], None]) -> None:
     """Make `path` hold exactly what `fill` wrote, or leave it as it was.
 
     Args:
-        path: the file to make or replace; its folder is made if missing.
+        path: the file to make or replace; its folder is made if missing, but not
+            the one above: what a person removed does not come back.
         fill: writes the content to the temporary path it is given, in the same folder.
 
     Raises:
         OSError: the content could not be written; the temporary file is removed and `path` is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
         fill(temporary)

@@ -75,10 +75,10 @@ def _compared(
 
 
 def _say(figures: Mapping[str, Any]) -> str:
-    interval = f"95 % interval {_percent(figures['low'])} to {_percent(figures['high'])}"
+    interval = f"95% interval {_percent(figures['low'])} to {_percent(figures['high'])}"
     right = f"{figures['correct']:,} of {figures['n']:,} held-out images right"
     return f"{right} ({_percent(figures['accuracy'])}, {interval})"
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
+    return f"{100 * fraction:.1f}%"

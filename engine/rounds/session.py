@@ -151,7 +151,7 @@ class Session:
             "epoch", phase=phase, epoch=number, metrics=event.metrics, memory_mb=finish.peak_memory_mb()
         )
         path = self._checkpoints(phase) / f"epoch-{number:05d}.ckpt"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         extra = {"phase": phase, "ledger_seq": self.plan.ledger_seq, "code_version": self.plan.code_version}
         digest = checkpoint.save(path, algorithm, event.epoch, extra)
         name = str(path.relative_to(self.folder))

@@ -58,11 +58,14 @@ def _check(partial: Path) -> None:
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
-    for path, flags in ((partial, os.O_RDONLY), (target.parent, os.O_RDONLY)):
-        if path is not partial:
-            os.replace(partial, target)
-        handle = os.open(path, flags)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    _sync(partial)
+    os.replace(partial, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

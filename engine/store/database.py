@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, insert, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.errors import (
@@ -78,24 +78,24 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """Return the parsed database URL.
+    """Return the parsed database URL; for SQLite everything after sqlite:/// is the path, `?` included.
 
     Raises:
         ConfigError: it is not a database URL.
     """
+    if url.startswith("sqlite:///"):
+        return URL.create("sqlite", database=url.removeprefix("sqlite:///"))
     try:
         return make_url(url)
     except ArgumentError as error:
-        raise ConfigError(
-            "not a database URL", value=url, way_out="Use sqlite:///path/to/project.db."
-        ) from error
+        raise ConfigError("not a database URL", value=url, way_out="Use sqlite:///path/to/project.db.") from error
 
 
 def create(url: URL, name: str) -> None:
     """Make the schema and name the project, in one transaction.
 
     Raises:
-        ProjectExists: the database already holds a project.
+        ProjectExists: the database already holds a project, or tables of something else.
         ProjectReadOnly: the folder is missing or cannot be written.
     """
     engine = _writer_engine(url, create=True)
@@ -103,6 +103,8 @@ def create(url: URL, name: str) -> None:
         with engine.begin() as connection:
             if migrate.revision_of(connection) is not None:
                 raise ProjectExists("a project is already there", value=url, way_out="Open it instead.")
+            if inspect(connection).get_table_names():
+                raise ProjectExists("the database holds something else", value=url, way_out="Choose another file.")
             migrate.upgrade(connection)
             rows = [{"key": "name", "value": name}, {"key": HEAD_KEY, "value": f"0:{GENESIS}"}]
             connection.execute(insert(meta), rows)

@@ -105,9 +105,7 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     return acks
 
 
-def _decide(
-    decision: Decision, appending: Appending, earlier: dict[str, tuple[int, int, str]], names: set[str]
-) -> Ack:
+def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[int, int, str]], names: set[str]) -> Ack:
     uid, state = decision.uid, appending.states.get(decision.image_id)
     if uid in earlier:
         seq, image_id, action = earlier[uid]
@@ -211,9 +209,7 @@ def read_head_seq(connection: Connection) -> int:
     return connection.scalar(select(func.max(entries.c.seq))) or 0
 
 
-def read_history(
-    connection: Connection, image_id: int | None, limit: int, before: int | None
-) -> list[LedgerEntry]:
+def read_history(connection: Connection, image_id: int | None, limit: int, before: int | None) -> list[LedgerEntry]:
     """Return at most `limit` entries, newest first; of one image, or older than seq `before`, if given."""
     query = select(entries).order_by(entries.c.seq.desc()).limit(limit)
     if image_id is not None:

@@ -86,10 +86,7 @@ def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelSt
 def read_labels_at(connection: Connection, seq: int) -> dict[int, str]:
     """Return the labels that were in force once ledger entry `seq` was written, by image id."""
     last = (
-        select(func.max(entries.c.seq).label("seq"))
-        .where(entries.c.seq <= seq)
-        .group_by(entries.c.image_id)
-        .subquery()
+        select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
     )
     query = (
         select(entries.c.image_id, entries.c.label)
@@ -108,9 +105,7 @@ def count(connection: Connection) -> ProjectCounts:
     by_source: dict[str, int] = {source: number for source, number in connection.execute(per_source)}
     per_label = select(state.label, func.count()).group_by(state.label)
     by_label: dict[str, int] = {label: number for label, number in connection.execute(per_label)}
-    marked = connection.scalar(
-        select(func.count()).select_from(current_labels).where(state.mark.is_not(None))
-    )
+    marked = connection.scalar(select(func.count()).select_from(current_labels).where(state.mark.is_not(None)))
     labeled = sum(by_source.values())
     return ProjectCounts(
         images=total,

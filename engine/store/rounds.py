@@ -81,9 +81,7 @@ def transition(
     before = read_round(connection, number)
     _fence(before, token)
     if to not in MOVES[before.state]:
-        raise RoundState(
-            f"round {number} cannot go from {before.state} to", value=to, way_out="Reload the page."
-        )
+        raise RoundState(f"round {number} cannot go from {before.state} to", value=to, way_out="Reload the page.")
     values: dict[str, Any] = {"state": to, "active": 1 if to in ACTIVE_STATES else None}
     if to == "queued":
         cleared = dict.fromkeys(("started", "ended", "error", "report", "pid", "pid_created"))

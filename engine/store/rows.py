@@ -38,6 +38,8 @@ def text_flaw(text: object) -> str | None:
         return "is empty"
     if len(text) > TEXT_MAX:
         return f"is longer than {TEXT_MAX} characters"
+    if text.isprintable():
+        return None
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         return "contains a control character"
     return None

@@ -53,9 +53,7 @@ def file_of(url: URL) -> Path:
         ConfigError: the URL names no file (an in-memory database cannot be shared between connections).
     """
     if not url.database or url.database == ":memory:":
-        raise ConfigError(
-            "the database URL names no file", value=str(url), way_out="Use sqlite:///path/to/file."
-        )
+        raise ConfigError("the database URL names no file", value=str(url), way_out="Use sqlite:///path/to/file.")
     return Path(url.database).absolute()
 
 
@@ -85,9 +83,7 @@ def reader_engine(url: URL, source: Source) -> Engine:
     return _engine(url, source.uri, ["query_only=ON"], begin="BEGIN", pool_size=8, max_overflow=56)
 
 
-def _engine(
-    url: URL, uri: str, pragmas: list[str], *, begin: str, pool_size: int, max_overflow: int
-) -> Engine:
+def _engine(url: URL, uri: str, pragmas: list[str], *, begin: str, pool_size: int, max_overflow: int) -> Engine:
     engine = create_engine(
         url,
         creator=_opener(uri, pragmas),
@@ -105,9 +101,7 @@ def _engine(
 
 def _opener(uri: str, pragmas: list[str]) -> Callable[[], sqlite3.Connection]:
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}")
@@ -155,13 +149,14 @@ def _refuse_unwritable(file: Path) -> None:
 
 
 def _answers(source: Source) -> bool:
+    """Return whether the database can be read plainly; False where its folder does not let SQLite do so."""
     try:
         with closing(sqlite3.connect(source.uri, uri=True, timeout=BUSY_SECONDS)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        return False
-    except sqlite3.DatabaseError as error:
-        raise ProjectCorrupt("the project database cannot be read", value=str(error)) from error
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return False
+        raise explain(error, writing=False) from error
     return True
 
 
@@ -182,9 +177,7 @@ def vacuum_into(source: Source, target: Path) -> None:
 def check_storage(connection: Connection) -> list[str]:
     """Return what SQLite itself finds wrong: pages, indexes, foreign keys. Empty when sound."""
     found = [
-        f"integrity check: {row[0]}"
-        for row in connection.exec_driver_sql("PRAGMA integrity_check")
-        if row[0] != "ok"
+        f"integrity check: {row[0]}" for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"
     ]
     found += [
         f"foreign key: {table} row {row} names a missing {parent}"
@@ -204,9 +197,7 @@ def explain(error: BaseException, *, writing: bool) -> StarlingError:
     text: Any = str(error)
     lost = "not saved: " if writing else ""
     if code == sqlite3.SQLITE_FULL:
-        return LedgerError(
-            f"{lost}the disk is full", value=text, way_out="Free some space, then do it again."
-        )
+        return LedgerError(f"{lost}the disk is full", value=text, way_out="Free some space, then do it again.")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return ProjectReadOnly(
             f"{lost}the project cannot be {'written' if writing else 'opened'}",
@@ -226,7 +217,5 @@ def explain(error: BaseException, *, writing: bool) -> StarlingError:
             way_out="Do it again when that process is done.",
         )
     if writing:
-        return LedgerError(
-            "not saved: the database refused", value=text, way_out="Look at the disk, then do it again."
-        )
+        return LedgerError("not saved: the database refused", value=text, way_out="Look at the disk, then do it again.")
     return ProjectError("the project database could not be read", value=text, way_out="Look at the disk.")

@@ -177,9 +177,7 @@ class Store:
         """Return the seq of the last ledger entry; 0 when there is none."""
         return self._read(ledger.read_head_seq)
 
-    def history(
-        self, image_id: int | None = None, limit: int = 50, before: int | None = None
-    ) -> list[LedgerEntry]:
+    def history(self, image_id: int | None = None, limit: int = 50, before: int | None = None) -> list[LedgerEntry]:
         """Return ledger entries, newest first; of one image, or older than seq `before`, if given."""
         return self._read(lambda connection: ledger.read_history(connection, image_id, limit, before))
 
@@ -208,9 +206,7 @@ class Store:
         """Queue a round that pins the ledger as it is now. Raises RoundActive when one is active."""
         return self._write(lambda connection: rounds.queue_round(connection, algorithm, config))
 
-    def transition(
-        self, number: int, to: RoundStateName, *, token: str | None = None, **fields: Any
-    ) -> RoundRecord:
+    def transition(self, number: int, to: RoundStateName, *, token: str | None = None, **fields: Any) -> RoundRecord:
         """Move a round to another state and set fields. Raises RoundState for a move or token not allowed."""
         return self._write(lambda connection: rounds.transition(connection, number, to, token, fields))
 

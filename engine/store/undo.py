@@ -48,13 +48,9 @@ def _answer_again(connection: Connection, uid: str) -> list[Ack]:
     query = select(_ENTRY.seq, _ENTRY.image_id, _ENTRY.action).where(same).order_by(_ENTRY.seq)
     rows = connection.execute(query).all()
     if any(row.action != "undo" for row in rows):
-        raise LedgerError(
-            "not saved: this uid belongs to a decision", value=uid, way_out="Undo with a uid of its own."
-        )
+        raise LedgerError("not saved: this uid belongs to a decision", value=uid, way_out="Undo with a uid of its own.")
     states = load_states(connection, {row.image_id for row in rows})
-    return [
-        Ack(uid, "duplicate", states[row.image_id], row.seq, "this was taken back before") for row in rows
-    ]
+    return [Ack(uid, "duplicate", states[row.image_id], row.seq, "this was taken back before") for row in rows]
 
 
 def _last_of(connection: Connection, actor: str) -> Sequence[RowMapping]:
@@ -106,9 +102,7 @@ def _take_back(connection: Connection, uid: str, actor: str, targets: Sequence[R
     return acks
 
 
-def _standing(
-    connection: Connection, image_ids: Sequence[int]
-) -> tuple[dict[int, RowMapping], dict[int, list[int]]]:
+def _standing(connection: Connection, image_ids: Sequence[int]) -> tuple[dict[int, RowMapping], dict[int, list[int]]]:
     """Return every entry of the images by seq, and for each image the seqs not taken back, oldest first."""
     by_seq: dict[int, RowMapping] = {}
     standing: dict[int, list[int]] = defaultdict(list)

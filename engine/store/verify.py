@@ -51,9 +51,7 @@ def _labels(connection: Connection) -> list[str]:
         return told.problems
     stored: dict[int, LabelState] = {state.image_id: state for state in read_states(connection)}
     differing = [
-        number
-        for number in sorted(stored.keys() | told.states.keys())
-        if stored.get(number) != told.states.get(number)
+        number for number in sorted(stored.keys() | told.states.keys()) if stored.get(number) != told.states.get(number)
     ]
     if not differing:
         return []

@@ -100,14 +100,21 @@ class Writer:
                 job.answer.set_exception(refusal)
 
     def _commit(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
-        outcomes: list[tuple[Any, Exception | None]] = []
         with self._database.write() as connection:
-            for job in group:
-                try:
-                    with connection.begin_nested():
-                        outcomes.append((job.work(connection), None))
-                except DBAPIError:
-                    raise
-                except Exception as refusal:
-                    outcomes.append((None, refusal))
-        return outcomes
+            return [_attempt(job, connection) for job in group]
+
+
+def _attempt(job: _Job, connection: Connection) -> tuple[Any, Exception | None]:
+    """Run a job in a savepoint; return its result, or why it refused. A failure of the database is raised."""
+    failure: DBAPIError | None = None
+    try:
+        with connection.begin_nested():
+            try:
+                return job.work(connection), None
+            except DBAPIError as error:
+                failure = error  # going back to the savepoint may fail too, and would hide this
+                raise
+    except DBAPIError as error:
+        raise failure or error from error
+    except Exception as refusal:
+        return None, refusal

@@ -38,7 +38,7 @@ def save(path: Path, algorithm: Algorithm, epoch: int, extra: dict[str, Any]) ->
     state = {
         "format": FORMAT,
         "epoch": epoch,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "algorithm": algorithm.state_dict(),
         "random": _random_state(),
         "extra": extra,

@@ -64,6 +64,9 @@ class TrainConfig:
     weight_decay: float = setting(
         5e-4, "Weight decay", "Applied to weights, not to biases and normalisation.", min=0.0, max=1.0
     )
+    grad_clip: float = setting(
+        5.0, "Gradient limit", "Longer gradients are scaled down to this norm; 0 sets no limit.", min=0.0, max=1e6
+    )
     momentum: float = setting(0.9, "Momentum", "Nesterov momentum of SGD.", min=0.0, max=0.9999)
     ema_decay: float = setting(
         0.999,

@@ -52,8 +52,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def finite_gradients(model: nn.Module) -> bool:
-    """Return whether every gradient is finite; waits for the device once."""
-    grads = [p.grad for p in model.parameters() if p.grad is not None]
-    norms: list[Tensor] = list(torch._foreach_norm(grads))
-    return bool(torch.isfinite(torch.stack(norms)).all())
+def clip_gradients(model: nn.Module, limit: float) -> Tensor:
+    """Scale the gradients down to a joint norm of `limit`, 0 leaving them; return the norm before, on the device."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), limit or math.inf, foreach=True)

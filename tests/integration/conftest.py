@@ -12,7 +12,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from engine.records import FoundImage
-from engine.rounds import process, thread
+from engine.rounds import files, process, thread
+from engine.rounds.events import read_events
 from engine.rounds.thread import EngineThread
 from engine.store import Store
 
@@ -45,16 +46,21 @@ class RoundBench:
     def folder(self, number: int) -> Path:
         return self.root / "rounds" / f"{number:04d}"
 
-    def wait(self, number: int, *states: str, seconds: float = 60):
+    def wait(self, number: int, *states: str, seconds: float = 120):
         deadline = time.monotonic() + seconds
         while (record := self.store.round(number)).state not in states:
+            assert record.active or record.state == "finished", (record, self.log(number))
             assert time.monotonic() < deadline, (record, self.log(number))
             time.sleep(0.05)
         return record
 
-    def wait_for_epoch(self, number: int, epoch: int, seconds: float = 60) -> None:
+    def wait_for_epoch(self, number: int, epoch: int, seconds: float = 120) -> None:
+        """Wait until the algorithm's checkpoint after this epoch is on disk and recorded."""
         deadline = time.monotonic() + seconds
-        while not list((self.folder(number) / "checkpoints" / "main").glob(f"epoch-{epoch:05d}.*")):
+        while not any(
+            (event["phase"], event["epoch"]) == ("main", epoch)
+            for event in read_events(self.folder(number) / files.EVENTS, {"checkpoint"})
+        ):
             assert time.monotonic() < deadline, (self.store.round(number), self.log(number))
             time.sleep(0.01)
 

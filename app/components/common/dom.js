@@ -97,3 +97,28 @@ function errorWords(status, body) {
   if (status === 404) return "this project is not open in Starling any more";
   return `the server answered with error ${status}`;
 }
+
+// Keeps native controls (sliders, lists, scroll bars) light or dark with Streamlit's theme and tells when it changes:
+// the node's background follows the theme through a transition, and the end of that is the signal.
+function watchTheme(node, onChange = () => {}) {
+  const apply = () => {
+    const [red, green, blue] = cssToRgb(getComputedStyle(node).backgroundColor);
+    node.style.colorScheme = 0.3 * red + 0.6 * green + 0.1 * blue < 128 ? "dark" : "light";
+    onChange();
+  };
+  node.addEventListener("transitionend", (event) => {
+    if (event.target === node && event.propertyName === "background-color") apply();
+  });
+  apply();
+  return apply;
+}
+
+// Any CSS colour as [red, green, blue], by letting the browser paint it.
+function cssToRgb(text) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = text;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+}

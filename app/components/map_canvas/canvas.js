@@ -96,13 +96,3 @@ function createCanvas(canvas, readTheme) {
 function packColour([red, green, blue]) {
   return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
 }
-
-// Any CSS colour as [r, g, b], by letting the browser paint it.
-function cssToRgb(text) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 1;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = text;
-  context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-}

@@ -75,18 +75,23 @@ function mountMap(parent, first) {
   const bar = buildEpochBar(model, actions);
   const legend = buildLegend(model, actions);
   const selection = buildSelection(model, base, actions);
+  const side = el("aside", { class: "side" }, legend.node, selection.node);
   const map = el("div", { class: "map", testid: "map" },
-    el("div", { class: "left" }, toolbar.node, area, bar.node), el("aside", { class: "side" }, legend.node, selection.node));
+    el("div", { class: "left" }, toolbar.node, area, bar.node), side);
   parent.append(map);
   releaseAfterClick(map);
 
-  let theme = readTheme();
+  let theme = null;
   const drawing = createCanvas(canvas, () => theme);
   drawing.setScene(() => ({
     points: model.points, view, radius: radius * ratio, colours: model.colours, slotOf: model.slotOf,
     levels: model.levels, hidden: model.hidden, ringed: model.ringFrom === null ? null : model.ringed,
   }));
   const pointer = watchPointer(area, overlay, actions);
+  const applyTheme = watchTheme(map, () => {
+    theme = readTheme();
+    drawing.request();
+  });
 
   function readTheme() {
     const style = getComputedStyle(map);
@@ -146,6 +151,7 @@ function mountMap(parent, first) {
     bar.paint(problem);
     legend.paint();
     selection.paint();
+    side.dataset.selected = model.selection.length ? "yes" : "no";
     if (hovered.i >= 0) hover.paint(hovered.i, hovered.at, area);
     drawing.request();
   }
@@ -250,12 +256,6 @@ function mountMap(parent, first) {
 
   const watcher = new ResizeObserver(resize);
   watcher.observe(area);
-  const onTheme = (event) => {
-    if (event.target !== map || event.propertyName !== "background-color") return;
-    theme = readTheme();
-    drawing.request();
-  };
-  map.addEventListener("transitionend", onTheme);
   document.addEventListener("keydown", onKey);
   resize();
   paint();
@@ -266,10 +266,9 @@ function mountMap(parent, first) {
     update(next) {
       const before = data;
       data = next;
-      theme = readTheme();
+      applyTheme();
       if (next.version !== before.version) loadPoints();
       else if (next.round !== before.round || next.live !== before.live) loadEpochs();
-      drawing.request();
     },
     remove() {
       stopped = true;

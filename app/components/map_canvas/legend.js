@@ -17,7 +17,10 @@ function buildLegend(model, actions) {
         type: "button", class: "legend-row", testid: "map-legend-class", "data-class": model.className(k),
         title: model.className(k),
         onclick: (event) => event.detail < 2 && actions.toggle(k),
-        ondblclick: () => actions.isolate(k),
+        ondblclick: () => {
+          model.toggleClass(k); // takes back what the first of the two clicks did
+          actions.isolate(k);
+        },
         onkeydown: (event) => event.key === "i" && actions.isolate(k),
       }, swatch, el("span", { class: "legend-name" }, model.className(k)), amount);
       rows.set(k, { button, swatch, amount });

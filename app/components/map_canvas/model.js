@@ -22,6 +22,7 @@ function createModel() {
       const wanted = new Set(kept);
       select([...points.ids.keys()].filter((i) => wanted.has(points.ids[i])));
     }
+    colour();
     refresh();
   }
 
@@ -32,7 +33,14 @@ function createModel() {
     const most = model.epochs ? model.epochs.epochs.length - 1 : 0;
     model.epoch = follow ? most : Math.min(model.epoch, most);
     if (model.ringFrom !== null) model.ringFrom = Math.min(model.ringFrom, most);
+    colour();
     refresh();
+  }
+
+  // Colours stay as they are while the epochs go by: they are given out once for the data at hand.
+  function colour() {
+    count();
+    model.slots = assignSlots(model.classes, model.classes.map((_, k) => total(model.counts.get(k))));
   }
 
   const pseudo = (i, e = model.epoch) => {
@@ -45,7 +53,6 @@ function createModel() {
     const { points } = model;
     if (!points) return;
     count();
-    model.slots = assignSlots(model.classes, model.classes.map((_, k) => total(model.counts.get(k))));
     const other = model.colours.length - 1;
     const from = model.ringFrom === null || !model.epochs ? null : model.epochs.cls[model.ringFrom];
     const some = model.selection.length > 0;

@@ -121,7 +121,7 @@ function buildSelection(model, base, actions) {
     const rest = acks.length - saved;
     const refused = acks.find((ack) => ack.status === "refused");
     let text = `Saved: ${count(saved)} labeled as “${name}”.`;
-    if (rest) text += ` ${count(rest)} were left alone, ${refused ? refused.message : "changed by someone else meanwhile"}.`;
+    if (rest) text += ` ${count(rest)} were left alone, ${refused ? refused.message : "changed meanwhile"}.`;
     outcome = { kind: rest ? "warn" : "good", text, undo: saved ? () => takeBack(batch) : null };
     if (!rest) model.select([]);
   }
@@ -153,13 +153,13 @@ function buildSelection(model, base, actions) {
     if (!outcome) return;
     const { kind, text, undo, retry } = outcome;
     result.dataset.kind = kind;
-    result.replaceChildren(el("span", {}, text),
+    result.replaceChildren(...[el("span", {}, text),
       undo && el("button", { type: "button", testid: "map-batch-undo", onclick: undo }, "Undo"),
       retry && el("button", { type: "button", testid: "map-batch-retry", onclick: retry }, "Try again"),
       el("button", { type: "button", class: "quiet", testid: "map-result-close", onclick: () => {
         outcome = null;
         paint();
-      } }, "Close"));
+      } }, "Close")].filter(Boolean));
   }
 
   function paintThumbs() {

@@ -9,7 +9,7 @@ const RING = 2;
 
 function createSprites({ radius, stride, line, colours }) {
   const cache = new Map();
-  const reach = Math.ceil(radius + 4);
+  const reach = Math.ceil(ringRadius(radius) + 2);
 
   // shape: STAR | CIRCLE | RING; slot: place in colours, the last one is "other"; level: place in LEVELS.
   function get(shape, slot, level) {
@@ -46,6 +46,8 @@ function createSprites({ radius, stride, line, colours }) {
   return { get, reach };
 }
 
+const ringRadius = (radius) => radius * 1.3 + 1.6;
+
 function drawShape(context, shape, radius, colour, line) {
   context.beginPath();
   if (shape === STAR) {
@@ -56,11 +58,11 @@ function drawShape(context, shape, radius, colour, line) {
     }
     context.closePath();
   } else {
-    context.arc(0, 0, shape === RING ? radius + 1.8 : radius, 0, 2 * Math.PI);
+    context.arc(0, 0, shape === RING ? ringRadius(radius) : radius, 0, 2 * Math.PI);
   }
   if (shape === RING) {
     context.strokeStyle = line;
-    context.lineWidth = Math.max(1.2, radius * 0.26);
+    context.lineWidth = Math.max(1.2, radius * 0.2);
     context.stroke();
     return;
   }

@@ -1,8 +1,8 @@
 // What a key press means. Digits go by their place on the keyboard, so that they work on every layout and with Shift.
 
 const REVIEW_KEYS = [
-  ["1 – 9, 0", "give class 1 – 10"],
-  ["Shift + digit", "give class 11 – 20"],
+  ["1 – 9, 0", "give the class with this key"],
+  ["Shift + digit", "classes marked ⇧"],
   ["a or Enter", "accept the prediction"],
   ["x", "reject: not usable"],
   ["Space", "skip for now"],
@@ -43,19 +43,23 @@ function intentOf(event) {
   return LETTER_INTENTS[letter] ? { kind: "act", action: LETTER_INTENTS[letter] } : null;
 }
 
-// Digits as class names are their own keys ("7" gives 7); all other classes get digits in their order.
-function keysFollowNames(classes) {
-  return classes.length > 0 && classes.every((name) => /^\d$/.test(name));
+// Which class each of the 20 digit keys gives. A class named by one digit has its own key ("7" gives 7); the others
+// take the keys that are left, in their order.
+function classKeys(classes) {
+  const keys = new Array(20).fill(null);
+  const place = (name) => (Number(name) + 9) % 10;
+  for (const name of classes) if (/^\d$/.test(name)) keys[place(name)] = name;
+  let next = 0;
+  for (const name of classes) {
+    if (/^\d$/.test(name)) continue;
+    while (next < 20 && keys[next] !== null) next += 1;
+    if (next < 20) keys[next] = name;
+  }
+  return keys;
 }
 
-function classOfKey(index, classes) {
-  if (!keysFollowNames(classes)) return classes[index];
-  return classes.find((name) => index < 10 && Number(name) === (index + 1) % 10);
-}
-
-function keyCap(index, classes) {
-  if (keysFollowNames(classes)) return classes[index];
-  if (index > 19) return "";
+function keyCap(index) {
+  if (index < 0) return "";
   const digit = String((index + 1) % 10);
   return index < 10 ? digit : `⇧${digit}`;
 }

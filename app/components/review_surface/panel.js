@@ -46,8 +46,9 @@ function buildPrediction() {
   const node = el("section", { class: "says", "aria-live": "off" },
     el("div", { class: "headline" }, el("div", {}, title, name), sure), bars, force, why);
 
-  function paint({ card }) {
+  function paint({ card, classes }) {
     const item = card?.item;
+    bars.dataset.short = isShort(classes) ? "yes" : "no";
     setText(title, !item ? "" : item.prediction !== null ? `Prediction · round ${item.round}` : "No prediction yet");
     setText(name, item?.prediction ?? (item ? "Choose a class" : ""));
     name.dataset.none = item && item.prediction === null ? "yes" : "no";
@@ -72,6 +73,10 @@ function buildPrediction() {
   return { node, paint };
 }
 
+function isShort(names) {
+  return names.every((name) => name.length <= 3);
+}
+
 function buildClasses(session) {
   const grid = el("div", { class: "classes", role: "group", "aria-label": "Classes" });
   const search = el("input", {
@@ -87,14 +92,16 @@ function buildClasses(session) {
 
   function rebuild(classes) {
     names = [...classes];
-    buttons = new Map(names.map((name, index) => [name, el("button", {
-      type: "button", class: "class", testid: "review-class", "data-class": name, "data-key": keyCap(index, names), title: name,
+    const keys = classKeys(names);
+    const cap = (name) => keyCap(keys.indexOf(name));
+    buttons = new Map(names.map((name) => [name, el("button", {
+      type: "button", class: "class", testid: "review-class", "data-class": name, "data-key": cap(name), title: name,
       onclick: () => pick(name),
-    }, el("span", { class: "class-name" }, name), keyCap(index, names) ? el("kbd", {}, keyCap(index, names)) : null)]));
+    }, el("span", { class: "class-name" }, name), cap(name) ? el("kbd", {}, cap(name)) : null)]));
     grid.replaceChildren(...buttons.values());
     show(finder, names.length >= PICKER_FROM);
     grid.dataset.many = names.length >= PICKER_FROM ? "yes" : "no";
-    grid.dataset.short = names.every((name) => name.length <= 3) ? "yes" : "no";
+    grid.dataset.short = isShort(names) ? "yes" : "no";
   }
 
   function pick(name) {

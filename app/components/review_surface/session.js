@@ -82,7 +82,7 @@ function createSession(base, paint) {
     if (ack.status === "refused") return `${name}: ${wanted} was not recorded. ${ack.message || ""}`.trim();
     const label = ack.state?.label;
     const now = label ? `its label is now “${label}”` : "it has no label now";
-    return `${name} was changed by someone else after you saw it: ${now}. Your answer ${wanted} was not recorded.`;
+    return `${name} was changed elsewhere after you saw it: ${now}. Your answer ${wanted} was not recorded.`;
   }
 
   function onUndone(entry, acks, image) {
@@ -98,7 +98,7 @@ function createSession(base, paint) {
   function undoConflictWords(acks, image) {
     const label = image?.label ?? acks[0]?.state?.label;
     const now = label ? `the label in force is “${label}”` : "it has no label";
-    return `Not undone: ${image?.name || "the image"} was changed since by someone else; ${now}.`;
+    return `Not undone: ${image?.name || "the image"} was changed since; ${now}.`;
   }
 
   function onRefused(entry, message) {
@@ -111,9 +111,9 @@ function createSession(base, paint) {
   }
 
   function chosen(index) {
-    const name = classOfKey(index, classes);
-    if (name === undefined) {
-      hint = `No class has the key ${keyCap(index, [])}.`;
+    const name = classKeys(classes)[index];
+    if (name === null) {
+      hint = `No class has the key ${keyCap(index)}.`;
       return null;
     }
     return name;

@@ -24,6 +24,7 @@ function buildView(root, session, base) {
     help);
   root.append(surface);
   releaseAfterClick(surface);
+  watchTheme(surface);
 
   function toggleHelp(on = help.hidden) {
     show(help, on);

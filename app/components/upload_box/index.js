@@ -20,6 +20,7 @@ function mountUpload(parent) {
   const problem = el("p", { class: "problem", role: "alert", testid: "upload-error" });
   const box = el("div", { class: "upload", testid: "upload-box" }, drop, busy, problem);
   parent.append(box);
+  watchTheme(box);
 
   input.addEventListener("change", () => {
     if (input.files.length) send([...input.files]);

@@ -19,14 +19,15 @@ def one_thread() -> None:
 
 @pytest.fixture
 def make_pools() -> MakePools:
-    """Bars: class k of K has a bright row at height k; a little noise; 8×8 grey."""
+    """Class k of 4 has a bright quadrant k; a little noise; 8×8 grey. Image i is of class i % classes."""
 
     def make(labeled: int = 12, heldout: int = 8, unlabeled: int = 64, classes: int = 4) -> Pools:
         generator = torch.Generator().manual_seed(7)
         n = labeled + heldout + unlabeled
         y = torch.arange(n) % classes
         images = torch.randint(0, 60, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
-        images[torch.arange(n), 0, 2 * y] += 180
+        for k in range(classes):
+            images[y == k, 0, 4 * (k // 2) : 4 * (k // 2) + 4, 4 * (k % 2) : 4 * (k % 2) + 4] += 180
         rows = torch.arange(n)
         train, held, rest = rows.split([labeled, heldout, unlabeled])
         return Pools(images, train, y[train], held, y[held], rest, classes)

@@ -16,6 +16,7 @@ from engine.algorithms.meta_pseudo_labels import (
     Batch,
     MetaPseudoLabels,
     MetaPseudoLabelsConfig,
+    StudentTerms,
     TeacherTerms,
     meta_step,
     sample_labels,
@@ -26,6 +27,7 @@ from engine.training.loop import EpochEvent, train
 from engine.training.optim import wait_warm_cosine
 
 CPU = torch.device("cpu")
+PLAIN = StudentTerms(label_smoothing=0.0, grad_clip=0.0)
 NO_CONSISTENCY = TeacherTerms(label_smoothing=0.0, uda_weight=0.0, temperature=1.0, threshold=0.0)
 
 
@@ -72,7 +74,8 @@ class Toy:
     def loss_after(self, labeling: Tensor) -> float:
         """L_l of the student after one plain gradient step on the labeling, computed here by hand."""
         weight = self.start.clone().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(self.batch.strong @ weight.T, labeling), weight)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(F.cross_entropy(self.batch.strong @ weight.T, labeling), weight)
         return float(F.cross_entropy(self.batch.labeled @ (self.start - 1.5 * gradient).T, self.batch.y))
 
     def expected_loss(self) -> float:
@@ -99,7 +102,7 @@ class Toy:
         student, optimizer = self.student()
 
         def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            h, loss = student_step(student, optimizer, self.batch, labels, 0.0, measure=True)
+            h, loss = student_step(student, optimizer, self.batch, labels, PLAIN)
             return h - baseline, loss
 
         loss, _ = meta_step(self.teacher, self.batch, NO_CONSISTENCY, lambda _: next(draws), learn)
@@ -127,16 +130,16 @@ def test_a_helpful_pseudo_label_has_positive_h_and_becomes_more_probable() -> No
     toy = Toy()
     best = min(toy.labelings(), key=toy.loss_after)
     student, optimizer = toy.student()
-    h, _ = student_step(student, optimizer, toy.batch, best, 0.0, measure=True)
+    h, _ = student_step(student, optimizer, toy.batch, best, PLAIN)
     start = float(F.cross_entropy(toy.batch.labeled @ toy.start.T, toy.batch.y))
     assert float(h) == pytest.approx(start - toy.loss_after(best), abs=1e-12)
     assert h > 0
-    before = float(toy.probability(best))
+    before = float(toy.probability(best).detach())
     gradient = toy.feedback_gradient(best)
     with torch.no_grad():
         for parameter, part in zip(toy.teacher.parameters(), gradient.split([6, 2]), strict=True):
             parameter -= 0.1 * part.view_as(parameter)
-    assert float(toy.probability(best)) > before
+    assert float(toy.probability(best).detach()) > before
 
 
 def test_student_and_teacher_get_the_very_same_labels(
@@ -192,7 +195,7 @@ def test_with_student_rate_zero_h_is_exactly_zero_despite_dropout_and_batch_norm
     optimizer = torch.optim.SGD(student.parameters(), lr=0.0, momentum=0.9, weight_decay=0.1, nesterov=True)
     moved = student.body[1].running_mean.clone()
     for _ in range(3):
-        h, loss = student_step(student, optimizer, batch, labels, 0.1, measure=True)
+        h, loss = student_step(student, optimizer, batch, labels, PLAIN)
         assert float(h) == 0.0
         assert float(loss) > 0
     assert not torch.equal(moved, student.body[1].running_mean)
@@ -206,7 +209,7 @@ def test_an_infinite_gradient_skips_the_student_step_and_gives_h_zero() -> None:
     optimizer = torch.optim.SGD(student.parameters(), lr=0.1, momentum=0.9)
     student.body[0].weight.register_hook(lambda gradient: torch.full_like(gradient, torch.inf))
     before = [p.detach().clone() for p in student.parameters()]
-    h, _ = student_step(student, optimizer, batch, labels, 0.0, measure=True)
+    h, _ = student_step(student, optimizer, batch, labels, PLAIN)
     assert float(h) == 0.0
     assert all(torch.equal(a, b) for a, b in zip(before, student.parameters(), strict=True))
 
@@ -217,7 +220,7 @@ def test_h_is_measured_in_float32_whatever_the_surrounding_precision() -> None:
     student = DropoutAndNorm().train()
     optimizer = torch.optim.SGD(student.parameters(), lr=1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        h, loss = student_step(student, optimizer, batch, labels, 0.0, measure=True)
+        h, loss = student_step(student, optimizer, batch, labels, PLAIN)
     assert h.dtype == loss.dtype == torch.float32
     assert 0 < abs(float(h)) < 1e-2
 
@@ -228,7 +231,7 @@ def test_no_gradient_leaks_between_teacher_and_student(make_pools: Callable[...,
     seen: dict[str, Any] = {}
 
     def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-        result = student_step(run.student, run.student_optimizer, batch, labels, 0.15, measure=True)
+        result = student_step(run.student, run.student_optimizer, batch, labels, PLAIN)
         seen["teacher"] = [p.grad for p in run.teacher.parameters()]
         return result
 
@@ -270,9 +273,9 @@ def test_student_rate_waits_then_warms_up_from_zero_then_follows_the_cosine() ->
 def test_rates_of_a_run_are_the_golden_ones(make_pools: Callable[..., Any]) -> None:
     run = build(make_pools(), epochs=2, steps=50, student_wait=0.1, warm_up=0.2, uda_weight=8.0)
     assert run.rates(0) == (0.1, 0.0, 0.0)
-    assert run.rates(9) == (pytest.approx(0.0980203), 0.0, pytest.approx(3.6))
+    assert run.rates(9) == (pytest.approx(0.0980147), 0.0, pytest.approx(3.6))
     assert run.rates(10) == (pytest.approx(0.0975528), pytest.approx(0.005), pytest.approx(4.0))
-    assert run.rates(29) == (pytest.approx(0.0806445), pytest.approx(0.1), 8.0)
+    assert run.rates(29) == (pytest.approx(0.0806454), pytest.approx(0.1), 8.0)
     assert run.rates(65) == (pytest.approx(0.0273005), pytest.approx(0.05), 8.0)
 
 
@@ -305,7 +308,7 @@ def test_fine_tuning_is_a_closing_epoch_that_changes_the_evaluated_student(make_
 
 def test_a_tiny_run_learns(make_pools: Callable[..., Any]) -> None:
     pools = make_pools()
-    run = build(pools, epochs=3, steps=40, ema_decay=0.9)
+    run = build(pools, epochs=2, steps=30, ema_decay=0.9)
     *_, last = train(run, pools)
     assert isinstance(last, EpochEvent)
     truth = (pools.unlabeled_idx % 4).numpy()

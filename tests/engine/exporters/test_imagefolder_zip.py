@@ -102,8 +102,9 @@ def test_metadata_keep_every_name_and_label_as_stored(root: Path, add: Add, tmp_
 
 
 def test_equal_names_are_told_apart_by_image_id_whatever_the_order(root: Path, add: Add, tmp_path: Path) -> None:
-    rows = [add("a/x.png", "cat"), add("b/x.png", "cat"), add("c/X.PNG", "cat"), add("d/x.png", "dog")]
-    expected = ["train/cat/x.png", "train/cat/x-2.png", "train/cat/X-3.PNG", "train/dog/x.png"]
+    names = [("a/x.png", "cat", 5), ("b/x.png", "cat", 9), ("c/X.PNG", "cat", 12), ("d/x.png", "dog", 13)]
+    rows = [add(name, label, image_id=number) for name, label, number in names]
+    expected = ["train/cat/x.png", "train/cat/x-9.png", "train/cat/X-12.PNG", "train/dog/x.png"]
     for turn, order in enumerate(([0, 1, 2, 3], [3, 2, 1, 0])):
         target = tmp_path / f"{turn}.zip"
         write([rows[i] for i in order], root, target, manifest(), [], quiet)

@@ -97,10 +97,24 @@ def test_a_single_feature_becomes_the_first_coordinate() -> None:
     assert not xy[:, 1].any()
 
 
-def test_rows_on_a_line_in_many_dimensions_do_not_stay_on_a_line() -> None:
-    rows = np.outer(np.arange(60), np.ones(5)).astype(np.float32)
+def test_rows_on_a_line_in_the_plane_do_not_stay_on_a_line() -> None:
+    rows = np.stack([np.arange(60), np.zeros(60)], axis=1).astype(np.float32)
     xy = fixed_map(rows, seed=0, report=quiet)
     assert xy.std(axis=0).min() > 0.05 * xy.std(axis=0).max()
+
+
+def test_placed_rows_lie_on_their_nearest_neighbours_although_the_library_moves_the_sample(monkeypatch) -> None:
+    monkeypatch.setattr(module, "FIT_ALL", 150)
+    monkeypatch.setattr(module, "SAMPLE", 140)
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(7, 10)) * 20
+    group = np.concatenate([np.zeros(80, int), np.repeat(np.arange(1, 7), 14)])  # lopsided: one large group
+    rows = (centres[group] + rng.normal(size=(164, 10))).astype(np.float32)
+    xy = fixed_map(rows, seed=0, report=quiet)
+    rest = np.setdiff1d(np.arange(164), _sample(rows, 140))
+    others = np.setdiff1d(np.arange(164), rest)
+    gap = np.array([np.linalg.norm(xy[others] - xy[i], axis=1).min() for i in rest])
+    assert np.median(gap) < 0.05 * xy.std()
 
 
 def test_repeated_rows_stay_finite_distinct_and_close_to_each_other() -> None:

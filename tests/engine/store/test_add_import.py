@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import ConfigError, ImportRefused
 from engine.records import Decision, Refusal
-from engine.store import Store, imports
+from engine.store import LabelTable, Store, imports
 from tests.engine.store.store_samples import found
 
 Make = Callable[..., Decision]
@@ -113,13 +113,18 @@ def test_sixty_thousand_images_are_imported_and_tabled_fast(url: str) -> None:
     labels = ["cat" if number < 1_000 else None for number in range(60_000)]
     images = [found(f"train/{number:05d}.png", label) for number, label in enumerate(labels)]
     with Store.create(url, "demo") as store:
-        assert store.add_import("x", "tree", images, ["cat"], []).seconds < 10
+        started = time.process_time()
+        store.add_import("x", "tree", images, ["cat"], [])
+        assert time.process_time() - started < 6
         store.record_batch([Decision(f"u{n}", n, 0, "label", "cat") for n in range(1_001, 60_001)], "b")
-        started = time.perf_counter()
-        table = store.label_table()
-        first = time.perf_counter() - started
+        table, first = on_the_clock(store.label_table)
         store.record([Decision("last", 7, 7, "flag")])
-        started = time.perf_counter()
-        after = store.label_table()
-        assert (first < 0.9, time.perf_counter() - started < 0.3) == (True, True)
+        after, again = on_the_clock(store.label_table)
+        assert (first < 0.6, again < 0.05) == (True, True)
         assert (table.mark[6], after.mark[6], set(table.label.tolist())) == (None, "flag", {"cat"})
+
+
+def on_the_clock(read: Callable[[], LabelTable]) -> tuple[LabelTable, float]:
+    """Return the table and the processor seconds it took; those of other programs on the machine do not count."""
+    started = time.thread_time()
+    return read(), time.thread_time() - started

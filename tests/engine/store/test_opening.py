@@ -119,6 +119,16 @@ def test_a_database_of_something_else_is_refused(url: str, tmp_path: Path) -> No
         connection.execute("CREATE TABLE songs (title)")
     with pytest.raises(NotAProject):
         Store.open(url)
+    with pytest.raises(ProjectExists, match="something else"):
+        Store.create(url, "demo")
+    with closing(sqlite3.connect(tmp_path / "project.db")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+
+
+def test_a_project_whose_making_was_cut_short_can_be_made_again(url: str, tmp_path: Path) -> None:
+    (tmp_path / "project.db").touch()
+    with Store.create(url, "demo") as store:
+        assert store.verify() == []
 
 
 @pytest.mark.parametrize("bad", ["sqlite://", "sqlite:///:memory:", "no url"])

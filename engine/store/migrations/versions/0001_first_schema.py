@@ -77,9 +77,7 @@ def _ledger() -> None:
     op.create_index("ix_annotations_actor_seq", "annotations", ["actor", "seq"])
     op.create_table(
         "current_labels",
-        sa.Column(
-            "image_id", sa.Integer(), sa.ForeignKey("images.id"), primary_key=True, autoincrement=False
-        ),
+        sa.Column("image_id", sa.Integer(), sa.ForeignKey("images.id"), primary_key=True, autoincrement=False),
         sa.Column("version", sa.Integer(), sa.ForeignKey("annotations.seq"), nullable=False),
         sa.Column("label", sa.Text(), sa.ForeignKey("classes.name")),
         sa.Column("source", sa.Text()),

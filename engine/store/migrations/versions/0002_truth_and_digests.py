@@ -12,9 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "truth",
-        sa.Column(
-            "image_id", sa.Integer(), sa.ForeignKey("images.id"), primary_key=True, autoincrement=False
-        ),
+        sa.Column("image_id", sa.Integer(), sa.ForeignKey("images.id"), primary_key=True, autoincrement=False),
         sa.Column("label", sa.Text(), nullable=False),
     )
     op.add_column("imports", sa.Column("digest", sa.Text()))

@@ -1,0 +1,60 @@
+"""What an export says when it is imported again: the same labels, by its table and, for plain names, by its folders."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.exporters import EXPORTERS, ExportRow
+from engine.importers.csv_table import read_table
+from engine.importers.detect import find_labels
+from tests.engine.exporters.export_samples import entry, manifest, quiet
+
+Add = Callable[..., ExportRow]
+TEXT = {"metadata.csv", "manifest.json", "provenance.jsonl"}
+
+
+def labels(target: Path, layout: str) -> dict[str, str]:
+    """Return label by SHA-256 of the image, as the importer's rules read the zip."""
+    with zipfile.ZipFile(target) as archive:
+        names = archive.namelist()
+        tables = [table for name in names if name.endswith(".csv") if (table := read_table(name, archive.read(name)))]
+        found = find_labels(layout, [name for name in names if name not in TEXT], names, tables)
+    assert found.refused == ()
+    assert found.conflicts == {}
+    return dict(found.labels)
+
+
+def exported(rows: list[ExportRow], root: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Return the zip, and the label of each path in it that the rows say."""
+    target = tmp_path / "out.zip"
+    EXPORTERS["imagefolder_zip"].write(rows, root, target, manifest(), [entry(1, 1, "cat")], quiet)
+    with zipfile.ZipFile(target) as archive:
+        paths = [name for name in archive.namelist() if name not in TEXT]
+    return target, {path: row.label for path, row in zip(paths, rows, strict=True) if row.label is not None}
+
+
+def test_the_table_brings_back_every_label_however_odd(root: Path, add: Add, tmp_path: Path) -> None:
+    odd = ["CON", "dot.", "a:b", "a?b", "a_b", "Cat", "cat", "=1+1", "unlabeled", "x/y", 'q"q', "a,b", " lead", "猫"]
+    rows = [add("same.png", label) for label in odd] + [add("same.png"), add("same.png", "cat")]
+    target, expected = exported(rows, root, tmp_path)
+    assert labels(target, "auto") == expected
+    assert sorted(expected.values()) == sorted([*odd, "cat"])
+
+
+def test_the_folders_alone_bring_back_plain_labels(root: Path, add: Add, tmp_path: Path) -> None:
+    rows = [add("a.png", "cat"), add("b.png", "dog"), add("c.png"), add("d.png", "train"), add("e.png", "猫")]
+    target, expected = exported(rows, root, tmp_path)
+    assert labels(target, "class tree") == expected
+    assert len(expected) == 4
+
+
+def test_a_set_of_one_class_keeps_it(root: Path, add: Add, tmp_path: Path) -> None:
+    target, expected = exported([add("a.png", "cat"), add("b.png", "cat")], root, tmp_path)
+    assert labels(target, "class tree") == expected
+
+
+def test_a_class_named_like_the_unlabeled_pool_is_still_a_class_by_folders(
+    root: Path, add: Add, tmp_path: Path
+) -> None:
+    target, _ = exported([add("a.png", "unlabeled"), add("b.png")], root, tmp_path)
+    assert labels(target, "class tree") == {"train/unlabeled_/a.png": "unlabeled_"}

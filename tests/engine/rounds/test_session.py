@@ -1,0 +1,162 @@
+import errno
+
+import numpy as np
+import pytest
+import torch
+
+from engine.algorithms import supervised
+from engine.errors import TrainingDiverged
+from engine.rounds import files, material, session, worker
+from engine.rounds.events import read_events
+from engine.rounds.plan import RoundPlan
+from engine.rounds.recorder import Recorder
+from engine.rounds.session import Session
+from engine.rounds.stop import Pulse, Stop, Stopped
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A round's folder whose images are noise of two brightnesses, without store or image files."""
+    for name in ("checkpoints", "control"):
+        (tmp_path / name).mkdir()
+    shade = torch.arange(24).remainder(2).mul(120).view(24, 1, 1, 1)
+    noise = torch.randint(0, 100, (24, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    images = (noise + shade).to(torch.uint8)
+    roles = np.array(["train"] * 8 + ["heldout"] * 4 + ["unlabeled"] * 12, object)
+    label = np.where(roles == "unlabeled", -1, np.arange(24) % 2)
+    pools = material.make_pools(images, roles, label, 2)
+    data = material.Material(np.arange(101, 125), roles, pools, np.arange(24))
+    monkeypatch.setattr(material, "load", lambda *_: data)
+    return tmp_path
+
+
+def run(folder, algorithm="supervised", **train):
+    """Run a session in this process and return its recorder."""
+    settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 3, "batch_size": 8} | train
+    plan = RoundPlan(algorithm, {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
+    files.write_json(folder / files.CONFIG, {"token": "t"})
+    recorder = Recorder(folder, "t")
+    try:
+        Session(folder, plan, recorder, Stop(folder)).run()
+    finally:
+        recorder.close()
+
+
+def told(folder, kind):
+    return read_events(folder / files.EVENTS, {kind})
+
+
+def failing(monkeypatch, error, times: int, at_step: int = 0):
+    """Make a supervised run raise at a step, the first `times` times."""
+    real = supervised.Supervised.steps
+    left = [times]
+    seen = []
+
+    def steps(self, epoch):
+        seen.append((self._train.learning_rate, self._train.batch_size, epoch))
+        for step, metrics in enumerate(real(self, epoch)):
+            if left[0] and epoch * 3 + step >= at_step:
+                left[0] -= 1
+                raise error
+            yield metrics
+
+    monkeypatch.setattr(supervised.Supervised, "steps", steps)
+    return seen
+
+
+def test_out_of_memory_halves_the_batch_and_begins_again(folder, monkeypatch):
+    seen = failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 2)
+    run(folder, epochs=1)
+    assert [batch for _, batch, _ in seen] == [8, 4, 2]
+    assert "halved to 2" in files.read_json(folder / files.REPORT)["recoveries"][1]
+
+
+def test_out_of_memory_a_third_time_is_given_up(folder, monkeypatch):
+    failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(folder)
+
+
+def test_a_diverged_loss_goes_back_to_the_checkpoint_at_half_the_rate(folder, monkeypatch):
+    seen = failing(monkeypatch, TrainingDiverged("The loss is not finite"), 1, at_step=4)
+    run(folder, learning_rate=0.08)
+    assert seen == [(0.08, 8, 0), (0.08, 8, 1), (0.04, 8, 1)]
+
+
+def test_a_resume_keeps_the_lowered_rate(folder, monkeypatch):
+    seen = failing(monkeypatch, TrainingDiverged("The loss is not finite"), 3, at_step=4)
+    with pytest.raises(TrainingDiverged):
+        run(folder, learning_rate=0.08)
+    seen.clear()
+    run(folder, learning_rate=0.08)
+    assert seen == [(0.02, 8, 1)]
+
+
+def test_another_error_is_not_tried_again(folder, monkeypatch):
+    failing(monkeypatch, RuntimeError("shapes differ"), 1)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(folder)
+    assert told(folder, "recovery") == []
+
+
+def test_a_cancel_flag_stops_before_the_next_step(folder, monkeypatch):
+    seen = failing(monkeypatch, None, 0)
+    (folder / files.CANCEL).touch()
+    with pytest.raises(Stopped):
+        run(folder)
+    assert seen == []
+    assert not (folder / files.REPORT).exists()
+
+
+def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, monkeypatch):
+    real = session.checkpoint.save
+
+    def save(path, algorithm, epoch, extra):
+        if epoch == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, algorithm, epoch, extra)
+
+    monkeypatch.setattr(session.checkpoint, "save", save)
+    settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 2, "batch_size": 8}
+    plan = RoundPlan("supervised", {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
+    recorder = Recorder(folder, "t")
+    stop = Stop(folder)
+    files.write_json(folder / files.CONFIG, {"token": "t"})
+    pulse = Pulse(recorder, stop, "t")
+    pulse.start()
+    assert worker.run(folder, plan, recorder, stop, pulse) == worker.EXIT_FAILED
+    recorder.close()
+    (failed,) = told(folder, "failed")
+    assert failed["kind"] == "DiskFull"
+    assert "Free some space" in failed["way_out"]
+    assert [path.name for path in (folder / "checkpoints/main").iterdir()] == ["epoch-00001.ckpt"]
+    assert [event["epoch"] for event in told(folder, "checkpoint")] == [1]
+
+
+def test_a_baseline_that_is_done_is_not_trained_again(folder, monkeypatch):
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    files.write_json(folder / files.BASELINE, figures)
+    seen = failing(monkeypatch, None, 0)
+    run(folder, "pseudo_label")
+    assert seen == []
+    assert files.read_json(folder / files.REPORT)["baseline"] == figures
+
+
+def test_the_baseline_has_the_rounds_own_settings_and_number_of_steps(folder, monkeypatch):
+    seen = failing(monkeypatch, None, 0)
+    run(folder, "pseudo_label", learning_rate=0.07, epochs=2)
+    assert seen == [(0.07, 8, 0), (0.07, 8, 1)]
+    main = [event for event in told(folder, "epoch") if event["phase"] == "main"]
+    assert len(main) == 2
+
+
+def test_tracked_images_are_the_labeled_ones_and_then_the_same_unlabeled_ones():
+    shas = [f"{k:064x}" for k in range(100)]
+    roles = np.array(["unlabeled"] * 100, object)
+    roles[[3, 50]] = ["train", "heldout"]
+    first = material.tracked_rows(shas, roles, limit=20)
+    assert {3, 50} <= set(first.tolist())
+    assert len(first) == 20
+    roles[70] = "train"
+    second = material.tracked_rows(shas, roles, limit=20)
+    assert len(set(first.tolist()) & set(second.tolist())) >= 19
