@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.training import config as training_config
 from engine.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from engine.algorithms import AlgorithmSpec
 
 TRAIN_CONFIG = TrainConfig
+NETS = (*training_config.NETS, "torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:efficientnet_b0")
+"""Networks to suggest; any other torchvision classifier can be named too."""
 
 
 def algorithms() -> Mapping[str, AlgorithmSpec]:

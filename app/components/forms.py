@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 
 def config_form(
-    config: type, key: str, *, only: Collection[str] | None = None, skip: Collection[str] = ()
+    config: type,
+    key: str,
+    *,
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
+    suggestions: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Draw one input a field of `config` and return the values by field name.
 
@@ -20,6 +25,7 @@ def config_form(
         key: prefix of the widgets' keys.
         only: draw these fields alone.
         skip: leave these fields out.
+        suggestions: values to offer for a text field, which still takes any other.
     """
     hints = typing.get_type_hints(config)
     values: dict[str, Any] = {}
@@ -31,11 +37,12 @@ def config_form(
     columns = st.columns(3)
     for position, field in enumerate(wanted):
         with columns[position % 3]:
-            values[field.name] = _widget(field, hints[field.name], f"{key}_{field.name}")
+            offered = (suggestions or {}).get(field.name, ())
+            values[field.name] = _widget(field, hints[field.name], f"{key}_{field.name}", offered)
     return values
 
 
-def _widget(field: dataclasses.Field[Any], hint: Any, key: str) -> Any:
+def _widget(field: dataclasses.Field[Any], hint: Any, key: str, offered: Sequence[str]) -> Any:
     about = field.metadata
     label = about.get("label") or field.name.replace("_", " ").capitalize()
     default = field.default if field.default is not dataclasses.MISSING else None
@@ -51,6 +58,9 @@ def _widget(field: dataclasses.Field[Any], hint: Any, key: str) -> Any:
         return st.checkbox(label, value=bool(default), **arguments)
     if kinds <= {int, float} and kinds:
         return _number(label, default, about, whole=kinds == {int}, optional=optional, arguments=arguments)
+    if offered:
+        index = list(offered).index(str(default)) if default in offered else 0
+        return st.selectbox(label, offered, index=index, accept_new_options=True, **arguments)
     text = st.text_input(label, value="" if default is None else str(default), **arguments)
     return text if text or not optional else None
 

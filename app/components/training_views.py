@@ -61,7 +61,7 @@ def progress(record: RoundRecord) -> None:
     step, steps = now.get("step") or 0, now.get("steps") or 0
     done = (max(epoch - 1, 0) + (step / steps if steps else 0.0)) / epochs if epochs else 0.0
     text = phase + (f" · epoch {epoch} of {epochs}, step {step} of {steps}" if epochs else "")
-    if now.get("message"):
+    if now.get("message") and now.get("phase") == "preparing":
         text += f" · {state.plain(now['message'])}"
     st.progress(min(max(done, 0.0), 1.0), text)
     metrics = now.get("metrics") or {}
@@ -69,7 +69,7 @@ def progress(record: RoundRecord) -> None:
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
     cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
-    weight = "alpha" if "alpha" in metrics else "lambda"
+    weight = "lambda" if record.algorithm == "meta_pseudo_labels" else "alpha"
     cells[3].metric("α" if weight == "alpha" else "λ", _number(metrics.get(weight), "{:.2f}"))
     cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
 

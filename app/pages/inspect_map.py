@@ -58,7 +58,7 @@ def _progress(opened: OpenProject, version: str) -> None:
 
 def _map(opened: OpenProject, found: MapState) -> None:
     records = [one for one in opened.project.rounds() if opened.project.epochs(one.number)]
-    titles = {one.number: f"round {one.number} · {one.algorithm.replace('_', ' ')} · {one.state.replace('_', ' ')}" for one in records}
+    titles = {one.number: f"round {one.number} · {one.algorithm} · {one.state}".replace("_", " ") for one in records}
     numbers = sorted(titles, reverse=True)
     number = None
     if numbers:

@@ -48,7 +48,7 @@ def _choices(opened: OpenProject) -> tuple[str, int | None, Only]:
             key="review_strategy",
         )
     with predictions:
-        numbers = [None, *sorted(rounds, reverse=True)] if in_force is None else sorted(rounds, reverse=True)
+        numbers: list[int | None] = [*([None] if in_force is None else []), *sorted(rounds, reverse=True)]
         number = st.selectbox(
             "Predictions of",
             numbers,
@@ -61,6 +61,8 @@ def _choices(opened: OpenProject) -> tuple[str, int | None, Only]:
         only: Only = st.selectbox("Show", list(SHOWN), format_func=lambda one: SHOWN[one], key="review_only")
     if not rounds:
         st.caption("No round has finished yet: random images come, without predictions. Label a first batch by key.")
+    elif number is None:
+        st.caption("No round is in force: random images come. A round chosen above shows its predictions all the same.")
     return strategy, number, only
 
 

@@ -43,7 +43,7 @@ def _start(opened: OpenProject) -> None:
         index=list(offered).index("pseudo_label"),
     )
     spec = offered[key]
-    train = config_form(options.TRAIN_CONFIG, "train", only=MAIN_FIELDS)
+    train = config_form(options.TRAIN_CONFIG, "train", only=MAIN_FIELDS, suggestions={"net": options.NETS})
     st.caption(f"“auto” is {options.describe_device()} on this machine.")
     with st.expander(f"{spec.title}: settings"):
         config = config_form(spec.config, f"algorithm_{key}")
@@ -86,13 +86,13 @@ def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
     )
     state.put("round", chosen)
     record = states[chosen]
-    st.fragment(_live, run_every=1.0 if record.active else None)(opened, chosen, record.active)
+    st.fragment(_live, run_every=1.0 if record.active else None)(opened, chosen, record.state)
 
 
-def _live(opened: OpenProject, number: int, was_active: bool) -> None:
+def _live(opened: OpenProject, number: int, shown_state: str) -> None:
     record = opened.project.round(number)
-    if was_active and not record.active:
-        st.rerun()
+    if record.state != shown_state:
+        st.rerun(scope="app")
     training_views.state_line(record)
     if record.active:
         training_views.progress(record)

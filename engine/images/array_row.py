@@ -17,6 +17,6 @@ def array_row(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]
         side = min(plain.size)
         left, top = (plain.width - side) // 2, (plain.height - side) // 2
         box = (left, top, left + side, top + side)
-        plain = plain.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        plain = plain.crop(box).resize((size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(plain, dtype=np.uint8)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -138,7 +138,7 @@ def open_reduced(data: bytes, longest: int) -> Image.Image:
                 raise DecodeError(_too_large())
             opened.draft(None, (longest, longest))
             opened.load()
-            return _upright(_plain(opened, []), opened.getexif(), [])
+            return _upright(_plain(opened, []), _exif(opened, "JPEG"), [])
     except DecodeError:
         raise
     except Exception as error:  # as above

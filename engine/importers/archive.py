@@ -82,7 +82,7 @@ class ZipContents:
 
     def _list(self, infos: list[zipfile.ZipInfo]) -> Listing:
         listing = Listing()
-        files = [(_true_name(info), info) for info in infos if not info.is_dir()]
+        files = [(name, info) for info in infos if not (name := _true_name(info)).endswith("/")]
         if files and all(info.flag_bits & _ENCRYPTED for _, info in files):
             raise ArchiveRefused("The zip archive is encrypted", way_out="Unpack it with its password first.")
         seen = Counter(name for name, _ in files)
@@ -90,7 +90,7 @@ class ZipContents:
             if is_junk(name) and name_flaw(name) is None:
                 listing.skipped += 1
                 continue
-            flaw = name_flaw(name) or self._flaw(info, seen[name])
+            flaw = name_flaw(name) or self._flaw(name, info, seen[name])
             if flaw is None:
                 listing.entries.append(Entry(name, info))
             else:
@@ -98,7 +98,7 @@ class ZipContents:
         listing.entries = sort_entries(listing.entries)
         return listing
 
-    def _flaw(self, info: zipfile.ZipInfo, copies: int) -> str | None:
+    def _flaw(self, name: str, info: zipfile.ZipInfo, copies: int) -> str | None:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind == stat.S_IFLNK:
             return "a symbolic link"
@@ -110,7 +110,7 @@ class ZipContents:
             return "encrypted"
         if info.compress_type not in _METHODS:
             return "packed with a method other than store or deflate"
-        if info.filename.lower().endswith(_NESTED):
+        if name.lower().endswith(_NESTED):
             return "an archive inside the archive; unpack it first"
         if info.file_size > self._limits.entry_bytes:
             return f"larger than {self._limits.entry_bytes // MEGABYTE} MB"

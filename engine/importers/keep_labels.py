@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -37,14 +38,11 @@ def choose_kept(labels: Mapping[str, str], total: int, seed: int) -> set[str]:
 
 
 def _quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    """Share `total` out evenly; what a small class cannot take goes to the others, remainders to the first."""
-    quota = dict.fromkeys(sizes, 0)
-    left = total
-    while left:
-        open_classes = [label for label, size in sizes.items() if quota[label] < size]
-        share, extra = divmod(left, len(open_classes))
-        for place, label in enumerate(open_classes):
-            more = min(share + (place < extra), sizes[label] - quota[label])
-            quota[label] += more
-            left -= more
+    """Fill every class up to one level, as high as `total` allows; what is left goes one each to the first."""
+    levels = range(max(sizes.values(), default=0) + 1)
+    level = bisect_right(levels, total, key=lambda height: sum(min(size, height) for size in sizes.values())) - 1
+    quota = {label: min(size, level) for label, size in sizes.items()}
+    larger = [label for label, size in sizes.items() if size > level]
+    for label in larger[: total - sum(quota.values())]:
+        quota[label] += 1
     return quota

@@ -49,9 +49,7 @@ def load(folder: Path, plan: RoundPlan, progress: Progress) -> Material:
     return Material(frame["image_id"].to_numpy(np.int64), roles, pools, tracked_rows(shas, roles))
 
 
-def make_pools(
-    images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[np.int64], classes: int
-) -> Pools:
+def make_pools(images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[np.int64], classes: int) -> Pools:
     """Return the three pools; each image is in exactly the one its role names."""
     train, heldout, unlabeled = (np.flatnonzero(roles == role) for role in ROLES)
     return Pools(

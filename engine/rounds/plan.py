@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 LEAST_LABELS = 2
 """Labels a class needs: one to train on, one that may be held out."""
 LEAST_CLASSES = 2
-NEED = (
-    "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
-)
+NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
 ROLES = ("train", "heldout", "unlabeled")
 
 
@@ -214,9 +212,7 @@ def label_frame(
     role = np.full(len(ids), "unlabeled", dtype=object)
     role[labeled] = "train"
     role[np.isin(ids, heldout)] = "heldout"
-    return pd.DataFrame(
-        {"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role}
-    )
+    return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
 
 
 def previous_round(store: Store, number: int) -> dict[str, Any] | None:

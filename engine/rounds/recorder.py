@@ -86,9 +86,7 @@ class Recorder:
         own = os.fstat(self._handle)
         return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
 
-    def epoch_predictions(
-        self, epoch: int, ids: NDArray[np.int64], probabilities: NDArray[np.float32]
-    ) -> None:
+    def epoch_predictions(self, epoch: int, ids: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
         """Write predictions/epoch-EEE.parquet: one row an unlabeled image.
 
         Args:

@@ -40,9 +40,7 @@ def epochs(folder: Path) -> list[int]:
     return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
 
 
-def epoch_predictions(
-    folder: Path, epoch: int
-) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
+def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
     """Return image ids (U,), class indices (U,) and confidences (U,) of the images unlabeled in this round.
 
     Raises:

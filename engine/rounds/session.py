@@ -47,8 +47,8 @@ class Session:
         self.train = settings_from(TrainConfig, plan.train)
         self.spec = ALGORITHMS[plan.algorithm]
         self.config = settings_from(self.spec.config, plan.config)
+        self.device_name = ""
         self._told = -1e9
-        self._rate = 0.0
 
     def run(self) -> None:
         """Do everything that is not done yet; on return the final predictions and the report are written.
@@ -84,9 +84,7 @@ class Session:
         shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
         return figures
 
-    def _phase(
-        self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device
-    ) -> Algorithm:
+    def _phase(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
         """Train one algorithm to its end, with recoveries; return it."""
         while True:
             error: Exception
@@ -101,16 +99,12 @@ class Session:
             if where.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _epochs(
-        self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device
-    ) -> Algorithm:
+    def _epochs(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
         train = self._train_config(phase)
         algorithm = spec.build(config, train, data.pools, where)
         start = self._restore(phase, algorithm)
         tracked = data.tracked if phase == MAIN else None
-        for event in loop.train(
-            algorithm, data.pools, start_epoch=start, tracked=tracked, should_stop=self.stop
-        ):
+        for event in loop.train(algorithm, data.pools, start_epoch=start, tracked=tracked, should_stop=self.stop):
             if isinstance(event, loop.StepEvent):
                 self._step(phase, event, algorithm)
             else:
@@ -119,12 +113,7 @@ class Session:
         return algorithm
 
     def _step(self, phase: str, event: loop.StepEvent, algorithm: Algorithm) -> None:
-        left = (
-            event.steps
-            - event.step
-            + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))
-        )
-        self._rate = event.steps_per_second
+        left = event.steps - event.step + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))
         self._progress(
             phase,
             epoch=event.epoch + 1,

@@ -147,11 +147,8 @@ class EngineThread:
     def _now_running(self, record: RoundRecord, folder: Path, worker: Worker) -> Watch | None:
         try:
             running = self.store.transition(
-                record.number,
-                "running",
-                token=record.token,
-                pid=worker.pid,
-                pid_created=worker.created)
+                record.number, "running", token=record.token, pid=worker.pid, pid_created=worker.created
+            )
         except RoundState:
             log.info("round %d was withdrawn while its worker started", record.number)
             process.kill_group(worker, folder)
@@ -161,9 +158,10 @@ class EngineThread:
 
     def _end_fenced_worker(self, record: RoundRecord, folder: Path) -> None:
         """End a living worker of an attempt that was given up; one that has not spoken yet is waited for."""
-        if record.pid is not None and record.pid_created is not None:
-            old = Worker(record.pid, record.pid_created)
-            if old.alive(folder):
+        if started_worker(folder, record.token) is None:
+            old = started_worker(folder, None)
+            if old is not None and old.alive(folder):
+                log.warning("round %d: a worker of an older attempt still ran and was ended", record.number)
                 process.kill_group(old, folder)
 
     def _fail(self, record: RoundRecord, error: Exception) -> None:

@@ -134,11 +134,7 @@ class Watch:
             if self.folder.is_dir():
                 flag.parent.mkdir(exist_ok=True)
                 flag.touch()
-        elif (
-            now - self._cancel_at > self.patience.terminate
-            and not self._terminated
-            and self.worker is not None
-        ):
+        elif now - self._cancel_at > self.patience.terminate and not self._terminated and self.worker is not None:
             self._terminated = True
             process.terminate(self.worker, self.folder)
 
@@ -205,11 +201,15 @@ def judge(store: Store, record: RoundRecord) -> None:
     store.transition(record.number, "promoted" if found.get("promoted") else "held_back", token=record.token)
 
 
-def started_worker(folder: Path, token: str) -> Worker | None:
-    """Return the process that the events say runs this attempt, dead or alive; None before its first word."""
-    found = [
-        event for event in EventTail(folder / files.EVENTS, {"started"}).read() if event.get("token") == token
-    ]
+def started_worker(folder: Path, token: str | None) -> Worker | None:
+    """Return the process that the events say runs this attempt, dead or alive; None before its first word.
+
+    Args:
+        folder: the round's folder.
+        token: the attempt's token; None for the last attempt, whichever it was.
+    """
+    events = EventTail(folder / files.EVENTS, {"started"}).read()
+    found = [event for event in events if token is None or event.get("token") == token]
     if not found:
         return None
     return Worker(int(found[-1]["pid"]), float(found[-1]["pid_created"]))

@@ -64,7 +64,7 @@ def predict_logits(
             outputs.append(model(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(model(gather(images, torch.arange(1), device))))
-        return torch.cat(outputs).cpu().clone()
+    return torch.cat(outputs).cpu()
 
 
 def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device) -> Tensor:
@@ -76,7 +76,7 @@ def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device
             outputs.append(reader.features(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(reader.features(gather(images, torch.arange(1), device))))
-        return torch.cat(outputs).cpu().clone()
+    return torch.cat(outputs).cpu()
 
 
 def predict(
@@ -107,10 +107,10 @@ def predict(
         kept.append(features(model, images, rest, device))
     if not logits:
         logits.append(predict_logits(model, images, idx, device))
-    rows, found = torch.cat(kept_rows), torch.cat(kept).clone()
+    rows, found = torch.cat(kept_rows), torch.cat(kept)
     place = torch.empty(len(images), dtype=torch.int64)
     place[rows] = torch.arange(len(rows))
-    return Prediction(torch.cat(logits).clone(), found[place[features_of]])
+    return Prediction(torch.cat(logits), found[place[features_of]])
 
 
 def gather(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:

@@ -87,7 +87,8 @@ def train(
                 yield event
         if should_stop():
             return
-        yield tally.event()
+        if tally.told < tally.done:
+            yield tally.event()
         yield _epoch_event(algorithm, pools, tally, tracked)
 
 
@@ -99,10 +100,11 @@ class _Tally:
     epochs: int
     steps: int
     done: int = 0
+    told: int = -1
     sums: dict[str, float | Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    began: float = field(default_factory=time.perf_counter)
-    last: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=lambda: time.perf_counter())
+    last: float = field(default_factory=lambda: time.perf_counter())
 
     def add(self, metrics: Metrics) -> StepEvent | None:
         """Count one step; return an event when enough time has passed since the last."""
@@ -126,6 +128,7 @@ class _Tally:
         Raises:
             TrainingDiverged: the summed loss is not finite.
         """
+        self.told = self.done
         means = self.means()
         self._check(means.get("loss", 0.0))
         rate = self.done / max(time.perf_counter() - self.began, 1e-9)

@@ -76,7 +76,7 @@ def test_change_needs_an_origin_of_this_server(client: TestClient) -> None:
 def test_web_socket_needs_token_and_origin(client: TestClient) -> None:
     def opens(headers: dict[str, str]) -> bool:
         try:
-            with client.websocket_connect("/stream", headers={"host": "127.0.0.1:8501", **headers}) as socket:
+            with client.websocket_connect("ws://127.0.0.1:8501/stream", headers=headers) as socket:
                 return socket.receive_text() == "in"
         except WebSocketDisconnect:
             return False

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class RunningApp:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = re.search(r"http://\S+token=\S+", self.log.read_text(errors="replace"))
-            if found:
+            if found and _answers(found[0]):
                 return found[0]
             assert self.process.poll() is None, self.log.read_text(errors="replace")
             time.sleep(0.1)
@@ -57,6 +59,17 @@ class RunningApp:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         return self.process.wait(20)
+
+
+def _answers(url: str) -> bool:
+    """Whether the server behind the address listens; without the token's cookie it says so with a 401."""
+    try:
+        urllib.request.urlopen(url.split("?")[0], timeout=2)
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture

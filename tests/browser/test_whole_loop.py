@@ -17,6 +17,8 @@ import pytest
 from engine.project import Project
 from tests.browser.digits import digits_zip
 
+expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
+
 pytestmark = pytest.mark.browser
 MINUTES = 60_000
 
@@ -153,20 +155,34 @@ def wait_for_end(page: Any) -> None:
 def look_at_the_map(page: Any, *, epochs: list[int], pictures: Pictures) -> None:
     page.get_by_role("button", name=re.compile("map", re.IGNORECASE)).first.click()
     page.get_by_test_id("map-canvas").wait_for(timeout=2 * MINUTES)
-    page.wait_for_timeout(1500)
     slider = page.get_by_test_id("map-epoch")
-    assert int(slider.get_attribute("max")) == len(epochs) - 1
+    expect(slider).to_have_attribute("max", str(len(epochs) - 1))
+    expect(page.get_by_test_id("map-epoch-text")).to_contain_text(f"{epochs[-1]} of {epochs[-1]}")
+    page.get_by_text("Refining").wait_for(state="detached", timeout=2 * MINUTES)
     last = page.get_by_test_id("map-canvas").screenshot()
     slider.evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input', {bubbles: true})); }")
     page.wait_for_timeout(500)
     first = page.get_by_test_id("map-canvas").screenshot()
     assert first != last, "the pseudo-labels of the first and last epoch look the same"
     page.get_by_test_id("map-play").click()
-    page.wait_for_function(
-        f"Number(document.querySelector('[data-testid=map-epoch]')?.value ?? -1) >= {len(epochs) - 1} || true"
-    )
-    page.wait_for_timeout(3000)
+    expect(page.get_by_test_id("map-epoch-text")).to_contain_text(f"{epochs[-1]} of", timeout=MINUTES)
+    page.get_by_test_id("map-ring").check()
+    expect(page.get_by_test_id("map-changed")).to_contain_text(re.compile(r"\d"))
+    select_by_lasso(page)
     pictures.take("map")
+
+
+def select_by_lasso(page: Any) -> None:
+    """Draw a box over the middle of the map; the panel shows the images inside."""
+    page.get_by_test_id("map-mode-box").click()
+    area = page.get_by_test_id("map-canvas").bounding_box()
+    x, y, width, height = area["x"], area["y"], area["width"], area["height"]
+    page.mouse.move(x + 0.3 * width, y + 0.3 * height)
+    page.mouse.down()
+    page.mouse.move(x + 0.7 * width, y + 0.7 * height, steps=8)
+    page.mouse.up()
+    expect(page.get_by_test_id("map-selected-count")).to_contain_text(re.compile(r"\d"))
+    page.get_by_test_id("map-thumbs").locator("img").first.wait_for()
 
 
 def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[dict[str, Any]]:

@@ -81,7 +81,9 @@ class RoundBench:
         for engine in self.engines:
             engine.stop()
         for pid in self.workers():
-            process.kill_group(process.Worker(pid, psutil.Process(pid).create_time()), self.root)
+            worker = process.Worker(pid, psutil.Process(pid).create_time())
+            process.kill_group(worker, self.root)
+            process.reap(worker)
         self.store.close()
 
 

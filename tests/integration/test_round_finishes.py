@@ -11,7 +11,7 @@ from engine.rounds.plan import read_plan
 
 def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
     bench.engine()
-    number = bench.queue(epochs=4, steps_per_epoch=25, learning_rate=0.1)
+    number = bench.queue(config={"alpha_f": 0.1}, epochs=4, steps_per_epoch=25, learning_rate=0.1)
     record = bench.wait(number, "promoted", "held_back", "failed", seconds=120)
     assert record.state == "promoted", (record.error, record.report, bench.log(number))
     folder = bench.folder(number)
@@ -63,6 +63,16 @@ def check_epochs(folder):
     assert len(tracked) == len(features) == 400
     assert features.dtype == np.float16
     assert len(list((folder / "checkpoints/main").iterdir())) == 2
+
+
+def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_is_held_back(bench):
+    bench.engine()
+    from_the_start = {"alpha_f": 100.0, "t1": 0.0, "t2": 1.0}
+    number = bench.queue(config=from_the_start, epochs=2, steps_per_epoch=40, learning_rate=0.1)
+    record = bench.wait(number, "promoted", "held_back")
+    assert record.report["baseline"]["accuracy"] > 0.8
+    assert record.state == "held_back"
+    assert "worse than the supervised baseline" in record.report["verdict"]["reason"]
 
 
 def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(bench):

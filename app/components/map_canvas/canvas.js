@@ -66,7 +66,7 @@ function createCanvas(canvas, readTheme) {
   }
 
   function drawRings({ points, ringed, hidden, view, levels }, found) {
-    const ring = [found.get(RING, 0, 3), found.get(RING, 0, FULL)];
+    const ring = [found.get(RING, 0, 1), found.get(RING, 0, 5)];
     const [width, height] = [canvas.width, canvas.height];
     for (let i = 0; i < points.n; i += 1) {
       if (!ringed[i] || hidden[i]) continue;

@@ -35,7 +35,7 @@ function createSprites({ radius, stride, line, colours }) {
     const alphas = [];
     for (let p = 0; p < size * size; p += 1) {
       const alpha = Math.round(data[4 * p + 3] * opacity);
-      if (alpha < 6) continue;
+      if (alpha < 14) continue;
       offsets.push((Math.floor(p / size) - reach) * stride + (p % size) - reach);
       packed.push((0xff000000 | (data[4 * p + 2] << 16) | (data[4 * p + 1] << 8) | data[4 * p]) >>> 0);
       alphas.push(alpha > 249 ? 255 : alpha);
@@ -62,7 +62,7 @@ function drawShape(context, shape, radius, colour, line) {
   }
   if (shape === RING) {
     context.strokeStyle = line;
-    context.lineWidth = Math.max(1.2, radius * 0.2);
+    context.lineWidth = Math.max(1.1, radius * 0.2);
     context.stroke();
     return;
   }

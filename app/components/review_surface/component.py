@@ -9,7 +9,9 @@ from typing import Literal
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("../common/dom.js", "../common/outbox.js", "keys.js", "deck.js", "session.js", "view.js", "panel.js", "index.js")
+SCRIPTS = (
+    "../common/dom.js", "../common/outbox.js", "keys.js", "deck.js", "session.js", "view.js", "panel.js", "index.js",
+)  # fmt: skip
 STYLES = ("../common/base.css", "style.css")
 
 _mount = st.components.v2.component(

@@ -19,8 +19,7 @@ function mountReview(parent, data) {
   }
 
   function obey(intent) {
-    if (intent.kind === "class") session.giveClass(intent.index);
-    else if (intent.kind === "act") session.act(intent.action);
+    if (intent.kind === "class" || intent.kind === "act") session.press(intent);
     else if (intent.kind === "move") session.move(intent.step);
     else if (intent.kind === "undo") session.undo();
     else if (intent.kind === "help") view.toggleHelp();
@@ -51,15 +50,12 @@ function mountReview(parent, data) {
     view.paint();
   }
 
-  const onResize = () => view?.fit();
   document.addEventListener("keydown", onKey);
-  globalThis.addEventListener("resize", onResize);
   update(data);
   return {
     update,
     remove() {
       document.removeEventListener("keydown", onKey);
-      globalThis.removeEventListener("resize", onResize);
       close();
     },
   };

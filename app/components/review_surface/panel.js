@@ -6,7 +6,7 @@ function buildPanel(session) {
   const acts = el("div", { class: "acts", role: "group", "aria-label": "Other answers" });
   for (const [action, word, key] of ACT_BUTTONS) {
     acts.append(el("button", {
-      type: "button", testid: `review-${action}`, "data-action": action, onclick: () => session.act(action),
+      type: "button", testid: `review-${action}`, "data-action": action, onclick: () => session.press({ action }),
     }, word, el("kbd", {}, key)));
   }
   acts.append(el("button", { type: "button", testid: "review-undo", onclick: () => session.undo() },
@@ -50,7 +50,8 @@ function buildPrediction() {
     const item = card?.item;
     bars.dataset.short = isShort(classes) ? "yes" : "no";
     setText(title, !item ? "" : item.prediction !== null ? `Prediction · round ${item.round}` : "No prediction yet");
-    setText(name, item?.prediction ?? (item ? "Choose a class" : ""));
+    const ask = classes.length ? "Choose a class" : "Add the first class";
+    setText(name, item?.prediction ?? (item ? ask : ""));
     name.dataset.none = item && item.prediction === null ? "yes" : "no";
     setText(sure, item && item.confidence !== null ? percent(item.confidence) : "");
     sure.title = "Calibrated confidence: of 100 predictions with this value about as many are right";
@@ -68,7 +69,7 @@ function buildPrediction() {
     });
     const source = item?.source ? ` · ${SOURCE_WORDS[item.source]}` : "";
     setText(force, item && item.label !== null ? `Label in force: ${item.label}${source}` : "");
-    setText(why, item?.why ? `Here because ${item.why.replace(/^[A-Z](?=[a-z])/, (first) => first.toLowerCase())}` : "");
+    setText(why, item?.why ? item.why[0].toUpperCase() + item.why.slice(1) : "");
   }
   return { node, paint };
 }
@@ -109,7 +110,7 @@ function buildClasses(session) {
       search.value = "";
       filter();
     }
-    session.giveLabel(name);
+    session.press({ label: name });
   }
 
   const matches = () => {

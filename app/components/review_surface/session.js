@@ -8,6 +8,8 @@ const ACTION_WORDS = {
   skip: "skipped", unsure: "unsure", flag: "flagged",
 };
 
+const PATIENCE = 400; // ms a key press waits for the picture it is meant for
+
 function createSession(base, paint) {
   const outbox = outboxFor(base);
   const memoryKey = `starling.recent|${base}`;
@@ -20,7 +22,10 @@ function createSession(base, paint) {
   let shownSince = performance.now();
   let flashed = null;
 
-  const deck = createDeck(() => paint(), (names) => setClasses(names));
+  let waiting = []; // presses made while the picture in front was still loading: {at, act}
+  let soon = 0;
+
+  const deck = createDeck(onDeck, (names) => setClasses(names));
   const unsubscribe = outbox.subscribe(onOutbox);
 
   function recall() {
@@ -58,12 +63,47 @@ function createSession(base, paint) {
     }
   }
 
+  // One paint a frame for what no key waits for.
+  function paintSoon() {
+    soon ||= requestAnimationFrame(() => {
+      soon = 0;
+      paint();
+    });
+  }
+
+  // Runs again when a picture has come: presses that waited for it are obeyed in their order.
+  function onDeck() {
+    while (waiting.length && pictureState(deck.current()) !== "loading") {
+      const press = waiting.shift();
+      if (performance.now() - press.at < PATIENCE) press.act();
+      else hint = "A key came long before its image and was not counted.";
+    }
+    paintSoon();
+  }
+
+  // Obeys an answer now, or when the picture it is meant for has come. intent: {index}, {label} or {action}.
+  function press(intent) {
+    const act = () => {
+      if (intent.index !== undefined) giveClass(intent.index);
+      else if (intent.label !== undefined) giveLabel(intent.label);
+      else if (intent.action === "accept") accept();
+      else decide(intent.action, null);
+    };
+    if (waiting.length || pictureState(deck.current()) === "loading") waiting.push({ at: performance.now(), act });
+    else act();
+  }
+
+  function pictureState(card) {
+    const picture = card && deck.picture(card.item);
+    return !picture ? "none" : picture.failed ? "failed" : picture.complete ? "ready" : "loading";
+  }
+
   function onOutbox(event) {
     if (event.type === "ack") onAck(event.entry, event.ack);
     if (event.type === "undone") onUndone(event.entry, event.acks, event.image);
     if (event.type === "refused") onRefused(event.entry, event.message);
     if (event.type !== "status") remember();
-    paint();
+    paintSoon();
   }
 
   function onAck(entry, ack) {
@@ -110,13 +150,10 @@ function createSession(base, paint) {
     else notices.push({ kind: "refused", item: record?.item || null, text: `Not recorded: ${message}` });
   }
 
-  function chosen(index) {
+  function giveClass(index) {
     const name = classKeys(classes)[index];
-    if (name === null) {
-      hint = `No class has the key ${keyCap(index)}.`;
-      return null;
-    }
-    return name;
+    if (name === null) say(`No class has the key ${keyCap(index)}.`);
+    else giveLabel(name);
   }
 
   function giveLabel(name) {
@@ -136,13 +173,12 @@ function createSession(base, paint) {
 
   function decide(action, label) {
     const card = deck.current();
-    const picture = card && deck.picture(card.item);
-    if (!card) return;
-    if (!picture.complete && !picture.failed) {
-      say("This image is still loading; nothing was decided.");
+    const seen = pictureState(card);
+    if (seen === "none") {
+      say("There is no image in front yet; that was not counted.");
       return;
     }
-    if (picture.failed && label !== null) {
+    if (seen === "failed" && label !== null) {
       say("This image could not be shown, so it gets no label: skip, reject or flag it.");
       return;
     }
@@ -174,6 +210,7 @@ function createSession(base, paint) {
   }
 
   function reopen(item) {
+    waiting = [];
     const card = deck.current();
     if (card && !card.decision && card.item.image_id !== item.image_id) returnTo = card;
     deck.open(item);
@@ -183,6 +220,7 @@ function createSession(base, paint) {
 
   function undo() {
     hint = "";
+    if (waiting.pop()) return;
     const at = recent.findLastIndex((record) => record.status === "unsaved" || record.status === "saved");
     if (at < 0) {
       outbox.undo(null, null);
@@ -217,21 +255,18 @@ function createSession(base, paint) {
   }
 
   return {
-    deck, undo, reopen, accept, giveLabel, addClass, setClasses,
+    deck, undo, reopen, addClass, setClasses,
     open: (query) => {
       decided = 0;
+      waiting = [];
       returnTo = null;
       // The server's total still holds what has not reached the ledger; with "all" it never shrinks.
       const stillCounted = (uid) => query.only === "all" || outbox.holds(uid);
       deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
     },
-    giveClass: (index) => {
-      const name = chosen(index);
-      if (name === null) paint();
-      else giveLabel(name);
-    },
-    act: (action) => (action === "accept" ? accept() : decide(action, null)),
+    press,
     move: (step) => {
+      waiting = [];
       returnTo = null;
       hint = "";
       deck.move(step);
@@ -247,6 +282,7 @@ function createSession(base, paint) {
       strip: recent.slice(-STRIP_LENGTH), saving: outbox.status(),
     }),
     stop() {
+      cancelAnimationFrame(soon);
       unsubscribe();
       deck.stop();
     },

@@ -44,8 +44,10 @@ function buildView(root, session, base) {
     paint, toggleHelp,
     find: () => panel.find(),
     escape: () => (help.hidden ? false : (toggleHelp(false), true)),
-    fit: () => stage.fit(),
-    remove: () => surface.remove(),
+    remove() {
+      stage.stop();
+      surface.remove();
+    },
   };
 }
 
@@ -94,13 +96,25 @@ function buildStage(session) {
   const hint = el("p", { class: "hint", role: "status", testid: "review-hint" });
   const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
   let shown = null;
+  let roomAcross = 9999;
+  const watcher = new ResizeObserver(() => {
+    roomAcross = frame.clientWidth || 9999;
+    fit();
+  });
+  watcher.observe(frame);
+  const onResize = () => fit();
+  globalThis.addEventListener("resize", onResize);
+
+  function stop() {
+    watcher.disconnect();
+    globalThis.removeEventListener("resize", onResize);
+  }
 
   function fit() {
     if (!shown) return;
     const { item, image } = shown;
     const width = item.width || image.naturalWidth || 1;
     const height = item.height || image.naturalHeight || 1;
-    const roomAcross = frame.clientWidth || 9999;
     let scale = Math.min((globalThis.innerHeight * STAGE_SHARE) / height, roomAcross / width);
     if (isPixelArt({ width, height })) {
       scale = Math.min(scale, PIXEL_ART_ZOOM);
@@ -139,7 +153,7 @@ function buildStage(session) {
     frame.replaceChildren(image);
     frame.dataset.imageId = item.image_id;
   }
-  return { node, paint, fit };
+  return { node, paint, stop };
 }
 
 function isPixelArt(item) {
@@ -180,27 +194,48 @@ function paintNotices(node, notices, session) {
       "Dismiss"))));
 }
 
+const RECORD_WORDS = { unsaved: "not yet saved", saved: "saved", conflict: "not recorded", refused: "not recorded" };
+
+// Newest first. Cards stay as they are while their decision does, so that a key press moves ten nodes and makes one.
 function paintStrip(node, { strip, card }, session, base) {
-  const key = strip.map((record) => `${record.uid}:${record.status}`).join("|") + `@${card?.item.image_id}`;
-  if (node.dataset.key === key) return;
-  node.dataset.key = key;
-  const slots = [...strip].reverse().map((record) => {
-    const words = record.label ?? ACTION_WORDS[record.action];
-    const saved = { unsaved: "not yet saved", saved: "saved", conflict: "not recorded", refused: "not recorded" };
-    return el("li", {}, el("button", {
-      type: "button", class: "recent-card", testid: "review-recent", "data-status": record.status,
-      "aria-label": `${record.item.name}: ${words}, ${saved[record.status]}. Open again`,
-      "aria-current": card?.item.image_id === record.item.image_id ? "true" : null,
-      onclick: () => session.reopen(record.item),
-    },
-    el("img", {
-      src: `${base}/thumb/${record.item.image_id}`, alt: "", draggable: "false",
-      class: isPixelArt(record.item) ? "pixels" : "",
-    }),
-    el("span", { class: "recent-label", "data-action": record.action }, words),
-    el("span", { class: "recent-state", "aria-hidden": "true", title: saved[record.status] })));
+  const cards = (node.cards ||= new Map());
+  const wanted = [...strip].reverse();
+  const kept = new Set(wanted.map((record) => record.uid));
+  for (const [uid, slot] of cards) {
+    if (kept.has(uid)) continue;
+    slot.node.remove();
+    cards.delete(uid);
+  }
+  wanted.forEach((record, place) => {
+    if (!cards.has(record.uid)) cards.set(record.uid, buildRecent(record, session, base));
+    const slot = cards.get(record.uid);
+    if (node.children[place] !== slot.node) node.insertBefore(slot.node, node.children[place] || null);
+    slot.paint(record, card);
   });
-  node.replaceChildren(...slots);
+}
+
+function buildRecent(record, session, base) {
+  const words = record.label ?? ACTION_WORDS[record.action];
+  const state = el("span", { class: "recent-state", "aria-hidden": "true" });
+  const button = el("button", {
+    type: "button", class: "recent-card", testid: "review-recent", "data-image-id": record.item.image_id,
+    onclick: () => session.reopen(record.item),
+  },
+  el("img", {
+    src: `${base}/thumb/${record.item.image_id}`, alt: "", draggable: "false",
+    class: isPixelArt(record.item) ? "pixels" : null,
+  }),
+  el("span", { class: "recent-label", "data-action": record.action }, words), state);
+
+  function paint(now, card) {
+    const front = String(card?.item.image_id === now.item.image_id);
+    if (button.dataset.status === now.status && button.getAttribute("aria-current") === front) return;
+    button.dataset.status = now.status;
+    button.setAttribute("aria-current", front);
+    state.title = RECORD_WORDS[now.status];
+    button.setAttribute("aria-label", `${now.item.name}: ${words}, ${RECORD_WORDS[now.status]}. Open again`);
+  }
+  return { node: el("li", {}, button), paint };
 }
 
 function buildHelp(onClose) {

@@ -33,9 +33,7 @@ def test_held_out_images_never_reach_the_network_in_training(make_pools: Callabl
 
 
 def test_the_rate_falls_to_zero_along_a_cosine(make_pools: Callable[..., Pools]) -> None:
-    run = Supervised(
-        SupervisedConfig(), TrainConfig(epochs=2, steps_per_epoch=4, learning_rate=0.4), make_pools(), CPU
-    )
+    run = Supervised(SupervisedConfig(), TrainConfig(epochs=2, steps_per_epoch=4, learning_rate=0.4), make_pools(), CPU)
     rates = [run.optimizer.param_groups[0]["lr"] for epoch in range(2) for _ in run.steps(epoch)]
     assert rates[0] == 0.4
     assert abs(rates[4] - 0.2) < 1e-12

@@ -24,8 +24,8 @@ def test_a_round_clearly_below_its_baseline_is_held_back_and_says_both_numbers()
     # 60 of 100: the 95 % interval ends at 0.697, below the baseline's 0.80
     promoted, reason = verdict(report(60, 100), figures(80, 100), None)
     assert not promoted
-    assert "60.0 %" in reason
-    assert "80.0 %" in reason
+    assert "60.0%" in reason
+    assert "80.0%" in reason
 
 
 def test_a_round_below_its_baseline_within_its_interval_is_promoted():

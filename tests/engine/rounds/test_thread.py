@@ -35,9 +35,11 @@ def bench(make_store, tmp_path, monkeypatch):
     yield make
     for engine in engines:
         engine.stop()
-    active = store.active_round()
-    if active is not None and active.pid is not None and psutil.pid_exists(active.pid):
-        process.kill_group(process.Worker(active.pid, active.pid_created or 0.0), tmp_path)
+    for path in tmp_path.glob("rounds/*/events.jsonl"):
+        worker = started_worker(path.parent, None)
+        if worker is not None:
+            process.kill_group(worker, path.parent)
+            process.reap(worker)
 
 
 def queue(store):
@@ -231,6 +233,19 @@ def test_a_worker_launched_just_before_the_app_died_is_adopted_and_not_doubled(b
     assert running(store).pid == worker.pid
     assert end_of(store).state == "interrupted"
     assert len([e for e in (folder / "events.jsonl").read_text().splitlines() if '"started"' in e]) == 1
+
+
+def test_a_worker_of_an_attempt_that_was_given_up_is_ended_before_the_next_starts(bench, tmp_path):
+    store, engine = bench(seconds=60, beats=True, deaf=True)
+    record = queue(store)
+    folder = thread.write_plan(store, record, tmp_path)
+    old = process.start(folder)
+    wait_for(lambda: started_worker(folder, record.token))
+    store.transition(1, "failed", token=record.token)
+    store.transition(1, "queued", token=record.token)
+    engine.start()
+    assert running(store).pid != old.pid
+    assert gone(old.pid)
 
 
 def test_a_round_that_cannot_be_planned_fails_with_its_cause(bench):

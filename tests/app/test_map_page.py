@@ -1,0 +1,111 @@
+"""The map page offers, watches and shows the map; drawing and pointing are tested in the browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import workbench
+from app.workbench import OpenProject
+from engine.errors import MapError
+from engine.project import Project
+from engine.records import MapState, ProjectCounts
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenProject]:
+    bench = workbench.use(workbench.Workbench(tmp_path / "home"))
+    monkeypatch.setattr(Project, "counts", lambda self: ProjectCounts(4, 2, 2, 2, 0, 0, 0, {}))
+    yield bench.create("Spots")
+    bench.close()
+    workbench._current = None
+
+
+@pytest.fixture
+def stands(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say where the map stands."""
+    return lambda *args, **fields: monkeypatch.setattr(Project, "map_state", lambda self: MapState(*args, **fields))
+
+
+def _page() -> AppTest:
+    page = AppTest.from_file(str(MAIN)).run()
+    page.switch_page("pages/inspect_map.py").run()
+    assert not page.exception
+    return page
+
+
+def _data(page: AppTest) -> dict[str, Any]:
+    return json.loads(page.get("bidi_component")[0].proto.json)
+
+
+def test_without_a_map_the_page_offers_to_compute_one(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr(Project, "start_map", lambda self: started.append(True) or stands("ready", version="v1"))
+    stands("none")
+    page = _page()
+    assert not page.get("bidi_component")
+    page.button(key="compute_map").click().run()
+    assert started == [True]
+    assert _data(page)["version"] == "v1"
+
+
+def test_failed_map_says_why_as_text_and_offers_another_try(opened: OpenProject, stands: Any) -> None:
+    stands("failed", error="no *features*")
+    page = _page()
+    assert page.error[0].value == "no \\*features\\*"
+    assert page.button(key="compute_map").label == "Try again"
+
+
+def test_refused_start_shows_cause_and_way_out(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Project) -> MapState:
+        raise MapError("There are no images to map", way_out="Import a set first.")
+
+    monkeypatch.setattr(Project, "start_map", refuse)
+    stands("none")
+    page = _page()
+    page.button(key="compute_map").click().run()
+    assert page.error[0].value == "There are no images to map."
+    assert not page.exception
+
+
+def test_running_map_is_shown_with_its_progress_above(opened: OpenProject, stands: Any) -> None:
+    stands("running", "First picture", 0.25, version="v1-First picture")
+    page = _page()
+    assert page.get("progress")[0].proto.value == 25
+    assert page.get("progress")[0].proto.text == "First picture"
+    assert _data(page)["version"] == "v1-First picture"
+
+
+def test_newest_round_with_epochs_colours_the_map_and_a_running_one_is_live(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.engine.stop()
+    store = opened.project.store
+    first = store.queue_round("supervised", {})
+    for step in ("running", "finished", "promoted"):
+        store.transition(first.number, step)
+    second = store.queue_round("pseudo_label", {})
+    store.transition(second.number, "running")
+    monkeypatch.setattr(Project, "epochs", lambda self, number: [1, 2])
+    stands("ready", version="v1")
+    page = _page()
+    assert (_data(page)["round"], _data(page)["live"]) == (2, True)
+    page.selectbox(key="map_round").select(1).run()
+    assert (_data(page)["round"], _data(page)["live"]) == (1, False)
+
+
+def test_map_without_rounds_is_shown_with_labels_only(opened: OpenProject, stands: Any) -> None:
+    stands("ready", version="v1")
+    page = _page()
+    assert _data(page) == {"base": "/starling/p/spots", "round": None, "classes": [], "version": "v1", "live": False}

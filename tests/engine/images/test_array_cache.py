@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.errors import ConfigError, DecodeError
+from engine.images.array_cache import ArraySpec, build_arrays, recommend_spec
+from engine.records import ImageItem
+from tests.engine.images.image_samples import encoded, keep, solid
+
+
+def quiet(label: str, done: int, total: int) -> None:
+    pass
+
+
+def item(width: int, height: int, channels: int = 3) -> ImageItem:
+    return ImageItem(1, "0" * 64, "a.png", "PNG", width, height, channels, 100)
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "channels"),
+    [
+        ([item(28, 28, 1)] * 3, 28, 1),
+        ([item(8, 8, 1)], 8, 1),
+        ([item(32, 32)] * 3, 32, 3),
+        ([item(64, 64)], 64, 3),
+        ([item(96, 96)], 64, 3),
+        ([item(28, 28, 1), item(28, 28, 3)], 28, 3),
+        ([item(400, 300), item(30, 30)], 32, 3),
+        ([item(400, 300), item(300, 400), item(30, 30)], 64, 3),
+        ([item(2, 2)], 32, 3),
+        ([item(32, 20)], 32, 3),
+        ([], 64, 3),
+    ],
+)
+def test_the_recommended_format_fits_the_set(items: list[ImageItem], size: int, channels: int) -> None:
+    assert recommend_spec(items) == ArraySpec(size, channels)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(3, 3), (2000, 3), (32, 2)])
+def test_impossible_formats_are_refused(size: int, channels: int) -> None:
+    with pytest.raises(ConfigError):
+        ArraySpec(size, channels)
+
+
+def test_images_of_the_wanted_size_keep_their_pixels_in_the_order_asked(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in pixels]
+    arrays = build_arrays(tmp_path, shas[::-1], ArraySpec(28, 1), quiet)
+    assert np.array_equal(arrays, pixels[::-1, None])
+
+
+def test_colour_lies_channel_first(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid((10, 20, 30), (16, 16), "RGB")))
+    arrays = build_arrays(tmp_path, [sha256], ArraySpec(16, 3), quiet)
+    assert arrays.shape == (1, 3, 16, 16)
+    assert arrays[0, :, 5, 5].tolist() == [10, 20, 30]
+
+
+def test_the_centre_square_is_taken_without_padding(tmp_path: Path) -> None:
+    wide = np.zeros((64, 192), np.uint8)
+    wide[:, 64:128] = 200  # the middle third
+    sha256 = keep(tmp_path, encoded(Image.fromarray(wide)))
+    arrays = build_arrays(tmp_path, [sha256], ArraySpec(32, 1), quiet)
+    assert (arrays == 200).all()
+
+
+def test_building_again_from_nothing_gives_the_same_bytes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 150, 200, 3), dtype=np.uint8)
+    shas = [keep(tmp_path, encoded(Image.fromarray(one), "JPEG")) for one in noise]
+    first = np.array(build_arrays(tmp_path, shas, ArraySpec(64, 3), quiet))
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    before = path.read_bytes()
+    path.unlink()
+    again = build_arrays(tmp_path, shas, ArraySpec(64, 3), quiet, workers=1)
+    assert np.array_equal(first, again)
+    assert path.read_bytes() == before
+
+
+def test_a_second_call_reads_the_cache(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid(3, (16, 16))))
+    spec = ArraySpec(16, 1)
+    build_arrays(tmp_path, [sha256], spec, quiet)
+    (tmp_path / "images" / sha256[:2] / sha256).unlink()
+    cached = build_arrays(tmp_path, [sha256], spec, quiet)
+    assert isinstance(cached, np.memmap)
+    assert (cached == 3).all()
+
+
+def test_writing_to_the_array_does_not_change_the_cache(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid(3, (16, 16))))
+    build_arrays(tmp_path, [sha256], ArraySpec(16, 1), quiet)[:] = 9
+    assert (build_arrays(tmp_path, [sha256], ArraySpec(16, 1), quiet) == 3).all()
+
+
+def test_a_broken_cache_is_made_again(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid(3, (16, 16))))
+    build_arrays(tmp_path, [sha256], ArraySpec(16, 1), quiet)
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:100])
+    assert (build_arrays(tmp_path, [sha256], ArraySpec(16, 1), quiet) == 3).all()
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_lost_or_changed_original_stops_the_build_and_leaves_nothing(tmp_path: Path, damage: str) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in (1, 2)]
+    path = tmp_path / "images" / shas[1][:2] / shas[1]
+    path.unlink() if damage == "gone" else path.write_bytes(encoded(solid(7, (16, 16))))
+    with pytest.raises(DecodeError, match=shas[1]):
+        build_arrays(tmp_path, shas, ArraySpec(16, 1), quiet)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_only_the_arrays_used_last_are_kept(tmp_path: Path) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in range(5)]
+    for count in range(1, 6):
+        build_arrays(tmp_path, shas[:count], ArraySpec(16, 1), quiet)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
+
+
+def test_progress_ends_at_the_total(tmp_path: Path) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in range(70)]
+    told: list[tuple[int, int]] = []
+    build_arrays(tmp_path, shas, ArraySpec(16, 1), lambda label, done, total: told.append((done, total)))
+    assert told == [(64, 70), (70, 70)]
+
+
+def test_no_images_give_an_empty_array(tmp_path: Path) -> None:
+    assert build_arrays(tmp_path, [], ArraySpec(16, 3), quiet).shape == (0, 3, 16, 16)

@@ -1,0 +1,80 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.errors import ConfigError, ProjectCorrupt
+from engine.images.thumbnails import display_bytes, encode_thumbnail, thumbnail_bytes, verify_original
+from tests.engine.images.image_samples import encoded, keep, solid
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def test_a_thumbnail_of_a_photo_is_at_most_256_pixels() -> None:
+    picture = opened(encode_thumbnail(solid((9, 9, 9), (1000, 500), "RGB")))
+    assert (picture.format, picture.size) == ("WEBP", (256, 128))
+
+
+def test_a_tiny_image_keeps_its_size_and_pixels() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
+    picture = opened(encode_thumbnail(Image.fromarray(pixels)))
+    assert np.array_equal(np.asarray(picture.convert("L")), pixels)
+
+
+def test_an_extremely_long_image_still_has_a_thumbnail() -> None:
+    assert opened(encode_thumbnail(solid(1, (5000, 1)))).size == (256, 1)
+
+
+def test_a_lost_thumbnail_is_made_again(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid(50, (300, 300))))
+    first = thumbnail_bytes(tmp_path, sha256)
+    stored = tmp_path / "thumbs" / sha256[:2] / f"{sha256}.webp"
+    assert stored.read_bytes() == first
+    stored.write_bytes(b"as stored")
+    assert thumbnail_bytes(tmp_path, sha256) == b"as stored"
+
+
+def test_small_images_are_shown_as_png_and_large_ones_as_webp(tmp_path: Path) -> None:
+    small, large = (keep(tmp_path, encoded(solid(5, (side, side)))) for side in (256, 2000))
+    assert (opened(display_bytes(tmp_path, small)).format, opened(display_bytes(tmp_path, small)).size) == (
+        "PNG",
+        (256, 256),
+    )
+    shown = opened(display_bytes(tmp_path, large))
+    assert (shown.format, shown.size) == ("WEBP", (1024, 1024))
+
+
+def test_what_is_shown_carries_nothing_but_pixels(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "private remark"
+    sha256 = keep(tmp_path, encoded(solid(5, (40, 40)), "JPEG", exif=exif, comment=b"private remark") + b"<script>")
+    for data in (display_bytes(tmp_path, sha256), thumbnail_bytes(tmp_path, sha256)):
+        assert b"private" not in data
+        assert b"script" not in data
+
+
+def test_a_changed_original_is_reported_never_served(tmp_path: Path) -> None:
+    sha256 = keep(tmp_path, encoded(solid(5)))
+    path = tmp_path / "images" / sha256[:2] / sha256
+    assert verify_original(tmp_path, sha256) is None
+    path.write_bytes(encoded(solid(6)))
+    assert "changed" in (verify_original(tmp_path, sha256) or "")
+    for show in (display_bytes, thumbnail_bytes):
+        with pytest.raises(ProjectCorrupt, match="changed"):
+            show(tmp_path, sha256)
+
+
+def test_a_missing_original_is_reported(tmp_path: Path) -> None:
+    assert "missing" in (verify_original(tmp_path, "0" * 64) or "")
+    with pytest.raises(ProjectCorrupt):
+        display_bytes(tmp_path, "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63 + "/"])
+def test_only_a_sha256_is_a_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError):
+        display_bytes(tmp_path, name)

@@ -1,0 +1,223 @@
+import hashlib
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.errors import ConfigError, ImportRefused
+from engine.importers import contents, staging
+from engine.importers.scan import ImportSource, discard, place, scan
+from tests.engine.images.image_samples import encoded, png_header, solid
+from tests.engine.importers.import_samples import Importer, folder, labels, png, quiet, reasons, zipped
+
+CSV = b"filename,label\na.png,cat\nb.png,\nnone.png,dog\n"
+
+
+def test_a_class_tree_is_found_with_counts(importer: Importer) -> None:
+    preview = importer.files({"s/cat/1.png": png(1), "s/cat/2.png": png(2), "s/dog/3.png": png(3), "s/4.png": png(4)})
+    assert (preview.layout, preview.counts, preview.unlabeled) == ("class tree", {"cat": 2, "dog": 1}, 1)
+    assert preview.source == "set.zip"
+
+
+def test_what_is_found_is_described_and_staged_by_content(importer: Importer) -> None:
+    data = encoded(solid(5, (6, 3)))
+    (image,) = importer.files({"x.jpg": data}).found
+    assert (image.name, image.format, image.width, image.height, image.channels) == ("x.jpg", "PNG", 6, 3, 1)
+    assert (image.bytes, image.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert image.staged.read_bytes() == data
+    assert image.staged.name == image.sha256
+
+
+def test_a_table_wins_over_folders(importer: Importer) -> None:
+    preview = importer.files({"s/labels.csv": CSV, "s/x/a.png": png(1), "s/y/b.png": png(2)})
+    assert preview.layout == "images + CSV"
+    assert labels(preview) == {"s/x/a.png": "cat", "s/y/b.png": None}
+    assert "no such file" in reasons(preview)["s/labels.csv, row 4: none.png"]
+    assert any("s/labels.csv" in notice for notice in preview.notices)
+
+
+def test_a_table_of_something_else_is_listed_as_refused(importer: Importer) -> None:
+    preview = importer.files({"sizes.csv": b"a,b\n1,2\n", "cat/1.png": png(1), "dog/2.png": png(2)})
+    assert preview.layout == "class tree"
+    assert "text" in reasons(preview)["sizes.csv"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "counts"), [("class tree", {"x": 1, "y": 1}), ("images + CSV", {"cat": 1}), ("images only", {})]
+)
+def test_the_layout_can_be_chosen(importer: Importer, layout: str, counts: dict[str, int]) -> None:
+    preview = importer.files({"labels.csv": CSV, "x/a.png": png(1), "y/b.png": png(2)}, layout=layout)
+    assert (preview.counts, preview.layout) == (counts, layout)
+
+
+def test_a_layout_that_does_not_fit_or_exist_is_refused(importer: Importer) -> None:
+    with pytest.raises(ImportRefused, match="no table"):
+        importer.files({"a.png": png(1)}, layout="images + CSV")
+    with pytest.raises(ConfigError):
+        importer.files({"a.png": png(1)}, layout="coco")
+    assert importer.left() == []
+
+
+def test_a_set_without_any_label_is_fine(importer: Importer) -> None:
+    preview = importer.files({"a.png": png(1), "b.png": png(2)})
+    assert (preview.layout, preview.counts, preview.unlabeled) == ("images only", {}, 2)
+
+
+def test_copies_of_one_image_are_taken_once_under_the_first_name(importer: Importer) -> None:
+    preview = importer.files({"cat/b.png": png(1), "cat/a.png": png(1), "dog/c.png": png(2)})
+    assert labels(preview) == {"cat/a.png": "cat", "dog/c.png": "dog"}
+    assert any("same content" in notice for notice in preview.notices)
+
+
+def test_a_copy_gives_its_label_to_an_unlabeled_first(importer: Importer) -> None:
+    preview = importer.files({"a.png": png(1), "cat/b.png": png(1), "dog/c.png": png(2)})
+    assert labels(preview)["a.png"] == "cat"
+
+
+def test_copies_with_different_labels_are_unlabeled_and_listed(importer: Importer) -> None:
+    preview = importer.files({"cat/a.png": png(1), "dog/b.png": png(1), "dog/c.png": png(2)})
+    assert labels(preview) == {"cat/a.png": None, "dog/c.png": "dog"}
+    assert (preview.counts, preview.unlabeled) == ({"dog": 1}, 1)
+    (conflict,) = preview.conflicts
+    assert conflict.name == "cat/a.png"
+    assert "cat/a.png" in conflict.reason
+    assert "dog/b.png" in conflict.reason
+
+
+def test_rows_that_contradict_each_other_are_listed_as_a_conflict(importer: Importer) -> None:
+    table = b"filename,label\na.png,cat\na.png,dog\nb.png,cat\n"
+    preview = importer.files({"l.csv": table, "a.png": png(1), "b.png": png(2)})
+    assert labels(preview) == {"a.png": None, "b.png": "cat"}
+    assert preview.conflicts[0].reason == "different labels: “cat”, “dog”"
+
+
+def test_names_that_collide_by_case_are_imported_and_listed(importer: Importer) -> None:
+    preview = importer.files({"A.png": png(1), "a.png": png(2), "e\u0301.png": png(3), "\xe9.png": png(4)})
+    assert len(preview.found) == 4
+    assert sum("differ only in case" in notice for notice in preview.notices) == 2
+
+
+def test_bad_files_are_refused_one_by_one_with_their_reasons(importer: Importer) -> None:
+    files = {
+        "empty.png": b"",
+        "half.jpg": encoded(Image.effect_noise((64, 64), 90), "JPEG")[:900],
+        "bomb.png": png_header(50_000, 50_000),
+        "vector.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "page.jpg": b"<!DOCTYPE html><html></html>",
+        "print.eps": b"%!PS-Adobe-3.0 EPSF-3.0",
+        "star.fits": b"SIMPLE  =                    T",
+        "ok.png": png(1),
+    }
+    preview = importer.files(files)
+    found = reasons(preview)
+    assert list(labels(preview)) == ["ok.png"]
+    assert set(found) == set(files) - {"ok.png"}
+    said = {"empty.png": "empty", "half.jpg": "cut off", "bomb.png": "pixels", "vector.png": "SVG", "page.jpg": "HTML"}
+    assert {name for name, word in said.items() if word in found[name]} == set(said)
+
+
+def test_every_copy_of_a_bad_file_is_listed(importer: Importer) -> None:
+    preview = importer.files({"a.png": b"junk", "b.png": b"junk", "c.png": png(1)})
+    assert list(reasons(preview)) == ["a.png", "b.png"]
+
+
+def test_remarks_of_the_decoder_are_summed_up(importer: Importer) -> None:
+    clear = [encoded(solid((0, 0, shade, 9), mode="RGBA")) for shade in (1, 2)]
+    preview = importer.files({"a.png": clear[0], "b.png": clear[1]})
+    assert "2 images: transparent parts are shown over white" in preview.notices
+    assert preview.found[0].notices
+
+
+def test_nothing_is_written_outside_the_staging_folder(importer: Importer) -> None:
+    preview = importer.zip(zipped([("../../evil.png", png(1)), ("/tmp/evil.png", png(2)), ("ok.png", png(3))]))
+    assert preview.staging.parent == importer.staging
+    assert all(name.startswith("project/staging/import-") for name in importer.left())
+    discard(preview)
+    assert importer.left() == []
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_nothing(importer: Importer, failure: type[BaseException]) -> None:
+    def progress(label: str, done: int, total: int) -> None:
+        if done >= 64:
+            raise failure
+
+    root = folder(importer.source / "set", {f"{number}.png": png(number) for number in range(200)})
+    with pytest.raises(failure):
+        scan(ImportSource("folder", root), importer.staging, progress)
+    assert importer.left() == []
+
+
+def test_a_table_that_cannot_be_read_refuses_all_and_leaves_nothing(importer: Importer) -> None:
+    with pytest.raises(ImportRefused):
+        importer.files({"a.png": png(1), "labels.csv": b'filename,label\na.png,"cat\n'})
+    assert importer.left() == []
+
+
+def test_a_full_disk_refuses_all_and_leaves_nothing(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImportRefused, match="disk is full"):
+        importer.files({"a.png": png(1)}, limits=contents.Limits(free_bytes=1 << 60))
+    monkeypatch.setattr(staging, "original_path", lambda root, sha256: Path("/dev/full"))
+    with pytest.raises(ImportRefused, match="disk is full"):
+        importer.files({"a.png": png(1)})
+    assert importer.left() == []
+
+
+def test_placing_moves_originals_and_thumbnails_by_content(importer: Importer) -> None:
+    data = {"cat/a.png": png(1), "dog/b.png": png(2)}
+    preview = importer.files(data)
+    root = importer.home / "project"
+    place(preview, root, quiet)
+    for content in data.values():
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert (root / "images" / sha256[:2] / sha256).read_bytes() == content
+        thumb = (root / "thumbs" / sha256[:2] / f"{sha256}.webp").read_bytes()
+        assert Image.open(io.BytesIO(thumb)).size == (5, 5)
+    discard(preview)
+    discard(preview)
+    assert list(importer.staging.iterdir()) == []
+
+
+def test_placing_twice_and_over_what_is_there_is_harmless(importer: Importer) -> None:
+    root = importer.home / "project"
+    for _ in range(2):
+        preview = importer.files({"a.png": png(1)})
+        place(preview, root, quiet)
+        place(preview, root, quiet)
+        discard(preview)
+    assert len(list((root / "images").rglob("*"))) == 256 + 1
+
+
+def test_placing_what_was_discarded_is_refused(importer: Importer) -> None:
+    preview = importer.files({"a.png": png(1)})
+    shutil.rmtree(preview.staging)
+    with pytest.raises(ImportRefused, match="could not be placed"):
+        place(preview, importer.home / "project", quiet)
+
+
+def test_labels_of_any_source_can_be_hidden(importer: Importer) -> None:
+    root = folder(
+        importer.source / "set",
+        {f"{label}/{n}.png": png(n + 9 * (label == "dog")) for label in ("cat", "dog") for n in range(9)},
+    )
+    preview = scan(ImportSource("folder", root, labels_kept=4), importer.staging, quiet)
+    assert preview.counts == {"cat": 2, "dog": 2}
+    assert sum(image.truth is not None for image in preview.found) == 14
+    with pytest.raises(ConfigError, match="More labels"):
+        scan(ImportSource("folder", root, labels_kept=19), importer.staging, quiet)
+
+
+def test_the_name_of_a_source_is_shown(importer: Importer) -> None:
+    root = folder(importer.source / "set", {"a.png": png(1)})
+    assert scan(ImportSource("folder", root, name="Mine"), importer.staging, quiet).source == "Mine"
+    assert scan(ImportSource("folder", root), importer.staging, quiet).source == "set"
+
+
+def test_progress_reaches_the_total(importer: Importer) -> None:
+    told: list[tuple[int, int]] = []
+    root = folder(importer.source / "set", {f"{number}.png": png(number) for number in range(70)})
+    scan(ImportSource("folder", root), importer.staging, lambda label, done, total: told.append((done, total)))
+    assert told[-1] == (70, 70)
+    assert (64, 70) in told

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from engine.nets.build import build_net
+from engine.training.evaluate import evaluation_mode, features, predict, predict_logits
+
+CPU = torch.device("cpu")
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return build_net("wrn_28_2", (1, 8, 8), 3, ([0.5], [0.5]), dropout=0.5)
+
+
+def images(n: int = 20) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 1, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+def test_prediction_leaves_buffers_and_each_modules_mode_as_they_were() -> None:
+    model, x = net().train(), images()
+    frozen = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d)).eval()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    first = predict_logits(model, x, torch.arange(20), CPU)
+    assert torch.equal(first, predict_logits(model, x, torch.arange(20), CPU))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    assert model.training
+    assert not frozen.training
+
+
+def test_the_mode_is_put_back_after_an_error() -> None:
+    model = net().train()
+    try:
+        with evaluation_mode(model):
+            raise KeyError
+    except KeyError:
+        assert all(module.training for module in model.modules())
+
+
+def test_rows_come_in_the_order_asked_for_in_batches_of_any_size() -> None:
+    model, x, idx = net(), images(), torch.tensor([7, 3, 19, 0, 3])
+    whole = predict_logits(model, x, torch.arange(20), CPU)
+    torch.testing.assert_close(predict_logits(model, x, idx, CPU, batch_size=2), whole[idx], rtol=1e-4, atol=1e-5)
+
+
+def test_the_head_turns_features_into_logits() -> None:
+    model, x = net().eval(), images()
+    found = features(model, x, torch.arange(20), CPU)
+    assert found.shape == (20, 128)
+    torch.testing.assert_close(model.head(found), predict_logits(model, x, torch.arange(20), CPU), rtol=1e-4, atol=1e-5)
+
+
+def test_one_pass_gives_both_also_for_rows_outside_it() -> None:
+    model, x = net(), images()
+    wanted = torch.tensor([15, 2, 2, 9])
+    seen = predict(model, x, torch.arange(10), CPU, features_of=wanted)
+    torch.testing.assert_close(seen.logits, predict_logits(model, x, torch.arange(10), CPU), rtol=1e-4, atol=1e-5)
+    assert seen.features is not None
+    torch.testing.assert_close(seen.features, features(model, x, wanted, CPU), rtol=1e-4, atol=1e-5)
+
+
+def test_no_rows_give_empty_results_of_the_right_width() -> None:
+    none = torch.empty(0, dtype=torch.int64)
+    assert predict_logits(net(), images(), none, CPU).shape == (0, 3)
+    assert features(net(), images(), none, CPU).shape == (0, 128)

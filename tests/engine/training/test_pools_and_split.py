@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import ConfigError
+from engine.training.pools import Pools, split_labeled
+
+
+def pools() -> Pools:
+    images = torch.zeros(6, 1, 4, 4, dtype=torch.uint8)
+    images[1] = 255
+    images[3:] = 77
+    return Pools(
+        images, torch.tensor([0]), torch.tensor([0]), torch.tensor([3, 4]), torch.tensor([1, 0]), torch.tensor([1]), 2
+    )
+
+
+def test_statistics_come_from_labeled_and_unlabeled_images_never_from_held_out_ones() -> None:
+    assert pools().statistics() == ([pytest.approx(0.5)], [pytest.approx(0.5)])
+
+
+def test_a_constant_channel_is_not_divided_by_zero() -> None:
+    constant = replace(pools(), unlabeled_idx=torch.tensor([2]))
+    assert constant.statistics() == ([0.0], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"unlabeled_idx": torch.tensor([1, 4])}, "overlap"),
+        ({"unlabeled_idx": torch.tensor([0])}, "overlap"),
+        ({"unlabeled_idx": torch.tensor([6])}, "outside the images"),
+        ({"train_y": torch.tensor([2])}, "outside the classes"),
+        ({"train_y": torch.tensor([0, 1])}, "differ in number"),
+        ({"images": torch.zeros(6, 1, 4, 4)}, "uint8"),
+        ({"train_idx": torch.tensor([0.0])}, "int64"),
+    ],
+)
+def test_pools_that_contradict_themselves_are_refused(change: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(pools(), **change)
+
+
+def test_the_split_is_exact_where_classes_do_not_divide_evenly() -> None:
+    # 1000 labels over 9 classes: int(1000 / 9) * 9 would lose one
+    labels = np.arange(1000) % 9
+    train, held = split_labeled(np.arange(1000), labels, 0.2, seed=0)
+    assert (len(train), len(held)) == (800, 200)
+    counts = np.bincount(labels[held])
+    assert counts.sum() == 200
+    assert set(counts) == {22, 23}
+
+
+def test_a_class_with_one_label_trains_and_is_not_held_out() -> None:
+    train, held = split_labeled(np.array([5, 6, 7, 8, 9]), np.array([0, 0, 0, 0, 1]), 0.5, seed=0)
+    assert 9 in train
+    assert len(held) == 2
+
+
+def test_the_split_depends_on_seed_not_on_order() -> None:
+    ids, labels = np.arange(60) * 3, np.arange(60) % 4
+    first = split_labeled(ids, labels, 0.25, seed=1)
+    shuffle = np.random.default_rng(0).permutation(60)
+    again = split_labeled(ids[shuffle], labels[shuffle], 0.25, seed=1)
+    other = split_labeled(ids, labels, 0.25, seed=2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[1], other[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.01, 0.9), st.integers(0, 5))
+def test_every_split_is_a_partition_that_leaves_each_class_an_image(
+    labels: list[int], fraction: float, seed: int
+) -> None:
+    ids, y = np.arange(len(labels)) + 100, np.array(labels)
+    train, held = split_labeled(ids, y, fraction, seed)
+    assert np.array_equal(np.sort(np.concatenate([train, held])), ids)
+    assert set(y[train - 100]) == set(labels)
+    possible = len(labels) - len(set(labels))
+    assert len(held) == min(round(fraction * len(labels)), possible)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0])
+def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match="held-out share"):
+        split_labeled(np.arange(4), np.zeros(4, dtype=int), fraction, 0)

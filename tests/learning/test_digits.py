@@ -1,0 +1,46 @@
+"""Accuracy floors on scikit-learn's bundled digits (1,797 images of 8×8): 60 labels, the rest unlabeled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from engine.algorithms import ALGORITHMS
+from engine.training.config import TrainConfig
+from engine.training.loop import EpochEvent, train
+from engine.training.pools import Pools
+
+pytestmark = pytest.mark.slow
+LABELED = 60
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Pools, np.ndarray[Any, Any]]:
+    data = load_digits()
+    images = torch.from_numpy((data.images * 255 / 16).astype(np.uint8))[:, None]
+    y = torch.from_numpy(data.target.astype(np.int64))
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
+    per_class = [order[y[order] == k] for k in range(10)]
+    labeled = torch.cat([rows[: LABELED // 10] for rows in per_class])
+    held = torch.cat([rows[LABELED // 10 : LABELED // 10 + 10] for rows in per_class])
+    rest = torch.cat([rows[LABELED // 10 + 10 :] for rows in per_class])
+    return Pools(images, labeled, y[labeled], held, y[held], rest, 10), y[rest].numpy()
+
+
+def accuracy(key: str, pools: Pools, truth: np.ndarray[Any, Any]) -> float:
+    torch.set_num_threads(1)
+    spec = ALGORITHMS[key]
+    *_, last = train(spec.build(spec.config(), TrainConfig(epochs=20), pools, torch.device("cpu")), pools)
+    assert isinstance(last, EpochEvent)
+    return float((last.probabilities.argmax(1) == truth).mean())
+
+
+@pytest.mark.parametrize(("key", "floor"), [("supervised", 0.80), ("pseudo_label", 0.84), ("meta_pseudo_labels", 0.80)])
+def test_every_algorithm_reaches_its_floor_with_default_settings(
+    key: str, floor: float, digits: tuple[Pools, np.ndarray[Any, Any]]
+) -> None:
+    assert accuracy(key, *digits) >= floor
