@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,9 +110,8 @@ def demo(
     browser: Browser = False,
 ) -> None:
     """Open the workbench on scikit-learn's 1,797 digits, 5 % of them labeled."""
-    from engine.importers.scan import ImportSource
-
     from app import server, workbench
+    from engine.importers.scan import ImportSource
     from engine.project import Project
 
     server.free_port(address, port)
@@ -142,7 +141,6 @@ def import_(
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
     from engine.importers.scan import ImportSource
-
     from engine.project import DATABASE, Project
 
     if (path is None) == (torchvision is None):
@@ -208,7 +206,7 @@ def _show_preview(preview: Any) -> None:
             out.print(f"  … and {len(rows) - 20:,} more {title}")
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """Export formats."""
 
     imagefolder_zip = "imagefolder_zip"

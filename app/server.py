@@ -23,6 +23,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.runtime.pages_manager import PagesManager
 
 from app import routes, workbench
 from engine import options
@@ -127,7 +128,12 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 
 def build(token: str, hosts: tuple[str, ...] = LOOPBACK) -> st.App:
-    """Return the ASGI app with the gate in front."""
+    """Return the ASGI app with the gate in front.
+
+    Streamlit would serve files of a folder named “pages” by their own addresses, without main.py, until main.py has
+    run once; that is switched off, so that a reloaded or bookmarked page comes with its header and navigation.
+    """
+    PagesManager.uses_pages_directory = False
     return st.App(
         str(MAIN),
         lifespan=lifespan,

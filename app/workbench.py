@@ -85,7 +85,7 @@ class Workbench:
             project.sweep()
             engine = EngineThread(project.store, root)
             engine.start()
-            opened = OpenProject(self._key(root), project, engine, lock)
+            opened = OpenProject(self._key(project), project, engine, lock)
             self._open[opened.key] = opened
             return opened
 
@@ -108,12 +108,10 @@ class Workbench:
                 opened.lock.close()
             self._open.clear()
 
-    def _key(self, root: Path) -> str:
-        base = slug(root.name) or "project"
-        key, number = base, 2
-        while key in self._open:
-            key, number = f"{base}-{number}", number + 1
-        return key
+    @staticmethod
+    def _key(project: Project) -> str:
+        """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
+        return f"{slug(project.root.name) or 'project'}-{project.uid[:8]}"
 
     def _claim(self, root: Path) -> IO[str]:
         handle = open(root / "app.lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the project is

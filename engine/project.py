@@ -78,6 +78,7 @@ class Project:
         self.root = root
         self.store = store
         self.read_only = read_only
+        self._uid = store.meta("uid") or ""
         self._lock = threading.Lock()
         self._predictions: dict[int, Predictions] = {}
         self._table: tuple[int, LabelTable] | None = None
@@ -116,7 +117,9 @@ class Project:
                 value=root,
                 way_out="Choose another folder.",
             ) from error
-        return cls(root, Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name))
+        store = Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name)
+        store.set_meta("uid", uuid.uuid4().hex)
+        return cls(root, store)
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Project:
@@ -144,6 +147,11 @@ class Project:
     def close(self) -> None:
         """Flush and close the database."""
         self.store.close()
+
+    @property
+    def uid(self) -> str:
+        """An id no other project has."""
+        return self._uid
 
     @property
     def name(self) -> str:

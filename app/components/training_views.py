@@ -127,8 +127,8 @@ def report(project: Project, record: RoundRecord) -> None:
         cells[2].metric(
             "True accuracy",
             f"{truth.accuracy:.2%}",
-            help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither training "
-            "nor calibration nor the choice of rounds ever saw them.",
+            help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither "
+            "training nor calibration nor the choice of rounds ever saw them.",
         )
         cells[2].caption(f"{truth.n:,} hidden labels")
     cells[3].metric("Time", duration(found.get("seconds")), help=f"{found.get('seconds_per_epoch', 0):.2f} s an epoch")
@@ -152,7 +152,8 @@ def how(found: dict[str, Any]) -> str:
         return "There is no held-out set."
     return (
         f"{found['correct']} of {found['n']} held-out labeled images right; 95% interval ({found['method']}). They "
-        "were never trained on; the temperature of the confidences is fitted on them, which does not change the accuracy."
+        "were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
+        "as it is."
     )
 
 

@@ -47,7 +47,8 @@ def page() -> None:
             st.markdown(
                 f"Temperature **{calibration['temperature']:.2f}**, fitted on {calibration['n']} held-out labels. "
                 f"Expected calibration error **{calibration['ece_before']:.1%}** before and "
-                f"**{calibration['ece_after']:.1%}** after, on the same labels: the second is optimistic."
+                f"**{calibration['ece_after']:.1%}** after, on the same labels"
+                + (": the second is optimistic." if calibration["n"] >= 100 else ": with so few, both are rough.")
             )
         st.subheader("Class balance")
         st.plotly_chart(
@@ -65,11 +66,17 @@ def _confusion(found: Mapping[str, Any]) -> go.Figure:
     classes = [str(name) for name in found.get("classes", [])]
     figure = go.Figure(
         go.Heatmap(
-            z=found.get("confusion") or [], x=classes, y=classes, colorscale="Blues", showscale=False, xgap=1, ygap=1,
+            z=found.get("confusion") or [],
+            x=classes,
+            y=classes,
+            colorscale=[[0, "rgba(59,118,214,0.04)"], [1, training_views.BLUE]],
+            showscale=False,
+            xgap=1,
+            ygap=1,
             texttemplate="%{z}" if len(classes) <= 20 else None,
             hovertemplate="label %{y}, predicted %{x}: %{z}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_xaxes(type="category", title_text="predicted", constrain="domain")
     figure.update_yaxes(type="category", title_text="label", autorange="reversed", scaleanchor="x")
     figure.update_layout(height=460, margin={"l": 10, "r": 10, "t": 10, "b": 10})

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
-from engine.importers.scan import ImportSource
 
 from app import state
 from app.components.upload_box.component import upload_box
 from app.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.importers.scan import ImportSource
 from engine.records import ImportPreview, ImportResult
 
 

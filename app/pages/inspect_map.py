@@ -22,7 +22,7 @@ def page() -> None:
         return
     found = opened.project.map_state()
     if found.status == "running":
-        st.fragment(_progress, run_every=POLL_SECONDS)(opened, found.version)
+        st.fragment(_progress, run_every=POLL_SECONDS)(opened)
     elif found.status != "ready":
         _offer(opened, found)
         return
@@ -48,10 +48,10 @@ def _offer(opened: OpenProject, found: MapState) -> None:
         st.rerun()
 
 
-def _progress(opened: OpenProject, version: str) -> None:
-    """Show how far the map is; run the page anew when a new picture is there or it ended."""
+def _progress(opened: OpenProject) -> None:
+    """Show how far the map is; run the page anew when it ended. The map itself looks for new pictures."""
     found = opened.project.map_state()
-    if found.status != "running" or found.version != version:
+    if found.status != "running":
         st.rerun()
     st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
 
@@ -70,6 +70,7 @@ def _map(opened: OpenProject, found: MapState) -> None:
         round_number=number,
         classes=opened.project.classes(),
         version=found.version,
+        computing=found.status == "running",
         live=any(one.number == number and one.active for one in records),
         key=f"map_{opened.key}",
     )

@@ -111,9 +111,9 @@ class Batch:
 
 def sample_labels(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Return a class (U,) int64 drawn from each row of probabilities (U, K) by its number (U,) in 0..1."""
-    edges = probabilities.detach().double().cumsum(1)
+    edges = probabilities.detach().cumsum(1)
     edges = edges / edges[:, -1:]
-    return (uniform.double()[:, None] >= edges).sum(1).clamp_(max=probabilities.shape[1] - 1)
+    return (uniform[:, None] >= edges).sum(1).clamp_(max=probabilities.shape[1] - 1)
 
 
 def labeled_loss(student: nn.Module, batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from engine.images.files import original_path, thumb_path, write_whole
 THUMBNAIL_SIDE = 256
 TINY_SIDE = 64
 _PNG_SIDE = 256
+_DECODING = threading.BoundedSemaphore(2)  # a large photo takes hundreds of megabytes while it is decoded
 
 
 def encode_thumbnail(image: Image.Image) -> bytes:
@@ -92,9 +94,9 @@ def read_original(root: Path, sha256: str) -> bytes:
 
 
 def _pixels(root: Path, sha256: str, longest: int) -> Image.Image:
-    data = read_original(root, sha256)
     try:
-        return open_reduced(data, longest)
+        with _DECODING:
+            return open_reduced(read_original(root, sha256), longest)
     except DecodeError as error:
         raise ProjectCorrupt("An original image can no longer be decoded", value=sha256) from error
 

@@ -82,7 +82,8 @@ class ZipContents:
 
     def _list(self, infos: list[zipfile.ZipInfo]) -> Listing:
         listing = Listing()
-        files = [(name, info) for info in infos if not (name := _true_name(info)).endswith("/")]
+        named = [(_true_name(info), info) for info in infos]
+        files = [(name.removeprefix("./"), info) for name, info in named if not name.endswith("/")]
         if files and all(info.flag_bits & _ENCRYPTED for _, info in files):
             raise ArchiveRefused("The zip archive is encrypted", way_out="Unpack it with its password first.")
         seen = Counter(name for name, _ in files)
@@ -124,6 +125,8 @@ def _open(path: Path) -> BinaryIO:
         raise ArchiveRefused(
             "This is a folder, not a zip archive", value=shown(str(path)), way_out="Import it as a folder."
         )
+    if path.exists() and not path.is_file():
+        raise ArchiveRefused("This is not an ordinary file", value=shown(str(path)), way_out="Choose a .zip file.")
     try:
         return path.open("rb")
     except FileNotFoundError as error:
@@ -144,11 +147,11 @@ def _parse(file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _true_name(info: zipfile.ZipInfo) -> str:
-    """Return the stored name in full: UTF-8 also where the packer forgot to say so, a leading "./" taken off."""
+    """Return the stored name in full, as UTF-8 also where the packer forgot to say so."""
     name = info.orig_filename
     if not info.flag_bits & _UTF8:
         try:
             name = name.encode("cp437").decode("utf-8")
         except UnicodeError:  # truly an old code page: as zipfile read it
             name = info.orig_filename
-    return name.removeprefix("./")
+    return name

@@ -10,7 +10,7 @@ from engine.importers.names import name_key
 
 MISSING = "there is no such file"
 SEVERAL = "several files have this name"
-MANY = 1_000
+MANY = 200
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.errors import DecodeError, ImportRefused
@@ -20,6 +20,11 @@ from engine.importers.names import shown
 from engine.records import Progress, Refusal
 
 _CHECKED_EVERY = 256
+_ENDINGS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **{".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF"},
+}
 _LABEL = "Reading and checking images"
 
 
@@ -106,12 +111,23 @@ def summed_notices(staged: Staged) -> list[str]:
     notices = [
         f"{count:,} {'image' if count == 1 else 'images'}: {remark}" for remark, count in sorted(remarks.items())
     ]
+    misnamed = [names[0] for sha256, names in staged.names.items() if _misnamed(names[0], staged.answers[sha256])]
+    if misnamed:
+        notices.append(
+            f"{len(misnamed):,} names have an ending of another format; the content counts "
+            f"(such as {shown(misnamed[0], 80)})"
+        )
     copies = [names for names in staged.names.values() if len(names) > 1]
     if copies:
         more = sum(len(names) - 1 for names in copies)
         example = ", ".join(shown(name, 80) for name in copies[0][:3])
         notices.append(f"{more:,} files have the same content as another and are taken once (such as {example})")
     return notices
+
+
+def _misnamed(name: str, answer: dict[str, Any]) -> bool:
+    said = _ENDINGS.get(PurePosixPath(name).suffix.lower())
+    return said is not None and said != answer["format"]
 
 
 def _disk_full() -> ImportRefused:

@@ -71,7 +71,7 @@ def _torchvision(name: str, root: Path, **options: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy remarks on the pickles CIFAR was published in
             return getattr(datasets, name)(str(root), download=False, **options)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError, AssertionError, EOFError, IndexError) as error:
         raise SourceMissing(
             f"{name} was not found here, or is damaged",
             value=shown(str(root)),

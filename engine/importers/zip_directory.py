@@ -72,7 +72,7 @@ def check_overlaps(file: BinaryIO, infos: Sequence[zipfile.ZipInfo], directory: 
     """
     reached = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < reached:
+        if not reached <= info.header_offset < directory.offset:
             raise ArchiveRefused("Entries of the zip archive overlap", value=ascii(info.filename[:80]), way_out=_AGAIN)
         file.seek(info.header_offset)
         raw = file.read(_LOCAL.size)
@@ -102,14 +102,17 @@ def _end_record(file: BinaryIO, length: int) -> tuple[Directory, int]:
         file.seek(end - _LOCATOR.size)
         locator = file.read(_LOCATOR.size)
         if locator[:4] == b"PK\x06\x07":
-            return _end64(file, locator, (here, total, size, offset))
+            return _end64(file, locator, end, (here, total, size, offset))
     if disk or first_disk or here != total:
         raise ArchiveRefused("The zip archive is one part of several", way_out="Join the parts first.")
     return Directory(offset, size, total), end
 
 
-def _end64(file: BinaryIO, locator: bytes, claimed: tuple[int, int, int, int]) -> tuple[Directory, int]:
+def _end64(file: BinaryIO, locator: bytes, end: int, claimed: tuple[int, int, int, int]) -> tuple[Directory, int]:
     _, disk, at, disks = _LOCATOR.unpack(locator)
+    before = end - _LOCATOR.size - _END64.size  # the only place where zipfile looks for it
+    if at != before or before < 0:
+        raise ArchiveRefused("The zip archive's ZIP64 record is not where it should be", way_out=_AGAIN)
     file.seek(at)
     raw = file.read(_END64.size)
     if disk or disks != 1 or len(raw) < _END64.size or raw[:4] != b"PK\x06\x06":

@@ -107,7 +107,7 @@ def state(root: Path, items: Sequence[ImageItem]) -> MapState:
         stage=str(found.get("stage", "")),
         fraction=float(found.get("fraction", 0.0)),
         points=int(found.get("points", 0)),
-        version=f"{version}-{found.get('stage', '') if status == 'running' else 'final'}",
+        version=version,
         error=str(found.get("error") or ""),
     )
 

@@ -163,6 +163,7 @@ class EngineThread:
             if old is not None and old.alive(folder):
                 log.warning("round %d: a worker of an older attempt still ran and was ended", record.number)
                 process.kill_group(old, folder)
+                process.reap(old)
 
     def _fail(self, record: RoundRecord, error: Exception) -> None:
         log.warning("round %d could not start", record.number, exc_info=error)

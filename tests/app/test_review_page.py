@@ -70,7 +70,7 @@ def test_without_images_the_page_points_to_import_instead_of_an_empty_queue(benc
 def test_before_any_round_the_surface_gets_the_classes_and_no_round(opened: OpenProject) -> None:
     page = _page()
     assert _data(page) == {
-        "base": "/starling/p/spots",
+        "base": opened.base,
         "strategy": "least_confidence",
         "round": None,
         "only": "unreviewed",

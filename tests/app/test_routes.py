@@ -25,7 +25,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
     opened = bench.create("Spots")
     opened.project.commit_import(opened.project.scan(ImportSource("zip", _spots(tmp_path / "spots.zip"))))
-    yield TestClient(Starlette(routes=routes.ROUTES))
+    yield TestClient(Starlette(routes=routes.ROUTES), base_url=f"http://testserver{opened.base}/")
     bench.close()
     workbench._current = None
 
@@ -46,7 +46,7 @@ def _decision(**fields: Any) -> dict[str, Any]:
 
 
 def _queue(client: TestClient, **query: Any) -> dict[str, Any]:
-    return client.get("/starling/p/spots/queue", params=query).json()
+    return client.get("queue", params=query).json()
 
 
 def test_queue_offers_exactly_the_undecided_images(client: TestClient) -> None:
@@ -60,8 +60,8 @@ def test_queue_offers_exactly_the_undecided_images(client: TestClient) -> None:
 def test_decision_is_saved_once_and_leaves_the_queue(client: TestClient) -> None:
     image_id = _queue(client)["items"][0]["image_id"]
     body = {"decisions": [_decision(image_id=image_id)]}
-    first = client.post("/starling/p/spots/decisions", json=body).json()["acks"][0]
-    again = client.post("/starling/p/spots/decisions", json=body).json()["acks"][0]
+    first = client.post("decisions", json=body).json()["acks"][0]
+    again = client.post("decisions", json=body).json()["acks"][0]
     assert (first["status"], again["status"]) == ("saved", "duplicate")
     assert first["state"]["label"] == "left"
     assert first["state"]["source"] == "human"
@@ -70,9 +70,9 @@ def test_decision_is_saved_once_and_leaves_the_queue(client: TestClient) -> None
 
 def test_decision_on_an_older_version_is_a_conflict_and_changes_nothing(client: TestClient) -> None:
     image_id = _queue(client)["items"][0]["image_id"]
-    client.post("/starling/p/spots/decisions", json={"decisions": [_decision(image_id=image_id)]})
+    client.post("decisions", json={"decisions": [_decision(image_id=image_id)]})
     late = {"decisions": [_decision(uid="u2", image_id=image_id, label="right")]}
-    ack = client.post("/starling/p/spots/decisions", json=late).json()["acks"][0]
+    ack = client.post("decisions", json=late).json()["acks"][0]
     assert ack["status"] == "conflict"
     assert ack["state"]["label"] == "left"
 
@@ -80,23 +80,23 @@ def test_decision_on_an_older_version_is_a_conflict_and_changes_nothing(client: 
 def test_batch_is_taken_back_by_one_undo(client: TestClient) -> None:
     ids = [item["image_id"] for item in _queue(client)["items"]]
     batch = [_decision(uid=f"b{i}", image_id=i, batch="both") for i in ids]
-    acks = client.post("/starling/p/spots/decisions", json={"decisions": batch}).json()["acks"]
+    acks = client.post("decisions", json={"decisions": batch}).json()["acks"]
     assert [ack["status"] for ack in acks] == ["saved", "saved"]
-    taken = client.post("/starling/p/spots/undo", json={"uid": "x", "target": "both"}).json()["acks"]
+    taken = client.post("undo", json={"uid": "x", "target": "both"}).json()["acks"]
     assert [ack["state"]["label"] for ack in taken] == [None, None]
     assert _queue(client)["total"] == 2
 
 
 def test_undo_shows_the_image_again(client: TestClient) -> None:
     image_id = _queue(client)["items"][0]["image_id"]
-    client.post("/starling/p/spots/decisions", json={"decisions": [_decision(image_id=image_id)]})
-    found = client.post("/starling/p/spots/undo", json={"uid": "x"}).json()
+    client.post("decisions", json={"decisions": [_decision(image_id=image_id)]})
+    found = client.post("undo", json={"uid": "x"}).json()
     assert found["image"]["image_id"] == image_id
     assert found["image"]["label"] is None
 
 
 def test_nothing_to_undo_is_said(client: TestClient) -> None:
-    answer = client.post("/starling/p/spots/undo", json={"uid": "x"})
+    answer = client.post("undo", json={"uid": "x"})
     assert answer.status_code == 409
     assert answer.json()["message"]
 
@@ -106,7 +106,7 @@ def test_nothing_to_undo_is_said(client: TestClient) -> None:
     [{"image_id": "5"}, {"action": "import"}, {"action": "undo"}, {"uid": None}, {"label": 7}, {"base_version": True}],
 )
 def test_malformed_decision_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
-    answer = client.post("/starling/p/spots/decisions", json={"decisions": [_decision(**wrong)]})
+    answer = client.post("decisions", json={"decisions": [_decision(**wrong)]})
     assert answer.status_code == 400
     assert "decision" in answer.json()["message"].lower()
 
@@ -114,32 +114,30 @@ def test_malformed_decision_is_refused(client: TestClient, wrong: dict[str, Any]
 def test_label_of_no_class_is_refused_by_the_ledger(client: TestClient) -> None:
     image_id = _queue(client)["items"][0]["image_id"]
     body = {"decisions": [_decision(image_id=image_id, label="up")]}
-    assert client.post("/starling/p/spots/decisions", json=body).json()["acks"][0]["status"] == "refused"
-    assert client.post("/starling/p/spots/classes", json={"name": "up"}).json()["classes"] == ["left", "right", "up"]
+    assert client.post("decisions", json=body).json()["acks"][0]["status"] == "refused"
+    assert client.post("classes", json={"name": "up"}).json()["classes"] == ["left", "right", "up"]
     body = {"decisions": [_decision(uid="u2", image_id=image_id, label="up")]}
-    assert client.post("/starling/p/spots/decisions", json=body).json()["acks"][0]["status"] == "saved"
+    assert client.post("decisions", json=body).json()["acks"][0]["status"] == "saved"
 
 
 def test_pictures_are_re_encoded(client: TestClient) -> None:
-    opened = workbench.current().get("spots")
-    assert opened is not None
+    opened = workbench.current().opened()[0]
     (image_id,) = [item.id for item in opened.project.images() if item.name == "left/1.png"]
     for kind in ("thumb", "image"):
-        answer = client.get(f"/starling/p/spots/{kind}/{image_id}")
+        answer = client.get(f"{kind}/{image_id}")
         assert answer.headers["content-type"] in {"image/webp", "image/png"}
         with Image.open(io.BytesIO(answer.content)) as shown:
             assert shown.convert("L").getpixel((0, 0)) == pytest.approx(40, abs=3)
 
 
 def test_unknown_project_and_image_are_said(client: TestClient) -> None:
-    assert "not open" in client.get("/starling/p/other/queue").json()["message"]
-    assert client.get("/starling/p/spots/thumb/99").status_code == 400
+    assert "not open" in client.get("../other/queue").json()["message"]
+    assert client.get("thumb/99").status_code == 400
 
 
 def test_map_points_lie_in_their_frame(client: TestClient) -> None:
-    opened = workbench.current().get("spots")
-    assert opened is not None
-    assert client.get("/starling/p/spots/map/points").status_code == 404
+    opened = workbench.current().opened()[0]
+    assert client.get("map/points").status_code == 404
     opened.project.start_map()
     body = _wait_for_map(client)
     (length,) = struct.unpack_from("<I", body)
@@ -164,20 +162,19 @@ def test_map_points_lie_in_their_frame(client: TestClient) -> None:
 def _wait_for_map(client: TestClient) -> bytes:
     import time
 
-    opened = workbench.current().get("spots")
+    opened = workbench.current().opened()[0]
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if opened is not None and opened.project.map_state().status == "ready":
-            return client.get("/starling/p/spots/map/points").content
+        if opened.project.map_state().status == "ready":
+            return client.get("map/points").content
         time.sleep(0.2)
-    raise AssertionError(f"no map in time: {opened.project.map_state() if opened else None}")
+    raise AssertionError(f"no map in time: {opened.project.map_state()}")
 
 
 def test_upload_lies_on_disk_as_sent(client: TestClient) -> None:
     data = b"not a zip but streamed" * 1000
-    found = client.post("/starling/p/spots/upload?name=../../evil.zip", content=data).json()
-    opened = workbench.current().get("spots")
-    assert opened is not None
+    found = client.post("upload?name=../../evil.zip", content=data).json()
+    opened = workbench.current().opened()[0]
     path = opened.uploads[found["upload"]]
     assert path.parent == opened.project.root / "staging"
     assert path.read_bytes() == data
@@ -185,14 +182,13 @@ def test_upload_lies_on_disk_as_sent(client: TestClient) -> None:
 
 
 def test_download_serves_exports_only(client: TestClient) -> None:
-    opened = workbench.current().get("spots")
-    assert opened is not None
+    opened = workbench.current().opened()[0]
     (opened.project.root / "exports" / "set.zip").write_bytes(b"0123456789")
-    part = client.get("/starling/p/spots/exports/set.zip", headers={"range": "bytes=2-4"})
+    part = client.get("exports/set.zip", headers={"range": "bytes=2-4"})
     assert (part.status_code, part.content) == (206, b"234")
-    assert client.get("/starling/p/spots/exports/..%2Fproject.db").status_code == 404
-    assert client.get("/starling/p/spots/exports/other.zip").status_code == 404
+    assert client.get("exports/..%2Fproject.db").status_code == 404
+    assert client.get("exports/other.zip").status_code == 404
 
 
 def test_health_says_which_projects_are_open(client: TestClient) -> None:
-    assert client.get("/starling/health").json()["projects"] == ["spots"]
+    assert client.get("http://testserver/starling/health").json()["projects"] == [workbench.current().opened()[0].key]

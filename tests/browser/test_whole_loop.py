@@ -51,7 +51,7 @@ def test_upload_train_look_review_train_again_export(page: Any, start_app: Calla
     pictures.take("train_done")
 
     go(page, "Map")
-    look_at_the_map(page, epochs=project.epochs(2), pictures=pictures)
+    look_at_the_map(page, project, epochs=project.epochs(2), pictures=pictures)
 
     go(page, "Review")
     decided = review_by_keyboard(page, project, pictures)
@@ -110,6 +110,15 @@ def settle(page: Any) -> None:
     page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=30_000)
 
 
+def wait_until(page: Any, holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for something outside the page."""
+    for _ in range(int(seconds * 5)):
+        if holds():
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError("it did not happen in time")
+
+
 def make_project(page: Any, name: str) -> None:
     page.get_by_label("New project").fill(name)
     page.get_by_role("button", name="Create").click()
@@ -152,13 +161,14 @@ def wait_for_end(page: Any) -> None:
     settle(page)
 
 
-def look_at_the_map(page: Any, *, epochs: list[int], pictures: Pictures) -> None:
+def look_at_the_map(page: Any, project: Project, *, epochs: list[int], pictures: Pictures) -> None:
     page.get_by_role("button", name=re.compile("map", re.IGNORECASE)).first.click()
     page.get_by_test_id("map-canvas").wait_for(timeout=2 * MINUTES)
     slider = page.get_by_test_id("map-epoch")
     expect(slider).to_have_attribute("max", str(len(epochs) - 1))
     expect(page.get_by_test_id("map-epoch-text")).to_contain_text(f"{epochs[-1]} of {epochs[-1]}")
-    page.get_by_text("Refining").wait_for(state="detached", timeout=2 * MINUTES)
+    wait_until(page, lambda: project.map_state().status == "ready")
+    expect(page.get_by_role("progressbar")).to_have_count(0)
     last = page.get_by_test_id("map-canvas").screenshot()
     slider.evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input', {bubbles: true})); }")
     page.wait_for_timeout(500)
@@ -205,10 +215,8 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
     entries = [entry for entry in project.history(limit=20) if entry.seq > before]
     assert sorted(entry.action for entry in entries) == ["accept"] * 5 + ["correct"] * 2
     page.keyboard.press("Backspace")
-    page.wait_for_function("() => true")
-    page.wait_for_timeout(1500)
+    wait_until(page, lambda: project.history(limit=1)[0].action == "undo", 10)
     newest = project.history(limit=1)[0]
-    assert newest.action == "undo"
     assert newest.label is None
     return [
         {"image_id": entry.image_id, "label": entry.label, "action": entry.action}
@@ -245,3 +253,20 @@ def compare(exported: Path, project: Project, decided: list[dict[str, Any]]) -> 
     for one in decided:
         assert labeled[one["image_id"]]["label"] == one["label"]
         assert labeled[one["image_id"]]["label_source"] == ("accepted" if one["action"] == "accept" else "human")
+
+
+def test_bookmarked_page_comes_with_header_and_navigation(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    Project.create(tmp_path / "home" / "empty").close()
+    app = start_app(None, str(tmp_path / "home" / "empty"))
+    page.goto(app.url)
+    page.get_by_role("link", name="Review", exact=True).first.wait_for()
+    address = page.url + "review_labels"
+    app.stop()
+    port = int(re.search(r":(\d+)/", app.url)[1])
+    again = start_app(None, str(tmp_path / "home" / "empty"), port=port)
+    page.goto(address + "?" + again.url.split("?")[1])
+    page.get_by_text("0 images · 0 labeled").wait_for()
+    page.get_by_role("link", name="Quality", exact=True).first.wait_for()
+    page.get_by_text("This project has no images yet").wait_for()

@@ -28,6 +28,7 @@ def map_canvas(
     round_number: int | None,
     classes: Sequence[str],
     version: str = "",
+    computing: bool = False,
     live: bool = False,
     key: str = "map_canvas",
 ) -> None:
@@ -39,7 +40,15 @@ def map_canvas(
         classes: class names in display order.
         version: changes when positions or labels should be fetched again, such as the map's version.
         live: the round still runs: look for new epochs every few seconds.
+        computing: the layout is still refined: look for a better one every second or two.
         key: identity of this mount; the same key keeps zoom, epoch and selection over reruns.
     """
-    data = {"base": base, "round": round_number, "classes": list(classes), "version": version, "live": live}
+    data = {
+        "base": base,
+        "round": round_number,
+        "classes": list(classes),
+        "version": version,
+        "live": live,
+        "computing": computing,
+    }
     _mount(key=key, data=data)

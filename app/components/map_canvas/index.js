@@ -224,6 +224,7 @@ function mountMap(parent, first) {
       veil.hide();
       if (!fitted) fit();
       fitted = true;
+      if (data.computing) waiting = setTimeout(loadPoints, 1500);
       await loadEpochs();
     } catch (error) {
       if (stopped) return;
@@ -267,7 +268,7 @@ function mountMap(parent, first) {
       const before = data;
       data = next;
       applyTheme();
-      if (next.version !== before.version) loadPoints();
+      if (next.version !== before.version || next.computing !== before.computing) loadPoints();
       else if (next.round !== before.round || next.live !== before.live) loadEpochs();
     },
     remove() {

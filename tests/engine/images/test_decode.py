@@ -124,6 +124,11 @@ def test_grey_with_alpha_stays_grey() -> None:
     assert (decoded.image.mode, decoded.image.getpixel((0, 0))) == ("L", 204)
 
 
+def test_a_transparent_grey_value_is_white() -> None:
+    assert pixel(encoded(solid(7), transparency=7)) == 255
+    assert pixel(encoded(solid((1, 2, 3), mode="RGB"), transparency=(1, 2, 3))) == (255, 255, 255)
+
+
 def test_opaque_alpha_changes_nothing() -> None:
     decoded = inspect_bytes(encoded(solid((1, 2, 3, 255), mode="RGBA")))
     assert (decoded.image.getpixel((0, 0)), decoded.notices) == ((1, 2, 3), ())

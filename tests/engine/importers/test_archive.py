@@ -2,6 +2,7 @@ import stat
 import struct
 import tracemalloc
 import zipfile
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,11 @@ def test_a_direction_override_is_escaped_in_the_listing(importer: Importer) -> N
 def test_utf8_names_without_the_flag_are_read_as_utf8(importer: Importer) -> None:
     data = raw_name(zipped({"QQ/a.png": png(1), "b.png": png(2)}), b"QQ/", "é/".encode())
     assert "é/a.png" in labels(importer.zip(data))
+
+
+def test_a_leading_dot_slash_is_taken_off(importer: Importer) -> None:
+    preview = importer.files({"./": b"", "./cat/": b"", "./cat/a.png": png(1)})
+    assert (list(labels(preview)), preview.refused) == (["cat/a.png"], ())
 
 
 @pytest.mark.parametrize(("mode", "said"), [(stat.S_IFLNK | 0o777, "link"), (stat.S_IFIFO | 0o644, "ordinary")])
@@ -251,6 +257,22 @@ def test_zip64_that_contradicts_the_plain_directory_is_refused(importer: Importe
     assert labels(importer.zip(data[:at] + honest + locator + data[at:])) == {"a.png": None}
 
 
+def test_a_second_zip64_record_elsewhere_is_refused(importer: Importer) -> None:
+    data = zipped({"a.png": png(1)})
+    at = data.rfind(END)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 2**64 - 1, 1)
+    with pytest.raises(ArchiveRefused, match="ZIP64"):
+        importer.zip(data[:at] + b"\0" * 56 + locator + data[at:])
+
+
+def test_an_entry_that_starts_beyond_the_file_is_refused(importer: Importer) -> None:
+    def change(data: bytearray) -> None:
+        struct.pack_into("<L", data, data.find(CENTRAL) + 42, 0xFFFFFFF0)
+
+    with pytest.raises(ArchiveRefused, match=r"overlap|damaged"):
+        importer.zip(patched(zipped({"a.png": png(1)}), change))
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -304,17 +326,16 @@ def test_any_names_are_either_listed_plainly_or_refused(tmp_path: Path, names: l
         contents = ZipContents(path, Limits())
     except ArchiveRefused:
         return
-    for entry in contents.listing.entries:
-        assert not entry.name.startswith("/")
-        assert ".." not in entry.name.split("/")
-        assert "\\" not in entry.name
-        assert contents.read(entry) == b"data"
-    for refusal in contents.listing.refused:
-        assert refusal.name.isprintable()
+    with closing(contents):
+        listing = contents.listing
+        for entry in listing.entries:
+            assert not entry.name.startswith("/")
+            assert ".." not in entry.name.split("/")
+            assert "\\" not in entry.name
+            assert contents.read(entry) == b"data"
+    assert all(refusal.name.isprintable() for refusal in listing.refused)
     folders = sum(name.endswith("/") for name in names)
-    listing = contents.listing
     assert len(listing.entries) + len(listing.refused) + listing.skipped + folders == len(names)
-    contents.close()
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -329,9 +350,7 @@ def test_any_damage_to_a_zip_is_refused_or_reads_true(tmp_path: Path, data: st.D
         contents = ZipContents(path, Limits())
     except ImportRefused:
         return
-    for entry in contents.listing.entries:
-        try:
-            assert contents.read(entry) in (b"A" * 50, b"B" * 50)
-        except DecodeError:
-            continue
-    contents.close()
+    with closing(contents):
+        for entry in contents.listing.entries:
+            with suppress(DecodeError):
+                assert contents.read(entry) in (b"A" * 50, b"B" * 50)

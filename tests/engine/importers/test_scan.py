@@ -118,6 +118,14 @@ def test_bad_files_are_refused_one_by_one_with_their_reasons(importer: Importer)
     assert {name for name, word in said.items() if word in found[name]} == set(said)
 
 
+def test_a_wrong_ending_is_noticed_and_the_content_counts(importer: Importer) -> None:
+    preview = importer.files({"a.jpg": png(1), "b.png": png(2), "c": png(3)})
+    assert {image.format for image in preview.found} == {"PNG"}
+    assert [notice for notice in preview.notices if "ending" in notice] == [
+        "1 names have an ending of another format; the content counts (such as a.jpg)"
+    ]
+
+
 def test_every_copy_of_a_bad_file_is_listed(importer: Importer) -> None:
     preview = importer.files({"a.png": b"junk", "b.png": b"junk", "c.png": png(1)})
     assert list(reasons(preview)) == ["a.png", "b.png"]

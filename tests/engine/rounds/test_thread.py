@@ -244,8 +244,10 @@ def test_a_worker_of_an_attempt_that_was_given_up_is_ended_before_the_next_start
     store.transition(1, "failed", token=record.token)
     store.transition(1, "queued", token=record.token)
     engine.start()
-    assert running(store).pid != old.pid
+    new = running(store)
+    assert new.pid != old.pid
     assert gone(old.pid)
+    wait_for(lambda: started_worker(folder, new.token))
 
 
 def test_a_round_that_cannot_be_planned_fails_with_its_cause(bench):

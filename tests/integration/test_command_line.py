@@ -1,0 +1,178 @@
+"""The command line on real data, and what it says to bad input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.project import Project
+from tests.browser.digits import digits_zip
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `starling …` in a process of its own."""
+
+    def call(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=250, check=False)
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def digits(tmp_path: Path, run: Run) -> Path:
+    digits_zip(tmp_path / "digits.zip", images=300, labeled_each=8)
+    run("import", tmp_path / "digits", tmp_path / "digits.zip")
+    return tmp_path / "digits"
+
+
+def test_import_round_status_export_backup_doctor(run: Run, digits: Path, tmp_path: Path) -> None:
+    done = run("round", digits, "--algorithm", "supervised", "--set", "epochs=4", "--device", "cpu")
+    assert "Round 1 (supervised) is promoted" in done.stdout
+    assert "Held-out accuracy" in done.stdout
+    status = run("status", digits).stdout
+    assert "300 images, 10 classes" in status
+    assert "80 labeled: 80 imported" in status
+    assert "promoted" in status
+    assert "wrote" in run("export", digits, "out/set.zip", "--pseudo", "0.0").stdout.lower()
+    with zipfile.ZipFile(tmp_path / "out" / "set.zip") as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("metadata.csv"), encoding="utf-8")))
+        manifest = json.loads(archive.read("manifest.json"))
+    assert len(rows) == 300
+    assert all(row["label"] for row in rows)
+    assert manifest["counts"] == {"imported": 80, "human": 0, "accepted": 0, "pseudo": 220, "unlabeled": 0}
+    assert manifest["heldout"]["n"] == 16
+    run("backup", digits, tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"
+    assert "Sound" in run("doctor", digits).stdout
+
+
+def test_export_imports_again_to_the_same_labels(run: Run, digits: Path, tmp_path: Path) -> None:
+    run("export", digits, "again.zip")
+    run("import", tmp_path / "copy", tmp_path / "again.zip")
+    first, second = Project.open(digits), Project.open(tmp_path / "copy")
+    by_content = [
+        {item.sha256: state.label for item, state in zip(one.images(), _states(one), strict=True)}
+        for one in (first, second)
+    ]
+    first.close()
+    second.close()
+    assert by_content[0] == by_content[1]
+    assert sum(label is not None for label in by_content[0].values()) == 80
+
+
+def _states(project: Project) -> list[object]:
+    from engine.records import LabelState
+
+    known = {state.image_id: state for state in project.store.states()}
+    return [known.get(item.id, LabelState(item.id)) for item in project.images()]
+
+
+def test_doctor_names_a_damaged_original(run: Run, digits: Path) -> None:
+    project = Project.open(digits)
+    item = project.images()[7]
+    project.close()
+    path = digits / "images" / item.sha256[:2] / item.sha256
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+    done = run("doctor", digits, ok=False)
+    assert item.name in done.stdout
+    refused = run("export", digits, "out.zip", ok=False)
+    assert item.name in refused.stderr
+    assert not (digits.parent / "out.zip").exists()
+
+
+def test_dry_run_and_refused_imports_write_nothing(run: Run, tmp_path: Path) -> None:
+    digits_zip(tmp_path / "digits.zip", images=50)
+    run("import", tmp_path / "dry", tmp_path / "digits.zip", "--dry-run")
+    (tmp_path / "text.zip").write_text("no zip at all")
+    (tmp_path / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "hollow.zip", "w"):
+        pass
+    with zipfile.ZipFile(tmp_path / "words.zip", "w") as archive:
+        archive.writestr("readme.txt", "words")
+    for path, words in (
+        ("text.zip", "not a zip"), ("hollow.zip", "empty"), ("words.zip", "image"), ("empty", "image"),
+        ("nowhere", "does not exist"),
+    ):  # fmt: skip
+        done = run("import", tmp_path / "bad", tmp_path / path, ok=False)
+        assert words in _flat(done.stderr), (path, done.stderr)
+        assert not (tmp_path / "bad").exists(), path
+    project = Project.open(tmp_path / "dry") if (tmp_path / "dry").exists() else None
+    if project is not None:
+        assert project.counts().images == 0
+        assert list((project.root / "staging").iterdir()) == []
+        project.close()
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def test_round_without_enough_labels_says_what_is_needed(run: Run, tmp_path: Path) -> None:
+    for number in range(6):
+        folder = tmp_path / "set" / ("cat" if number < 3 else "_unlabeled")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), 30 * number, np.uint8)).save(folder / f"{number}.png")
+    run("import", tmp_path / "one", tmp_path / "set")
+    assert "class" in run("round", tmp_path / "one", ok=False).stderr
+    run("import", tmp_path / "none", tmp_path / "set", "--no-labels")
+    assert "label" in run("round", tmp_path / "none", ok=False).stderr
+
+
+def test_bad_settings_are_named(run: Run, digits: Path) -> None:
+    assert "Known:" in run("round", digits, "--algorithm", "magic", ok=False).stderr
+    assert "depth" in run("round", digits, "--set", "depth=3", ok=False).stderr
+    assert "epochs" in _flat(run("round", digits, "--set", "epochs=0", ok=False).stderr).lower()
+    message = _flat(run("round", digits, "--device", "cuda", ok=False).stderr)
+    assert "cuda" in message.lower()
+    assert "rounds/0001" not in message
+    project = Project.open(digits)
+    assert project.rounds() == []
+    project.close()
+
+
+def test_port_in_use_and_second_app_are_refused(run: Run, digits: Path) -> None:
+    from app.workbench import Workbench
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("ui", digits, "--port", port, "--home", digits.parent, ok=False)
+        assert f"127.0.0.1:{port}" in done.stderr
+        assert f"--port {port + 1}" in done.stderr
+    bench = Workbench(digits.parent)
+    bench.url = "http://127.0.0.1:7777/"
+    bench.open(digits)
+    done = run("ui", digits, "--port", 0, "--home", digits.parent, ok=False)
+    assert "Another Starling serves this project" in _flat(done.stderr)
+    assert "http://127.0.0.1:7777/" in _flat(done.stderr)
+    bench.close()
+
+
+def test_commands_on_what_is_no_project(run: Run, tmp_path: Path) -> None:
+    for command in ("status", "export", "backup", "doctor", "round"):
+        done = run(command, tmp_path / "nothing", ok=False)
+        assert "no project" in done.stderr
+        assert not (tmp_path / "nothing").exists()
