@@ -1,0 +1,147 @@
+"""The real app process killed in the middle of a round: nothing is lost, the round goes on or can be resumed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.project import Project, new_uid
+from engine.records import Decision
+from tests.browser.digits import digits_zip
+
+LONG = {"device": "cpu", "threads": 1, "epochs": 400, "steps_per_epoch": 100, "run_baseline": False}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[bytes]]]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def call(project: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "app.cli", "ui", str(project), "--home", str(tmp_path), "--port", "0"]
+        environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1"}
+        log = tmp_path / f"app-{len(running)}.log"
+        with open(log, "wb") as out:
+            running.append(subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True))
+        _until(lambda: re.search(rb"token=", log.read_bytes()) is not None or running[-1].poll() is not None, 60)
+        assert running[-1].poll() is None, log.read_text()
+        return running[-1]
+
+    yield call
+    for process in running:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    from engine.importers.scan import ImportSource
+
+    digits_zip(tmp_path / "digits.zip", images=300)
+    opened = Project.create(tmp_path / "digits")
+    opened.commit_import(opened.scan(ImportSource("zip", tmp_path / "digits.zip")))
+    yield opened
+    for pid in _workers(opened):
+        os.kill(pid, signal.SIGKILL)
+    opened.close()
+
+
+def _until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def _workers(project: Project) -> list[int]:
+    """Processes that train on this project."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        zombie = process.info["status"] == psutil.STATUS_ZOMBIE
+        if "engine.rounds.worker" in line and str(project.root) in line and not zombie:
+            found.append(process.pid)
+    return found
+
+
+def _decide(project: Project, count: int) -> list[str]:
+    items, _ = project.review_queue("random", count)
+    uids = [new_uid() for _ in items]
+    acks = project.decide(
+        [Decision(uid, item.image_id, item.version, "label", "3") for uid, item in zip(uids, items, strict=True)]
+    )
+    assert [ack.status for ack in acks] == ["saved"] * count
+    return uids
+
+
+def _trains(project: Project, number: int) -> bool:
+    return bool(project.epochs(number)) and project.round(number).state == "running"
+
+
+def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
+    project: Project, start: Callable[[Path], Any]
+) -> None:
+    app = start(project.root)
+    number = project.queue_round("pseudo_label", {}, LONG).number
+    _until(lambda: _trains(project, number), 90)
+    uids = _decide(project, 5)
+    (worker,) = _workers(project)
+    app.kill()
+    app.wait(10)
+    seen = project.epochs(number)
+    _until(lambda: len(project.epochs(number)) > len(seen), 60)
+    assert _workers(project) == [worker]
+    start(project.root)
+    epoch = project.round(number).progress["epoch"]
+    _until(lambda: project.round(number).progress["epoch"] > epoch, 60)
+    assert project.round(number).pid == worker
+    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
+    project.cancel_round(number)
+    _until(lambda: project.round(number).state == "cancelled", 20)
+    assert _workers(project) == []
+    assert project.doctor() == []
+
+
+def test_killed_worker_is_shown_as_interrupted_and_resumes(project: Project, start: Callable[[Path], Any]) -> None:
+    start(project.root)
+    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4}).number
+    _until(lambda: _trains(project, number), 90)
+    uids = _decide(project, 3)
+    (worker,) = _workers(project)
+    os.kill(worker, signal.SIGKILL)
+    _until(lambda: project.round(number).state == "interrupted", 30)
+    assert _workers(project) == []
+    assert project.round(number).error["way_out"]
+    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
+    done = project.epochs(number)
+    project.resume_round(number)
+    _until(lambda: project.round(number).state in {"promoted", "held_back"}, 120)
+    assert project.round(number).attempt == 2
+    assert project.epochs(number) == [1, 2, 3, 4]
+    assert set(done) <= {1, 2, 3, 4}
+
+
+def test_app_and_worker_killed_together_are_found_by_the_next_app(
+    project: Project, start: Callable[[Path], Any]
+) -> None:
+    app = start(project.root)
+    number = project.queue_round("pseudo_label", {}, LONG).number
+    _until(lambda: _trains(project, number), 90)
+    (worker,) = _workers(project)
+    app.kill()
+    os.kill(worker, signal.SIGKILL)
+    app.wait(10)
+    assert project.round(number).state == "running"
+    start(project.root)
+    _until(lambda: project.round(number).state == "interrupted", 30)
+    assert _workers(project) == []
+    assert project.doctor() == []
