@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from PIL import Image
 from engine.errors import ConfigError, SourceMissing
 from engine.importers.contents import Entry, Listing
 from engine.importers.names import shown
+
+Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,7 @@ class SetContents:
     """
 
     def __init__(self, name: str, root: Path) -> None:
-        load = SETS.get(name)
-        if load is None:
-            raise ConfigError("There is no set of this name", value=name, way_out=f"Choose one of {', '.join(SETS)}.")
-        self._set = load(root)
+        self._set = load_set(name, root, "train")
         count = len(self._set.labels)
         width = len(str(max(count - 1, 10_000)))
         self.listing = Listing([Entry(f"train/{number:0{width}}.png", number) for number in range(count)])
@@ -63,6 +62,19 @@ class SetContents:
         """Do nothing: no file stays open."""
 
 
+def load_set(name: str, root: Path, split: Split) -> LoadedSet:
+    """Read one split of a well-known set.
+
+    Raises:
+        ConfigError: no set of this name is known, or it has no such split.
+        SourceMissing: its files do not lie under `root`.
+    """
+    load = SETS.get(name)
+    if load is None:
+        raise ConfigError("There is no set of this name", value=name, way_out=f"Choose one of {', '.join(SETS)}.")
+    return load(root, split)
+
+
 def _torchvision(name: str, root: Path, **options: Any) -> Any:
     """Return torchvision's data set; it checks the files against the published md5s, but for the MNIST family."""
     from torchvision import datasets
@@ -80,31 +92,33 @@ def _torchvision(name: str, root: Path, **options: Any) -> Any:
         ) from error
 
 
-def _mnist(name: str) -> Callable[[Path], LoadedSet]:
-    def load(root: Path) -> LoadedSet:
-        found = _torchvision(name, root, train=True)
+def _mnist(name: str) -> Callable[[Path, Split], LoadedSet]:
+    def load(root: Path, split: Split) -> LoadedSet:
+        found = _torchvision(name, root, train=split == "train")
         names = _DIGITS if name == "MNIST" else tuple(found.classes)
         return LoadedSet(found.data.numpy(), _ints(found.targets.numpy()), names)
 
     return load
 
 
-def _cifar10(root: Path) -> LoadedSet:
-    found = _torchvision("CIFAR10", root, train=True)
+def _cifar10(root: Path, split: Split) -> LoadedSet:
+    found = _torchvision("CIFAR10", root, train=split == "train")
     return LoadedSet(found.data, _ints(found.targets), tuple(found.classes))
 
 
-def _svhn(root: Path) -> LoadedSet:
-    found = _torchvision("SVHN", root, split="train")
+def _svhn(root: Path, split: Split) -> LoadedSet:
+    found = _torchvision("SVHN", root, split=split)
     return LoadedSet(_channels_last(found.data), _ints(found.labels), _DIGITS)
 
 
-def _stl10(root: Path) -> LoadedSet:
-    found = _torchvision("STL10", root, split="train")
+def _stl10(root: Path, split: Split) -> LoadedSet:
+    found = _torchvision("STL10", root, split=split)
     return LoadedSet(_channels_last(found.data), _ints(found.labels), tuple(found.classes))
 
 
-def _digits(root: Path) -> LoadedSet:
+def _digits(root: Path, split: Split) -> LoadedSet:
+    if split == "test":
+        raise ConfigError("scikit-learn's digits have no test split", way_out="Their hidden labels serve instead.")
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -121,7 +135,7 @@ def _channels_last(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 _DIGITS = tuple("0123456789")
-SETS: dict[str, Callable[[Path], LoadedSet]] = {
+SETS: dict[str, Callable[[Path, Split], LoadedSet]] = {
     "MNIST": _mnist("MNIST"),
     "FashionMNIST": _mnist("FashionMNIST"),
     "CIFAR10": _cifar10,

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine.algorithms import ALGORITHMS
-from engine.errors import RoundError, SourceMissing
+from engine.errors import RoundError
+from engine.importers.torchvision_sets import load_set
 from engine.rounds import files, material
 from engine.rounds.plan import read_plan
 from engine.training import checkpoint, device
@@ -33,6 +34,7 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
 
     Raises:
         SourceMissing: the data set is not there.
+        ConfigError: it is not known, or has no test split.
         RoundError: the round has no report, or its classes or image size are not those of the data set.
         CheckpointCorrupt: the checkpoint does not match its hash.
     """
@@ -72,27 +74,9 @@ def _logits(folder: Path, images: torch.Tensor) -> torch.Tensor:
 
 def _test_split(dataset: str, root: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the images (N, C, H, W) and class names as the import names them."""
-    from torchvision import datasets
-
-    from engine.importers.torchvision_sets import class_names
-
-    kind = getattr(datasets, dataset, None)
-    if kind is None:
-        raise SourceMissing("torchvision has no such data set", value=dataset, way_out="Try MNIST or CIFAR10.")
-    split = {"split": "test"} if dataset in {"SVHN", "STL10"} else {"train": False}
-    try:
-        found = kind(str(root), download=False, **split)
-    except RuntimeError as error:
-        raise SourceMissing("The data set is not there", value=f"{dataset} in {root}", way_out=str(error)) from error
-    images = np.asarray(found.data)
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.shape[-1] == 3:
-        images = images.transpose(0, 3, 1, 2)
-    labels = getattr(found, "targets", None)
-    labels = found.labels if labels is None else labels
-    names = class_names(found)
-    return np.ascontiguousarray(images), [names[int(label)] for label in labels]
+    found = load_set(dataset, root, "test")
+    images = found.images[:, None] if found.images.ndim == 3 else found.images.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(images), [found.classes[label] for label in found.labels.tolist()]
 
 
 def _quiet(label: str, done: int, total: int) -> None:
