@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -152,6 +153,7 @@ def import_(
         source = ImportSource("zip" if path.is_file() else "folder", path, name=path.name)
     else:
         raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
+    began = time.monotonic()
     created = not (project / DATABASE).exists()
     target = Project.create(project) if created else Project.open(project)
     try:
@@ -171,7 +173,7 @@ def import_(
     target.close()
     out.print(
         f"Imported {result.added:,} images with {result.labels_added:,} labels into {escape(str(project))} in "
-        f"{result.seconds:.1f} s; {result.already_there:,} were already there, {result.refused:,} refused.",
+        f"{time.monotonic() - began:.1f} s; {result.already_there:,} were already there, {result.refused:,} refused.",
         soft_wrap=True,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.training import config as training_config
 from engine.training.config import TrainConfig
@@ -27,6 +27,21 @@ def title(key: str) -> str:
     """Return an algorithm's name as shown; the key itself for one that is no longer known."""
     spec = algorithms().get(key)
     return spec.title if spec is not None else key
+
+
+def whole_settings(key: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return {"algorithm", "train"} with every field, so that a round's record stays true when defaults change.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+    from engine.training.settings import settings_from, settings_to
+
+    spec = algorithms()[key]
+    return {
+        "algorithm": settings_to(settings_from(spec.config, config)),
+        "train": settings_to(settings_from(TRAIN_CONFIG, train)),
+    }
 
 
 def describe_device(name: str = "auto") -> str:

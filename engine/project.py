@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+import time
 import unicodedata
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import __version__
+from engine import __version__, options
 from engine.errors import NotAProject, ProjectExists, ProjectReadOnly, RoundError, RoundState
 from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
@@ -81,7 +82,7 @@ class Project:
         self._uid = store.meta("uid") or ""
         self._lock = threading.Lock()
         self._predictions: dict[int, Predictions] = {}
-        self._table: tuple[int, LabelTable] | None = None
+        self._items: list[ImageItem] = []
 
     @classmethod
     def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Project:
@@ -174,8 +175,13 @@ class Project:
         return self.store.classes()
 
     def images(self, ids: Sequence[int] | None = None) -> list[ImageItem]:
-        """Return images by id, all of them when `ids` is None."""
-        return self.store.images(ids)
+        """Return images by id, all of them (ascending by id, a shared list) when `ids` is None."""
+        if ids is not None:
+            return self.store.images(ids)
+        with self._lock:
+            if len(self._items) != self.store.counts().images:  # images are only ever added
+                self._items = self.store.images()
+            return self._items
 
     def thumbnail_bytes(self, image_id: int) -> bytes:
         """Return a small re-encoded picture of an image."""
@@ -209,6 +215,7 @@ class Project:
             progress: told how far it is.
             use_labels: False imports every image without a label.
         """
+        began = time.monotonic()
         found = preview.found
         if not use_labels:
             found = tuple(_without_label(image) for image in found)
@@ -217,7 +224,7 @@ class Project:
         names = sorted(preview.counts, key=_natural) if use_labels else []
         result = self.store.add_import(preview.source, preview.layout, found, names, preview.refused)
         discard(preview)
-        return result
+        return replace(result, seconds=time.monotonic() - began)
 
     # labels -------------------------------------------------------------------------------------------------------
 
@@ -241,15 +248,8 @@ class Project:
         return self.store.history(image_id, limit)
 
     def label_table(self) -> LabelTable:
-        """Return what is in force for every image, as arrays; read once per ledger state."""
-        head = (self.store.head_seq() << 32) + len(self.store.image_ids())
-        with self._lock:
-            if self._table is not None and self._table[0] == head:
-                return self._table[1]
-        table = self.store.label_table()
-        with self._lock:
-            self._table = (head, table)
-        return table
+        """Return what is in force for every image, as arrays that are shared: copy before changing."""
+        return self.store.label_table()
 
     # rounds -------------------------------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Project:
             DeviceMissing: the device asked for is not here.
         """
         self.check_round(algorithm, config, train)
-        return self.store.queue_round(algorithm, {"algorithm": dict(config), "train": dict(train)})
+        return self.store.queue_round(algorithm, options.whole_settings(algorithm, config, train))
 
     def cancel_round(self, number: int) -> RoundRecord:
         """Ask a queued or running round to stop; what it has done so far is kept."""
@@ -452,12 +452,12 @@ class Project:
 
     def start_map(self) -> MapState:
         """Start computing the fixed map in a process of its own, unless it is ready or on its way."""
-        items = self.store.images()
+        items = self.images()
         return map_control.start(self.root, items, array_cache.recommend_spec(items))
 
     def map_state(self) -> MapState:
         """Return where the fixed map stands for the images now in the project."""
-        return map_control.state(self.root, self.store.images())
+        return map_control.state(self.root, self.images())
 
     def map_points(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Return image ids (N,) int64 and positions (N, 2) float32 of the best map there is so far.
@@ -465,7 +465,7 @@ class Project:
         Raises:
             MapError: there is no picture yet.
         """
-        return map_control.points(self.root, self.store.images())
+        return map_control.points(self.root, self.images())
 
     def epochs(self, number: int) -> list[int]:
         """Return the epochs of a round that have recorded predictions."""
@@ -517,7 +517,9 @@ class Project:
 
     def export_counts(self, options: ExportOptions) -> dict[str, int]:
         """Return how many images of each label source an export would hold."""
-        return collect.count(self._export_rows(options, ()))
+        table = self.label_table()
+        found = self.predictions(options.round) if "pseudo" in options.sources else None
+        return collect.tally(table.image_ids, table.source, found, options)
 
     def _export_rows(self, options: ExportOptions, entries: Sequence[LedgerEntry]) -> list[ExportRow]:
         table = self.label_table()
@@ -535,7 +537,7 @@ class Project:
         ]
         found = self.predictions(options.round) if "pseudo" in options.sources else None
         by_seq = {entry.seq: entry for entry in entries}
-        return collect.collect(self.store.images(), in_force, found, by_seq, options)
+        return collect.collect(self.images(), in_force, found, by_seq, options)
 
     def backup(self, target: Path) -> Path:
         """Write a verified copy of the database (all labels and rounds) while work goes on."""
@@ -545,7 +547,7 @@ class Project:
     def doctor(self, progress: Progress = quiet) -> list[str]:
         """Check the database, the ledger's chain and every original's bytes; return the problems found."""
         problems = self.store.verify()
-        items = self.store.images()
+        items = self.images()
         for done, item in enumerate(items):
             if done % 500 == 0:
                 progress("Checking originals", done, len(items))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.exporters.rows import ExportRow
@@ -102,6 +103,27 @@ def count(rows: Iterable[ExportRow]) -> dict[str, int]:
     """Return how many rows carry each label source; "unlabeled" for none."""
     counts = Counter(row.label_source or "unlabeled" for row in rows)
     return {source: counts.get(source, 0) for source in (*SOURCES, "unlabeled")}
+
+
+def tally(
+    image_ids: NDArray[np.int64], sources: NDArray[np.object_], predictions: Predictions | None, options: ExportOptions
+) -> dict[str, int]:
+    """Return what `count` would say of the rows `collect` would make, without making them.
+
+    Args:
+        image_ids: (N,) all images.
+        sources: (N,) the source of each label in force, None without one.
+        predictions: the round's, for pseudo-labels; None when there is none.
+        options: what is wanted.
+    """
+    found = Counter(source for source in sources if source is not None)
+    counts = {source: found[source] if source in options.sources else 0 for source in SOURCES}
+    pseudo = _pseudo_labels(predictions, options)
+    counts["pseudo"] = sum(
+        int(image_id) in pseudo for image_id, source in zip(image_ids, sources, strict=True) if source is None
+    )
+    counts["unlabeled"] = len(image_ids) - sum(counts.values()) if options.unlabeled else 0
+    return counts
 
 
 def _labeled_row(item: ImageItem, state: InForce, entries: Mapping[int, LedgerEntry]) -> ExportRow:

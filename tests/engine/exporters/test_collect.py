@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
-from engine.exporters.collect import ExportOptions, InForce, collect, count
+from engine.exporters.collect import ExportOptions, InForce, collect, count, tally
 from engine.records import ImageItem, Predictions
 from tests.engine.exporters.export_samples import entry
 
@@ -69,3 +69,23 @@ def test_count_names_every_source() -> None:
 def test_options_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=r"magic|1\.5"):
         ExportOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ExportOptions(),
+        ExportOptions(sources=frozenset({"human"}), unlabeled=False),
+        ExportOptions(sources=frozenset({"imported", "pseudo"}), min_confidence=0.5),
+        ExportOptions(sources=frozenset({"human", "accepted", "pseudo"}), min_confidence=0.8, unlabeled=False),
+    ],
+)
+def test_tally_counts_what_collect_makes(options: ExportOptions) -> None:
+    sources = ["human", "accepted", "imported", None, None, None]
+    items = [ImageItem(i, f"{i:064x}", f"{i}.png", "PNG", 8, 8, 1, 10) for i in range(1, 7)]
+    in_force = [InForce(source and "a", source, None, None, False, 0) for source in sources]
+    ids = np.arange(1, 7)
+    first = np.array([0.9, 0.9, 0.9, 0.9, 0.6, 0.4], np.float32)
+    predictions = Predictions(1, ids, np.stack([first, 1 - first], 1), ("a", "b"))
+    rows = collect(items, in_force, predictions, {}, options)
+    assert tally(ids, np.array(sources, object), predictions, options) == count(rows)
