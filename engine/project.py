@@ -149,6 +149,12 @@ class Project:
         """Flush and close the database."""
         self.store.close()
 
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def uid(self) -> str:
         """An id no other project has."""

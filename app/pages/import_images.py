@@ -46,6 +46,7 @@ def _projects() -> None:
             index=at,
             format_func=lambda path: path.name,
             placeholder="Choose a project",
+            key=f"open_project_{opened.key if opened is not None else ''}",  # a new choice for each project looked at
         )
         if chosen is not None and (opened is None or chosen != opened.project.root):
             try:
