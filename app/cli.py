@@ -118,11 +118,13 @@ def demo(
     server.free_port(address, port)
     folder = (home or workbench.default_home()) / "digits-demo"
     if not (folder / "project.db").exists():
-        with _bar() as progress:
-            project = Project.create(folder, "Digits (demo)")
-            source = ImportSource("torchvision", Path(), name="digits", labels_kept=90)
-            project.commit_import(project.scan(source, progress), progress)
-            project.close()
+        try:
+            with _bar() as progress, Project.create(folder, "Digits (demo)") as project:
+                source = ImportSource("torchvision", Path(), name="digits", labels_kept=90)
+                project.commit_import(project.scan(source, progress), progress)
+        except BaseException:
+            _remove_empty(folder)
+            raise
     _serve(folder.parent, folder, address, port, token, browser)
 
 
@@ -162,6 +164,9 @@ def import_(
         _show_preview(preview)
         if dry_run:
             target.discard(preview)
+            target.close()
+            if created:
+                _remove_empty(project)
             return
         with _bar() as progress:
             result = target.commit_import(preview, progress, use_labels=not no_labels)
@@ -176,19 +181,21 @@ def import_(
         f"{time.monotonic() - began:.1f} s; {result.already_there:,} were already there, {result.refused:,} refused.",
         soft_wrap=True,
     )
+    for row in result.differing[:20]:
+        out.print(f"  label differs from the one in force: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
 
 
 def _remove_empty(project: Path) -> None:
-    """Remove a project that an import made and then refused, if it holds nothing."""
+    """Remove a project that was just made, if it holds nothing."""
     import shutil
 
-    from engine.project import Project
+    from engine.project import DATABASE, Project
 
-    found = Project.open(project)
-    empty = found.counts().images == 0
-    found.close()
-    if empty:
-        shutil.rmtree(project)
+    if (project / DATABASE).exists():
+        with Project.open(project) as found:
+            empty = found.counts().images == 0
+        if empty:
+            shutil.rmtree(project)
 
 
 def _show_preview(preview: Any) -> None:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import state
 from app.components.header import header
 
 st.set_page_config(page_title="Starling", page_icon=":material/flutter_dash:", layout="wide")
@@ -16,5 +17,5 @@ page = st.navigation(
     ],
     position="top",
 )
-header()
-page.run()
+state.guarded(header)()
+state.guarded(page.run)()

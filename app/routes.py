@@ -29,6 +29,7 @@ from engine.records import COMPLETE_STATES, Decision
 ACTOR = "local"
 UPLOAD_CAP = 64 * 1024**3
 MOST_DECISIONS = 100_000
+MOST_ID = 2**63 - 1
 IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 FRESH = {"Cache-Control": "no-store"}
 Endpoint = Callable[[Request, OpenProject], Awaitable[Response]]
@@ -96,19 +97,38 @@ def _media_type(data: bytes) -> str:
 
 
 async def queue(request: Request, opened: OpenProject) -> Response:
-    """The next images to review."""
-    query = request.query_params
-    exclude = {int(part) for part in query.get("exclude", "").split(",") if part.isdigit()}
-    limit = min(_number(request, "limit") or 20, 500)
-    project = opened.project
+    """The next images to review. POST takes the same fields as JSON: a long `exclude` does not fit an address."""
+    asked = _queue_fields(await _body(request)) if request.method == "POST" else _queue_query(request)
+    limit, project = min(asked["limit"] or 20, 500), opened.project
     items, total = await run_in_threadpool(
         lambda: project.review_queue(
-            query.get("strategy", "least_confidence"), limit,
-            number=_number(request, "round"), only=query.get("only", "unreviewed"), exclude=exclude,
+            asked["strategy"] or "least_confidence", limit,
+            number=asked["round"], only=asked["only"] or "unreviewed", exclude=asked["exclude"],
         )
     )  # fmt: skip
     body = {"items": [as_json(item) for item in items], "total": total, "classes": list(project.classes())}
     return JSONResponse(body, headers=FRESH)
+
+
+def _queue_query(request: Request) -> dict[str, Any]:
+    query = request.query_params
+    exclude = {int(part) for part in query.get("exclude", "").split(",") if part.isdecimal() and len(part) < 19}
+    return {
+        "strategy": query.get("strategy"), "only": query.get("only"), "exclude": exclude,
+        "limit": _number(request, "limit"), "round": _number(request, "round"),
+    }  # fmt: skip
+
+
+def _queue_fields(found: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"strategy": str, "only": str, "limit": int, "round": int}
+    for name, kind in kinds.items():
+        value = found.get(name)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ConfigError("A field of the queue has the wrong type", value=f"{name}={value!r}"[:200])
+    exclude = found.get("exclude") or []
+    if not isinstance(exclude, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in exclude):
+        raise ConfigError("“exclude” must be a list of image ids")
+    return {name: found.get(name) for name in kinds} | {"exclude": set(exclude)}
 
 
 async def item(request: Request, opened: OpenProject) -> Response:
@@ -221,7 +241,10 @@ def _points(opened: OpenProject, version: str) -> bytes:
 
 
 async def map_epochs(request: Request, opened: OpenProject) -> Response:
-    """Pseudo-label and confidence of every mapped image at every recorded epoch of a round, binary."""
+    """Pseudo-label and confidence of every mapped image at every recorded epoch of a round, binary.
+
+    Classes are int16, -1 where there is none; the confidences after them are uint8, in steps of 1/255.
+    """
     number = _number(request, "round")
     if number is None:
         raise ConfigError("A round is needed", way_out="Add ?round=N.")
@@ -234,8 +257,8 @@ def _epochs(opened: OpenProject, number: int) -> bytes:
     ids, _ = project.map_points()
     epochs = project.epochs(number)
     index = {name: k for k, name in enumerate(project.classes())}
-    columns = np.array([index[name] for name in project.round_classes(number)], np.uint8) if epochs else None
-    predicted = np.full((len(epochs), len(ids)), 255, np.uint8)
+    columns = np.array([index[name] for name in project.round_classes(number)], np.int16) if epochs else None
+    predicted = np.full((len(epochs), len(ids)), -1, np.int16)
     confidence = np.zeros((len(epochs), len(ids)), np.uint8)
     order = np.argsort(ids, kind="stable")
     for e, epoch in enumerate(epochs):
@@ -295,7 +318,7 @@ ROUTES = [
     _route("/thumb/{image_id:int}", thumb),
     _route("/image/{image_id:int}", image),
     _route("/item/{image_id:int}", item),
-    _route("/queue", queue),
+    _route("/queue", queue, "GET", "POST"),
     _route("/decisions", decisions, "POST"),
     _route("/undo", undo, "POST"),
     _route("/classes", classes, "POST"),

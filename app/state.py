@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,19 @@ def need_project() -> OpenProject:
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         st.stop()
     return opened
+
+
+def guarded(draw: Callable[..., None]) -> Callable[..., None]:
+    """Return `draw` such that an intended error is shown in words instead of ending the page."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Any) -> None:
+        try:
+            draw(*arguments)
+        except StarlingError as error:
+            show_error(error)
+
+    return drawn
 
 
 def show_error(error: StarlingError) -> None:

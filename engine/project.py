@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -83,6 +85,7 @@ class Project:
         self._lock = threading.Lock()
         self._predictions: dict[int, Predictions] = {}
         self._items: list[ImageItem] = []
+        self._leftovers: IO[str] | None = None
 
     @classmethod
     def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Project:
@@ -147,6 +150,8 @@ class Project:
 
     def close(self) -> None:
         """Flush and close the database."""
+        if self._leftovers is not None:
+            self._leftovers.close()
         self.store.close()
 
     def __enter__(self) -> Project:
@@ -205,6 +210,7 @@ class Project:
         Raises:
             ImportRefused: the source as a whole is not acceptable; nothing is left behind.
         """
+        self._hold_leftovers()
         return scan(source, self.root / "staging", progress)
 
     def discard(self, preview: ImportPreview) -> None:
@@ -403,18 +409,21 @@ class Project:
             order = rank("random", np.zeros((len(ids), 1), np.float32), ids, limit, exclude)
             chosen = ids[order]
             return [self._item(int(i), None, None, "No round yet: a random image") for i in chosen], len(ids)
-        rows = np.searchsorted(found.image_ids, ids)
-        rows = np.minimum(rows, len(found.image_ids) - 1)
+        rows = np.minimum(np.searchsorted(found.image_ids, ids), len(found.image_ids) - 1)
         known = found.image_ids[rows] == ids
-        ids, rows = ids[known], rows[known]
-        probabilities = found.probabilities[rows]
-        order = rank(strategy, probabilities, ids, limit, exclude)
-        scores = QUERY_STRATEGIES[strategy].score(probabilities[order], ids[order])
-        items = []
-        for position, score in zip(order.tolist(), scores.tolist(), strict=True):
-            row = probabilities[position]
-            text = why(strategy, row, found.classes)
-            items.append(self._item(int(ids[position]), found, row, text, score))
+        later = ids[~known]
+        probabilities, ranked = found.probabilities[rows[known]], ids[known]
+        order = rank(strategy, probabilities, ranked, limit, exclude)
+        scores = QUERY_STRATEGIES[strategy].score(probabilities[order], ranked[order])
+        items = [
+            self._item(
+                int(ranked[at]), found, probabilities[at], why(strategy, probabilities[at], found.classes), score
+            )
+            for at, score in zip(order.tolist(), scores.tolist(), strict=True)
+        ]
+        text = f"Imported after round {found.round}: it has no prediction yet"
+        rest = rank("random", np.zeros((len(later), 1), np.float32), later, limit - len(items), exclude)
+        items += [self._item(int(image_id), None, None, text) for image_id in later[rest].tolist()]
         return items, len(ids)
 
     def review_item(self, image_id: int, number: int | None = None) -> ReviewItem:
@@ -499,8 +508,11 @@ class Project:
             ExportError: it could not be completed; nothing is left behind.
         """
         exporter = EXPORTERS[options.format]
-        entries = list(self.store.entries())
-        rows = self._export_rows(options, entries)
+        self._hold_leftovers()
+        table = self.label_table()
+        head = int(table.version.max(initial=0))
+        entries = list(itertools.takewhile(lambda entry: entry.seq <= head, self.store.entries()))
+        rows = self._export_rows(options, table, entries)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         name = f"{slug(self.name) or 'project'}-{stamp}{exporter.suffix}"
         target = target if target is not None else self.root / "exports" / name
@@ -525,11 +537,14 @@ class Project:
         """Return how many images of each label source an export would hold."""
         table = self.label_table()
         found = self.predictions(options.round) if "pseudo" in options.sources else None
-        return collect.tally(table.image_ids, table.source, found, options)
+        return collect.tally(table.image_ids, table.source, table.mark, found, options)
 
-    def _export_rows(self, options: ExportOptions, entries: Sequence[LedgerEntry]) -> list[ExportRow]:
-        table = self.label_table()
-        columns = (table.label, table.source, table.round, table.confidence, table.reviewed, table.version)
+    def _export_rows(
+        self, options: ExportOptions, table: LabelTable, entries: Sequence[LedgerEntry]
+    ) -> list[ExportRow]:
+        columns = (
+            table.label, table.source, table.round, table.confidence, table.reviewed, table.version, table.mark,
+        )  # fmt: skip
         in_force = [
             InForce(
                 label,
@@ -538,12 +553,14 @@ class Project:
                 None if np.isnan(p1) else float(p1),
                 bool(seen),
                 int(seq),
+                mark,
             )
-            for label, source, number, p1, seen, seq in zip(*columns, strict=True)
+            for label, source, number, p1, seen, seq, mark in zip(*columns, strict=True)
         ]
         found = self.predictions(options.round) if "pseudo" in options.sources else None
         by_seq = {entry.seq: entry for entry in entries}
-        return collect.collect(self.images(), in_force, found, by_seq, options)
+        items = self.images()[: len(in_force)]  # images imported meanwhile come last
+        return collect.collect(items, in_force, found, by_seq, options)
 
     def backup(self, target: Path) -> Path:
         """Write a verified copy of the database (all labels and rounds) while work goes on."""
@@ -563,7 +580,22 @@ class Project:
         return problems
 
     def sweep(self) -> None:
-        """Remove what imports and exports that were cut off have left. Call it only when none runs."""
+        """Remove what imports and exports that were cut off have left, unless one runs in any process."""
+        with open(self.root / "staging.lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return
+            self._sweep()
+
+    def _hold_leftovers(self) -> None:
+        """Keep other processes from sweeping what this one stages, until the project is closed."""
+        with self._lock:
+            if self._leftovers is None:
+                self._leftovers = open(self.root / "staging.lock", "a")  # noqa: SIM115 - held until close
+                fcntl.flock(self._leftovers, fcntl.LOCK_SH)
+
+    def _sweep(self) -> None:
         for leftover in [*(self.root / "staging").glob("*"), *(self.root / "exports").glob(".*.partial")]:
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 

@@ -178,7 +178,11 @@ class ImportPreview:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What one import changed."""
+    """What one import changed.
+
+    `differing` names the images whose imported label contradicts the one in force, which stays; `refused` counts
+    them too.
+    """
 
     added: int
     already_there: int
@@ -186,6 +190,7 @@ class ImportResult:
     classes_added: tuple[str, ...]
     refused: int
     seconds: float
+    differing: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ STATES = {
     "failed": "failed",
     "interrupted": "interrupted",
     "finished": "finished",
-    "promoted": "in force",
+    "promoted": "promoted",
     "held_back": "held back",
 }
 COLOURS = {
@@ -36,9 +36,14 @@ PHASES = {
 }
 
 
-def state_line(record: RoundRecord) -> None:
+def state_word(record: RoundRecord, in_force: int | None) -> str:
+    """Return a round's state as shown; of the promoted ones only the last is in force."""
+    return "in force" if record.number == in_force else STATES[record.state]
+
+
+def state_line(record: RoundRecord, in_force: int | None) -> None:
     """Say in which state a round is, why, and what can be done."""
-    colour, word = COLOURS[record.state], STATES[record.state]
+    colour, word = COLOURS[record.state], state_word(record, in_force)
     device = record.progress.get("device")
     attempt = f" · attempt {record.attempt}" if record.attempt > 1 else ""
     st.markdown(

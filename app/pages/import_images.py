@@ -181,6 +181,7 @@ def _announce() -> None:
         f"Imported {result.added:,} images with {result.labels_added:,} labels in {result.seconds:.1f} s; "
         f"{result.already_there:,} were already here, {result.refused:,} refused."
     )
+    _listing("Labels that differ from those in force: the ones in force stay", result.differing)
     st.page_link("pages/train_rounds.py", label="Next: train a round", icon=":material/arrow_forward:")
 
 

@@ -75,13 +75,13 @@ def _start(opened: OpenProject) -> None:
 def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
     numbers = [record.number for record in reversed(rounds)]
     states = {record.number: record for record in rounds}
-    shown = state.get("round")
+    shown, in_force = state.get("round"), opened.project.round_in_force()
     chosen = st.selectbox(
         "Round",
         numbers,
         index=numbers.index(shown) if shown in numbers else 0,
         format_func=lambda n: (
-            f"Round {n} · {options.title(states[n].algorithm)} · {training_views.STATES[states[n].state]}"
+            f"Round {n} · {options.title(states[n].algorithm)} · {training_views.state_word(states[n], in_force)}"
         ),
     )
     state.put("round", chosen)
@@ -89,11 +89,12 @@ def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
     st.fragment(_live, run_every=1.0 if record.active else None)(opened, chosen, record.state)
 
 
+@state.guarded
 def _live(opened: OpenProject, number: int, shown_state: str) -> None:
     record = opened.project.round(number)
     if record.state != shown_state:
         st.rerun(scope="app")
-    training_views.state_line(record)
+    training_views.state_line(record, opened.project.round_in_force())
     if record.active:
         training_views.progress(record)
         if st.button("Cancel round", icon=":material/stop:", disabled=record.state == "cancelling", key="cancel_round"):

@@ -56,6 +56,7 @@ class InForce:
     confidence: float | None
     reviewed: bool
     version: int
+    mark: str | None = None
 
 
 def collect(
@@ -65,11 +66,11 @@ def collect(
     entries: Mapping[int, LedgerEntry],
     options: ExportOptions,
 ) -> list[ExportRow]:
-    """Return one row an exported image, in image order.
+    """Return one row an exported image, in image order. A rejected image is left out.
 
     A label in force whose source is wanted wins. An image without a label in force takes its pseudo-label if those
-    are wanted and it is confident enough. An image whose label is of an unwanted source is written as unlabeled: its
-    pseudo-label does not stand in for a person's answer.
+    are wanted, it is confident enough, and no person has put a mark on it (skipped, unsure, flagged). An image whose
+    label is of an unwanted source is written as unlabeled: its pseudo-label does not stand in for a person's answer.
 
     Args:
         items: all images, ascending by id.
@@ -82,10 +83,12 @@ def collect(
     model = f"round-{predictions.round}" if predictions is not None else None
     rows = []
     for item, state in zip(items, in_force, strict=True):
+        if state.mark == "reject":
+            continue
         row = (
             _labeled_row(item, state, entries) if state.label is not None and state.source in options.sources else None
         )
-        if row is None and state.label is None and item.id in pseudo:
+        if row is None and state.label is None and state.mark is None and item.id in pseudo:
             label, confidence = pseudo[item.id]
             row = ExportRow(
                 image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, label=label,
@@ -106,23 +109,32 @@ def count(rows: Iterable[ExportRow]) -> dict[str, int]:
 
 
 def tally(
-    image_ids: NDArray[np.int64], sources: NDArray[np.object_], predictions: Predictions | None, options: ExportOptions
+    image_ids: NDArray[np.int64],
+    sources: NDArray[np.object_],
+    marks: NDArray[np.object_],
+    predictions: Predictions | None,
+    options: ExportOptions,
 ) -> dict[str, int]:
     """Return what `count` would say of the rows `collect` would make, without making them.
 
     Args:
         image_ids: (N,) all images.
         sources: (N,) the source of each label in force, None without one.
+        marks: (N,) the mark of each image, None without one.
         predictions: the round's, for pseudo-labels; None when there is none.
         options: what is wanted.
     """
-    found = Counter(source for source in sources if source is not None)
-    counts = {source: found[source] if source in options.sources else 0 for source in SOURCES}
     pseudo = _pseudo_labels(predictions, options)
-    counts["pseudo"] = sum(
-        int(image_id) in pseudo for image_id, source in zip(image_ids, sources, strict=True) if source is None
-    )
-    counts["unlabeled"] = len(image_ids) - sum(counts.values()) if options.unlabeled else 0
+    counts = dict.fromkeys((*SOURCES, "unlabeled"), 0)
+    for image_id, source, mark in zip(image_ids.tolist(), sources, marks, strict=True):
+        if mark == "reject":
+            continue
+        if source in options.sources:
+            counts[source] += 1
+        elif source is None and mark is None and image_id in pseudo:
+            counts["pseudo"] += 1
+        elif options.unlabeled:
+            counts["unlabeled"] += 1
     return counts
 
 

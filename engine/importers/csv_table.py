@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Col
             if reason is not None or name is None:
                 refused.append(Refusal(_place(table.name, line, path), reason or "there is no such file"))
             elif label.strip():
-                given[name][label] = None
+                given[name][unicodedata.normalize("NFC", label)] = None
     conflicts = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     labels = {name: next(iter(found)) for name, found in given.items() if len(found) == 1}
     return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables))

@@ -80,7 +80,7 @@ def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec) -> MapState:
     }
     temporary = job / "progress.first"
     temporary.write_text(json.dumps(first))
-    if not (job / "progress.json").exists() or _read(job).get("status") != "running":
+    if _read(job).get("pid") != process.pid:  # not written by this process: what an earlier one left
         os.replace(temporary, job / "progress.json")
     _children.append(process)
     return state(root, items)

@@ -102,7 +102,8 @@ def threads() -> int:
 
     On two cores that is one: beside a busy training worker a second thread makes OpenMP many times slower.
     """
-    return max(1, min(8, len(os.sched_getaffinity(0)) // 2))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // 2))
 
 
 def _compute(folder: Path, recorder: Recorder) -> None:

@@ -72,12 +72,12 @@ def tracked_rows(shas: Sequence[str], roles: NDArray[np.object_], limit: int = T
 
     Args:
         shas: (N,) content hashes.
-        roles: (N,) "train", "heldout" or "unlabeled".
+        roles: (N,) "train", "heldout", "unlabeled" or "excluded".
         limit: how many at most.
 
     Returns:
         (T,) row numbers, ascending.
     """
     keys = [hashlib.sha256(f"tracked:{sha}".encode()).digest() for sha in shas]
-    order = sorted(range(len(shas)), key=lambda row: (roles[row] == "unlabeled", keys[row]))
+    order = sorted(range(len(shas)), key=lambda row: (roles[row] in {"unlabeled", "excluded"}, keys[row]))
     return np.sort(np.array(order[:limit], dtype=np.int64))

@@ -14,7 +14,7 @@ import pandas as pd
 from engine import __version__
 from engine.errors import ConfigError, RoundBlocked
 from engine.images.array_cache import ArraySpec, recommend_spec
-from engine.records import ImageItem, RoundRecord
+from engine.records import ImageItem, LabelState, RoundRecord
 from engine.rounds import files
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
@@ -27,6 +27,9 @@ LEAST_LABELS = 2
 LEAST_CLASSES = 2
 NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
 ROLES = ("train", "heldout", "unlabeled")
+"""The pools. An image that was rejected has the role "excluded": it gets a prediction and is in no pool."""
+HELDOUT_SOURCES = frozenset({"imported", "human"})
+"""Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class RoundPlan:
 
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
-    force when this one was planned, {number, heldout}, or None. `token` fences the attempt; all else stays
+    force when this attempt was planned, {number, heldout}, or None. `token` fences the attempt; all else stays
     the same on a resume.
     """
 
@@ -79,8 +82,9 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     """
     check_settings(algorithm, config, train)
     table = store.label_table()
-    labels = [label for label in table.label if label is not None]
-    check_labels(labels, store.classes(), len(table.image_ids), algorithm)
+    kept = table.label[table.mark != "reject"]
+    labels = [label for label in kept if label is not None]
+    check_labels(labels, store.classes(), len(kept), algorithm)
 
 
 def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
@@ -103,13 +107,15 @@ def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, alg
     """Raise RoundBlocked unless these labels are enough to train on.
 
     Args:
-        labels: the class names of all labeled images, one an image.
+        labels: the class names of all labeled images that are not rejected, one an image.
         classes: all classes of the project.
-        images: how many images there are, labeled or not.
+        images: how many images are not rejected, labeled or not.
         algorithm: its key; only "supervised" can do without unlabeled images.
     """
     if images == 0:
-        raise RoundBlocked("The project has no images", way_out="Import images first.")
+        raise RoundBlocked(
+            "The project has no images to train on", way_out="Import images, or take the rejection of some back."
+        )
     counts = Counter(labels)
     if not counts:
         raise RoundBlocked(
@@ -144,8 +150,8 @@ def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, alg
 def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     """Write config.json and, the first time only, labels.parquet at the round's pinned ledger seq.
 
-    A resumed round keeps its images, labels, split, classes, array size and code version note; only the token
-    and the attempt change.
+    A resumed round keeps its images, labels, split, classes, array size and code version note; only the token,
+    the attempt and the round in force that it is compared with change.
 
     Args:
         store: the open project.
@@ -162,18 +168,20 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
         kept = asdict(read_plan(folder))
         kept |= {"token": record.token, "attempt": record.attempt, "project_root": str(root)}
+        kept["previous"] = previous_round(store, record.number)
         files.write_json(folder / files.CONFIG, kept)
         return folder
     train = dict(record.config.get("train", {}))
     items = sorted(store.images(), key=lambda item: item.id)
     classes = list(store.classes())
-    labels = store.state_at(record.ledger_seq)
     present = {item.id for item in items}
-    labels = {image: name for image, name in labels.items() if image in present}
-    check_labels(list(labels.values()), classes, len(items), record.algorithm)
+    states = {image: state for image, state in store.states_at(record.ledger_seq).items() if image in present}
+    kept_states = [state for state in states.values() if state.mark != "reject"]
+    labels = [state.label for state in kept_states if state.label is not None]
+    check_labels(labels, classes, len(items) - (len(states) - len(kept_states)), record.algorithm)
     for name in ("checkpoints", "predictions", "features", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    frame = label_frame(items, labels, classes, train)
+    frame = label_frame(items, states, classes, train)
     files.write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
     spec = _spec(items, train)
     plan = RoundPlan(
@@ -195,28 +203,33 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 
 
 def label_frame(
-    items: Sequence[ImageItem], labels: Mapping[int, str], classes: Sequence[str], train: Mapping[str, Any]
+    items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
 
-    The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`.
+    The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
+    that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
     """
     from engine.training.pools import split_labeled
 
     settings = settings_from(TrainConfig, train)
     column = {name: index for index, name in enumerate(classes)}
     ids = np.array([item.id for item in items], np.int64)
-    label = np.array([column[labels[item.id]] if item.id in labels else -1 for item in items], np.int64)
-    labeled = label >= 0
-    _, heldout = split_labeled(ids[labeled], label[labeled], settings.heldout_fraction, settings.seed)
+    found = [states.get(item.id, LabelState(item.id)) for item in items]
+    label = np.array([-1 if state.label is None else column[state.label] for state in found], np.int64)
+    rejected = np.array([state.mark == "reject" for state in found], bool)
+    labeled = (label >= 0) & ~rejected
+    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in found], bool)
+    _, heldout = split_labeled(ids[eligible], label[eligible], settings.heldout_fraction, settings.seed)
     role = np.full(len(ids), "unlabeled", dtype=object)
     role[labeled] = "train"
     role[np.isin(ids, heldout)] = "heldout"
+    role[rejected] = "excluded"
     return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
 
 
 def previous_round(store: Store, number: int) -> dict[str, Any] | None:
-    """Return {number, heldout} of the last promoted round before this one, or None."""
+    """Return {number, heldout} of the last promoted round other than this one, or None."""
     promoted = [found for found in store.rounds() if found.state == "promoted" and found.number != number]
     if not promoted:
         return None

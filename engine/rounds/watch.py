@@ -216,14 +216,17 @@ def started_worker(folder: Path, token: str | None) -> Worker | None:
 
 
 def _merge(progress: dict[str, Any], event: Event) -> dict[str, Any]:
-    """Return the progress after one more event; the result holds JSON values only."""
+    """Return the progress after one more event; the result holds JSON values only.
+
+    Within a phase a metric stays until a newer value of it comes: a step does not report what an epoch does.
+    """
     kind = event["type"]
     merged = {**progress, "heartbeat": event.get("time")}
-    if kind == "progress":
-        merged |= {key: value for key, value in event.items() if key not in {"type", "time", "token"}}
-    elif kind == "epoch":
-        merged["metrics"] = {**merged.get("metrics", {}), **event.get("metrics", {})}
-        merged |= {"phase": event.get("phase"), "epoch": event.get("epoch")}
+    if kind in {"progress", "epoch"}:
+        before = progress.get("metrics") if event.get("phase") == progress.get("phase") else None
+        metrics = {**(before or {}), **(event.get("metrics") or {})}
+        told = set(event) - {"type", "time", "token"} if kind == "progress" else {"phase", "epoch"}
+        merged |= {key: event.get(key) for key in told} | {"metrics": metrics}
     elif kind == "checkpoint":
         merged["checkpoint"] = {key: event.get(key) for key in ("phase", "epoch", "file", "sha256")}
     elif kind == "recovery":

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from engine.errors import ConfigError
 from engine.records import ImageItem
-from engine.store.rows import INTEGER_MAX, chunks, text_flaw
+from engine.store.rows import INTEGER_MAX, chunks, nfc, text_flaw
 from engine.store.schema import classes, images, truth
 
 _ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key"))
@@ -22,16 +22,16 @@ def read_classes(connection: Connection) -> tuple[str, ...]:
 
 
 def add_classes(connection: Connection, names: Sequence[str]) -> tuple[str, ...]:
-    """Add the classes that are new, at the end and in the order given; return those.
+    """Add the classes that are new, in NFC, at the end and in the order given; return those.
 
     Raises:
         ConfigError: a name is empty, too long, or holds a control character.
     """
     for name in names:
-        if (flaw := text_flaw(name)) is not None:
+        if (flaw := text_flaw(name) or text_flaw(nfc(name))) is not None:
             raise ConfigError(f"the class name {flaw}", value=repr(name), way_out="Choose another name.")
-    known = set(read_classes(connection))
-    new = tuple(name for name in dict.fromkeys(names) if name not in known)
+    known = {nfc(name) for name in read_classes(connection)}
+    new = tuple(name for name in dict.fromkeys(map(nfc, names)) if name not in known)
     last = connection.scalar(select(func.max(classes.c.position)))
     start = 0 if last is None else last + 1
     if new:

@@ -11,16 +11,17 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from engine.errors import ImportRefused
+from engine.importers.names import shown
 from engine.records import FoundImage, ImportResult, Refusal
 from engine.store.images import add_classes, read_classes
 from engine.store.ledger import Appending, Draft
-from engine.store.rows import Row, chunks, now, plain
+from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
 
 ACTOR = "import"
@@ -57,7 +58,9 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
     """
     started = time.perf_counter()
     added_classes = add_classes(connection, incoming.classes)
-    _check(incoming, set(read_classes(connection)))
+    known = read_classes(connection)
+    incoming = replace(incoming, images=_spelled(incoming.images, known))
+    _check(incoming, set(known))
     import_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
     head = {"id": import_id, "time": now(), "source": incoming.source, "layout": incoming.layout}
     connection.execute(insert(imports), {**head, "summary": {}, "digest": None})
@@ -72,6 +75,7 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
         classes_added=added_classes,
         refused=len(refused),
         seconds=time.perf_counter() - started,
+        differing=tuple(differing),
     )
     summary = {
         "added": result.added,
@@ -84,6 +88,22 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
     values = {"summary": plain(summary), "digest": digest_images(rows)}
     connection.execute(update(imports).where(imports.c.id == import_id).values(values))
     return result
+
+
+def _spelled(found: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:
+    """Return the images with labels and truth as the class they mean is spelled, in NFC where there is none."""
+    spelling = {nfc(name): name for name in known} | {name: name for name in known}
+
+    def spell(label: str | None) -> str | None:
+        if label is None or label in spelling:
+            return None if label is None else spelling[label]
+        return spelling.get(nfc(label), nfc(label))
+
+    said = ((image, spell(image.label), spell(image.truth)) for image in found)
+    return [
+        image if (image.label, image.truth) == (label, truth) else replace(image, label=label, truth=truth)
+        for image, label, truth in said
+    ]
 
 
 def _check(incoming: Incoming, known: set[str]) -> None:
@@ -147,7 +167,7 @@ def _add_labels(
         state = appending.states[image_id]
         if state.label is not None:
             if state.label != image.label:
-                differing.append(Refusal(image.name, _DIFFERS))
+                differing.append(Refusal(shown(image.name), _DIFFERS))
             continue
         appending.add(
             Draft(

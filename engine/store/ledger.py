@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 from engine.records import Ack, Decision, LabelState, LedgerEntry
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.projection import load_states, row_of, state_after
-from engine.store.rows import INTEGER_MAX, chunks, now, text_flaw
+from engine.store.rows import INTEGER_MAX, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
 
 _LABELS = {"label": "human", "correct": "human", "accept": "accepted"}
@@ -92,7 +92,8 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     flaws = [_flaw(decision) for decision in decisions]
     sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
     earlier = find_uids(connection, [decision.uid for decision in sound])
-    names = _known_classes(connection, {decision.label for decision in sound if decision.label is not None})
+    said = {decision.label for decision in sound if decision.label is not None}
+    names = _known_classes(connection, said | {nfc(label) for label in said})
     appending = Appending(connection, (decision.image_id for decision in sound))
     following = iter(sound)
     acks = []
@@ -115,7 +116,9 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
     if state is None:
         return Ack(uid, "refused", message=f"there is no image {decision.image_id}")
     if decision.action in _LABELS and decision.label not in names:
-        return Ack(uid, "refused", state, message=f"there is no class {decision.label!r}")
+        if decision.label is None or nfc(decision.label) not in names:
+            return Ack(uid, "refused", state, message=f"there is no class {decision.label!r}")
+        decision = replace(decision, label=nfc(decision.label))
     if decision.base_version != state.version:
         return Ack(uid, "conflict", state, message="not saved: the image was changed since it was shown")
     after = appending.add(_draft(decision, state))

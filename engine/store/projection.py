@@ -83,18 +83,19 @@ def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelSt
     return found
 
 
-def read_labels_at(connection: Connection, seq: int) -> dict[int, str]:
-    """Return the labels that were in force once ledger entry `seq` was written, by image id."""
+def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:
+    """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
     last = (
         select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
     )
-    query = (
-        select(entries.c.image_id, entries.c.label)
-        .join(last, entries.c.seq == last.c.seq)
-        .where(entries.c.label.is_not(None))
-        .order_by(entries.c.image_id)
-    )
-    return {row.image_id: row.label for row in connection.execute(query)}
+    query = select(entries).join(last, entries.c.seq == last.c.seq).order_by(entries.c.image_id)
+    return {row["image_id"]: state_after(row) for row in connection.execute(query).mappings()}
+
+
+def read_labels_at(connection: Connection, seq: int) -> dict[int, str]:
+    """Return the labels that were in force once ledger entry `seq` was written, by image id."""
+    states = read_states_at(connection, seq)
+    return {number: state.label for number, state in states.items() if state.label is not None}
 
 
 def count(connection: Connection) -> ProjectCounts:

@@ -45,6 +45,11 @@ def text_flaw(text: object) -> str | None:
     return None
 
 
+def nfc(text: str) -> str:
+    """Return the text with accents in their one composed form, so that a class is not there twice."""
+    return unicodedata.normalize("NFC", text)
+
+
 def plain(value: Any) -> Any:
     """Return the value as plain JSON: NumPy scalars as numbers, tuples as lists, NaN and infinity as None."""
     if isinstance(value, Mapping):

@@ -173,6 +173,10 @@ class Store:
         """Return the labels in force once ledger entry `seq` was written, by image id."""
         return self._read(lambda connection: projection.read_labels_at(connection, seq))
 
+    def states_at(self, seq: int) -> dict[int, LabelState]:
+        """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
+        return self._read(lambda connection: projection.read_states_at(connection, seq))
+
     def head_seq(self) -> int:
         """Return the seq of the last ledger entry; 0 when there is none."""
         return self._read(ledger.read_head_seq)

@@ -55,7 +55,7 @@ class TrainConfig:
         max=64,
     )
     learning_rate: float = setting(
-        0.03,
+        0.05,
         "Learning rate",
         "Peak rate of SGD; a cosine takes it to 0 over the whole run.",
         min=0.0,

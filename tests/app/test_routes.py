@@ -57,6 +57,38 @@ def test_queue_offers_exactly_the_undecided_images(client: TestClient) -> None:
     assert all(item["prediction"] is None for item in found["items"])
 
 
+def test_queue_goes_on_until_every_image_was_shown(client: TestClient) -> None:
+    shown: list[int] = []
+    for _ in range(6):
+        found = client.post("queue", json={"only": "all", "limit": 1, "round": None, "exclude": shown}).json()
+        assert found["total"] == 6
+        shown += [item["image_id"] for item in found["items"]]
+    assert sorted(shown) == [1, 2, 3, 4, 5, 6]
+    assert client.post("queue", json={"only": "all", "exclude": shown}).json()["items"] == []
+    by_query = _queue(client, only="all", exclude="1,2,x,,4")["items"]
+    by_body = client.post("queue", json={"only": "all", "exclude": [1, 2, 4]}).json()["items"]
+    assert by_body == by_query
+    assert sorted(item["image_id"] for item in by_body) == [3, 5, 6]
+
+
+def test_a_deck_of_many_thousand_images_can_be_excluded(client: TestClient) -> None:
+    body = {"only": "all", "exclude": list(range(2, 100_000))}
+    assert [item["image_id"] for item in client.post("queue", json=body).json()["items"]] == [1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exclude": "1,2"}, {"exclude": [1, "2"]}, {"exclude": [True]}, {"exclude": [1.0]}, {"exclude": [None]},
+        {"exclude": [2**63]}, {"exclude": [-1]}, {"limit": "20"}, {"round": True}, {"strategy": 1}, {"only": []},
+    ],
+)  # fmt: skip
+def test_malformed_queue_request_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
+    answer = client.post("queue", json=wrong)
+    assert answer.status_code == 400
+    assert answer.json()["message"]
+
+
 def test_decision_is_saved_once_and_leaves_the_queue(client: TestClient) -> None:
     image_id = _queue(client)["items"][0]["image_id"]
     body = {"decisions": [_decision(image_id=image_id)]}
@@ -157,6 +189,32 @@ def test_map_points_lie_in_their_frame(client: TestClient) -> None:
     assert sorted(label.tolist()) == [-1, -1, 0, 0, 1, 1]
     assert ((versions > 0) == (label >= 0)).all()
     assert ((flags & 1 == 1) == (label >= 0)).all()
+
+
+def test_map_epochs_hold_more_classes_than_a_byte(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"class {k}" for k in range(300)]
+    project = workbench.current().opened()[0].project
+    ids = np.array([6, 2, 5, 3, 1], np.int64)
+    predictions = {
+        1: (np.array([2, 3, 5, 99]), np.array([255, 256, 299, 7], np.int16), np.array([0.2, 1, 0.5, 1], np.float32)),
+        2: (np.array([5]), np.array([0], np.int16), np.array([0.0], np.float32)),
+    }
+    known = ("left", *names)  # the project's order is not the round's
+    monkeypatch.setattr(type(project), "classes", lambda self: known)
+    monkeypatch.setattr(type(project), "round_classes", lambda self, number: tuple(names))
+    monkeypatch.setattr(type(project), "map_points", lambda self: (ids, np.zeros((5, 2), np.float32)))
+    monkeypatch.setattr(type(project), "epochs", lambda self, number: [1, 2])
+    monkeypatch.setattr(type(project), "epoch_predictions", lambda self, number, epoch: predictions[epoch])
+    body = client.get("map/epochs", params={"round": 1}).content
+    (length,) = struct.unpack_from("<I", body)
+    assert json.loads(body[4 : 4 + length]) == {"n": 5, "epochs": [1, 2]}
+    start = 4 + length
+    assert start % 4 == 0
+    assert len(body) == start + 3 * 5 * 2
+    classes = np.frombuffer(body, "<i2", 10, start).reshape(2, 5)
+    confidence = np.frombuffer(body, np.uint8, 10, start + 20).reshape(2, 5)
+    assert classes.tolist() == [[-1, 256, 300, 257, -1], [-1, -1, 1, -1, -1]]
+    assert confidence.tolist() == [[0, 51, 128, 255, 0], [0, 0, 0, 0, 0]]
 
 
 def _wait_for_map(client: TestClient) -> bytes:

@@ -1,9 +1,11 @@
 // The map's data: parsed from the binary routes, kept as typed arrays.
 // points: uint32 header length, JSON header, then int32 id[n], int32 version[n], int16 x[n], int16 y[n],
 //         int16 label[n] (-1 none), uint8 flags[n] (1 labeled, 2 reviewed, 4 marked)
-// epochs: the same frame, then uint8 class[E][n] (255 none), uint8 confidence[E][n]
+// epochs: the same frame, then int16 class[E][n] (-1 none), uint8 confidence[E][n] (255 is 1.0); the padded header
+//         puts the classes at a multiple of 4
 
 const POINT_BYTES = 15;
+const EPOCH_BYTES = 3; // of one point at one epoch
 
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
@@ -30,9 +32,11 @@ function parsePoints(buffer) {
 function parseEpochs(buffer) {
   const { header, start } = unpack(buffer);
   const { n, epochs } = header;
-  if (buffer.byteLength - start !== 2 * n * epochs.length) throw new Error("the epochs' data do not fit this page; reload it");
-  const rows = (first) => epochs.map((_, e) => new Uint8Array(buffer, first + e * n, n));
-  return { n, epochs, cls: rows(start), conf: rows(start + epochs.length * n) };
+  const size = n * epochs.length;
+  if (buffer.byteLength - start !== EPOCH_BYTES * size) throw new Error("the epochs' data do not fit this page; reload it");
+  const cls = epochs.map((_, e) => new Int16Array(buffer, start + 2 * e * n, n));
+  const conf = epochs.map((_, e) => new Uint8Array(buffer, start + 2 * size + e * n, n));
+  return { n, epochs, cls, conf };
 }
 
 async function fetchBinary(url) {

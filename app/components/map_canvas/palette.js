@@ -6,7 +6,7 @@ const CLASS_COLOURS = [
   "#5a64c8", "#f0a95b", "#0f8a55", "#b0308a", "#7ccaa6", "#c86a5e", "#7289a8", "#b79ad6", "#3f8f95", "#a5a930",
 ];
 const OTHER_COLOUR = "#8b9099";
-const NO_CLASS = 255;
+const NO_CLASS = -1;
 
 // Gives each class a slot of CLASS_COLOURS; -1 is "other". Counts decide who gets one when there are too many.
 function assignSlots(classes, counts) {

@@ -94,7 +94,8 @@ function buildSelection(model, base, actions) {
       return {
         uid: newUid(), image_id: ids[i], base_version: versions[i], label: name, batch, seconds: null,
         action: accepted ? "accept" : seen || model.points.label[i] >= 0 ? "correct" : "label",
-        round: seen ? round : null, confidence: seen ? model.confidence(i) : null,
+        round: seen ? round : null,
+        confidence: null, // the map's is of the epoch shown, coarse and not calibrated: not the round's
       };
     });
     send(decisions, name, batch);

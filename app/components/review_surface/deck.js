@@ -40,12 +40,13 @@ function createDeck(onChange, onClasses) {
     fetching = true;
     const mine = generation;
     const { base, strategy, round, only } = query;
-    const exclude = new Set([...query.exclude(), ...cards.slice(-400).map((card) => card.item.image_id)]);
-    const search = new URLSearchParams({
-      strategy, only, limit: DECK_FETCH, round: round ?? "", exclude: [...exclude].join(","),
-    });
+    const exclude = new Set([...query.exclude(), ...cards.map((card) => card.item.image_id)]);
+    exclude.delete(null); // of a waiting undo that names no image
+    const body = JSON.stringify({ strategy, only, limit: DECK_FETCH, round: round ?? null, exclude: [...exclude] });
     try {
-      const answer = await fetchJson(`${base}/queue?${search}`);
+      const answer = await fetchJson(`${base}/queue`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body,
+      });
       if (mine !== generation) return;
       take(answer);
       problem = "";

@@ -83,9 +83,21 @@ def test_options_out_of_range_are_refused(wrong: dict) -> None:
 def test_tally_counts_what_collect_makes(options: ExportOptions) -> None:
     sources = ["human", "accepted", "imported", None, None, None]
     items = [ImageItem(i, f"{i:064x}", f"{i}.png", "PNG", 8, 8, 1, 10) for i in range(1, 7)]
-    in_force = [InForce(source and "a", source, None, None, False, 0) for source in sources]
+    marks = [None, "reject", None, None, "unsure", "reject"]
+    in_force = [InForce(s and "a", s, None, None, False, 0, m) for s, m in zip(sources, marks, strict=True)]
     ids = np.arange(1, 7)
     first = np.array([0.9, 0.9, 0.9, 0.9, 0.6, 0.4], np.float32)
     predictions = Predictions(1, ids, np.stack([first, 1 - first], 1), ("a", "b"))
     rows = collect(items, in_force, predictions, {}, options)
-    assert tally(ids, np.array(sources, object), predictions, options) == count(rows)
+    found = tally(ids, np.array(sources, object), np.array(marks, object), predictions, options)
+    assert found == count(rows)
+
+
+def test_rejected_images_are_left_out_and_marked_ones_get_no_pseudo_label() -> None:
+    items = [ImageItem(i, f"{i:064x}", f"{i}.png", "PNG", 8, 8, 1, 10) for i in (1, 2, 3)]
+    in_force = [InForce(None, None, None, None, False, 1, mark) for mark in ("reject", "unsure", None)]
+    probabilities = np.array([[0.99, 0.01]] * 3, np.float32)
+    predictions = Predictions(1, np.arange(1, 4), probabilities, ("a", "b"))
+    options = ExportOptions(sources=frozenset({"pseudo"}), min_confidence=0.5)
+    rows = collect(items, in_force, predictions, {}, options)
+    assert [(row.image_id, row.label) for row in rows] == [(2, None), (3, "a")]

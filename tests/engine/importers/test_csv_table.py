@@ -176,3 +176,8 @@ def test_10_000_classes_import() -> None:
     names = [f"{number}.png" for number in range(10_000)]
     rows = "".join(f"{name},class {number}\n" for number, name in enumerate(names))
     assert len(set(labeled("filename,label\n" + rows, names).labels.values())) == 10_000
+
+
+def test_a_label_in_two_spellings_of_its_accents_is_one_label() -> None:
+    labeling = labeled("filename,label\na.png,cafe\u0301\na.png,caf\u00e9\nb.png,cafe\u0301\n")
+    assert (labeling.labels, labeling.conflicts) == ({"img/a.png": "caf\u00e9", "img/b.png": "caf\u00e9"}, {})

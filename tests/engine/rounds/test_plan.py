@@ -5,7 +5,7 @@ import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
 from engine.records import Decision
-from engine.rounds import files, plan
+from engine.rounds import files, material, plan, results
 
 CPU = {"device": "cpu"}
 
@@ -14,8 +14,9 @@ def queue(store, **train):
     return store.queue_round("pseudo_label", {"algorithm": {}, "train": {"device": "cpu", **train}})
 
 
-def label(store, image_id: int, name: str) -> None:
-    (ack,) = store.record([Decision(f"u{image_id}-{name}", image_id, version(store, image_id), "label", name)])
+def label(store, image_id: int, name: str | None, action: str = "label") -> None:
+    uid = f"u{image_id}-{name}-{action}"
+    (ack,) = store.record([Decision(uid, image_id, version(store, image_id), action, name)])
     assert ack.status == "saved"
 
 
@@ -117,6 +118,84 @@ def test_a_resume_keeps_labels_and_split_and_changes_the_token(make_store, tmp_p
     assert found.classes == ["cat", "dog"]
 
 
+def test_labels_accepted_from_a_prediction_are_trained_on_and_never_held_out(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 4, None: 20}, ("cat", "dog", "owl"))
+    ids = store.image_ids().tolist()
+    for image_id in ids[6:16]:
+        label(store, image_id, "cat" if image_id % 2 else "dog", "accept")
+    label(store, ids[16], "owl")
+    label(store, ids[17], "owl", "accept")
+    for image_id in ids[18:20]:
+        label(store, image_id, "dog")
+    record = queue(store, heldout_fraction=0.5)
+    label(store, ids[6], "cat")  # a person's own word, but after the pinned seq
+    frame = pd.read_parquet(plan.write_plan(store, record, tmp_path) / files.LABELS).set_index("image_id")
+    assert set(frame.loc[ids[6:16], "role"]) == {"train"}
+    eligible = frame.loc[ids[:6] + ids[16:17] + ids[18:20]]
+    # nine labels given by import or a person: 2 cats, 6 dogs, 1 owl; round(4.5) = 4 held out
+    assert eligible[eligible["role"] == "heldout"].groupby("label").size().to_dict() == {0: 1, 1: 3}
+    assert set(frame.loc[ids[16:18], "role"]) == {"train"}
+
+
+def test_without_a_label_that_may_measure_nothing_is_held_out(make_store, tmp_path):
+    store = make_store({None: 6}, ("cat", "dog"))
+    for image_id in store.image_ids().tolist()[:4]:
+        label(store, image_id, "cat" if image_id % 2 else "dog", "accept")
+    frame = pd.read_parquet(plan.write_plan(store, queue(store), tmp_path) / files.LABELS)
+    assert frame["role"].tolist() == ["train"] * 4 + ["unlabeled"] * 2
+
+
+def test_a_rejected_image_keeps_its_row_and_is_in_no_pool(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    ids = store.image_ids().tolist()
+    for image_id in (ids[0], ids[8]):
+        label(store, image_id, None, "reject")
+    label(store, ids[9], None, "flag")
+    record = queue(store, heldout_fraction=0.5)
+    label(store, ids[10], None, "reject")  # after the pinned seq
+    folder = plan.write_plan(store, record, tmp_path)
+    assert results.roles(folder) == dict(zip(ids, pd.read_parquet(folder / files.LABELS)["role"], strict=True))
+    frame = pd.read_parquet(folder / files.LABELS).set_index("image_id")
+    assert frame.index[frame["role"] == "excluded"].tolist() == [ids[0], ids[8]]
+    assert set(frame.loc[ids[9:], "role"]) == {"unlabeled"}
+    assert frame["role"].value_counts().to_dict() == {"train": 3, "heldout": 4, "unlabeled": 3, "excluded": 2}
+    pools = material.make_pools(
+        torch.zeros(12, 1, 8, 8, dtype=torch.uint8), frame["role"].to_numpy(object), frame["label"].to_numpy(), 2
+    )
+    pooled = torch.cat([pools.train_idx, pools.heldout_idx, pools.unlabeled_idx])
+    assert sorted(pooled.tolist()) == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11]
+
+
+def test_rejected_images_do_not_count_for_what_a_round_needs(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 2, None: 2})
+    ids = store.image_ids().tolist()
+    for image_id in ids[4:]:
+        label(store, image_id, None, "reject")
+    assert "All 4 images are labeled" in blocked(store)
+    label(store, ids[3], None, "reject")
+    assert "dog has 1" in blocked(store)
+    with pytest.raises(RoundBlocked, match="dog has 1"):
+        plan.write_plan(store, queue(store), tmp_path)
+    for image_id in ids[:3]:
+        label(store, image_id, None, "reject")
+    assert "take the rejection of some back" in blocked(store)
+
+
+def test_a_resume_is_compared_with_the_round_now_in_force(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    first = queue(store)
+    folder = plan.write_plan(store, first, tmp_path)
+    store.transition(first.number, "failed", token=first.token)
+    second = queue(store)
+    heldout = {"n": 4, "correct": 3, "accuracy": 0.75, "low": 0.2, "high": 0.99}
+    store.transition(second.number, "running")
+    store.transition(second.number, "finished", report={"heldout": heldout})
+    store.transition(second.number, "promoted")
+    assert plan.read_plan(folder).previous is None
+    plan.write_plan(store, store.transition(first.number, "queued"), tmp_path)
+    assert plan.read_plan(folder).previous == {"number": 2, "heldout": heldout}
+
+
 def test_the_plan_names_the_round_in_force(make_store, tmp_path):
     store = make_store({"cat": 4, "dog": 4, None: 4})
     heldout = {"n": 4, "correct": 3, "accuracy": 0.75, "low": 0.2, "high": 0.99}
@@ -144,9 +223,9 @@ def test_labels_withdrawn_below_the_need_block_the_plan_and_write_nothing(make_s
 
 def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_store):
     store = make_store({"cat": 30, "dog": 30})
-    labels = store.state_at(store.head_seq())
+    states = store.states_at(store.head_seq())
     roles = [
-        plan.label_frame(store.images(), labels, ["cat", "dog"], {"seed": seed})["role"].to_numpy()
+        plan.label_frame(store.images(), states, ["cat", "dog"], {"seed": seed})["role"].to_numpy()
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(roles[0], roles[1])

@@ -92,6 +92,36 @@ def test_progress_of_the_worker_reaches_the_store(bench):
     assert progress["heartbeat"] > 1e9
 
 
+def test_a_step_keeps_the_epochs_metrics_and_a_new_phase_drops_them(bench):
+    script = [
+        ["epoch", {"phase": "baseline", "epoch": 1, "metrics": {"heldout_accuracy": 0.4, "old": 1}}],
+        ["progress", {"phase": "main", "epoch": 1, "metrics": {"loss": 3.0}}],
+        [
+            "epoch",
+            {"phase": "main", "epoch": 1, "metrics": {"heldout_accuracy": 0.5, "heldout_loss": 1.5, "loss": 2.0}},
+        ],
+        ["progress", {"phase": "main", "epoch": 2, "step": 7, "metrics": {"loss": 1.0}}],
+    ]
+    store, engine = bench(events=script, seconds=20, beats=True)
+    engine.start()
+    queue(store)
+    progress = wait_for(lambda: store.round(1).progress.get("step") and store.round(1).progress)
+    assert progress["metrics"] == {"heldout_accuracy": 0.5, "heldout_loss": 1.5, "loss": 1.0}
+    assert progress["epoch"] == 2
+
+
+def test_a_phase_without_metrics_shows_none_of_the_phase_before(bench):
+    script = [
+        ["epoch", {"phase": "main", "epoch": 1, "metrics": {"heldout_accuracy": 0.5}}],
+        ["progress", {"phase": "finishing"}],
+    ]
+    store, engine = bench(events=script, seconds=20, beats=True)
+    engine.start()
+    queue(store)
+    wait_for(lambda: store.round(1).progress.get("phase") == "finishing")
+    assert store.round(1).progress["metrics"] == {}
+
+
 def test_a_worker_that_heeds_the_flag_is_cancelled(bench):
     store, engine = bench(seconds=30, beats=True, heeds=True)
     engine.start()

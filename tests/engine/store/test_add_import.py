@@ -3,10 +3,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
 from engine.errors import ConfigError, ImportRefused
 from engine.records import Decision, Refusal
 from engine.store import LabelTable, Store, imports
+from engine.store.schema import classes
 from tests.engine.store.store_samples import found
 
 Make = Callable[..., Decision]
@@ -43,7 +45,39 @@ def test_a_label_that_contradicts_the_one_in_force_is_left_out_and_counted(store
     images = [found("train/0.png", "dog"), found("train/4.png", "dog"), found("train/1.png", "dog")]
     result = store.add_import("again", "tree", images, ["dog"], [])
     assert (result.labels_added, result.refused) == (0, 2)
+    reason = "differs from the label in force"
+    assert result.differing == (Refusal("train/0.png", reason), Refusal("train/4.png", reason))
     assert store.state_at(store.head_seq()) == {1: "cat", 2: "dog", 5: "fox"}
+
+
+def test_a_contradicting_image_is_named_safe_to_print_and_other_refusals_are_not_repeated(store: Store) -> None:
+    images = [replace(found("train/0.png", "dog"), name="a\u202eb.png")]
+    result = store.add_import("again", "tree", images, ["dog"], [Refusal("d.txt", "not an image")])
+    assert result.refused == 2
+    assert [refusal.name for refusal in result.differing] == ["a\\u202eb.png"]
+
+
+COMPOSED, SPLIT = "caf\u00e9", "cafe\u0301"
+
+
+def test_a_class_in_two_spellings_of_its_accents_is_one_class(store: Store) -> None:
+    store.add_class(SPLIT)
+    store.add_class(COMPOSED)
+    images = [found("n.png", SPLIT), found("m.png", COMPOSED), found("h.png", truth=SPLIT)]
+    result = store.add_import("x", "csv", images, [SPLIT, COMPOSED], [])
+    assert store.classes() == ("cat", "dog", "fox", COMPOSED)
+    assert (result.classes_added, result.labels_added) == ((), 2)
+    assert (store.state_at(4)[9], store.state_at(4)[10], store.truth()) == (COMPOSED, COMPOSED, {11: COMPOSED})
+    again = store.add_import("x", "csv", [found("m.png", SPLIT)], [SPLIT], [])
+    assert (again.refused, again.differing) == (0, ())
+
+
+def test_a_class_stored_in_the_other_spelling_before_still_takes_labels(store: Store) -> None:
+    store._write(lambda connection: connection.execute(insert(classes), {"name": SPLIT, "position": 3}))
+    result = store.add_import("x", "csv", [found("n.png", COMPOSED)], [COMPOSED], [])
+    [ack] = store.record([Decision("u1", 8, 0, "label", SPLIT)])
+    assert (result.labels_added, result.classes_added, ack.status) == (1, (), "saved")
+    assert store.counts().per_class == {"cat": 1, "dog": 1, "fox": 0, SPLIT: 2}
 
 
 def test_an_imported_label_keeps_a_mark_a_person_set(store: Store, decide: Make) -> None:

@@ -36,6 +36,25 @@ def test_a_mark_keeps_the_label_and_a_new_label_clears_the_mark(store: Store, de
     assert again.state == LabelState(5, 5, "cat", "human", reviewed=True)
 
 
+@pytest.mark.parametrize("action", ["label", "correct", "accept"])
+def test_a_label_means_the_class_however_its_accents_are_written(store: Store, decide: Make, action: str) -> None:
+    store.add_class("caf\u00e9")
+    [ack] = store.record([decide("u1", 5, action, "cafe\u0301")])
+    assert (ack.status, store.states([5])[0].label) == ("saved", "caf\u00e9")
+    assert store.history(5)[0].label == "caf\u00e9"
+
+
+def test_the_states_at_a_seq_are_those_then_in_force(store: Store, decide: Make) -> None:
+    store.record([decide("u1", 5, "accept", "fox", round=2, confidence=0.75)])
+    store.record([decide("u2", 5, "reject", None)])
+    store.record([decide("u3", 5, "label", "dog")])
+    assert sorted(store.states_at(2)) == [1, 2]
+    assert store.states_at(1) == {1: LabelState(1, 1, "cat", "imported")}
+    assert store.states_at(3)[5] == LabelState(5, 3, "fox", "accepted", 2, 0.75, True)
+    assert store.states_at(4)[5] == LabelState(5, 4, "fox", "accepted", 2, 0.75, True, "reject")
+    assert store.states_at(5)[5] == store.states([5])[0]
+
+
 def test_a_mark_alone_does_not_make_an_image_reviewed(store: Store, decide: Make) -> None:
     [ack] = store.record([decide("u1", 5, "skip", None)])
     assert ack.state == LabelState(5, 3, mark="skip")
