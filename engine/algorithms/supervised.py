@@ -3,6 +3,9 @@
 Shares network, augmentation, optimizer, schedule and number of steps with every semi-supervised algorithm,
 so that the difference between them is the worth of the unlabeled images. The averaged (EMA) weights are what
 is evaluated.
+
+Measured: MNIST, 1000 labels, article_convnet, 20 epochs of 231 steps, all else default: 98.17 and 98.41 % on the test
+split (seeds 0, 1); without augmentation 96.28 % (seed 0).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def final_predictions(folder: Path) -> Predictions:
 
 
 def roles(folder: Path) -> dict[int, str]:
-    """Return each image's role in the round: "train", "heldout" or "unlabeled"; empty before it was
+    """Return each image's role in the round (train, heldout, unlabeled or excluded); empty before it was
     planned."""
     path = folder / files.LABELS
     if not path.is_file():
