@@ -59,7 +59,7 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "meta_pseudo_labels",
         "Meta Pseudo Labels",
         "A teacher labels for a student and learns from how much the student improved on the real labels. Two "
-        "networks: about three times the time of Pseudo-Label.",
+        "networks, so a step takes longer than one of Pseudo-Label.",
         "Pham et al., Meta Pseudo Labels, arXiv 2003.10580, eq. 2-3 and appendix A",
         MetaPseudoLabelsConfig,
         MetaPseudoLabels,

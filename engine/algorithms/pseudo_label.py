@@ -20,9 +20,8 @@ Deviations, and why:
 - Optional, off in the paper: threshold on the confidence (the masked loss divides by the whole unlabeled
   batch), soft targets, temperature, label smoothing, and labels refreshed less often than each batch.
 
-Measured: MNIST, 1000 labels (100 a class), 59,000 unlabeled, article_convnet, 20 epochs, all else default, accuracy of
-the final averaged weights on the test split: 99.05 and 99.12 % (seeds 0, 1; about 500 s of one CPU core each), against
-98.17 and 98.41 % supervised. Without augmentation (seed 0): 98.37 against 96.28 %. The seed also chose the labels.
+Measured (one seed, the commands in README): MNIST, 1,000 labels of which 950 train, 30 epochs at rate 0.03: 98.85 %
+of the 10,000 test images, against 98.34 % supervised.
 """
 
 from __future__ import annotations

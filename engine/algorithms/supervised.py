@@ -4,8 +4,8 @@ Shares network, augmentation, optimizer, schedule and number of steps with every
 so that the difference between them is the worth of the unlabeled images. The averaged (EMA) weights are what
 is evaluated.
 
-Measured: MNIST, 1000 labels, article_convnet, 20 epochs of 231 steps, all else default: 98.17 and 98.41 % on the test
-split (seeds 0, 1); without augmentation 96.28 % (seed 0).
+Measured (one seed, the commands in README): MNIST, 1,000 labels of which 950 train, 30 epochs at rate 0.03: 98.34 %
+of the 10,000 test images.
 """
 
 from __future__ import annotations
