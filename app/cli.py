@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.bench import bench
 from engine.errors import ConfigError, RoundError, SourceMissing, StarlingError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -339,7 +340,8 @@ def _watch(opened: Any, number: int) -> Any:
 def _show_round(opened: Any, record: Any) -> None:
     out.print(f"Round {record.number} ({record.algorithm}) is {record.state}.")
     report = record.report or {}
-    for name, key in (("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline")):
+    rows = ("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline"), ("Without feedback", "ablation")
+    for name, key in rows:
         found = report.get(key)
         if found and found.get("n"):
             out.print(
@@ -449,6 +451,8 @@ def doctor(project: ProjectArgument) -> None:
         raise typer.Exit(1)
     out.print("Sound: the database, the ledger's chain and all originals agree.")
 
+
+app.command()(bench)
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from engine.algorithms import AlgorithmSpec
 
 TRAIN_CONFIG = TrainConfig
-NETS = (*training_config.NETS, "torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:efficientnet_b0")
+NETS = (
+    *training_config.NETS,
+    "frozen:mobilenet_v2", "frozen:resnet18", "frozen:efficientnet_b0",
+    "torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:efficientnet_b0",
+)  # fmt: skip
 """Networks to suggest; any other torchvision classifier can be named too."""
 
 

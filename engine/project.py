@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,8 +45,12 @@ from engine.records import (
     ReviewItem,
     RoundRecord,
 )
-from engine.rounds import map_control, plan, results
+from engine.rounds import map_control, plan, results, timing
 from engine.store import LabelTable, Store
+
+if TYPE_CHECKING:
+    from engine.rounds.choice import AugmentationPreview
+    from engine.training.recommend import Recommendation
 
 DATABASE = "project.db"
 FOLDERS = ("images", "thumbs", "cache", "staging", "rounds", "map", "exports", "backups")
@@ -278,6 +282,7 @@ class Project:
             DeviceMissing: the device asked for is not here.
         """
         self.check_round(algorithm, config, train)
+        timing.SHARED.drop_waiting()
         return self.store.queue_round(algorithm, options.whole_settings(algorithm, config, train))
 
     def cancel_round(self, number: int) -> RoundRecord:
@@ -302,6 +307,42 @@ class Project:
         if record.state not in RESUMABLE_STATES:
             raise RoundState("Only a stopped round can be resumed", value=f"round {number} is {record.state}")
         return self.store.transition(number, "queued", token=record.token)
+
+    def recommendation(self) -> Recommendation | None:
+        """Return what to train first on the images and labels as they are now; None while there is no image."""
+        from engine.rounds import choice
+
+        return choice.recommendation(self.root, self.images(), self.label_table(), self.classes())
+
+    def time_round(self, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> timing.Timing:
+        """Return about how long a round would take, as far as that is known; what is not is timed meanwhile.
+
+        Raises:
+            ConfigError: a setting is outside its range.
+        """
+        from engine.rounds import choice
+
+        settings = (algorithm, config, train)
+        return choice.time_round(self.root, self.images(), self.label_table(), len(self.classes()), settings)
+
+    def augmentation_preview(
+        self, train: Mapping[str, Any], count: int = 6, copies: int = 3, seed: int = 0
+    ) -> AugmentationPreview:
+        """Return pictures of some of the project's images as they are, and of weak and strong views of them.
+
+        Args:
+            train: the shared settings; the augmentation is theirs.
+            count: how many images, labeled ones of different classes first.
+            copies: views of each image and kind.
+            seed: another one draws other images and other views.
+
+        Raises:
+            ConfigError: a setting is outside its range, or there are no images.
+            DecodeError: an original is gone or changed.
+        """
+        from engine.rounds import choice
+
+        return choice.augmentation_preview(self.root, self.images(), self.label_table(), train, (count, copies, seed))
 
     def rounds(self) -> list[RoundRecord]:
         """Return all rounds, oldest first."""

@@ -9,58 +9,90 @@ from typing import Any
 
 import streamlit as st
 
+RELEVANT: Mapping[str, tuple[str, str]] = {
+    "rand_ops": ("strong", "rand_augment"),
+    "rand_magnitude": ("strong", "rand_augment"),
+    "refresh_every": ("refresh", "k_epochs"),
+    "fairness": ("rule", "freematch"),
+    "lowest": ("rule", "freematch"),
+    "highest": ("rule", "freematch"),
+    "n_sigma": ("rule", "softmatch"),
+    "weights": ("net", "torchvision:"),
+    "noise": ("net", "frozen:"),
+}
+"""Fields that matter only while another field, where it is known, has a value that starts like this."""
+
 
 def config_form(
     config: type,
     key: str,
     *,
     only: Collection[str] | None = None,
-    skip: Collection[str] = (),
     suggestions: Mapping[str, Sequence[str]] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Draw one input a field of `config` and return the values by field name.
+    """Draw one input a field of `config`, three in a row, and return the values by field name.
 
     Args:
         config: a dataclass whose fields carry metadata label, help, min, max, choices, and defaults.
-        key: prefix of the widgets' keys.
+        key: prefix of the widgets' keys; give another one with other `defaults`.
         only: draw these fields alone.
-        skip: leave these fields out.
-        suggestions: values to offer for a text field, which still takes any other.
+        suggestions: values to offer for a text field, which still takes any other; it has a row of its own.
+        defaults: what fields start with instead of their own defaults.
+        known: values of fields drawn elsewhere, on which the relevance of fields here depends.
     """
     hints = typing.get_type_hints(config)
     values: dict[str, Any] = {}
     wanted = [
         field
         for field in dataclasses.fields(config)
-        if field.name not in skip and (only is None or field.name in only) and not field.metadata.get("hidden")
+        if (only is None or field.name in only) and not field.metadata.get("hidden")
     ]
-    columns = st.columns(3)
-    for position, field in enumerate(wanted):
-        with columns[position % 3]:
-            offered = (suggestions or {}).get(field.name, ())
-            values[field.name] = _widget(field, hints[field.name], f"{key}_{field.name}", offered)
+    narrow = 0
+    for field in wanted:
+        offered = (suggestions or {}).get(field.name, ())
+        if not offered:
+            if narrow % 3 == 0:
+                columns = st.columns(3, vertical_alignment="bottom")
+            place, narrow = columns[narrow % 3], narrow + 1
+        else:
+            place = st.container()
+        own = dataclasses.MISSING if defaults is None else defaults.get(field.name, dataclasses.MISSING)
+        default = field.default if own is dataclasses.MISSING else own
+        matters = _matters(field.name, {**(known or {}), **values})
+        with place:
+            value = _widget(field, hints[field.name], default, f"{key}_{field.name}", (offered, not matters))
+        values[field.name] = value if matters else field.default
     return values
 
 
-def _widget(field: dataclasses.Field[Any], hint: Any, key: str, offered: Sequence[str]) -> Any:
+def _matters(name: str, values: Mapping[str, Any]) -> bool:
+    other, wanted = RELEVANT.get(name, ("", ""))
+    return other not in values or str(values[other]).startswith(wanted)
+
+
+def _widget(field: dataclasses.Field[Any], hint: Any, default: Any, key: str, look: tuple[Sequence[str], bool]) -> Any:
+    """Draw the input of one field; `look` is what to offer besides free text, and whether it is out of use."""
+    offered, disabled = look
     about = field.metadata
     label = about.get("label") or field.name.replace("_", " ").capitalize()
-    default = field.default if field.default is not dataclasses.MISSING else None
-    arguments: dict[str, Any] = {"help": about.get("help"), "key": key}
+    default = None if default is dataclasses.MISSING else default
+    arguments: dict[str, Any] = {"help": about.get("help"), "key": key, "disabled": disabled}
     kinds = {kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)}
     optional = type(None) in typing.get_args(hint)
     choices = about.get("choices") or (typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else None)
     if choices:
         options = list(choices)
         index = options.index(default) if default in options else 0
-        return st.selectbox(label, options, index=index, **arguments)
+        return st.selectbox(label, options, index=index, format_func=lambda one: one or "none", **arguments)
     if hint is bool:
         return st.checkbox(label, value=bool(default), **arguments)
     if kinds <= {int, float} and kinds:
         return _number(label, default, about, whole=kinds == {int}, optional=optional, arguments=arguments)
     if offered:
-        index = list(offered).index(str(default)) if default in offered else 0
-        return st.selectbox(label, offered, index=index, accept_new_options=True, **arguments)
+        known = list(dict.fromkeys([*offered, str(default)]))
+        return st.selectbox(label, known, index=known.index(str(default)), accept_new_options=True, **arguments)
     text = st.text_input(label, value="" if default is None else str(default), **arguments)
     return text if text or not optional else None
 
@@ -77,7 +109,7 @@ def _number(label: str, default: Any, about: Any, *, whole: bool, optional: bool
         limits["format"] = "%.6g"
         limits["step"] = _step(float(default)) if default else 0.01
     if optional:
-        arguments = {**arguments, "placeholder": "automatic"}
+        arguments = {**arguments, "placeholder": "auto"}
     return st.number_input(label, value=value, **limits, **arguments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -31,9 +32,18 @@ BLUE, ORANGE, GREEN, GREY = "#3b76d6", "#d97a1e", "#2f9e77", "#8a93a3"
 PHASES = {
     "preparing": "Preparing the images",
     "baseline": "Supervised baseline",
+    "ablation": "Without feedback (h = 0)",
     "main": "Training",
     "finishing": "Predicting all images",
 }
+WEIGHTS = {
+    "threshold": ("Threshold", "threshold, confidence from which an image counts"),
+    "alpha": ("α", "α, weight of the pseudo-labels"),
+    "lambda": ("λ", "λ, weight of the agreement of both views"),
+}
+"""What decides how much the unlabeled images count, by the metric's name: a sign and a title."""
+CHANCE = 0.05
+"""A difference at least this probable without any effect is called chance."""
 
 
 def state_word(record: RoundRecord, in_force: int | None) -> str:
@@ -70,30 +80,39 @@ def progress(record: RoundRecord) -> None:
         text += f" · {state.plain(now['message'])}"
     st.progress(min(max(done, 0.0), 1.0), text)
     metrics = now.get("metrics") or {}
-    cells = st.columns(5)
+    cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
     cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
-    weight = "lambda" if record.algorithm == "meta_pseudo_labels" else "alpha"
-    cells[3].metric("α" if weight == "alpha" else "λ", _number(metrics.get(weight), "{:.2f}"))
+    weight = weight_of(metrics)
+    if weight is None:
+        cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
+    else:
+        cells[3].metric(WEIGHTS[weight][0], _number(metrics.get(weight), "{:.2f}"))
     cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
-    """Return held-out accuracy and the share of pseudo-labels used, the losses, and their weight, by epoch.
+    """Return held-out accuracy and the share of pseudo-labels used, the losses, their weight and h, by epoch.
 
     Args:
         curves: columns phase, epoch and metrics, one row an epoch and phase.
     """
-    weight = "alpha" if any(value is not None for value in curves.get("alpha", [])) else "lambda"
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.5, 0.3, 0.2])
+    weight = weight_of({name: next((v for v in values if v is not None), None) for name, values in curves.items()})
+    sign, weight_title = WEIGHTS.get(weight or "", ("", ""))
+    figure = make_subplots(
+        rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.5, 0.3, 0.2],
+        specs=[[{}], [{}], [{"secondary_y": True}]],
+    )  # fmt: skip
     for phase, name, title, row, look in (
         ("main", "heldout_accuracy", "held-out accuracy", 1, {"color": BLUE, "width": 3}),
         ("baseline", "heldout_accuracy", "supervised baseline", 1, {"color": GREY, "dash": "dash"}),
+        ("ablation", "heldout_accuracy", "without feedback (h = 0)", 1, {"color": ORANGE, "dash": "dash"}),
         ("main", "used_share", "share of pseudo-labels used", 1, {"color": GREEN, "dash": "dot"}),
         ("main", "loss", "training loss", 2, {"color": ORANGE}),
         ("main", "heldout_loss", "held-out loss", 2, {"color": BLUE, "dash": "dot"}),
-        ("main", weight, "α, weight of the pseudo-labels" if weight == "alpha" else "λ", 3, {"color": GREEN}),
+        ("main", weight or "", weight_title, 3, {"color": GREEN}),
+        ("main", "h", "h, the student's gain from a step", 3, {"color": ORANGE, "dash": "dot"}),
     ):
         points = [
             (epoch, value)
@@ -104,16 +123,22 @@ def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
             xs, ys = zip(*points, strict=True)
             mode = "lines" if len(points) > 40 else "lines+markers"
             trace = go.Scatter(x=xs, y=ys, name=title, mode=mode, line=look, marker={"size": 4})
-            figure.add_trace(trace, row=row, col=1)
+            figure.add_trace(trace, row=row, col=1, secondary_y=name == "h" if row == 3 else None)
     figure.update_xaxes(title_text="epoch", row=3, col=1)
     figure.update_yaxes(tickformat=".0%", row=1, col=1)
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(title_text="α" if weight == "alpha" else "λ", rangemode="tozero", nticks=4, row=3, col=1)
+    figure.update_yaxes(title_text=sign, rangemode="tozero", nticks=4, row=3, col=1, secondary_y=False)
+    figure.update_yaxes(nticks=4, showgrid=False, row=3, col=1, secondary_y=True)
     figure.update_layout(
-        height=480, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.12},
-        hovermode="x unified",
+        height=480, margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="x unified",
+        legend={"orientation": "h", "y": 1.03, "yanchor": "bottom"},
     )  # fmt: skip
     return figure
+
+
+def weight_of(metrics: Mapping[str, Any]) -> str | None:
+    """Return which of `WEIGHTS` a round reports, None for neither."""
+    return next((name for name in WEIGHTS if metrics.get(name) is not None), None)
 
 
 def report(project: Project, record: RoundRecord) -> None:
@@ -122,9 +147,12 @@ def report(project: Project, record: RoundRecord) -> None:
     verdict = found.get("verdict") or {}
     if verdict:
         (st.success if verdict.get("promoted") else st.warning)(state.plain(verdict.get("reason", "")))
-    heldout, baseline = found.get("heldout") or {}, found.get("baseline")
-    cells = st.columns(4)
-    for cell, title, figures in ((cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", baseline)):
+    heldout, ablation = found.get("heldout") or {}, found.get("ablation")
+    cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
+    shown = [(cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", found.get("baseline"))]
+    if ablation:
+        shown.append((cells[4], "Without feedback (h = 0)", ablation))
+    for cell, title, figures in shown:
         cell.metric(title, accuracy(figures), help=how(figures or {}))
         cell.caption(interval(figures))
     truth = project.true_accuracy(record.number)
@@ -137,6 +165,30 @@ def report(project: Project, record: RoundRecord) -> None:
         )
         cells[2].caption(f"{truth.n:,} hidden labels")
     cells[3].metric("Time", duration(found.get("seconds")), help=f"{found.get('seconds_per_epoch', 0):.2f} s an epoch")
+    if ablation:
+        st.markdown(difference(ablation))
+
+
+def difference(found: Mapping[str, Any]) -> str:
+    """Return in a sentence what the feedback changed on the held-out images, and whether that shows anything.
+
+    Args:
+        found: the report's ablation, with its paired counts.
+    """
+    n, gained, lost = found.get("n") or 0, found["only_main"], found["only_ablation"]
+    if not n:
+        return "Whether the feedback changed anything cannot be said: no image was held out."
+    counts = (
+        f"Of the same {n:,} held-out images {found['both_right']:,} were right with and without feedback, "
+        f"{gained:,} only with it, {lost:,} only without it"
+    )
+    if gained == lost:
+        return f"{counts}: no difference."
+    p = found["p_value"]
+    chance = f"p = {p:.2g}, exact McNemar test"
+    if p >= CHANCE:
+        return f"{counts}. A difference this small is likely to be chance ({chance}): the feedback shows no effect."
+    return f"{counts}: the feedback {'helped' if gained > lost else 'did harm'} here ({chance}; one split, one seed)."
 
 
 def accuracy(found: dict[str, Any] | None) -> str:

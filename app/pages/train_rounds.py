@@ -7,14 +7,11 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.components import training_views
-from app.components.forms import config_form
+from app.components import round_choice, training_views
 from app.workbench import OpenProject
 from engine import options
 from engine.errors import StarlingError
 from engine.records import RESUMABLE_STATES, RoundRecord
-
-MAIN_FIELDS = ("net", "epochs", "device")
 
 
 def page() -> None:
@@ -24,52 +21,28 @@ def page() -> None:
     with left:
         _start(opened)
     with right:
+        st.subheader("Rounds")
         rounds = opened.project.rounds()
         if not rounds:
-            st.subheader("Rounds")
             st.info("No round yet. Its progress, curves and report will be shown here.")
+            recommendation = opened.project.recommendation()
+            if recommendation is not None:
+                st.markdown("##### How training changes the images")
+                round_choice.augmentation(opened, recommendation.train, "recommended")
             return
         _round(opened, rounds)
 
 
 def _start(opened: OpenProject) -> None:
-    st.subheader("New round")
-    offered = options.algorithms()
-    key = st.radio(
-        "Algorithm",
-        list(offered),
-        format_func=lambda one: offered[one].title,
-        captions=[one.summary for one in offered.values()],
-        index=list(offered).index("pseudo_label"),
-    )
-    spec = offered[key]
-    train = config_form(options.TRAIN_CONFIG, "train", only=MAIN_FIELDS, suggestions={"net": options.NETS})
-    st.caption(f"“auto” is {options.describe_device()} on this machine.")
-    with st.expander(f"{spec.title}: settings"):
-        config = config_form(spec.config, f"algorithm_{key}")
-        st.caption(f"Source: {state.plain(spec.source)}")
-    with st.expander("Training settings"):
-        train |= config_form(options.TRAIN_CONFIG, "train", skip=MAIN_FIELDS)
     active = opened.project.active_round()
-    if st.button(
-        "Start round",
-        type="primary",
-        icon=":material/play_arrow:",
-        disabled=active is not None,
-        key="start_round",
-    ):
-        try:
-            record = opened.project.queue_round(key, config, train)
-        except StarlingError as error:
-            state.show_error(error)
-            if not opened.project.counts().labeled:
-                st.page_link("pages/review_labels.py", label="Label a first batch", icon=":material/keyboard:")
-        else:
-            opened.engine.wake()
-            state.put("round", record.number)
-            st.rerun()
+    chosen = round_choice.recommended(opened, active=active is not None)
     if active is not None:
         st.caption(f"Round {active.number} is {active.state}; one round runs at a time.")
+    message = st.container()
+    chosen = round_choice.own(opened, active=active is not None) or chosen
+    if chosen is not None:
+        with message:
+            round_choice.start(opened, chosen)
 
 
 def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
@@ -79,6 +52,7 @@ def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
     chosen = st.selectbox(
         "Round",
         numbers,
+        label_visibility="collapsed",
         index=numbers.index(shown) if shown in numbers else 0,
         format_func=lambda n: (
             f"Round {n} · {options.title(states[n].algorithm)} · {training_views.state_word(states[n], in_force)}"

@@ -8,9 +8,17 @@ from typing import Any
 
 import torch
 
+from engine.algorithms.classical_self_training import ClassicalSelfTraining, ClassicalSelfTrainingConfig
+from engine.algorithms.fixmatch import FixMatch, FixMatchConfig
 from engine.algorithms.meta_pseudo_labels import MetaPseudoLabels, MetaPseudoLabelsConfig
+from engine.algorithms.mpl_terms import without_feedback
+from engine.algorithms.pi_model import PiModel, PiModelConfig
 from engine.algorithms.pseudo_label import PseudoLabel, PseudoLabelConfig
+from engine.algorithms.reduced_mpl import ReducedMpl, ReducedMplConfig
 from engine.algorithms.supervised import Supervised, SupervisedConfig
+from engine.algorithms.threshold_self_training import ThresholdSelfTraining, ThresholdSelfTrainingConfig
+from engine.algorithms.uda import Uda, UdaConfig
+from engine.algorithms.vat import Vat, VatConfig
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 from engine.training.protocol import Algorithm
@@ -24,7 +32,8 @@ class AlgorithmSpec:
 
     `build(config, train, pools, device)` seeds every random generator from `train.seed` and returns a run at
     epoch
-    0. `uses_unlabeled` is False for algorithms that train on labels alone.
+    0. `uses_unlabeled` is False for algorithms that train on labels alone. `ablation(config)` returns the settings
+    of the same algorithm without what makes it, to be trained beside it, or None where that is not asked for.
     """
 
     key: str
@@ -34,6 +43,7 @@ class AlgorithmSpec:
     config: type[Any]
     build: Callable[[Any, TrainConfig, Pools, torch.device], Algorithm]
     uses_unlabeled: bool = True
+    ablation: Callable[[Any], Any] | None = None
 
 
 ALGORITHMS: dict[str, AlgorithmSpec] = {
@@ -55,6 +65,24 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         PseudoLabelConfig,
         PseudoLabel,
     ),
+    "fixmatch": AlgorithmSpec(
+        "fixmatch",
+        "FixMatch family",
+        "The confident label of a slightly moved image teaches a strongly distorted one. The first choice for small "
+        "images; FlexMatch, FreeMatch and SoftMatch are its threshold rules. Distortions must not change the class.",
+        "Sohn et al., FixMatch, arXiv 2001.07685, eq. 3-4; FlexMatch 2110.08263, FreeMatch 2205.07246, SoftMatch "
+        "2301.10921",
+        FixMatchConfig,
+        FixMatch,
+    ),
+    "uda": AlgorithmSpec(
+        "uda",
+        "UDA",
+        "Like FixMatch with sharpened distributions instead of hard labels: gentler where classes overlap.",
+        "Xie et al., Unsupervised Data Augmentation, arXiv 1904.12848, eq. 1 and section 2.3",
+        UdaConfig,
+        Uda,
+    ),
     "meta_pseudo_labels": AlgorithmSpec(
         "meta_pseudo_labels",
         "Meta Pseudo Labels",
@@ -63,5 +91,52 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "Pham et al., Meta Pseudo Labels, arXiv 2003.10580, eq. 2-3 and appendix A",
         MetaPseudoLabelsConfig,
         MetaPseudoLabels,
+        ablation=without_feedback,
+    ),
+    "reduced_mpl": AlgorithmSpec(
+        "reduced_mpl",
+        "Reduced Meta Pseudo Labels",
+        "A teacher, which may be larger, is trained first and its guesses stored; then a student learns from them, and "
+        "a small network corrects them by how much the student improved. Needs the memory of one network at a time.",
+        "Pham et al., Meta Pseudo Labels, arXiv 2003.10580, Reduced Meta Pseudo Labels",
+        ReducedMplConfig,
+        ReducedMpl,
+        ablation=without_feedback,
+    ),
+    "threshold_self_training": AlgorithmSpec(
+        "threshold_self_training",
+        "Threshold self-training",
+        "Each epoch the network labels the images it is sure of and trains on them. Cheap and easy to follow; what it "
+        "gets wrong with confidence it keeps teaching itself.",
+        "Self-training with averaged weights, after Xie et al., arXiv 1911.04252, section 2",
+        ThresholdSelfTrainingConfig,
+        ThresholdSelfTraining,
+    ),
+    "vat": AlgorithmSpec(
+        "vat",
+        "VAT",
+        "Predictions must not change when an image is moved a little in its worst direction. Needs no augmentation and "
+        "works with few labels where classes are separate groups; a step takes two to three times as long.",
+        "Miyato et al., Virtual Adversarial Training, arXiv 1704.03976, eq. 5-13",
+        VatConfig,
+        Vat,
+    ),
+    "pi_model": AlgorithmSpec(
+        "pi_model",
+        "Π-model",
+        "Two slightly changed looks at an image must give the same prediction. Simple and steady; how much it helps "
+        "depends on augmentation and dropout.",
+        "Laine and Aila, Temporal Ensembling, arXiv 1610.02242, algorithm 1",
+        PiModelConfig,
+        PiModel,
+    ),
+    "classical_self_training": AlgorithmSpec(
+        "classical_self_training",
+        "Classical self-training",
+        "A scikit-learn classifier labels the images a few at a time; no network, no GPU. For simple images such as "
+        "digits, or as a yardstick; on photos it is far behind networks.",
+        "Self-training with scikit-learn: principal coordinates, their products, a linear classifier",
+        ClassicalSelfTrainingConfig,
+        ClassicalSelfTraining,
     ),
 }

@@ -7,8 +7,17 @@ Source: Pham et al., Meta Pseudo Labels, arXiv 2003.10580: equations 2-3, sectio
     3. L_old and L_new: the student's CE on the labeled batch before and after that step;
     4. h = L_old − L_new, positive when the student improved; b a running mean of h;
     5. teacher: CE(y, T(l)) + λ(t)·L_uda + (h − b)·CE(ŷ, T(u_s)), with the very ŷ of 2; one optimizer step.
-In expectation over ŷ term 5 is the finite-difference gradient of the student's labeled loss in the teacher's
+In expectation over ŷ the feedback of 5 is the finite-difference gradient of the student's labeled loss in the teacher's
 weights, per image of the unlabeled batch (a test enumerates all labelings of a small case).
+
+`mode` "exact" replaces 2 and the feedback of 5: the student takes a plain gradient step on the whole distribution, and
+the derivative of its labeled loss in that distribution is computed image by image (`engine.algorithms.mpl_exact`).
+No noise of sampling, at the price of one derivative pass and a student without momentum, weight decay and gradient
+limit. It is the derivative for the whole batch, so B_u times as large as the expectation of the sampled term.
+
+`target` is what the student is taught. "argmax" in mode sampled is biased: h then says nothing of the classes that
+were not tried. Whole distributions in mode sampled would make the feedback (h − b)·CE(sg q, T(u_s)), whose gradient in
+the teacher's logits is q − q = 0: refused.
 
 Choices the paper leaves open:
 - L_old is measured after the student's training pass and before its optimizer step, both losses in
@@ -25,35 +34,45 @@ Deviations, and why:
   h = 0.
 - The consistency weight is 1, not 8: with runs this short 8 drowns the teacher's labels before it knows them.
 - Gradients are limited in norm (all algorithms): where h is negative the teacher's term has no lower bound.
-- The strong view is a small batched augmentation (rotation, shift, light, cut-out), not RandAugment.
 - The closing fine-tuning of the averaged student on the labels keeps normalisation statistics and uses no
   dropout; its defaults (100 steps, rate 1e-3) replace the paper's 1000 steps at 1e-5 of batch 512.
-- `ablate` sets h = 0 and skips both measurements: the same teacher and student without the feedback. Show
-  both: one public search found no effect of the term.
+- `ablate` sets h = 0 and skips the measurements: the same teacher and student without the feedback. One public search
+  found no effect of the term; `compare` lets a round train both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.algorithms.targets import uda_loss
-from engine.augment.strong import strong_view
-from engine.augment.weak import weak_view
-from engine.nets.ema import Ema
+from engine.algorithms.mpl_exact import exact_step
+from engine.algorithms.mpl_terms import (
+    Baseline,
+    Batch,
+    Feedback,
+    StudentTerms,
+    TeacherTerms,
+    credited_feedback,
+    meta_step,
+    sample_labels,
+    sampled_feedback,
+    student_step,
+)
+from engine.errors import ConfigError
 from engine.training.config import TrainConfig
-from engine.training.evaluate import evaluation_mode
-from engine.training.feed import place_images, steps_per_epoch
-from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate, wait_warm_cosine
+from engine.training.feed import Feed, Step, steps_per_epoch
+from engine.training.finetune import finetune
+from engine.training.learner import Learner
+from engine.training.optim import cosine, set_rate, wait_warm_cosine
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
-from engine.training.start import labeled_stream, new_net, seed_everything, unlabeled_stream
+from engine.training.start import seed_everything
 
 
 @dataclass(frozen=True)
@@ -61,10 +80,42 @@ class MetaPseudoLabelsConfig:
     """Settings of Meta Pseudo Labels.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: a value is outside its range, or mode and target do not go together.
     """
 
-    temperature: float = setting(0.7, "Temperature", "Sharpens the weak view's targets.", min=0.01, max=100.0)
+    mode: Literal["sampled", "exact"] = setting(
+        "sampled",
+        "Feedback",
+        "sampled: the student tries one drawn label an image, and one number says how well that went (the paper); "
+        "exact: computes what each image's label does to the student, without the noise of drawing, at about twice the "
+        "time a step.",
+        choices=("sampled", "exact"),
+    )
+    target: Literal["auto", "sampled", "argmax", "soft"] = setting(
+        "auto",
+        "Student's target",
+        "auto is right: drawn labels for sampled feedback, whole distributions for exact. argmax takes the most "
+        "probable class, which makes sampled feedback one-sided.",
+        choices=("auto", "sampled", "argmax", "soft"),
+    )
+    target_temperature: float = setting(
+        1.0,
+        "Target temperature",
+        "Of the teacher's distribution that the student's targets come from; below 1 sharpens.",
+        min=0.01,
+        max=100.0,
+    )
+    exact_factor: float = setting(
+        10.0,
+        "Rate factor, exact",
+        "With exact feedback the student learns without momentum; its learning rate is this many times the usual one "
+        "(10 stands for a momentum of 0.9).",
+        min=0.0,
+        max=1000.0,
+    )
+    temperature: float = setting(
+        0.7, "Temperature", "Sharpens the weak view's targets (agreement of both views).", min=0.01, max=100.0
+    )
     threshold: float = setting(
         0.6,
         "Threshold",
@@ -85,7 +136,13 @@ class MetaPseudoLabelsConfig:
         0.15, "Label smoothing", "Share of the student's target spread over all classes.", min=0.0, max=0.9
     )
     baseline_decay: float = setting(0.99, "Baseline decay", "Memory of the mean of h.", min=0.0, max=0.9999)
-    ablate: bool = setting(False, "Without feedback", "h = 0: shows what the feedback adds.")
+    ablate: bool = setting(False, "Without feedback", "h = 0: the teacher never hears how the student does.")
+    compare: bool = setting(
+        False,
+        "Compare with h = 0",
+        "First trains the same teacher and student without the feedback, on the same split and seed, so that the "
+        "report shows what the feedback added. Takes about twice the time.",
+    )
     finetune_steps: int = setting(
         100,
         "Fine-tuning steps",
@@ -97,127 +154,19 @@ class MetaPseudoLabelsConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """labeled (B, C, H, W) with y (B,); weak and strong views (U, C, H, W) of the same unlabeled images."""
-
-    labeled: Tensor
-    y: Tensor
-    weak: Tensor
-    strong: Tensor
-
-
-def sample_labels(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Return a class (U,) int64 drawn from each row of probabilities (U, K) by its number (U,) in 0..1."""
-    edges = probabilities.detach().cumsum(1)
-    edges = edges / edges[:, -1:]
-    return (uniform[:, None] >= edges).sum(1).clamp_(max=probabilities.shape[1] - 1)
-
-
-def labeled_loss(student: nn.Module, batch: Batch) -> Tensor:
-    """Return the student's CE on the labeled batch: float32, evaluation mode, no gradient, nothing moved."""
-    with evaluation_mode(student), torch.no_grad(), torch.autocast(batch.y.device.type, enabled=False):
-        return F.cross_entropy(student(batch.labeled).float(), batch.y)
-
-
-@dataclass(frozen=True)
-class StudentTerms:
-    """How the student takes a step: smoothing of its targets, gradient limit, and whether h is measured."""
-
-    label_smoothing: float
-    grad_clip: float
-    measure: bool = True
-
-
-def student_step(
-    student: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, labels: Tensor, terms: StudentTerms
-) -> tuple[Tensor, Tensor]:
-    """Train the student one step on the sampled labels; return (h, its loss), both without gradient.
-
-    h = L_old − L_new, 0 when not measured. The training pass comes first, so that both measurements see the
-    normalisation statistics it leaves. A step with a non-finite gradient is skipped.
-    """
-    with _mixed(batch):
-        logits = student(batch.strong)
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=terms.label_smoothing)
-    before = labeled_loss(student, batch) if terms.measure else loss.new_zeros(())
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    if bool(torch.isfinite(clip_gradients(student, terms.grad_clip))):
-        optimizer.step()
-    after = labeled_loss(student, batch) if terms.measure else before
-    return before - after, loss.detach()
-
-
-class Baseline:
-    """Running mean b of h, starting at 0."""
-
-    def __init__(self, decay: float) -> None:
-        self._decay = decay
-        self.value = torch.zeros(())
-
-    def advantage(self, h: Tensor) -> Tensor:
-        """Return h − b with the b of the steps before, then take h into b."""
-        self.value = self.value.to(h.device)
-        result = h - self.value
-        self.value = self._decay * self.value + (1 - self._decay) * h
-        return result
-
-
-def teacher_logits(teacher: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the teacher's logits on (labeled, weak, strong) from one pass, float32, with their graph."""
-    views = torch.cat([batch.labeled.float(), batch.weak.float(), batch.strong.float()])
-    with _mixed(batch):
-        logits = teacher(views)
-    labeled, weak, strong = logits.float().split([len(batch.labeled), len(batch.weak), len(batch.strong)])
-    return labeled, weak, strong
-
-
-@dataclass(frozen=True)
-class TeacherTerms:
-    """What the teacher's loss needs of the settings at one step."""
-
-    label_smoothing: float
-    uda_weight: float
-    temperature: float
-    threshold: float
-
-
-def meta_step(
-    teacher: nn.Module,
-    batch: Batch,
-    terms: TeacherTerms,
-    draw: Callable[[Tensor], Tensor],
-    learn: Callable[[Tensor], tuple[Tensor, Tensor]],
-) -> tuple[Tensor, Metrics]:
-    """Return the teacher's loss with its graph, and the metrics; the student has learned when this returns.
-
-    Args:
-        teacher: its gradients are not touched here.
-        batch: of this step.
-        terms: weights of the teacher's loss.
-        draw: given probabilities (U, K) returns ŷ (U,); called once.
-        learn: given ŷ trains the student and returns (h − b, the student's loss).
-    """
-    labeled, weak, strong = teacher_logits(teacher, batch)
-    labels = draw(torch.softmax(strong.detach(), 1))
-    advantage, student_loss = learn(labels)
-    supervised = F.cross_entropy(labeled, batch.y, label_smoothing=terms.label_smoothing)
-    consistency, used = uda_loss(weak, strong, terms.temperature, terms.threshold)
-    feedback = advantage * F.cross_entropy(strong, labels)
-    loss = supervised + terms.uda_weight * consistency + feedback
-    metrics: Metrics = {
-        "loss": loss.detach() + student_loss,
-        "student_loss": student_loss,
-        "teacher_loss": loss.detach(),
-        "labeled_loss": supervised.detach(),
-        "unlabeled_loss": consistency.detach(),
-        "lambda": terms.uda_weight,
-        "used_share": used,
-    }
-    return loss, metrics
+        if self.mode == "sampled" and self.target == "soft":
+            raise ConfigError(
+                "With sampled feedback and whole distributions as targets the teacher's feedback gradient is exactly "
+                "zero: it would learn nothing from the student",
+                value="mode sampled, target soft",
+                way_out="Choose the target auto, or the feedback exact, which takes whole distributions.",
+            )
+        if self.mode == "exact" and self.target in ("sampled", "argmax"):
+            raise ConfigError(
+                "Exact feedback is the derivative for a student that is taught whole distributions",
+                value=f"mode exact, target {self.target}",
+                way_out="Choose the target auto or soft, or the feedback sampled.",
+            )
 
 
 class MetaPseudoLabels:
@@ -225,22 +174,16 @@ class MetaPseudoLabels:
 
     def __init__(self, config: MetaPseudoLabelsConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
         seed_everything(train.seed)
-        self.config, self._train, self._device = config, train, device
+        self.config, self._train = config, train
         self.epochs = train.epochs + (1 if config.finetune_steps else 0)
         self.steps_per_epoch = steps_per_epoch(train, pools)
         self.total = train.epochs * self.steps_per_epoch
         self.wait = round(config.student_wait * self.total)
         self.warm_up = round(config.warm_up * self.total)
-        self._images = place_images(pools.images, device)
-        self._rows, self._y, self._unlabeled_rows = pools.train_idx, pools.train_y, pools.unlabeled_idx
-        self._labeled = labeled_stream(train, pools)
-        self._unlabeled = unlabeled_stream(train, pools)
-        self._views = torch.Generator().manual_seed(train.seed + 3)
-        self.teacher = new_net(train, pools, device)
-        self.student = new_net(train, pools, device)
-        self.ema = Ema(self.student, train.ema_decay)
-        self.teacher_optimizer = make_optimizer(self.teacher, train)
-        self.student_optimizer = make_optimizer(self.student, train)
+        self._feed = Feed(train, pools, device)
+        self.teacher = Learner(train, pools, device)
+        plain = dataclasses.replace(train, momentum=0.0, weight_decay=0.0)
+        self.student = Learner(plain if config.mode == "exact" else train, pools, device)
         self.baseline = Baseline(config.baseline_decay)
 
     def steps_in(self, epoch: int) -> int:
@@ -249,107 +192,86 @@ class MetaPseudoLabels:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch, or fine-tune the averaged student in the closing one."""
+        config = self.config
         if epoch >= self._train.epochs:
-            yield from self._finetune()
+            yield from finetune(self.student, self._feed, self._train, config.finetune_steps, config.finetune_rate)
             return
-        self.teacher.train()
-        self.student.train()
-        for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
-            yield self._step(step)
+        self.teacher.model.train()
+        self.student.model.train()
+        for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
+            yield self._step(number, step)
 
     def rates(self, step: int) -> tuple[float, float, float]:
         """Return (teacher's rate, student's rate, λ) at a step."""
         peak = self._train.learning_rate
         warm = 1.0 if not self.warm_up else min(1.0, step / self.warm_up)
         student = wait_warm_cosine(step, self.total, self.wait, self.warm_up)
-        return peak * cosine(step, self.total), peak * student, self.config.uda_weight * warm
+        factor = self.config.exact_factor if self.config.mode == "exact" else 1.0
+        return peak * cosine(step, self.total), factor * peak * student, self.config.uda_weight * warm
 
-    def _step(self, step: int) -> Metrics:
-        teacher_rate, student_rate, uda_weight = self.rates(step)
-        set_rate(self.teacher_optimizer, teacher_rate)
-        set_rate(self.student_optimizer, student_rate)
-        batch = self._batch()
-        uniform = torch.rand(len(batch.weak), generator=self._views).to(self._device)
-        config = self.config
+    def _step(self, number: int, step: Step) -> Metrics:
+        teacher_rate, student_rate, uda_weight = self.rates(number)
+        config, feed = self.config, self._feed
+        batch = Batch(feed.weak(step.x), step.y, feed.weak(step.u), feed.strong(step.u))
         terms = TeacherTerms(self._train.label_smoothing, uda_weight, config.temperature, config.threshold)
-        extra: Metrics = {}
+        told: Metrics = {}
+        feedback = None
+        if number >= self.wait:
+            set_rate(self.student.optimizer, student_rate)
+            exact = config.mode == "exact"
+            feedback = self._exact(batch, student_rate, told) if exact else self._sampled(batch, told)
+        loss, metrics = meta_step(self.teacher.logits, batch, terms, feedback)
+        self.teacher.update(loss, teacher_rate)
+        return metrics | told
+
+    def _sampled(self, batch: Batch, told: Metrics) -> Feedback:
+        """Return the feedback by h, which tells h and its baseline when used."""
+        config = self.config
+        uniform = self._feed.uniform(len(batch.strong))
+        how = StudentTerms(config.label_smoothing, self._train.grad_clip, measure=not config.ablate)
+
+        def draw(probabilities: Tensor) -> Tensor:
+            return probabilities.argmax(1) if config.target == "argmax" else sample_labels(probabilities, uniform)
 
         def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            if step < self.wait:
-                return torch.zeros((), device=self._device), torch.zeros((), device=self._device)
-            how = StudentTerms(config.label_smoothing, self._train.grad_clip, measure=not config.ablate)
-            h, loss = student_step(self.student, self.student_optimizer, batch, labels, how)
-            self.ema.update(self.student)
+            h, loss = student_step(self.student, batch, labels, how)
+            self.student.ema.update(self.student.model)
             advantage = h if config.ablate else self.baseline.advantage(h)
-            extra.update({"h": h, "h_baseline": self.baseline.value})
+            told.update({"h": h, "h_baseline": self.baseline.value})
             return advantage, loss
 
-        loss, metrics = meta_step(self.teacher, batch, terms, lambda p: sample_labels(p, uniform), learn)
-        self.teacher_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        clip_gradients(self.teacher, self._train.grad_clip)
-        self.teacher_optimizer.step()
-        return metrics | extra
+        return sampled_feedback(draw, learn, config.target_temperature)
 
-    def _batch(self) -> Batch:
-        train = self._train
-        places = self._labeled.take(train.batch_size)
-        rows = self._unlabeled_rows[self._unlabeled.take(train.batch_size * train.unlabeled_ratio)]
-        weak = weak_view(self._images, rows, self._device, train.augment, self._views)
-        return Batch(
-            labeled=weak_view(self._images, self._rows[places], self._device, train.augment, self._views),
-            y=self._y[places].to(self._device, non_blocking=True),
-            weak=weak,
-            strong=strong_view(weak, self._views),
-        )
+    def _exact(self, batch: Batch, rate: float, told: Metrics) -> Feedback:
+        """Return the feedback image by image, which tells h when used."""
+        config = self.config
 
-    def _finetune(self) -> Iterator[Metrics]:
-        """Train the averaged student on the labels in evaluation mode (statistics kept, no dropout)."""
-        train, model = self._train, self.ema.model.requires_grad_(True).eval()
-        optimizer = make_optimizer(model, train)
-        set_rate(optimizer, self.config.finetune_rate)
-        for _ in range(self.config.finetune_steps):
-            places = self._labeled.take(train.batch_size)
-            x = weak_view(self._images, self._rows[places], self._device, train.augment, self._views)
-            y = self._y[places].to(self._device, non_blocking=True)
-            loss = F.cross_entropy(model(x).float(), y)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            yield {"loss": loss.detach()}
-        model.requires_grad_(False)
+        def learn(q: Tensor) -> tuple[Tensor, Tensor]:
+            credit, h, loss = exact_step(
+                self.student, batch, q, rate, config.label_smoothing, measure=not config.ablate
+            )
+            self.student.ema.update(self.student.model)
+            told.update({"h": h})
+            return credit, loss
+
+        return credited_feedback(learn, config.target_temperature)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged student."""
-        return self.ema.model
+        return self.student.ema.model
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on."""
         return {
             "teacher": self.teacher.state_dict(),
             "student": self.student.state_dict(),
-            "ema": self.ema.state_dict(),
-            "teacher_optimizer": self.teacher_optimizer.state_dict(),
-            "student_optimizer": self.student_optimizer.state_dict(),
             "baseline": self.baseline.value,
-            "labeled": self._labeled.state_dict(),
-            "unlabeled": self._unlabeled.state_dict(),
-            "views": self._views.get_state(),
+            "feed": self._feed.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a stored state back."""
         self.teacher.load_state_dict(state["teacher"])
         self.student.load_state_dict(state["student"])
-        self.ema.load_state_dict(state["ema"])
-        self.teacher_optimizer.load_state_dict(state["teacher_optimizer"])
-        self.student_optimizer.load_state_dict(state["student_optimizer"])
         self.baseline.value = state["baseline"]
-        self._labeled.load_state_dict(state["labeled"])
-        self._unlabeled.load_state_dict(state["unlabeled"])
-        self._views.set_state(state["views"])
-
-
-def _mixed(batch: Batch) -> torch.autocast:
-    """Return bfloat16 autocast on CUDA, nothing elsewhere."""
-    return torch.autocast(batch.y.device.type, dtype=torch.bfloat16, enabled=batch.y.device.type == "cuda")
+        self._feed.load_state_dict(state["feed"])

@@ -36,17 +36,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.algorithms.targets import make_targets, masked_loss
-from engine.augment.weak import weak_view
 from engine.errors import ConfigError
-from engine.nets.ema import Ema
 from engine.training.config import TrainConfig
-from engine.training.evaluate import evaluation_mode, gather, predict_logits
-from engine.training.feed import place_images, steps_per_epoch
-from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate
+from engine.training.evaluate import evaluation_mode, predict_logits
+from engine.training.feed import Feed, steps_per_epoch
+from engine.training.learner import Learner
+from engine.training.optim import cosine
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
-from engine.training.start import labeled_stream, new_net, seed_everything, unlabeled_stream
+from engine.training.start import seed_everything
 
 
 @dataclass(frozen=True)
@@ -136,15 +135,7 @@ class PseudoLabel:
         seed_everything(train.seed)
         self.config, self._train, self._device = config, train, device
         self.epochs = train.epochs
-        self._images = place_images(pools.images, device)
-        self._rows, self._y = pools.train_idx, pools.train_y
-        self._labeled = labeled_stream(train, pools)
-        self._unlabeled_rows = pools.unlabeled_idx
-        self._unlabeled = unlabeled_stream(train, pools)
-        self._views = torch.Generator().manual_seed(train.seed + 3)
-        self.model = new_net(train, pools, device)
-        self.ema = Ema(self.model, train.ema_decay)
-        self.optimizer = make_optimizer(self.model, train)
+        self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
         self._stored: tuple[Tensor, Tensor] | None = None  # targets and confidence of all unlabeled images
         self._stored_epoch = -1
         self._plan = _plan(config, train, pools)
@@ -157,35 +148,29 @@ class PseudoLabel:
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
         total = self.epochs * self.steps_per_epoch
-        self.model.train()
+        self._learner.model.train()
         for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
-            set_rate(self.optimizer, self._train.learning_rate * cosine(step, total))
             use_labeled, use_unlabeled, t = self._plan.at(step, total)
             weight = alpha(t, self.config)
             loss, metrics = self._loss(epoch, weight, use_labeled, use_unlabeled)
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            clip_gradients(self.model, self._train.grad_clip)
-            self.optimizer.step()
-            self.ema.update(self.model)
+            self._learner.update(loss, self._train.learning_rate * cosine(step, total))
             yield metrics | {"loss": loss.detach(), "alpha": weight}
 
     def _loss(self, epoch: int, weight: float, use_labeled: bool, use_unlabeled: bool) -> tuple[Tensor, Metrics]:
         """Return equation 15, or the one of its two terms that this step has, and what it is made of."""
-        views, targets = [], torch.empty(0)
+        views, targets, y = [], torch.empty(0), torch.empty(0)
         use_unlabeled = use_unlabeled and (weight > 0 or not use_labeled)
         if use_labeled:
-            places = self._labeled.take(self._train.batch_size)
-            views.append(self._view(self._rows[places]))
+            x, y = self._feed.labeled()
+            views.append(self._feed.weak(x))
         if use_unlabeled:
-            unlabeled_places = self._unlabeled.take(self._train.batch_size * self._train.unlabeled_ratio)
-            targets, confidence = self._targets(epoch, unlabeled_places)
-            views.append(self._view(self._unlabeled_rows[unlabeled_places]))
-        logits = self.model(torch.cat(views)).float()  # labeled first: one pass, one batch for normalisation
+            u, places = self._feed.unlabeled()
+            targets, confidence = self._targets(epoch, u, places)
+            views.append(self._feed.weak(u))
+        logits = self._learner.logits(torch.cat(views))  # labeled first: one pass, one batch for normalisation
         loss = logits.new_zeros(())
         metrics: Metrics = {}
         if use_labeled:
-            y = self._y[places].to(self._device, non_blocking=True)
             loss = F.cross_entropy(logits[: len(y)], y, label_smoothing=self._train.label_smoothing)
             metrics["labeled_loss"] = loss.detach()
         if use_unlabeled:
@@ -196,19 +181,15 @@ class PseudoLabel:
             metrics |= {"unlabeled_loss": unlabeled.detach(), "used_share": mask.float().mean()}
         return loss, metrics
 
-    def _view(self, rows: Tensor) -> Tensor:
-        return weak_view(self._images, rows, self._device, self._train.augment, self._views)
-
-    def _targets(self, epoch: int, places: Tensor) -> tuple[Tensor, Tensor]:
+    def _targets(self, epoch: int, u: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return targets and confidence of unlabeled images, fresh or as stored by the last refresh."""
-        config = self.config
+        config, model = self.config, self._learner.model
         if config.refresh == "batch":
-            x = gather(self._images, self._unlabeled_rows[places], self._device)
-            with evaluation_mode(self.model), torch.no_grad():
-                logits = self.model(x)
+            with evaluation_mode(model), torch.no_grad():
+                logits = self._learner.logits(u)
             return make_targets(logits, hard=config.hard, temperature=config.temperature)
         if self._stored is None or self._due(epoch):
-            logits = predict_logits(self.model, self._images, self._unlabeled_rows, self._device)
+            logits = predict_logits(model, self._feed.images, self._feed.unlabeled_rows, self._device)
             self._stored = make_targets(logits, hard=config.hard, temperature=config.temperature)
             self._stored_epoch = epoch
         targets, confidence = self._stored
@@ -222,29 +203,17 @@ class PseudoLabel:
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
-        return self.ema.model
+        return self._learner.ema.model
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on."""
-        return {
-            "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "labeled": self._labeled.state_dict(),
-            "unlabeled": self._unlabeled.state_dict(),
-            "views": self._views.get_state(),
-            "stored": self._stored,
-            "stored_epoch": self._stored_epoch,
-        }
+        stored = {"stored": self._stored, "stored_epoch": self._stored_epoch}
+        return self._learner.state_dict() | self._feed.state_dict() | stored
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a stored state back."""
-        self.model.load_state_dict(state["model"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._labeled.load_state_dict(state["labeled"])
-        self._unlabeled.load_state_dict(state["unlabeled"])
-        self._views.set_state(state["views"])
+        self._learner.load_state_dict(state)
+        self._feed.load_state_dict(state)
         self._stored = state["stored"]
         self._stored_epoch = int(state["stored_epoch"])
 

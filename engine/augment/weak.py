@@ -10,34 +10,30 @@ from torch import Tensor
 Kind = Literal["none", "shift", "shift_flip"]
 
 
-def weak_view(images: Tensor, rows: Tensor, device: torch.device, kind: Kind, generator: torch.Generator) -> Tensor:
-    """Return rows of `images`, each shifted by up to 1/8 of its side (at least 1 pixel), maybe flipped;
-    uint8.
+def weak_view(images: Tensor, kind: Kind, generator: torch.Generator) -> Tensor:
+    """Return the images, each shifted by up to 1/8 of its side (at least 1 pixel), maybe flipped.
 
     Pixels shifted in repeat the nearest edge. Draws from `generator`, which is on the CPU, so that the views
     are the same on every device.
 
     Args:
-        images: (N, C, H, W) uint8, on the CPU or on `device`.
-        rows: (B,) int64.
-        device: where the result (B, C, H, W) goes.
-        kind: "none" draws nothing and returns the images as they are.
+        images: (B, C, H, W) of any type, on any device; left as they are.
+        kind: "none" draws nothing and returns the images themselves.
         generator: of the random draws.
     """
-    source = images.device
-    rows = rows.to(source)
     if kind == "none":
-        return images[rows].to(device, non_blocking=True)
-    n, (height, width) = len(rows), images.shape[2:]
+        return images
+    n, (height, width) = len(images), images.shape[2:]
     y = _shifted(n, height, generator)
     x = _shifted(n, width, generator)
     if kind == "shift_flip":
         flip = torch.rand(n, 1, generator=generator) < 0.5
         x = torch.where(flip, x.flip(1), x)
-    y, x = y.to(source), x.to(source)
-    channels = torch.arange(images.shape[1], device=source)
-    view = images[rows[:, None, None, None], channels[None, :, None, None], y[:, None, :, None], x[:, None, None, :]]
-    return view.to(device, non_blocking=True)
+    device = images.device
+    y, x = y.to(device, non_blocking=True), x.to(device, non_blocking=True)
+    rows = torch.arange(n, device=device)
+    channels = torch.arange(images.shape[1], device=device)
+    return images[rows[:, None, None, None], channels[None, :, None, None], y[:, None, :, None], x[:, None, None, :]]
 
 
 def _shifted(n: int, side: int, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, DecodeError
 from engine.images.files import original_path
-from engine.images.pool import DecodePool, Job
+from engine.images.pool import Answer, DecodePool, Job
 from engine.records import ImageItem, Progress
 
 VERSION = 1  # raise it when decoding or resizing changes: older caches are then made again
@@ -95,6 +95,31 @@ def build_arrays(
     return cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
 
 
+def stream_arrays(
+    root: Path, shas: Sequence[str], spec: ArraySpec, batch: int, *, workers: int = 2
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Yield the images as (n, C, size, size) uint8 in the order of `shas`, `batch` at a time; nothing is kept.
+
+    The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end. An
+    array is valid until the next one is drawn. The pixels are those of `build_arrays`.
+
+    Raises:
+        DecodeError: an original is gone, changed or unreadable.
+    """
+    row_bytes = spec.channels * spec.size**2
+    (root / "cache").mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=root / "cache") as ring, DecodePool(workers) as pool:
+        rows = batch * (1 + -(-pool.ahead // batch))  # no place is written again before its batch is done with
+        _reserve(Path(ring.name), rows * row_bytes)
+        array = np.memmap(ring.name, np.uint8, "r", shape=(rows, spec.channels, spec.size, spec.size))
+        places = (number % rows * row_bytes for number in range(len(shas)))
+        for done, (job, answer) in enumerate(pool.run(_jobs(Path(ring.name), root, shas, spec, places)), start=1):
+            _check(job, answer)
+            if done % batch == 0 or done == len(shas):
+                first = (done - 1) // batch * batch
+                yield array[first % rows : first % rows + done - first]
+
+
 def _cache_path(root: Path, shas: Sequence[str], spec: ArraySpec) -> Path:
     digest = hashlib.sha256("\n".join((str(VERSION), *shas)).encode()).hexdigest()[:32]
     return root / "cache" / f"arrays-{spec.size}x{spec.channels}-{digest}.npy"
@@ -118,29 +143,47 @@ def _fill(
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     start, row_bytes = array.offset, array.nbytes // shape[0]
     del array
-
-    def jobs() -> Iterator[Job]:
-        for number, sha256 in enumerate(shas):
-            yield {
-                "op": "row",
-                "path": str(original_path(root, sha256)),
-                "sha256": sha256,
-                "size": shape[2],
-                "channels": shape[1],
-                "out": str(path),
-                "offset": start + number * row_bytes,
-            }
-
+    _reserve(path, start + len(shas) * row_bytes)
+    spec = ArraySpec(size=shape[2], channels=shape[1])
+    places = (start + number * row_bytes for number in range(len(shas)))
     with DecodePool(workers) as pool:
-        for done, (job, answer) in enumerate(pool.run(jobs()), start=1):
-            if "error" in answer:
-                raise DecodeError(
-                    f"An image can no longer be read ({answer['error'].rstrip('.')})",
-                    value=job["sha256"],
-                    way_out="Import it again, or check the project with “starling doctor”.",
-                )
+        for done, (job, answer) in enumerate(pool.run(_jobs(path, root, shas, spec, places)), start=1):
+            _check(job, answer)
             if done % 64 == 0 or done == len(shas):
                 progress(_LABEL, done, len(shas))
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Give the file its whole size now, so that a full disk is told as that and not by a child that breaks."""
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+
+def _jobs(path: Path, root: Path, shas: Sequence[str], spec: ArraySpec, places: Iterable[int]) -> Iterator[Job]:
+    """Yield the jobs that write each image's pixels into the file `path` at its place, a byte offset."""
+    for sha256, place in zip(shas, places, strict=True):
+        yield {
+            "op": "row",
+            "path": str(original_path(root, sha256)),
+            "sha256": sha256,
+            "size": spec.size,
+            "channels": spec.channels,
+            "out": str(path),
+            "offset": place,
+        }
+
+
+def _check(job: Job, answer: Answer) -> None:
+    """Raise DecodeError if the image was refused."""
+    if "error" in answer:
+        raise DecodeError(
+            f"An image can no longer be read ({answer['error'].rstrip('.')})",
+            value=job["sha256"],
+            way_out="Import it again, or check the project with “starling doctor”.",
+        )
 
 
 def _prune(folder: Path) -> None:

@@ -24,6 +24,7 @@ from engine.errors import ImportRefused
 Job = Mapping[str, Any]
 Answer = dict[str, Any]
 BATCH = 64
+AHEAD = 3  # batches a child that are drawn before their turn
 BREAKDOWNS = 100
 CRASHED = "Decoding it broke the decoder (too much memory, or a damaged file)."
 TOO_SLOW = "Decoding it took too long."
@@ -148,6 +149,11 @@ class DecodePool:
         for child in tuple(self._children):
             self._end(child)
 
+    @property
+    def ahead(self) -> int:
+        """How many jobs `run` draws at most beyond the one whose answer it yields."""
+        return AHEAD * self._workers * BATCH
+
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Answer]]:
         """Yield each job with its answer, in order; jobs are drawn only a few batches ahead.
 
@@ -159,7 +165,7 @@ class DecodePool:
         source = iter(jobs)
         waiting: deque[tuple[list[Job], Future[list[Answer]]]] = deque()
         while True:
-            while len(waiting) < 3 * self._workers and (batch := list(islice(source, BATCH))):
+            while len(waiting) < AHEAD * self._workers and (batch := list(islice(source, BATCH))):
                 waiting.append((batch, self._threads.submit(self._serve, batch)))
             if not waiting:
                 return

@@ -53,12 +53,7 @@ def torchvision_trunk(
         ConfigError: no classifier of that name, no last linear layer, or weights that are not to be had.
             There is never a random start in place of weights that were asked for.
     """
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        raise ConfigError(
-            "torchvision has no classifier of this name",
-            value=name,
-            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16.",
-        )
+    check_name(name)
     side, width = _fit(name, shape)
     own = None
     if weights:
@@ -75,6 +70,21 @@ def torchvision_trunk(
         body = _bare(name)
     _cut(body, name)
     return TorchvisionTrunk(body, side), width, own
+
+
+def check_name(name: str) -> None:
+    """Raise unless torchvision has a classifier of this name whose last layer can be replaced; computes nothing.
+
+    Raises:
+        ConfigError: no classifier of that name, or no last linear layer.
+    """
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        raise ConfigError(
+            "torchvision has no classifier of this name",
+            value=name,
+            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16.",
+        )
+    _cut(_outline(name), name)
 
 
 def fetch_weights(name: str, url: str) -> Path:
@@ -112,13 +122,22 @@ def _bare(name: str) -> Any:
     return torchvision.models.get_model(name, **options)
 
 
+def _outline(name: str) -> Any:
+    """Build a torchvision classifier without memory for its weights, to ask for shapes."""
+    try:
+        with torch.device("meta"):
+            return _bare(name)
+    except NotImplementedError:  # RegNet computes its own layout with tensors
+        return _bare(name).to("meta")
+
+
 def _fit(name: str, shape: tuple[int, int, int]) -> tuple[int | None, int]:
     """Return the side to enlarge to (None: as they are) and the feature width, by a pass without data."""
     if shape[0] not in (1, 3):
         raise ConfigError("torchvision networks take grey or colour images", value=f"{shape[0]} channels")
+    body = _outline(name).eval()
+    width = _cut(body, name)
     with torch.device("meta"):
-        body = _bare(name).eval()
-        width = _cut(body, name)
         for side in (None, *(s for s in SIDES if s >= max(shape[1:]) or s == SIDES[-1])):
             try:
                 TorchvisionTrunk(body, side)(torch.empty(2, *shape))

@@ -8,9 +8,11 @@ from engine.errors import ConfigError
 from engine.nets.backbones import torchvision_trunk
 from engine.nets.classifier import Classifier, Normalize
 from engine.nets.convnets import article_convnet, simple_cnn
+from engine.nets.vector_nets import linear_classifier, mlp
 from engine.nets.wide_resnet import wide_resnet
 
 TORCHVISION = "torchvision:"
+FROZEN = "frozen:"
 LEAST_SIDE = 4
 
 
@@ -23,7 +25,7 @@ def choose_net(name: str, channels: int, size: int) -> str:
 
 def build_net(
     name: str,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     num_classes: int,
     statistics: tuple[list[float], list[float]],
     *,
@@ -34,15 +36,19 @@ def build_net(
 
     Args:
         name: a name of `engine.training.config.NETS`, or "torchvision:<classifier>".
-        shape: (C, H, W) of the images, sides at least 4.
+        shape: (C, H, W) of the images, sides at least 4; (D,) of vectors.
         num_classes: K.
-        statistics: mean and deviation per channel in 0..1; a pretrained network uses its own instead.
+        statistics: mean and deviation per channel in 0..1, or per dimension of vectors; a pretrained network uses
+            its own instead.
         dropout: share; article_convnet drops whole maps of its second convolution, the others features.
         weights: "DEFAULT" for a torchvision network's ImageNet weights.
 
     Raises:
-        ConfigError: unknown name, too small images, or weights that are not there and cannot be downloaded.
+        ConfigError: unknown name, too small images, a network that does not take these inputs, or weights that are
+            not there and cannot be downloaded.
     """
+    if len(shape) == 1:
+        return _vector_net(name, shape[0], num_classes, statistics, dropout)
     channels, height, width = shape
     if min(height, width) < LEAST_SIDE:
         raise ConfigError(
@@ -60,9 +66,27 @@ def build_net(
     elif name == "wrn_28_2":
         trunk, features = wide_resnet(channels)
     elif name.startswith(TORCHVISION):
-        trunk, features, own = torchvision_trunk(name.removeprefix(TORCHVISION), shape, weights)
+        trunk, features, own = torchvision_trunk(name.removeprefix(TORCHVISION), (channels, height, width), weights)
         mean, deviation = own or (mean, deviation)
     else:
-        raise ConfigError("Network is not known", value=name)
+        raise ConfigError(
+            "This network takes vectors, not images" if name in VECTOR_NETS else "Network is not known", value=name
+        )
     net = Classifier(Normalize(mean, deviation), trunk, features, num_classes, dropout)
     return net.to(memory_format=torch.channels_last)
+
+
+VECTOR_NETS = ("linear", "mlp")
+
+
+def _vector_net(
+    name: str, width: int, num_classes: int, statistics: tuple[list[float], list[float]], dropout: float
+) -> Classifier:
+    """Return a classifier of vectors (B, D): for frozen features a linear one."""
+    normalize = Normalize(*statistics, vectors=True)
+    if name == "linear" or name.startswith(FROZEN):
+        return linear_classifier(normalize, width, num_classes, dropout)
+    if name not in ("auto", "mlp"):
+        raise ConfigError("This network takes images, not vectors", value=name, way_out="Choose auto, mlp or linear.")
+    trunk, features = mlp(width)
+    return Classifier(normalize, trunk, features, num_classes, dropout)

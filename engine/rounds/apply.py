@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.algorithms import ALGORITHMS
 from engine.errors import RoundError
 from engine.importers.torchvision_sets import load_set
-from engine.rounds import files, material
+from engine.rounds import feature_cache, files, material
 from engine.rounds.plan import read_plan
 from engine.training import checkpoint, device
 from engine.training.calibrate import accuracy_interval
@@ -41,7 +41,8 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
     images, names = _test_split(dataset, root)
     plan = read_plan(folder)
     size, channels = plan.spec["size"], plan.spec["channels"]
-    if images.shape[1:] != (channels, size, size):
+    frozen = feature_cache.is_frozen(plan.train.get("net", ""))
+    if not frozen and images.shape[1:] != (channels, size, size):
         raise RoundError(
             "The test images have another shape than the round was trained at",
             value=f"{tuple(images.shape[1:])} against {(channels, size, size)}",
@@ -51,13 +52,13 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
     if unknown:
         raise RoundError("The test split has classes the round does not know", value=", ".join(unknown[:5]))
     y = torch.tensor([plan.classes.index(name) for name in names])
-    logits = _logits(folder, torch.from_numpy(images))
+    logits = _logits(folder, images)
     correct = int((logits.argmax(1) == y).sum())
     low, high = accuracy_interval(correct, len(y))
     return {"n": len(y), "correct": correct, "accuracy": correct / len(y), "low": low, "high": high}
 
 
-def _logits(folder: Path, images: torch.Tensor) -> torch.Tensor:
+def _logits(folder: Path, images: NDArray[np.uint8]) -> torch.Tensor:
     plan = read_plan(folder)
     if not (folder / files.REPORT).exists():
         raise RoundError("The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first.")
@@ -65,11 +66,13 @@ def _logits(folder: Path, images: torch.Tensor) -> torch.Tensor:
     train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[plan.algorithm]
     where = device.resolve(train.device)
     device.set_threads(train.threads)
-    data = material.load(folder, plan, _quiet)
+    data = material.load(folder, plan, where, _quiet)
     algorithm = spec.build(settings_from(spec.config, plan.config), train, data.pools, where)
     checkpoint.load(folder / final["file"], final["sha256"], algorithm)
-    rows = torch.arange(len(images))
-    return predict_logits(algorithm.eval_model(), images, rows, where)
+    inputs = torch.from_numpy(images)
+    if data.pools.vectors:
+        inputs = feature_cache.array_features(images, train, where)
+    return predict_logits(algorithm.eval_model(), inputs, torch.arange(len(inputs)), where)
 
 
 def _test_split(dataset: str, root: Path) -> tuple[NDArray[np.uint8], list[str]]:

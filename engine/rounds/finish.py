@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest  # type: ignore[import-untyped]
 from torch import Tensor
 
 from engine.algorithms import Algorithm
@@ -20,12 +22,23 @@ from engine.training import calibrate, evaluate
 from engine.training.pools import Pools
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Held-out figures of what was trained beside the round, each None where it was not.
+
+    `ablation` has besides them "predicted", its class of each held-out image in the order of the pools.
+    """
+
+    baseline: dict[str, Any] | None = None
+    ablation: dict[str, Any] | None = None
+
+
 def complete(
     plan: RoundPlan,
     recorder: Recorder,
     algorithm: Algorithm,
     data: Material,
-    baseline: dict[str, Any] | None,
+    beside: Beside,
     facts: dict[str, Any],
     stop: Stop,
 ) -> dict[str, Any]:
@@ -36,7 +49,7 @@ def complete(
         recorder: writes the files.
         algorithm: trained to its end.
         data: what it was trained on.
-        baseline: the supervised baseline's held-out figures, None where it was not run.
+        beside: what was trained beside it, to compare with.
         facts: what the report says of the run: seconds, device, memory, checkpoint.
         stop: looked at once more before the first file is written.
 
@@ -54,7 +67,8 @@ def complete(
         "algorithm": plan.algorithm,
         "classes": plan.classes,
         "heldout": heldout_figures(held, labels),
-        "baseline": baseline,
+        "baseline": beside.baseline,
+        "ablation": compared(beside.ablation, held, labels),
         "calibration": calibration(held, labels, temperature),
         "confusion": confusion(held, labels, len(plan.classes)),
         "counts": {
@@ -66,7 +80,7 @@ def complete(
         "predictions": {"file": files.FINAL, "sha256": digest},
         **facts,
     }
-    promoted, reason = guard.verdict(report, baseline, plan.previous)
+    promoted, reason = guard.verdict(report, beside.baseline, plan.previous)
     report["verdict"] = {"promoted": promoted, "reason": reason}
     recorder.json(files.REPORT, report)
     return report
@@ -89,6 +103,34 @@ def heldout_figures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
         "low": low,
         "high": high,
         "method": "Clopper–Pearson 95 %",
+    }
+
+
+def compared(ablation: dict[str, Any] | None, logits: Tensor, labels: Tensor) -> dict[str, Any] | None:
+    """Return the ablation's figures and how it and the round did on the same held-out images; None without one.
+
+    Counts `both_right`, `only_main`, `only_ablation`, and `p_value`: how likely a difference as large as that between
+    the last two is when both are equally good (exact McNemar test, two-sided; 1.0 when they never differ).
+
+    Args:
+        ablation: the figures with "predicted"; that list is left out of the result.
+        logits: (H, K) of the round.
+        labels: (H,).
+
+    Source: McNemar 1947, by the exact binomial distribution.
+    """
+    if ablation is None:
+        return None
+    figures = {key: value for key, value in ablation.items() if key != "predicted"}
+    main = logits.argmax(1) == labels
+    other = torch.tensor(ablation["predicted"], dtype=torch.int64) == labels
+    only_main, only_other = int((main & ~other).sum()), int((other & ~main).sum())
+    differ = only_main + only_other
+    return figures | {
+        "both_right": int((main & other).sum()),
+        "only_main": only_main,
+        "only_ablation": only_other,
+        "p_value": float(binomtest(only_main, differ).pvalue) if differ else 1.0,
     }
 
 

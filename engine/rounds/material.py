@@ -1,4 +1,4 @@
-"""Loads what a round trains on: images as one tensor, the pinned split, the tracked sample, the device."""
+"""Loads what a round trains on: images or their frozen features, the pinned split, the tracked sample, the device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records import Progress
-from engine.rounds import files
+from engine.rounds import feature_cache, files
 from engine.rounds.plan import ROLES, RoundPlan
+from engine.training.config import TrainConfig
 from engine.training.pools import Pools
+from engine.training.settings import settings_from
 
 TRACKED = 2000
 """Images whose features are recorded each epoch."""
@@ -33,20 +35,33 @@ class Material:
     tracked: NDArray[np.int64]
 
 
-def load(folder: Path, plan: RoundPlan, progress: Progress) -> Material:
-    """Read labels.parquet and the images' arrays.
+def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress) -> Material:
+    """Read labels.parquet and the images: their arrays, or for a frozen network their features.
+
+    Args:
+        folder: the round's folder.
+        plan: its plan.
+        where: the device that computes features.
+        progress: told while images are prepared; may raise to stop.
 
     Raises:
         DecodeError: an original can no longer be read.
+        ConfigError: a frozen network's weights are not on this machine and cannot be downloaded.
     """
     frame = pd.read_parquet(folder / files.LABELS)
     shas = frame["sha256"].tolist()
-    spec = ArraySpec(size=plan.spec["size"], channels=plan.spec["channels"])
-    arrays = build_arrays(Path(plan.project_root), shas, spec, progress)
     roles = frame["role"].to_numpy(object)
     label = frame["label"].to_numpy(np.int64)
-    pools = make_pools(torch.from_numpy(np.asarray(arrays)), roles, label, len(plan.classes))
+    pools = make_pools(_images(plan, shas, where, progress), roles, label, len(plan.classes))
     return Material(frame["image_id"].to_numpy(np.int64), roles, pools, tracked_rows(shas, roles))
+
+
+def _images(plan: RoundPlan, shas: Sequence[str], where: torch.device, progress: Progress) -> torch.Tensor:
+    root, train = Path(plan.project_root), settings_from(TrainConfig, plan.train)
+    if feature_cache.is_frozen(train.net):
+        return feature_cache.project_features(root, shas, train, where, progress)
+    spec = ArraySpec(size=plan.spec["size"], channels=plan.spec["channels"])
+    return torch.from_numpy(np.asarray(build_arrays(root, shas, spec, progress)))
 
 
 def make_pools(images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[np.int64], classes: int) -> Pools:

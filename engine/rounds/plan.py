@@ -16,7 +16,7 @@ from engine.errors import ConfigError, RoundBlocked
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.records import ImageItem, LabelState, RoundRecord
 from engine.rounds import files
-from engine.training.config import TrainConfig
+from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
 from engine.training.settings import settings_from
 
 if TYPE_CHECKING:
@@ -100,7 +100,24 @@ def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str
             "There is no such algorithm", value=algorithm, way_out=f"Choose one of: {', '.join(ALGORITHMS)}."
         )
     settings_from(ALGORITHMS[algorithm].config, config)
-    device.resolve(settings_from(TrainConfig, train).device)
+    settings = settings_from(TrainConfig, train)
+    device.resolve(settings.device)
+    check_net(settings.net)
+
+
+def check_net(net: str) -> None:
+    """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
+    from engine.nets.backbones import check_name
+
+    if net in VECTOR_NETS:
+        raise ConfigError(
+            "This network takes vectors, not images",
+            value=net,
+            way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
+        )
+    for prefix in PREFIXES:
+        if net.startswith(prefix):
+            check_name(net.removeprefix(prefix))
 
 
 def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:

@@ -21,8 +21,8 @@ _EPOCH_FILE = re.compile(r"epoch-(\d+)\.parquet")
 def curves(folder: Path) -> dict[str, list[Any]]:
     """Return a round's metrics as a table in long form: one row an epoch and phase, equally long columns.
 
-    The columns are "phase" ("baseline" or "main"), "epoch" (counted from 1) and every metric that any epoch
-    reported; None where an epoch did not report one. Rows are in order, the baseline first. An epoch that was
+    The columns are "phase" ("ablation", "baseline" or "main"), "epoch" (counted from 1) and every metric that any
+    epoch reported; None where an epoch did not report one. Rows are in the order of phase and epoch. An epoch that was
     trained twice, before and after an interruption, counts once. Empty lists before the first epoch.
     """
     found: dict[tuple[str, int], dict[str, Any]] = {}

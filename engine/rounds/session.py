@@ -1,4 +1,4 @@
-"""One attempt at a round, from the data to the report: baseline, algorithm, recoveries, checkpoints."""
+"""One attempt at a round, from the data to the report: what is trained beside it, the algorithm, recoveries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ TRIES = 2
 """Recoveries of one kind in one phase before the round fails."""
 PROGRESS_SECONDS = 1.0
 BASELINE = "baseline"
+ABLATION = "ablation"
 MAIN = "main"
+PHASES = (BASELINE, ABLATION, MAIN)
+TITLES = {BASELINE: "Supervised baseline", ABLATION: "Without feedback (h = 0)"}
+"""What is trained beside the round's own algorithm."""
 
 
 class Session:
@@ -61,13 +65,13 @@ class Session:
         self._progress("preparing", message="Reading the images", force=True)
         where = device.resolve(self.train.device)
         device.set_threads(self.train.threads)
-        data = material.load(self.folder, self.plan, self._preparing)
+        data = material.load(self.folder, self.plan, where, self._preparing)
         self.recorder.features("ids", data.ids[data.tracked])
         self.device_name = device.describe(where)
-        baseline = self._baseline(data, where)
+        beside = finish.Beside(self._baseline(data, where), self._ablation(data, where))
         algorithm = self._phase(MAIN, self.spec, self.config, data, where)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)
-        finish.complete(self.plan, self.recorder, algorithm, data, baseline, self._facts(where), self.stop)
+        finish.complete(self.plan, self.recorder, algorithm, data, beside, self._facts(where), self.stop)
 
     def _baseline(self, data: Material, where: torch.device) -> dict[str, Any] | None:
         """Return the supervised baseline's held-out figures, training it unless an earlier attempt has."""
@@ -83,6 +87,25 @@ class Session:
         self.recorder.event("baseline", durable=True, heldout=figures)
         shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
         return figures
+
+    def _ablation(self, data: Material, where: torch.device) -> dict[str, Any] | None:
+        """Return the held-out figures, with the classes given, of the algorithm without what makes it.
+
+        Same split, seed and number of steps. Trained unless an earlier attempt has; None where not asked for.
+        """
+        config = self.spec.ablation(self.config) if self.spec.ablation else None
+        if config is None:
+            return None
+        done = self.folder / files.ABLATION
+        if done.exists():
+            return files.read_json(done)
+        algorithm = self._phase(ABLATION, self.spec, config, data, where)
+        logits = finish.heldout_logits(algorithm, data.pools)
+        figures = finish.heldout_figures(logits, data.pools.heldout_y)
+        self.recorder.json(files.ABLATION, figures | {"predicted": logits.argmax(1).tolist()})
+        self.recorder.event("ablation", durable=True, heldout=figures)
+        shutil.rmtree(self._checkpoints(ABLATION), ignore_errors=True)
+        return files.read_json(done)
 
     def _phase(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
         """Train one algorithm to its end, with recoveries; return it."""
@@ -124,7 +147,9 @@ class Session:
             eta_seconds=round(left / event.steps_per_second, 1) if event.steps_per_second > 0 else None,
             metrics=event.metrics,
             device=self.device_name,
-            message="Supervised baseline" if phase == BASELINE else self.spec.title,
+            message={BASELINE: "Supervised baseline", ABLATION: f"{self.spec.title}, h = 0"}.get(
+                phase, self.spec.title
+            ),
         )
 
     def _epoch(self, phase: str, event: loop.EpochEvent, algorithm: Algorithm, data: Material) -> None:
@@ -180,7 +205,7 @@ class Session:
     def _train_config(self, phase: str) -> TrainConfig:
         """Return the round's settings after the recoveries so far, which a resume must repeat."""
         rate = self.train.learning_rate / 2 ** self._recoveries(phase, "diverged")
-        halved = self._recoveries(BASELINE, "memory") + self._recoveries(MAIN, "memory")
+        halved = sum(self._recoveries(one, "memory") for one in PHASES)
         batch = max(1, self.train.batch_size // 2**halved)
         return dataclasses.replace(self.train, learning_rate=rate, batch_size=batch)
 

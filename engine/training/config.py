@@ -11,7 +11,10 @@ from engine.training.settings import check_settings, setting, settings_from, set
 __all__ = ["NETS", "TrainConfig", "settings_from", "settings_to"]
 
 NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
-"""Networks by name; besides these any torchvision classifier as "torchvision:<name>"."""
+"""Networks for images by name; besides these any torchvision classifier as "torchvision:<name>", trained whole, or
+"frozen:<name>", of which only a linear classifier on the pretrained features is trained."""
+VECTOR_NETS = ("linear", "mlp")
+PREFIXES = ("torchvision:", "frozen:")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class TrainConfig:
         "auto",
         "Network",
         "auto takes article_convnet for small grey images and simple_cnn otherwise. wrn_28_2 wants a GPU. "
-        'Any torchvision classifier by name, for example "torchvision:resnet18".',
+        'Any torchvision classifier by name, for example "torchvision:resnet18". "frozen:mobilenet_v2" is a quick '
+        "round: pretrained features, computed once an image, and a linear classifier on them; seconds for photos.",
     )
     weights: Literal["", "DEFAULT"] = setting(
         "",
@@ -86,11 +90,41 @@ class TrainConfig:
     augment: Literal["none", "shift", "shift_flip"] = setting(
         "shift",
         "Augmentation",
-        "Random shifts suit everything; mirror flips only what stays itself in a mirror (not digits, not text).",
+        "The weak view. Random shifts suit everything; mirror flips only what stays itself in a mirror (not digits, "
+        "not text).",
         choices=("none", "shift", "shift_flip"),
+    )
+    strong: Literal["rand_augment", "light"] = setting(
+        "rand_augment",
+        "Strong view",
+        "For algorithms that ask the network to agree with itself on distorted images: RandAugment draws from 14 "
+        "distortions (no mirror); light is a small rotation, shift and change of light.",
+        choices=("rand_augment", "light"),
+    )
+    rand_ops: int = setting(2, "Distortions", "How many distortions RandAugment puts on an image.", min=0, max=8)
+    rand_magnitude: int = setting(10, "Strength", "How far RandAugment's distortions may go.", min=1, max=10)
+    noise: float = setting(
+        0.1,
+        "Noise",
+        "Vectors and frozen features only: noise of the weak view, in standard deviations of each value.",
+        min=0.0,
+        max=10.0,
     )
     device: str = setting(
         "auto", "Device", "auto takes the GPU when there is one.", choices=("auto", "cuda", "mps", "cpu")
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto",
+        "Precision",
+        "auto takes bfloat16 where the hardware computes faster with it (recent GPUs, CPUs with AMX); weights and "
+        "losses stay float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    compile: Literal["off", "on"] = setting(
+        "off",
+        "Compile",
+        "on lets torch.compile make faster code for the network; the first steps then take a minute or more.",
+        choices=("off", "on"),
     )
     threads: int = setting(0, "CPU threads", "0 uses the physical cores.", min=0, max=1024)
     seed: int = setting(0, "Seed", "The same seed gives the same run on the same machine.", min=0, max=2**31 - 1)
@@ -107,18 +141,19 @@ class TrainConfig:
     image_size: int | None = setting(
         None,
         "Image size",
-        "Side in pixels that images are trained at; empty chooses by the images.",
+        "Side in pixels that images are trained at; empty chooses by the images. Frozen networks take their own.",
         min=4,
         max=512,
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.net not in NETS and not self.net.startswith("torchvision:"):
+        if self.net not in NETS + VECTOR_NETS and not self.net.startswith(PREFIXES):
             raise ConfigError(
                 "Network is not known",
                 value=self.net,
-                way_out=f'Choose one of {", ".join(NETS)}, or "torchvision:" and the name of a classifier.',
+                way_out=f'Choose one of {", ".join(NETS)}, or "torchvision:" or "frozen:" and the name of a '
+                "classifier.",
             )
         if self.weights and not self.net.startswith("torchvision:"):
             raise ConfigError(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
-import psutil
 import torch
 
 from engine.errors import DeviceMissing
+
+try:
+    import psutil
+except ImportError:  # a bare machine with little more than torch
+    psutil = None  # type: ignore[assignment]
 
 
 def resolve(name: str) -> torch.device:
@@ -45,7 +50,7 @@ def set_threads(threads: int) -> int:
         threads: 0 takes torch's own default, but at most the physical cores.
     """
     if threads <= 0:
-        physical = psutil.cpu_count(logical=False) or torch.get_num_threads()
+        physical = (psutil.cpu_count(logical=False) if psutil else os.cpu_count()) or torch.get_num_threads()
         threads = max(1, min(torch.get_num_threads(), physical))
     torch.set_num_threads(threads)
     return threads

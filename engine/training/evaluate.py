@@ -13,6 +13,9 @@ from torch import Tensor, nn
 BATCH = 256
 """Images in one forward pass: on the CPU the largest that stays in its caches."""
 BATCH_GPU = 2048
+WHOLE_SIDE = 64
+"""Of images larger than this square fewer are taken at once, so that a pass needs no more memory."""
+LEAST_BATCH = 8
 
 
 class FeatureModel(Protocol):
@@ -60,7 +63,7 @@ def predict_logits(
     """
     outputs = []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, batch_size or _batch(device)):
+        for rows in chunks(idx, batch_size or _batch(images, device)):
             outputs.append(model(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(model(gather(images, torch.arange(1), device))))
@@ -72,7 +75,7 @@ def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device
     reader = cast(FeatureModel, model)
     outputs = []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, _batch(device)):
+        for rows in chunks(idx, _batch(images, device)):
             outputs.append(reader.features(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(reader.features(gather(images, torch.arange(1), device))))
@@ -93,7 +96,7 @@ def predict(
     reader = cast(FeatureModel, model)
     logits, kept_rows, kept = [], [], []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, _batch(device)):
+        for rows in chunks(idx, _batch(images, device)):
             found = reader.features(gather(images, rows, device))
             logits.append(reader.head(found).float().cpu())
             take = wanted[rows]
@@ -124,8 +127,10 @@ def chunks(rows: Tensor, size: int) -> Iterator[Tensor]:
         yield rows[start : start + size]
 
 
-def _batch(device: torch.device) -> int:
-    return BATCH if device.type == "cpu" else BATCH_GPU
+def _batch(images: Tensor, device: torch.device) -> int:
+    most = BATCH if device.type == "cpu" else BATCH_GPU
+    pixels = images[0, 0].numel() if images.ndim == 4 and len(images) else 1
+    return max(LEAST_BATCH, most * WHOLE_SIDE**2 // max(WHOLE_SIDE**2, pixels))
 
 
 def _nothing(output: Tensor) -> Tensor:

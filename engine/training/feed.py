@@ -1,13 +1,18 @@
-"""What a step is fed: an endless seeded stream of rows, and where the images lie."""
+"""What a step is fed: endless seeded streams of rows, where the images lie, and the views made of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.augment.views import Views
+from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 
@@ -53,11 +58,15 @@ class RowStream:
 
 def steps_per_epoch(train: TrainConfig, pools: Pools) -> int:
     """Return the steps of one epoch: the same for every algorithm on the same data, to compare fairly."""
+    return steps_for(train, len(pools.train_idx), len(pools.unlabeled_idx))
+
+
+def steps_for(train: TrainConfig, labeled: int, unlabeled: int) -> int:
+    """Return the steps of one epoch with this many labeled training images and unlabeled ones."""
     if train.steps_per_epoch:
         return train.steps_per_epoch
-    labeled = math.ceil(len(pools.train_idx) / train.batch_size)
-    unlabeled = math.ceil(len(pools.unlabeled_idx) / (train.batch_size * train.unlabeled_ratio))
-    return max(labeled, unlabeled, LEAST_STEPS)
+    wide = train.batch_size * train.unlabeled_ratio
+    return max(math.ceil(labeled / train.batch_size), math.ceil(unlabeled / wide), LEAST_STEPS)
 
 
 def place_images(images: Tensor, device: torch.device) -> Tensor:
@@ -65,4 +74,136 @@ def place_images(images: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return images
     free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.numel() < free // 4 else images
+    return images.to(device) if images.nbytes < free // 4 else images
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step is given, on the device: labeled x (B, ...) with y (B,), unlabeled u (U, ...), all as stored.
+
+    `places` (U,) int64, on the CPU, are the positions of `u` in `pools.unlabeled_idx`.
+    """
+
+    x: Tensor
+    y: Tensor
+    u: Tensor
+    places: Tensor
+
+
+class Feed:
+    """Hands out batches and their views, seeded: the same seed gives the same batches to every algorithm.
+
+    Images stay on the device when they fit; else each step's rows are fetched one step ahead by a thread, through
+    pinned memory. All draws are made on the CPU, so that they are the same on every device.
+
+    Raises:
+        RoundBlocked: there is no labeled image, or none unlabeled where they are asked for.
+    """
+
+    def __init__(self, train: TrainConfig, pools: Pools, device: torch.device, *, unlabeled: bool = True) -> None:
+        self._batch = train.batch_size
+        self._wide = train.batch_size * train.unlabeled_ratio
+        self.device = device
+        self.images = place_images(pools.images, device)
+        self.rows, self.y, self.unlabeled_rows = pools.train_idx, pools.train_y, pools.unlabeled_idx
+        self._labeled = _stream(self.rows, train.seed + 1, NO_LABELED)
+        self._unlabeled = _stream(self.unlabeled_rows, train.seed + 2, NO_UNLABELED) if unlabeled else None
+        self._views = torch.Generator().manual_seed(train.seed + 3)
+        self.views = make_views(train, pools, device)
+
+    def epoch(self, steps: int) -> Iterator[Step]:
+        """Yield `steps` batches; nothing is drawn beyond them, so that the state between epochs is whole."""
+        if not self._far():
+            for _ in range(steps):
+                yield self._step()
+            return
+        with ThreadPoolExecutor(1, "feed") as ahead:
+            waiting = ahead.submit(self._step)
+            for left in range(steps, 0, -1):
+                ready = waiting.result()
+                if left > 1:
+                    waiting = ahead.submit(self._step)
+                yield ready
+
+    def _far(self) -> bool:
+        """Return whether images lie elsewhere than where they are needed, so that fetching ahead pays."""
+        return self.device.type == "cuda" and self.images.device != self.device
+
+    def labeled(self) -> tuple[Tensor, Tensor]:
+        """Return the next labeled batch: x (B, ...) as stored and y (B,), on the device."""
+        places = self._labeled.take(self._batch)
+        return self.fetch(self.rows[places]), self.y[places].to(self.device, non_blocking=True)
+
+    def unlabeled(self) -> tuple[Tensor, Tensor]:
+        """Return the next unlabeled batch: u (U, ...) on the device and its places (U,) on the CPU."""
+        if self._unlabeled is None:
+            nothing = torch.empty(0, dtype=torch.int64)
+            return self.fetch(nothing), nothing
+        places = self._unlabeled.take(self._wide)
+        return self.fetch(self.unlabeled_rows[places]), places
+
+    def fetch(self, rows: Tensor) -> Tensor:
+        """Return rows of the images or vectors, as stored, on the device."""
+        found = self.images[rows.to(self.images.device)]
+        if found.device == self.device:
+            return found
+        return (found.pin_memory() if self.device.type == "cuda" else found).to(self.device, non_blocking=True)
+
+    def weak(self, x: Tensor) -> Tensor:
+        """Return a weak view of raw inputs."""
+        return self.views.weak(x, self._views)
+
+    def strong(self, x: Tensor) -> Tensor:
+        """Return a strong view of raw inputs."""
+        return self.views.strong(x, self._views)
+
+    def uniform(self, n: int) -> Tensor:
+        """Return n seeded numbers in 0..1 on the device."""
+        return torch.rand(n, generator=self._views).to(self.device, non_blocking=True)
+
+    def _step(self) -> Step:
+        x, y = self.labeled()
+        return Step(x, y, *self.unlabeled())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next batch and its views depend on."""
+        state: dict[str, Any] = {"labeled": self._labeled.state_dict(), "views": self._views.get_state()}
+        if self._unlabeled is not None:
+            state["unlabeled"] = self._unlabeled.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the stored feed stood; further entries of `state` are not looked at."""
+        self._labeled.load_state_dict(state["labeled"])
+        self._views.set_state(state["views"])
+        if self._unlabeled is not None:
+            self._unlabeled.load_state_dict(state["unlabeled"])
+
+
+NO_LABELED = ("There is no labeled image to train on", "Label some images of each class first.")
+NO_UNLABELED = (
+    "There is no unlabeled image to learn from",
+    "Import more images, or choose the supervised algorithm.",
+)
+
+
+def _stream(rows: Tensor, seed: int, missing: tuple[str, str]) -> RowStream:
+    if not len(rows):
+        raise RoundBlocked(missing[0], way_out=missing[1])
+    return RowStream(rows, seed)
+
+
+def make_views(train: TrainConfig, pools: Pools, device: torch.device) -> Views:
+    """Return the views that the settings ask for, for the images or vectors of these pools."""
+    mean, deviation = torch.empty(0), torch.empty(0)
+    if pools.vectors:
+        mean, deviation = (torch.tensor(values, dtype=torch.float32) for values in pools.statistics())
+    return Views(
+        kind=train.augment,
+        strong_kind=train.strong,
+        ops=train.rand_ops,
+        magnitude=train.rand_magnitude,
+        noise=train.noise,
+        mean=mean.to(device),
+        deviation=deviation.to(device),
+    )

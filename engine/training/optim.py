@@ -22,8 +22,13 @@ def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.SGD:
         lr=train.learning_rate,
         momentum=train.momentum,
         nesterov=train.momentum > 0,
-        foreach=True,
+        **_kind(parameters),
     )
+
+
+def _kind(parameters: list[nn.Parameter]) -> dict[str, bool]:
+    """Return the fastest kind of step: one fused kernel on a GPU, grouped operations elsewhere."""
+    return {"fused": True} if all(p.is_cuda for p in parameters) else {"foreach": True}
 
 
 def cosine(step: int, total: int) -> float:

@@ -1,4 +1,4 @@
-"""The images of one run, split once into labeled, held-out and unlabeled, and the seeded stratified split."""
+"""The images or vectors of one run, split once into labeled, held-out and unlabeled; the seeded stratified split."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ STATISTICS_SAMPLE = 10_000
 class Pools:
     """The images and who may see which: three disjoint sets of rows of `images`.
 
-    images (N, C, H, W) uint8; train_idx (L,) and train_y (L,) int64, heldout_idx and heldout_y likewise,
-    unlabeled_idx (U,) int64; labels in 0..num_classes-1. Held-out rows are read only by the evaluation.
+    images (N, C, H, W) uint8, or vectors (N, D) float32; train_idx (L,) and train_y (L,) int64, heldout_idx and
+    heldout_y likewise, unlabeled_idx (U,) int64; labels in 0..num_classes-1. Held-out rows are read only by the
+    evaluation.
 
     Raises:
         ConfigError: shapes or types differ from this, an index or label is out of range, or a row is in two
@@ -37,9 +38,10 @@ class Pools:
     num_classes: int
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+        if (self.images.ndim, self.images.dtype) not in ((4, torch.uint8), (2, torch.float32)):
             raise ConfigError(
-                "Images must be (N, C, H, W) uint8", value=f"{tuple(self.images.shape)} {self.images.dtype}"
+                "Images must be (N, C, H, W) uint8, vectors (N, D) float32",
+                value=f"{tuple(self.images.shape)} {self.images.dtype}",
             )
         for name in ("train_idx", "train_y", "heldout_idx", "heldout_y", "unlabeled_idx"):
             tensor = getattr(self, name)
@@ -69,25 +71,34 @@ class Pools:
                 raise ConfigError("A label lies outside the classes", value=f"{int(labels.min())}..{int(labels.max())}")
 
     @property
+    def vectors(self) -> bool:
+        """Whether the rows are vectors (N, D) rather than images."""
+        return self.images.ndim == 2
+
+    @property
     def channels(self) -> int:
-        """Number of channels C."""
+        """Number of channels C; of vectors their dimension D."""
         return int(self.images.shape[1])
 
     @property
     def size(self) -> int:
-        """Shorter side of the images in pixels."""
-        return int(min(self.images.shape[2:]))
+        """Shorter side of the images in pixels; 1 for vectors."""
+        return int(min(self.images.shape[2:], default=1))
 
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Return mean and standard deviation per channel in 0..1, from labeled and unlabeled images only.
+        """Return mean and standard deviation per channel in 0..1 (vectors: per dimension, in their own units).
 
-        Held-out images do not enter. A constant channel gets deviation 1.
+        From labeled and unlabeled images only; held-out ones do not enter. A constant channel gets deviation 1.
         """
         rows = torch.cat([self.train_idx, self.unlabeled_idx]).sort().values
         if len(rows) > STATISTICS_SAMPLE:
             rows = rows[torch.arange(STATISTICS_SAMPLE) * len(rows) // STATISTICS_SAMPLE]
         if not len(rows):
             return [0.5] * self.channels, [1.0] * self.channels
+        if self.vectors:
+            found = self.images[rows].double()
+            spread = found.std(0, correction=0)
+            return found.mean(0).tolist(), torch.where(spread > 1e-6, spread, torch.ones_like(spread)).tolist()
         levels = torch.arange(256, dtype=torch.float64) / 255
         counts = torch.zeros(self.channels, 256, dtype=torch.float64)
         for part in chunks(rows, 1000):
@@ -132,20 +143,24 @@ def split_labeled(
     order = np.argsort(ids)
     ids, classes = ids[order], classes[order]
     names, counts = np.unique(classes, return_counts=True)
-    quotas = _quotas(counts, fraction)
+    quotas = _quotas(counts, fraction, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng(seed)
     held = [rng.permutation(ids[classes == name])[:quota] for name, quota in zip(names, quotas, strict=True)]
     heldout = np.sort(np.concatenate(held)) if held else ids[:0]
     return np.setdiff1d(ids, heldout, assume_unique=True), heldout
 
 
-def _quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
-    """Share round(fraction * total) among classes by largest remainder, leaving each class one image."""
+def _quotas(counts: NDArray[np.int64], fraction: float, ties: np.random.Generator) -> NDArray[np.int64]:
+    """Share round(fraction * total) among classes by largest remainder, leaving each class one image.
+
+    `ties` decides between equal remainders: many small classes are then a random sample, not the first by name.
+    """
     exact = counts * fraction
+    order = ties.permutation(len(counts))
     quotas: NDArray[np.int64] = np.minimum(np.floor(exact), counts - 1).astype(np.int64)
     missing = round(float(counts.sum()) * fraction) - int(quotas.sum())
     while missing > 0 and (quotas < counts - 1).any():
         remainder = np.where(quotas < counts - 1, exact - quotas, -np.inf)
-        quotas[int(np.argmax(remainder))] += 1
+        quotas[order[int(np.argmax(remainder[order]))]] += 1
         missing -= 1
     return quotas

@@ -77,7 +77,7 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     page.get_by_role("button", name="Import", exact=True).click()
     page.get_by_text(re.compile("Imported 4 images")).wait_for()
     page.get_by_role("link", name="Train", exact=True).first.click()
-    page.get_by_role("button", name="Start round").click()
+    page.get_by_role("button", name="Start recommended round").click()
     page.get_by_role("link", name="Label a first batch").click()
     page.get_by_test_id("review-new-class").click()
     page.get_by_test_id("review-new-class-name").fill("cat")

@@ -134,14 +134,28 @@ def upload(page: Any, archive: Path) -> None:
 
 
 def start_round(page: Any, algorithm: str, *, epochs: int) -> None:
-    page.get_by_role("radiogroup").get_by_text(algorithm, exact=True).click()
-    settle(page)
-    field = page.get_by_label("Epochs", exact=True)
-    field.fill(str(epochs))
-    field.press("Enter")
-    settle(page)
+    choose_algorithm(page, algorithm)
+    set_number(page, "Epochs", epochs)
     page.get_by_role("button", name="Start round").click()
     page.get_by_role("button", name="Cancel round").wait_for()
+
+
+def choose_algorithm(page: Any, algorithm: str) -> None:
+    """Choose it in the form under “Choose yourself”, which is opened when it is not."""
+    start = page.get_by_role("button", name="Start round")
+    if not start.is_visible():
+        page.get_by_text("Choose yourself", exact=True).click()
+        start.wait_for()
+    page.get_by_role("combobox", name=re.compile("Algorithm")).click()
+    page.get_by_role("option", name=algorithm, exact=True).click()
+    settle(page)
+
+
+def set_number(page: Any, label: str, value: float) -> None:
+    field = page.get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Enter")
+    settle(page)
 
 
 def see_progress(page: Any) -> None:

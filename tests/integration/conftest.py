@@ -1,8 +1,9 @@
-"""A project of scikit-learn's digits, made without the importers, and its engine thread."""
+"""A project of scikit-learn's digits or of other pictures, made without the importers, and its engine thread."""
 
 import hashlib
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,21 +89,28 @@ class RoundBench:
 
 
 def make_project(root: Path, images: int = IMAGES, labeled: int = LABELED) -> Store:
-    """Write digits into a project's folders and import them; the first `labeled` carry their label."""
+    """Make a project of digits; the first `labeled` carry their label."""
     pixels, digits = load_digits(return_X_y=True)
+    grey = (pixels.reshape(-1, 8, 8) * 255 / 16).round().astype(np.uint8)
+    return write_project(root, [(grey[k], str(digits[k]) if k < labeled else None) for k in range(images)])
+
+
+def write_project(root: Path, pictures: Sequence[tuple[np.ndarray, str | None]]) -> Store:
+    """Write pictures (H, W) or (H, W, 3) uint8 into a project's folders and import them with their labels."""
     found = []
-    for index in range(images):
+    for index, (pixels, label) in enumerate(pictures):
         buffer = io.BytesIO()
-        Image.fromarray((pixels[index].reshape(8, 8) * 255 / 16).round().astype(np.uint8)).save(buffer, "PNG")
+        Image.fromarray(pixels).save(buffer, "PNG")
         data = buffer.getvalue()
         sha = hashlib.sha256(data).hexdigest()
         target = root / "images" / sha[:2] / sha
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-        label = str(digits[index]) if index < labeled else None
-        found.append(FoundImage(f"{index}.png", target, sha, "PNG", 8, 8, 1, len(data), label))
-    store = Store.create(f"sqlite:///{root / 'project.db'}", "digits")
-    store.add_import("digits", "test", found, [str(k) for k in range(10)], [])
+        height, width = pixels.shape[:2]
+        channels = 1 if pixels.ndim == 2 else 3
+        found.append(FoundImage(f"{index}.png", target, sha, "PNG", width, height, channels, len(data), label))
+    store = Store.create(f"sqlite:///{root / 'project.db'}", "pictures")
+    store.add_import("pictures", "test", found, sorted({label for _, label in pictures if label is not None}), [])
     return store
 
 

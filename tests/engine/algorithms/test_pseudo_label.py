@@ -18,7 +18,14 @@ CPU = torch.device("cpu")
 
 
 def build(pools: Pools, *, epochs: int = 2, steps: int = 6, train: dict[str, Any] | None = None, **config: Any) -> Any:
-    settings = {"net": "article_convnet", "batch_size": 4, "unlabeled_ratio": 2, "learning_rate": 0.1} | (train or {})
+    settings = {
+        "net": "article_convnet",
+        "batch_size": 4,
+        "unlabeled_ratio": 2,
+        "learning_rate": 0.1,
+        "precision": "float32",
+    }
+    settings |= train or {}
     return PseudoLabel(
         PseudoLabelConfig(**config), TrainConfig(epochs=epochs, steps_per_epoch=steps, **settings), pools, CPU
     )
@@ -117,16 +124,17 @@ def test_labels_are_made_in_evaluation_mode_and_leave_every_buffer_bit_identical
     make_pools: Callable[..., Pools],
 ) -> None:
     run = build(make_pools(), t1=0.0, t2=0.0)
-    run.model = Norm().train()
-    run.model.norm.running_mean += 300 * torch.rand(64, generator=torch.Generator().manual_seed(0))
-    before = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
+    model = Norm().train()
+    run._learner.model = model  # type: ignore[assignment]
+    model.norm.running_mean += 300 * torch.rand(64, generator=torch.Generator().manual_seed(0))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     places = torch.arange(8)
-    targets, _ = run._targets(0, places)
-    assert all(torch.equal(buffer, before[name]) for name, buffer in run.model.named_buffers())
-    assert run.model.training
-    x = run._images[run._unlabeled_rows[places]]
-    in_training = run.model(x).argmax(1)
-    assert torch.equal(targets, run.model.eval()(x).argmax(1))
+    x = run._feed.fetch(run._feed.unlabeled_rows[places])
+    targets, _ = run._targets(0, x, places)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    assert model.training
+    in_training = model(x).argmax(1)
+    assert torch.equal(targets, model.eval()(x).argmax(1))
     assert not torch.equal(targets, in_training)
 
 
@@ -165,12 +173,12 @@ def test_frozen_labels_are_made_after_the_warm_up_and_kept(make_pools: Callable[
 def test_used_share_counts_the_images_over_the_threshold(make_pools: Callable[..., Pools]) -> None:
     run = build(make_pools(), t1=0.0, t2=0.0, threshold=0.9)
     with torch.no_grad():  # logits depend on the brightness alone: bright quadrant or not, all images alike
-        run.model.head.weight.zero_()
-        run.model.head.bias.copy_(torch.tensor([9.0, 0, 0, 0]))
+        run._learner.model.head.weight.zero_()
+        run._learner.model.head.bias.copy_(torch.tensor([9.0, 0, 0, 0]))
     assert float(next(run.steps(0))["used_share"]) == 1.0
     with torch.no_grad():
-        run.model.head.weight.zero_()
-        run.model.head.bias.zero_()
+        run._learner.model.head.weight.zero_()
+        run._learner.model.head.bias.zero_()
     metrics = next(run.steps(0))
     assert float(metrics["used_share"]) == 0.0
     assert float(metrics["unlabeled_loss"]) == 0.0
@@ -178,8 +186,9 @@ def test_used_share_counts_the_images_over_the_threshold(make_pools: Callable[..
 
 def test_soft_labels_and_temperature_reach_the_loss(make_pools: Callable[..., Pools]) -> None:
     run = build(make_pools(), hard=False, temperature=0.5)
-    targets, confidence = run._targets(0, torch.arange(6))
-    logits = run.model.eval()(run._images[run._unlabeled_rows[:6]])
+    x = run._feed.fetch(run._feed.unlabeled_rows[:6])
+    targets, confidence = run._targets(0, x, torch.arange(6))
+    logits = run._learner.model.eval()(x)
     torch.testing.assert_close(targets, torch.softmax(2 * logits, 1).detach())
     torch.testing.assert_close(confidence, targets.max(1).values)
 

@@ -19,7 +19,20 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("pseudo_label", {"t1": 50.0, "t2": 400.0}),
     ("pseudo_label", {"t1": 50.0, "t2": 400.0, "refresh": "k_epochs", "refresh_every": 3, "hard": False}),
     ("pseudo_label", {"schedule": "interleaved", "labeled_epoch_every": 2, "unlabeled_batches": 4}),
+    ("fixmatch", {"align": "prior", "threshold": 0.3}),
+    ("fixmatch", {"rule": "flexmatch", "threshold": 0.3, "hard": False, "temperature": 0.5}),
+    ("fixmatch", {"rule": "freematch", "align": "uniform", "warm_up": 0.5}),
+    ("fixmatch", {"rule": "softmatch", "align": "uniform"}),
+    ("uda", {"threshold": 0.3}),
     ("meta_pseudo_labels", {"finetune_steps": 3}),
+    ("meta_pseudo_labels", {"finetune_steps": 3, "mode": "exact"}),
+    ("reduced_mpl", {"finetune_steps": 3, "teacher_share": 0.8}),
+    ("reduced_mpl", {"finetune_steps": 3, "teacher_share": 0.4}),
+    ("threshold_self_training", {"threshold": 0.3, "filter": True}),
+    ("vat", {}),
+    ("pi_model", {}),
+    ("classical_self_training", {"sample_rate": 0.25}),
+    ("classical_self_training", {"sample_rate": 0.25, "classifier": "random_forest", "ramp": True}),
 ]
 
 

@@ -26,7 +26,7 @@ def test_held_out_images_never_reach_the_network_in_training(make_pools: Callabl
     pools.images[pools.heldout_idx] = 255
     run = Supervised(SupervisedConfig(), TrainConfig(epochs=1, steps_per_epoch=10, augment="none"), pools, CPU)
     brightest: list[int] = []
-    run.model.register_forward_pre_hook(lambda _, args: brightest.append(int(args[0].amin((1, 2, 3)).max())))
+    run._learner.model.register_forward_pre_hook(lambda _, args: brightest.append(int(args[0].amin((1, 2, 3)).max())))
     list(run.steps(0))
     assert len(brightest) == 10
     assert max(brightest) < 255
@@ -34,7 +34,7 @@ def test_held_out_images_never_reach_the_network_in_training(make_pools: Callabl
 
 def test_the_rate_falls_to_zero_along_a_cosine(make_pools: Callable[..., Pools]) -> None:
     run = Supervised(SupervisedConfig(), TrainConfig(epochs=2, steps_per_epoch=4, learning_rate=0.4), make_pools(), CPU)
-    rates = [run.optimizer.param_groups[0]["lr"] for epoch in range(2) for _ in run.steps(epoch)]
+    rates = [run._learner.optimizer.param_groups[0]["lr"] for epoch in range(2) for _ in run.steps(epoch)]
     assert rates[0] == 0.4
     assert abs(rates[4] - 0.2) < 1e-12
     assert 0 < rates[7] < 0.02

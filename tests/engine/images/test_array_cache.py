@@ -1,11 +1,16 @@
+import errno
+import os
+import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from engine.errors import ConfigError, DecodeError
-from engine.images.array_cache import ArraySpec, build_arrays, recommend_spec
+from engine.images.array_cache import ArraySpec, build_arrays, recommend_spec, stream_arrays
 from engine.records import ImageItem
 from tests.engine.images.image_samples import encoded, keep, solid
 
@@ -128,3 +133,46 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
 
 def test_no_images_give_an_empty_array(tmp_path: Path) -> None:
     assert build_arrays(tmp_path, [], ArraySpec(16, 3), quiet).shape == (0, 3, 16, 16)
+
+
+def test_a_stream_gives_the_pixels_of_the_array_batch_by_batch_and_leaves_nothing(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 6, 6), dtype=np.uint8)
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in pixels]
+    sizes, slow = [], []
+    with closing(stream_arrays(tmp_path, shas, ArraySpec(6, 1), 100)) as batches:
+        for batch in batches:
+            if len(sizes) == 2:
+                time.sleep(1)  # the decoder runs ahead now: what it must not do is write over this batch
+            slow.append(batch.copy())
+            sizes.append(len(batch))
+    assert sizes == [100] * 9
+    assert np.array_equal(np.concatenate(slow), pixels[:, None])
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_last_batch_of_a_stream_holds_the_rest(tmp_path: Path) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (4, 4)))) for grey in range(7)]
+    found = [batch[:, 0, 0, 0].tolist() for batch in stream_arrays(tmp_path, shas, ArraySpec(4, 1), 3)]
+    assert found == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(stream_arrays(tmp_path, [], ArraySpec(4, 1), 3)) == []
+
+
+def test_a_stream_given_up_ends_its_decoders_and_removes_its_file(tmp_path: Path) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (4, 4)))) for grey in range(200)]
+    with closing(stream_arrays(tmp_path, shas, ArraySpec(4, 1), 10)) as batches:
+        next(batches)
+        assert len(psutil.Process().children()) >= 1
+    assert psutil.Process().children() == []
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_full_disk_is_told_as_that_and_not_as_a_broken_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    sha256 = keep(tmp_path, encoded(solid(3, (16, 16))))
+    for work in (build_arrays, lambda *args: list(stream_arrays(*args[:3], 4))):
+        with pytest.raises(OSError, match="No space left"):
+            work(tmp_path, [sha256], ArraySpec(16, 1), quiet)
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
-from engine.records import Decision
+from engine.records import Decision, FoundImage
 from engine.rounds import files, material, plan, results
 
 CPU = {"device": "cpu"}
@@ -72,12 +74,28 @@ def test_a_device_that_is_not_here_is_refused(make_store):
 
 @pytest.mark.parametrize(
     ("algorithm", "config", "train"),
-    [("astrology", {}, {}), ("pseudo_label", {"no_such": 1}, {}), ("pseudo_label", {}, {"epochs": 0})],
+    [
+        ("astrology", {}, {}),
+        ("pseudo_label", {"no_such": 1}, {}),
+        ("pseudo_label", {}, {"epochs": 0}),
+        ("pseudo_label", {}, {"net": "frozen:resnet19"}),
+        ("pseudo_label", {}, {"net": "torchvision:resnet19"}),
+        ("pseudo_label", {}, {"net": "frozen:squeezenet1_0"}),
+        ("pseudo_label", {}, {"net": "mlp"}),
+    ],
 )
 def test_settings_out_of_range_are_refused(make_store, algorithm, config, train):
     store = make_store({"cat": 2, "dog": 2, None: 1})
     with pytest.raises(ConfigError):
         plan.check_round(store, algorithm, config, train)
+
+
+def test_a_quick_round_may_be_queued_without_its_weights_and_without_a_download(make_store, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    plan.check_round(store, "pseudo_label", {}, CPU | {"net": "frozen:mobilenet_v2"})
+    assert not (tmp_path / "hub").exists()
 
 
 def test_the_split_is_exact_stratified_and_disjoint(make_store, tmp_path):
@@ -110,6 +128,8 @@ def test_a_resume_keeps_labels_and_split_and_changes_the_token(make_store, tmp_p
     before = (folder / files.LABELS).read_bytes()
     store.transition(record.number, "failed", token=record.token)
     label(store, int(store.image_ids()[-1]), "cat")
+    late = FoundImage("late", Path("late"), "0" * 64, "PNG", 8, 8, 1, 9, "dog")
+    store.add_import("more", "test", [late], ("dog",), [])
     again = store.transition(record.number, "queued")
     assert plan.write_plan(store, again, tmp_path) == folder
     assert (folder / files.LABELS).read_bytes() == before

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 
 import numpy as np
@@ -148,6 +149,97 @@ def test_the_baseline_has_the_rounds_own_settings_and_number_of_steps(folder, mo
     assert seen == [(0.07, 8, 0), (0.07, 8, 1)]
     main = [event for event in told(folder, "epoch") if event["phase"] == "main"]
     assert len(main) == 2
+
+
+def run_with_ablation(folder, **train):
+    """Run Meta Pseudo Labels and the same with h = 0 beside it."""
+    settings = {
+        "device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 3, "batch_size": 8, "strong": "light",
+        "run_baseline": False, **train,
+    }  # fmt: skip
+    config = {"compare": True, "finetune_steps": 0, "student_wait": 0.0}
+    plan = RoundPlan("meta_pseudo_labels", config, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
+    files.write_json(folder / files.CONFIG, {"token": "t"})
+    recorder = Recorder(folder, "t")
+    try:
+        Session(folder, plan, recorder, Stop(folder)).run()
+    finally:
+        recorder.close()
+    return files.read_json(folder / files.REPORT)
+
+
+def test_an_ablation_trains_the_same_algorithm_with_h_zero_first(folder, monkeypatch):
+    built = []
+    spec = session.ALGORITHMS["meta_pseudo_labels"]
+
+    def build(config, train, pools, where):
+        built.append((config, train))
+        return spec.build(config, train, pools, where)
+
+    monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
+    report = run_with_ablation(folder)
+    (first, first_train), (second, second_train) = built
+    assert (first.ablate, second.ablate) == (True, False)
+    assert dataclasses.replace(first, ablate=False, compare=True) == second
+    assert first_train == second_train
+    phases = [event["phase"] for event in told(folder, "epoch")]
+    assert phases == ["ablation"] * 2 + ["main"] * 2
+    gains = [event["metrics"]["h"] for event in told(folder, "epoch")]
+    assert gains[:2] == [0.0, 0.0]
+    assert all(gain != 0 for gain in gains[2:])
+    assert not (folder / "checkpoints/ablation").exists()
+    assert (folder / "checkpoints/main").exists()
+    kept, shown = files.read_json(folder / files.ABLATION), report["ablation"]
+    assert len(kept["predicted"]) == kept["n"] == shown["n"] == 4
+    assert "predicted" not in shown
+    assert shown["both_right"] + shown["only_ablation"] == shown["correct"] == kept["correct"]
+    assert shown["both_right"] + shown["only_main"] == report["heldout"]["correct"]
+
+
+def test_an_ablation_that_is_done_is_not_trained_again(folder):
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    files.write_json(folder / files.ABLATION, figures | {"predicted": [0, 0, 0, 0]})
+    report = run_with_ablation(folder)
+    assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
+    assert {key: report["ablation"][key] for key in figures} == figures
+
+
+def test_an_interrupted_ablation_goes_on_from_its_own_checkpoint(folder, monkeypatch):
+    real, left = session.Session._epoch, [2]
+
+    def stopping(self, phase, *rest):
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+        real(self, phase, *rest)
+
+    monkeypatch.setattr(session.Session, "_epoch", stopping)
+    with pytest.raises(Stopped):
+        run_with_ablation(folder)
+    assert not (folder / files.ABLATION).exists()
+    run_with_ablation(folder)
+    done = [(event["phase"], event["epoch"]) for event in told(folder, "epoch")]
+    assert done == [("ablation", 1), ("ablation", 2), ("main", 1), ("main", 2)]
+
+
+def test_without_being_asked_nothing_is_trained_beside(folder):
+    run(folder, "meta_pseudo_labels", strong="light", run_baseline=False, epochs=1)
+    assert files.read_json(folder / files.REPORT)["ablation"] is None
+    assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
+
+
+def test_a_batch_halved_for_the_ablation_stays_halved_for_the_round(folder, monkeypatch):
+    spec, seen = session.ALGORITHMS["meta_pseudo_labels"], []
+
+    def build(config, train, pools, where):
+        seen.append((config.ablate, train.batch_size))
+        if len(seen) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return spec.build(config, train, pools, where)
+
+    monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
+    run_with_ablation(folder, epochs=1)
+    assert seen == [(True, 8), (True, 4), (False, 4)]
 
 
 def test_tracked_images_are_the_labeled_ones_and_then_the_same_unlabeled_ones():

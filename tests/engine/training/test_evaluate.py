@@ -64,3 +64,17 @@ def test_no_rows_give_empty_results_of_the_right_width() -> None:
     none = torch.empty(0, dtype=torch.int64)
     assert predict_logits(net(), images(), none, CPU).shape == (0, 3)
     assert features(net(), images(), none, CPU).shape == (0, 128)
+
+
+def test_large_images_go_through_in_smaller_batches_and_vectors_in_whole_ones() -> None:
+    sizes: list[int] = []
+
+    class Counting(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return x.flatten(1)[:, :1].float()
+
+    for shape in ((1, 64, 64), (1, 128, 128), (5,)):
+        x = torch.zeros(100, *shape)
+        assert len(predict_logits(Counting(), x, torch.arange(100), CPU)) == 100
+    assert sizes == [100, 64, 36, 100]

@@ -63,6 +63,15 @@ def test_a_class_with_one_label_trains_and_is_not_held_out() -> None:
     assert len(held) == 2
 
 
+def test_of_classes_too_small_to_be_held_out_each_a_random_sample_is() -> None:
+    # 30 classes of 3: 18 of the 90 are held out, at most one a class
+    ids, labels = np.arange(90), np.arange(90) % 30
+    chosen = [set(labels[split_labeled(ids, labels, 0.2, seed)[1]].tolist()) for seed in range(8)]
+    assert [len(classes) for classes in chosen] == [18] * 8
+    assert set.union(*chosen) == set(range(30))
+    assert chosen[0] != chosen[1]
+
+
 def test_the_split_depends_on_seed_not_on_order() -> None:
     ids, labels = np.arange(60) * 3, np.arange(60) % 4
     first = split_labeled(ids, labels, 0.25, seed=1)

@@ -1,0 +1,34 @@
+"""The command `starling bench`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(help="Which benchmark; see --list.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Where torchvision's data sets lie; else STARLING_DATA, else data/sets.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="How many seeds, or a list: 0,1,2.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="A JSON file for the results, saved after each run.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. epochs=3; may be repeated.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget of one run: its schedule is made to fit.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the runs that the file has, and go on.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show the benchmarks.")] = False,
+) -> None:
+    """Measure the algorithms on known data sets, several seeds each, and print a table."""
+    from engine.benchmarks import command
+
+    if list_ or name is None:
+        typer.echo(command.listing())
+        return
+    line = shlex.join(["starling", *sys.argv[1:]])
+    options = command.Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
+    typer.echo(command.run(options, command.progress))

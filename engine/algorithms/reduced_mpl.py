@@ -1,0 +1,299 @@
+"""Reduced Meta Pseudo Labels: a teacher trained once and put away, and a small network that learns from the student.
+
+Source: Pham et al., Meta Pseudo Labels, arXiv 2003.10580, the section on Reduced Meta Pseudo Labels (large models): the
+teacher's distributions are computed beforehand; a small MLP takes them in and gives calibrated ones, and it alone is
+trained by the student's feedback. The run has two stages:
+    A. teacher: CE(y, T(l)) + λ(t)·L_uda, as in Meta Pseudo Labels without feedback. At its end the averaged teacher's
+       distributions q on all unlabeled (U, K) and labeled images are stored, and the teacher is freed.
+    B. student and MLP m alone: ŷ sampled from softmax(m(q)), student: CE(ŷ, S(u_s)), one optimizer step;
+       h = L_old − L_new as in `engine.algorithms.meta_pseudo_labels`;
+       MLP: CE(y, m(q_l)) + (h − b)·CE(ŷ, m(q)), with the very ŷ the student was taught.
+The student sees no label before the closing fine-tuning: labels reach it through h and the MLP alone.
+
+Deviations, and why:
+- The MLP is residual in log q with a last layer of zeros, so stage B starts from the teacher's own distributions.
+- q is made once from the clean image by the averaged teacher. Its distributions on labeled images are those of images
+  it was trained on, hence more certain than elsewhere; the MLP's labeled term is weighed against that by h alone.
+- Each stage has its own cosine schedule over its own steps; a share of the steps for the teacher replaces "to
+  convergence", so that a run has the length of every other algorithm's.
+- ŷ comes from the clean image and not from the student's strong view, as q is stored and cannot be made anew.
+- `ablate` sets h = 0: the MLP then learns from the labels alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.algorithms.mpl_terms import (
+    Baseline,
+    Batch,
+    StudentTerms,
+    TeacherTerms,
+    meta_step,
+    sample_labels,
+    sampled_feedback,
+    student_step,
+)
+from engine.training.config import TrainConfig
+from engine.training.evaluate import predict_logits
+from engine.training.feed import Feed, Step, steps_per_epoch
+from engine.training.finetune import finetune
+from engine.training.learner import Learner
+from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate, wait_warm_cosine
+from engine.training.pools import Pools
+from engine.training.protocol import Metrics
+from engine.training.settings import check_settings, setting
+from engine.training.start import seed_everything
+
+WIDTH = 64
+"""Hidden units of the MLP."""
+LEAST = 1e-6
+"""Probabilities below this enter the MLP as this."""
+
+
+@dataclass(frozen=True)
+class ReducedMplConfig:
+    """Settings of Reduced Meta Pseudo Labels.
+
+    Raises:
+        ConfigError: a value is outside its range, or the teacher's network is not known.
+    """
+
+    teacher_share: float = setting(
+        0.5, "Teacher's share", "Share of the run in which the teacher is trained.", min=0.05, max=0.95
+    )
+    teacher_net: str = setting(
+        "", "Teacher's network", "A larger network for the teacher; empty takes the student's. Names as for Network."
+    )
+    mlp_rate: float = setting(
+        0.05,
+        "Calibration rate",
+        "Peak learning rate of the small network that calibrates the teacher's stored guesses.",
+        min=0.0,
+        max=10.0,
+    )
+    temperature: float = setting(
+        0.7, "Temperature", "Sharpens the weak view's targets while the teacher learns.", min=0.01, max=100.0
+    )
+    threshold: float = setting(
+        0.6,
+        "Threshold",
+        "Weak views at least this confident (after sharpening) teach the strong, while the teacher learns.",
+        min=0.0,
+        max=1.0,
+    )
+    uda_weight: float = setting(
+        1.0, "Consistency weight", "Weight λ of the agreement of both views.", min=0.0, max=100.0
+    )
+    warm_up: float = setting(
+        0.1, "Warm-up", "Share of each stage in which λ, or the student's rate, grows.", min=0.0, max=1.0
+    )
+    label_smoothing: float = setting(
+        0.15, "Label smoothing", "Share of the student's target spread over all classes.", min=0.0, max=0.9
+    )
+    baseline_decay: float = setting(0.99, "Baseline decay", "Memory of the mean of h.", min=0.0, max=0.9999)
+    ablate: bool = setting(False, "Without feedback", "h = 0: the stored guesses are calibrated by the labels alone.")
+    compare: bool = setting(
+        False,
+        "Compare with h = 0",
+        "First trains the same networks without the feedback, on the same split and seed, so that the report shows "
+        "what the feedback added. Takes about twice the time.",
+    )
+    finetune_steps: int = setting(
+        100,
+        "Fine-tuning steps",
+        "Closing steps of the averaged student on the labels; 0 leaves them out.",
+        min=0,
+        max=100_000,
+    )
+    finetune_rate: float = setting(0.001, "Fine-tuning rate", "Learning rate of those steps.", min=0.0, max=1.0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.teacher_net:
+            TrainConfig(net=self.teacher_net)
+
+
+class Calibrator(nn.Module):
+    """A distribution in, the logits of a calibrated one out: log q + MLP(log q), at first log q itself."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(classes, WIDTH)
+        self.out = nn.Linear(WIDTH, classes)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, q: Tensor) -> Tensor:
+        """Return logits (n, K) of distributions (n, K)."""
+        logs = q.clamp_min(LEAST).log()
+        return cast(Tensor, logs + self.out(torch.relu(self.hidden(logs))))
+
+
+class _Pair:
+    """Stage B: the student, the calibrator with its optimizer, the mean of h, and the stored distributions."""
+
+    def __init__(self, config: ReducedMplConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+        self.student = Learner(train, pools, device)
+        self.mlp = Calibrator(pools.num_classes).to(device)
+        self.optimizer = make_optimizer(self.mlp, dataclasses.replace(train, weight_decay=0.0))
+        self.baseline = Baseline(config.baseline_decay)
+        self.y = pools.train_y.to(device)
+        self.unlabeled_q = torch.empty(0, pools.num_classes, device=device)
+        self.labeled_q = torch.empty(0, pools.num_classes, device=device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "student": self.student.state_dict(),
+            "mlp": self.mlp.state_dict(),
+            "mlp_optimizer": self.optimizer.state_dict(),
+            "baseline": self.baseline.value,
+            "unlabeled_q": self.unlabeled_q,
+            "labeled_q": self.labeled_q,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.student.load_state_dict(state["student"])
+        self.mlp.load_state_dict(state["mlp"])
+        self.optimizer.load_state_dict(state["mlp_optimizer"])
+        self.baseline.value = state["baseline"]
+        self.unlabeled_q = state["unlabeled_q"].to(self.unlabeled_q.device)
+        self.labeled_q = state["labeled_q"].to(self.labeled_q.device)
+
+
+class ReducedMpl:
+    """A run of Reduced Meta Pseudo Labels; see `engine.training.protocol.Algorithm`.
+
+    Exactly one of `teacher` and `pair` is there at any time: the networks of the stage the run is in.
+    """
+
+    def __init__(self, config: ReducedMplConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+        seed_everything(train.seed)
+        self.config, self._train, self._pools, self._device = config, train, pools, device
+        self.epochs = train.epochs + (1 if config.finetune_steps else 0)
+        self.steps_per_epoch = steps_per_epoch(train, pools)
+        self.total = train.epochs * self.steps_per_epoch
+        self.switch = min(max(1, round(config.teacher_share * self.total)), max(1, self.total - 1))
+        self._feed = Feed(train, pools, device)
+        self.teacher: Learner | None = Learner(_teacher_config(config, train), pools, device)
+        self.pair: _Pair | None = None
+
+    def steps_in(self, epoch: int) -> int:
+        """Return the number of steps; the closing epoch is the fine-tuning."""
+        return self.steps_per_epoch if epoch < self._train.epochs else self.config.finetune_steps
+
+    def steps(self, epoch: int) -> Iterator[Metrics]:
+        """Train through one epoch: the teacher, or student and calibrator, or the closing fine-tuning."""
+        config = self.config
+        if epoch >= self._train.epochs:
+            student = self._student_stage().student
+            yield from finetune(student, self._feed, self._train, config.finetune_steps, config.finetune_rate)
+            return
+        for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
+            if number < self.switch and self.teacher is not None:
+                yield self._teach(self.teacher, number, step)
+            else:
+                yield self._learn(self._student_stage(), number - self.switch, step)
+
+    def _teach(self, teacher: Learner, number: int, step: Step) -> Metrics:
+        """Take one step of stage A."""
+        config, feed, warm_up = self.config, self._feed, round(self.config.warm_up * self.switch)
+        teacher.model.train()
+        weight = config.uda_weight * (1.0 if not warm_up else min(1.0, number / warm_up))
+        batch = Batch(feed.weak(step.x), step.y, feed.weak(step.u), feed.strong(step.u))
+        terms = TeacherTerms(self._train.label_smoothing, weight, config.temperature, config.threshold)
+        loss, metrics = meta_step(teacher.logits, batch, terms, None)
+        teacher.update(loss, self._train.learning_rate * cosine(number, self.switch))
+        return metrics
+
+    def _student_stage(self) -> _Pair:
+        """Return the networks of stage B; the first time store the teacher's distributions and free it."""
+        if self.pair is None:
+            found = [self._distributions(rows) for rows in (self._feed.unlabeled_rows, self._feed.rows)]
+            self.teacher = None
+            self.pair = _Pair(self.config, self._train, self._pools, self._device)
+            self.pair.unlabeled_q, self.pair.labeled_q = found
+        return self.pair
+
+    def _distributions(self, rows: Tensor) -> Tensor:
+        """Return the averaged teacher's distributions (n, K) on these rows."""
+        assert self.teacher is not None
+        logits = predict_logits(self.teacher.ema.model, self._feed.images, rows, self._device)
+        return torch.softmax(logits, 1).to(self._device)
+
+    def _learn(self, pair: _Pair, number: int, step: Step) -> Metrics:
+        """Take step `number` of stage B."""
+        config, train, feed = self.config, self._train, self._feed
+        total = self.total - self.switch
+        pair.student.model.train()
+        factor = wait_warm_cosine(number, total, 0, round(config.warm_up * total))
+        set_rate(pair.student.optimizer, train.learning_rate * factor)
+        batch = Batch(feed.weak(step.x), step.y, step.u, feed.strong(step.u))
+        uniform, rows = feed.uniform(len(step.u)), feed.uniform(train.batch_size)
+        told: Metrics = {}
+
+        def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
+            how = StudentTerms(config.label_smoothing, train.grad_clip, measure=not config.ablate)
+            h, loss = student_step(pair.student, batch, labels, how)
+            pair.student.ema.update(pair.student.model)
+            advantage = h if config.ablate else pair.baseline.advantage(h)
+            told.update({"h": h, "h_baseline": pair.baseline.value})
+            return advantage, loss
+
+        feedback = sampled_feedback(lambda p: sample_labels(p, uniform), learn)
+        calibrated = pair.mlp(pair.unlabeled_q[step.places.to(self._device, non_blocking=True)])
+        returned, student_loss = feedback(calibrated)
+        chosen = (rows * len(pair.labeled_q)).long().clamp_(max=len(pair.labeled_q) - 1)
+        labeled = F.cross_entropy(pair.mlp(pair.labeled_q[chosen]), pair.y[chosen])
+        self._update(pair, labeled + returned, config.mlp_rate * cosine(number, total))
+        loss = labeled + returned + student_loss
+        return {"loss": loss.detach(), "student_loss": student_loss, "labeled_loss": labeled.detach()} | told
+
+    def _update(self, pair: _Pair, loss: Tensor, rate: float) -> None:
+        """Take one step of the calibrator."""
+        set_rate(pair.optimizer, rate)
+        pair.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(pair.mlp, self._train.grad_clip)
+        pair.optimizer.step()
+
+    def eval_model(self) -> nn.Module:
+        """Return the averaged teacher in stage A, the averaged student after."""
+        learner = self.pair.student if self.pair is not None else self.teacher
+        assert learner is not None
+        return learner.ema.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next epoch depends on: of the two stages only the one the run is in."""
+        state: dict[str, Any] = {"feed": self._feed.state_dict()}
+        if self.pair is not None:
+            return state | {"stage": "student", "pair": self.pair.state_dict()}
+        assert self.teacher is not None
+        return state | {"stage": "teacher", "teacher": self.teacher.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a stored state back, whichever stage it is of."""
+        self._feed.load_state_dict(state["feed"])
+        if state["stage"] == "student":
+            self.teacher = None
+            self.pair = _Pair(self.config, self._train, self._pools, self._device)
+            self.pair.load_state_dict(state["pair"])
+            return
+        self.pair = None
+        self.teacher = self.teacher or Learner(_teacher_config(self.config, self._train), self._pools, self._device)
+        self.teacher.load_state_dict(state["teacher"])
+
+
+def _teacher_config(config: ReducedMplConfig, train: TrainConfig) -> TrainConfig:
+    """Return the run's settings with the teacher's network; weights are kept only where they exist for it."""
+    if not config.teacher_net:
+        return train
+    weights = train.weights if config.teacher_net.startswith("torchvision:") else ""
+    return dataclasses.replace(train, net=config.teacher_net, weights=weights)

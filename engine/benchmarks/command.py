@@ -1,0 +1,186 @@
+"""What `starling bench` and `python -m engine.benchmarks` do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import __version__
+from engine.benchmarks import BENCHMARKS, overrides, results
+from engine.benchmarks.data import load_task
+from engine.benchmarks.run import accuracy_run
+from engine.benchmarks.spec import Benchmark, Context, Row
+from engine.benchmarks.table import table
+from engine.benchmarks.throughput import throughput_run
+from engine.errors import ConfigError
+from engine.training import device as devices
+
+DATA_VARIABLE = "STARLING_DATA"
+DEFAULT_DATA = Path("data") / "sets"
+MEASURES = {"accuracy": accuracy_run, "throughput": throughput_run}
+UNITS = {"accuracy": "%", "throughput": "steps/s"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was given; see its help. Empty `seeds` and `minutes` None take the benchmark's own."""
+
+    name: str
+    data: Path | None = None
+    seeds: str = ""
+    device: str = "auto"
+    out: Path | None = None
+    set: tuple[str, ...] = ()
+    minutes: float | None = None
+    resume: bool = False
+    command: str = ""
+
+
+def listing() -> str:
+    """Return the names of the benchmarks with what each is."""
+    width = max(map(len, BENCHMARKS))
+    return "\n".join(f"{name:{width}}  {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of "0,1,5", or 0, 1, … of a number of them such as "5".
+
+    Raises:
+        ConfigError: neither, a negative seed, or one twice.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    if numbers and "," not in text:
+        numbers = list(range(numbers[0]))
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise ConfigError("These are no seeds", value=text, way_out="Give a number of seeds, 5, or a list, 0,1,2.")
+    return tuple(numbers)
+
+
+def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str:
+    """Run a benchmark and return its table; `say` hears a line after each run, and the file is saved after each.
+
+    Raises:
+        ConfigError: an option is wrong, or the file of results is there and `resume` is not given.
+        SourceMissing: the data do not lie in the folder.
+        DeviceMissing: the device is not on this machine.
+    """
+    benchmark = _benchmark(options)
+    context = Context(_root(options), devices.resolve(options.device))
+    rows = overrides.apply(benchmark.rows(context), options.set)
+    seeds = parse_seeds(options.seeds or str(benchmark.seeds))
+    minutes = benchmark.minutes if options.minutes is None else options.minutes
+    runs = _stored(options)
+    devices.set_threads(int(next((row.train["threads"] for row in rows if "threads" in row.train), 0)))
+    told = _told(options, context.device, minutes)
+    content: dict[str, Any] = {}
+    for seed in seeds:
+        for row in rows:
+            found = results.done_already(runs, row, seed, minutes)
+            if found is None:
+                found = _one(benchmark, row, seed, context, minutes) | {"code": told["code"]}
+                runs = [run for run in runs if (run["row"], run["seed"]) != (row.label, seed)] + [found]
+            content = results.document(options.name, benchmark, rows, _current(runs, rows, minutes), told)
+            if options.out is not None:
+                results.save(options.out, content)
+            say(_line(options.name, benchmark, found))
+    return table(content, benchmark.note)
+
+
+def _benchmark(options: Options) -> Benchmark:
+    if options.name not in BENCHMARKS:
+        known = ", ".join(BENCHMARKS)
+        raise ConfigError("There is no benchmark of this name", value=options.name, way_out=f"Choose one of {known}.")
+    if options.minutes is not None and not 0 < options.minutes < float("inf"):
+        raise ConfigError("The minutes must be more than 0", value=options.minutes)
+    if options.resume and options.out is None:
+        raise ConfigError("There is nothing to resume", way_out="Name the file of results with --out.")
+    return BENCHMARKS[options.name]
+
+
+def _root(options: Options) -> Path:
+    return options.data or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
+
+
+def _stored(options: Options) -> list[results.Run]:
+    """Return the runs to go on from."""
+    if options.out is None or not options.out.exists():
+        return []
+    if not options.resume:
+        raise ConfigError(
+            "This file is there already",
+            value=options.out,
+            way_out="Give --resume to keep its runs and go on, or another --out.",
+        )
+    return results.load(options.out, options.name)
+
+
+def _current(runs: Sequence[results.Run], rows: Sequence[Row], minutes: float | None) -> list[results.Run]:
+    """Return the runs that were made with the settings in force; those of other settings would blur the mean."""
+    wanted = {row.label: results.asked(row, minutes) for row in rows}
+    return [run for run in runs if run["asked"] == wanted.get(run["row"])]
+
+
+def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: float | None) -> results.Run:
+    """Run one row with one seed."""
+    task = load_task(row.data, context.root, seed)
+    outcome = MEASURES[benchmark.measure](row, seed, task, context.device, minutes)
+    return {
+        "row": row.label,
+        "seed": seed,
+        "value": outcome.value,
+        "more": dict(outcome.more),
+        "seconds": outcome.seconds,
+        "steps": outcome.steps,
+        "labels": len(task.pools.train_idx),
+        "unlabeled": len(task.pools.unlabeled_idx),
+        "device": devices.describe(context.device),
+        "torch": str(torch.__version__),
+        "asked": results.asked(row, minutes),
+        "train": dict(outcome.train),
+    }
+
+
+def _line(name: str, benchmark: Benchmark, run: Mapping[str, Any]) -> str:
+    unit = UNITS[benchmark.measure]
+    return f"{name}, {run['row']}, seed {run['seed']}: {run['value']:.2f} {unit} in {run['seconds']:.0f} s"
+
+
+def _told(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
+    """Return what the file says of how it came to be."""
+    return {
+        "command": options.command,
+        "code": _code_version(),
+        "device": devices.describe(device),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "minutes": minutes,
+    }
+
+
+def _code_version() -> str:
+    """Return the version, with git's name of the commit where the code lies in a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    commit = found.stdout.strip() if found.returncode == 0 else ""
+    return f"{__version__} ({commit})" if commit else __version__
+
+
+def progress(line: str) -> None:
+    """Write a line to the standard error output at once."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,128 @@
+"""The data of a run: training images with exactly as many labels as asked for, and a test set kept shut."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.benchmarks.two_moons_data import two_moons
+from engine.errors import ConfigError, SourceMissing
+from engine.training.pools import Pools
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run trains on, and a function that opens the test set: (images or vectors, labels (N,) int64).
+
+    Call `test` once, when the training has ended: nothing is chosen by it.
+    """
+
+    pools: Pools
+    test: Callable[[], tuple[Tensor, Tensor]]
+
+
+def load_task(data: Mapping[str, Any], root: Path, seed: int) -> Task:
+    """Return the task that a row's `data` describes.
+
+    Args:
+        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any.
+        root: the folder torchvision's sets lie in.
+        seed: draws the labels.
+
+    Raises:
+        ConfigError: no such set, or more labels than images.
+        SourceMissing: the set does not lie under `root`.
+    """
+    name = str(data["set"])
+    labels = int(data["labels"])
+    if name == "two_moons":
+        pools, test_x, test_y = two_moons(labeled=labels, seed=seed)
+        return Task(pools, lambda: (test_x, test_y))
+    if name == "random":
+        images, y = random_images(int(data.get("images", 50_000)), seed)
+        return Task(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
+    if name not in ("MNIST", "CIFAR10"):
+        raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
+    images, y = _training(name, root)
+    train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
+    return Task(pools_of(images, y, train), lambda: read_split(name, root, train=False))
+
+
+def choose_labels(y: Tensor, labels: int, seed: int, missing: tuple[int, ...] = ()) -> Tensor:
+    """Return (labels,) int64 rows in ascending order, drawn by the seed: as many of each class, none of `missing`.
+
+    Where the classes do not divide the number, the first classes have one more: the total is exact.
+
+    Raises:
+        ConfigError: a class has fewer images than labels are asked for, or there are no classes.
+    """
+    classes = [k for k in sorted(set(y.tolist())) if k not in missing]
+    if not classes:
+        raise ConfigError("No class is left to label", value=f"missing {missing}")
+    each, more = divmod(labels, len(classes))
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for place, k in enumerate(classes):
+        rows = (y == k).nonzero().flatten()
+        wanted = each + (place < more)
+        if wanted > len(rows):
+            raise ConfigError(
+                f"Class {k} has fewer images than labels are asked for",
+                value=f"{wanted} of {len(rows)}",
+                way_out="Ask for fewer labels.",
+            )
+        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:wanted]])
+    return torch.cat(chosen).sort().values
+
+
+def pools_of(images: Tensor, y: Tensor, train: Tensor) -> Pools:
+    """Return pools with labels at the rows `train`, all other rows unlabeled, and no held-out set."""
+    rest = torch.ones(len(images), dtype=torch.bool)
+    rest[train] = False
+    none = torch.empty(0, dtype=torch.int64)
+    return Pools(images, train, y[train], none, none, rest.nonzero().flatten(), int(y.max()) + 1)
+
+
+def random_images(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return n random colour images (n, 3, 32, 32) uint8 of ten classes in turn, to time steps with."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8), torch.arange(n) % 10
+
+
+def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    """Read the training or the test split: images (N, C, H, W) uint8, labels (N,) int64.
+
+    Raises:
+        SourceMissing: its files do not lie under `root` as torchvision lays them out.
+    """
+    from torchvision import datasets
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy remarks on the pickles CIFAR was published in
+            found = getattr(datasets, name)(str(root), train=train, download=False)
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise SourceMissing(
+            f"{name} was not found in this folder",
+            value=root,
+            way_out="Get it with python -c "
+            f"\"from torchvision.datasets import {name}; {name}('{root}', download=True)\", or give the folder it "
+            "lies in with --data or in STARLING_DATA.",
+        ) from error
+    images = torch.as_tensor(found.data)
+    shaped = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
+    return shaped, torch.from_numpy(np.asarray(found.targets, dtype=np.int64))
+
+
+@functools.lru_cache(maxsize=2)
+def _training(name: str, root: Path) -> tuple[Tensor, Tensor]:
+    """Return the training split, read once for all seeds."""
+    return cast("tuple[Tensor, Tensor]", read_split(name, root, train=True))

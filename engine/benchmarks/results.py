@@ -1,0 +1,127 @@
+"""The file of results: rewritten whole after each run, so that an interrupted benchmark keeps what is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.benchmarks.spec import Benchmark, Row
+from engine.errors import ConfigError
+
+Run = dict[str, Any]
+"""One run as it is stored: row, seed, asked, train, value, more, seconds, steps, device, torch, code."""
+
+
+def asked(row: Row, minutes: float | None) -> dict[str, Any]:
+    """Return everything of a row that the result depends on besides the seed, as JSON gives it back."""
+    said = {
+        "algorithm": row.algorithm,
+        "data": row.data,
+        "config": row.config,
+        "train": row.train,
+        "epochs_run": row.epochs_run,
+        "minutes": minutes if row.budgeted else None,
+    }
+    return dict(json.loads(json.dumps(said)))
+
+
+def done_already(runs: Sequence[Run], row: Row, seed: int, minutes: float | None) -> Run | None:
+    """Return the stored run of this row with this seed and the very same settings, or None."""
+    wanted = asked(row, minutes)
+    same = (run for run in runs if run["row"] == row.label and run["seed"] == seed and run["asked"] == wanted)
+    return next(same, None)
+
+
+def summary(rows: Sequence[Row], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return for each row with runs: values by seed, mean, sample deviation (None of one run), mean seconds."""
+    found = []
+    for row in rows:
+        mine = sorted((run for run in runs if run["row"] == row.label), key=lambda run: int(run["seed"]))
+        if not mine:
+            continue
+        values = [float(run["value"]) for run in mine]
+        names = dict.fromkeys(name for run in mine for name in run["more"])
+        found.append(
+            {
+                "row": row.label,
+                "mean": statistics.fmean(values),
+                "sd": statistics.stdev(values) if len(values) > 1 else None,
+                "values": {str(run["seed"]): run["value"] for run in mine},
+                "seconds": statistics.fmean(run["seconds"] for run in mine),
+                "more": {name: statistics.fmean(run["more"][name] for run in mine) for name in names},
+                "published": row.published,
+                "target": row.target,
+            }
+        )
+    return found
+
+
+def differences(pairs: Sequence[tuple[str, str]], summed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each pair of rows: first minus second of the seeds both have, their mean and sample deviation."""
+    by_row = {part["row"]: part["values"] for part in summed}
+    found = []
+    for first, second in pairs:
+        seeds = [seed for seed in by_row.get(first, {}) if seed in by_row.get(second, {})]
+        if not seeds:
+            continue
+        values = {seed: by_row[first][seed] - by_row[second][seed] for seed in seeds}
+        spread = statistics.stdev(values.values()) if len(seeds) > 1 else None
+        found.append(
+            {"pair": [first, second], "mean": statistics.fmean(values.values()), "sd": spread, "values": values}
+        )
+    return found
+
+
+def document(
+    name: str, benchmark: Benchmark, rows: Sequence[Row], runs: Sequence[Run], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the file holds: the settings of each row, every run, the summary and `told` (command, code, …)."""
+    mine = [run for run in runs if any(run["row"] == row.label for row in rows)]
+    summed = summary(rows, mine)
+    return {
+        "benchmark": name,
+        "measure": benchmark.measure,
+        **told,
+        "rows": [{"row": row.label, **asked(row, told.get("minutes"))} for row in rows],
+        "runs": list(runs),
+        "summary": summed,
+        "differences": differences(benchmark.pairs, summed),
+    }
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace the file by the content, at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: Path, name: str) -> list[Run]:
+    """Return the runs of a file of results.
+
+    Raises:
+        ConfigError: it is not such a file, or one of another benchmark.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        runs, found = list(content["runs"]), content["benchmark"]
+        complete = all({"row", "seed", "asked", "value", "more", "seconds"} <= set(run) for run in runs)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError("This is no file of benchmark results", value=path, way_out="Give another --out.") from error
+    if found != name or not complete:
+        raise ConfigError(
+            "This file holds results of another benchmark", value=f"{path}: {found}", way_out="Give another --out."
+        )
+    return runs

@@ -1,0 +1,174 @@
+"""One run: a row trained with a seed, within its minutes, then tested once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.algorithms import ALGORITHMS, Algorithm
+from engine.benchmarks.data import Task
+from engine.benchmarks.overrides import settings_class
+from engine.benchmarks.spec import Row
+from engine.errors import ConfigError, TrainingDiverged
+from engine.training.config import TrainConfig, settings_from
+from engine.training.evaluate import predict_logits
+from engine.training.pools import Pools
+
+SKIPPED = {"cuda": 10}
+"""Steps left out of a measurement of speed, which make ready; 2 where the device is not named."""
+MEASURED_SECONDS = 3.0
+MEASURED_SHARE = 0.05
+"""The speed is measured for so many seconds, at most this share of the budget, and for one step at least."""
+RESERVE = 0.03
+"""Share of the minutes kept for the test at the end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave: `value` in the benchmark's unit, further named figures, and what it took."""
+
+    value: float
+    seconds: float
+    steps: int
+    more: Mapping[str, float] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(row: Row, train: TrainConfig, pools: Pools, device: torch.device) -> Algorithm:
+    """Return a fresh run of the row's algorithm.
+
+    Raises:
+        ConfigError: the algorithm is unknown, or one of its settings is out of range.
+    """
+    config = settings_from(settings_class(row), row.config)
+    return ALGORITHMS[row.algorithm].build(config, train, pools, device)
+
+
+def train_config(row: Row, seed: int, device: torch.device) -> TrainConfig:
+    """Return the settings of a run of the row with this seed."""
+    return settings_from(TrainConfig, {**row.train, "seed": seed, "device": device.type})
+
+
+def accuracy_run(row: Row, seed: int, task: Task, device: torch.device, minutes: float | None) -> Outcome:
+    """Train the row, then open the test set and return the accuracy of the averaged model in %.
+
+    Where some class has no label, `more` has the accuracy over the images of the other classes.
+
+    Args:
+        row: what to train.
+        seed: of the run.
+        task: the data; its test set is opened once, after the last step.
+        device: where to train.
+        minutes: the run is made shorter to fit into them, the measurement of its speed included; None: as it is.
+
+    Raises:
+        ConfigError: the minutes are too few for one step, or a setting is out of range.
+        TrainingDiverged: the loss is no longer a finite number.
+    """
+    began = time.perf_counter()
+    train = train_config(row, seed, device)
+    if minutes is not None and row.budgeted:
+        train = fit_budget(row, train, task.pools, device, minutes * 60)
+    algorithm = build(row, train, task.pools, device)
+    steps = 0
+    for epoch in range(row.epochs_run or algorithm.epochs):
+        steps += _epoch(algorithm, epoch)
+    model = algorithm.eval_model()
+    images, y = task.test()
+    said = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)
+    more = _of_labeled_classes(said, y, task.pools)
+    accuracy = 100 * float((said == y).double().mean())
+    return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
+
+
+def fit_budget(row: Row, train: TrainConfig, pools: Pools, device: torch.device, seconds: float) -> TrainConfig:
+    """Return settings with as many steps as fit into the seconds, at most those the row has; the schedule follows.
+
+    The speed is measured in the middle of a trial run, where every loss is in force. The trial run is thrown away.
+
+    Raises:
+        ConfigError: not even one step fits.
+    """
+    began = time.perf_counter()
+    trial = build(row, train, pools, device)
+    planned = trial.epochs * trial.steps_per_epoch
+    rate = measure_rate(trial, device, min(MEASURED_SECONDS, MEASURED_SHARE * seconds))
+    left = seconds * (1 - RESERVE) - (time.perf_counter() - began)
+    possible = math.floor(rate * left)
+    if possible < 1:
+        raise ConfigError(
+            "The budget is too small for one step",
+            value=f"{seconds / 60:g} minutes",
+            way_out="Give more with --minutes, or a smaller batch with --set batch_size=…",
+        )
+    if possible >= planned:
+        return train
+    if row_decides(train, trial):
+        epochs = min(train.epochs, max(1, possible // 10))
+        return dataclasses.replace(train, epochs=epochs, steps_per_epoch=possible // epochs)
+    return dataclasses.replace(train, epochs=max(1, possible // trial.steps_per_epoch))
+
+
+def row_decides(train: TrainConfig, trial: Algorithm) -> bool:
+    """Return whether the algorithm takes its steps per epoch from the settings, or lays out epochs of its own."""
+    return not train.steps_per_epoch or trial.steps_per_epoch == train.steps_per_epoch
+
+
+def measure_rate(algorithm: Algorithm, device: torch.device, seconds: float) -> float:
+    """Return steps a second, from the middle epoch of a run that is thrown away afterwards."""
+    steps = algorithm.steps(algorithm.epochs // 2)
+    skipped = 0
+    for _ in range(SKIPPED.get(device.type, 2)):
+        skipped += next(steps, None) is not None
+    synchronize(device)
+    began, done = time.perf_counter(), 0
+    while done == 0 or time.perf_counter() - began < seconds:
+        metrics = next(steps, None)
+        if metrics is None:
+            break
+        done += 1
+        if done % 16 == 0:
+            synchronize(device)
+    synchronize(device)
+    return (done or skipped or 1) / max(time.perf_counter() - began, 1e-3)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _epoch(algorithm: Algorithm, epoch: int) -> int:
+    """Train one epoch and return its number of steps; the loss is looked at when the epoch ends."""
+    total: float | Tensor = 0.0
+    done = 0
+    for metrics in algorithm.steps(epoch):
+        total = total + metrics["loss"]
+        done += 1
+    if not math.isfinite(float(total)):
+        raise TrainingDiverged(
+            "The loss is no longer a finite number",
+            value=f"epoch {epoch + 1}",
+            way_out="Lower the learning rate with --set learning_rate=…",
+        )
+    return done
+
+
+def _of_labeled_classes(said: Tensor, y: Tensor, pools: Pools) -> dict[str, float]:
+    known = torch.zeros(pools.num_classes, dtype=torch.bool)
+    known[pools.train_y] = True
+    if known.all():
+        return {}
+    among = known[y]
+    name = f"% of the {int(known.sum())} labeled classes"
+    return {name: 100 * float((said == y)[among].double().mean())}

@@ -1,0 +1,148 @@
+"""Speed of training steps, beside what the machine can do at most.
+
+- Steps a second: timed over many steps after a warm-up, waiting for the device only at both ends.
+- TFLOP/s: floating-point operations of one step, counted by torch.utils.flop_counter (matrix products and
+  convolutions, forward and backward), times steps a second.
+- GB/s, an estimate: every operation of one step is taken to read each of its inputs once from memory and write each of
+  its outputs once; views move nothing. Caches make the true traffic smaller, retried reads larger, and code fused by
+  torch.compile is counted as if it were not.
+- Ceilings: a large copy on the device (read and written bytes), and a large square matrix product in the number format
+  that the run computes in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from engine.benchmarks.data import Task
+from engine.benchmarks.run import SKIPPED, Outcome, build, synchronize, train_config
+from engine.benchmarks.spec import Row
+from engine.errors import ConfigError
+from engine.training import precision
+from engine.training.protocol import Metrics
+
+REPEATS = 5
+
+
+class Traffic(TorchDispatchMode):
+    """Sums in `bytes` what the operations inside it read and write, by the rule in the file's head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and add its inputs and outputs."""
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.bytes += sum(_size(one) for one in tree_leaves((args, kwargs or {}, out)) if isinstance(one, Tensor))
+        return out
+
+
+def throughput_run(row: Row, seed: int, task: Task, device: torch.device, minutes: float | None) -> Outcome:
+    """Return the steps a second of the row; `more` has images/s, TFLOP/s and GB/s with their shares of the ceilings.
+
+    A third of the minutes goes to the timed steps; 10 seconds where there is no limit.
+
+    Raises:
+        ConfigError: a setting is out of range, or the run is too short to time.
+    """
+    began = time.perf_counter()
+    train = dataclasses.replace(train_config(row, seed, device), epochs=2, steps_per_epoch=100_000)
+    algorithm = build(row, train, task.pools, device)
+    steps = algorithm.steps(1)  # the second epoch: past every waiting time and warm-up
+    for _ in range(SKIPPED.get(device.type, 2)):
+        next(steps)
+    done, seconds = _timed(steps, device, 10.0 if minutes is None else minutes * 20)
+    flops, moved = _probe(steps)
+    rate = done / seconds
+    dtype = precision.resolve(train.precision, device)
+    ceiling_bytes, ceiling_flops = copy_ceiling(device), matmul_ceiling(device, dtype)
+    more = {
+        "images/s": rate * train.batch_size * (1 + train.unlabeled_ratio),
+        "TFLOP/s": rate * flops / 1e12,
+        "% of product": 100 * rate * flops / ceiling_flops,
+        "GB/s": rate * moved / 1e9,
+        "% of copy": 100 * rate * moved / ceiling_bytes,
+        "product TFLOP/s": ceiling_flops / 1e12,
+        "copy GB/s": ceiling_bytes / 1e9,
+    }
+    return Outcome(rate, time.perf_counter() - began, done, more, dataclasses.asdict(train))
+
+
+def _timed(steps: Iterator[Metrics], device: torch.device, seconds: float) -> tuple[int, float]:
+    """Return (steps, seconds) of a block of steps without a wait in it; its length is estimated from a short one."""
+    synchronize(device)
+    began = time.perf_counter()
+    next(steps)
+    next(steps)
+    synchronize(device)
+    wanted = max(2, int(seconds / max((time.perf_counter() - began) / 2, 1e-4)))
+    wanted = min(wanted, 50_000)
+    on_gpu = device.type == "cuda"
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else []  # type: ignore[no-untyped-call]
+    began = time.perf_counter()
+    for mark in marks[:1]:
+        mark.record()
+    for _ in range(wanted):
+        if next(steps, None) is None:
+            raise ConfigError("The run ended before it was timed", value=f"{wanted} steps")
+    for mark in marks[1:]:
+        mark.record()
+    synchronize(device)
+    if marks:
+        return wanted, float(marks[0].elapsed_time(marks[1])) / 1000
+    return wanted, time.perf_counter() - began
+
+
+def _probe(steps: Iterator[Metrics]) -> tuple[int, int]:
+    """Return (operations, bytes) of one step each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with FlopCounterMode(display=False) as counter:
+            next(steps)
+        with Traffic() as traffic:
+            next(steps)
+    return counter.get_total_flops(), traffic.bytes
+
+
+def copy_ceiling(device: torch.device) -> float:
+    """Return the bytes a second, read and written, of copying a large tensor on the device."""
+    size = 2**30 if device.type == "cuda" else 2**27
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / _best(lambda: target.copy_(source), device)
+
+
+def matmul_ceiling(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the floating-point operations a second of a large square matrix product in this format."""
+    n = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.ones(n, n, dtype=dtype, device=device) for _ in range(2))
+    return 2 * n**3 / _best(lambda: a @ b, device)
+
+
+def _best(work: Callable[[], Any], device: torch.device) -> float:
+    """Return the least seconds of several repeats after one that does not count; never 0."""
+    found = []
+    for _ in range(REPEATS + 1):
+        synchronize(device)
+        began = time.perf_counter()
+        work()
+        synchronize(device)
+        found.append(time.perf_counter() - began)
+    return max(min(found[1:]), 1e-9)
+
+
+def _size(tensor: Tensor) -> int:
+    """Return the bytes a tensor stands on: an expanded one no more than its storage has."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())

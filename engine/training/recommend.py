@@ -1,0 +1,310 @@
+"""What to train first: an algorithm, a network, an augmentation and a length, by rules on the images and labels.
+
+The rules are plain and few, so that a person can follow and overrule them; none promises an accuracy. Measured
+figures are in README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.training.config import TrainConfig
+from engine.training.feed import steps_for
+from engine.training.settings import settings_from
+
+SMALL_SIDE = 40
+"""Up to this side in pixels images are taken for digits, letters or thumbnails, above for photos."""
+FEW_LABELS = 5
+IMBALANCE = 10.0
+"""The largest class against the smallest, in labels, from which on pseudo-labels are aligned to the labels' shares."""
+PHOTO_NET = "mobilenet_v2"
+PHOTO_NET_MB = 14
+PHOTO_ALGORITHM = "pseudo_label"
+"""What quick rounds on frozen features use."""
+HELDOUT = TrainConfig().heldout_fraction
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the rules look at.
+
+    side: median of the images' shorter sides in pixels. labels: labels by class, 0 for a class without any.
+    device: "cuda", "mps" or "cpu". weights: torchvision names whose pretrained weights are on this machine.
+    """
+
+    side: int
+    one_size: bool
+    channels: int
+    images: int
+    labels: Mapping[str, int]
+    device: str
+    cores: int = 1
+    weights: frozenset[str] = frozenset()
+
+    @property
+    def labeled(self) -> int:
+        """Number of labeled images."""
+        return sum(self.labels.values())
+
+    @property
+    def unlabeled(self) -> int:
+        """Number of unlabeled images."""
+        return max(self.images - self.labeled, 0)
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to train: the settings that differ from the recommendation's own."""
+
+    title: str
+    train: dict[str, Any]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another way to train these images; `config` and `train` hold only what differs from the defaults."""
+
+    title: str
+    algorithm: str
+    config: dict[str, Any]
+    train: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to train first; `config` and `train` hold only what differs from the defaults.
+
+    reason: two or three sentences for a person. lengths: shortest first. warnings: what is likely to go wrong, and
+    what to do about it.
+    """
+
+    algorithm: str
+    config: dict[str, Any]
+    train: dict[str, Any]
+    reason: str
+    lengths: tuple[Length, ...]
+    warnings: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = field(default=())
+
+
+def recommend(facts: DataFacts) -> Recommendation:
+    """Return what to train first on images and labels like these."""
+    kind = _kind(facts)
+    if facts.labeled and not facts.unlabeled:
+        algorithm, config, train, reason = _supervised(facts, kind)
+    elif kind == "digits":
+        algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("article_convnet"), DIGITS
+    elif kind == "colour":
+        algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR
+    elif kind == "quick":
+        algorithm, config, train, reason = PHOTO_ALGORITHM, {}, {"net": f"frozen:{PHOTO_NET}"}, _quick_reason(facts)
+    else:
+        net = "simple_cnn" if facts.device == "cpu" else "wrn_28_2"
+        algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole(net), _scratch_reason(net)
+    others = _alternatives(facts, kind, algorithm, config, train)
+    return Recommendation(
+        algorithm,
+        config,
+        train,
+        reason,
+        lengths(facts, train),
+        tuple(_warnings(facts, kind)),
+        tuple(replace(other, train=other.train | lengths(facts, other.train)[1].train) for other in others),
+    )
+
+
+def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
+    """Return three lengths for these settings, as epochs that come near to a budget of steps.
+
+    Where even the fewest epochs would exceed the budget of the quick look, its epochs are made shorter.
+    """
+    held = round(HELDOUT * facts.labeled)
+    per_epoch = steps_for(settings_from(TrainConfig, train), facts.labeled - held, facts.unlabeled)
+    budgets = _budgets(str(train.get("net", "auto")), facts.device)
+    found = []
+    for (title, summary, least, most), budget in zip(LENGTHS, budgets, strict=True):
+        epochs = min(max(round(budget / per_epoch), least), most)
+        settings: dict[str, Any] = {"epochs": epochs}
+        if title == QUICK and epochs * per_epoch > budget:
+            settings["steps_per_epoch"] = max(budget // epochs, 1)
+        found.append(Length(title, settings, summary))
+    return tuple(found)
+
+
+QUICK, STANDARD, THOROUGH = "Quick look", "Standard", "Thorough"
+LENGTHS = (
+    (QUICK, "Shows within about a minute whether the classes can be learned; not a final result.", 3, 20),
+    (STANDARD, "Long enough for the learning rate to come down; start here.", 20, 100),
+    (THOROUGH, "Several times as long; worth it once the labels are settled.", 60, 400),
+)
+"""Title, what it is for, fewest and most epochs."""
+
+
+def _budgets(net: str, device: str) -> tuple[int, int, int]:
+    """Return about how many steps the three lengths take: what a network does in a minute, and multiples of it."""
+    if net.startswith("frozen:"):
+        return 300, 900, 3_000
+    if device == "cpu":
+        return 300, 2_400, 9_600
+    return 1_500, 20_000, 100_000
+
+
+def _kind(facts: DataFacts) -> str:
+    """Return which rule applies: "digits", "colour", "quick" or, where a quick round lacks its weights, "scratch"."""
+    if facts.side <= SMALL_SIDE and facts.channels == 1:
+        return "digits"
+    if facts.side <= SMALL_SIDE and facts.device != "cpu":
+        return "colour"
+    return "quick" if PHOTO_NET in facts.weights else "scratch"
+
+
+def _whole(net: str) -> dict[str, Any]:
+    return {"net": net, "learning_rate": 0.03}
+
+
+DIGITS = (
+    "The images are small and grey, like digits or letters: the small article_convnet is enough and trains on any "
+    "machine. FixMatch learns from the unlabeled images it is sure of and asks for the same answer on distorted "
+    "copies. Images are shifted but never mirrored, because a mirrored digit or letter is another sign."
+)
+COLOUR = (
+    "The images are small and in colour, and there is a GPU: wrn_28_2, the network of most papers on such images, is "
+    "affordable. FixMatch learns from the unlabeled images it is sure of and asks for the same answer on distorted "
+    "copies. Images are shifted but not mirrored, which is safe whatever they show."
+)
+
+
+def _quick_reason(facts: DataFacts) -> str:
+    what = "These are photos" if facts.side > SMALL_SIDE else "These are small colour images and there is no GPU"
+    return (
+        f"{what}: features of a network that has seen a million photos (frozen:{PHOTO_NET}) save training one from "
+        "scratch. They are computed once an image, in the first round; from then on only a linear classifier is "
+        "trained on them, which takes seconds, so that you can label and train in turns. The features are varied by "
+        "noise; nothing is mirrored or distorted."
+    )
+
+
+def _scratch_reason(net: str) -> str:
+    return (
+        f"A network is trained from scratch ({net}), because the pretrained features that suit such images best are "
+        "not on this machine. FixMatch learns from the unlabeled images it is sure of and asks for the same answer on "
+        "distorted copies. Images are shifted but not mirrored, which is safe whatever they show."
+    )
+
+
+def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": f"frozen:{PHOTO_NET}"}.get(kind)
+    net = net or ("simple_cnn" if facts.device == "cpu" else "wrn_28_2")
+    train = {"net": net} if kind == "quick" else _whole(net)
+    return (
+        "supervised",
+        {},
+        train,
+        f"Every image is labeled, so there is nothing to learn from unlabeled ones: {net} is trained on the labels "
+        "alone. Use the round to find labels that look wrong. Import more images to go on with semi-supervised "
+        "training.",
+    )
+
+
+def _alignment(facts: DataFacts) -> dict[str, Any]:
+    """Align pseudo-labels to the labels' shares where these differ much, to equal shares where labels are few."""
+    some = [count for count in facts.labels.values() if count]
+    if some and max(some) > IMBALANCE * min(some):
+        return {"align": "prior"}
+    if some and min(some) < FEW_LABELS:
+        return {"align": "uniform" if max(some) <= 2 * min(some) else "prior"}
+    return {}
+
+
+def _warnings(facts: DataFacts, kind: str) -> list[str]:
+    """Return what is likely to go wrong with these labels, and what to do."""
+    found = []
+    none = [name for name, count in facts.labels.items() if not count]
+    few = {name: FEW_LABELS - count for name, count in facts.labels.items() if 0 < count < FEW_LABELS}
+    some = {name: count for name, count in facts.labels.items() if count}
+    if none:
+        found.append(
+            f"No image of {_names(none)} is labeled: a round cannot learn a class without labels, and gives its images "
+            "to other classes. Label some first."
+        )
+    if few:
+        more = _names([f"{name} ({count} more)" for name, count in few.items()])
+        found.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
+    if some and max(some.values()) > IMBALANCE * min(some.values()):
+        most, least = max(some, key=lambda name: some[name]), min(some, key=lambda name: some[name])
+        found.append(
+            f"The classes are uneven: {most} has {some[most]:,} labels, {least} {some[least]:,}. Pseudo-labels lean to "
+            "large classes; keep an eye on the small ones, and label more of them."
+        )
+    if kind == "scratch":
+        found.append(
+            f"Pretrained weights are not on this machine. On a machine with a connection, choosing the network "
+            f"frozen:{PHOTO_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
+            "file and where to put it."
+        )
+    return found
+
+
+def _names(names: list[str], most: int = 8) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more classes" if rest > 0 else "")
+
+
+def _alternatives(
+    facts: DataFacts, kind: str, algorithm: str, config: dict[str, Any], train: dict[str, Any]
+) -> list[Alternative]:
+    """Return other ways worth trying, the likeliest first."""
+    found = []
+    if kind in ("colour", "scratch"):
+        found.append(
+            Alternative(
+                "With mirrored images",
+                algorithm,
+                config,
+                train | {"augment": "shift_flip"},
+                "If a mirrored image keeps its class (animals, clothes; not letters, not arrows).",
+            )
+        )
+    if algorithm == "fixmatch":
+        found.append(
+            Alternative(
+                "Pseudo-Label",
+                "pseudo_label",
+                {},
+                train,
+                "No strong distortions, cheaper steps: if a distorted image would change its class.",
+            )
+        )
+    if kind == "quick" and algorithm != "supervised":
+        found.append(
+            Alternative(
+                "The labels alone", "supervised", {}, train, "To see what the unlabeled images add to the features."
+            )
+        )
+        whole = {"net": f"torchvision:{PHOTO_NET}", "weights": "DEFAULT", "learning_rate": 0.01}
+        found.append(
+            Alternative(
+                "Train the whole network",
+                "fixmatch",
+                _alignment(facts),
+                whole,
+                "If the features do not separate your classes; "
+                + ("hours on a CPU." if facts.device == "cpu" else "minutes to hours on this GPU."),
+            )
+        )
+    if kind == "scratch" or (kind == "colour" and algorithm != "supervised"):
+        found.append(
+            Alternative(
+                "Quick round",
+                PHOTO_ALGORITHM if algorithm != "supervised" else "supervised",
+                {},
+                {"net": f"frozen:{PHOTO_NET}"},
+                "Pretrained features and a linear classifier: seconds"
+                + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
+            )
+        )
+    return found

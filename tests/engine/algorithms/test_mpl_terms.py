@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.algorithms.mpl_terms import Baseline, guarded_step, sample_labels, sampled_feedback, student_step
+from tests.engine.algorithms.mpl_samples import PLAIN, DropoutAndNorm, Pupil, Toy, finite_difference, vectors, weights
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Let the losses, float32 in training, run in float64 for comparison with finite differences."""
+    real = Tensor.float
+    Tensor.float = Tensor.double  # type: ignore[method-assign,assignment]
+    yield
+    Tensor.float = real  # type: ignore[method-assign]
+
+
+def pupil(rate: float, **options: object) -> Pupil:
+    """A student with dropout and normalisation, in training mode."""
+    torch.manual_seed(0)
+    model = DropoutAndNorm().train()
+    return Pupil(model, torch.optim.SGD(model.parameters(), lr=rate, **options))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize("baseline", [0.0, 0.37])
+def test_expected_teacher_gradient_is_the_gradient_of_the_students_labeled_loss(baseline: float) -> None:
+    toy = Toy()
+    wanted = finite_difference(toy.teacher, toy.expected_loss)
+    assert wanted.norm() > 1e-2
+    torch.testing.assert_close(toy.expected_gradient(baseline), wanted, rtol=0, atol=1e-8)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_a_helpful_pseudo_label_has_positive_h_and_becomes_more_probable() -> None:
+    toy = Toy()
+    best = min(toy.labelings(), key=toy.loss_after)
+    h, _ = student_step(toy.student(), toy.batch, best, PLAIN)
+    start = float(F.cross_entropy(toy.batch.labeled @ toy.start.T, toy.batch.y))
+    assert float(h) == pytest.approx(start - toy.loss_after(best), abs=1e-12)
+    assert h > 0
+    before = float(toy.probability(best).detach())
+    gradient = toy.feedback_gradient(best)
+    with torch.no_grad():
+        for parameter, part in zip(toy.teacher.parameters(), gradient.split([6, 2]), strict=True):
+            parameter -= 0.1 * part.view_as(parameter)
+    assert float(toy.probability(best).detach()) > before
+
+
+def test_with_student_rate_zero_h_is_exactly_zero_despite_dropout_and_batch_norm() -> None:
+    batch, labels = vectors()
+    student = pupil(0.0, momentum=0.9, weight_decay=0.1, nesterov=True)
+    norm = student.model.body[1]  # type: ignore[index,union-attr]
+    moved = norm.running_mean.clone()
+    for _ in range(3):
+        h, loss = student_step(student, batch, labels, PLAIN)
+        assert float(h) == 0.0
+        assert float(loss) > 0
+    assert not torch.equal(moved, norm.running_mean)
+    assert student.model.training
+
+
+FUSED = pytest.mark.parametrize("fused", [False, True], ids=["host", "device"])
+
+
+@FUSED
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_gradient_that_is_not_finite_skips_the_student_step_and_gives_h_zero(fused: bool, value: float) -> None:
+    batch, labels = vectors()
+    student = pupil(0.1, momentum=0.9, nesterov=True, fused=fused)
+    student_step(student, batch, labels, PLAIN)
+    hook = student.model.body[0].weight.register_hook(lambda g: torch.full_like(g, value))  # type: ignore[index,union-attr]
+    held, momentum = weights(student.model), copy.deepcopy(student.optimizer.state_dict()["state"])
+    h, _ = student_step(student, batch, labels, PLAIN)
+    assert float(h) == 0.0
+    assert all(torch.equal(a, b) for a, b in zip(held, student.model.parameters(), strict=True))
+    after = student.optimizer.state_dict()["state"]
+    assert all(torch.equal(momentum[k]["momentum_buffer"], after[k]["momentum_buffer"]) for k in momentum)
+    hook.remove()
+    h, _ = student_step(student, batch, labels, PLAIN)
+    assert float(h) != 0.0
+    assert not all(torch.equal(a, b) for a, b in zip(held, student.model.parameters(), strict=True))
+
+
+@FUSED
+def test_skipping_the_very_first_step_leaves_no_trace_in_the_momentum(fused: bool) -> None:
+    """The step after a skipped first one must be what a first step is."""
+
+    def train(skip: bool) -> list[Tensor]:
+        student = pupil(0.1, momentum=0.9, nesterov=True, fused=fused)
+        gradient = torch.Generator().manual_seed(1)
+        for first in (True, False) if skip else (False,):
+            student.optimizer.zero_grad()
+            gradient.manual_seed(1)
+            for p in student.model.parameters():
+                p.grad = torch.full_like(p, torch.nan) if first else torch.randn(p.shape, generator=gradient)
+            taken = guarded_step(student.optimizer, clip_norm(student))
+            assert bool(taken) is not first
+        return weights(student.model)
+
+    for a, b in zip(train(True), train(False), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def clip_norm(student: Pupil) -> Tensor:
+    return torch.stack([p.grad.norm() for p in student.model.parameters() if p.grad is not None]).norm()
+
+
+def test_the_fused_way_asks_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, labels = vectors()
+    student = pupil(0.1, momentum=0.9, fused=True)
+    student_step(student, batch, labels, PLAIN)
+
+    def refuse(self: Tensor) -> bool:
+        raise AssertionError("the host waited for a tensor")
+
+    for name in ("__bool__", "__float__", "item", "tolist"):
+        monkeypatch.setattr(Tensor, name, refuse)
+    student_step(student, batch, labels, replace(PLAIN, grad_clip=1.0))
+
+
+def test_both_ways_of_a_step_move_the_weights_alike() -> None:
+    batch, labels = vectors()
+    ended = []
+    for fused in (False, True):
+        student = pupil(0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=fused)
+        for _ in range(3):
+            student_step(student, batch, labels, PLAIN)
+        ended.append(weights(student.model))
+    for a, b in zip(*ended, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_h_is_measured_in_float32_whatever_the_surrounding_precision() -> None:
+    batch, labels = vectors()
+    student = pupil(1e-4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        h, loss = student_step(student, batch, labels, PLAIN)
+    assert h.dtype == loss.dtype == torch.float32
+    assert 0 < abs(float(h)) < 1e-2
+
+
+def test_a_target_temperature_draws_and_scores_from_the_same_sharpened_distribution() -> None:
+    logits = torch.tensor([[2.0, 0.0]], requires_grad=True)
+    seen: list[Tensor] = []
+
+    def draw(probabilities: Tensor) -> Tensor:
+        seen.append(probabilities)
+        return torch.tensor([1])
+
+    feedback = sampled_feedback(draw, lambda _: (torch.tensor(3.0), torch.tensor(0.0)), temperature=0.5)
+    term, _ = feedback(logits)
+    p = torch.softmax(torch.tensor([[4.0, 0.0]]), 1)
+    torch.testing.assert_close(seen[0], p)
+    assert not seen[0].requires_grad
+    assert float(term.detach()) == pytest.approx(-3 * float(p[0, 1].log()), rel=1e-5)
+
+
+def test_h_is_reduced_by_the_baseline_of_the_steps_before_then_the_baseline_takes_it_in() -> None:
+    baseline = Baseline(0.9)
+    got = [float(baseline.advantage(torch.tensor(h))) for h in (1.0, 1.0, -2.0)]
+    assert got == pytest.approx([1.0, 0.9, -2.19])
+    assert float(baseline.value) == pytest.approx(0.9 * 0.19 - 0.2)
+
+
+def test_labels_are_sampled_not_the_most_probable() -> None:
+    p = torch.tensor([[0.2, 0.5, 0.3]]).expand(3000, 3)
+    labels = sample_labels(p, (torch.arange(3000) + 0.5) / 3000)
+    assert labels.bincount().tolist() == [600, 1500, 900]
+
+
+def test_sampling_never_leaves_the_classes_nor_draws_an_impossible_one() -> None:
+    p = torch.tensor([[0.0, 1.0, 0.0]] * 2)
+    assert sample_labels(p, torch.tensor([0.0, 0.99999994])).tolist() == [1, 1]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.benchmarks.data import choose_labels, load_task, read_split
+from engine.errors import ConfigError, SourceMissing
+
+Y = torch.arange(3000) % 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing", "counts"),
+    [
+        (1000, (), [100] * 10),
+        (10, (), [1] * 10),
+        (1000, (7,), [112] + [111] * 6 + [0] + [111] * 2),  # 9 × 111 = 999: one more, not one fewer
+        (25, (), [3] * 5 + [2] * 5),
+    ],
+)
+def test_label_counts_are_exact(labels: int, missing: tuple[int, ...], counts: list[int]) -> None:
+    rows = choose_labels(Y, labels, 0, missing)
+    assert torch.bincount(Y[rows], minlength=10).tolist() == counts
+    assert len(set(rows.tolist())) == labels
+
+
+def test_the_seed_draws_the_labels() -> None:
+    assert torch.equal(choose_labels(Y, 100, 3), choose_labels(Y, 100, 3))
+    assert not torch.equal(choose_labels(Y, 100, 3), choose_labels(Y, 100, 4))
+
+
+def test_more_labels_than_a_class_has_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Class 0.*301 of 300"):
+        choose_labels(Y, 3010, 0)
+
+
+def test_pools_share_out_the_training_images_and_hold_none_back(opened: list[str], tmp_path: Path) -> None:
+    task = load_task({"set": "MNIST", "labels": 100, "missing": [7]}, tmp_path, 0)
+    pools = task.pools
+    assert sorted([*pools.train_idx.tolist(), *pools.unlabeled_idx.tolist()]) == list(range(1500))
+    assert len(pools.train_idx) == 100
+    assert len(pools.heldout_idx) == 0
+    assert pools.num_classes == 10
+    assert opened == ["MNIST train"]
+    images, _ = task.test()
+    assert opened == ["MNIST train", "MNIST test"]
+    assert len(images) == 50
+
+
+def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing) as caught:
+        read_split("MNIST", tmp_path, train=True)
+    text = str(caught.value)
+    assert str(tmp_path) in text
+    assert "download=True" in text
+    assert "STARLING_DATA" in text
+
+
+def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PETS"):
+        load_task({"set": "PETS", "labels": 10}, tmp_path, 0)

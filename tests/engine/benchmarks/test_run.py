@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.algorithms.supervised import Supervised
+from engine.benchmarks import run as runs
+from engine.benchmarks.data import Task, load_task
+from engine.benchmarks.run import accuracy_run, fit_budget, train_config
+from engine.benchmarks.spec import Row
+from engine.errors import ConfigError, TrainingDiverged
+from engine.training.protocol import Metrics
+
+CPU = torch.device("cpu")
+TRAIN = {"epochs": 2, "steps_per_epoch": 3, "batch_size": 8, "precision": "float32"}
+ROW = Row("small", "supervised", {"set": "MNIST", "labels": 20}, train=TRAIN)
+
+
+def test_the_test_set_is_opened_once_after_the_last_step(
+    opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Supervised.steps
+
+    def told(self: Supervised, epoch: int) -> Iterator[Metrics]:
+        for metrics in steps(self, epoch):
+            opened.append("step")
+            yield metrics
+
+    monkeypatch.setattr(Supervised, "steps", told)
+    outcome = accuracy_run(ROW, 0, load_task(ROW.data, tmp_path, 0), CPU, None)
+    assert opened == ["MNIST train"] + ["step"] * 6 + ["MNIST test"]
+    assert outcome.steps == 6
+
+
+def test_the_accuracy_is_that_of_the_averaged_model_in_percent(opened: list[str], tmp_path: Path) -> None:
+    task = load_task(ROW.data, tmp_path, 0)
+    all_zero = Task(task.pools, lambda: (task.pools.images[:10], torch.full((10,), -1)))
+    assert accuracy_run(ROW, 0, all_zero, CPU, None).value == 0.0
+    row = Row("long", "supervised", {"set": "MNIST", "labels": 100}, train={**TRAIN, "steps_per_epoch": 40})
+    outcome = accuracy_run(row, 0, load_task(row.data, tmp_path, 0), CPU, None)
+    assert outcome.value > 80
+    assert outcome.more == {}
+
+
+def test_the_same_seed_gives_the_same_figure(opened: list[str], tmp_path: Path) -> None:
+    first, again = (accuracy_run(ROW, 5, load_task(ROW.data, tmp_path, 5), CPU, None) for _ in range(2))
+    assert first.value == again.value
+    assert first.train["seed"] == 5
+
+
+def test_a_class_without_labels_is_left_out_of_the_second_figure(opened: list[str], tmp_path: Path) -> None:
+    row = Row("missing", "supervised", {"set": "MNIST", "labels": 90, "missing": [7]}, train={**TRAIN, "epochs": 30})
+    outcome = accuracy_run(row, 0, load_task(row.data, tmp_path, 0), CPU, None)
+    assert outcome.value == pytest.approx(0.9 * outcome.more["% of the 9 labeled classes"])
+    assert outcome.value > 40
+
+
+def test_a_run_of_some_epochs_ends_there(opened: list[str], tmp_path: Path) -> None:
+    row = Row("first epoch", "supervised", ROW.data, train=TRAIN, epochs_run=1)
+    assert accuracy_run(row, 0, load_task(row.data, tmp_path, 0), CPU, None).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "epochs", "steps"),
+    [
+        (1000.0, 10.0, 20, 485),  # 9,700 possible of 20,000
+        (3000.0, 10.0, 20, 1000),  # more than enough: nothing is stretched
+        (2.0, 10.0, 1, 19),
+    ],
+)
+def test_the_schedule_is_made_to_fit_the_budget(
+    opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, rate: float, epochs: int, steps: int
+) -> None:  # fmt: skip
+    monkeypatch.setattr(runs, "measure_rate", lambda algorithm, device, seconds: rate)
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    row = Row("long", "supervised", ROW.data, train={**TRAIN, "epochs": 20, "steps_per_epoch": 1000})
+    pools = load_task(row.data, tmp_path, 0).pools
+    fitted = fit_budget(row, train_config(row, 0, CPU), pools, CPU, seconds)
+    assert (fitted.epochs, fitted.steps_per_epoch) == (epochs, steps)
+
+
+def test_an_algorithm_with_epochs_of_its_own_gets_fewer_of_them(
+    opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "measure_rate", lambda algorithm, device, seconds: 10.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    row = Row(
+        "article",
+        "pseudo_label",
+        ROW.data,
+        {"schedule": "interleaved", "unlabeled_batches": 50},
+        {**TRAIN, "epochs": 90},
+    )
+    pools = load_task(row.data, tmp_path, 0).pools
+    fitted = fit_budget(row, train_config(row, 0, CPU), pools, CPU, 100.0)
+    assert fitted.epochs == 17  # 970 steps, 50 + 3 an epoch: 18 would be too many
+    assert fitted.epochs * 53 <= 970 < 19 * 53
+
+
+def test_a_real_budget_is_kept(opened: list[str], tmp_path: Path) -> None:
+    row = Row("long", "supervised", ROW.data, train={**TRAIN, "epochs": 100, "steps_per_epoch": 100_000})
+    outcome = accuracy_run(row, 0, load_task(row.data, tmp_path, 0), CPU, 0.05)
+    assert 1 <= outcome.steps < 100_000
+    assert outcome.seconds < 20
+
+
+def test_a_budget_for_no_step_is_refused(opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "measure_rate", lambda algorithm, device, seconds: 0.01)
+    with pytest.raises(ConfigError, match="too small for one step"):
+        accuracy_run(ROW, 0, load_task(ROW.data, tmp_path, 0), CPU, 0.01)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(opened: list[str], tmp_path: Path) -> None:
+    row = Row("wild", "supervised", ROW.data, train={**TRAIN, "learning_rate": 10.0, "grad_clip": 0.0, "epochs": 60})
+    with pytest.raises(TrainingDiverged, match="learning_rate"):
+        accuracy_run(row, 0, load_task(row.data, tmp_path, 0), CPU, None)

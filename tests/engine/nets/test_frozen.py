@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from engine.errors import ConfigError
+from engine.nets import backbones, frozen
+from tests.engine.nets.weights_samples import SMALL, save_weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    return save_weights(tmp_path)
+
+
+def noise(n: int, channels: int, side: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (n, channels, side, side), dtype=torch.uint8, generator=generator)
+
+
+def test_features_are_what_the_network_gives_before_its_last_layer(weights: Path) -> None:
+    images = noise(20, 3, 224)
+    net = torchvision.models.get_model(SMALL, weights=None).eval()
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.fc = nn.Identity()
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.inference_mode():
+        expected = net((images / 255 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1))
+    found = frozen.features_of(frozen.load_frozen(SMALL, CPU), images, CPU, "float32")
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_grey_images_are_repeated_and_small_ones_enlarged_to_the_weights_own_side(weights: Path) -> None:
+    trunk = frozen.load_frozen(SMALL, CPU)
+    seen: list[tuple[int, ...]] = []
+    trunk.body.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    grey = noise(2, 1, 28)
+    found = frozen.features_of(trunk, grey, CPU)
+    assert seen == [(2, 3, 224, 224)]
+    assert found.shape == (2, trunk.width) == (2, 1024)
+    assert torch.equal(found, frozen.features_of(trunk, grey.expand(-1, 3, -1, -1), CPU))
+
+
+def test_a_frozen_network_keeps_its_weights_and_running_statistics(weights: Path) -> None:
+    trunk = frozen.load_frozen(SMALL, CPU)
+    before = {name: value.clone() for name, value in trunk.body.state_dict().items()}
+    first = frozen.features_of(trunk, noise(4, 3, 224), CPU)
+    torch.testing.assert_close(first[:1], frozen.features_of(trunk, noise(4, 3, 224)[:1], CPU), atol=1e-4, rtol=1e-3)
+    assert all(torch.equal(value, before[name]) for name, value in trunk.body.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in trunk.body.parameters())
+
+
+def test_no_images_give_no_features(weights: Path) -> None:
+    trunk = frozen.load_frozen(SMALL, CPU)
+    assert frozen.features_of(trunk, noise(0, 3, 224), CPU).shape == (0, 1024)
+
+
+class Narrow(nn.Module):
+    """Takes at most `most` images, as a device with little memory would."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.taken: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        self.taken.append(len(x))
+        return x.float().mean((1, 2, 3))[:, None]
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_image() -> None:
+    body = Narrow(5)
+    images = noise(21, 3, 8)
+    found = frozen.features_of(frozen.FrozenTrunk("narrow", body, 1, 8), images, CPU)
+    torch.testing.assert_close(found[:, 0], images.float().mean((1, 2, 3)))
+    assert body.taken == [4, 4, 4, 4, 4, 1]
+
+
+def test_out_of_memory_with_one_image_is_given_up() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        frozen.features_of(frozen.FrozenTrunk("narrow", Narrow(0), 1, 8), noise(2, 3, 8), CPU)
+
+
+def test_weights_that_are_nowhere_are_an_error_and_never_a_random_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    for load in (lambda: frozen.load_frozen(SMALL, CPU), lambda: frozen.weights_of(SMALL)):
+        with pytest.raises(ConfigError, match=r"shufflenet_v2_x0_5.*cannot be downloaded") as caught:
+            load()
+        assert str(tmp_path / "hub" / "checkpoints" / "shufflenetv2_x0.5") in str(caught.value)
+        assert "https://download.pytorch.org/models/shufflenetv2_x0.5" in caught.value.way_out
+
+
+def test_networks_that_cannot_be_frozen_are_refused_by_name_alone() -> None:
+    for name, message in (("resnet19", "no classifier of this name"), ("squeezenet1_0", "not end in a linear layer")):
+        with pytest.raises(ConfigError, match=message):
+            backbones.check_name(name)
+
+
+def test_every_other_classifier_is_accepted_by_name_and_knows_its_side() -> None:
+    for name in ("resnet18", "mobilenet_v3_small", "regnet_y_400mf", "vit_b_32", "inception_v3", "swin_t"):
+        backbones.check_name(name)
+    assert (frozen.side_of("mobilenet_v2"), frozen.side_of("efficientnet_v2_s")) == (224, 384)
+
+
+def test_regnet_whose_layout_is_computed_has_its_width_found() -> None:
+    _, width, _ = backbones.torchvision_trunk("regnet_y_400mf", (3, 32, 32), "")
+    assert width == 440

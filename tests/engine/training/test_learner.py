@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from engine.errors import ConfigError
+from engine.training import precision
+from engine.training.config import TrainConfig
+from engine.training.learner import Learner
+from engine.training.pools import Pools
+
+CPU = torch.device("cpu")
+
+
+def pools(classes: int = 3) -> Pools:
+    rows = torch.arange(12)
+    images = torch.randint(0, 255, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return Pools(images, rows, rows % classes, rows[:0], rows[:0], rows[:0], classes)
+
+
+def test_an_update_is_one_sgd_step_and_moves_the_average() -> None:
+    learner = Learner(TrainConfig(weight_decay=0.0, momentum=0.0, grad_clip=0.0, precision="float32"), pools(), CPU)
+    learner.model.eval()
+    before = {name: value.clone() for name, value in learner.model.named_parameters()}
+    loss = F.cross_entropy(learner.logits(pools().images), pools().train_y)
+    learner.update(loss, 0.1)
+    for name, value in learner.model.named_parameters():
+        assert value.grad is not None
+        torch.testing.assert_close(value.data, before[name] - 0.1 * value.grad)
+    average = dict(learner.ema.model.named_parameters())["head.weight"]
+    moved = learner.model.head.weight.detach()  # type: ignore[union-attr]
+    # first step: decay min(0.999, 1/10), so nine tenths of the new weights
+    torch.testing.assert_close(average, 0.1 * before["head.weight"] + 0.9 * moved)
+
+
+def test_logits_are_float32_whatever_the_precision() -> None:
+    for name in ("float32", "bfloat16"):
+        assert Learner(TrainConfig(precision=name), pools(), CPU).logits(pools().images).dtype == torch.float32  # type: ignore[arg-type]
+
+
+def test_bfloat16_is_used_when_asked_for_and_differs_from_float32_by_its_rounding_alone() -> None:
+    torch.manual_seed(0)
+    exact = Learner(TrainConfig(precision="float32"), pools(), CPU)
+    torch.manual_seed(0)
+    rounded = Learner(TrainConfig(precision="bfloat16"), pools(), CPU)
+    a, b = (one.logits(pools().images) for one in (exact, rounded) if one.model.eval())
+    assert not torch.equal(a, b)
+    torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
+
+
+def test_auto_takes_bfloat16_only_where_the_hardware_is_built_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capable, wanted in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(precision, "fast_bfloat16", lambda device, capable=capable: capable)
+        assert precision.resolve("auto", CPU) == wanted
+    assert precision.resolve("float32", CPU) == torch.float32
+    with pytest.raises(ConfigError, match="float16"):
+        precision.resolve("float16", CPU)
+
+
+def test_weights_stay_float32_in_bfloat16() -> None:
+    learner = Learner(TrainConfig(precision="bfloat16"), pools(), CPU)
+    learner.update(F.cross_entropy(learner.logits(pools().images), pools().train_y), 0.1)
+    assert {value.dtype for value in learner.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_compiled_code_trains_as_the_plain_network_does() -> None:
+    def trained(compile: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        settings = TrainConfig(compile=compile, precision="float32", dropout=0.0)  # type: ignore[arg-type]
+        learner = Learner(settings, pools(), CPU)
+        for _ in range(3):
+            learner.update(F.cross_entropy(learner.logits(pools().images), pools().train_y), 0.05)
+        return learner.logits(pools().images).detach()
+
+    torch.testing.assert_close(trained("on"), trained("off"), atol=1e-3, rtol=1e-3)

@@ -1,0 +1,155 @@
+"""What is recommended for which images and labels: each rule by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from engine.algorithms import ALGORITHMS
+from engine.training.config import TrainConfig
+from engine.training.recommend import PHOTO_ALGORITHM, DataFacts, Recommendation, recommend
+from engine.training.settings import settings_from
+
+TEN = dict.fromkeys("0123456789", 100)
+DIGITS = DataFacts(side=28, one_size=True, channels=1, images=60_000, labels=TEN, device="cpu", cores=2)
+COLOUR = dataclasses.replace(DIGITS, side=32, channels=3, images=50_000)
+PHOTOS = dataclasses.replace(
+    DIGITS, side=480, one_size=False, channels=3, images=900, labels=dict.fromkeys("abcdefghij", 10)
+)
+KNOWN = frozenset({"mobilenet_v2"})
+
+
+def _with(facts: DataFacts, **fields: Any) -> Recommendation:
+    return recommend(dataclasses.replace(facts, **fields))
+
+
+def test_small_grey_images_get_fixmatch_on_the_article_net_without_mirrors() -> None:
+    found = recommend(DIGITS)
+    assert (found.algorithm, found.config) == ("fixmatch", {})
+    assert found.train == {"net": "article_convnet", "learning_rate": 0.03}
+    whole = settings_from(TrainConfig, found.train)
+    assert (whole.augment, whole.strong) == ("shift", "rand_augment")
+    assert "mirrored" in found.reason
+
+
+@pytest.mark.parametrize(("side", "net"), [(40, "article_convnet"), (41, "simple_cnn")])
+def test_small_ends_at_forty_pixels(side: int, net: str) -> None:
+    assert _with(DIGITS, side=side).train["net"] == net
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_offer(device: str) -> None:
+    found = _with(COLOUR, device=device, weights=KNOWN)
+    assert (found.algorithm, found.train["net"]) == ("fixmatch", "wrn_28_2")
+    assert "augment" not in found.train
+    mirrored = next(one for one in found.alternatives if one.train.get("augment") == "shift_flip")
+    assert mirrored.reason.startswith("If a mirrored image keeps its class")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [PHOTOS, dataclasses.replace(PHOTOS, device="cuda"), COLOUR, dataclasses.replace(PHOTOS, channels=1)],
+    ids=["photos", "photos on a GPU", "small colour on a CPU", "grey photos"],
+)
+def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> None:
+    found = _with(facts, weights=KNOWN)
+    assert (found.algorithm, found.config, found.train) == (PHOTO_ALGORITHM, {}, {"net": "frozen:mobilenet_v2"})
+    assert "once an image" in found.reason
+    assert not found.warnings
+
+
+@pytest.mark.parametrize(("device", "net"), [("cpu", "simple_cnn"), ("cuda", "wrn_28_2")])
+def test_without_the_weights_what_runs_without_is_recommended_and_the_way_to_them_told(device: str, net: str) -> None:
+    found = _with(PHOTOS, device=device)
+    assert (found.algorithm, found.train["net"]) == ("fixmatch", net)
+    assert any("frozen:mobilenet_v2" in warning and "14 MB" in warning for warning in found.warnings)
+    quick = next(one for one in found.alternatives if one.train["net"] == "frozen:mobilenet_v2")
+    assert "14 MB" in quick.reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "net"),
+    [(DIGITS, "article_convnet"), (dataclasses.replace(PHOTOS, weights=KNOWN), "frozen:mobilenet_v2")],
+    ids=["digits", "photos"],
+)
+def test_where_everything_is_labeled_the_labels_alone_are_trained_on(facts: DataFacts, net: str) -> None:
+    found = _with(facts, images=facts.labeled)
+    assert (found.algorithm, found.train["net"]) == ("supervised", net)
+    assert all(one.algorithm == "supervised" for one in found.alternatives)
+
+
+def test_one_image_left_unlabeled_is_worth_a_semi_supervised_round() -> None:
+    assert _with(DIGITS, images=1001).algorithm == "fixmatch"
+
+
+def test_few_labels_say_how_many_more_each_class_needs_and_align_to_equal_shares() -> None:
+    found = _with(DIGITS, labels={"a": 3, "b": 4, "c": 5})
+    assert found.config == {"align": "uniform"}
+    assert any("a (2 more), b (1 more)." in warning for warning in found.warnings)
+    assert not any("c (" in warning for warning in found.warnings)
+
+
+def test_few_and_uneven_labels_align_to_the_shares_of_the_labels() -> None:
+    assert _with(DIGITS, labels={"a": 3, "b": 7}).config == {"align": "prior"}
+
+
+def test_class_without_a_label_is_named() -> None:
+    found = _with(DIGITS, labels={"a": 30, "b": 30, "empty": 0})
+    assert found.config == {}
+    assert [warning for warning in found.warnings if "empty" in warning] == list(found.warnings)
+    assert "cannot learn" in found.warnings[0]
+
+
+@pytest.mark.parametrize(("most", "config", "warned"), [(100, {}, False), (101, {"align": "prior"}, True)])
+def test_imbalance_beyond_ten_to_one_is_told_and_aligned(most: int, config: dict[str, str], warned: bool) -> None:
+    found = _with(DIGITS, labels={"large": most, "small": 10})
+    assert found.config == config
+    assert any("large has 101 labels, small 10" in warning for warning in found.warnings) is warned
+
+
+def test_lengths_come_near_to_their_steps_and_shorten_a_long_epoch_for_the_quick_look() -> None:
+    quick, standard, thorough = recommend(DIGITS).lengths
+    # 59,000 unlabeled images, 256 in a step: 231 steps an epoch; three of them are more than 300 steps.
+    assert quick.train == {"epochs": 3, "steps_per_epoch": 100}
+    assert standard.train == {"epochs": 20}
+    assert thorough.train == {"epochs": 60}
+    # 1,707 unlabeled images: the least of 30 steps an epoch.
+    quick, standard, thorough = _with(DIGITS, images=1797, labels=dict.fromkeys("0123456789", 9)).lengths
+    assert quick.train == {"epochs": 10}
+    assert standard.train == {"epochs": 80}
+    assert thorough.train == {"epochs": 320}
+
+
+def test_gpu_gets_longer_runs() -> None:
+    # 49,000 unlabeled images: 192 steps an epoch, 20,000 steps in all.
+    assert _with(COLOUR, device="cuda").lengths[1].train == {"epochs": 100}
+
+
+FACTS = [
+    dataclasses.replace(facts, device=device, weights=weights, images=images, labels=labels)
+    for facts in (DIGITS, COLOUR, PHOTOS)
+    for device in ("cpu", "cuda")
+    for weights in (frozenset[str](), KNOWN)
+    for labels, images in ((TEN, 50_000), (TEN, 1000), ({}, 30), ({"a": 2, "b": 40}, 500))
+]
+
+
+@pytest.mark.parametrize("facts", FACTS)
+def test_every_recommendation_and_alternative_can_be_started_as_it_is(facts: DataFacts) -> None:
+    found = recommend(facts)
+    ways = [(found.algorithm, found.config, found.train | length.train) for length in found.lengths]
+    ways += [(other.algorithm, other.config, other.train) for other in found.alternatives]
+    for algorithm, config, train in ways:
+        settings_from(ALGORITHMS[algorithm].config, config)
+        whole = dataclasses.asdict(settings_from(TrainConfig, train))
+        assert {name for name, value in train.items() if whole[name] != value} == set()
+    defaults = dataclasses.asdict(TrainConfig())
+    assert not {name for name, value in found.train.items() if value == defaults[name]}
+
+
+def test_no_text_promises_an_accuracy() -> None:
+    for found in map(recommend, FACTS):
+        texts = [found.reason, *found.warnings, *(one.reason for one in found.alternatives)]
+        assert not any("%" in text for text in texts)

@@ -1,0 +1,298 @@
+"""Puts known defects of public semi-supervised code into a copy of the engine and sees that a test fails for each.
+
+    python tests/mutate.py            all of them, a few minutes on two cores
+    python tests/mutate.py 2 17       those of the rows 2 and 17
+
+Each defect replaces one piece of text that occurs exactly once in its file; a piece that is no longer there is an
+error, so that the list cannot go stale unseen. Exits with 1 if a defect survives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ALGORITHMS = "engine/algorithms"
+TRAINING = "engine/training"
+MPL = "tests/engine/algorithms/test_meta_pseudo_labels.py tests/engine/algorithms/test_mpl_terms.py "
+MPL += "tests/engine/algorithms/test_mpl_exact.py"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One defect: its row, what it does, the text replaced in `file`, and the tests that must notice."""
+
+    row: int
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        1,
+        "soft targets give the teacher no gradient",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "return advantage * F.cross_entropy(scaled, labels), loss",
+        "return advantage * F.cross_entropy(scaled, torch.softmax(scaled.detach(), 1)), loss",
+        MPL,
+    ),
+    Defect(
+        2,
+        "h is the new minus the old loss",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "return torch.where(taken, before - after, 0.0)",
+        "return torch.where(taken, after - before, 0.0)",
+        MPL,
+    ),
+    Defect(
+        2,
+        "exact feedback has the other sign",
+        f"{ALGORITHMS}/mpl_exact.py",
+        "credit = rate * (1 - smoothing) / len(q) * moved",
+        "credit = -rate * (1 - smoothing) / len(q) * moved",
+        MPL,
+    ),
+    Defect(
+        3,
+        "the teacher's term uses another drawn label than the student",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "return advantage * F.cross_entropy(scaled, labels), loss",
+        "return advantage * F.cross_entropy(scaled, draw(torch.softmax(scaled.detach(), 1))), loss",
+        MPL,
+    ),
+    Defect(
+        4,
+        "the old loss is measured in training mode",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "before = measured_loss(student.model, batch) if terms.measure else torch.zeros_like(loss)",
+        "before = F.cross_entropy(student.logits(batch.labeled), batch.y).detach()",
+        MPL,
+    ),
+    Defect(
+        5,
+        "a step with an infinite gradient is taken",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "        if bool(finite):\n            optimizer.step()",
+        "        optimizer.step()",
+        MPL,
+    ),
+    Defect(
+        5,
+        "the fused step is not told of an infinite gradient",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "(~finite).to(torch.float32).view(1)",
+        "torch.zeros(1, device=norm.device)",
+        MPL,
+    ),
+    Defect(
+        5,
+        "the losses of h are rounded to bfloat16",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "    with evaluation_mode(student), torch.autocast(batch.y.device.type, enabled=False):",
+        "    with evaluation_mode(student), torch.autocast(batch.y.device.type, dtype=torch.bfloat16):",
+        MPL,
+    ),
+    Defect(
+        6,
+        "the student's targets carry the teacher's graph",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "credit, loss = learn(q.detach())",
+        "credit, loss = learn(q)",
+        MPL,
+    ),
+    Defect(
+        6,
+        "h carries the student's graph into the teacher's loss",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "@torch.no_grad()\ndef measured_loss",
+        "def measured_loss",
+        MPL,
+    ),
+    Defect(
+        7,
+        "the baseline takes h in before it is subtracted",
+        f"{ALGORITHMS}/mpl_terms.py",
+        "        result = h - self.value\n        self.value = self._decay * self.value + (1 - self._decay) * h\n",
+        "        self.value = self._decay * self.value + (1 - self._decay) * h\n        result = h - self.value\n",
+        MPL,
+    ),
+    Defect(
+        8,
+        "the warm-up counts from the start of the run, so that it jumps after the wait",
+        f"{TRAINING}/optim.py",
+        "    step, total = step - wait, total - wait\n",
+        "",
+        f"{MPL} tests/engine/training",
+    ),
+    Defect(
+        9,
+        "held-out images are trained on",
+        "engine/rounds/material.py",
+        "train_idx=torch.from_numpy(train)",
+        "train_idx=torch.from_numpy(np.concatenate([train, heldout]))",
+        "tests/engine/rounds tests/engine/training",
+    ),
+    Defect(
+        9,
+        "held-out labels outside the split are let in",
+        f"{TRAINING}/pools.py",
+        "        if len(twice):",
+        "        if False:",
+        "tests/engine/training",
+    ),
+    Defect(
+        10,
+        "the temperature is ignored",
+        f"{ALGORITHMS}/targets.py",
+        "torch.softmax(logits.detach().float() / temperature, 1)",
+        "torch.softmax(logits.detach().float(), 1)",
+        "tests/engine/algorithms",
+    ),
+    Defect(
+        10,
+        "the mask looks at the probabilities before sharpening",
+        f"{ALGORITHMS}/targets.py",
+        "    confidence, classes = probabilities.max(1)",
+        "    confidence, classes = torch.softmax(logits.detach().float(), 1).max(1)",
+        "tests/engine/algorithms",
+    ),
+    Defect(
+        11,
+        "directions are normalised over the last dimension alone",
+        f"{ALGORITHMS}/vat.py",
+        "    flat = d.flatten(1)\n",
+        "    flat = d.reshape(-1, d.shape[-1])\n",
+        "tests/engine/algorithms/test_vat.py",
+    ),
+    Defect(
+        11,
+        "the search for the direction leaves gradients in the weights",
+        f"{ALGORITHMS}/vat.py",
+        "        (gradient,) = torch.autograd.grad(change, d)",
+        "        change.backward()  # type: ignore[no-untyped-call]\n        gradient = d.grad\n"
+        "        assert gradient is not None",
+        "tests/engine/algorithms/test_vat.py",
+    ),
+    Defect(
+        12,
+        "the labeling pass moves the normalisation statistics",
+        f"{ALGORITHMS}/pseudo_label.py",
+        "            with evaluation_mode(model), torch.no_grad():",
+        "            with torch.no_grad():",
+        "tests/engine/algorithms/test_pseudo_label.py",
+    ),
+    Defect(
+        14,
+        "labels per class are cut down, so that some are lost",
+        f"{TRAINING}/pools.py",
+        "    while missing > 0 and",
+        "    while False and",
+        "tests/engine/training",
+    ),
+    Defect(
+        15,
+        "the split is drawn anew on resume",
+        "engine/rounds/plan.py",
+        "    if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():",
+        "    if False:",
+        "tests/engine/rounds/test_plan.py",
+    ),
+    Defect(
+        15,
+        "a resumed run draws other batches",
+        f"{TRAINING}/feed.py",
+        '        self._position = int(state["position"])\n',
+        "",
+        "tests/engine/algorithms/test_resume.py tests/engine/training",
+    ),
+    Defect(
+        16,
+        "the average copies the normalisation statistics instead of averaging them",
+        "engine/nets/ema.py",
+        "        floating = [pair for pair in pairs if pair[0].is_floating_point()]",
+        "        floating = list(zip(self.model.parameters(), model.parameters(), strict=True))\n"
+        "        for a, b in zip(self.model.buffers(), model.buffers(), strict=True):\n            a.copy_(b)",
+        "tests/engine/nets/test_ema.py",
+    ),
+    Defect(
+        17,
+        "the masked loss is divided by the number of images kept",
+        f"{ALGORITHMS}/targets.py",
+        "return (losses * mask).sum() / len(losses)",
+        "return (losses * mask).sum() / mask.sum()",
+        "tests/engine/algorithms/test_targets.py",
+    ),
+    Defect(
+        20,
+        "labeled images are in the unlabeled pool too",
+        "engine/rounds/material.py",
+        "unlabeled_idx=torch.from_numpy(unlabeled)",
+        "unlabeled_idx=torch.from_numpy(np.concatenate([train, unlabeled]))",
+        "tests/engine/rounds tests/engine/training",
+    ),
+)
+
+
+def run_tests(tests: str, copy: Path) -> subprocess.CompletedProcess[str]:
+    """Run some tests of the copy until the first that fails."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=900)
+
+
+def problem_with(defect: Defect, copy: Path, sound: set[str]) -> str | None:
+    """Return None if the tests pass without the defect and one fails with it, else what happened.
+
+    `sound` collects the tests that are known to pass without any defect.
+    """
+    path = copy / defect.file
+    text = path.read_text()
+    if text.count(defect.old) != 1:
+        return f"its text occurs {text.count(defect.old)} times in {defect.file}"
+    if defect.tests not in sound:
+        clean = run_tests(defect.tests, copy)
+        if clean.returncode != 0:
+            return f"the tests fail without the defect: {clean.stdout[-500:]}"
+        sound.add(defect.tests)
+    path.write_text(text.replace(defect.old, defect.new))
+    run = run_tests(defect.tests, copy)
+    path.write_text(text)
+    if run.returncode == 1:
+        failed = [line for line in run.stdout.splitlines() if line.startswith("FAILED")]
+        print(f"  noticed by {failed[0].removeprefix('FAILED ').split(' - ')[0] if failed else '?'}", flush=True)
+        return None
+    return "no test failed" if run.returncode == 0 else f"pytest ended with {run.returncode}: {run.stdout[-500:]}"
+
+
+def main(rows: list[int]) -> int:
+    """Try every defect of these rows, all if none is named; return the exit status."""
+    chosen = [defect for defect in DEFECTS if not rows or defect.row in rows]
+    bad, sound = 0, set[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        for name in ("engine", "app", "tests", "pyproject.toml"):
+            source = ROOT / name
+            ignore = shutil.ignore_patterns("__pycache__")
+            (copy).mkdir(exist_ok=True)
+            shutil.copytree(source, copy / name, ignore=ignore) if source.is_dir() else shutil.copy(source, copy / name)
+        for defect in chosen:
+            print(f"{defect.row:>3} {defect.what}", flush=True)
+            problem = problem_with(defect, copy, sound)
+            if problem:
+                bad += 1
+                print(f"  SURVIVED: {problem}", flush=True)
+    print(f"{len(chosen) - bad} of {len(chosen)} defects were noticed.")
+    return 1 if bad or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(argument) for argument in sys.argv[1:]]))
