@@ -96,7 +96,8 @@ def unit(d: Tensor) -> Tensor:
     flat = d.flatten(1)
     flat = flat / flat.abs().amax(1, keepdim=True).clamp_min(torch.finfo(d.dtype).tiny)  # tiny squares underflow
     length = torch.linalg.vector_norm(flat, dim=1, keepdim=True)  # (B, 1), at least 1 but for zeros
-    return (flat / length.clamp_min(0.5)).view_as(d)
+    scaled: Tensor = flat / length.clamp_min(0.5)
+    return scaled.view_as(d)
 
 
 def divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
@@ -125,8 +126,7 @@ def worst_direction(logits: Logits, z: Tensor, clean: Tensor, start: Tensor, *, 
         d = d.detach().requires_grad_(True)
         with torch.enable_grad():
             change = divergence(clean, logits(z + step * d)).sum()
-        change.backward()
-        gradient = d.grad
+        (gradient,) = torch.autograd.grad(change, d)
         d = unit(gradient)
     return d.detach()
 

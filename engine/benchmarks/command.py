@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,14 @@ def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str
     for seed in seeds:
         for row in rows:
             found = results.done_already(runs, row, seed, minutes)
+            kept = ", kept from the file"
             if found is None:
                 found = _one(benchmark, row, seed, context, minutes) | {"code": told["code"]}
-                runs = [run for run in runs if (run["row"], run["seed"]) != (row.label, seed)] + [found]
-            content = results.document(options.name, benchmark, rows, _current(runs, rows, minutes), told)
+                runs, kept = [*runs, found], ""
+            content = results.document(options.name, benchmark, rows, runs, told)
             if options.out is not None:
                 results.save(options.out, content)
-            say(_line(options.name, benchmark, found))
+            say(_line(options.name, benchmark, found) + kept)
     return table(content, benchmark.note)
 
 
@@ -123,12 +124,6 @@ def _stored(options: Options) -> list[results.Run]:
             way_out="Give --resume to keep its runs and go on, or another --out.",
         )
     return results.load(options.out, options.name)
-
-
-def _current(runs: Sequence[results.Run], rows: Sequence[Row], minutes: float | None) -> list[results.Run]:
-    """Return the runs that were made with the settings in force; those of other settings would blur the mean."""
-    wanted = {row.label: results.asked(row, minutes) for row in rows}
-    return [run for run in runs if run["asked"] == wanted.get(run["row"])]
 
 
 def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: float | None) -> results.Run:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,4 +125,4 @@ def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
 @functools.lru_cache(maxsize=2)
 def _training(name: str, root: Path) -> tuple[Tensor, Tensor]:
     """Return the training split, read once for all seeds."""
-    return cast("tuple[Tensor, Tensor]", read_split(name, root, train=True))
+    return read_split(name, root, train=True)

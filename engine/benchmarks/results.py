@@ -79,9 +79,12 @@ def differences(pairs: Sequence[tuple[str, str]], summed: Sequence[Mapping[str, 
 def document(
     name: str, benchmark: Benchmark, rows: Sequence[Row], runs: Sequence[Run], told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the file holds: the settings of each row, every run, the summary and `told` (command, code, …)."""
-    mine = [run for run in runs if any(run["row"] == row.label for row in rows)]
-    summed = summary(rows, mine)
+    """Return what the file holds: the settings of each row, every run, the summary and `told` (command, code, …).
+
+    Runs of other settings than the rows have now stay in the file, but do not enter the summary.
+    """
+    in_force = {row.label: asked(row, told.get("minutes")) for row in rows}
+    summed = summary(rows, [run for run in runs if run["asked"] == in_force.get(run["row"])])
     return {
         "benchmark": name,
         "measure": benchmark.measure,

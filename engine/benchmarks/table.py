@@ -44,7 +44,7 @@ def _each(part: Mapping[str, Any], places: int, sign: str = "") -> str:
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Return lines with columns of equal width, the first to the left, the others to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    return [
-        "  ".join(cell.rjust(width) if k else cell.ljust(width) for k, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    ]  # fmt: skip
+    sized = [[line[0].ljust(widths[0])] for line in lines]
+    for line, new in zip(lines, sized, strict=True):
+        new += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+    return ["  ".join(new).rstrip() for new in sized]

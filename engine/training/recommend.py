@@ -23,6 +23,8 @@ PHOTO_NET = "mobilenet_v2"
 PHOTO_NET_MB = 14
 PHOTO_ALGORITHM = "pseudo_label"
 """What quick rounds on frozen features use."""
+QUICK_TRAIN = {"net": f"frozen:{PHOTO_NET}", "learning_rate": 0.01, "noise": 0.5}
+"""A linear classifier on many values wants a low rate, and noise against learning the few labels by heart."""
 HELDOUT = TrainConfig().heldout_fraction
 
 
@@ -101,7 +103,7 @@ def recommend(facts: DataFacts) -> Recommendation:
     elif kind == "colour":
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR
     elif kind == "quick":
-        algorithm, config, train, reason = PHOTO_ALGORITHM, {}, {"net": f"frozen:{PHOTO_NET}"}, _quick_reason(facts)
+        algorithm, config, train, reason = PHOTO_ALGORITHM, {}, dict(QUICK_TRAIN), _quick_reason(facts)
     else:
         net = "simple_cnn" if facts.device == "cpu" else "wrn_28_2"
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole(net), _scratch_reason(net)
@@ -199,7 +201,7 @@ def _scratch_reason(net: str) -> str:
 def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
     net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": f"frozen:{PHOTO_NET}"}.get(kind)
     net = net or ("simple_cnn" if facts.device == "cpu" else "wrn_28_2")
-    train = {"net": net} if kind == "quick" else _whole(net)
+    train = dict(QUICK_TRAIN) if kind == "quick" else _whole(net)
     return (
         "supervised",
         {},
@@ -302,7 +304,7 @@ def _alternatives(
                 "Quick round",
                 PHOTO_ALGORITHM if algorithm != "supervised" else "supervised",
                 {},
-                {"net": f"frozen:{PHOTO_NET}"},
+                dict(QUICK_TRAIN),
                 "Pretrained features and a linear classifier: seconds"
                 + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
             )

@@ -114,6 +114,12 @@ def test_ops_agree_with_torchvision_where_it_defines_them_alike() -> None:
         assert float(away.max()) < (2.01 if name in ("color", "contrast", "sharpness") else 1.01), name
 
 
+def test_solarize_inverts_from_the_threshold_on() -> None:
+    """At level 5 the threshold is 128: 127 stays, 128 becomes 127, 200 becomes 55."""
+    images = torch.tensor([0, 127, 128, 200], dtype=torch.uint8).view(1, 1, 2, 2)
+    assert apply("solarize", images, 5).flatten().tolist() == [0, 127, 127, 55]
+
+
 @pytest.mark.parametrize("name", ["autocontrast", "equalize"])
 @pytest.mark.parametrize("value", [0, 100, 255])
 def test_a_plain_image_cannot_be_stretched_and_stays(name: str, value: int) -> None:

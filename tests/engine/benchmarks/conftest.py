@@ -34,7 +34,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
         found.append(f"{name} {'train' if train else 'test'}")
         shape = (1, 28) if name == "MNIST" else (3, 32)
-        return small_set(1500 if train else 50, *shape, seed=train)
+        images = 1500 if name == "MNIST" else 4500
+        return small_set(images if train else 50, *shape, seed=int(train))
 
     monkeypatch.setattr(data, "read_split", read_split)
     data._training.cache_clear()

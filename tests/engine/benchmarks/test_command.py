@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[3]
 CONTEXT = Context(Path("nowhere"), torch.device("cpu"))
 SMALL = ("epochs=1", "batch_size=4", "unlabeled_ratio=2", "precision=float32")
 QUICK = {name: (*SMALL, "steps_per_epoch=2") for name in BENCHMARKS}
+for _name in ("cifar10-1000", "cifar10-4000", "mpl-ablation"):
+    QUICK[_name] += ("finetune_steps=1",)
 QUICK["logreg"] = ("sample_rate=0.5", "dimensions=5")
 QUICK["mnist-1000"] += ("unlabeled_batches=2", "labeled_epoch_every=2", "t1=0")
 

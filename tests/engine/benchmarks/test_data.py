@@ -32,7 +32,7 @@ def test_the_seed_draws_the_labels() -> None:
 
 
 def test_more_labels_than_a_class_has_images_are_refused() -> None:
-    with pytest.raises(ConfigError, match="Class 0.*301 of 300"):
+    with pytest.raises(ConfigError, match=r"Class 0.*301 of 300"):
         choose_labels(Y, 3010, 0)
 
 

@@ -55,7 +55,8 @@ def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_of
 )
 def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> None:
     found = _with(facts, weights=KNOWN)
-    assert (found.algorithm, found.config, found.train) == (PHOTO_ALGORITHM, {}, {"net": "frozen:mobilenet_v2"})
+    train = {"net": "frozen:mobilenet_v2", "learning_rate": 0.01, "noise": 0.5}
+    assert (found.algorithm, found.config, found.train) == (PHOTO_ALGORITHM, {}, train)
     assert "once an image" in found.reason
     assert not found.warnings
 
