@@ -12,11 +12,13 @@ from engine.benchmarks.cifar10 import MPL as CIFAR10_TRAIN
 from engine.benchmarks.spec import Benchmark, Context, Row
 
 MNIST_TRAIN: dict[str, Any] = {
-    "epochs": 6,
-    "steps_per_epoch": 234,
+    "epochs": 4,
+    "steps_per_epoch": 150,
     "batch_size": 64,
     "unlabeled_ratio": 4,
-    "learning_rate": 0.03,
+    "learning_rate": 0.05,
+    "dropout": 0.0,
+    "ema_decay": 0.99,
 }
 SETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "MNIST": ({"set": "MNIST", "labels": 1000}, MNIST_TRAIN),

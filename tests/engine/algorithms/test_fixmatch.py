@@ -114,6 +114,44 @@ def test_pseudo_labels_are_made_in_evaluation_mode_and_count_no_step_of_the_stat
     assert model.training
 
 
+def test_label_smoothing_spreads_the_pseudo_label(make_pools: MakePools) -> None:
+    run = fixmatch(make_pools(), threshold=0.0, label_smoothing=0.4)
+    answer(run, 1.0, 0.0, 0.0, 0.0)
+    # −log softmax (0.7437, 1.7437 × 3); target 0.6 + 0.1 on the first class and 0.1 on each other
+    assert float(next(run.steps(0))["unlabeled_loss"]) == pytest.approx(0.7 * 0.7437 + 0.3 * 1.7437, abs=1e-3)
+
+
+def test_freematch_adds_its_fairness_term_with_a_plus_and_with_a_gradient(make_pools: MakePools) -> None:
+    run = fixmatch(make_pools(), rule="freematch", fairness=0.5)
+    seen: list[Tensor] = []
+
+    def fairness(logits: Tensor, weight: Tensor) -> Tensor:
+        seen.append(logits)
+        return 0.0 * logits.sum() - 4.0
+
+    run._thresholds.fairness = fairness  # type: ignore[method-assign]
+    metrics = next(run.steps(0))
+    wanted = float(metrics["labeled_loss"]) + float(metrics["unlabeled_loss"]) - 0.5 * 4.0
+    assert float(metrics["loss"]) == pytest.approx(wanted, rel=1e-5)
+    assert seen[0].requires_grad
+
+
+@pytest.mark.parametrize("build", [fixmatch, uda])
+def test_labels_are_made_of_the_weak_view_and_taught_to_the_strong_one(
+    build: Callable[..., Any], make_pools: MakePools
+) -> None:
+    run = build(make_pools())
+    feed, model, seen = run._feed, Norm().train(), []
+    feed.weak = lambda x: torch.full_like(x, 1)
+    feed.strong = lambda x: torch.full_like(x, 2)
+    model.register_forward_pre_hook(lambda _, args: seen.append(args[0].flatten(1)[:, 0].tolist()))
+    run._learner.model = model
+    run._learner.optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    run._learner.ema.update = lambda _: None
+    next(run.steps(0))
+    assert seen == [[1] * 8, [1] * 4 + [2] * 8]
+
+
 @pytest.mark.parametrize("rule", ["fixmatch", "flexmatch", "freematch", "softmatch"])
 def test_a_tiny_run_learns(rule: Any, make_pools: MakePools) -> None:
     pools = make_pools()

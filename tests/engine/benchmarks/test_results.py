@@ -73,6 +73,19 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["out.json"]
 
 
+def test_the_file_is_replaced_at_once_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.json"
+    results.save(path, {"benchmark": "x", "runs": RUNS})
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        results.save(path, {"benchmark": "x", "runs": []})
+    assert len(results.load(path, "x")) == 4
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"benchmark": "x"}', '{"benchmark": "y", "runs": []}'])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "out.json"
