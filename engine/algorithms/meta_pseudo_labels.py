@@ -135,7 +135,9 @@ class MetaPseudoLabelsConfig:
     label_smoothing: float = setting(
         0.15, "Label smoothing", "Share of the student's target spread over all classes.", min=0.0, max=0.9
     )
-    baseline_decay: float = setting(0.99, "Baseline decay", "Memory of the mean of h.", min=0.0, max=0.9999)
+    baseline_decay: float = setting(
+        0.99, "Baseline decay", "Sampled feedback: memory of the mean of h.", min=0.0, max=0.9999
+    )
     ablate: bool = setting(False, "Without feedback", "h = 0: the teacher never hears how the student does.")
     compare: bool = setting(
         False,
@@ -270,8 +272,22 @@ class MetaPseudoLabels:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put a stored state back."""
+        """Put a stored state back, also one of the layout before `engine.training.learner`."""
+        state = _present_layout(state)
         self.teacher.load_state_dict(state["teacher"])
         self.student.load_state_dict(state["student"])
         self.baseline.value = state["baseline"]
         self._feed.load_state_dict(state["feed"])
+
+
+def _present_layout(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in the present layout; formerly networks, average and streams lay side by side."""
+    if "feed" in state:
+        return state
+    average = {"model": state["teacher"], "count": state["ema"]["count"]}  # of the teacher: kept, never read
+    return {
+        "teacher": {"model": state["teacher"], "ema": average, "optimizer": state["teacher_optimizer"]},
+        "student": {"model": state["student"], "ema": state["ema"], "optimizer": state["student_optimizer"]},
+        "baseline": state["baseline"],
+        "feed": {name: state[name] for name in ("labeled", "unlabeled", "views")},
+    }

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from engine.algorithms.mpl_terms import Batch, Pupil, guarded_step, labeled_loss, measured_loss
 from engine.training.optim import clip_gradients
+from engine.training.precision import exact_products
 
 
 def exact_step(
@@ -45,7 +46,7 @@ def exact_step(
     """
     model = student.model
     random = _random_state(q.device)
-    with torch.autocast(q.device.type, enabled=False):
+    with torch.autocast(q.device.type, enabled=False), exact_products(q.device):
         logits = model(batch.strong).float()
     loss = F.cross_entropy(logits, q, label_smoothing=smoothing)
     old = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
@@ -57,7 +58,8 @@ def exact_step(
         return torch.zeros_like(q), before.detach(), loss.detach()
     after = labeled_loss(model, batch)
     weights = [p for p in model.parameters() if p.requires_grad]
-    tangent = torch.autograd.grad(after, weights, allow_unused=True, materialize_grads=True)
+    with exact_products(q.device):
+        tangent = torch.autograd.grad(after, weights, allow_unused=True, materialize_grads=True)
     moved = derivative(model, batch.strong, old, dict(zip(old, tangent, strict=True)), random)
     credit = rate * (1 - smoothing) / len(q) * moved
     nothing = torch.zeros((), dtype=credit.dtype, device=credit.device)
@@ -81,6 +83,7 @@ def derivative(
     with (
         torch.random.fork_rng(devices),
         torch.autocast(x.device.type, enabled=False),
+        exact_products(x.device),
         torch.no_grad(),
         warnings.catch_warnings(),
     ):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engine.algorithms.targets import uda_loss
 from engine.training.evaluate import evaluation_mode
 from engine.training.optim import clip_gradients
+from engine.training.precision import exact_products
 from engine.training.protocol import Metrics
 
 
@@ -60,7 +61,8 @@ def labeled_loss(student: nn.Module, batch: Batch) -> Tensor:
 
     It has a graph where gradients are on; `measured_loss` is the same without.
     """
-    with evaluation_mode(student), torch.autocast(batch.y.device.type, enabled=False):
+    device = batch.y.device
+    with evaluation_mode(student), torch.autocast(device.type, enabled=False), exact_products(device):
         return F.cross_entropy(student(batch.labeled).float(), batch.y)
 
 
@@ -80,7 +82,7 @@ def guarded_step(optimizer: torch.optim.Optimizer, norm: Tensor) -> Tensor:
     the first step. From zeros, the first step that is taken equals an ordinary first one.
     """
     finite = torch.isfinite(norm)
-    if not optimizer.defaults.get("fused"):
+    if not optimizer.param_groups[0].get("fused"):
         if bool(finite):
             optimizer.step()
         return finite

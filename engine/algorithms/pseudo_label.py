@@ -14,7 +14,7 @@ Deviations, and why:
 - The paper counts t in epochs of a long run (T1 100, T2 600). By default t is compressed: a whole run,
   however short, goes from t = 0 to t = `horizon`. With `units` "paper" t counts epochs (interleaved: cycles
   after T1).
-- Where α is 0 the unlabeled images are not run through the network at all.
+- Where α is 0 a joint step does not run the unlabeled images through the network at all.
 - Nesterov SGD with a cosine schedule and averaged weights, as in all algorithms here, instead of the paper's
   exponential schedule. The article: learning rate 0.1, batch 32, unlabeled ratio 8.
 - Optional, off in the paper: threshold on the confidence (the masked loss divides by the whole unlabeled
@@ -59,7 +59,8 @@ class PseudoLabelConfig:
     schedule: Literal["joint", "interleaved"] = setting(
         "joint",
         "Schedule",
-        "joint adds both losses in each step; interleaved alternates blocks of unlabeled steps with labeled epochs.",
+        "joint adds both losses in each step; interleaved alternates blocks of unlabeled steps with labeled epochs. It "
+        "lays out epochs of its own, longer than the baseline's; steps per epoch does not apply.",
         choices=("joint", "interleaved"),
     )
     alpha_f: float = setting(3.0, "Final weight", "Weight of the unlabeled loss from T2 on.", min=0.0, max=100.0)
@@ -193,7 +194,8 @@ class PseudoLabel:
             self._stored = make_targets(logits, hard=config.hard, temperature=config.temperature)
             self._stored_epoch = epoch
         targets, confidence = self._stored
-        return targets[places].to(self._device), confidence[places].to(self._device)
+        device = self._device
+        return targets[places].to(device, non_blocking=True), confidence[places].to(device, non_blocking=True)
 
     def _due(self, epoch: int) -> bool:
         age = epoch - self._stored_epoch

@@ -136,8 +136,8 @@ class ThresholdSelfTraining:
             all_targets, all_kept = self._stored
             kept = all_kept[step.places].nonzero().flatten()
             if len(kept):
-                u = self._feed.weak(step.u[kept.to(self._device)])
-                targets = all_targets[step.places[kept]].to(self._device)
+                u = self._feed.weak(step.u[kept.to(self._device, non_blocking=True)])
+                targets = all_targets[step.places[kept]].to(self._device, non_blocking=True)
         logits = self._learner.logits(torch.cat([x, u]) if targets is not None else x)
         loss = labeled = F.cross_entropy(logits[: len(x)], step.y, label_smoothing=self._train.label_smoothing)
         metrics: Metrics = {"labeled_loss": labeled.detach(), "used_share": len(u) / len(step.u)}

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +38,7 @@ from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.learner import Learner
 from engine.training.optim import cosine
 from engine.training.pools import Pools
+from engine.training.precision import exact_products
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
@@ -193,7 +193,7 @@ class Vat:
     def _smoothness(self, u: Tensor) -> Tensor:
         """Return the adversarial loss of raw unlabeled inputs: evaluation mode, float32 throughout."""
         model = self._learner.model
-        with evaluation_mode(model), torch.autocast(self._device.type, enabled=False), _exact_products(self._device):
+        with evaluation_mode(model), torch.autocast(self._device.type, enabled=False), exact_products(self._device):
             z = model.normalize(u).detach()
             start = torch.randn(z.shape, generator=self._noise).to(self._device, non_blocking=True)
             return adversarial_loss(model.normalized_logits, z, start, self.config)
@@ -211,13 +211,3 @@ class Vat:
         self._learner.load_state_dict(state)
         self._feed.load_state_dict(state)
         self._noise.set_state(state["noise"])
-
-
-def _exact_products(device: torch.device) -> Any:
-    """Return a context in which a GPU's convolutions keep float32's full mantissa: the probing step needs it."""
-    cudnn = torch.backends.cudnn
-    if device.type != "cuda":
-        return nullcontext()
-    return cudnn.flags(
-        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
-    )

@@ -26,7 +26,7 @@ def strong_view(images: Tensor, generator: torch.Generator) -> Tensor:
         images: (B, C, H, W) uint8.
         generator: of the random draws, on the CPU.
     """
-    draw = torch.rand(8, len(images), generator=generator).to(images.device)
+    draw = torch.rand(8, len(images), generator=generator).to(images.device, non_blocking=True)
     x = images.to(torch.float32)
     x = _move(x, draw[0], draw[1], draw[2])
     x = _light(x, draw[3], draw[4])

@@ -23,21 +23,19 @@ def weak_view(images: Tensor, kind: Kind, generator: torch.Generator) -> Tensor:
     """
     if kind == "none":
         return images
-    n, (height, width) = len(images), images.shape[2:]
-    y = _shifted(n, height, generator)
-    x = _shifted(n, width, generator)
+    n, (height, width), device = len(images), images.shape[2:], images.device
+    y = _shifted(n, height, generator, device)
+    x = _shifted(n, width, generator, device)
     if kind == "shift_flip":
-        flip = torch.rand(n, 1, generator=generator) < 0.5
+        flip = (torch.rand(n, 1, generator=generator) < 0.5).to(device, non_blocking=True)
         x = torch.where(flip, x.flip(1), x)
-    device = images.device
-    y, x = y.to(device, non_blocking=True), x.to(device, non_blocking=True)
     rows = torch.arange(n, device=device)
     channels = torch.arange(images.shape[1], device=device)
     return images[rows[:, None, None, None], channels[None, :, None, None], y[:, None, :, None], x[:, None, None, :]]
 
 
-def _shifted(n: int, side: int, generator: torch.Generator) -> Tensor:
-    """Return for n images the source coordinate (n, side) of every target coordinate."""
+def _shifted(n: int, side: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Return for n images the source coordinate (n, side) of every target coordinate, on the device."""
     reach = max(1, side // 8)
-    shift = torch.randint(-reach, reach + 1, (n, 1), generator=generator)
-    return (torch.arange(side) + shift).clamp_(0, side - 1)
+    shift = torch.randint(-reach, reach + 1, (n, 1), generator=generator).to(device, non_blocking=True)
+    return (torch.arange(side, device=device) + shift).clamp_(0, side - 1)

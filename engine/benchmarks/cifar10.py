@@ -1,7 +1,8 @@
 """CIFAR-10 with 1,000 or 4,000 labels: WRN-28-2, the labels alone, FixMatch and Meta Pseudo Labels.
 
 Settings for one GPU: 64 labeled and 448 unlabeled images a step. A run is made to fit the minutes it is given: the
-speed is measured first, then the schedule compressed. Published figures are of runs hundreds of times as long.
+speed is measured first, then the schedule compressed: in the same time a cheaper algorithm takes more steps. Published
+figures are of far longer runs.
 """
 
 from __future__ import annotations
@@ -28,11 +29,19 @@ MINUTES = 10.0
 def cifar10_rows(labels: int, context: Context) -> tuple[Row, ...]:
     """Return the three rows for a number of labels."""
     data = {"set": "CIFAR10", "labels": labels}
+    target = 95.0 if labels == 4000 else None
     published = {4000: {"fixmatch": 95.74, "meta_pseudo_labels": 96.11}}.get(labels, {})
     return (
         Row("supervised", "supervised", data, train=TRAIN),
-        Row("fixmatch", "fixmatch", data, train=TRAIN, published=published.get("fixmatch")),
-        Row("meta_pseudo_labels", "meta_pseudo_labels", data, train=MPL, published=published.get("meta_pseudo_labels")),
+        Row("fixmatch", "fixmatch", data, train=TRAIN, published=published.get("fixmatch"), target=target),
+        Row(
+            "meta_pseudo_labels",
+            "meta_pseudo_labels",
+            data,
+            train=MPL,
+            published=published.get("meta_pseudo_labels"),
+            target=target,
+        ),
     )
 
 

@@ -86,7 +86,7 @@ def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str
     content: dict[str, Any] = {}
     for seed in seeds:
         for row in rows:
-            found = results.done_already(runs, row, seed, minutes)
+            found = results.done_already(runs, row, seed, minutes, told["device"])
             kept = ", kept from the file"
             if found is None:
                 found = _one(benchmark, row, seed, context, minutes) | {"code": told["code"]}

@@ -29,10 +29,10 @@ def asked(row: Row, minutes: float | None) -> dict[str, Any]:
     return dict(json.loads(json.dumps(said)))
 
 
-def done_already(runs: Sequence[Run], row: Row, seed: int, minutes: float | None) -> Run | None:
-    """Return the stored run of this row with this seed and the very same settings, or None."""
-    wanted = asked(row, minutes)
-    same = (run for run in runs if run["row"] == row.label and run["seed"] == seed and run["asked"] == wanted)
+def done_already(runs: Sequence[Run], row: Row, seed: int, minutes: float | None, device: str) -> Run | None:
+    """Return the stored run of this row with this seed, the very same settings and on such a device, or None."""
+    wanted = (row.label, seed, asked(row, minutes), device)
+    same = (run for run in runs if (run["row"], run["seed"], run["asked"], run["device"]) == wanted)
     return next(same, None)
 
 

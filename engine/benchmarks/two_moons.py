@@ -8,28 +8,32 @@ from typing import Any
 from engine.benchmarks.spec import Benchmark, Context, Row
 
 DATA: dict[str, Any] = {"set": "two_moons", "labels": 6}
-TRAIN: dict[str, Any] = {"net": "mlp", "epochs": 20, "steps_per_epoch": 100, "batch_size": 6, "unlabeled_ratio": 32}
-SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
-    "pseudo_label": {"config": {}, "train": TRAIN},
-    "vat": {
-        "config": {"weight": 5.0, "entropy_weight": 0.3},
-        "train": {
-            **TRAIN,
-            "epochs": 10,
-            "steps_per_epoch": 150,
-            "learning_rate": 0.2,
-            "dropout": 0.0,
-            "ema_decay": 0.99,
-            "precision": "float32",
-        },
-    },
-    "pi_model": {"config": {}, "train": TRAIN},
+TRAIN: dict[str, Any] = {
+    "net": "mlp",
+    "epochs": 10,
+    "steps_per_epoch": 150,
+    "batch_size": 6,
+    "unlabeled_ratio": 32,
+    "learning_rate": 0.2,
+    "dropout": 0.0,
+    "ema_decay": 0.99,
+    "precision": "float32",
 }
-"""Settings of each algorithm: its own, and those of TrainConfig."""
+"""Chosen for VAT on the seeds 0 to 4; the other rows share it, but for what is said."""
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "supervised": {"config": {}, "train": TRAIN},
+    "pseudo_label": {"config": {}, "train": TRAIN},
+    "vat": {"config": {"weight": 5.0, "entropy_weight": 0.3}, "train": TRAIN},
+    "pi_model": {"config": {}, "train": {**TRAIN, "learning_rate": 0.05, "noise": 0.2}},
+}
+"""Settings of each algorithm: its own, and those of TrainConfig. At rate 0.2 the Π-model calls all points one class."""
+TARGETS = {"vat": 99.0, "pi_model": 99.0}
 
 
 def _rows(context: Context) -> tuple[Row, ...]:
-    return tuple(Row(key, key, DATA, part["config"], part["train"]) for key, part in SETTINGS.items())
+    return tuple(
+        Row(key, key, DATA, part["config"], part["train"], target=TARGETS.get(key)) for key, part in SETTINGS.items()
+    )
 
 
-TWO_MOONS = Benchmark("Two moons, 6 labels: Pseudo-Label, VAT, Π-model", _rows)
+TWO_MOONS = Benchmark("Two moons, 6 labels: the labels alone, Pseudo-Label, VAT, Π-model", _rows)

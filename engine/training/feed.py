@@ -93,8 +93,8 @@ class Step:
 class Feed:
     """Hands out batches and their views, seeded: the same seed gives the same batches to every algorithm.
 
-    Images stay on the device when they fit; else each step's rows are fetched one step ahead by a thread, through
-    pinned memory. All draws are made on the CPU, so that they are the same on every device.
+    Images stay on the device when they fit; else `epoch` fetches each step's rows one step ahead, by a thread and
+    through pinned memory. All draws are made on the CPU, so that they are the same on every device.
 
     Raises:
         RoundBlocked: there is no labeled image, or none unlabeled where they are asked for.
@@ -144,7 +144,7 @@ class Feed:
 
     def fetch(self, rows: Tensor) -> Tensor:
         """Return rows of the images or vectors, as stored, on the device."""
-        found = self.images[rows.to(self.images.device)]
+        found = self.images[rows.to(self.images.device, non_blocking=True)]
         if found.device == self.device:
             return found
         return (found.pin_memory() if self.device.type == "cuda" else found).to(self.device, non_blocking=True)

@@ -15,6 +15,8 @@ from engine.training.pools import Pools
 from engine.training.precision import autocast
 from engine.training.start import new_net
 
+KINDS = ("fused", "foreach")
+
 
 class Learner:
     """A fresh network on the device with its average and optimizer.
@@ -60,4 +62,7 @@ class Learner:
         """Put a stored state back; further entries of `state` are not looked at."""
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
+        kinds = [{name: group[name] for name in KINDS} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, kind in zip(self.optimizer.param_groups, kinds, strict=True):
+            group.update(kind)  # how a step is computed belongs to this device, not to the one that stored the state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -38,3 +39,16 @@ def autocast(name: str, device: torch.device) -> torch.autocast:
     Cast the logits to float32 before a loss: bfloat16 has 8 bits of mantissa.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=resolve(name, device) == torch.bfloat16)
+
+
+def exact_products(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which a GPU's convolutions keep float32's whole mantissa, for small differences of losses.
+
+    cuDNN otherwise rounds the factors of float32 convolutions to 10 bits (TF32).
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )

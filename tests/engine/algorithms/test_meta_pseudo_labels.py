@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -222,3 +223,23 @@ def test_a_tiny_run_learns(make_pools: Callable[..., Any], mode: str) -> None:
     assert isinstance(last, EpochEvent)
     truth = (pools.unlabeled_idx % 4).numpy()
     assert (last.probabilities.argmax(1) == truth).mean() > 0.9
+
+
+def test_a_checkpoint_of_the_former_layout_is_taken_over(make_pools: Callable[..., Any]) -> None:
+    one, other = build(make_pools(), epochs=2, finetune_steps=2), build(make_pools(), epochs=2, finetune_steps=2)
+    list(one.steps(0))
+    state = one.state_dict()
+    former = {
+        "teacher": state["teacher"]["model"],
+        "student": state["student"]["model"],
+        "ema": state["student"]["ema"],
+        "teacher_optimizer": state["teacher"]["optimizer"],
+        "student_optimizer": state["student"]["optimizer"],
+        "baseline": state["baseline"],
+        **state["feed"],
+    }
+    other.load_state_dict(copy.deepcopy(former))
+    random = torch.get_rng_state()
+    mine = [float(metrics["loss"]) for epoch in (1, 2) for metrics in one.steps(epoch)]
+    torch.set_rng_state(random)
+    assert [float(metrics["loss"]) for epoch in (1, 2) for metrics in other.steps(epoch)] == mine

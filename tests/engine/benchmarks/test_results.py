@@ -15,12 +15,15 @@ from engine.errors import ConfigError
 A = Row("a", "supervised", {"set": "MNIST", "labels": 10}, train={"epochs": 3}, published=90.0)
 B = dataclasses.replace(A, label="b", published=None)
 SPEC = Benchmark("Two rows", lambda context: (A, B), pairs=(("a", "b"),))
-TOLD = {"command": "starling bench x", "device": "CPU, 1 thread", "torch": "2.9", "minutes": None}
+CPU = "CPU, 1 thread"
+TOLD = {"command": "starling bench x", "device": CPU, "torch": "2.9", "minutes": None}
 
 
 def made(row: Row, seed: int, value: float, **more: float) -> dict[str, Any]:
     asked = results.asked(row, None)
-    return {"row": row.label, "seed": seed, "asked": asked, "value": value, "more": more, "seconds": 10.0}
+    return {"row": row.label, "seed": seed, "asked": asked, "value": value, "more": more, "seconds": 10.0,
+        "device": CPU,
+    }  # fmt: skip
 
 
 RUNS = [made(A, 0, 90.0), made(A, 1, 94.0), made(B, 0, 89.0), made(B, 1, 92.0)]
@@ -51,10 +54,11 @@ def test_the_table_shows_mean_deviation_seeds_time_and_the_published_figure() ->
 
 
 def test_a_stored_run_counts_only_with_the_same_row_seed_and_settings() -> None:
-    assert results.done_already(RUNS, A, 1, None) == RUNS[1]
-    assert results.done_already(RUNS, A, 2, None) is None
-    assert results.done_already(RUNS, A, 1, 5.0) is None
-    assert results.done_already(RUNS, dataclasses.replace(A, train={"epochs": 4}), 1, None) is None
+    assert results.done_already(RUNS, A, 1, None, CPU) == RUNS[1]
+    assert results.done_already(RUNS, A, 2, None, CPU) is None
+    assert results.done_already(RUNS, A, 1, 5.0, CPU) is None
+    assert results.done_already(RUNS, A, 1, None, "NVIDIA H200") is None
+    assert results.done_already(RUNS, dataclasses.replace(A, train={"epochs": 4}), 1, None, CPU) is None
 
 
 def test_runs_of_other_settings_stay_in_the_file_but_out_of_the_summary() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import pytest
@@ -131,11 +130,11 @@ def test_real_run_takes_about_as_long_as_estimated() -> None:
     rows = torch.arange(350)
     pools = Pools(images, rows[:40], rows[:40] % 4, rows[40:50], rows[40:50] % 4, rows[50:], 4)
     estimated, real = [], []
-    for _ in range(3):  # taken in turns, so that a busy machine slows both
+    for _ in range(3):  # the fastest of each: a busy machine slows some
         estimated.append(estimate(spec, spec.config(), train, (1, 16, 16), COUNTS, CPU).seconds or 0.0)
         began = time.perf_counter()
         for _ in loop.train(spec.build(spec.config(), train, pools, CPU), pools):
             pass
         real.append(time.perf_counter() - began)
     recording = train.epochs * module.EPOCH_SECONDS  # the loop alone records nothing
-    assert 0.5 < (median(estimated) - recording) / median(real) < 2
+    assert 0.5 < (min(estimated) - recording) / min(real) < 2

@@ -64,6 +64,15 @@ def test_weights_stay_float32_in_bfloat16() -> None:
     assert {value.dtype for value in learner.model.parameters()} == {torch.float32}
 
 
+def test_a_state_from_another_device_leaves_this_ones_kind_of_step() -> None:
+    stored = Learner(TrainConfig(momentum=0.5), pools(), CPU).state_dict()
+    stored["optimizer"]["param_groups"][0] |= {"fused": True, "foreach": None}
+    learner = Learner(TrainConfig(), pools(), CPU)
+    learner.load_state_dict(stored)
+    assert [(group["fused"], group["foreach"]) for group in learner.optimizer.param_groups] == [(None, True)] * 2
+    assert learner.optimizer.param_groups[0]["momentum"] == 0.5
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_compiled_code_trains_as_the_plain_network_does() -> None:
