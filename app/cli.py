@@ -269,7 +269,7 @@ def export(
 @app.command("round")
 def round_(
     project: ProjectArgument,
-    algorithm: Annotated[str, typer.Option(help="supervised, pseudo_label, meta_pseudo_labels.")] = "pseudo_label",
+    algorithm: Annotated[str, typer.Option(help="Its key, e.g. fixmatch; a wrong one names all.")] = "pseudo_label",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. epochs=30; may be repeated.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     resume: Annotated[int | None, typer.Option(help="Continue this stopped round instead.")] = None,
@@ -330,7 +330,7 @@ def _watch(opened: Any, number: int) -> Any:
             more = f"{now.get('steps_per_second') or 0:.1f} steps/s"
             if metrics.get("heldout_accuracy") is not None:
                 more += f", held-out {metrics['heldout_accuracy']:.1%}"
-            done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else 0.0
+            done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else step / steps
             words = f"Round {number} {record.state}, {now.get('phase') or 'waiting'} {epoch}/{epochs}"
             bar.update(task, completed=done, description=words, more=more)
     _show_round(opened, record)

@@ -12,6 +12,7 @@ from typing import IO
 
 from engine.errors import ConfigError, ProjectInUse
 from engine.project import Project, slug
+from engine.rounds import timing
 from engine.rounds.thread import EngineThread
 
 
@@ -101,6 +102,7 @@ class Workbench:
 
     def close(self) -> None:
         """Stop the engine threads and close all projects; workers go on and are found again at the next start."""
+        timing.SHARED.drop_all()
         with self._lock:
             for opened in self._open.values():
                 opened.engine.stop()

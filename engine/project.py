@@ -282,8 +282,9 @@ class Project:
             DeviceMissing: the device asked for is not here.
         """
         self.check_round(algorithm, config, train)
-        timing.SHARED.drop_waiting()
-        return self.store.queue_round(algorithm, options.whole_settings(algorithm, config, train))
+        record = self.store.queue_round(algorithm, options.whole_settings(algorithm, config, train))
+        timing.SHARED.drop_all()
+        return record
 
     def cancel_round(self, number: int) -> RoundRecord:
         """Ask a queued or running round to stop; what it has done so far is kept."""
@@ -306,7 +307,9 @@ class Project:
         record = self.store.round(number)
         if record.state not in RESUMABLE_STATES:
             raise RoundState("Only a stopped round can be resumed", value=f"round {number} is {record.state}")
-        return self.store.transition(number, "queued", token=record.token)
+        record = self.store.transition(number, "queued", token=record.token)
+        timing.SHARED.drop_all()
+        return record
 
     def recommendation(self) -> Recommendation | None:
         """Return what to train first on the images and labels as they are now; None while there is no image."""

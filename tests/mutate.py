@@ -97,8 +97,8 @@ DEFECTS: tuple[Defect, ...] = (
         5,
         "the losses of h are rounded to bfloat16",
         f"{ALGORITHMS}/mpl_terms.py",
-        "    with evaluation_mode(student), torch.autocast(batch.y.device.type, enabled=False):",
-        "    with evaluation_mode(student), torch.autocast(batch.y.device.type, dtype=torch.bfloat16):",
+        "torch.autocast(device.type, enabled=False), exact_products(device):",
+        "torch.autocast(device.type, dtype=torch.bfloat16), exact_products(device):",
         MPL,
     ),
     Defect(

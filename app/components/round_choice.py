@@ -73,7 +73,7 @@ def _length(opened: OpenProject, found: Any, *, active: bool) -> Chosen:
     length = lengths[title or "Standard"]
     st.caption(f"{state.plain(length.summary)} {_epochs(length.train)}")
     chosen = {name: Chosen(found.algorithm, found.config, found.train | one.train) for name, one in lengths.items()}
-    _times(opened, chosen, length.title, active=active)
+    _times(opened, chosen, length.title, active)
     return chosen[length.title]
 
 
@@ -85,12 +85,18 @@ def _epochs(train: Mapping[str, Any]) -> str:
 def _alternative(place: int, other: Any) -> None:
     words, button = st.columns([3, 1], vertical_alignment="center")
     words.markdown(f"**{state.plain(other.title)}**  \n{state.plain(other.reason)}")
-    if button.button("Set up", key=f"alternative_{place}", help="Fills the settings below", width="stretch"):
+    if button.button(
+        "Set up",
+        key=f"alternative_{place}",
+        help=f"Fills the settings below: {state.plain(other.title)}",
+        width="stretch",
+    ):
         state.put("own_settings", Chosen(other.algorithm, dict(other.config), dict(other.train)))
         st.rerun()
 
 
-def _times(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, *, active: bool) -> None:
+@state.guarded
+def _times(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, active: bool) -> None:
     """Say about how long each length takes, the chosen one first; timed in the background, polled until known."""
     if active:
         return
@@ -101,6 +107,8 @@ def _times(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, *, act
 
 @state.guarded
 def _times_line(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, known: bool) -> None:
+    if opened.project.active_round() is not None:
+        return  # a timing would disturb it
     times = {name: _time(opened, one) for name, one in chosen.items()}
     if not known and all(time.done for time in times.values()):
         st.rerun(scope="app")
@@ -141,7 +149,9 @@ def own(opened: OpenProject, *, active: bool) -> Chosen | None:
     if not opened.project.counts().images:
         return None
     picked = state.get("own_settings")
-    start = picked or _recommended_settings(opened)
+    # Kept while the form is open: labels made meanwhile may change the recommendation, never what is on screen.
+    start = picked or state.get("own_start") or _recommended_settings(opened)
+    state.put("own_start", start)
     # An expander that is closed in the browser stays closed, so what was set up is shown in another box.
     with st.expander(OWN, icon=":material/tune:") if picked is None else st.container(border=True):
         if picked is not None:
@@ -159,7 +169,7 @@ def own(opened: OpenProject, *, active: bool) -> Chosen | None:
         st.caption(f"{state.plain(spec.summary)}  \nSource: {state.plain(spec.source)}")
         chosen = _form(opened, spec, start)
         if st.toggle("Estimate the time", key="own_time", disabled=active):
-            _times(opened, {"These settings": chosen}, "These settings", active=active)
+            _times(opened, {"These settings": chosen}, "These settings", active)
         if st.button("Start round", icon=":material/play_arrow:", disabled=active, key="start_round"):
             return chosen
     return None
@@ -233,5 +243,7 @@ def start(opened: OpenProject, chosen: Chosen) -> None:
             st.page_link("pages/review_labels.py", label="Label a first batch", icon=":material/keyboard:")
         return
     opened.engine.wake()
+    state.put("own_start", None)
+    state.put("own_settings", None)
     state.put("round", record.number)
     st.rerun()

@@ -76,8 +76,10 @@ def progress(record: RoundRecord) -> None:
     step, steps = now.get("step") or 0, now.get("steps") or 0
     done = (max(epoch - 1, 0) + (step / steps if steps else 0.0)) / epochs if epochs else 0.0
     text = phase + (f" · epoch {epoch} of {epochs}, step {step} of {steps}" if epochs else "")
-    if now.get("message") and now.get("phase") == "preparing":
-        text += f" · {state.plain(now['message'])}"
+    if now.get("phase") == "preparing":
+        done = step / steps if steps else 0.0
+        if now.get("message"):
+            text += f" · {state.plain(now['message'])}" + (f", {step:,} of {steps:,}" if steps > 1 else "")
     st.progress(min(max(done, 0.0), 1.0), text)
     metrics = now.get("metrics") or {}
     cells = st.columns([11, 8, 12, 9, 13])

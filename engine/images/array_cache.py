@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,7 @@ def build_arrays(
     if cached is not None:
         return cached
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
     handle, name = tempfile.mkstemp(prefix=".tmp-arrays-", dir=path.parent)
     os.close(handle)
     try:
@@ -109,7 +112,8 @@ def stream_arrays(
     row_bytes = spec.channels * spec.size**2
     (root / "cache").mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=root / "cache") as ring, DecodePool(workers) as pool:
-        rows = batch * (1 + -(-pool.ahead // batch))  # no place is written again before its batch is done with
+        # no place is written again before its batch is done with; few images need no more room than themselves
+        rows = min(batch * (1 + -(-pool.ahead // batch)), batch * max(1, -(-len(shas) // batch)))
         _reserve(Path(ring.name), rows * row_bytes)
         array = np.memmap(ring.name, np.uint8, "r", shape=(rows, spec.channels, spec.size, spec.size))
         places = (number % rows * row_bytes for number in range(len(shas)))
@@ -118,6 +122,14 @@ def stream_arrays(
             if done % batch == 0 or done == len(shas):
                 first = (done - 1) // batch * batch
                 yield array[first % rows : first % rows + done - first]
+
+
+def sweep(folder: Path, seconds: float = 3600.0) -> None:
+    """Remove what killed processes left in a cache folder; one that is being filled was changed lately."""
+    for path in (*folder.glob(".tmp-arrays-*"), *folder.glob(".tmp-stream-*")):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
 
 
 def _cache_path(root: Path, shas: Sequence[str], spec: ArraySpec) -> Path:

@@ -103,7 +103,7 @@ def fetch_weights(name: str, url: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
         except (URLError, OSError, RuntimeError) as error:
             raise ConfigError(
-                f"The weights of torchvision:{name} are not on this machine and cannot be downloaded ({error})",
+                f"The weights of {name} are not on this machine and cannot be downloaded ({error})",
                 value=path,
                 way_out=way_out,
             ) from error

@@ -18,6 +18,7 @@ from PIL import Image
 
 from engine.errors import ConfigError
 from engine.images.array_cache import ArraySpec, recommend_spec, stream_arrays
+from engine.nets.backbones import check_name
 from engine.nets.build import FROZEN
 from engine.records import ImageItem
 from engine.rounds import timing
@@ -44,17 +45,20 @@ class Shapes:
     spec: ArraySpec
 
 
-_shapes: dict[Path, Shapes] = {}
+LARGEST = 128
+"""Pixels of a view in the preview's pictures, at most about twice as many."""
+_shapes: dict[tuple[Path, str], Shapes] = {}
 
 
 def shapes(root: Path, items: Sequence[ImageItem]) -> Shapes:
     """Return what the images are like; looked at again only when there are more."""
-    found = _shapes.get(root)
+    key = (root, items[-1].sha256 if items else "")
+    found = _shapes.get(key)
     if found is None or found.images != len(items):
         sides = [min(item.width, item.height) for item in items]
         one_size = len({(item.width, item.height) for item in items}) == 1
         found = Shapes(len(items), int(median(sides)) if sides else 0, one_size, recommend_spec(items))
-        _shapes[root] = found
+        _shapes[key] = found
     return found
 
 
@@ -110,7 +114,27 @@ def time_round(
         ConfigError: a setting is outside its range.
     """
     asked = job(root, items, table, classes, settings)
-    return timing.SHARED.ask(asked) if asked is not None else timing.Timing(how="there are no labels yet", done=True)
+    if asked is None:
+        return timing.Timing(how="there are not enough labels yet", done=True)
+    if weights_missing(settings_from(TrainConfig, settings[2])):
+        return timing.Timing(how=NO_WEIGHTS, done=True)
+    return timing.SHARED.ask(asked)
+
+
+NO_WEIGHTS = "the network's weights are not on this machine yet; the round downloads them"
+
+
+def weights_missing(train: TrainConfig) -> bool:
+    """Return whether a network would have to download its weights first; an estimate never does.
+
+    Raises:
+        ConfigError: torchvision has no such network.
+    """
+    name = train.net.partition(":")[2]
+    if not (train.net.startswith(FROZEN) or train.weights):
+        return False
+    check_name(name)
+    return not weights_file(name).exists()
 
 
 def job(
@@ -149,7 +173,7 @@ def job(
 
 def features_kept(root: Path, name: str) -> bool:
     """Return whether an earlier round has kept features of this network; of later images they may be missing."""
-    return any((root / "cache").glob(f"features-{name}-*/part-*.npz"))
+    return name.isidentifier() and any((root / "cache").glob(f"features-{name}-*/part-*.npz"))
 
 
 def _rounded(count: int) -> int:
@@ -229,16 +253,26 @@ _kept: dict[tuple[Path, tuple[str, ...], ArraySpec], NDArray[np.uint8]] = {}
 def _pixels(root: Path, shas: tuple[str, ...], spec: ArraySpec) -> NDArray[np.uint8]:
     """Return a few images (n, C, size, size) uint8; the last ones asked for are kept."""
     key = (root, shas, spec)
-    if key not in _kept:
-        parts = [part.copy() for part in stream_arrays(root, shas, spec, len(shas), workers=1)]
+    found = _kept.get(key)
+    if found is None:
+        try:
+            found = np.concatenate([part.copy() for part in stream_arrays(root, shas, spec, len(shas), workers=1)])
+        except OSError as error:
+            raise ConfigError(
+                "The preview could not be made",
+                value=error.strerror,
+                way_out="Free some space on the project's disk, and see that it can be written.",
+            ) from error
         while len(_kept) >= 4:
-            _kept.pop(next(iter(_kept)))
-        _kept[key] = np.concatenate(parts)
-    return _kept[key]
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = found
+    return found
 
 
 def _sheet(views: NDArray[np.uint8]) -> Image.Image:
     """Return a picture of views (n, m, C, H, W): n rows, m columns, transparent gaps, a wide one on the right."""
+    skip = max(1, views.shape[-1] // LARGEST)
+    views = views[..., ::skip, ::skip]
     scale = max(1, -(-CELL // views.shape[-1]))
     large = views.repeat(scale, -1).repeat(scale, -2)
     n, m, channels, height, width = large.shape

@@ -8,6 +8,7 @@ images are computed again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
@@ -19,12 +20,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.images.array_cache import ArraySpec, stream_arrays
+from engine.images.array_cache import ArraySpec, stream_arrays, sweep
 from engine.images.array_row import array_row
 from engine.nets import frozen
 from engine.nets.build import FROZEN
 from engine.records import Progress
 from engine.rounds import files
+from engine.training import precision
 from engine.training.config import TrainConfig
 
 VERSION = 1  # raise it when decoding, resizing or the features' numbers change: all are then computed again
@@ -61,7 +63,7 @@ def project_features(
     """
     name = train.net.removeprefix(FROZEN)
     progress("Reading the network's weights", 0, 1)
-    folder = _folder(root, name)
+    folder = _folder(root, name, precision.resolve(train.precision, where))
     _sweep(folder)
     known = _Rows(shas)
     for path in sorted(folder.glob("part-*.npz")):
@@ -171,6 +173,14 @@ def _read(path: Path) -> tuple[list[str], NDArray[np.float16]] | None:
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as found:
             shas, features = found["shas"], found["features"]
+    except FileNotFoundError:
+        return None
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno is not None:  # the machine's trouble, not damage: the part may be good
+            raise
+        return None
     except Exception:  # damage makes errors of many kinds, and a cache can always be made again
         return None
     if shas.ndim != 1 or features.ndim != 2 or len(shas) != len(features) or features.dtype != np.float16:
@@ -178,18 +188,21 @@ def _read(path: Path) -> tuple[list[str], NDArray[np.float16]] | None:
     return [sha.decode() for sha in shas.tolist()], features
 
 
-def _folder(root: Path, name: str) -> Path:
-    """Return where the features of a network lie: by its name, its weights' content and how images are prepared."""
+def _folder(root: Path, name: str, dtype: torch.dtype) -> Path:
+    """Return where the features of a network lie: by its name, its weights' content, how images are prepared and
+    the precision."""
     digest = files.sha256_of(frozen.weights_of(name))
-    key = hashlib.sha256(f"{VERSION} {name} {digest} {frozen.side_of(name)}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{VERSION} {name} {digest} {frozen.side_of(name)} {dtype}".encode()).hexdigest()[:16]
     return root / "cache" / f"features-{name}-{key}"
 
 
 def _sweep(folder: Path) -> None:
     """Remove what killed workers left behind long ago."""
-    for path in (*folder.glob(f"*{files.PARTIAL}"), *folder.parent.glob(".tmp-stream-*")):
-        if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-            path.unlink(missing_ok=True)
+    sweep(folder.parent, LEFTOVER_SECONDS)
+    for path in folder.glob(f"*{files.PARTIAL}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
 
 
 def _half(features: torch.Tensor) -> NDArray[np.float16]:

@@ -69,6 +69,7 @@ def read_plan(folder: Path) -> RoundPlan:
     """
     found = files.read_json(folder / files.CONFIG)
     known = {field.name for field in fields(RoundPlan)}
+    found["train"].setdefault("strong", "light")  # recorded before there was a choice
     return RoundPlan(**{key: value for key, value in found.items() if key in known})
 
 

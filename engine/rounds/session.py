@@ -71,6 +71,7 @@ class Session:
         beside = finish.Beside(self._baseline(data, where), self._ablation(data, where))
         algorithm = self._phase(MAIN, self.spec, self.config, data, where)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)
+        beside = self._comparable(beside)
         finish.complete(self.plan, self.recorder, algorithm, data, beside, self._facts(where), self.stop)
 
     def _baseline(self, data: Material, where: torch.device) -> dict[str, Any] | None:
@@ -106,6 +107,15 @@ class Session:
         self.recorder.event("ablation", durable=True, heldout=figures)
         shutil.rmtree(self._checkpoints(ABLATION), ignore_errors=True)
         return files.read_json(done)
+
+    def _comparable(self, beside: finish.Beside) -> finish.Beside:
+        """Leave the ablation out of what is reported where a recovery changed the settings of one of the two."""
+        recovered = any(self._recoveries(phase, kind) for phase in (ABLATION, MAIN) for kind in ("memory", "diverged"))
+        if beside.ablation is None or not recovered:
+            return beside
+        message = "The comparison with h = 0 is left out: a recovery changed the settings of one of the two"
+        self.recorder.event("recovery", durable=True, phase=MAIN, kind="comparison", message=message)
+        return dataclasses.replace(beside, ablation=None)
 
     def _phase(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
         """Train one algorithm to its end, with recoveries; return it."""

@@ -6,8 +6,10 @@ stdin does. Its own process, because timing seeds random generators, takes the p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,8 +20,11 @@ from typing import Any
 
 SECONDS = 60.0
 """Longest a timing may take; a run whose single steps are longer is not estimated."""
+GRACE_SECONDS = 10
+"""So much later a child ends itself, should the process that asked be gone."""
 KEPT = 200
-NOT_ESTIMATED = "its steps are too long to be tried"
+MOST_WAITING = 4
+NOT_ESTIMATED = "trying its steps took too long or failed"
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,17 @@ class Timing:
 
 @dataclass
 class Timings:
-    """Times jobs one after another in a child process, newest first, and keeps the answers."""
+    """Times jobs one after another in a child process, oldest first, and keeps the answers.
+
+    Of many waiting jobs only the newest few are timed: the others are of settings nobody looks at any more.
+    """
 
     _answers: dict[str, Timing] = field(default_factory=dict)
     _waiting: deque[Job] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _running: bool = False
+    _child: subprocess.Popen[str] | None = None
+    _job: Job | None = None
 
     def ask(self, job: Job) -> Timing:
         """Return what is known; a job that is not is timed in the background."""
@@ -72,17 +82,21 @@ class Timings:
                 self._answers.pop(next(iter(self._answers)))
             self._answers[job.key] = Timing()
             self._waiting.append(job)
+            while len(self._waiting) > MOST_WAITING:
+                self._answers.pop(self._waiting.popleft().key, None)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._work, name="timing", daemon=True).start()
         return Timing()
 
-    def drop_waiting(self) -> None:
-        """Forget the jobs that were not begun: a round starts and would be disturbed."""
+    def drop_all(self) -> None:
+        """Forget all jobs and end the one under way: a round starts and would be disturbed."""
         with self._lock:
-            for job in self._waiting:
+            for job in (*self._waiting, *([self._job] if self._job else [])):
                 self._answers.pop(job.key, None)
             self._waiting.clear()
+            if self._child is not None:
+                self._child.kill()
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -94,10 +108,18 @@ class Timings:
     def _work(self) -> None:
         child: subprocess.Popen[str] | None = None
         while (job := self._next()) is not None:
-            child = child if child is not None and child.poll() is None else _start()
-            answer = _timed(child, job)
+            try:
+                if child is None or child.poll() is not None:
+                    child = _start()
+                with self._lock:
+                    self._child, self._job = child, job
+                answer = _timed(child, job)
+            except Exception as error:  # the thread must live, or nothing is ever estimated again
+                answer = Timing(how=f"it could not be tried ({_first_line(error)})", done=True)
             with self._lock:
-                self._answers[job.key] = answer
+                self._child = self._job = None
+                if job.key in self._answers:  # not dropped meanwhile
+                    self._answers[job.key] = answer
         if child is not None:
             _end(child)
 
@@ -120,11 +142,16 @@ def _start() -> subprocess.Popen[str]:
 
 
 def _end(child: subprocess.Popen[str]) -> None:
+    child.kill()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
-            pipe.close()
-    child.kill()
+            with contextlib.suppress(OSError):
+                pipe.close()
     child.wait()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _timed(child: subprocess.Popen[str], job: Job) -> Timing:
@@ -163,6 +190,10 @@ def time_job(job: Job) -> Timing:
     baseline = None
     if main.seconds is None:
         return Timing(how=main.how, done=True)
+    other = spec.ablation(settings_from(spec.config, job.config)) if spec.ablation else None
+    if other is not None:
+        before += estimate(spec, other, train, shape, counts, where).seconds or 0.0
+        note += "; the comparison with h = 0 is included"
     if train.run_baseline and job.algorithm != "supervised":
         plain = ALGORITHMS["supervised"]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)
@@ -186,7 +217,7 @@ def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str
         return (trunk.width,), 0.0, ""
     images = torch.randint(0, 256, (batch_size(where), 3, trunk.side, trunk.side), dtype=torch.uint8)
     each = min(seconds_of(lambda: features_of(trunk, images, where)) for _ in range(2)) / len(images)
-    note = "; computing the features of all images is included, a later round finds them kept"
+    note = "; computing the features of all images is included, reading and shrinking them the first time is not"
     return (trunk.width,), each * sum(job.counts[:3]), note
 
 
@@ -201,11 +232,13 @@ def main() -> None:
         told = json.loads(line)
         told |= {"shape": tuple(told["shape"]), "counts": tuple(told["counts"])}
         try:
+            signal.alarm(int(SECONDS) + GRACE_SECONDS)  # ends the process even within a long step
             answer = time_job(Job(**told))
         except StarlingError as error:
             answer = Timing(how=str(error), done=True)
         except Exception as error:
-            answer = Timing(how=f"{type(error).__name__}: {error}", done=True)
+            answer = Timing(how=f"{type(error).__name__}: {_first_line(error)}", done=True)
+        signal.alarm(0)
         answers.write(json.dumps(asdict(answer)) + "\n")
         answers.flush()
 

@@ -17,6 +17,8 @@ from engine.training.settings import settings_from
 SMALL_SIDE = 40
 """Up to this side in pixels images are taken for digits, letters or thumbnails, above for photos."""
 FEW_LABELS = 5
+LEAST_LABELS = 2
+"""Below this in any class no round can start."""
 IMBALANCE = 10.0
 """The largest class against the smallest, in labels, from which on pseudo-labels are aligned to the labels' shares."""
 PHOTO_NET = "mobilenet_v2"
@@ -225,13 +227,13 @@ def _alignment(facts: DataFacts) -> dict[str, Any]:
 def _warnings(facts: DataFacts, kind: str) -> list[str]:
     """Return what is likely to go wrong with these labels, and what to do."""
     found = []
-    none = [name for name, count in facts.labels.items() if not count]
-    few = {name: FEW_LABELS - count for name, count in facts.labels.items() if 0 < count < FEW_LABELS}
+    short = [name for name, count in facts.labels.items() if count < LEAST_LABELS]
+    few = {name: FEW_LABELS - count for name, count in facts.labels.items() if LEAST_LABELS <= count < FEW_LABELS}
     some = {name: count for name, count in facts.labels.items() if count}
-    if none:
+    if short:
         found.append(
-            f"No image of {_names(none)} is labeled: a round cannot learn a class without labels, and gives its images "
-            "to other classes. Label some first."
+            f"A round cannot start yet: each class needs at least {LEAST_LABELS} labeled images, and {_names(short)} "
+            f"{'has' if len(short) == 1 else 'have'} fewer. Label some first."
         )
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])

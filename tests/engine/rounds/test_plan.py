@@ -250,3 +250,13 @@ def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_
     ]
     assert np.array_equal(roles[0], roles[1])
     assert not np.array_equal(roles[0], roles[2])
+
+
+def test_a_round_recorded_before_there_was_a_choice_keeps_its_light_strong_view(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    folder = plan.write_plan(store, queue(store), tmp_path)
+    assert plan.read_plan(folder).train["strong"] == "light"
+    found = files.read_json(folder / files.CONFIG)
+    found["train"]["strong"] = "rand_augment"
+    files.write_json(folder / files.CONFIG, found)
+    assert plan.read_plan(folder).train["strong"] == "rand_augment"

@@ -204,6 +204,21 @@ def test_an_ablation_that_is_done_is_not_trained_again(folder):
     assert {key: report["ablation"][key] for key in figures} == figures
 
 
+def test_after_a_recovery_of_one_of_the_two_no_comparison_is_reported(folder, monkeypatch):
+    real, left = session.Session._epoch, [1]
+
+    def diverging(self, phase, *rest):
+        if phase == "main" and left[0]:
+            left[0] = 0
+            raise TrainingDiverged("The loss is no number", value="nan")
+        real(self, phase, *rest)
+
+    monkeypatch.setattr(session.Session, "_epoch", diverging)
+    report = run_with_ablation(folder)
+    assert report["ablation"] is None
+    assert any("left out" in message for message in report["recoveries"])
+
+
 def test_an_interrupted_ablation_goes_on_from_its_own_checkpoint(folder, monkeypatch):
     real, left = session.Session._epoch, [2]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -85,12 +87,48 @@ def test_what_was_not_begun_is_dropped_when_a_round_starts(timed: list[Job]) -> 
     _until(lambda: timed)
     other = dataclasses.replace(JOB, train=JOB.train | {"epochs": 3})
     timings.ask(other)
-    timings.drop_waiting()
+    timings.drop_all()
     gate.set()
-    assert _known(timings, JOB).done
     _until(lambda: not timings._running)
     assert timed == [JOB]
+    assert not timings._answers
     assert _known(timings, other).seconds == 3.0  # asked again, it is timed
+
+
+def test_of_many_waiting_jobs_only_the_newest_are_timed(timed: list[Job]) -> None:
+    timings = Timings()
+    gate.clear()
+    timings.ask(JOB)
+    _until(lambda: timed)
+    later = [dataclasses.replace(JOB, train=JOB.train | {"epochs": n}) for n in range(10, 20)]
+    for job in later:
+        timings.ask(job)
+    gate.set()
+    _until(lambda: not timings._running)
+    assert timed == [JOB, *later[-timing.MOST_WAITING :]]
+
+
+def test_a_child_that_cannot_start_is_told_and_the_next_job_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    timings = Timings()
+
+    def refuse() -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(timing, "_start", refuse)
+    assert "Cannot allocate memory" in _known(timings, JOB).how
+    _until(lambda: not timings._running)
+
+
+def test_a_round_that_starts_ends_the_timing_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    timings = Timings()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=-1, stdout=-1, text=True)
+    monkeypatch.setattr(timing, "_start", lambda: child)
+    timings.ask(JOB)
+    _until(lambda: timings._job is not None)
+    timings.drop_all()
+    _until(lambda: not timings._running)
+    assert child.poll() is not None
+    assert not timings._answers
 
 
 def test_real_child_answers_and_one_that_breaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
