@@ -20,8 +20,7 @@ Deviations, and why:
 - Optional, off in the paper: threshold on the confidence (the masked loss divides by the whole unlabeled
   batch), soft targets, temperature, label smoothing, and labels refreshed less often than each batch.
 
-Measured (one seed, the commands in README): MNIST, 1,000 labels of which 950 train, 30 epochs at rate 0.03: 98.85 %
-of the 10,000 test images, against 98.34 % supervised.
+Measured (`starling bench mnist-1000`, seeds 0-4): MNIST, 1,000 labels, interleaved: 98.78 ± 0.07 % of the test images.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ Shares network, augmentation, optimizer, schedule and number of steps with every
 so that the difference between them is the worth of the unlabeled images. The averaged (EMA) weights are what
 is evaluated.
 
-Measured (one seed, the commands in README): MNIST, 1,000 labels of which 950 train, 30 epochs at rate 0.03: 98.34 %
-of the 10,000 test images.
+Measured (`starling bench mnist-1000`, seeds 0-4): MNIST, 1,000 labels, 3,000 steps: 97.97 ± 0.20 % of the test images.
 """
 
 from __future__ import annotations
