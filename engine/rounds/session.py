@@ -53,6 +53,7 @@ class Session:
         self.config = settings_from(self.spec.config, plan.config)
         self.device_name = ""
         self._told = -1e9
+        self._label = ""
 
     def run(self) -> None:
         """Do everything that is not done yet; on return the final predictions and the report are written.
@@ -247,7 +248,8 @@ class Session:
     def _preparing(self, label: str, done: int, total: int) -> None:
         if self.stop():
             raise Stopped
-        self._progress("preparing", message=label, step=done, steps=total)
+        changed, self._label = label != self._label, label
+        self._progress("preparing", force=changed, message=label, step=done, steps=total)
 
     def _progress(self, phase: str, *, force: bool = False, **fields: Any) -> None:
         now = time.monotonic()

@@ -101,8 +101,8 @@ def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
     _until(lambda: len(project.epochs(number)) > len(seen), 60)
     assert _workers(project) == [worker]
     start(project.root)
-    epoch = project.round(number).progress["epoch"]
-    _until(lambda: project.round(number).progress["epoch"] > epoch, 60)
+    epoch = project.round(number).progress.get("epoch") or 0  # none yet where the first app was killed early
+    _until(lambda: (project.round(number).progress.get("epoch") or 0) > epoch, 60)
     assert project.round(number).pid == worker
     assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
     project.cancel_round(number)
