@@ -142,6 +142,7 @@ def start_round(page: Any, algorithm: str, *, epochs: int) -> None:
 
 def choose_algorithm(page: Any, algorithm: str) -> None:
     """Choose it in the form under “Choose yourself”, which is opened when it is not."""
+    settle(page)  # a page that is still being drawn anew shows the old form beside the new one
     start = page.get_by_role("button", name="Start round")
     if not start.is_visible():
         page.get_by_text("Choose yourself", exact=True).click()
