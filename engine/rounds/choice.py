@@ -46,7 +46,7 @@ class Shapes:
 
 
 LARGEST = 128
-"""Pixels of a view in the preview's pictures, at most about twice as many."""
+"""Pixels a side of a view in the preview's pictures, at most."""
 _shapes: dict[tuple[Path, str], Shapes] = {}
 
 
@@ -271,7 +271,7 @@ def _pixels(root: Path, shas: tuple[str, ...], spec: ArraySpec) -> NDArray[np.ui
 
 def _sheet(views: NDArray[np.uint8]) -> Image.Image:
     """Return a picture of views (n, m, C, H, W): n rows, m columns, transparent gaps, a wide one on the right."""
-    skip = max(1, views.shape[-1] // LARGEST)
+    skip = max(1, -(-views.shape[-1] // LARGEST))
     views = views[..., ::skip, ::skip]
     scale = max(1, -(-CELL // views.shape[-1]))
     large = views.repeat(scale, -1).repeat(scale, -2)

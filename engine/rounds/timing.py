@@ -100,10 +100,9 @@ class Timings:
 
     def _next(self) -> Job | None:
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._running = False
-            return None
+            self._job = self._waiting.popleft() if self._waiting else None
+            self._running = self._job is not None
+            return self._job
 
     def _work(self) -> None:
         child: subprocess.Popen[str] | None = None
@@ -112,7 +111,10 @@ class Timings:
                 if child is None or child.poll() is not None:
                     child = _start()
                 with self._lock:
-                    self._child, self._job = child, job
+                    self._child = child
+                    dropped = job.key not in self._answers
+                if dropped:  # while the child started
+                    continue
                 answer = _timed(child, job)
             except Exception as error:  # the thread must live, or nothing is ever estimated again
                 answer = Timing(how=f"it could not be tried ({_first_line(error)})", done=True)
@@ -192,8 +194,9 @@ def time_job(job: Job) -> Timing:
         return Timing(how=main.how, done=True)
     other = spec.ablation(settings_from(spec.config, job.config)) if spec.ablation else None
     if other is not None:
-        before += estimate(spec, other, train, shape, counts, where).seconds or 0.0
-        note += "; the comparison with h = 0 is included"
+        beside = estimate(spec, other, train, shape, counts, where).seconds
+        before += beside or 0.0
+        note += "; the comparison with h = 0 is included" if beside is not None else ""
     if train.run_baseline and job.algorithm != "supervised":
         plain = ALGORITHMS["supervised"]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)
