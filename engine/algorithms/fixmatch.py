@@ -15,7 +15,7 @@ Deviations, and why:
 
 Measured (`starling bench mnist-1000`, `mnist-few`, seeds 0-4), test images of MNIST: fixmatch, 1,000 labels,
 3,000 steps: 98.95 ± 0.08 %; freematch aligned to uniform, 1,600 steps: 100 labels 98.40 ± 0.12, 50 98.32 ± 0.13,
-20 94.55 ± 8.34, 10 89.94 ± 12.04 %: with so few labels some seeds confuse two classes for good.
+20 94.55 ± 8.34, 10 89.94 ± 12.04 %: with so few labels some seeds fail.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "vat": {"config": {"weight": 5.0, "entropy_weight": 0.3}, "train": TRAIN},
     "pi_model": {"config": {}, "train": {**TRAIN, "learning_rate": 0.05, "noise": 0.2}},
 }
-"""Settings of each algorithm: its own, and those of TrainConfig. At rate 0.2 the Π-model calls all points one class."""
+"""Settings of each algorithm: its own, and those of TrainConfig."""
 TARGETS = {"vat": 99.0, "pi_model": 99.0}
 
 
