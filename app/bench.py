@@ -27,8 +27,31 @@ def bench(
     from engine.benchmarks import command
 
     if list_ or name is None:
-        typer.echo(command.listing())
+        typer.echo(f"{command.listing()}\n{MAP_LINE}")
+        return
+    if name == "map":
+        _map(data, tuple(set_ or ()), out)
         return
     line = shlex.join(["starling", *sys.argv[1:]])
     options = command.Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
     typer.echo(command.run(options, command.progress))
+
+
+MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
+
+
+def _map(data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
+    """Run the benchmark of the maps; `--set project=DIR` keeps its project, or goes on with one."""
+    from app import map_bench
+    from engine.benchmarks.command import data_root
+    from engine.errors import ConfigError
+
+    given = dict(part.split("=", 1) for part in sets if "=" in part)
+    project = Path(given.pop("project")) if "project" in given else None
+    wrong = [f"{key}={value}" for key, value in given.items() if key not in map_bench.SETTINGS or not value.isdecimal()]
+    wrong += [part for part in sets if "=" not in part]
+    if wrong:
+        known = ", ".join([*map_bench.SETTINGS, "project"])
+        raise ConfigError("The benchmark has no such setting", value=", ".join(wrong), way_out=f"Known: {known}.")
+    settings = {key: int(value) for key, value in given.items()}
+    map_bench.run(data_root(data), settings, out, typer.echo, project)

@@ -140,6 +140,9 @@ def import_(
     root: Annotated[Path | None, typer.Option(help="Where the torchvision data set lies.")] = None,
     labels: Annotated[int | None, typer.Option(min=0, help="How many labels of it to keep, over all classes.")] = None,
     seed: Annotated[int, typer.Option(help="Chooses which labels are kept.")] = 0,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A class of it to leave out, as if nobody knew of it; may be repeated.")
+    ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Import the images without their labels.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
 ) -> None:
@@ -150,7 +153,10 @@ def import_(
     if (path is None) == (torchvision is None):
         raise ConfigError("Give either a path or --torchvision NAME", way_out="See “starling import --help”.")
     if torchvision is not None:
-        source = ImportSource("torchvision", root or Path(), name=torchvision, labels_kept=labels, seed=seed)
+        hidden = tuple(without or ())
+        source = ImportSource(
+            "torchvision", root or Path(), name=torchvision, labels_kept=labels, seed=seed, without=hidden
+        )
     elif path is not None and path.expanduser().exists():
         path = path.expanduser().resolve()
         source = ImportSource("zip" if path.is_file() else "folder", path, name=path.name)

@@ -6,32 +6,27 @@ All lie behind the gate of app.server. Errors the engine raises on purpose come 
 from __future__ import annotations
 
 import functools
-import json
-import struct
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app import workbench
+from app import map_routes, workbench
+from app.route_helpers import FRESH, IMMUTABLE, MOST_ID, number_of, request_body
 from app.workbench import OpenProject
 from engine import __version__
 from engine.errors import ConfigError, LedgerError, MapError, NotAProject, StarlingError
 from engine.project import as_json
-from engine.records import COMPLETE_STATES, Decision
+from engine.records import Decision
 
 ACTOR = "local"
 UPLOAD_CAP = 64 * 1024**3
 MOST_DECISIONS = 100_000
-MOST_ID = 2**63 - 1
-IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-FRESH = {"Cache-Control": "no-store"}
 Endpoint = Callable[[Request, OpenProject], Awaitable[Response]]
 
 
@@ -52,26 +47,6 @@ def _guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             return JSONResponse({"message": str(error)}, status_code=status, headers=FRESH)
 
     return call
-
-
-def _number(request: Request, name: str) -> int | None:
-    value = request.query_params.get(name)
-    if value in {None, "", "null"}:
-        return None
-    try:
-        return int(value or "")
-    except ValueError:
-        raise ConfigError("A whole number is needed", value=f"{name}={value}") from None
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        found = json.loads(await request.body())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError("The request is not JSON", value=error) from error
-    if not isinstance(found, dict):
-        raise ConfigError("The request must be a JSON object")
-    return found
 
 
 async def health(request: Request) -> Response:
@@ -98,12 +73,13 @@ def _media_type(data: bytes) -> str:
 
 async def queue(request: Request, opened: OpenProject) -> Response:
     """The next images to review. POST takes the same fields as JSON: a long `exclude` does not fit an address."""
-    asked = _queue_fields(await _body(request)) if request.method == "POST" else _queue_query(request)
+    asked = _queue_fields(await request_body(request)) if request.method == "POST" else _queue_query(request)
     limit, project = min(asked["limit"] or 20, 500), opened.project
     items, total = await run_in_threadpool(
         lambda: project.review_queue(
             asked["strategy"] or "least_confidence", limit,
             number=asked["round"], only=asked["only"] or "unreviewed", exclude=asked["exclude"],
+            among=opened.selection if asked["only"] == "selection" else None,
         )
     )  # fmt: skip
     body = {"items": [as_json(item) for item in items], "total": total, "classes": list(project.classes())}
@@ -115,7 +91,7 @@ def _queue_query(request: Request) -> dict[str, Any]:
     exclude = {int(part) for part in query.get("exclude", "").split(",") if part.isdecimal() and len(part) < 19}
     return {
         "strategy": query.get("strategy"), "only": query.get("only"), "exclude": exclude,
-        "limit": _number(request, "limit"), "round": _number(request, "round"),
+        "limit": number_of(request, "limit"), "round": number_of(request, "round"),
     }  # fmt: skip
 
 
@@ -134,7 +110,7 @@ def _queue_fields(found: dict[str, Any]) -> dict[str, Any]:
 async def item(request: Request, opened: OpenProject) -> Response:
     """One image as the review page shows it."""
     found = await run_in_threadpool(
-        opened.project.review_item, request.path_params["image_id"], _number(request, "round")
+        opened.project.review_item, request.path_params["image_id"], number_of(request, "round")
     )
     return JSONResponse(as_json(found), headers=FRESH)
 
@@ -165,7 +141,7 @@ def parse_decision(found: Any) -> Decision:
 
 async def decisions(request: Request, opened: OpenProject) -> Response:
     """Record decisions; the answer comes after the commit."""
-    given = (await _body(request)).get("decisions")
+    given = (await request_body(request)).get("decisions")
     if not isinstance(given, list) or len(given) > MOST_DECISIONS:
         raise ConfigError("“decisions” must be a list", way_out=f"At most {MOST_DECISIONS} at a time.")
     parsed = [parse_decision(one) for one in given]
@@ -177,7 +153,7 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
 
 async def undo(request: Request, opened: OpenProject) -> Response:
     """Take back the last decision, or the one named."""
-    found = await _body(request)
+    found = await request_body(request)
     uid, target = str(found.get("uid") or uuid.uuid4().hex), found.get("target")
     acks = await run_in_threadpool(opened.project.undo, uid, ACTOR, str(target) if target else None)
     shown = None
@@ -188,88 +164,9 @@ async def undo(request: Request, opened: OpenProject) -> Response:
 
 async def classes(request: Request, opened: OpenProject) -> Response:
     """Add a class."""
-    name = str((await _body(request)).get("name") or "")
+    name = str((await request_body(request)).get("name") or "")
     found = await run_in_threadpool(opened.project.add_class, name)
     return JSONResponse({"classes": list(found)}, headers=FRESH)
-
-
-def pack(header: dict[str, Any], *arrays: np.ndarray[Any, Any]) -> bytes:
-    """Return uint32 header length, JSON header, padding to 4 bytes, then the arrays as they lie in memory."""
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)
-    return struct.pack("<I", len(text)) + text + b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-
-
-async def map_points(request: Request, opened: OpenProject) -> Response:
-    """Ids, versions, positions, labels and flags of all mapped images, binary."""
-    state = await run_in_threadpool(opened.project.map_state)
-    try:
-        body = await run_in_threadpool(_points, opened, state.version)
-    except MapError as error:
-        message = state.error or (state.stage if state.status == "running" else str(error))
-        about = {"message": message, "status": state.status, "fraction": state.fraction}
-        return JSONResponse(about, status_code=409 if state.status == "running" else 404, headers=FRESH)
-    return Response(body, media_type="application/octet-stream", headers=FRESH)
-
-
-def _points(opened: OpenProject, version: str) -> bytes:
-    project = opened.project
-    ids, xy = project.map_points()
-    table, names = project.label_table(), project.classes()
-    index = {name: k for k, name in enumerate(names)}
-    rows = np.searchsorted(table.image_ids, ids)
-    labels = np.array([-1 if label is None else index[label] for label in table.label], np.int16)[rows]
-    marked = np.array([mark is not None for mark in table.mark], dtype=bool)[rows]
-    flags = (labels >= 0) * 1 + table.reviewed[rows].astype(bool) * 2 + marked * 4
-    centred = xy - (xy.max(0) + xy.min(0)) / 2
-    scale = 32767.0 / max(float(np.abs(centred).max()), 1e-9)
-    placed = np.round(centred * scale).astype(np.int16)
-    rounds = [
-        {
-            "number": one.number,
-            "epochs": project.epochs(one.number),
-            "algorithm": one.algorithm,
-            "state": one.state,
-        }
-        for one in project.rounds()
-        if one.state in COMPLETE_STATES or project.epochs(one.number)
-    ]
-    header = {"n": len(ids), "classes": list(names), "version": version, "rounds": rounds}
-    versions = table.version[rows].astype(np.int32)
-    x, y = placed[:, 0].copy(), placed[:, 1].copy()
-    return pack(header, ids.astype(np.int32), versions, x, y, labels, flags.astype(np.uint8))
-
-
-async def map_epochs(request: Request, opened: OpenProject) -> Response:
-    """Pseudo-label and confidence of every mapped image at every recorded epoch of a round, binary.
-
-    Classes are int16, -1 where there is none; the confidences after them are uint8, in steps of 1/255.
-    """
-    number = _number(request, "round")
-    if number is None:
-        raise ConfigError("A round is needed", way_out="Add ?round=N.")
-    body = await run_in_threadpool(_epochs, opened, number)
-    return Response(body, media_type="application/octet-stream", headers=FRESH)
-
-
-def _epochs(opened: OpenProject, number: int) -> bytes:
-    project = opened.project
-    ids, _ = project.map_points()
-    epochs = project.epochs(number)
-    index = {name: k for k, name in enumerate(project.classes())}
-    columns = np.array([index[name] for name in project.round_classes(number)], np.int16) if epochs else None
-    predicted = np.full((len(epochs), len(ids)), -1, np.int16)
-    confidence = np.zeros((len(epochs), len(ids)), np.uint8)
-    order = np.argsort(ids, kind="stable")
-    for e, epoch in enumerate(epochs):
-        image_ids, best, p1 = project.epoch_predictions(number, epoch)
-        at = np.minimum(np.searchsorted(ids[order], image_ids), len(ids) - 1)
-        there = ids[order][at] == image_ids
-        rows = order[at[there]]
-        if columns is not None:
-            predicted[e, rows] = columns[best[there]]
-        confidence[e, rows] = np.round(p1[there] * 255).astype(np.uint8)
-    return pack({"n": len(ids), "epochs": epochs}, predicted, confidence)
 
 
 async def upload(request: Request, opened: OpenProject) -> Response:
@@ -322,8 +219,14 @@ ROUTES = [
     _route("/decisions", decisions, "POST"),
     _route("/undo", undo, "POST"),
     _route("/classes", classes, "POST"),
-    _route("/map/points", map_points),
-    _route("/map/epochs", map_epochs),
+    _route("/map/points", map_routes.points),
+    _route("/map/epochs", map_routes.epochs),
+    _route("/map/frames", map_routes.frames),
+    _route("/map/moving", map_routes.moving, "POST"),
+    _route("/map/neighbours", map_routes.neighbours),
+    _route("/map/regions", map_routes.regions),
+    _route("/map/selection", map_routes.selection, "POST"),
+    _route("/map/picture", map_routes.picture),
     _route("/upload", upload, "POST"),
     _route("/exports/{file}", download),
 ]

@@ -108,3 +108,18 @@ def show_error(error: StarlingError) -> None:
 def plain(text: object) -> str:
     """Return text with Markdown's special characters escaped, so that data is never taken for markup."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-!|<>$:~" else char for char in str(text))
+
+
+def selection_size(opened: OpenProject) -> int:
+    """Return how many images the map handed over; without any, no page goes on asking for them."""
+    if not opened.selection:
+        if st.session_state.get("review_only") == "selection":
+            del st.session_state["review_only"]
+        st.session_state.pop("export_selection", None)
+    return len(opened.selection)
+
+
+def take_selection() -> None:
+    """Let the pages after this one begin with the images handed over from the map."""
+    st.session_state["review_only"] = "selection"
+    st.session_state["export_selection"] = True

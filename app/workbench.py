@@ -18,13 +18,15 @@ from engine.rounds.thread import EngineThread
 
 @dataclass
 class OpenProject:
-    """A project this process serves: its key in URLs, its engine thread, its lock."""
+    """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
+    images last handed over from the map."""
 
     key: str
     project: Project
     engine: EngineThread
     lock: IO[str]
     uploads: dict[str, Path] = field(default_factory=dict)
+    selection: tuple[int, ...] = ()
 
     @property
     def base(self) -> str:

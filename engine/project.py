@@ -24,8 +24,9 @@ from engine.errors import NotAProject, ProjectExists, ProjectReadOnly, RoundErro
 from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
 from engine.exporters.rows import ExportRow
-from engine.images import array_cache, thumbnails
+from engine.images import thumbnails
 from engine.importers.scan import ImportSource, discard, place, scan
+from engine.project_maps import Maps
 from engine.query import QUERY_STRATEGIES, rank, why
 from engine.records import (
     COMPLETE_STATES,
@@ -38,14 +39,13 @@ from engine.records import (
     ImportResult,
     LabelState,
     LedgerEntry,
-    MapState,
     Predictions,
     Progress,
     ProjectCounts,
     ReviewItem,
     RoundRecord,
 )
-from engine.rounds import map_control, plan, results, timing
+from engine.rounds import plan, results, timing
 from engine.store import LabelTable, Store
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Project:
         self._predictions: dict[int, Predictions] = {}
         self._items: list[ImageItem] = []
         self._leftovers: IO[str] | None = None
+        self._maps = Maps(self)
 
     @classmethod
     def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Project:
@@ -430,6 +431,7 @@ class Project:
         number: int | None = None,
         only: str = "unreviewed",
         exclude: Collection[int] = (),
+        among: Collection[int] | None = None,
     ) -> tuple[list[ReviewItem], int]:
         """Rank images for a person to look at.
 
@@ -439,6 +441,7 @@ class Project:
             number: the round whose predictions rank and are shown; the round in force when None.
             only: "unreviewed" (no label, no mark), "marked" (skipped, unsure, flagged, rejected) or "all".
             exclude: image ids the page holds already.
+            among: only these images; all when None.
 
         Returns:
             The items in order, and how many images match in all (the excluded ones counted).
@@ -447,6 +450,8 @@ class Project:
         unlabeled = np.array([label is None for label in table.label], dtype=bool)
         marked = np.array([mark is not None for mark in table.mark], dtype=bool)
         wanted = {"unreviewed": unlabeled & ~marked, "marked": marked}.get(only, np.ones_like(marked))
+        if among is not None:
+            wanted = wanted & np.isin(table.image_ids, np.fromiter(among, np.int64, len(among)))
         found = self.predictions(number)
         ids = table.image_ids[wanted]
         if found is None:
@@ -509,22 +514,10 @@ class Project:
 
     # map ----------------------------------------------------------------------------------------------------------
 
-    def start_map(self) -> MapState:
-        """Start computing the fixed map in a process of its own, unless it is ready or on its way."""
-        items = self.images()
-        return map_control.start(self.root, items, array_cache.recommend_spec(items))
-
-    def map_state(self) -> MapState:
-        """Return where the fixed map stands for the images now in the project."""
-        return map_control.state(self.root, self.images())
-
-    def map_points(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return image ids (N,) int64 and positions (N, 2) float32 of the best map there is so far.
-
-        Raises:
-            MapError: there is no picture yet.
-        """
-        return map_control.points(self.root, self.images())
+    @property
+    def maps(self) -> Maps:
+        """The project's maps."""
+        return self._maps
 
     def epochs(self, number: int) -> list[int]:
         """Return the epochs of a round that have recorded predictions."""
@@ -570,6 +563,7 @@ class Project:
             "round": found.round if found is not None else None,
             "sources": sorted(options.sources),
             "min_confidence": options.min_confidence if "pseudo" in options.sources else None,
+            "images": None if options.images is None else len(options.images),
             "classes": list(self.classes()),
             "counts": collect.count(rows),
             "heldout": (self.store.round(found.round).report or {}).get("heldout") if found is not None else None,

@@ -254,11 +254,15 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class MapState:
-    """Where the fixed map stands. `stage` is what the person reads; `fraction` in 0..1."""
+    """Where a map stands. `stage` is what the person reads; `fraction` in 0..1; `source` is where its features come
+    from; `placed` images came after the layout and were placed among the others.
+    """
 
-    status: Literal["none", "running", "ready", "failed"]
+    status: Literal["none", "running", "ready", "failed", "cancelled"]
     stage: str = ""
     fraction: float = 0.0
     points: int = 0
     version: str = ""
     error: str = ""
+    source: str = "pixels"
+    placed: int = 0

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app import state
+from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
@@ -44,7 +45,7 @@ def page() -> None:
         )  # fmt: skip
         unlabeled = st.checkbox("Images without a label too", value=True)
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
-        options = ExportOptions(form, frozenset(chosen), least, unlabeled)
+        options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened))
         counts = opened.project.export_counts(options)
         cells = st.columns(3)
         cells[0].metric("Labels", f"{counts['human'] + counts['accepted'] + counts['imported']:,}")
@@ -72,6 +73,14 @@ def page() -> None:
     with right:
         st.subheader("Exports")
         _exports(opened.base, opened.project.root / "exports", state.get("exported"))
+
+
+def _selection(opened: OpenProject) -> frozenset[int] | None:
+    """Return the images selected on the map where only those are wanted; None for all."""
+    size = state.selection_size(opened)
+    if not size or not st.checkbox(f"Only the {size:,} images selected on the map", key="export_selection"):
+        return None
+    return frozenset(opened.selection)
 
 
 def _exports(base: str, folder: Path, newest: str | None) -> None:

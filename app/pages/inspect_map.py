@@ -5,12 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.components.map_canvas.component import map_canvas
+from app.components.map_canvas.component import Shown, map_canvas
 from app.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.records import MapState
+from engine.project_maps import Source
+from engine.records import COMPLETE_STATES, MapState, RoundRecord
 
 POLL_SECONDS = 1.0
+PAGES = {"review": "pages/review_labels.py", "export": "pages/export_dataset.py"}
 
 
 def page() -> None:
@@ -20,60 +22,105 @@ def page() -> None:
         st.info("This project has no images yet. Import some first.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
-    found = opened.project.map_state()
+    records = {one.number: one for one in opened.project.maps.rounds()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = _choose_round(records)
+        source = _choose_source(opened)
+        found = opened.project.maps.state(source.key)
+        _offer(opened, source, found)
+    _tell(found)
     if found.status == "running":
-        st.fragment(_progress, run_every=POLL_SECONDS)(opened)
-    elif found.status != "ready":
-        _offer(opened, found)
+        st.fragment(_progress, run_every=POLL_SECONDS)(opened, source)
+    record = records.get(number) if number is not None else None
+    if record is None and found.status not in {"running", "ready"} and not found.version:
         return
-    _map(opened, found)
+    _map(opened, source, found, record)
 
 
-def _offer(opened: OpenProject, found: MapState) -> None:
-    """Say why there is no map and offer to compute it."""
+def _choose_round(records: dict[int, RoundRecord]) -> int | None:
+    """Return the round whose pseudo-labels are shown: the newest unless another is chosen."""
+    if not records:
+        return None
+    titles = {
+        number: f"round {number} · {one.algorithm} · {one.state}".replace("_", " ") for number, one in records.items()
+    }
+    numbers = sorted(records, reverse=True)
+    return st.selectbox("Pseudo-labels of", numbers, format_func=lambda one: titles[one], key="map_round", width=340)
+
+
+def _choose_source(opened: OpenProject) -> Source:
+    sources = {one.key: one for one in opened.project.maps.sources()}
+    keys = list(sources)
+    first = next((at for at, one in enumerate(keys) if opened.project.maps.drawn(one)), 0)
+    key = st.selectbox(
+        "Fixed map of", keys, index=first, format_func=lambda one: sources[one].title, key="map_source", width=340,
+        help="\n\n".join(f"**{one.title}**: {one.about}" for one in sources.values()),
+    )  # fmt: skip
+    return sources[key]
+
+
+def _offer(opened: OpenProject, source: Source, found: MapState) -> None:
+    """Offer to compute the fixed map, to cancel that, or to lay images out anew that were only placed."""
+    if found.status == "running":
+        if st.button("Cancel", icon=":material/close:", key="cancel_map"):
+            opened.project.maps.cancel(source.key)
+            st.rerun()
+        return
+    if found.status == "ready":
+        if found.placed and st.button("Lay out anew", icon=":material/refresh:", key="fresh_map"):
+            _start(opened, source, fresh=True)
+        return
+    label = {"failed": "Try again", "cancelled": "Go on with the map"}.get(found.status, "Compute the map")
+    if st.button(label, type="primary", icon=":material/scatter_plot:", key="compute_map"):
+        _start(opened, source)
+
+
+def _start(opened: OpenProject, source: Source, *, fresh: bool = False) -> None:
+    try:
+        opened.project.maps.start(source.key, fresh=fresh)
+    except StarlingError as error:
+        state.show_error(error)
+        return
+    st.rerun()
+
+
+def _tell(found: MapState) -> None:
+    """Say why there is no map, or what is special about this one."""
     if found.status == "failed":
         st.error(state.plain(found.error or "The map could not be computed."))
-    else:
+    elif found.status == "none":
         st.info(
-            "There is no map of these images yet. It puts images that look alike side by side (PCA, then t-SNE), "
-            "in the background; a first picture comes within seconds."
+            "There is no fixed map of these features yet. It puts images that look alike side by side (PCA, then "
+            "t-SNE), in the background; a first picture comes within seconds."
         )
-    label = "Try again" if found.status == "failed" else "Compute the map"
-    if st.button(label, type="primary", icon=":material/scatter_plot:", key="compute_map"):
-        try:
-            opened.project.start_map()
-        except StarlingError as error:
-            state.show_error(error)
-            return
-        st.rerun()
+    elif found.status == "cancelled":
+        st.info("The map was cancelled; the picture is as good as it was then.")
+    elif found.status == "ready" and found.placed:
+        st.caption(f"{found.placed:,} images came later and were placed among the others, which did not move.")
 
 
-def _progress(opened: OpenProject) -> None:
+def _progress(opened: OpenProject, source: Source) -> None:
     """Show how far the map is; run the page anew when it ended. The map itself looks for new pictures."""
-    found = opened.project.map_state()
+    found = opened.project.maps.state(source.key)
     if found.status != "running":
         st.rerun()
     st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
 
 
-def _map(opened: OpenProject, found: MapState) -> None:
-    records = [one for one in opened.project.rounds() if opened.project.epochs(one.number)]
-    titles = {one.number: f"round {one.number} · {one.algorithm} · {one.state}".replace("_", " ") for one in records}
-    numbers = sorted(titles, reverse=True)
-    number = None
-    if numbers:
-        number = st.selectbox(
-            "Pseudo-labels of", numbers, format_func=lambda one: titles[one], key="map_round", width=420
-        )
-    map_canvas(
-        opened.base,
-        round_number=number,
-        classes=opened.project.classes(),
-        version=found.version,
+def _map(opened: OpenProject, source: Source, found: MapState, record: RoundRecord | None) -> None:
+    shown = Shown(
+        round=None if record is None else record.number,
+        source=source.key,
+        version=f"{found.version}:{found.status}",
         computing=found.status == "running",
-        live=any(one.number == number and one.active for one in records),
-        key=f"map_{opened.key}",
+        live=record is not None and record.active,
+        complete=record is not None and record.state in COMPLETE_STATES,
+        moving=record is not None and opened.project.maps.can_move(record.number),
     )
+    asked = map_canvas(opened.base, shown, key=f"map_{opened.key}")
+    if asked is not None and asked.page in PAGES:
+        state.take_selection()
+        st.switch_page(PAGES[asked.page])
 
 
 page()

@@ -11,7 +11,7 @@ from app.components.review_surface.component import review_surface
 from app.workbench import OpenProject
 from engine.query import QUERY_STRATEGIES
 
-Only = Literal["unreviewed", "marked", "all"]
+Only = Literal["unreviewed", "marked", "all", "selection"]
 SHOWN: dict[Only, str] = {"unreviewed": "Not yet decided", "marked": "Skipped, unsure, flagged", "all": "All images"}
 
 
@@ -58,7 +58,10 @@ def _choices(opened: OpenProject) -> tuple[str, int | None, Only]:
             key="review_round",
         )
     with shown:
-        only: Only = st.selectbox("Show", list(SHOWN), format_func=lambda one: SHOWN[one], key="review_only")
+        titles = dict(SHOWN)
+        if state.selection_size(opened):
+            titles["selection"] = f"Selected on the map ({state.selection_size(opened):,})"
+        only: Only = st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only")
     if not rounds:
         st.caption("No round has finished yet: random images come, without predictions. Label a first batch by key.")
     elif number is None:

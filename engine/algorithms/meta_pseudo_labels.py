@@ -65,6 +65,7 @@ from engine.algorithms.mpl_terms import (
 )
 from engine.errors import ConfigError
 from engine.training.config import TrainConfig
+from engine.training.evaluate import predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.finetune import finetune
 from engine.training.learner import Learner
@@ -261,6 +262,10 @@ class MetaPseudoLabels:
     def eval_model(self) -> nn.Module:
         """Return the averaged student."""
         return self.student.ema.model
+
+    def teacher_probabilities(self, rows: Tensor) -> Tensor:
+        """Return the distributions (n, K) of the teacher that labels; see `engine.training.protocol.HasTeacher`."""
+        return torch.softmax(predict_logits(self.teacher.model, self._feed.images, rows, self.teacher.device), 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,11 @@ from engine.training.evaluate import evaluation_mode
 from engine.training.optim import clip_gradients
 from engine.training.precision import exact_products
 from engine.training.protocol import Metrics
+
+WIDTH = 64
+"""Hidden units of the calibrator."""
+LEAST = 1e-6
+"""Probabilities below this enter the calibrator as this."""
 
 
 class Pupil(Protocol):
@@ -237,3 +242,19 @@ def without_feedback(config: Any) -> Any:
     if not config.compare or config.ablate:
         return None
     return dataclasses.replace(config, ablate=True, compare=False)
+
+
+class Calibrator(nn.Module):
+    """A distribution in, the logits of a calibrated one out: log q + MLP(log q), at first log q itself."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(classes, WIDTH)
+        self.out = nn.Linear(WIDTH, classes)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, q: Tensor) -> Tensor:
+        """Return logits (n, K) of distributions (n, K)."""
+        logs = q.clamp_min(LEAST).log()
+        return cast(Tensor, logs + self.out(torch.relu(self.hidden(logs))))

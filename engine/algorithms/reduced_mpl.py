@@ -4,7 +4,7 @@ Source: Pham et al., Meta Pseudo Labels, arXiv 2003.10580, the section on Reduce
 teacher's distributions are computed beforehand; a small MLP takes them in and gives calibrated ones, and it alone is
 trained by the student's feedback. The run has two stages:
     A. teacher: CE(y, T(l)) + λ(t)·L_uda, as in Meta Pseudo Labels without feedback. At its end the averaged teacher's
-       distributions q on all unlabeled (U, K) and labeled images are stored, and the teacher is freed.
+       distributions q on all unlabeled (U, K), labeled and other images are stored, and the teacher is freed.
     B. student and MLP m alone: ŷ sampled from softmax(m(q)), student: CE(ŷ, S(u_s)), one optimizer step;
        h = L_old − L_new as in `engine.algorithms.meta_pseudo_labels`;
        MLP: CE(y, m(q_l)) + (h − b)·CE(ŷ, m(q)), with the very ŷ the student was taught.
@@ -25,7 +25,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from engine.algorithms.mpl_terms import (
     Baseline,
     Batch,
+    Calibrator,
     StudentTerms,
     TeacherTerms,
     meta_step,
@@ -52,11 +53,6 @@ from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
 
-WIDTH = 64
-"""Hidden units of the MLP."""
-LEAST = 1e-6
-"""Probabilities below this enter the MLP as this."""
-
 
 @dataclass(frozen=True)
 class ReducedMplConfig:
@@ -73,12 +69,9 @@ class ReducedMplConfig:
         "", "Teacher's network", "A larger network for the teacher; empty takes the student's. Names as for Network."
     )
     mlp_rate: float = setting(
-        0.05,
-        "Calibration rate",
-        "Peak learning rate of the small network that calibrates the teacher's stored guesses.",
-        min=0.0,
-        max=10.0,
-    )
+        0.05, "Calibration rate", "Peak learning rate of the small network that calibrates the teacher's stored "
+        "guesses.", min=0.0, max=10.0,
+    )  # fmt: skip
     temperature: float = setting(
         0.7, "Temperature", "Sharpens the weak view's targets while the teacher learns.", min=0.01, max=100.0
     )
@@ -121,22 +114,6 @@ class ReducedMplConfig:
             TrainConfig(net=self.teacher_net)
 
 
-class Calibrator(nn.Module):
-    """A distribution in, the logits of a calibrated one out: log q + MLP(log q), at first log q itself."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(classes, WIDTH)
-        self.out = nn.Linear(WIDTH, classes)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, q: Tensor) -> Tensor:
-        """Return logits (n, K) of distributions (n, K)."""
-        logs = q.clamp_min(LEAST).log()
-        return cast(Tensor, logs + self.out(torch.relu(self.hidden(logs))))
-
-
 class _Pair:
     """Stage B: the student, the calibrator with its optimizer, the mean of h, and the stored distributions."""
 
@@ -146,8 +123,8 @@ class _Pair:
         self.optimizer = make_optimizer(self.mlp, dataclasses.replace(train, weight_decay=0.0))
         self.baseline = Baseline(config.baseline_decay)
         self.y = pools.train_y.to(device)
-        self.unlabeled_q = torch.empty(0, pools.num_classes, device=device)
-        self.labeled_q = torch.empty(0, pools.num_classes, device=device)
+        self.unlabeled_q = self.labeled_q = torch.empty(0, pools.num_classes, device=device)
+        self.other_q = torch.empty(0, pools.num_classes)  # of images no step sees: only to be shown, so on the CPU
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -157,6 +134,7 @@ class _Pair:
             "baseline": self.baseline.value,
             "unlabeled_q": self.unlabeled_q,
             "labeled_q": self.labeled_q,
+            "other_q": self.other_q,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -166,6 +144,7 @@ class _Pair:
         self.baseline.value = state["baseline"]
         self.unlabeled_q = state["unlabeled_q"].to(self.unlabeled_q.device)
         self.labeled_q = state["labeled_q"].to(self.labeled_q.device)
+        self.other_q = state.get("other_q", self.other_q).cpu()  # not in states of earlier versions
 
 
 class ReducedMpl:
@@ -216,11 +195,18 @@ class ReducedMpl:
     def _student_stage(self) -> _Pair:
         """Return the networks of stage B; the first time store the teacher's distributions and free it."""
         if self.pair is None:
-            found = [self._distributions(rows) for rows in (self._feed.unlabeled_rows, self._feed.rows)]
+            places = (self._feed.unlabeled_rows, self._feed.rows, self._other_rows())
+            *found, other = [self._distributions(rows) for rows in places]
             self.teacher = None
             self.pair = _Pair(self.config, self._train, self._pools, self._device)
-            self.pair.unlabeled_q, self.pair.labeled_q = found
+            self.pair.unlabeled_q, self.pair.labeled_q, self.pair.other_q = *found, other.cpu()
         return self.pair
+
+    def _other_rows(self) -> Tensor:
+        """Return the rows (n,) of images that no step sees: held out or excluded."""
+        left = torch.ones(len(self._pools.images), dtype=torch.bool)
+        left[torch.cat([self._pools.train_idx, self._pools.unlabeled_idx])] = False
+        return left.nonzero()[:, 0]
 
     def _distributions(self, rows: Tensor) -> Tensor:
         """Return the averaged teacher's distributions (n, K) on these rows."""
@@ -269,6 +255,21 @@ class ReducedMpl:
         learner = self.pair.student if self.pair is not None else self.teacher
         assert learner is not None
         return learner.ema.model
+
+    def teacher_probabilities(self, rows: Tensor) -> Tensor | None:
+        """Return the averaged teacher's distributions (n, K) in stage A, the stored ones, calibrated, after.
+
+        None where the run goes on from a state of an earlier version, without those of held-out images.
+        """
+        if self.pair is None:
+            return self._distributions(rows).cpu()
+        places = torch.cat([self._pools.unlabeled_idx, self._pools.train_idx, self._other_rows()])
+        stored = torch.cat([self.pair.unlabeled_q.cpu(), self.pair.labeled_q.cpu(), self.pair.other_q])
+        if len(stored) != len(places):
+            return None
+        with torch.inference_mode():
+            q = stored.new_empty(len(self._pools.images), stored.shape[1]).index_copy_(0, places, stored)
+            return torch.softmax(self.pair.mlp(q[rows].to(self._device)), 1).cpu()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on: of the two stages only the one the run is in."""

@@ -76,7 +76,7 @@ def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str
         DeviceMissing: the device is not on this machine.
     """
     benchmark = _benchmark(options)
-    context = Context(_root(options), devices.resolve(options.device))
+    context = Context(data_root(options.data), devices.resolve(options.device))
     rows = overrides.apply(benchmark.rows(context), options.set)
     seeds = parse_seeds(options.seeds or str(benchmark.seeds))
     minutes = benchmark.minutes if options.minutes is None else options.minutes
@@ -109,8 +109,9 @@ def _benchmark(options: Options) -> Benchmark:
     return BENCHMARKS[options.name]
 
 
-def _root(options: Options) -> Path:
-    return options.data or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
+def data_root(given: Path | None) -> Path:
+    """Return where the data sets lie: the folder given, else the environment's, else the default."""
+    return given or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
 
 
 def _stored(options: Options) -> list[results.Run]:

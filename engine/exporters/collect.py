@@ -26,6 +26,7 @@ class ExportOptions:
         min_confidence: smallest calibrated confidence of an exported pseudo-label, 0..1.
         unlabeled: whether images without an exported label are written too.
         round: the round whose pseudo-labels are taken; the one in force when None.
+        images: only these image ids; all when None.
     """
 
     format: str = "imagefolder_zip"
@@ -33,6 +34,7 @@ class ExportOptions:
     min_confidence: float = 0.95
     unlabeled: bool = True
     round: int | None = None
+    images: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -44,6 +46,10 @@ class ExportOptions:
                 value=self.min_confidence,
                 way_out="Try 0.95.",
             )
+
+    def takes(self, image_id: int) -> bool:
+        """Return whether this image is among those to export."""
+        return self.images is None or image_id in self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def collect(
     model = f"round-{predictions.round}" if predictions is not None else None
     rows = []
     for item, state in zip(items, in_force, strict=True):
-        if state.mark == "reject":
+        if state.mark == "reject" or not options.takes(item.id):
             continue
         row = (
             _labeled_row(item, state, entries) if state.label is not None and state.source in options.sources else None
@@ -127,7 +133,7 @@ def tally(
     pseudo = _pseudo_labels(predictions, options)
     counts = dict.fromkeys((*SOURCES, "unlabeled"), 0)
     for image_id, source, mark in zip(image_ids.tolist(), sources, marks, strict=True):
-        if mark == "reject":
+        if mark == "reject" or not options.takes(image_id):
             continue
         if source in options.sources:
             counts[source] += 1

@@ -39,6 +39,8 @@ class ImportSource:
         labels_kept: keep only that many labels, spread evenly over the classes; the rest is hidden and used only
             to show true accuracy. None keeps all.
         seed: chooses which labels are kept.
+        without: classes that are taken for unknown: their labels are hidden and they are not declared, to try what
+            happens with a class nobody has thought of.
     """
 
     kind: Literal["zip", "folder", "torchvision"]
@@ -46,6 +48,7 @@ class ImportSource:
     name: str = ""
     labels_kept: int | None = None
     seed: int = 0
+    without: tuple[str, ...] = ()
 
 
 def scan(
@@ -159,7 +162,7 @@ def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: 
         layout=labeling.layout,
         found=tuple(found),
         refused=(*contents.listing.refused, *staged.refused, *labeling.refused),
-        counts={label: kept[label] for label in sorted(counts)},
+        counts={label: kept[label] for label in sorted(counts) if label not in source.without},
         unlabeled=len(found) - kept.total(),
         skipped=contents.listing.skipped,
         conflicts=tuple(conflicts),
@@ -204,9 +207,16 @@ def _contradiction(given: dict[str, str], copies: int) -> str:
 
 def _hide(found: list[FoundImage], source: ImportSource) -> list[FoundImage]:
     """Keep the number of labels asked for; the rest becomes hidden truth."""
-    if source.labels_kept is None:
+    if source.labels_kept is None and not source.without:
         return found
-    labels = {image.name: image.label for image in found if image.label is not None}
+    given = {image.label for image in found} - {None}
+    unknown = set(source.without) - given
+    if unknown:
+        raise ConfigError("There is no such class to leave out", value=", ".join(sorted(unknown)))
+    labels = {one.name: one.label for one in found if one.label is not None and one.label not in source.without}
+    if source.labels_kept is None:
+        kept = set(labels)
+        return [image if image.name in kept else replace(image, label=None, truth=image.label) for image in found]
     if source.labels_kept > len(labels):
         raise ConfigError(
             "More labels are to be kept than there are",

@@ -6,6 +6,7 @@ Enough for drawn or scanned characters and other aligned images; photos need fea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,15 +46,46 @@ def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return components(images.reshape(len(images), -1))
 
 
-def components(rows: NDArray[np.generic], limit: int = COMPONENTS) -> NDArray[np.float32]:
-    """Return the leading principal components of any rows of numbers, scaled to a total variance of 1.
+@dataclass(frozen=True)
+class Basis:
+    """Principal components found in some rows, to describe other rows by as well.
+
+    mean (D,) float64; axes (D, k) float32, orthonormal, by falling variance; the coordinates are divided by scale.
+    """
+
+    mean: NDArray[np.float64]
+    axes: NDArray[np.float32]
+    scale: float
+
+    def apply(self, rows: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return the coordinates (N, k) float32 of rows (N, D).
+
+        Raises:
+            MapError: the rows have another width, or a value is NaN or infinite.
+        """
+        if rows.ndim != 2 or rows.shape[1] != len(self.mean):
+            raise MapError(
+                "These features are not of the kind the map was made of",
+                value=f"{rows.shape} where the map has {len(self.mean)} numbers an image",
+                way_out="Compute the map anew.",
+            )
+        check_finite(rows)
+        return self._project(rows) / np.float32(self.scale)
+
+    def _project(self, rows: NDArray[np.generic]) -> NDArray[np.float32]:
+        parts = [block @ self.axes for block in _centred(rows, self.mean)]
+        return np.concatenate(parts) if parts else np.empty((0, self.axes.shape[1]), np.float32)
+
+
+def fit_basis(rows: NDArray[np.generic], limit: int = COMPONENTS) -> Basis:
+    """Find the leading principal components of rows of numbers; applied to them, their total variance is 1.
 
     Args:
         rows: (N, D) numbers, N and D >= 1.
         limit: at most so many components.
 
     Returns:
-        (N, min(limit, N − 1, D)) float32, at least one column; each component's largest weight is positive.
+        min(limit, N − 1, D) axes, at least one; each one's largest weight is positive.
 
     Raises:
         MapError: a value is NaN or infinite.
@@ -62,33 +94,59 @@ def components(rows: NDArray[np.generic], limit: int = COMPONENTS) -> NDArray[np
     covariance, with a fixed start; exact when D is not above limit + 10.
     """
     n, d = rows.shape
-    kept = max(1, min(limit, n - 1, d))
-    height = max(1, _BLOCK_VALUES // d)
-    mean = _mean(rows, height)
-
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, n, height):
-            yield (rows[start : start + height].astype(np.float64) - mean).astype(np.float32)
-
-    axes = _leading_axes(blocks, d, kept)  # (D, kept)
-    found = np.concatenate([block @ axes for block in blocks()])  # (N, kept)
-    spread = float(np.sqrt((found.astype(np.float64) ** 2).sum(axis=1).mean()))
-    return (found / (spread or 1.0)).astype(np.float32)
+    check_finite(rows)
+    total = np.zeros(d)
+    for start, stop in _parts(rows):
+        total += rows[start:stop].sum(axis=0, dtype=np.float64)
+    mean = np.asarray(total / n)
+    axes = _leading_axes(lambda: _centred(rows, mean), d, max(1, min(limit, n - 1, d)))
+    found = Basis(mean, axes, 1.0)._project(rows)
+    return Basis(mean, axes, float(np.sqrt((found.astype(np.float64) ** 2).sum(axis=1).mean())) or 1.0)
 
 
-def _mean(rows: NDArray[np.generic], height: int) -> NDArray[np.float64]:
-    total = np.zeros(rows.shape[1])
+def components(rows: NDArray[np.generic], limit: int = COMPONENTS) -> NDArray[np.float32]:
+    """Return the leading principal components of any rows of numbers, scaled to a total variance of 1.
+
+    Args:
+        rows: (N, D) numbers, N and D >= 1.
+        limit: at most so many components.
+
+    Returns:
+        (N, min(limit, N − 1, D)) float32, at least one column; see `fit_basis`.
+
+    Raises:
+        MapError: a value is NaN or infinite.
+    """
+    return fit_basis(rows, limit).apply(rows)
+
+
+def check_finite(rows: NDArray[np.generic]) -> None:
+    """Raise MapError, with how many rows are meant, where a value is NaN or infinite."""
+    if rows.dtype.kind not in "fc":
+        return
+    bad, first = 0, -1
+    for start, stop in _parts(rows):
+        wrong = np.flatnonzero(~np.isfinite(rows[start:stop]).all(axis=1))
+        if len(wrong) and not bad:
+            first = start + int(wrong[0])
+        bad += len(wrong)
+    if bad:
+        raise MapError(
+            "A feature is not a finite number",
+            value=f"in {bad} of {len(rows)} rows, the first is row {first}",
+            way_out="Use another source of features, or run the round again.",
+        )
+
+
+def _parts(rows: NDArray[np.generic]) -> Iterator[tuple[int, int]]:
+    height = max(1, _BLOCK_VALUES // rows.shape[1])
     for start in range(0, len(rows), height):
-        block = rows[start : start + height]
-        if not np.isfinite(block).all():
-            bad = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise MapError(
-                "A feature is not a finite number",
-                value=f"row {bad}",
-                way_out="Use another source of features, or run the round again.",
-            )
-        total += block.sum(axis=0, dtype=np.float64)
-    return np.asarray(total / len(rows))
+        yield start, start + height
+
+
+def _centred(rows: NDArray[np.generic], mean: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+    for start, stop in _parts(rows):
+        yield (rows[start:stop].astype(np.float64) - mean).astype(np.float32)
 
 
 def _leading_axes(blocks: Blocks, d: int, kept: int) -> NDArray[np.float32]:

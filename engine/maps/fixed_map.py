@@ -6,7 +6,7 @@ based t-SNE" (2019); learning rate by Belkina et al. (2019); implementation open
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,19 @@ from engine.errors import MapError
 Report = Callable[[str, float, NDArray[np.float32]], None]
 """Called with (stage, fraction in 0..1, positions (N, 2) float32 so far)."""
 
+Placed = Callable[[float, NDArray[np.float32]], None]
+"""Called with (fraction in 0..1, positions (M, 2) float32 so far of the rows that are placed)."""
+
 FIT_ALL = 60_000
 SAMPLE = 50_000
 PERPLEXITY = 30.0
 EARLY, LATE, EVERY, PLACING = 250, 500, 50, 100
+PLACING_PERPLEXITY = 5.0
 _PLACE_AT_ONCE = 10_000
+_FIRST_AMONG = 20_000
+_BY_GRID = 10_000
 _JITTER = 1e-4
+_NUDGE = 1e-3
 
 
 def fixed_map(features: NDArray[np.float32], *, seed: int, report: Report, threads: int = 1) -> NDArray[np.float32]:
@@ -48,11 +55,11 @@ def fixed_map(features: NDArray[np.float32], *, seed: int, report: Report, threa
     rows = _checked(features)
     n, d = rows.shape
     if n < 5 or d < 2:
-        xy = _trivial(rows)
+        xy = trivial(rows)
         report("Done", 1.0, xy)
         return xy
     rng = np.random.default_rng(seed)
-    rows = _spread(rows, rng)
+    rows = spread(rows, rng)
     first = _first_picture(rows)
     report("First picture", 0.0, first.astype(np.float32))
     if n <= FIT_ALL:
@@ -63,6 +70,112 @@ def fixed_map(features: NDArray[np.float32], *, seed: int, report: Report, threa
         raise MapError("The map did not stay finite", value=f"{n} rows", way_out="Use another source of features.")
     report("Done", 1.0, xy)
     return xy
+
+
+def can_place(reference_features: NDArray[np.float32]) -> bool:
+    """Return whether new rows can be placed among these: at least 5 rows of 2 features that are not all equal."""
+    n, d = reference_features.shape
+    return n >= 5 and d >= 2 and bool((reference_features != reference_features[0]).any())
+
+
+def place(
+    reference_features: NDArray[np.float32],
+    reference_xy: NDArray[np.float32],
+    new_features: NDArray[np.float32],
+    *,
+    seed: int,
+    threads: int = 1,
+    report: Placed | None = None,
+) -> NDArray[np.float32]:
+    """Return positions for new rows on a map that is there already; nothing on it moves.
+
+    Each new row starts amid its nearest reference rows and is then moved for 100 iterations by what draws it to
+    them and what pushes it away from the rest; new rows do not act on each other. The same rows, seed and number of
+    threads give the same bits. In the end each is displaced by about a thousandth of the map's radius, so that
+    equal rows do not hide each other.
+
+    Args:
+        reference_features: (N, D) finite; see `can_place`.
+        reference_xy: (N, 2) their positions.
+        new_features: (M, D) finite, M >= 0.
+        seed: of the neighbour search and of the displacements.
+        threads: for openTSNE.
+        report: told of the positions on the way: first each at a near reference row, then with those placed so far.
+
+    Returns:
+        (M, 2) float32.
+
+    Raises:
+        MapError: rows of other widths, a value that is NaN or infinite, or a reference that cannot carry a map.
+
+    Source: openTSNE's `transform`, Poličar et al. (2024), "Embedding to reference t-SNE space".
+    """
+    reference, new = _checked(reference_features), _checked(new_features)
+    if len(reference) != len(reference_xy) or (len(new) and new.shape[1:] != reference.shape[1:]):
+        raise MapError(
+            "New rows do not fit the map",
+            value=f"features {reference.shape}, positions {reference_xy.shape}, new {new.shape}",
+            way_out="Compute the map anew.",
+        )
+    if not len(new):
+        return np.zeros((0, 2), np.float32)
+    if not can_place(reference_features):
+        raise MapError(
+            "The map is too small to place images on", value=reference.shape, way_out="Compute the map anew."
+        )
+    centre, size = reference.mean(axis=0), float(np.abs(reference - reference.mean(axis=0)).max())
+    reference, new = (reference - centre) / size, (new - centre) / size
+    xy = reference_xy[_near(reference, new)].astype(np.float32)
+    tell = report or (lambda share, positions: None)
+    tell(0.0, xy.copy())
+    done = 0
+    for positions in _place_portions(reference, reference_xy, new, seed, threads):
+        xy[done : done + len(positions)] = positions
+        done += len(positions)
+        tell(done / len(new), xy.copy())
+    if not np.isfinite(xy).all():
+        raise MapError("Placing images failed", value=f"{len(new)} rows", way_out="Compute the map anew.")
+    return xy
+
+
+def _near(reference: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Row of the nearest reference row, looked for among at most 20,000 of them, evenly spaced."""
+    from sklearn.neighbors import NearestNeighbors
+
+    among = np.arange(0, len(reference), -(-len(reference) // _FIRST_AMONG))
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(reference[among])
+    return np.asarray(among[search.kneighbors(new, return_distance=False)[:, 0]])
+
+
+def _place_portions(
+    reference: NDArray[np.float64],
+    reference_xy: NDArray[np.float32],
+    new: NDArray[np.float64],
+    seed: int,
+    threads: int,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the positions of the next new rows."""
+    import openTSNE  # loads OpenMP, whose wait policy the process sets before
+
+    perplexity = min(PLACING_PERPLEXITY, (len(reference) - 1) / 3)
+    affinities = openTSNE.affinity.PerplexityBasedNN(
+        reference, perplexity, method="auto", n_jobs=threads, random_state=seed
+    )
+    fixed = reference_xy.astype(np.float64)
+    nudge = _NUDGE * np.sqrt(((fixed - fixed.mean(axis=0)) ** 2).sum(axis=1).mean())
+    middle = (fixed.max(axis=0) + fixed.min(axis=0)) / 2  # the library moves it to the origin, but not the new rows
+    rng = np.random.default_rng(seed)
+    embedding = openTSNE.TSNEEmbedding(
+        fixed - middle, affinities, negative_gradient_method="bh" if len(fixed) < _BY_GRID else "fft",
+        n_jobs=threads, random_state=seed,
+    )  # fmt: skip
+    for start in range(0, len(new), _PLACE_AT_ONCE):
+        partial = embedding.prepare_partial(new[start : start + _PLACE_AT_ONCE], perplexity=perplexity)
+        partial.optimize(
+            n_iter=PLACING, learning_rate=0.1, exaggeration=1.5, momentum=0.8, max_grad_norm=0.25,
+            inplace=True, propagate_exception=True,
+        )  # fmt: skip
+        yield np.asarray(np.array(partial) + middle + rng.normal(0.0, nudge, partial.shape), np.float32)
 
 
 def _checked(features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -79,7 +192,8 @@ def _checked(features: NDArray[np.float32]) -> NDArray[np.float64]:
     return rows.astype(np.float64)
 
 
-def _trivial(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+def trivial(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return positions of rows too few or too narrow for t-SNE: a circle, or the single feature as a line."""
     n = len(rows)
     if n >= 5:
         centred = rows[:, 0] - rows[:, 0].mean()
@@ -92,7 +206,7 @@ def _trivial(rows: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
-def _spread(rows: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def spread(rows: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """Centre, scale to a root mean square of 1, and move every repetition of a row by about 1e-4."""
     centred = rows - rows.mean(axis=0)
     largest = float(np.abs(centred).max())

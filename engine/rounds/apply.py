@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.algorithms import ALGORITHMS
+from engine.algorithms import ALGORITHMS, Algorithm
 from engine.errors import RoundError
 from engine.importers.torchvision_sets import load_set
+from engine.records import Progress
 from engine.rounds import feature_cache, files, material
 from engine.rounds.plan import read_plan
 from engine.training import checkpoint, device
@@ -58,17 +59,34 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
     return {"n": len(y), "correct": correct, "accuracy": correct / len(y), "low": low, "high": high}
 
 
-def _logits(folder: Path, images: NDArray[np.uint8]) -> torch.Tensor:
+def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Algorithm, material.Material]:
+    """Return a complete round's algorithm as it was at its end, and what it was trained on.
+
+    Args:
+        folder: the round's folder; its report names the final checkpoint.
+        where: the device to put it on.
+        progress: told while the images are prepared; may raise to stop.
+
+    Raises:
+        RoundError: the round has no report.
+        CheckpointCorrupt: the checkpoint does not match its hash.
+    """
     plan = read_plan(folder)
     if not (folder / files.REPORT).exists():
         raise RoundError("The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first.")
     final = files.read_json(folder / files.REPORT)["checkpoint"]
     train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[plan.algorithm]
-    where = device.resolve(train.device)
-    device.set_threads(train.threads)
-    data = material.load(folder, plan, where, _quiet)
+    data = material.load(folder, plan, where, progress)
     algorithm = spec.build(settings_from(spec.config, plan.config), train, data.pools, where)
     checkpoint.load(folder / final["file"], final["sha256"], algorithm)
+    return algorithm, data
+
+
+def _logits(folder: Path, images: NDArray[np.uint8]) -> torch.Tensor:
+    train = settings_from(TrainConfig, read_plan(folder).train)
+    where = device.resolve(train.device)
+    device.set_threads(train.threads)
+    algorithm, data = final_run(folder, where, _quiet)
     inputs = torch.from_numpy(images)
     if data.pools.vectors:
         inputs = feature_cache.array_features(images, train, where)

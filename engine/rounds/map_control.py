@@ -1,151 +1,226 @@
 """Starts the process that computes a project's fixed map, and reads what it has written so far.
 
-A map belongs to one set of images: its version is a hash of their contents, so new images ask for a new map. While
-that is computed, the newest older map that exists stays readable.
+A map belongs to one source of features and one set of images. It lies in `<project>/map/<source>-<version>`, where the
+version is a hash of both, so new images or another final model ask for a new map. New images are placed among those of
+the newest finished map of the same features. While that is done, the newest older map of the source stays readable.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 from numpy.typing import NDArray
 
 from engine.errors import MapError
 from engine.images.array_cache import ArraySpec
 from engine.records import ImageItem, MapState
+from engine.rounds import files, jobs, map_job, map_sources
 
-PARAMETERS = "1"
+PARAMETERS = "2"
 """Raised when the parameters of the map change, so that older maps are computed again."""
+MODULE = "engine.rounds.map_job"
+CANCEL = "cancel"
+_STATES = {"running", "ready", "failed", "cancelled"}
 
 
-def version_of(items: Sequence[ImageItem]) -> str:
-    """Return the version of the map of exactly these images."""
+def version_of(items: Sequence[ImageItem], identity: str = map_sources.PIXELS) -> str:
+    """Return the version of the map of exactly these images; `identity` as in `map_sources.identity`."""
     digest = hashlib.sha256(PARAMETERS.encode())
+    if identity != map_sources.PIXELS:
+        digest.update(f"{identity}\n".encode())
     for item in items:
         digest.update(f"{item.id}:{item.sha256}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec) -> MapState:
+def start(
+    root: Path,
+    items: Sequence[ImageItem],
+    spec: ArraySpec,
+    source: str = map_sources.PIXELS,
+    *,
+    fresh: bool = False,
+    round_dir: Path | None = None,
+) -> MapState:
     """Start the map's process unless it runs or is done; return where it stands.
 
+    Args:
+        root: the project's folder.
+        items: the images.
+        spec: size and channels of the pixels to compare.
+        source: what the features come from; see `map_sources`.
+        fresh: lay all images out anew, also where there is a map already or one to place new images on.
+        round_dir: the round's folder for the source "round-<n>"; by default the project's own.
+
     Raises:
-        MapError: there are no images.
+        ConfigError: there is no such source.
+        MapError: there are no images, or the round has no features of its own.
     """
+    identity = map_sources.identity(source, round_dir or _round_dir(root, source))
     if not items:
         raise MapError("There are no images to map", way_out="Import a set first.")
-    found = state(root, items)
-    if found.status in {"running", "ready"}:
+    found = state(root, items, source)
+    if found.status == "running" or (found.status == "ready" and not fresh):
         return found
-    job = _job_dir(root, items)
+    job = _job_dir(root, items, source, identity)
     job.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(
-        {
-            "image_id": np.array([item.id for item in items], np.int64),
-            "sha256": [item.sha256 for item in items],
-        }
-    ).to_parquet(job / "images.parquet")
-    (job / "job.json").write_text(
-        json.dumps(
-            {
-                "project_root": str(root),
-                "source": "pixels",
-                "spec": {"size": spec.size, "channels": spec.channels},
-                "seed": 0,
-            }
-        )
-    )
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    with open(job / "map.log", "ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "engine.rounds.map_job", str(job)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=environment,
-        )  # fmt: skip
-    first: dict[str, Any] = {
-        "status": "running",
-        "stage": "Starting",
-        "fraction": 0.0,
-        "points": 0,
-        "pid": process.pid,
+    (job / CANCEL).unlink(missing_ok=True)
+    if fresh:
+        (job / map_sources.BASIS).unlink(missing_ok=True)
+    plan: dict[str, Any] = {
+        "project_root": str(root),
+        "source": source,
+        "identity": identity,
+        "parameters": PARAMETERS,
+        "round_dir": None if (folder := round_dir or _round_dir(root, source)) is None else str(folder),
+        "spec": {"size": spec.size, "channels": spec.channels},
+        "fresh": fresh,
+        "seed": 0,
     }
-    temporary = job / "progress.first"
-    temporary.write_text(json.dumps(first))
-    if _read(job).get("pid") != process.pid:  # not written by this process: what an earlier one left
-        os.replace(temporary, job / "progress.json")
-    _children.append(process)
-    return state(root, items)
+    previous = None if fresh else _previous(root, items, plan)
+    _write_images(job, items)
+    files.write_json(job / map_job.JOB, plan | {"previous": None if previous is None else str(previous)})
+    jobs.launch(MODULE, job)
+    return state(root, items, source)
 
 
-def state(root: Path, items: Sequence[ImageItem]) -> MapState:
-    """Return where the map of these images stands."""
-    for process in list(_children):
-        if process.poll() is not None:
-            _children.remove(process)
-    version = version_of(items)
-    job = _job_dir(root, items)
-    found = _read(job)
-    if not found:
-        return MapState("none", version=version)
-    status = found.get("status")
-    if status == "running" and not _alive(int(found.get("pid", 0)), job):
-        status = "failed"
-        found["error"] = f"The map's process ended unexpectedly; its log is {job / 'map.log'}."
-    if status == "done":
-        status = "ready"
+def cancel(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS) -> bool:
+    """Ask the map's process to end; what picture there is stays. Return whether one ran."""
+    job = _own(root, items, source)
+    if job is None or jobs.state(job).get("status") != "running":
+        return False
+    (job / CANCEL).touch()
+    return jobs.cancel(job)
+
+
+def state(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS) -> MapState:
+    """Return where the map of these images stands.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
+    try:
+        identity = map_sources.identity(source, _round_dir(root, source))
+    except MapError as refused:
+        return MapState("none", error=str(refused), source=source)
+    job = _job_dir(root, items, source, identity)
+    found = jobs.state(job)
+    status, error = str(found.get("status", "none")), str(found.get("error") or "")
+    if (job / CANCEL).exists() and jobs.read(job).get("status") == "running":
+        if status == "failed":  # it was ended before it could say so
+            status, error = "cancelled", ""
+        found["stage"] = "Cancelling" if status == "running" else "Cancelled"
     return MapState(
-        status=status if status in {"running", "ready", "failed"} else "none",
+        status if status in _STATES else "none",  # type: ignore[arg-type]
         stage=str(found.get("stage", "")),
         fraction=float(found.get("fraction", 0.0)),
         points=int(found.get("points", 0)),
-        version=version,
-        error=str(found.get("error") or ""),
+        version=version_of(items, identity),
+        error=error,
+        source=source,
+        placed=int(found.get("placed", 0)),
     )
 
 
-def points(root: Path, items: Sequence[ImageItem]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def points(
+    root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return ids (N,) and positions (N, 2) of the best picture of these images there is, or of an older set.
 
     Raises:
+        ConfigError: there is no such source.
         MapError: there is no picture yet.
     """
-    own = _job_dir(root, items) / "map.parquet"
-    candidates = [own, *sorted((root / "map").glob("*/map.parquet"), key=lambda path: -path.stat().st_mtime)]
-    for path in candidates:
-        if path.is_file():
-            frame = pd.read_parquet(path)
-            xy = frame[["x", "y"]].to_numpy(np.float32)
-            return frame["image_id"].to_numpy(np.int64), xy
-    raise MapError("There is no map yet", way_out="Start it on the map page.")
+    frame = _picture(root, items, source)[1]
+    return frame["image_id"].to_numpy(np.int64), frame[["x", "y"]].to_numpy(np.float32)
 
 
-def _job_dir(root: Path, items: Sequence[ImageItem]) -> Path:
-    return root / "map" / version_of(items)
-
-
-def _read(job: Path) -> dict[str, Any]:
+def placed(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS) -> int:
+    """Return how many images of the picture that `points` gives came after its layout; 0 without one."""
     try:
-        found = json.loads((job / "progress.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return int(_picture(root, items, source)[1]["placed"].sum())
+    except MapError:
+        return 0
 
 
-def _alive(pid: int, job: Path) -> bool:
+def features(
+    root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return ids (N,) and features (N, k <= 50), memory-mapped, of the picture that `points` gives.
+
+    Raises:
+        ConfigError: there is no such source.
+        MapError: there is no picture yet, or its features are gone.
+    """
+    job, frame = _picture(root, items, source)
+    found = map_sources.read_components(job)
+    if found is None or len(found.features) != len(frame):
+        raise MapError("The features of this map are gone", value=source, way_out="Compute the map anew.")
+    return frame["image_id"].to_numpy(np.int64), found.features
+
+
+def _picture(root: Path, items: Sequence[ImageItem], source: str) -> tuple[Path, pd.DataFrame]:
+    own = _own(root, items, source)
+    for job in [*([] if own is None else [own]), *_jobs(root, source)]:
+        if (job / map_job.MAP).is_file():
+            return job, pd.read_parquet(job / map_job.MAP)
+    raise MapError("There is no map yet", value=source, way_out="Start it on the map page.")
+
+
+def _previous(root: Path, items: Sequence[ImageItem], plan: dict[str, Any]) -> Path | None:
+    """Return the folder of the newest finished map of the same features whose images are some of these."""
+    present = {(item.id, item.sha256) for item in items}
+    same = ("identity", "parameters", *(("spec",) if plan["source"] == map_sources.PIXELS else ()))
+    for job in _jobs(root, plan["source"]):
+        try:
+            other = files.read_json(job / map_job.JOB)
+            frame = pd.read_parquet(job / map_job.IMAGES)
+        except (OSError, ValueError):
+            continue
+        of = set(zip(frame["image_id"].tolist(), frame["sha256"].tolist(), strict=True))
+        if jobs.read(job).get("status") == "ready" and of < present and all(other.get(k) == plan[k] for k in same):
+            return job
+    return None
+
+
+def _jobs(root: Path, source: str) -> Iterator[Path]:
+    """Yield the folders of a source that hold a picture, the one with the newest first."""
+    named = re.compile(rf"{re.escape(source)}-[0-9a-f]{{16}}")
+    found = [path for path in (root / "map").glob(f"{source}-*/{map_job.MAP}") if named.fullmatch(path.parent.name)]
+    yield from (path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True))
+
+
+def drawn(root: Path, source: str) -> bool:
+    """Return whether there is a picture of this source, of these images or of fewer."""
+    return next(_jobs(root, source), None) is not None
+
+
+def _write_images(job: Path, items: Sequence[ImageItem]) -> None:
+    frame = pd.DataFrame(
+        {"image_id": np.array([item.id for item in items], np.int64), "sha256": [item.sha256 for item in items]}
+    )
+    files.write_atomic(job / map_job.IMAGES, frame.to_parquet)
+
+
+def _own(root: Path, items: Sequence[ImageItem], source: str) -> Path | None:
+    """Return the folder of the map of these images; None where a round has no features any more."""
     try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and str(job) in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
-        return False
+        return _job_dir(root, items, source, map_sources.identity(source, _round_dir(root, source)))
+    except MapError:
+        return None
 
 
-_children: list[subprocess.Popen[bytes]] = []
+def _job_dir(root: Path, items: Sequence[ImageItem], source: str, identity: str) -> Path:
+    return root / "map" / f"{source}-{version_of(items, identity)}"
+
+
+def _round_dir(root: Path, source: str) -> Path | None:
+    map_sources.check(source)
+    number = map_sources.round_number(source)
+    return None if number is None else root / "rounds" / f"{number:04d}"

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from engine import __version__
-from engine.errors import ConfigError, RoundBlocked
+from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.images.array_cache import ArraySpec, recommend_spec
-from engine.records import ImageItem, LabelState, RoundRecord
-from engine.rounds import files
+from engine.records import ImageItem, LabelState, Predictions, RoundRecord
+from engine.rounds import files, results
 from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
 from engine.training.settings import settings_from
 
@@ -199,7 +200,9 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     check_labels(labels, classes, len(items) - (len(states) - len(kept_states)), record.algorithm)
     for name in ("checkpoints", "predictions", "features", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    previous = previous_round(store, record.number)
     frame = label_frame(items, states, classes, train)
+    frame["stratum"] = strata(frame["image_id"].to_numpy(np.int64), classes, _predicted(root, previous))
     files.write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
     spec = _spec(items, train)
     plan = RoundPlan(
@@ -214,7 +217,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         code_version=__version__,
         ledger_seq=record.ledger_seq,
         spec={"size": spec.size, "channels": spec.channels},
-        previous=previous_round(store, record.number),
+        previous=previous,
     )
     files.write_json(folder / files.CONFIG, asdict(plan))
     return folder
@@ -244,6 +247,34 @@ def label_frame(
     role[np.isin(ids, heldout)] = "heldout"
     role[rejected] = "excluded"
     return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
+
+
+def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Predictions | None = None) -> NDArray[np.int16]:
+    """Return the class index (N,) that the round in force predicts for each image, −1 where it predicts none.
+
+    Tracked images are chosen by it, see `engine.rounds.material.tracked_rows`. A class predicted then and gone since
+    counts as none.
+    """
+    found = np.full(len(ids), -1, np.int16)
+    if predicted is None or not len(predicted.image_ids):
+        return found
+    column = {name: index for index, name in enumerate(classes)}
+    now = np.array([column.get(name, -1) for name in predicted.classes], np.int16)
+    by_image = dict(zip(predicted.image_ids.tolist(), now[predicted.probabilities.argmax(1)].tolist(), strict=True))
+    return np.array([by_image.get(image, -1) for image in ids.tolist()], np.int16)
+
+
+def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | None:
+    """Return what the round in force predicts; None where there is none or it can not be read.
+
+    A damaged file of an older round is no reason to refuse a new one; whoever asks for its predictions is told.
+    """
+    if previous is None:
+        return None
+    try:
+        return results.final_predictions(round_folder(root, previous["number"]))
+    except (StarlingError, OSError, ValueError, KeyError):
+        return None
 
 
 def previous_round(store: Store, number: int) -> dict[str, Any] | None:

@@ -15,7 +15,8 @@ from engine.records import Predictions
 from engine.rounds import files
 from engine.rounds.events import read_events
 
-_EPOCH_FILE = re.compile(r"epoch-(\d+)\.parquet")
+_EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
+_FEATURES_FILE = re.compile(r"epoch-(\d+)\.npy")
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -36,8 +37,7 @@ def curves(folder: Path) -> dict[str, list[Any]]:
 
 def epochs(folder: Path) -> list[int]:
     """Return the epochs (from 1, ascending) whose predictions are recorded."""
-    names = (path.name for path in (folder / "predictions").glob("epoch-*.parquet"))
-    return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
+    return _numbers(folder / "predictions", "parquet")
 
 
 def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
@@ -102,14 +102,61 @@ def roles(folder: Path) -> dict[int, str]:
     return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
 
 
+def tracked_epochs(folder: Path) -> list[int]:
+    """Return the epochs (from 1, ascending) whose features of the tracked images are recorded."""
+    return _numbers(folder / "features", "npy")
+
+
+def tracked_ids(folder: Path) -> NDArray[np.int64]:
+    """Return the ids (T,) of the images a round tracks, ascending.
+
+    Raises:
+        RoundError: the round has recorded none.
+    """
+    found: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
+    return found
+
+
 def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
     """Return ids (T,) and features (T, D) of the tracked images after an epoch.
 
     Raises:
         RoundError: this epoch has none.
     """
+    cause, value = "This epoch has no recorded features", f"epoch {epoch}"
     base = folder / "features"
+    return _load(folder / files.TRACKED_IDS, cause, value), _load(base / f"epoch-{epoch:03d}.npy", cause, value)
+
+
+def tracked_predictions(
+    folder: Path, epoch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return ids (T,) and what is said of the tracked images, labeled ones too, after an epoch.
+
+    Probabilities (T, K) are the evaluated model's, not calibrated, with three digits; the third entry has those of the
+    teacher beside it, None where the algorithm has none.
+
+    Raises:
+        RoundError: this epoch has none; rounds of earlier versions recorded features alone.
+    """
+    cause, value = "This epoch has no recorded probabilities of tracked images", f"epoch {epoch}"
+    base = folder / "features"
+    ids = _load(folder / files.TRACKED_IDS, cause, value)
+    student = _load(base / f"student-{epoch:03d}.npy", cause, value).astype(np.float32)
+    path = base / f"teacher-{epoch:03d}.npy"
+    return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
+
+
+def _numbers(folder: Path, ending: str) -> list[int]:
+    """Return the numbers of the epochs that have a whole file in a folder, ascending."""
+    names = (path.name for path in folder.glob(f"epoch-*.{ending}"))
+    return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
+
+
+def _load(path: Path, cause: str, value: str) -> NDArray[Any]:
+    """Return a recorded array, or raise RoundError with this cause and value where it is not recorded."""
     try:
-        return np.load(base / "ids.npy"), np.load(base / f"epoch-{epoch:03d}.npy")
+        found: NDArray[Any] = np.load(path)
     except FileNotFoundError as error:
-        raise RoundError("This epoch has no recorded features", value=f"epoch {epoch}") from error
+        raise RoundError(cause, value=value, way_out="Choose another epoch or round.") from error
+    return found

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
@@ -170,8 +171,7 @@ class Session:
         if phase == MAIN:
             unlabeled = data.ids[data.pools.unlabeled_idx.numpy()]
             self.recorder.epoch_predictions(number, unlabeled, event.probabilities)
-            if event.features is not None:
-                self.recorder.features(f"epoch-{number:03d}", event.features)
+            self._tracked(number, event)
         self.recorder.event(
             "epoch", phase=phase, epoch=number, metrics=event.metrics, memory_mb=finish.peak_memory_mb()
         )
@@ -181,6 +181,14 @@ class Session:
         digest = checkpoint.save(path, algorithm, event.epoch, extra)
         name = str(path.relative_to(self.folder))
         self.recorder.event("checkpoint", durable=True, phase=phase, epoch=number, file=name, sha256=digest)
+
+    def _tracked(self, number: int, event: loop.EpochEvent) -> None:
+        """Record the tracked images; their features come last: an epoch that has them has all else."""
+        for name, said in (("student", event.student), ("teacher", event.teacher)):
+            if said is not None:
+                self.recorder.features(f"{name}-{number:03d}", said.astype(np.float16))
+        if event.features is not None:
+            self.recorder.features(f"epoch-{number:03d}", event.features)
 
     def _restore(self, phase: str, algorithm: Algorithm) -> int:
         """Put the last good checkpoint back; return the epoch to go on with, counted from 0."""

@@ -30,10 +30,14 @@ class FeatureModel(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """logits (n, K) and, of the images asked for, features (m, D) or None; float32 on the CPU."""
+    """logits (n, K) and, of the images asked for besides, features (m, D) and their logits (m, K), or None.
+
+    float32 on the CPU.
+    """
 
     logits: Tensor
     features: Tensor | None
+    feature_logits: Tensor | None
 
 
 @contextmanager
@@ -85,35 +89,39 @@ def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device
 def predict(
     model: nn.Module, images: Tensor, idx: Tensor, device: torch.device, *, features_of: Tensor | None = None
 ) -> Prediction:
-    """Return logits of rows `idx` and, from the same pass, the features of rows `features_of`.
+    """Return logits of rows `idx` and, from the same pass, features and logits of rows `features_of`.
 
     Rows of `features_of` that are not among `idx` cost a pass of their own.
     """
     if features_of is None:
-        return Prediction(predict_logits(model, images, idx, device), None)
+        return Prediction(predict_logits(model, images, idx, device), None, None)
     wanted = torch.zeros(len(images), dtype=torch.bool)
     wanted[features_of] = True
-    reader = cast(FeatureModel, model)
-    logits, kept_rows, kept = [], [], []
+    outside = wanted.clone()
+    outside[idx] = False
+    rest = features_of[outside[features_of]]
+    reader, size = cast(FeatureModel, model), _batch(images, device)
+    logits, kept_rows, kept, kept_logits = [], [features_of[:0]], [], []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, _batch(images, device)):
+        for rows, counted in [(part, part_of is idx) for part_of in (idx, rest) for part in chunks(part_of, size)]:
             found = reader.features(gather(images, rows, device))
-            logits.append(reader.head(found).float().cpu())
+            said = reader.head(found).float().cpu()
+            if counted:
+                logits.append(said)
             take = wanted[rows]
             if take.any():
                 kept_rows.append(rows[take])
                 kept.append(found[take.to(device)].float().cpu())
-    wanted[idx] = False
-    rest = features_of[wanted[features_of]]
-    if len(rest) or not kept:
-        kept_rows.append(rest)
-        kept.append(features(model, images, rest, device))
+                kept_logits.append(said[take])
     if not logits:
         logits.append(predict_logits(model, images, idx, device))
-    rows, found = torch.cat(kept_rows), torch.cat(kept)
+    if not kept:
+        kept.append(features(model, images, features_of, device))
+        kept_logits.append(predict_logits(model, images, features_of, device))
     place = torch.empty(len(images), dtype=torch.int64)
-    place[rows] = torch.arange(len(rows))
-    return Prediction(torch.cat(logits), found[place[features_of]])
+    place[torch.cat(kept_rows)] = torch.arange(sum(map(len, kept_rows)))
+    order = place[features_of]
+    return Prediction(torch.cat(logits), torch.cat(kept)[order], torch.cat(kept_logits)[order])
 
 
 def gather(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.errors import TrainingDiverged
 from engine.training.evaluate import Prediction, predict
 from engine.training.pools import Pools
-from engine.training.protocol import Algorithm, Metrics
+from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
 """Least time between two StepEvents."""
@@ -38,14 +38,18 @@ class EpochEvent:
     """What the averaged model says after one epoch.
 
     probabilities (n_unlabeled, K) float32 in the order of `pools.unlabeled_idx`; features (n_tracked, D)
-    float16 in the order of `tracked`, None when nothing is tracked. Metrics are the means over the epoch's
-    steps, plus heldout_accuracy and heldout_loss when there are held-out images, and seconds.
+    float16 in the order of `tracked`, None when nothing is tracked. Of the same images, student (n_tracked, K) float32
+    is what this model says, teacher (n_tracked, K) float32 what the teacher beside it says, None where there is none.
+    Metrics are the means over the epoch's steps, plus heldout_accuracy and heldout_loss when there are held-out images,
+    and seconds.
     """
 
     epoch: int
     metrics: dict[str, float]
     probabilities: NDArray[np.float32]
     features: NDArray[np.float16] | None
+    student: NDArray[np.float32] | None = None
+    teacher: NDArray[np.float32] | None = None
 
 
 def train(
@@ -66,7 +70,7 @@ def train(
         algorithm: freshly built, or restored to the state after epoch `start_epoch - 1`.
         pools: the images it was built with.
         start_epoch: first epoch to train, counted from 0.
-        tracked: rows of `pools.images` whose features are reported each epoch.
+        tracked: rows of `pools.images` whose features and probabilities are reported each epoch.
         should_stop: looked at every step.
 
     Raises:
@@ -159,7 +163,16 @@ def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDA
     metrics["seconds"] = time.perf_counter() - tally.began
     probabilities = torch.softmax(seen.logits[held:], 1).numpy()
     features = None if seen.features is None else seen.features.to(torch.float16).numpy()
-    return EpochEvent(tally.epoch, metrics, probabilities, features)
+    student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
+    return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
+
+
+def _teacher(algorithm: Algorithm, wanted: Tensor | None) -> NDArray[np.float32] | None:
+    """Return what the teacher says of the tracked images, where there are both."""
+    if wanted is None or not isinstance(algorithm, HasTeacher):
+        return None
+    found = algorithm.teacher_probabilities(wanted)
+    return None if found is None else found.float().cpu().numpy()
 
 
 def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, float]:

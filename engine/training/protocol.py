@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -39,4 +39,21 @@ class Algorithm(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a stored state back; training then continues bit-identically on the CPU."""
+        ...
+
+
+@runtime_checkable
+class HasTeacher(Protocol):
+    """What an algorithm offers besides, where a teacher stands beside the evaluated model.
+
+    The loop asks after each epoch, for the tracked images alone. Distributions are asked for and not a network, since a
+    teacher may be put away and live on in what it said.
+    """
+
+    def teacher_probabilities(self, rows: Tensor) -> Tensor | None:
+        """Return the teacher's distributions (n, K) float32 on the CPU for rows (n,) of the images.
+
+        Made in evaluation mode from the images as they are; weights, statistics, modes and random streams stay as they
+        were. None where the teacher can not speak of all these rows.
+        """
         ...

@@ -11,10 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import workbench
+from app.components.map_canvas.component import Goto
 from app.workbench import OpenProject
 from engine.errors import MapError
 from engine.project import Project
+from engine.project_maps import Maps
 from engine.records import MapState, ProjectCounts
+from engine.rounds import results
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -30,8 +33,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenProj
 
 @pytest.fixture
 def stands(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Say where the map stands."""
-    return lambda *args, **fields: monkeypatch.setattr(Project, "map_state", lambda self: MapState(*args, **fields))
+    """Say where the fixed map stands."""
+    return lambda *args, **fields: monkeypatch.setattr(Maps, "state", lambda self, source: MapState(*args, **fields))
 
 
 def _page() -> AppTest:
@@ -48,14 +51,19 @@ def _data(page: AppTest) -> dict[str, Any]:
 def test_without_a_map_the_page_offers_to_compute_one(
     opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[bool] = []
-    monkeypatch.setattr(Project, "start_map", lambda self: started.append(True) or stands("ready", version="v1"))
+    started: list[tuple[str, bool]] = []
+
+    def start(self: Maps, source: str, *, fresh: bool = False) -> None:
+        started.append((source, fresh))
+        stands("ready", version="v1")
+
+    monkeypatch.setattr(Maps, "start", start)
     stands("none")
     page = _page()
     assert not page.get("bidi_component")
     page.button(key="compute_map").click().run()
-    assert started == [True]
-    assert _data(page)["version"] == "v1"
+    assert started == [("pixels", False)]
+    assert _data(page)["version"] == "v1:ready"
 
 
 def test_failed_map_says_why_as_text_and_offers_another_try(opened: OpenProject, stands: Any) -> None:
@@ -68,10 +76,10 @@ def test_failed_map_says_why_as_text_and_offers_another_try(opened: OpenProject,
 def test_refused_start_shows_cause_and_way_out(
     opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Project) -> MapState:
+    def refuse(self: Maps, source: str, *, fresh: bool = False) -> MapState:
         raise MapError("There are no images to map", way_out="Import a set first.")
 
-    monkeypatch.setattr(Project, "start_map", refuse)
+    monkeypatch.setattr(Maps, "start", refuse)
     stands("none")
     page = _page()
     page.button(key="compute_map").click().run()
@@ -97,7 +105,7 @@ def test_newest_round_with_epochs_colours_the_map_and_a_running_one_is_live(
         store.transition(first.number, step)
     second = store.queue_round("pseudo_label", {})
     store.transition(second.number, "running")
-    monkeypatch.setattr(Project, "epochs", lambda self, number: [1, 2])
+    monkeypatch.setattr(results, "epochs", lambda folder: [1, 2])
     stands("ready", version="v1")
     page = _page()
     assert (_data(page)["round"], _data(page)["live"]) == (2, True)
@@ -110,4 +118,62 @@ def test_map_without_rounds_is_shown_with_labels_only(opened: OpenProject, stand
     page = _page()
     found = _data(page)
     assert found.pop("base") == opened.base
-    assert found == {"round": None, "classes": [], "version": "v1", "live": False, "computing": False}
+    expected = {"round": None, "source": "pixels", "version": "v1:ready"}
+    assert found == expected | dict.fromkeys(("live", "computing", "complete", "moving"), False)
+
+
+def test_running_map_can_be_cancelled_and_gone_on_with(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def cancel(self: Maps, source: str) -> None:
+        told.append(source)
+        stands("cancelled", version="v1")
+
+    monkeypatch.setattr(Maps, "cancel", cancel)
+    stands("running", "Refining", 0.5, version="v1")
+    page = _page()
+    page.button(key="cancel_map").click().run()
+    assert told == ["pixels"]
+    assert page.button(key="compute_map").label == "Go on with the map"
+    assert "as good as it was" in page.info[0].value
+
+
+def test_images_placed_later_are_said_and_can_be_laid_out_anew(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(Maps, "start", lambda self, source, *, fresh=False: told.append(fresh))
+    stands("ready", version="v1", placed=1200)
+    page = _page()
+    assert page.caption[-1].value.startswith("1,200 images came later")
+    page.button(key="fresh_map").click().run()
+    assert told == [True]
+
+
+def test_other_source_shows_another_map(opened: OpenProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Maps, "state", lambda self, source: MapState("ready", version=source, source=source))
+    page = _page()
+    assert page.selectbox(key="map_source").options[0] == "pixels"
+    page.selectbox(key="map_source").select("pretrained-mobilenet_v2").run()
+    assert (_data(page)["source"], _data(page)["version"]) == (
+        "pretrained-mobilenet_v2", "pretrained-mobilenet_v2:ready",
+    )  # fmt: skip
+
+
+def test_selection_leads_to_the_page_asked_for_with_those_images(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stands("ready", version="v1")
+    opened.selection = (1, 3)
+    monkeypatch.setattr("app.components.map_canvas.component.map_canvas", lambda *args, **options: Goto("export"))
+    page = AppTest.from_file(str(MAIN)).run()
+    page.switch_page("pages/inspect_map.py").run()
+    assert not page.exception
+    assert page.checkbox(key="export_selection").value
+    assert page.checkbox(key="export_selection").label == "Only the 2 images selected on the map"
+    opened.selection = ()
+    page.run()
+    assert not page.exception
+    assert "export_selection" not in [box.key for box in page.checkbox]

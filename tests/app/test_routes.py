@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app import routes, workbench
-from engine.importers.scan import ImportSource
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    bench = workbench.use(workbench.Workbench(tmp_path / "home"))
-    opened = bench.create("Spots")
-    opened.project.commit_import(opened.project.scan(ImportSource("zip", _spots(tmp_path / "spots.zip"))))
-    yield TestClient(Starlette(routes=routes.ROUTES), base_url=f"http://testserver{opened.base}/")
-    bench.close()
-    workbench._current = None
-
-
-def _spots(path: Path) -> Path:
-    """Six 12×12 images: two labeled “left”, two “right”, two unlabeled."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, folder in enumerate(["left", "left", "right", "right", "_unlabeled", "_unlabeled"]):
-            pixels = np.full((12, 12), 40 * number, np.uint8)
-            out = io.BytesIO()
-            Image.fromarray(pixels).save(out, "PNG")
-            archive.writestr(f"{folder}/{number}.png", out.getvalue())
-    return path
+from app import workbench
 
 
 def _decision(**fields: Any) -> dict[str, Any]:
@@ -165,68 +136,6 @@ def test_pictures_are_re_encoded(client: TestClient) -> None:
 def test_unknown_project_and_image_are_said(client: TestClient) -> None:
     assert "not open" in client.get("../other/queue").json()["message"]
     assert client.get("thumb/99").status_code == 400
-
-
-def test_map_points_lie_in_their_frame(client: TestClient) -> None:
-    opened = workbench.current().opened()[0]
-    assert client.get("map/points").status_code == 404
-    opened.project.start_map()
-    body = _wait_for_map(client)
-    (length,) = struct.unpack_from("<I", body)
-    header = json.loads(body[4 : 4 + length])
-    n = header["n"]
-    start = 4 + length
-    assert start % 4 == 0
-    assert n == 6
-    ids = np.frombuffer(body, np.int32, n, start)
-    versions = np.frombuffer(body, np.int32, n, start + 4 * n)
-    xy = np.frombuffer(body, np.int16, 2 * n, start + 8 * n)
-    label = np.frombuffer(body, np.int16, n, start + 12 * n)
-    flags = np.frombuffer(body, np.uint8, n, start + 14 * n)
-    assert len(body) == start + 15 * n
-    assert ids.tolist() == [1, 2, 3, 4, 5, 6]
-    assert np.abs(xy.astype(int)).max() == 32767
-    assert sorted(label.tolist()) == [-1, -1, 0, 0, 1, 1]
-    assert ((versions > 0) == (label >= 0)).all()
-    assert ((flags & 1 == 1) == (label >= 0)).all()
-
-
-def test_map_epochs_hold_more_classes_than_a_byte(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"class {k}" for k in range(300)]
-    project = workbench.current().opened()[0].project
-    ids = np.array([6, 2, 5, 3, 1], np.int64)
-    predictions = {
-        1: (np.array([2, 3, 5, 99]), np.array([255, 256, 299, 7], np.int16), np.array([0.2, 1, 0.5, 1], np.float32)),
-        2: (np.array([5]), np.array([0], np.int16), np.array([0.0], np.float32)),
-    }
-    known = ("left", *names)  # the project's order is not the round's
-    monkeypatch.setattr(type(project), "classes", lambda self: known)
-    monkeypatch.setattr(type(project), "round_classes", lambda self, number: tuple(names))
-    monkeypatch.setattr(type(project), "map_points", lambda self: (ids, np.zeros((5, 2), np.float32)))
-    monkeypatch.setattr(type(project), "epochs", lambda self, number: [1, 2])
-    monkeypatch.setattr(type(project), "epoch_predictions", lambda self, number, epoch: predictions[epoch])
-    body = client.get("map/epochs", params={"round": 1}).content
-    (length,) = struct.unpack_from("<I", body)
-    assert json.loads(body[4 : 4 + length]) == {"n": 5, "epochs": [1, 2]}
-    start = 4 + length
-    assert start % 4 == 0
-    assert len(body) == start + 3 * 5 * 2
-    classes = np.frombuffer(body, "<i2", 10, start).reshape(2, 5)
-    confidence = np.frombuffer(body, np.uint8, 10, start + 20).reshape(2, 5)
-    assert classes.tolist() == [[-1, 256, 300, 257, -1], [-1, -1, 1, -1, -1]]
-    assert confidence.tolist() == [[0, 51, 128, 255, 0], [0, 0, 0, 0, 0]]
-
-
-def _wait_for_map(client: TestClient) -> bytes:
-    import time
-
-    opened = workbench.current().opened()[0]
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if opened.project.map_state().status == "ready":
-            return client.get("map/points").content
-        time.sleep(0.2)
-    raise AssertionError(f"no map in time: {opened.project.map_state()}")
 
 
 def test_upload_lies_on_disk_as_sent(client: TestClient) -> None:

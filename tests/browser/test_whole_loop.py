@@ -182,7 +182,7 @@ def look_at_the_map(page: Any, project: Project, *, epochs: list[int], pictures:
     slider = page.get_by_test_id("map-epoch")
     expect(slider).to_have_attribute("max", str(len(epochs) - 1))
     expect(page.get_by_test_id("map-epoch-text")).to_contain_text(f"{epochs[-1]} of {epochs[-1]}")
-    wait_until(page, lambda: project.map_state().status == "ready")
+    wait_until(page, lambda: project.maps.state("pixels").status == "ready")
     expect(page.get_by_role("progressbar")).to_have_count(0)
     last = page.get_by_test_id("map-canvas").screenshot()
     slider.evaluate("node => { node.value = 0; node.dispatchEvent(new Event('input', {bubbles: true})); }")

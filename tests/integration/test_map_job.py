@@ -110,7 +110,9 @@ def test_from_originals_to_positions_with_pictures_on_the_way(job: Callable[...,
     assert fractions == sorted(fractions)
     assert len({now["stage"] for now in seen}) >= 4
     final = pd.read_parquet(folder / "map.parquet")
-    assert final.dtypes.astype(str).to_dict() == {"image_id": "int64", "x": "float32", "y": "float32"}
+    columns = {"image_id": "int64", "x": "float32", "y": "float32", "placed": "bool"}
+    assert final.dtypes.astype(str).to_dict() == columns
+    assert not final["placed"].any()
     assert final["image_id"].tolist() == list(range(7, 907, 3)) == first["image_id"].tolist()
     assert np.isfinite(final[["x", "y"]].to_numpy()).all()
     assert not np.allclose(final["x"], first["x"])
@@ -146,12 +148,12 @@ def test_a_missing_original_fails_with_its_reason(job: Callable[..., Path]) -> N
 
 
 def test_an_unknown_source_fails_with_the_way_out(job: Callable[..., Path]) -> None:
-    folder = job(6, source="round-3")
+    folder = job(6, source="wishes")
     process = start(folder)
     seen = watch(folder, process, lambda now: False)
     assert process.wait() == 1
     assert seen[-1]["status"] == "failed"
-    assert "round-3" in seen[-1]["error"]
+    assert "wishes" in seen[-1]["error"]
     assert "pixels" in seen[-1]["error"]
 
 
@@ -161,3 +163,16 @@ def test_two_images_are_enough(job: Callable[..., Path]) -> None:
     watch(folder, process, lambda now: False)
     assert process.wait() == 0
     assert len(pd.read_parquet(folder / "map.parquet")) == 2
+
+
+def test_images_that_repeat_each_other_each_have_their_place(job: Callable[..., Path]) -> None:
+    folder = job(10)
+    images = folder / "images.parquet"
+    shas = pd.read_parquet(images)["sha256"].tolist()
+    pd.DataFrame({"image_id": np.arange(40), "sha256": shas * 3 + shas[:1] * 10}).to_parquet(images)
+    process = start(folder)
+    watch(folder, process, lambda now: False)
+    assert process.wait() == 0
+    xy = pd.read_parquet(folder / "map.parquet")[["x", "y"]].to_numpy()
+    assert np.isfinite(xy).all()
+    assert len(np.unique(xy, axis=0)) == 40

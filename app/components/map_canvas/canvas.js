@@ -38,42 +38,74 @@ function createCanvas(canvas, readTheme) {
     const began = performance.now();
     const theme = readTheme();
     buffer.fill(packColour(theme.background));
-    if (now.points) drawPoints(now, spritesFor(now.radius, theme, now.colours));
+    if (now.points) {
+      const found = spritesFor(now.radius, theme, now.colours);
+      for (const pane of now.panes) {
+        if (now.density) drawDensity(now, pane, theme);
+        drawPoints(now, pane, found);
+        if (pane.ringed) drawRings(now, pane, found);
+      }
+    }
     context.putImageData(image, 0, 0);
+    now.after?.();
     times.push(performance.now() - began);
     if (times.length > 120) times.shift();
     canvas.dataset.frames = Number(canvas.dataset.frames || 0) + 1;
+    canvas.dataset.drawn = times.at(-1).toFixed(2);
   }
 
-  function drawPoints(now, found) {
-    const { points, slotOf, hidden } = now;
-    const { x, y, label, n } = points;
-    const { scale, left, top } = now.view;
+  // A pane is a strip of the canvas from `from` to `to` with positions and colours of its own.
+  function drawPoints(now, pane, found) {
+    const { points, hidden, view } = now;
+    const { x, y, slotOf, levels } = pane;
+    const { label, n } = points;
+    const { scale, top } = view;
+    const left = view.left + pane.from;
     const { reach } = found;
-    const [width, height] = [canvas.width, canvas.height];
+    const { width, height } = canvas;
     const table = spriteTable(found, now.colours.length);
+    const [first, last] = [pane.from + reach, pane.to - reach];
     for (let pass = 0; pass < 2; pass += 1) {
       for (let i = 0; i < n; i += 1) {
         const labeled = label[i] >= 0 ? CIRCLE : STAR;
         if (labeled !== pass || hidden[i]) continue;
         const px = (x[i] * scale + left) | 0;
         const py = (top - y[i] * scale) | 0;
-        if (px < reach || py < reach || px >= width - reach || py >= height - reach) continue;
-        blit(buffer, py * width + px, table(labeled, slotOf[i], now.levels[i]));
+        if (px < first || py < reach || px >= last || py >= height - reach) continue;
+        blit(buffer, py * width + px, table(labeled, slotOf[i], levels[i]));
       }
     }
-    if (now.ringed) drawRings(now, found);
   }
 
-  function drawRings({ points, ringed, hidden, view, levels }, found) {
-    const ring = [found.get(RING, 0, 1), found.get(RING, 0, 5)];
-    const [width, height] = [canvas.width, canvas.height];
+  function drawRings({ points, hidden, view }, pane, found) {
+    const { ringed, levels, x, y } = pane;
+    const { width, height } = canvas;
     for (let i = 0; i < points.n; i += 1) {
       if (!ringed[i] || hidden[i]) continue;
-      const px = (points.x[i] * view.scale + view.left) | 0;
-      const py = (view.top - points.y[i] * view.scale) | 0;
-      if (px < found.reach || py < found.reach || px >= width - found.reach || py >= height - found.reach) continue;
-      blit(buffer, py * width + px, ring[levels[i] > 1 ? 1 : 0]);
+      const px = (x[i] * view.scale + view.left + pane.from) | 0;
+      const py = (view.top - y[i] * view.scale) | 0;
+      if (px < pane.from + found.reach || py < found.reach || px >= pane.to - found.reach || py >= height - found.reach) continue;
+      blit(buffer, py * width + px, found.get(RING, RING_SLOTS + ringed[i], levels[i] > 1 ? FULL : 1));
+    }
+  }
+
+  // How many images lie where, as a veil behind the points: beyond a limit only a sample of them is drawn.
+  function drawDensity({ density, view }, pane, theme) {
+    const { grid, counts } = density;
+    const { width, height } = canvas;
+    const shades = Uint32Array.from({ length: 256 }, (_, v) => packColour(mixColours(theme.background, theme.ink, (v / 255) * 0.3)));
+    const cell = 65536 / grid;
+    const columns = new Int32Array(pane.to - pane.from);
+    for (let px = 0; px < columns.length; px += 1) columns[px] = Math.floor(((px - view.left) / view.scale + 32768) / cell);
+    for (let py = 0; py < height; py += 1) {
+      const row = Math.floor(((view.top - py) / view.scale + 32768) / cell);
+      if (row < 0 || row >= grid) continue;
+      for (let px = 0; px < columns.length; px += 1) {
+        const column = columns[px];
+        if (column < 0 || column >= grid) continue;
+        const value = counts[row * grid + column];
+        if (value) buffer[py * width + px + pane.from] = shades[value];
+      }
     }
   }
 
@@ -91,6 +123,10 @@ function createCanvas(canvas, readTheme) {
     stop: () => cancelAnimationFrame(frame),
     times: () => [...times],
   };
+}
+
+function mixColours(a, b, share) {
+  return a.map((value, k) => Math.round(value + share * (b[k] - value)));
 }
 
 function packColour([red, green, blue]) {

@@ -1,18 +1,40 @@
-"""The map: every image a point on a fixed layout, coloured by its label or pseudo-label at the epoch shown."""
+"""The map: every image a point, on a fixed layout or moving with the epochs, coloured by label or pseudo-label."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
 
 HERE = Path(__file__).parent
 SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "palette.js", "data.js", "model.js", "sprites.js", "canvas.js",
-    "pointer.js", "controls.js", "legend.js", "selection.js", "hover.js", "index.js",
+    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "palette.js", "data.js", "layout.js", "filters.js",
+    "model.js", "sprites.js", "canvas.js", "view.js", "ink.js", "pointer.js", "controls.js", "player.js", "moving.js",
+    "legend.js",
+    "batch.js", "chips.js", "thumbs.js", "selection.js", "neighbours.js", "regions.js", "hover.js", "pictures.js",
+    "loader.js", "index.js",
 )  # fmt: skip
-STYLES = ("../common/base.css", "style.css")
+STYLES = ("../common/base.css", "style.css", "hand.css")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the map shows.
+
+    round: the round whose pseudo-labels colour the stars, None shows labels only; source: of the fixed map's features;
+    version: changes when positions or labels should be fetched again; computing: the layout is still refined; live: the
+    round still runs; complete: it has calibrated predictions; moving: it has recorded features of tracked images.
+    """
+
+    round: int | None
+    source: str
+    version: str = ""
+    computing: bool = False
+    live: bool = False
+    complete: bool = False
+    moving: bool = False
+
 
 _mount = st.components.v2.component(
     "starling_map_canvas",
@@ -22,33 +44,28 @@ _mount = st.components.v2.component(
 )
 
 
-def map_canvas(
-    base: str,
-    *,
-    round_number: int | None,
-    classes: Sequence[str],
-    version: str = "",
-    computing: bool = False,
-    live: bool = False,
-    key: str = "map_canvas",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Goto:
+    """The page the person asked for with the selection: "review" or "export"."""
+
+    page: str
+
+
+def _nothing() -> None:
+    """Streamlit reruns the page on a trigger value only if a callback is given."""
+
+
+def map_canvas(base: str, shown: Shown, *, key: str = "map_canvas") -> Goto | None:
     """Show the map. Positions and pseudo-labels come from the project's routes as binary arrays, not through Python.
 
     Args:
         base: route base of the open project, such as ``/starling/p/digits``.
-        round_number: the round whose pseudo-labels colour the stars; None shows labels only.
-        classes: class names in display order.
-        version: changes when positions or labels should be fetched again, such as the map's version.
-        live: the round still runs: look for new epochs every few seconds.
-        computing: the layout is still refined: look for a better one every second or two.
+        shown: what to show.
         key: identity of this mount; the same key keeps zoom, epoch and selection over reruns.
+
+    Returns:
+        Where the person wants to go, in the one run that follows; else None.
     """
-    data = {
-        "base": base,
-        "round": round_number,
-        "classes": list(classes),
-        "version": version,
-        "live": live,
-        "computing": computing,
-    }
-    _mount(key=key, data=data)
+    result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=_nothing)
+    found = getattr(result, "goto", None)
+    return Goto(str(found["page"])) if isinstance(found, dict) and "page" in found else None

@@ -1,42 +1,93 @@
-// The map's data: parsed from the binary routes, kept as typed arrays.
-// points: uint32 header length, JSON header, then int32 id[n], int32 version[n], int16 x[n], int16 y[n],
-//         int16 label[n] (-1 none), uint8 flags[n] (1 labeled, 2 reviewed, 4 marked)
-// epochs: the same frame, then int16 class[E][n] (-1 none), uint8 confidence[E][n] (255 is 1.0); the padded header
-//         puts the classes at a multiple of 4
+// The map's data: parsed from the binary routes (app/map_data.py says how they are packed), kept as typed arrays.
 
-const POINT_BYTES = 15;
-const EPOCH_BYTES = 3; // of one point at one epoch
+const NO_TRUTH = -1;
 
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  return { header, start: Math.ceil((4 + length) / 4) * 4 };
+  return { header, take: reader(buffer, 4 + length), start: 4 + length };
+}
+
+// Takes typed arrays off a buffer one after another; copies where the place does not fit the type.
+function reader(buffer, start) {
+  let at = start;
+  const take = (Type, size) => {
+    const bytes = size * Type.BYTES_PER_ELEMENT;
+    if (at + bytes > buffer.byteLength) throw new Error("the map's data do not fit this page; reload it");
+    const found = at % Type.BYTES_PER_ELEMENT ? new Type(buffer.slice(at, at + bytes)) : new Type(buffer, at, size);
+    at += bytes;
+    return found;
+  };
+  take.done = () => {
+    if (at !== buffer.byteLength) throw new Error("the map's data do not fit this page; reload it");
+  };
+  return take;
 }
 
 function parsePoints(buffer) {
-  const { header, start } = unpack(buffer);
+  const { header, take } = unpack(buffer);
   const { n } = header;
-  if (buffer.byteLength - start !== n * POINT_BYTES) throw new Error("the map's data do not fit this page; reload it");
   const points = {
-    ...header,
-    ids: new Int32Array(buffer, start, n),
-    versions: new Int32Array(buffer, start + 4 * n, n),
-    x: new Float32Array(new Int16Array(buffer, start + 8 * n, n)),
-    y: new Float32Array(new Int16Array(buffer, start + 10 * n, n)),
-    label: new Int16Array(buffer, start + 12 * n, n),
-    flags: new Uint8Array(buffer, start + 14 * n, n),
+    ...header, ids: take(Int32Array, n), versions: take(Int32Array, n), x: new Float32Array(take(Int16Array, n)),
+    y: new Float32Array(take(Int16Array, n)), label: take(Int16Array, n),
+    truth: header.truth ? take(Int16Array, n) : null, flags: take(Uint8Array, n),
+    density: header.grid ? take(Uint8Array, header.grid * header.grid) : null,
   };
-  return { ...points, grid: buildGrid(points) };
+  take.done();
+  return { ...points, buckets: buildGrid(points) };
 }
 
 function parseEpochs(buffer) {
-  const { header, start } = unpack(buffer);
+  const { header, take } = unpack(buffer);
   const { n, epochs } = header;
-  const size = n * epochs.length;
-  if (buffer.byteLength - start !== EPOCH_BYTES * size) throw new Error("the epochs' data do not fit this page; reload it");
-  const cls = epochs.map((_, e) => new Int16Array(buffer, start + 2 * e * n, n));
-  const conf = epochs.map((_, e) => new Uint8Array(buffer, start + 2 * size + e * n, n));
-  return { n, epochs, cls, conf };
+  const cls = takeClasses(take, header.wide, epochs.length, n);
+  const conf = takeSums(take, Uint8Array, epochs.length, n);
+  take.done();
+  return { ...header, cls, conf };
+}
+
+// Later epochs of the same round put behind those already here.
+function appendEpochs(known, more) {
+  return {
+    ...more, first: 0, epochs: [...known.epochs, ...more.epochs], cls: [...known.cls, ...more.cls], conf: [...known.conf, ...more.conf],
+  };
+}
+
+function parseFrames(buffer) {
+  const { header, take } = unpack(buffer);
+  const { t, epochs, wide } = header;
+  const many = epochs.length;
+  const frames = { ...header, student: null, teacher: null, ids: take(Int32Array, t) };
+  frames.x = takeSums(take, Int16Array, many, t);
+  frames.y = takeSums(take, Int16Array, many, t);
+  for (const who of ["student", "teacher"]) {
+    if (header[who]) frames[who] = { cls: takeClasses(take, wide, many, t), conf: takeSums(take, Uint8Array, many, t) };
+  }
+  take.done();
+  return frames;
+}
+
+// Rows sent as the difference to the row before, modulo the type.
+function takeSums(take, Type, rows, size) {
+  const found = Array.from({ length: rows }, () => take(Type, size));
+  for (let e = 1; e < rows; e += 1) {
+    const [row, before] = [found[e], found[e - 1]];
+    for (let i = 0; i < size; i += 1) row[i] += before[i];
+  }
+  return found;
+}
+
+// Rows sent as the exclusive or with the row before; the largest code is "no class".
+function takeClasses(take, wide, rows, size) {
+  const Type = wide ? Uint16Array : Uint8Array;
+  const none = wide ? 65535 : 255;
+  const raw = Array.from({ length: rows }, () => take(Type, size));
+  return raw.map((row, e) => {
+    if (e) for (let i = 0; i < size; i += 1) row[i] ^= raw[e - 1][i];
+    const out = new Int16Array(size);
+    for (let i = 0; i < size; i += 1) out[i] = row[i] === none ? NO_CLASS : row[i];
+    return out;
+  });
 }
 
 async function fetchBinary(url) {
@@ -71,7 +122,7 @@ function buildGrid({ n, x, y }) {
 }
 
 function nearest(points, x, y, reach, visible) {
-  const { side, cell, starts, members } = points.grid;
+  const { side, cell, starts, members } = points.buckets;
   const clampCell = (value) => Math.max(0, Math.min(side - 1, Math.floor((value + 32768) / cell)));
   let best = -1;
   let bestSquare = reach * reach;

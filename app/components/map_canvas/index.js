@@ -2,185 +2,260 @@
 
 const mapMounts = new WeakMap();
 
-function mountMap(parent, first) {
+function mountMap(parent, first, trigger) {
   const { base } = first;
   const model = createModel();
-  const view = { scale: 0.01, left: 0, top: 0 }; // device pixels
   let data = first;
   let radius = 5;
-  let ratio = 1;
-  let hovered = { i: -1, at: [0, 0] };
+  let hovered = { i: -1, at: [0, 0], pane: "now" };
   let problem = "";
-  let waiting = 0;
-  let live = 0;
-  let fitted = false;
+  let movingProblem = "";
+  let fitted = "";
   let sized = false;
-  let stopped = false;
+  let chosen = false; // the person has chosen the layout
+  let looked = ""; // what regions were looked for last
+  let started = null; // the round whose moving map was asked for without a click
+  let theme = null;
 
   const canvas = el("canvas", { class: "points", testid: "map-canvas" });
-  const overlay = el("canvas", { class: "overlay", "aria-hidden": "true" });
+  const over = el("canvas", { class: "overlay", "aria-hidden": "true" });
+  const lasso = el("canvas", { class: "overlay", "aria-hidden": "true" });
   const veil = buildVeil();
-  const hover = buildHover(model, base);
+  const captions = el("div", { class: "captions", hidden: true }, el("span", { testid: "map-then" }), el("span", { testid: "map-now" }));
+  const hover = buildHover(model, base, { round: () => data.round ?? null, epochShown: () => shownEpoch() });
   const area = el("div", {
     class: "area", tabindex: "0", role: "application", testid: "map-area", "data-mode": "pan",
     "aria-label": "Map of the images. Arrow keys move, plus and minus zoom, 0 fits, Control A selects all, Escape clears.",
-  }, canvas, overlay, hover.node, veil.node);
+  }, canvas, over, lasso, captions, hover.node, veil.node);
+  const view = createView(canvas, model, () => ({ radius }), () => drawing.request());
   const actions = {
-    pan, zoom, fit, theme: () => theme,
+    pan: view.pan, fit: view.fit, theme: () => theme, clear, changed, hover: onHover, click: onClick,
+    zoom(factor, at) {
+      view.zoom(factor, at);
+      onHover(null);
+    },
     mode: (mode) => pointer.setMode(mode),
-    size: (value) => {
+    size(value) {
       radius = value;
       sized = true;
       drawing.request();
     },
-    fade: (on) => {
-      model.fade = on;
-      changed();
+    fade: (on) => changed({ fade: on }),
+    colourBy: (by) => changed({ colourBy: by }),
+    filter: (next) => changed({ filter: next }),
+    compare(change) {
+      if (change.since !== undefined && !model.ring && !model.split) change.ring = true;
+      changed(change);
+      if (change.split !== undefined) view.fit();
     },
-    epoch: (e) => {
-      model.epoch = e;
-      changed();
+    toggleFilters() {
+      show(filters.node, filters.node.hidden);
+      paint();
     },
-    ring: (from) => {
-      model.ringFrom = from;
-      changed();
+    focused: () => map.getRootNode().activeElement,
+    setLayout(kind) {
+      chosen = true;
+      setLayout(kind);
     },
-    toggle: (k) => {
+    moment(next, playing = false) {
+      const before = model.epoch;
+      if (playing) model.glide(next);
+      else model.move(next);
+      if (model.epoch !== before) paint();
+      else {
+        player.paintMoment();
+        if (model.plane.moving()) drawing.request();
+      }
+    },
+    toggle(k) {
       model.toggleClass(k);
       changed();
     },
-    isolate: (k) => {
+    isolate(k) {
       model.isolate(k);
       changed();
     },
-    clear,
-    changed,
-    round: () => data.round,
-    hover: onHover,
-    click: onClick,
-    enclose: (path, add) => {
-      model.enclose(path.map(toMap), add);
+    round: () => data.round ?? null,
+    source: () => data.source,
+    layout: () => model.layout,
+    epochShown: shownEpoch,
+    dark: () => map.style.colorScheme === "dark",
+    goto: (page, payload = {}) => trigger.set("goto", { page, ...payload, at: Date.now() }),
+    enclose(path, add) {
+      const pane = view.paneAt(path[0]);
+      model.enclose(path.map((at) => view.toMap(at, pane)), add, pane.which);
       changed();
     },
-    selectAll: () => {
-      model.select(Array.from(model.hidden.keys()).filter(model.visible));
+    select(indices, ordered = false) {
+      model.select(indices, ordered);
       changed();
     },
-    point: (i) => {
-      hovered = { i: -1, at: [0, 0] };
-      mark(i);
+    selectAll: () => actions.select(Array.from(model.hidden.keys()).filter(model.visible)),
+    point(i) {
+      hovered = { i: -1, at: [0, 0], pane: "now" };
+      ink.mean(i);
     },
+    propose: (k) => selection.ask(k),
+    focusSelection: () => selection.focus(),
+    canMove: () => Boolean(data.moving),
+    tellMoving: (action) => loader.tell(action),
   };
-  const toolbar = buildToolbar(actions);
-  const bar = buildEpochBar(model, actions);
+  const toolbar = buildToolbar(model, actions);
+  const filters = buildFilters(model, actions);
+  const moving = buildMoving(model, actions);
+  const player = buildPlayer(model, actions);
   const legend = buildLegend(model, actions);
+  const pictures = buildPictures(base, actions);
+  const regions = buildRegions(model, base, actions);
   const selection = buildSelection(model, base, actions);
-  const side = el("aside", { class: "side" }, legend.node, selection.node);
+  toolbar.node.append(pictures.node);
+  const side = el("aside", { class: "side" }, legend.node, regions.node, selection.node);
   const map = el("div", { class: "map", testid: "map" },
-    el("div", { class: "left" }, toolbar.node, area, bar.node), side);
+    el("div", { class: "left" }, toolbar.node, filters.node, moving.node, area, player.node), side);
   parent.append(map);
   releaseAfterClick(map);
+  map.addEventListener("keydown", selection.onKey, true); // before the area's own keys: 0 is a class while some are selected
 
-  let theme = null;
   const drawing = createCanvas(canvas, () => theme);
   drawing.setScene(() => ({
-    points: model.points, view, radius: radius * ratio, colours: model.colours, slotOf: model.slotOf,
-    levels: model.levels, hidden: model.hidden, ringed: model.ringFrom === null ? null : model.ringed,
+    points: model.points, view: view.now, radius: radius * view.ratio(), colours: model.colours, hidden: model.hidden,
+    panes: view.panes().map((pane) => paneScene(pane)), after: () => ink.paint(),
+    density: model.layout === FIXED && model.points?.density ? { grid: model.points.grid, counts: model.points.density } : null,
   }));
-  const pointer = watchPointer(area, overlay, actions);
+  const ink = createInk(over, model, {
+    toArea: view.toArea, ratio: view.ratio, theme: () => theme, radius: () => radius, panes: view.panes,
+    regions: () => (model.layout === FIXED ? regions.regions().map((one) => ({ members: one.indices, name: "unlike anything labeled" })) : []),
+  });
+  const pointer = watchPointer(area, lasso, actions);
   const applyTheme = watchTheme(map, () => {
-    theme = readTheme();
+    theme = readMapTheme(map);
     drawing.request();
   });
+  const loader = createLoader(base, model, () => data, {
+    points: onPoints,
+    pointsFailed: (error) => model.points || veil.show(error.message, error.body?.fraction),
+    epochs(words) {
+      problem = words;
+      paint();
+    },
+    frames: onFrames,
+    all: paint,
+  });
 
-  function readTheme() {
-    const style = getComputedStyle(map);
-    return {
-      background: cssToRgb(style.backgroundColor),
-      line: style.getPropertyValue("--st-text-color").trim() || style.color,
-      accent: style.getPropertyValue("--st-primary-color").trim() || "#888",
-    };
+  function shownEpoch() {
+    return model.epochs ? model.epochs.epochs[model.epoch] : null;
   }
 
-  const toMap = ([x, y]) => [(x * ratio - view.left) / view.scale, (view.top - y * ratio) / view.scale];
-  const toArea = (i) => [
-    (model.points.x[i] * view.scale + view.left) / ratio, (view.top - model.points.y[i] * view.scale) / ratio,
-  ];
-
-  function pan(dx, dy) {
-    view.left += dx * ratio;
-    view.top += dy * ratio;
-    drawing.request();
+  function paneScene(pane) {
+    const { x, y } = model.plane.positions(pane.which);
+    if (pane.which === "then") return { ...pane, x, y, slotOf: model.slotThen, levels: model.levelsThen, ringed: null };
+    return { ...pane, x, y, slotOf: model.slotOf, levels: model.levels, ringed: model.ring ? model.ringed : null };
   }
 
-  function zoom(factor, [x, y]) {
-    const smallest = (Math.min(canvas.width, canvas.height) / 65536) * 0.4;
-    const scale = Math.max(smallest, Math.min(smallest * 400, view.scale * factor));
-    const ratioNow = scale / view.scale;
-    view.left = x * ratio - (x * ratio - view.left) * ratioNow;
-    view.top = y * ratio - (y * ratio - view.top) * ratioNow;
-    view.scale = scale;
-    onHover(null);
-    drawing.request();
+  function onPoints(points) {
+    if (!sized) radius = sizeFor(model.layout === MOVING ? 2000 : points.n);
+    if (!points.positions && !chosen && data.moving) setLayout(MOVING);
+    cover();
+    if (fitted !== model.layout && (points.positions || model.plane.moving())) refit();
+    lookForRegions();
   }
 
-  function fit() {
-    if (!model.points) return;
-    let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
-    for (let i = 0; i < model.points.n; i += 1) {
-      left = Math.min(left, model.points.x[i]);
-      right = Math.max(right, model.points.x[i]);
-      low = Math.min(low, model.points.y[i]);
-      high = Math.max(high, model.points.y[i]);
+  function onFrames(found, words) {
+    movingProblem = words || "";
+    if (found && model.layout === MOVING && found.status === "none" && data.moving && started !== data.round) {
+      started = data.round;
+      loader.tell("start");
     }
-    const room = 2 * (radius + 8) * ratio;
-    const across = (canvas.width - room) / Math.max(1, right - left);
-    view.scale = Math.min(across, (canvas.height - room) / Math.max(1, high - low));
-    view.left = canvas.width / 2 - ((left + right) / 2) * view.scale;
-    view.top = canvas.height / 2 + ((low + high) / 2) * view.scale;
-    drawing.request();
+    cover();
+    if (model.plane.moving() && fitted !== MOVING) refit();
+    paint();
   }
 
-  function changed() {
+  // Once per source, round and state of the map; a running round has no calibrated predictions to go by yet.
+  function lookForRegions() {
+    const key = `${data.source}|${data.complete ? data.round : "-"}|${model.points?.version}|${model.points?.status}`;
+    if (key === looked || model.points?.status !== "ready") return;
+    looked = key;
+    regions.load(data.source, data.complete ? data.round : null);
+  }
+
+  function refit() {
+    fitted = model.layout;
+    view.fit();
+  }
+
+  // What stands in the map's place while there is nothing to draw.
+  function cover() {
+    const { points } = model;
+    if (!points) return;
+    if (model.layout === MOVING) {
+      if (model.plane.moving()) veil.hide();
+      else if (!data.moving) veil.show("This round has recorded no features yet; they come with its first epoch.");
+      else veil.show(movingWords(model), model.frames?.fraction);
+    } else if (points.positions) veil.hide();
+    else if (points.status === "running") veil.show(`${points.stage || "Computing the map"}…`, points.fraction);
+    else veil.show(points.error || "There is no fixed map of these features yet: compute it above.");
+  }
+
+  function setLayout(kind) {
+    model.plane.kind = kind;
+    if (!sized && model.points) radius = sizeFor(kind === MOVING ? 2000 : model.points.n);
+    if (kind === MOVING) loader.loadFrames();
+    model.move();
+    if (model.points) cover();
+    refit();
+    paint();
+  }
+
+  function changed(change = {}) {
+    Object.assign(model, change);
+    model.place();
     model.refresh();
     paint();
   }
 
   function paint() {
-    toolbar.paint(model, radius);
-    bar.paint(problem);
+    toolbar.paint(radius, !filters.node.hidden);
+    if (!filters.node.hidden) filters.paint();
+    moving.paint(movingProblem);
+    player.paint(problem);
     legend.paint();
+    regions.paint();
     selection.paint();
+    captionPanes();
     side.dataset.selected = model.selection.length ? "yes" : "no";
+    map.dataset.layout = model.layout;
     if (hovered.i >= 0) hover.paint(hovered.i, hovered.at, area);
     drawing.request();
   }
 
-  function onHover(at) {
-    const reach = ((radius + 5) * ratio) / view.scale;
-    const i = at && model.points ? nearest(model.points, ...toMap(at), reach, model.visible) : -1;
-    if (i === hovered.i && i < 0) return;
-    hovered = { i, at: i >= 0 ? toArea(i) : [0, 0] };
-    hover.paint(i, hovered.at, area);
-    area.dataset.over = i >= 0 ? "point" : "none";
-    mark(i);
+  function captionPanes() {
+    show(captions, model.split && model.epochs !== null);
+    if (!model.epochs) return;
+    const { epochs } = model.epochs;
+    setText(captions.children[0], `epoch ${epochs[model.since]}`);
+    setText(captions.children[1], `epoch ${epochs[model.epoch]}`);
   }
 
-  function mark(i) {
-    const ink = overlay.getContext("2d");
-    ink.clearRect(0, 0, overlay.width, overlay.height);
-    if (i < 0) return;
-    const [x, y] = toArea(i);
-    ink.beginPath();
-    ink.arc(x * ratio, y * ratio, (radius + 4.5) * ratio, 0, 2 * Math.PI);
-    ink.strokeStyle = theme.accent;
-    ink.lineWidth = 2.5 * ratio;
-    ink.stroke();
+  function under(at) {
+    if (!at || !model.points) return { i: -1, pane: null };
+    const pane = view.paneAt(at);
+    const reach = ((radius + 5) * view.ratio()) / view.now.scale;
+    return { i: model.plane.nearestTo(pane.which, ...view.toMap(at, pane), reach), pane };
+  }
+
+  function onHover(at) {
+    const { i, pane } = under(at);
+    if (i === hovered.i && i < 0) return;
+    const positions = i >= 0 ? model.plane.positions(pane.which) : null;
+    hovered = { i, at: i >= 0 ? view.toArea([positions.x[i], positions.y[i]], pane) : [0, 0] };
+    hover.paint(i, hovered.at, area);
+    area.dataset.over = i >= 0 ? "point" : "none";
+    ink.mean(i);
   }
 
   function onClick(at, add) {
-    const reach = ((radius + 5) * ratio) / view.scale;
-    const i = model.points ? nearest(model.points, ...toMap(at), reach, model.visible) : -1;
+    const { i } = under(at);
     if (i < 0) {
       if (!add) clear();
       return;
@@ -199,68 +274,20 @@ function mountMap(parent, first) {
 
   function onKey(event) {
     if (event.key !== "Escape" || isTyping(event) || document.querySelector("[role=dialog]")) return;
-    if (!pointer.cancel()) clear();
+    if (!pointer.cancel() && !selection.cancel()) clear();
   }
 
-  function resize() {
-    const before = ratio;
-    ratio = Math.min(2, globalThis.devicePixelRatio || 1);
-    const [width, height] = [Math.round(area.clientWidth * ratio), Math.round(area.clientHeight * ratio)];
-    if (!width || !height || (canvas.width === width && canvas.height === height && before === ratio)) return;
-    drawing.resize(width, height);
-    overlay.width = width;
-    overlay.height = height;
-    fit();
-  }
-
-  async function loadPoints() {
-    clearTimeout(waiting);
-    const version = data.version;
-    try {
-      const points = parsePoints(await fetchBinary(`${base}/map/points`));
-      if (stopped) return;
-      model.setPoints(points);
-      if (!sized) radius = points.n > 20000 ? 2.5 : points.n > 6000 ? 3.5 : points.n > 1200 ? 5 : 6;
-      veil.hide();
-      if (!fitted) fit();
-      fitted = true;
-      if (data.computing) waiting = setTimeout(loadPoints, 1500);
-      await loadEpochs();
-    } catch (error) {
-      if (stopped) return;
-      if (!model.points) veil.show(error.message, error.body?.fraction);
-      waiting = setTimeout(loadPoints, 1000);
-    }
-    if (version !== data.version) loadPoints();
-  }
-
-  async function loadEpochs() {
-    clearTimeout(live);
-    const { round } = data;
-    problem = "";
-    if (round === null || round === undefined) {
-      model.setEpochs(null);
-    } else {
-      try {
-        const epochs = parseEpochs(await fetchBinary(`${base}/map/epochs?round=${round}`));
-        if (stopped || round !== data.round) return;
-        model.setEpochs(epochs);
-      } catch (error) {
-        if (stopped || round !== data.round) return;
-        problem = `The epochs of round ${round} cannot be read: ${error.message}`;
-        model.setEpochs(null);
-      }
-      if (problem || data.live) live = setTimeout(loadEpochs, 4000);
-    }
-    paint();
-  }
-
-  const watcher = new ResizeObserver(resize);
+  const watcher = new ResizeObserver(() => {
+    if (!view.resize(area)) return;
+    drawing.resize(canvas.width, canvas.height);
+    for (const layer of [over, lasso]) Object.assign(layer, { width: canvas.width, height: canvas.height });
+    view.fit();
+    player.paintMoment();
+  });
   watcher.observe(area);
   document.addEventListener("keydown", onKey);
-  resize();
   paint();
-  loadPoints();
+  loader.loadPoints();
 
   return {
     base,
@@ -268,19 +295,33 @@ function mountMap(parent, first) {
       const before = data;
       data = next;
       applyTheme();
-      if (next.version !== before.version || next.computing !== before.computing) loadPoints();
-      else if (next.round !== before.round || next.live !== before.live) loadEpochs();
+      if (next.source !== before.source) model.points = null;
+      if (next.source !== before.source) veil.show("Loading the map…");
+      if (next.source !== before.source || next.version !== before.version || next.computing !== before.computing) loader.loadPoints();
+      else if (next.round !== before.round || next.live !== before.live || next.complete !== before.complete) loader.loadEpochs();
+      if (next.round !== before.round) model.setFrames(null);
+      lookForRegions();
+      if (model.layout === MOVING && (next.round !== before.round || next.live !== before.live)) loader.loadFrames();
     },
     remove() {
-      stopped = true;
-      clearTimeout(waiting);
-      clearTimeout(live);
-      bar.stop();
+      loader.stop();
+      player.stop();
       drawing.stop();
       watcher.disconnect();
       document.removeEventListener("keydown", onKey);
       map.remove();
     },
+  };
+}
+
+const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
+
+function readMapTheme(map) {
+  const style = getComputedStyle(map);
+  const line = style.getPropertyValue("--st-text-color").trim() || style.color;
+  return {
+    background: cssToRgb(style.backgroundColor), ink: cssToRgb(line), line, ground: style.backgroundColor,
+    accent: style.getPropertyValue("--st-primary-color").trim() || "#888",
   };
 }
 
@@ -301,14 +342,19 @@ function buildVeil() {
   };
 }
 
-export default function mapCanvas({ data, parentElement }) {
+export default function mapCanvas({ data, parentElement, setTriggerValue }) {
   let mounted = mapMounts.get(parentElement);
   if (mounted && mounted.base !== data.base) {
     mounted.remove();
     mounted = null;
   }
-  if (mounted) mounted.update(data);
-  else mapMounts.set(parentElement, mountMap(parentElement, data));
+  if (mounted) {
+    mounted.trigger.set = setTriggerValue;
+    mounted.update(data);
+  } else {
+    const trigger = { set: setTriggerValue };
+    mapMounts.set(parentElement, Object.assign(mountMap(parentElement, data, trigger), { trigger }));
+  }
   return () => {
     mapMounts.get(parentElement)?.remove();
     mapMounts.delete(parentElement);

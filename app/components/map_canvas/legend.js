@@ -2,11 +2,14 @@
 
 function buildLegend(model, actions) {
   const list = el("div", { class: "legend-list", role: "group", "aria-label": "Classes on the map" });
+  const key = el("div", { class: "colour-key", hidden: true, testid: "map-colour-key" });
+  const rings = el("div", { class: "shapes faint", hidden: true }, ringKey("now right", IMPROVED), ringKey("now wrong", WORSENED), ringKey("changed", CHANGED));
   const node = el("section", { class: "legend", testid: "map-legend" },
-    el("div", { class: "shapes faint" }, shapeKey("star", "unlabeled, by pseudo-label"), shapeKey("circle", "labeled")), list,
+    el("div", { class: "shapes faint" }, shapeKey(STAR, "unlabeled, by pseudo-label"), shapeKey(CIRCLE, "labeled")), rings, key, list,
     el("p", { class: "faint tip" }, "Click hides a class, double click shows it alone."));
   let rows = new Map();
   let built = "";
+  let keyed = "";
 
   function rebuild() {
     rows = new Map();
@@ -28,17 +31,44 @@ function buildLegend(model, actions) {
     list.replaceChildren(...[...rows.values()].map((row) => row.button));
   }
 
+  // What the colours mean where they are not classes.
+  function paintKey() {
+    const { colourBy } = model;
+    show(key, ["confidence", "changed", "teacher"].includes(colourBy));
+    if (keyed === colourBy) return;
+    keyed = colourBy;
+    if (colourBy === "confidence") {
+      const bar = el("span", { class: "ramp" });
+      bar.style.background = `linear-gradient(90deg, ${RAMP_COLOURS.join(", ")})`;
+      key.replaceChildren(el("span", {}, "unsure"), bar, el("span", {}, "sure"));
+    } else if (colourBy === "teacher") {
+      key.replaceChildren(dot(DIFFERS_COLOUR), el("span", {}, "they differ"), dot(SAME_COLOUR), el("span", {}, "they agree, or not tracked"));
+    } else {
+      key.replaceChildren(dot(SAME_COLOUR), el("span", {}, "as at the epoch compared with; others have changed class"));
+    }
+  }
+
+  function dot(colour) {
+    const swatch = el("span", { class: "swatch" });
+    swatch.style.background = colour;
+    return swatch;
+  }
+
   function paint() {
     if (!model.points) return;
-    const key = model.classes.join("\u0000");
-    if (key !== built) {
-      built = key;
+    const now = model.classes.join("\u0000");
+    if (now !== built) {
+      built = now;
       rebuild();
     }
+    paintKey();
+    show(rings, model.ring && model.epochs !== null);
+    const byClass = !["confidence", "teacher"].includes(model.colourBy);
     for (const [k, row] of rows) {
       const [labeled, stars] = model.counts.get(k) || [0, 0];
       const on = !model.off.has(k);
       show(row.button, k !== UNKNOWN || stars > 0);
+      show(row.swatch, byClass);
       row.swatch.style.background = model.classColour(k);
       row.button.setAttribute("aria-pressed", String(on));
       setText(row.amount, count(labeled + stars));
@@ -52,6 +82,12 @@ function shapeKey(shape, text) {
   const canvas = el("canvas", { width: 32, height: 32, class: "shape", "aria-hidden": "true" });
   const context = canvas.getContext("2d");
   context.translate(16, 16);
-  drawShape(context, shape === "star" ? STAR : CIRCLE, 9, "#7b8594", "#7b859400");
+  drawShape(context, shape, 9, "#7b8594", "#7b859400");
   return el("span", { class: "shape-key" }, canvas, text);
+}
+
+function ringKey(text, kind) {
+  const ring = el("span", { class: "ring-key" });
+  if (RING_COLOURS[kind]) ring.style.borderColor = RING_COLOURS[kind];
+  return el("span", { class: "shape-key" }, ring, text);
 }

@@ -6,6 +6,11 @@ const CLASS_COLOURS = [
   "#5a64c8", "#f0a95b", "#0f8a55", "#b0308a", "#7ccaa6", "#c86a5e", "#7289a8", "#b79ad6", "#3f8f95", "#a5a930",
 ];
 const OTHER_COLOUR = "#8b9099";
+const SAME_COLOUR = "#8b9099";
+const DIFFERS_COLOUR = "#e0457b";
+const RAMP_COLOURS = [
+  "#c8491f", "#dc6b2f", "#e98f4a", "#dcae7a", "#b9b3a6", "#8fb0c4", "#629fce", "#3b86cc", "#2568b4",
+]; // confidence from low to high
 const NO_CLASS = -1;
 
 // Gives each class a slot of CLASS_COLOURS; -1 is "other". Counts decide who gets one when there are too many.

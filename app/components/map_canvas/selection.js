@@ -1,193 +1,248 @@
-// The selection: its images, and one label for all of them.
+// The selection: its images as a grid, and one answer for all of them that are not left out.
 
-const MOST_THUMBS = 200;
 const ASK_FROM = 2; // selections of this many and more are labeled after one question
 
 function buildSelection(model, base, actions) {
   let sort = "unsure";
-  let asked = null; // class index waiting for a yes
-  let outcome = null; // {text, kind, undo?, retry?}
-  let busy = false;
-  let shownKey = "";
+  let asked = null; // {accept: true} or {k}: the answer waiting for a yes
+  let out = new Set(); // ids left out of the batch
+  let seen = { selection: null, ids: [] };
+  let leaving = false; // the selection is on its way to another page
 
   const title = el("strong", { testid: "map-selected-count" });
   const order = el("select", { "aria-label": "Sort by", testid: "map-selection-sort", onchange: () => {
     sort = order.value;
     paint();
   } }, el("option", { value: "unsure" }, "least sure first"), el("option", { value: "sure" }, "most sure first"));
-  const head = el("div", { class: "selection-head" }, title, order,
-    el("button", { type: "button", class: "quiet", testid: "map-selection-clear", onclick: actions.clear }, "Clear"));
-  const chips = el("div", { class: "chips", role: "group", "aria-label": "Label all selected as" });
-  const question = el("div", { class: "question", hidden: true, testid: "map-confirm" });
-  const result = el("div", { class: "result", hidden: true, role: "status", testid: "map-result" });
-  const grid = el("div", { class: "thumbs", testid: "map-thumbs" });
-  const more = el("p", { class: "faint" });
-  const body = el("div", { class: "selection-body" }, head,
-    el("p", { class: "faint ask" }, "Label all of them as"), chips, question, grid, more);
+  const own = el("option", { value: "own" });
+  const accept = el("button", {
+    type: "button", class: "accept-all", testid: "map-accept-all", onclick: () => ask({ accept: true }),
+  }, el("span", {}), el("kbd", {}, "a"));
+  const review = el("button", { type: "button", testid: "map-to-review", onclick: () => take("review") }, "Review these");
+  const files = el("button", { type: "button", testid: "map-to-export", onclick: () => take("export") }, "Export these");
+  const chips = buildChips(model, { onPick: (k) => ask({ k }), onNew: nameClass });
+  const question = buildQuestion(confirm, cancel);
+  const batches = createBatches(model, base, actions, paint);
+  const neighbours = buildNeighbours(model, base, actions);
+  const grid = buildThumbs(model, base, actions, { out: () => out, onToggle: paint, onOpen: neighbours.open });
+  const wording = el("p", { class: "faint ask" });
+  const aside = el("p", { class: "faint aside", testid: "map-left-out" });
+  const use = el("button", { type: "button", class: "quiet", testid: "map-use-all", onclick: useAll }, "Use all again");
+  const body = el("div", { class: "selection-body" },
+    el("div", { class: "selection-head" }, title, order,
+      el("button", { type: "button", class: "quiet", testid: "map-selection-clear", onclick: actions.clear }, "Clear")),
+    el("div", { class: "selection-acts" }, accept, review, files), wording, chips.node, question.node,
+    neighbours.node, el("div", { class: "aside-row" }, aside, use), grid.node);
   const hint = el("p", { class: "faint hint" },
-    "Draw a box or a lasso, or hold Shift and drag, to see images here and label them together. Esc clears.");
-  const node = el("section", { class: "selection", testid: "map-selection" }, result, hint, body);
+    "Draw a box or a lasso, or hold Shift and drag, to see images here and label them together. Click a point for the "
+    + "images most like it. Esc clears.");
+  const node = el("section", {
+    class: "selection", testid: "map-selection", tabindex: "-1", "aria-label": "Selected images", onclick: keepFocus,
+  }, batches.node, hint, body);
+
+  // A mouse click on a button must not take the keys away from the selection.
+  function keepFocus(event) {
+    const button = event.detail ? event.target.closest("button") : null;
+    if (button && node.getRootNode().activeElement === button) focus();
+  }
+
+  const focus = () => node.focus({ preventScroll: true });
+  const batch = () => (out.size ? model.selection.filter((i) => !out.has(model.points.ids[i])) : model.selection);
 
   function paint() {
-    const some = model.selection.length > 0;
-    show(hint, !some && !outcome);
-    show(body, some);
-    if (!some) asked = null;
-    paintResult();
-    if (!some) {
-      shownKey = "";
+    const amount = model.points ? model.selection.length : 0; // no points while another source is loaded
+    if (model.points) follow();
+    show(hint, !amount && !batches.some());
+    show(body, amount > 0);
+    batches.paint();
+    neighbours.paint();
+    if (!amount) {
+      grid.clear();
       return;
     }
-    setText(title, `${count(model.selection.length)} selected`);
-    paintChips();
-    paintQuestion();
-    paintThumbs();
+    const chosen = batch();
+    setText(title, out.size ? `${count(chosen.length)} of ${count(amount)} selected` : `${count(amount)} selected`);
+    paintActs(chosen);
+    chips.paint();
+    question.paint(asked && questionWords(model, chosen, asked), batches.busy());
+    paintGrid(amount);
   }
 
-  function paintChips() {
-    const key = model.classes.join("\u0000");
-    if (chips.dataset.key === key) return;
-    chips.dataset.key = key;
-    chips.replaceChildren(...model.classes.map((name, k) => el("button", {
-      type: "button", class: "chip", testid: "map-label-as", "data-class": name, title: name, onclick: () => ask(k),
-    }, swatchOf(k), el("span", { class: "chip-name" }, name))));
+  function paintActs(chosen) {
+    const { take } = acceptable(model, chosen);
+    const some = take.length > 0;
+    const words = some && take.length < chosen.length ? `Accept ${count(take.length)}` : "Accept all";
+    setText(accept.firstChild, chosen.length > 1 ? words : "Accept");
+    accept.disabled = !some || batches.busy();
+    accept.title = some ? "Make the pseudo-labels shown labels (a or Enter)" : "None of these has a pseudo-label to accept";
+    review.disabled = files.disabled = leaving || !chosen.length;
+    setText(wording, chosen.length > 1 ? "Label all of them as" : "Label it as");
   }
 
-  function swatchOf(k) {
-    const swatch = el("span", { class: "swatch" });
-    swatch.style.background = model.classColour(k);
-    return swatch;
+  function paintGrid(amount) {
+    show(grid.node, amount > 1);
+    show(aside.parentNode, amount > 1);
+    show(use, out.size > 0);
+    const most = amount > MOST_THUMBS ? `First ${MOST_THUMBS} of ${count(amount)}. ` : "";
+    setText(aside, out.size ? `${most}${count(out.size)} left out.` : `${most}Click leaves an image out.`);
+    if (amount > 1) grid.paint(firstShown(model, sort, MOST_THUMBS));
+    else grid.clear();
   }
 
-  function ask(k) {
-    outcome = null;
-    asked = k;
-    if (model.selection.length < ASK_FROM) label();
-    else paint();
-    question.querySelector("button")?.focus();
+  // Notices that there is another selection: the question falls, and what was left out is in again unless it only grew.
+  function follow() {
+    const { selection } = model;
+    if (seen.selection === selection) return;
+    const before = seen.ids;
+    const ids = selection.map((i) => model.points.ids[i]);
+    const have = asked || out.size ? new Set(ids) : null;
+    const grown = have !== null && before.length > 0 && before.every((id) => have.has(id));
+    if (!grown) out = new Set();
+    if (!grown || ids.length !== before.length) asked = null;
+    if (ids.length) batches.forget();
+    seen = { selection, ids };
+    const words = selectionOrders.get(selection);
+    own.remove();
+    setText(own, words || "");
+    if (words) order.prepend(own);
+    if (words || sort === "own") sort = words ? "own" : "unsure";
+    order.value = sort;
+    if (!grown) grid.top();
   }
 
-  function paintQuestion() {
-    show(question, asked !== null);
-    if (asked === null) return;
-    const labeled = model.selection.filter((i) => model.points.label[i] >= 0 && model.points.label[i] !== asked).length;
-    const text = `Label ${count(model.selection.length)} images as “${model.classes[asked]}”?`;
-    const warning = labeled ? ` ${count(labeled)} of them have another label now; it will be replaced.` : "";
-    question.replaceChildren(el("span", {}, text + warning), el("span", { class: "question-buttons" },
-      el("button", { type: "button", class: "solid", testid: "map-confirm-yes", disabled: busy, onclick: label },
-        busy ? "Saving…" : "Label"),
-      el("button", { type: "button", testid: "map-confirm-no", disabled: busy, onclick: () => {
-        asked = null;
-        paint();
-      } }, "Cancel")));
-  }
-
-  function label() {
-    const name = model.classes[asked];
-    const batch = newUid();
-    const { ids, versions } = model.points;
-    const round = actions.round();
-    const decisions = model.selection.map((i) => {
-      const guess = model.pseudo(i);
-      const accepted = model.points.label[i] < 0 && guess === asked;
-      const seen = guess !== UNKNOWN && model.points.label[i] < 0;
-      return {
-        uid: newUid(), image_id: ids[i], base_version: versions[i], label: name, batch, seconds: null,
-        action: accepted ? "accept" : seen || model.points.label[i] >= 0 ? "correct" : "label",
-        round: seen ? round : null,
-        confidence: null, // the map's is of the epoch shown, coarse and not calibrated: not the round's
-      };
-    });
-    send(decisions, name, batch);
-  }
-
-  // The same uids are sent again on a retry, so that nothing is recorded twice.
-  async function send(decisions, name, batch) {
-    busy = true;
-    paint();
-    try {
-      const { acks } = await post("/decisions", { decisions });
-      settle(acks, name, batch);
-    } catch (error) {
-      outcome = { kind: "bad", text: `Not saved: ${error.message}.`, retry: () => send(decisions, name, batch) };
+  function ask(answer, always = false) {
+    if (batches.busy() || !model.selection.length) return;
+    batches.forget();
+    const chosen = answer.accept ? acceptable(model, batch()).take : batch();
+    if (!chosen.length) {
+      const none = answer.accept ? "None of these images has a pseudo-label to accept." : "All of these images are left out.";
+      batches.say("warn", none);
+      return;
     }
-    busy = false;
+    asked = answer;
+    if (chosen.length < ASK_FROM && !always) {
+      confirm();
+      return;
+    }
+    paint();
+    question.focus();
+  }
+
+  function cancel() {
+    if (asked === null || batches.busy()) return false;
     asked = null;
-    actions.changed();
-  }
-
-  function settle(acks, name, batch) {
-    model.learn(acks.map((ack) => ack.state).filter(Boolean));
-    const saved = acks.filter((ack) => ack.status === "saved" || ack.status === "duplicate").length;
-    const rest = acks.length - saved;
-    const refused = acks.find((ack) => ack.status === "refused");
-    let text = `Saved: ${count(saved)} labeled as “${name}”.`;
-    if (rest) text += ` ${count(rest)} were left alone, ${refused ? refused.message : "changed meanwhile"}.`;
-    outcome = { kind: rest ? "warn" : "good", text, undo: saved ? () => takeBack(batch) : null };
-    if (!rest) model.select([]);
-  }
-
-  async function takeBack(batch) {
-    const uid = newUid();
-    outcome = { kind: "good", text: "Taking back…" };
     paint();
-    try {
-      const { acks } = await post("/undo", { uid, target: batch });
-      model.learn(acks.map((ack) => ack.state).filter(Boolean));
-      const kept = acks.filter((ack) => ack.status === "conflict").length;
-      const text = `Took back ${count(acks.length - kept)} labels.`;
-      outcome = { kind: kept ? "warn" : "good", text: kept ? `${text} ${count(kept)} were changed since and stay.` : text };
-    } catch (error) {
-      outcome = { kind: "bad", text: `Not taken back: ${error.message}.`, retry: () => takeBack(batch) };
-    }
-    actions.changed();
+    focus();
+    return true;
   }
 
-  function post(path, body) {
-    return fetchJson(base + path, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), timeout: 120000,
+  function confirm() {
+    if (asked === null || batches.busy()) return;
+    const { accept: accepting, k } = asked;
+    const chosen = batch();
+    const { take, without } = accepting ? acceptable(model, chosen) : { take: chosen, without: [] };
+    if (!take.length) return;
+    const stay = new Set([...out, ...without.map((i) => model.points.ids[i])]);
+    const details = { round: actions.round(), batch: newUid() };
+    const classOf = accepting ? (i) => model.pseudo(i) : () => k;
+    const words = accepting ? `accepted (${spread(model, take, classOf)})` : `labeled as “${model.classes[k]}”`;
+    const keep = seen.ids.filter((id) => stay.has(id));
+    focus();
+    batches.send(batchDecisions(model, take, classOf, details), words, keep).then(() => {
+      asked = null;
+      paint();
     });
   }
 
-  function paintResult() {
-    show(result, outcome !== null);
-    if (!outcome) return;
-    const { kind, text, undo, retry } = outcome;
-    result.dataset.kind = kind;
-    result.replaceChildren(...[el("span", {}, text),
-      undo && el("button", { type: "button", testid: "map-batch-undo", onclick: undo }, "Undo"),
-      retry && el("button", { type: "button", testid: "map-batch-retry", onclick: retry }, "Try again"),
-      el("button", { type: "button", class: "quiet", testid: "map-result-close", onclick: () => {
-        outcome = null;
-        paint();
-      } }, "Close")].filter(Boolean));
+  async function nameClass(name) {
+    const k = await addMapClass(model, base, name);
+    actions.changed();
+    return () => (model.selection.length ? ask({ k }) : undefined);
   }
 
-  function paintThumbs() {
-    const sureness = (i) => (model.points.label[i] >= 0 ? 1.1 : model.confidence(i) ?? 0);
-    const sign = sort === "sure" ? -1 : 1;
-    const shown = [...model.selection].sort((a, b) => sign * (sureness(a) - sureness(b)) || a - b).slice(0, MOST_THUMBS);
-    const key = `${sort}|${model.epoch}|${shown.map((i) => `${i}:${model.shownClass[i]}`).join()}`;
-    if (key === shownKey) return;
-    shownKey = key;
-    grid.replaceChildren(...shown.map(thumb));
-    setText(more, model.selection.length > MOST_THUMBS ? `The first ${MOST_THUMBS} of ${count(model.selection.length)}.` : "");
+  function useAll() {
+    out = new Set();
+    paint();
   }
 
-  function thumb(i) {
-    const labeled = model.points.label[i] >= 0;
-    const k = model.shownClass[i];
-    const words = `${model.className(k)} ${labeled ? "(label)" : percent(model.confidence(i))}`;
-    const value = labeled ? "label" : percent(model.confidence(i));
-    return el("figure", { class: "thumb", title: words, onmouseenter: () => actions.point(i), onmouseleave: () => actions.point(-1) },
-      el("img", { src: `${base}/thumb/${model.points.ids[i]}`, alt: words, loading: "lazy", width: 64, height: 64, onload: pixelate }),
-      el("figcaption", {}, swatchOf(k), el("span", { class: "chip-name" }, model.className(k)), el("span", { class: "faint" }, value)));
+  // Takes the selection, without what was left out, to another page.
+  async function take(page) {
+    const chosen = batch();
+    if (leaving || !chosen.length) return;
+    leaving = true;
+    batches.say("good", page === "review" ? "Opening the review…" : "Opening the export…");
+    try {
+      const answer = await postJson(`${base}/map/selection`, { ids: chosen.map((i) => model.points.ids[i]) }, 60000);
+      actions.goto(page, { count: answer.count });
+      batches.say("good", "");
+    } catch (error) {
+      batches.say("bad", `The selection could not be taken along: ${error.message}.`);
+    }
+    leaving = false;
+    paint();
   }
 
-  return { node, paint };
+  // Keys of the map's area and of this panel. Returns whether the key meant something here.
+  function obey(event) {
+    const withControl = event.ctrlKey || event.metaKey;
+    const key = event.key.toLowerCase();
+    const undoing = withControl ? key === "z" && !event.shiftKey && !event.altKey : key === "backspace";
+    if (undoing) return batches.canUndo() && !event.repeat ? (batches.undo(), true) : false;
+    if (withControl || event.altKey || !model.points || !model.selection.length) return false;
+    if (key === "escape") return cancel();
+    if (event.repeat) return false;
+    const k = classOfKey(model.classes, event);
+    if (k >= 0) return (ask({ k }), true);
+    if (key === "enter" && !isOnControl(event)) return (asked ? confirm() : ask({ accept: true }), true);
+    if (key === "a" && !event.shiftKey) return (ask({ accept: true }), true);
+    return false;
+  }
+
+  function onKey(event) {
+    const target = event.composedPath()[0];
+    if (event.defaultPrevented || event.isComposing || isTyping(event) || !(target instanceof Element)) return;
+    if (!node.contains(target) && !target.closest(".area")) return;
+    if (document.querySelector("[role=dialog]") || !obey(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  return { node, paint, onKey, cancel, focus, ask: (k) => ask({ k }, true) };
 }
 
-function pixelate(event) {
-  const { naturalWidth, naturalHeight, classList } = event.target;
-  if (Math.max(naturalWidth, naturalHeight) <= 96) classList.add("pixels");
+// What would be recorded, in words.
+function questionWords(model, chosen, asked) {
+  if (asked.accept) {
+    const { take, labeled, without } = acceptable(model, chosen);
+    const where = model.epochs ? ` at epoch ${model.epochs.epochs[model.epoch]}` : "";
+    const one = take.length === 1 ? "the pseudo-label of 1 image" : `the pseudo-labels of ${count(take.length)} images`;
+    const text = `Accept ${one}${where}: ${spread(model, take, (i) => model.pseudo(i))}?`;
+    const alone = [labeled && `${count(labeled)} with a label`, without.length && `${count(without.length)} without a pseudo-label`];
+    const rest = alone.filter(Boolean).join(" and ");
+    return { text: rest ? `${text} Left alone: ${rest}.` : text, yes: "Accept" };
+  }
+  const labeled = chosen.filter((i) => model.points.label[i] >= 0 && model.points.label[i] !== asked.k).length;
+  const text = `Label ${count(chosen.length)} ${chosen.length === 1 ? "image" : "images"} as “${model.classes[asked.k]}”?`;
+  const have = labeled === 1 ? "has" : "have";
+  const warning = labeled ? ` ${count(labeled)} of them ${have} another label now; it will be replaced.` : "";
+  return { text: text + warning, yes: "Label" };
+}
+
+function buildQuestion(onYes, onNo) {
+  const text = el("span", {});
+  const yes = el("button", { type: "button", class: "solid", testid: "map-confirm-yes", onclick: onYes });
+  const no = el("button", { type: "button", testid: "map-confirm-no", onclick: onNo }, "Cancel");
+  const node = el("div", { class: "question", hidden: true, role: "group", "aria-label": "Confirm", testid: "map-confirm" },
+    text, el("span", { class: "question-buttons" }, yes, no));
+  return {
+    node,
+    focus: () => yes.focus(),
+    paint(words, busy) {
+      show(node, words !== null);
+      if (words === null) return;
+      setText(text, words.text);
+      setText(yes, busy ? "Saving…" : words.yes);
+      yes.disabled = no.disabled = busy;
+    },
+  };
 }

@@ -6,6 +6,8 @@ const FULL = LEVELS.length - 1;
 const STAR = 0;
 const CIRCLE = 1;
 const RING = 2;
+const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
+const RING_COLOURS = [null, null, "#1f9d55", "#d3303f"]; // none, changed (the line's colour), improved, worsened
 
 function createSprites({ radius, stride, line, colours }) {
   const cache = new Map();
@@ -16,7 +18,7 @@ function createSprites({ radius, stride, line, colours }) {
     const key = (shape * 64 + slot) * LEVELS.length + level;
     let sprite = cache.get(key);
     if (!sprite) {
-      sprite = trace(shape, shape === RING ? line : colours[slot], LEVELS[level]);
+      sprite = trace(shape, shape === RING ? RING_COLOURS[slot - RING_SLOTS] || line : colours[slot], LEVELS[level]);
       cache.set(key, sprite);
     }
     return sprite;
@@ -28,7 +30,7 @@ function createSprites({ radius, stride, line, colours }) {
     canvas.width = canvas.height = size;
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.translate(reach + 0.5, reach + 0.5);
-    drawShape(context, shape, radius, colour, line);
+    drawShape(context, shape, radius, colour, shape === RING ? colour : line);
     const { data } = context.getImageData(0, 0, size, size);
     const offsets = [];
     const packed = [];
@@ -62,7 +64,7 @@ function drawShape(context, shape, radius, colour, line) {
   }
   if (shape === RING) {
     context.strokeStyle = line;
-    context.lineWidth = Math.max(1.1, radius * 0.2);
+    context.lineWidth = Math.max(1.3, radius * 0.26);
     context.stroke();
     return;
   }

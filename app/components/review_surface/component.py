@@ -10,7 +10,8 @@ import streamlit as st
 
 HERE = Path(__file__).parent
 SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "keys.js", "deck.js", "session.js", "view.js", "panel.js", "index.js",
+    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "deck.js", "session.js", "view.js", "panel.js",
+    "index.js",
 )  # fmt: skip
 STYLES = ("../common/base.css", "style.css")
 
@@ -27,7 +28,7 @@ def review_surface(
     *,
     strategy: str,
     round_number: int | None,
-    only: Literal["unreviewed", "marked", "all"],
+    only: Literal["unreviewed", "marked", "all", "selection"],
     classes: Sequence[str],
     key: str = "review_surface",
 ) -> None:

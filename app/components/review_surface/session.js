@@ -261,7 +261,7 @@ function createSession(base, paint) {
       waiting = [];
       returnTo = null;
       // The server's total still holds what has not reached the ledger; with "all" it never shrinks.
-      const stillCounted = (uid) => query.only === "all" || outbox.holds(uid);
+      const stillCounted = (uid) => ["all", "selection"].includes(query.only) || outbox.holds(uid);
       deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
     },
     press,

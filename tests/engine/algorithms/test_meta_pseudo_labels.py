@@ -16,6 +16,7 @@ from engine.algorithms.meta_pseudo_labels import MetaPseudoLabels, MetaPseudoLab
 from engine.algorithms.mpl_terms import Batch, meta_step, sampled_feedback, student_step, without_feedback
 from engine.errors import ConfigError
 from engine.training.config import TrainConfig
+from engine.training.evaluate import predict_logits
 from engine.training.loop import EpochEvent, train
 from engine.training.optim import wait_warm_cosine
 from tests.engine.algorithms.mpl_samples import NO_CONSISTENCY, PLAIN, weights
@@ -63,6 +64,22 @@ def test_with_student_rate_zero_h_is_exactly_zero_in_a_run(make_pools: Callable[
     run = build(make_pools(), student_wait=0.0, warm_up=0.0, mode=mode, finetune_steps=0)
     run._train = TrainConfig(learning_rate=0.0)
     assert [float(metrics["h"]) for metrics in itertools.islice(run.steps(0), 3)] == [0.0] * 3
+
+
+def test_what_is_told_of_the_teacher_is_the_labeling_network_in_evaluation_mode(make_pools: Callable[..., Any]) -> None:
+    pools = make_pools()
+    run = build(pools, student_wait=0.0)
+    list(run.steps(0))
+    rows = torch.tensor([83, 0, 13])
+    before = {name: value.clone() for name, value in run.teacher.model.state_dict().items()}
+    found = run.teacher_probabilities(rows)
+    alone = copy.deepcopy(run.teacher.model).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(found, torch.softmax(alone(pools.images[rows]), 1))
+    assert all(module.training for module in run.teacher.model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in run.teacher.model.state_dict().items())
+    student = torch.softmax(predict_logits(run.eval_model(), pools.images, rows, CPU), 1)
+    assert not torch.allclose(found, student, atol=1e-3)
 
 
 @MODES

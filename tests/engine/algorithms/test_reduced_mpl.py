@@ -121,6 +121,34 @@ def test_in_the_second_stage_the_teacher_is_gone_and_its_distributions_are_kept(
     assert wanted[0].dtype == torch.float32
 
 
+def test_the_teacher_speaks_of_every_image_also_when_it_is_gone(make_pools: Callable[..., Any]) -> None:
+    pools = make_pools()
+    run = build(pools)
+    list(run.steps(0))
+    assert run.teacher is not None
+    rows = torch.tensor([83, 0, 13, 40])  # unlabeled, training, held out, unlabeled
+    wanted = torch.softmax(predict_logits(run.teacher.ema.model, pools.images, rows, CPU), 1)
+    assert torch.equal(run.teacher_probabilities(rows), wanted)
+    pair = run._student_stage()
+    torch.testing.assert_close(run.teacher_probabilities(rows), wanted)  # the calibrator starts as the identity
+    with torch.no_grad():
+        pair.mlp.out.bias.copy_(torch.tensor([0.0, 0.0, 3.0, 0.0]))
+    shifted = wanted * torch.tensor([1.0, 1.0, 20.085537, 1.0])
+    torch.testing.assert_close(run.teacher_probabilities(rows), shifted / shifted.sum(1, keepdim=True))
+
+
+def test_a_state_of_an_earlier_version_goes_on_without_a_teacher_that_speaks(make_pools: Callable[..., Any]) -> None:
+    pools = make_pools()
+    run = second_stage(pools)
+    run._student_stage()
+    state = run.state_dict()
+    del state["pair"]["other_q"]
+    resumed = build(pools)
+    resumed.load_state_dict(state)
+    assert resumed.teacher_probabilities(torch.arange(3)) is None
+    assert len(list(resumed.steps(1))) == 6
+
+
 def test_the_evaluated_model_is_the_teacher_and_then_the_student(make_pools: Callable[..., Any]) -> None:
     run = build(make_pools())
     list(run.steps(0))

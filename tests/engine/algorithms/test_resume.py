@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from engine.training.loop import EpochEvent, train
 from engine.training.pools import Pools
 
 CPU = torch.device("cpu")
+TEACHERS = ("meta_pseudo_labels", "reduced_mpl")
+"""Algorithms with a teacher beside the evaluated model."""
 RUNS: list[tuple[str, dict[str, Any]]] = [
     ("supervised", {}),
     ("pseudo_label", {"t1": 50.0, "t2": 400.0}),
@@ -61,7 +64,8 @@ def test_a_resumed_run_ends_bit_identical_to_the_uninterrupted_one(
 
     whole = build()
     path, digest, uninterrupted = tmp_path / "epoch-001.pt", "", []
-    for event in train(whole, pools):
+    tracked = np.arange(len(pools.images))
+    for event in train(whole, pools, tracked=tracked):
         if isinstance(event, EpochEvent):
             uninterrupted.append(event)
             if event.epoch == 1:
@@ -71,10 +75,14 @@ def test_a_resumed_run_ends_bit_identical_to_the_uninterrupted_one(
     resumed = build()
     epoch, extra = checkpoint.load(path, digest, resumed)
     assert (epoch, extra) == (1, {"note": "half way"})
-    again = [event for event in train(resumed, pools, start_epoch=epoch + 1) if isinstance(event, EpochEvent)]
+    events = train(resumed, pools, start_epoch=epoch + 1, tracked=tracked)
+    again = [event for event in events if isinstance(event, EpochEvent)]
     assert len(again) == len(uninterrupted) - 2 >= 1
     for a, b in zip(again, uninterrupted[2:], strict=True):
         assert (a.probabilities == b.probabilities).all()
+        assert (a.student == b.student).all()
+        assert (a.teacher is not None) == (b.teacher is not None) == (key in TEACHERS)
+        assert a.teacher is None or (a.teacher == b.teacher).all()
         assert {k: v for k, v in a.metrics.items() if k != "seconds"} == {
             k: v for k, v in b.metrics.items() if k != "seconds"
         }
@@ -98,3 +106,26 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(key: str, mak
 
     assert (final(1) == final(1)).all()
     assert not (final(1) == final(2)).all()
+
+
+@pytest.mark.parametrize("key", TEACHERS)
+def test_what_the_teacher_says_is_asked_without_a_trace_in_the_run(
+    key: str, make_pools: Callable[..., Pools], tmp_path: Path
+) -> None:
+    pools, spec = make_pools(), ALGORITHMS[key]
+    settings = TrainConfig(
+        epochs=3, steps_per_epoch=3, batch_size=4, unlabeled_ratio=2, net="wrn_28_2", dropout=0.3
+    )  # fmt: skip
+
+    def final(tracked: Any) -> tuple[list[EpochEvent], dict[str, Any], torch.Tensor]:
+        run = spec.build(spec.config(finetune_steps=2), settings, pools, CPU)
+        events = [event for event in train(run, pools, tracked=tracked) if isinstance(event, EpochEvent)]
+        return events, flat(run.state_dict()), torch.get_rng_state()
+
+    events, asked, stream = final(np.arange(40))
+    assert [event.teacher is not None for event in events] == [True] * 4
+    unasked = final(None)
+    assert [event.teacher for event in unasked[0]] == [None] * 4
+    assert torch.equal(stream, unasked[2])
+    for name, value in unasked[1].items():
+        assert torch.equal(value, asked[name]) if isinstance(value, torch.Tensor) else value == asked[name], name

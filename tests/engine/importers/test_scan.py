@@ -217,6 +217,20 @@ def test_labels_of_any_source_can_be_hidden(importer: Importer) -> None:
         scan(ImportSource("folder", root, labels_kept=19), importer.staging, quiet)
 
 
+def test_class_left_out_is_neither_declared_nor_labeled_but_its_truth_is_kept(importer: Importer) -> None:
+    root = folder(
+        importer.source / "set",
+        {f"{label}/{n}.png": png(n + 9 * (label == "dog")) for label in ("cat", "dog") for n in range(9)},
+    )
+    preview = scan(ImportSource("folder", root, labels_kept=4, without=("dog",)), importer.staging, quiet)
+    assert preview.counts == {"cat": 4}
+    assert [image.truth for image in preview.found].count("dog") == 9
+    every = scan(ImportSource("folder", root, without=("dog",)), importer.staging, quiet)
+    assert every.counts == {"cat": 9}
+    with pytest.raises(ConfigError, match="owl"):
+        scan(ImportSource("folder", root, without=("owl",)), importer.staging, quiet)
+
+
 def test_the_name_of_a_source_is_shown(importer: Importer) -> None:
     root = folder(importer.source / "set", {"a.png": png(1)})
     assert scan(ImportSource("folder", root, name="Mine"), importer.staging, quiet).source == "Mine"

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from engine.errors import MapError
 from engine.maps import features
-from engine.maps.features import components, pixels
+from engine.maps.features import components, fit_basis, pixels
 
 
 def digits() -> np.ndarray:
@@ -73,7 +73,8 @@ def test_a_nan_is_refused_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "_BLOCK_VALUES", 40)
     rows = np.ones((30, 4))
     rows[17, 2] = np.nan
-    with pytest.raises(MapError, match="row 17"):
+    rows[21:23, 0] = np.inf
+    with pytest.raises(MapError, match="in 3 of 30 rows, the first is row 17"):
         components(rows)
 
 
@@ -82,3 +83,29 @@ def test_anything_but_uint8_images_is_refused() -> None:
         pixels(np.zeros((5, 1, 2, 2), np.float32))  # type: ignore[arg-type]
     with pytest.raises(MapError, match=r"\(0, 1, 2, 2\)"):
         pixels(np.zeros((0, 1, 2, 2), np.uint8))
+
+
+def test_a_basis_describes_other_rows_by_the_mean_the_axes_and_the_scale_of_its_own() -> None:
+    # Rows at ±3 along (0.6, 0.8) about (10, 20): one axis, of deviation 3.
+    rows = np.array([[10, 20], [10, 20]]) + np.outer([3, -3], [0.6, 0.8])
+    basis = fit_basis(rows)
+    np.testing.assert_allclose(basis.mean, [10, 20])
+    np.testing.assert_allclose(basis.axes, [[0.6], [0.8]], atol=1e-6)
+    assert basis.scale == pytest.approx(3)
+    other = np.array([[10 + 6 * 0.6 - 0.8, 20 + 6 * 0.8 + 0.6]])  # 6 along the axis and 1 across it
+    np.testing.assert_allclose(basis.apply(other), [[2]], atol=1e-6)
+    assert basis.apply(other).dtype == np.float32
+
+
+def test_components_are_the_rows_own_basis_applied_to_them() -> None:
+    rows = digits().reshape(-1, 64)
+    np.testing.assert_array_equal(fit_basis(rows, 7).apply(rows), components(rows, 7))
+
+
+def test_a_basis_takes_no_rows_at_all_but_none_of_another_width_or_not_finite() -> None:
+    basis = fit_basis(np.random.default_rng(0).normal(size=(9, 4)))
+    assert basis.apply(np.empty((0, 4))).shape == (0, 4)
+    with pytest.raises(MapError, match="4 numbers an image"):
+        basis.apply(np.zeros((2, 5)))
+    with pytest.raises(MapError, match="in 1 of 2 rows"):
+        basis.apply(np.array([[0, 0, 0, 0], [np.nan, 0, 0, 0]]))

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from engine.records import FoundImage
+from engine.rounds import material
 from engine.store import Store
+from tests.engine.rounds.small_session import noise_of_two_brightnesses
 
 
 def found(name: str, label: str | None) -> FoundImage:
@@ -28,3 +30,12 @@ def make_store(tmp_path):
     yield make
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A round's folder whose images are noise of two brightnesses, without store or image files."""
+    for name in ("checkpoints", "control"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(material, "load", noise_of_two_brightnesses)
+    return tmp_path

@@ -85,3 +85,45 @@ def test_a_flipped_byte_in_the_predictions_is_reported_and_never_served(folder):
     (folder / files.FINAL).write_bytes(data)
     with pytest.raises(ProjectCorrupt, match="differ"):
         results.final_predictions(folder)
+
+
+def tracked(folder, **arrays):
+    """Record arrays under features/, "student_002" as student-002.npy."""
+    recorder = Recorder(folder, "t")
+    for name, values in arrays.items():
+        recorder.features(name.replace("_", "-"), np.array(values))
+    recorder.close()
+
+
+def test_a_round_without_tracked_images_lists_no_epochs_and_has_no_ids(folder):
+    assert results.tracked_epochs(folder) == []
+    with pytest.raises(RoundError, match="tracks no images"):
+        results.tracked_ids(folder)
+    with pytest.raises(RoundError, match="epoch 2"):
+        results.tracked_predictions(folder, 2)
+
+
+def test_tracked_epochs_are_those_with_features_ascending(folder):
+    features = np.zeros((2, 3), np.float16)
+    tracked(folder, ids=[4, 9], epoch_010=features, epoch_002=features, student_003=features, epoch_1000=features)
+    (folder / "features" / f"epoch-011.npy.9{files.PARTIAL}").touch()
+    assert results.tracked_epochs(folder) == [2, 10, 1000]
+    assert results.tracked_ids(folder).tolist() == [4, 9]
+
+
+def test_tracked_predictions_come_back_as_float32_with_the_teachers_where_there_is_one(folder):
+    said = np.array([[0.25, 0.75], [0.5, 0.5]], np.float16)
+    tracked(folder, ids=[4, 9], student_001=said, student_002=said, teacher_002=said[::-1])
+    ids, student, teacher = results.tracked_predictions(folder, 2)
+    assert ids.tolist() == [4, 9]
+    assert (student.dtype, teacher.dtype) == (np.float32, np.float32)
+    assert student.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    assert teacher.tolist() == [[0.5, 0.5], [0.25, 0.75]]
+    assert results.tracked_predictions(folder, 1)[2] is None
+
+
+def test_a_round_that_recorded_features_alone_has_no_tracked_predictions(folder):
+    tracked(folder, ids=[4, 9], epoch_001=np.zeros((2, 3), np.float16))
+    assert results.tracked_features(folder, 1)[1].shape == (2, 3)
+    with pytest.raises(RoundError, match="no recorded probabilities"):
+        results.tracked_predictions(folder, 1)

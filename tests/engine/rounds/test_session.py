@@ -1,50 +1,16 @@
 import dataclasses
 import errno
 
-import numpy as np
 import pytest
 import torch
 
 from engine.algorithms import supervised
 from engine.errors import TrainingDiverged
-from engine.rounds import files, material, session, worker
-from engine.rounds.events import read_events
+from engine.rounds import files, session, worker
 from engine.rounds.plan import RoundPlan
 from engine.rounds.recorder import Recorder
-from engine.rounds.session import Session
 from engine.rounds.stop import Pulse, Stop, Stopped
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A round's folder whose images are noise of two brightnesses, without store or image files."""
-    for name in ("checkpoints", "control"):
-        (tmp_path / name).mkdir()
-    shade = torch.arange(24).remainder(2).mul(120).view(24, 1, 1, 1)
-    noise = torch.randint(0, 100, (24, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    images = (noise + shade).to(torch.uint8)
-    roles = np.array(["train"] * 8 + ["heldout"] * 4 + ["unlabeled"] * 12, object)
-    label = np.where(roles == "unlabeled", -1, np.arange(24) % 2)
-    pools = material.make_pools(images, roles, label, 2)
-    data = material.Material(np.arange(101, 125), roles, pools, np.arange(24))
-    monkeypatch.setattr(material, "load", lambda *_: data)
-    return tmp_path
-
-
-def run(folder, algorithm="supervised", **train):
-    """Run a session in this process and return its recorder."""
-    settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 3, "batch_size": 8} | train
-    plan = RoundPlan(algorithm, {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
-    files.write_json(folder / files.CONFIG, {"token": "t"})
-    recorder = Recorder(folder, "t")
-    try:
-        Session(folder, plan, recorder, Stop(folder)).run()
-    finally:
-        recorder.close()
-
-
-def told(folder, kind):
-    return read_events(folder / files.EVENTS, {kind})
+from tests.engine.rounds.small_session import run, run_with_ablation, told
 
 
 def failing(monkeypatch, error, times: int, at_step: int = 0):
@@ -151,23 +117,6 @@ def test_the_baseline_has_the_rounds_own_settings_and_number_of_steps(folder, mo
     assert len(main) == 2
 
 
-def run_with_ablation(folder, **train):
-    """Run Meta Pseudo Labels and the same with h = 0 beside it."""
-    settings = {
-        "device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 3, "batch_size": 8, "strong": "light",
-        "run_baseline": False, **train,
-    }  # fmt: skip
-    config = {"compare": True, "finetune_steps": 0, "student_wait": 0.0}
-    plan = RoundPlan("meta_pseudo_labels", config, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
-    files.write_json(folder / files.CONFIG, {"token": "t"})
-    recorder = Recorder(folder, "t")
-    try:
-        Session(folder, plan, recorder, Stop(folder)).run()
-    finally:
-        recorder.close()
-    return files.read_json(folder / files.REPORT)
-
-
 def test_an_ablation_trains_the_same_algorithm_with_h_zero_first(folder, monkeypatch):
     built = []
     spec = session.ALGORITHMS["meta_pseudo_labels"]
@@ -255,15 +204,3 @@ def test_a_batch_halved_for_the_ablation_stays_halved_for_the_round(folder, monk
     monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
     run_with_ablation(folder, epochs=1)
     assert seen == [(True, 8), (True, 4), (False, 4)]
-
-
-def test_tracked_images_are_the_labeled_ones_and_then_the_same_unlabeled_ones():
-    shas = [f"{k:064x}" for k in range(100)]
-    roles = np.array(["unlabeled"] * 100, object)
-    roles[[3, 50]] = ["train", "heldout"]
-    first = material.tracked_rows(shas, roles, limit=20)
-    assert {3, 50} <= set(first.tolist())
-    assert len(first) == 20
-    roles[70] = "train"
-    second = material.tracked_rows(shas, roles, limit=20)
-    assert len(set(first.tolist()) & set(second.tolist())) >= 19

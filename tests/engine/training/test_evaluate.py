@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -58,6 +59,39 @@ def test_one_pass_gives_both_also_for_rows_outside_it() -> None:
     torch.testing.assert_close(seen.logits, predict_logits(model, x, torch.arange(10), CPU), rtol=1e-4, atol=1e-5)
     assert seen.features is not None
     torch.testing.assert_close(seen.features, features(model, x, wanted, CPU), rtol=1e-4, atol=1e-5)
+    assert seen.feature_logits is not None
+    torch.testing.assert_close(seen.feature_logits, predict_logits(model, x, wanted, CPU), rtol=1e-4, atol=1e-5)
+
+
+def test_each_image_goes_through_once_whether_asked_for_once_or_twice() -> None:
+    seen: list[int] = []
+
+    class Counting(nn.Module):
+        head = nn.Identity()
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            seen.extend(x[:, 0].int().tolist())
+            return x[:, :2].float()
+
+    x = torch.arange(6).view(6, 1).expand(6, 2).contiguous()
+    found = predict(Counting(), x, torch.tensor([3, 1]), CPU, features_of=torch.tensor([5, 1, 0]))
+    assert seen == [3, 1, 5, 0]
+    assert found.feature_logits is not None
+    assert (found.logits[:, 0].tolist(), found.feature_logits[:, 0].tolist()) == ([3, 1], [5, 1, 0])
+
+
+@pytest.mark.parametrize(("rows", "wanted"), [(0, 0), (0, 3), (3, 0)])
+def test_no_rows_or_no_images_asked_for_besides_give_empty_results(rows: int, wanted: int) -> None:
+    seen = predict(net(), images(), torch.arange(rows), CPU, features_of=torch.arange(wanted))
+    assert seen.features is not None
+    assert seen.feature_logits is not None
+    assert (seen.logits.shape, seen.features.shape) == ((rows, 3), (wanted, 128))
+    assert seen.feature_logits.shape == (wanted, 3)
+
+
+def test_without_images_asked_for_besides_there_are_logits_alone() -> None:
+    seen = predict(net(), images(), torch.arange(3), CPU)
+    assert (seen.features, seen.feature_logits) == (None, None)
 
 
 def test_no_rows_give_empty_results_of_the_right_width() -> None:

@@ -92,6 +92,38 @@ def test_tracked_features_come_in_the_order_asked_for_whatever_the_pool(pools: P
     assert last.features.tolist() == [[90, 1], [0, 1], [200, 1], [90, 1]]
 
 
+class Taught(Scripted):
+    """One with a teacher that is sure of class 0, or that can not speak."""
+
+    silent = False
+
+    def teacher_probabilities(self, rows: Tensor) -> Tensor | None:
+        return None if self.silent else torch.tensor([[0.75, 0.25]]).expand(len(rows), 2) - 0.125 * rows[:, None]
+
+
+def test_the_evaluated_model_and_the_teacher_speak_of_tracked_images_in_the_order_asked_for(pools: Pools) -> None:
+    algorithm = Taught([[1.0], [1.0]])
+    first, last = (e for e in train(algorithm, pools, tracked=np.array([4, 0, 1])) if isinstance(e, EpochEvent))
+    e = np.exp(1.0)
+    for event in (first, last):
+        assert event.student is not None
+        assert event.teacher is not None
+        assert (event.student.dtype, event.teacher.dtype) == (np.float32, np.float32)
+        np.testing.assert_allclose(event.student[:, 1], [1 / (1 + e), 1 / (1 + e**10), e**10 / (1 + e**10)], rtol=1e-4)
+        assert event.teacher.tolist() == [[0.25, -0.25], [0.75, 0.25], [0.625, 0.125]]
+
+
+def test_there_is_no_teacher_where_none_is_offered_none_can_speak_or_nothing_is_tracked(pools: Pools) -> None:
+    silent = Taught([[1.0]])
+    silent.silent = True
+    tracked = np.array([0, 1])
+    for algorithm, rows in ((Scripted([[1.0]]), tracked), (silent, tracked), (Taught([[1.0]]), None)):
+        *_, last = train(algorithm, pools, tracked=rows)
+        assert isinstance(last, EpochEvent)
+        assert last.teacher is None
+        assert (last.student is None) == (rows is None)
+
+
 def test_step_events_come_at_most_four_times_a_second(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
     algorithm = Scripted([[1.0] * 31])
     monkeypatch.setattr(loop.time, "perf_counter", lambda: 0.125 * len(algorithm.stepped))

@@ -1,0 +1,174 @@
+// "Picture…": the map as a file, with the layout, the epoch and the colours now on the screen.
+
+const PICTURE_KINDS = [
+  ["png", "Still, PNG", "for documents"], ["svg", "Still, SVG", "sharp at any size"],
+  ["html", "Page, HTML", "zoom it in a browser"], ["gif", "Animation, GIF", "all epochs"],
+];
+const PICTURE_WAIT = 300000; // ms
+
+// The address of a picture; what is not known (no round yet) is left out.
+function pictureAddress(base, kind, now) {
+  const query = new URLSearchParams({ kind, layout: now.layout || "fixed", dark: now.dark ? "1" : "0" });
+  for (const name of ["round", "epoch", "source"]) {
+    if (now[name] !== null && now[name] !== undefined && now[name] !== "") query.set(name, now[name]);
+  }
+  return `${base}/map/picture?${query}`;
+}
+
+function pictureName(kind, { round, epoch, layout }, disposition = "") {
+  const given = /filename="?([^";]+)"?/i.exec(disposition || "");
+  if (given) return given[1].replace(/[\\/]/g, "_");
+  const known = (value) => value !== null && value !== undefined;
+  const parts = ["starling-map", layout === "moving" ? "moving" : null, known(round) ? `round-${round}` : null,
+    known(epoch) && kind !== "gif" ? `epoch-${epoch}` : null];
+  return `${parts.filter(Boolean).join("-")}.${kind}`;
+}
+
+// A file from the server. Anything else is an error with words.
+async function fetchPicture(url, signal) {
+  let response;
+  try {
+    response = await fetch(url, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("no connection to Starling");
+  }
+  const type = response.headers.get("content-type") || "";
+  if (response.ok && !type.includes("json")) {
+    return { blob: await response.blob(), disposition: response.headers.get("content-disposition") };
+  }
+  const body = type.includes("json") ? await response.json() : null;
+  throw new Error(response.ok ? "the answer was not a picture" : errorWords(response.status, body));
+}
+
+function buildPictures(base, actions) {
+  let running = null; // AbortController of the picture being made
+  let clock = 0;
+
+  const buttons = PICTURE_KINDS.map(([kind, word, about]) => el("button", {
+    type: "button", class: "picture-kind", testid: `map-picture-${kind}`, onclick: () => make(kind),
+  }, el("span", {}, word), el("span", { class: "faint" }, about)));
+  const text = el("span", { role: "status", testid: "map-picture-status" });
+  const stop = el("button", {
+    type: "button", class: "quiet", testid: "map-picture-cancel", onclick: () => running?.abort(),
+  }, "Cancel");
+  const close = el("button", { type: "button", class: "quiet", testid: "map-picture-close", onclick: () => say("") }, "Close");
+  const status = el("div", { class: "picture-status", hidden: true }, text, stop, close);
+  const list = el("div", { class: "picture-list", role: "group", "aria-label": "Kinds of picture" }, ...buttons);
+  const menu = el("div", { class: "picture-menu", hidden: true, testid: "map-picture-menu" }, list, status);
+  const face = el("button", {
+    type: "button", testid: "map-picture", "aria-expanded": "false", onclick: () => toggle(menu.hidden),
+  }, "Picture…");
+  const node = el("div", { class: "picture", onkeydown: onKey, onfocusout: onLeave }, face, menu);
+
+  function toggle(on) {
+    show(menu, on);
+    const edge = (node.closest(".map") || document.body).getBoundingClientRect().left;
+    menu.dataset.side = face.getBoundingClientRect().right - menu.offsetWidth >= edge ? "right" : "left";
+    face.setAttribute("aria-expanded", String(on));
+    if (on) {
+      paint();
+      document.addEventListener("pointerdown", onOutside, true);
+      document.addEventListener("keydown", onEscape, true);
+      buttons[0].focus({ preventScroll: true });
+    } else {
+      document.removeEventListener("pointerdown", onOutside, true);
+      document.removeEventListener("keydown", onEscape, true);
+    }
+  }
+
+  function onOutside(event) {
+    if (!event.composedPath().includes(node)) toggle(false);
+  }
+
+  // Wherever the focus is: a mouse click on a kind has left it on nothing.
+  function onEscape(event) {
+    if (event.key !== "Escape") return;
+    toggle(false);
+    if (!node.isConnected) return;
+    face.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function onLeave(event) {
+    if (event.relatedTarget && !node.contains(event.relatedTarget)) toggle(false);
+  }
+
+  function onKey(event) {
+    if (menu.hidden) return;
+    const free = buttons.filter((button) => !button.disabled);
+    const at = free.indexOf(node.getRootNode().activeElement);
+    if (event.key === "ArrowDown" && free.length) {
+      free[(at + 1) % free.length].focus();
+    } else if (event.key === "ArrowUp" && free.length) {
+      free[(at - 1 + free.length) % free.length].focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function now() {
+    return {
+      layout: actions.layout(), round: actions.round(), epoch: actions.epochShown(), source: actions.source(), dark: actions.dark(),
+    };
+  }
+
+  async function make(kind) {
+    if (running) return;
+    const state = now();
+    running = new AbortController();
+    const limit = setTimeout(() => running?.abort("late"), PICTURE_WAIT);
+    const { signal } = running;
+    const began = performance.now();
+    const word = kind.toUpperCase();
+    const tick = () => {
+      const seconds = Math.round((performance.now() - began) / 1000);
+      say(`Making the ${word}…${seconds >= 3 ? ` ${seconds} s` : ""}`, "busy");
+    };
+    tick();
+    clock = setInterval(tick, 1000);
+    try {
+      const { blob, disposition } = await fetchPicture(pictureAddress(base, kind, state), signal);
+      const name = pictureName(kind, state, disposition);
+      saveBlob(blob, name);
+      say(`Saved ${name}.`, "good");
+    } catch (error) {
+      if (!signal.aborted) say(`The ${word} could not be made: ${error.message}`, "bad");
+      else say(signal.reason === "late" ? `The ${word} was not ready after five minutes.` : "", "bad");
+    }
+    clearTimeout(limit);
+    clearInterval(clock);
+    running = null;
+    paint();
+  }
+
+  function say(words, kind = "") {
+    show(status, words !== "");
+    setText(text, words);
+    status.dataset.kind = kind;
+    paint();
+  }
+
+  function paint() {
+    const busy = running !== null;
+    for (const button of buttons) button.disabled = busy;
+    if (actions.epochShown() === null) buttons.at(-1).disabled = true;
+    buttons.at(-1).title = actions.epochShown() === null ? "An animation needs the epochs of a round" : "";
+    show(stop, busy);
+    show(close, !busy);
+    setText(face, busy ? text.textContent : "Picture…");
+  }
+
+  return { node };
+}
+
+function saveBlob(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}

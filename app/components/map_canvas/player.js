@@ -1,0 +1,160 @@
+// Below the map: play, pause, scrub and speed; the held-out accuracy under the scrubber; what changed since an epoch.
+
+const SPEEDS = [[1, "1/s"], [2, "2/s"], [5, "5/s"], [12, "12/s"]];
+
+function buildPlayer(model, actions) {
+  let frame = 0;
+  let last = 0;
+  const play = el("button", { type: "button", class: "play", testid: "map-play", "aria-label": "Play the epochs", onclick: toggle });
+  const slider = el("input", {
+    type: "range", min: "0", step: "any", class: "epoch-slider", "aria-label": "Epoch", testid: "map-epoch",
+    oninput: () => {
+      pause();
+      actions.moment(model.layout === MOVING ? Number(slider.value) : Math.round(Number(slider.value)));
+    },
+    onchange: () => actions.moment(Math.round(Number(slider.value))),
+    onkeydown: (event) => {
+      const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      pause();
+      actions.moment(Math.max(0, Math.min(most(), model.epoch + step)));
+    },
+  });
+  const curve = buildCurve(model, (e) => {
+    pause();
+    actions.moment(e);
+  });
+  const where = el("span", { class: "where", testid: "map-epoch-text" });
+  const speed = el("select", { "aria-label": "Epochs a second", testid: "map-speed" },
+    ...SPEEDS.map(([value, text]) => el("option", { value, selected: value === 2 }, text)));
+  const from = el("select", { "aria-label": "Compared with this epoch", testid: "map-ring-from", onchange: () => actions.compare({ since: Number(from.value) }) });
+  const ring = checkbox("Ring what changed", "map-ring", (on) => actions.compare({ ring: on }));
+  const split = checkbox("Side by side", "map-split", (on) => actions.compare({ split: on }));
+  const changed = el("span", { class: "changed", testid: "map-changed" });
+  const row = el("div", { class: "epoch-row" }, play, el("div", { class: "scrub" }, slider, curve.node), where, speed);
+  const compare = el("div", { class: "compare-row" },
+    el("label", { class: "inline" }, el("span", { class: "faint" }, "Compare with epoch"), from), ring.node, split.node, changed);
+  const none = el("p", { class: "faint none", testid: "map-no-epochs" });
+  const node = el("div", { class: "epochs" }, row, compare, none);
+  let listed = "";
+
+  const most = () => (model.epochs ? model.epochs.epochs.length - 1 : 0);
+
+  function toggle() {
+    if (frame) pause();
+    else start();
+  }
+  function start() {
+    if (model.moment >= most()) actions.moment(0);
+    last = performance.now();
+    frame = requestAnimationFrame(step);
+    face();
+  }
+  function pause() {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    face();
+  }
+  // Points glide between two epochs; where only colours change, a moment in between shows nothing new.
+  function step(now) {
+    const next = Math.min(most(), model.moment + Math.min(0.5, ((now - last) / 1000) * Number(speed.value)));
+    last = now;
+    frame = requestAnimationFrame(step);
+    actions.moment(next, true);
+    if (next < most()) return;
+    pause();
+  }
+  function face() {
+    play.dataset.playing = frame ? "yes" : "no";
+    play.setAttribute("aria-label", frame ? "Pause" : "Play the epochs");
+  }
+
+  function paint(problem) {
+    const some = model.epochs !== null;
+    show(row, some);
+    show(compare, some);
+    show(none, !some);
+    setText(none, problem || "No pseudo-labels yet: they come with the first epoch of a round. Circles are labels.");
+    if (!some) {
+      pause();
+      return;
+    }
+    const { epochs } = model.epochs;
+    const key = epochs.join();
+    if (key !== listed) {
+      listed = key;
+      from.replaceChildren(...epochs.map((epoch, e) => el("option", { value: e }, epoch)));
+    }
+    from.value = model.since;
+    ring.box.checked = model.ring;
+    split.box.checked = model.split;
+    setText(changed, model.ring ? changeWords(model) : "");
+    paintMoment();
+  }
+
+  function paintMoment() {
+    if (!model.epochs) return;
+    const { epochs } = model.epochs;
+    slider.max = most();
+    slider.value = model.moment;
+    slider.setAttribute("aria-valuetext", `epoch ${epochs[model.epoch]}`);
+    setText(where, `epoch ${epochs[model.epoch]} of ${epochs.at(-1)}`);
+    curve.paint();
+  }
+  face();
+  return { node, paint, paintMoment, stop: pause, playing: () => frame !== 0 };
+}
+
+function changeWords({ changed, improved, worsened }) {
+  const known = improved + worsened > 0 ? `: ${count(improved)} now right, ${count(worsened)} now wrong` : "";
+  return `${count(changed)} changed${known}`;
+}
+
+// Held-out accuracy by epoch; a click goes to the epoch under the pointer.
+function buildCurve(model, goTo) {
+  const canvas = el("canvas", { class: "curve", testid: "map-curve", role: "img", "aria-label": "Held-out accuracy by epoch" });
+  const words = el("span", { class: "curve-words faint", testid: "map-curve-text" });
+  const node = el("div", { class: "curve-box" }, canvas, words);
+  const EDGE = 8; // half of the slider's thumb, so that the dot lies under it
+  canvas.addEventListener("click", (event) => {
+    const { left, width } = canvas.getBoundingClientRect();
+    const most = model.epochs.epochs.length - 1;
+    goTo(Math.max(0, Math.min(most, Math.round(((event.clientX - left - EDGE) / (width - 2 * EDGE)) * most))));
+  });
+
+  function paint() {
+    const values = model.epochs.accuracy || [];
+    const known = values.filter((value) => value !== null && value !== undefined);
+    show(node, known.length > 0);
+    if (!known.length) return;
+    const ratio = Math.min(2, globalThis.devicePixelRatio || 1);
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (!width) return;
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    const ink = canvas.getContext("2d");
+    const style = getComputedStyle(canvas);
+    ink.scale(ratio, ratio);
+    const most = Math.max(1, model.epochs.epochs.length - 1);
+    const [low, high] = [Math.min(...known), Math.max(...known)];
+    const x = (e) => EDGE + (e / most) * (width - 2 * EDGE);
+    const y = (value) => height - 4 - ((value - low) / Math.max(high - low, 1e-6)) * (height - 8);
+    ink.strokeStyle = style.color;
+    ink.lineWidth = 1.5;
+    ink.beginPath();
+    values.forEach((value, e) => value !== null && value !== undefined && ink.lineTo(x(e), y(value)));
+    ink.stroke();
+    const value = values[model.epoch];
+    if (value === null || value === undefined) {
+      setText(words, "");
+      return;
+    }
+    ink.fillStyle = style.getPropertyValue("--accent");
+    ink.beginPath();
+    ink.arc(x(model.epoch), y(value), 4, 0, 2 * Math.PI);
+    ink.fill();
+    setText(words, `held-out ${percent(value, 1)}`);
+  }
+  return { node, paint };
+}

@@ -1,0 +1,177 @@
+// Regions of the map that look like nothing labeled: cards that offer to select them or to make a class of them.
+
+const REGION_THUMBS = 12;
+const REGION_CARDS = 3; // shown before "Show all"
+
+function regionKey(source, { ids, size }) {
+  return [source, size, ...Array.from(ids.slice(0, 5)).sort((a, b) => a - b)].join(":");
+}
+
+// "9 61 %, 4 20 %": what the model calls the images of a region.
+function calledWords(called) {
+  return (called || []).slice(0, 3).map(([name, share]) => `“${name}” ${percent(share)}`).join(", ");
+}
+
+// Keys of dismissed regions, for as long as the browser's tab lives.
+function dismissedRegions(base) {
+  const name = `starling.regions|${base}`;
+  let keys;
+  try {
+    keys = new Set(JSON.parse(sessionStorage.getItem(name) || "[]"));
+  } catch {
+    keys = new Set(); // a browser without storage forgets them with the page
+  }
+  return {
+    has: (key) => keys.has(key),
+    change(key, on) {
+      if (on) keys.add(key);
+      else keys.delete(key);
+      try {
+        sessionStorage.setItem(name, JSON.stringify([...keys].slice(-200)));
+      } catch {
+        return; // kept in this page only
+      }
+    },
+  };
+}
+
+function buildRegions(model, base, actions) {
+  const dismissed = dismissedRegions(base);
+  let regions = []; // as the route gave them, with their key
+  let source = "";
+  let problem = "";
+  let asking = 0;
+  let every = false;
+  let cards = new Map(); // key -> {node, paint}
+  let points = null;
+  let painted = "";
+
+  const list = el("div", { class: "region-list" });
+  const note = el("p", { class: "faint", role: "status", testid: "map-regions-problem" });
+  const more = el("button", { type: "button", class: "quiet", testid: "map-regions-more", onclick: () => {
+    every = !every;
+    paint();
+  } });
+  const back = el("button", { type: "button", class: "quiet", testid: "map-regions-restore", onclick: restore });
+  const node = el("section", { class: "regions", hidden: true, testid: "map-regions", "aria-label": "Unlike anything labeled" },
+    list, note, el("div", { class: "region-foot" }, more, back));
+
+  // Fetches the regions of a source and round. Older answers that come late are dropped.
+  async function load(nextSource, round) {
+    asking += 1;
+    const mine = asking;
+    const query = new URLSearchParams({ source: nextSource ?? "" });
+    if (round !== null && round !== undefined) query.set("round", round);
+    try {
+      const answer = await fetchJson(`${base}/map/regions?${query}`, { timeout: 120000 });
+      if (mine !== asking) return;
+      source = nextSource ?? "";
+      regions = (answer.regions || []).map((region) => ({ ...region, key: regionKey(source, region) }));
+      problem = "";
+    } catch (error) {
+      if (mine !== asking) return;
+      regions = [];
+      problem = error.status === 404 ? "" : error.message; // 404: no such map yet, which the page says itself
+    }
+    cards = new Map();
+    painted = "";
+    paint();
+  }
+
+  const indicesOf = (region) => (model.points ? placesFor(model.points, region.ids) : []);
+  const open = (region) => !dismissed.has(region.key) && region.indices.some((i) => model.points.label[i] < 0);
+
+  // The regions in view, with the indices of their images: typical ones first.
+  function current() {
+    if (!model.points) return [];
+    if (points !== model.points) {
+      points = model.points;
+      cards = new Map();
+      for (const region of regions) region.indices = null;
+    }
+    for (const region of regions) region.indices ||= indicesOf(region);
+    return regions.filter(open);
+  }
+
+  function paint() {
+    const found = current();
+    const away = regions.filter((region) => dismissed.has(region.key)).length;
+    const shown = found.slice(0, every ? found.length : REGION_CARDS);
+    show(node, found.length > 0 || problem !== "" || away > 0);
+    setText(note, problem ? `Regions unlike anything labeled cannot be looked for: ${problem}` : "");
+    show(note, problem !== "");
+    show(more, found.length > REGION_CARDS);
+    setText(more, every ? "Show fewer" : `Show all ${found.length}`);
+    show(back, away > 0);
+    setText(back, `Show ${count(away)} dismissed`);
+    const key = shown.map((region) => region.key).join("|");
+    if (key !== painted || shown.some((region) => !cards.has(region.key))) {
+      painted = key;
+      for (const region of shown) {
+        if (!cards.has(region.key)) cards.set(region.key, buildRegion(model, base, actions, region, dismiss));
+      }
+      list.replaceChildren(...shown.map((region) => cards.get(region.key).node));
+    }
+    for (const region of shown) cards.get(region.key).paint();
+  }
+
+  function dismiss(region) {
+    dismissed.change(region.key, true);
+    actions.changed();
+  }
+
+  function restore() {
+    for (const region of regions) dismissed.change(region.key, false);
+    actions.changed();
+  }
+
+  return { node, load, paint, regions: current };
+}
+
+function buildRegion(model, base, actions, region, onDismiss) {
+  const size = region.size ?? region.ids.length;
+  const facts = el("p", { class: "faint region-facts" });
+  const namer = buildNamer({ word: "New class…", testid: "map-region-new", field: "map-region", onName: nameRegion });
+  const choose = el("button", { type: "button", testid: "map-region-select", onclick: select }, "Select");
+  const first = region.indices.slice(0, REGION_THUMBS);
+  const thumbs = el("div", { class: "region-thumbs", "aria-hidden": "true" }, ...first.map((i) => el("img", {
+    src: `${base}/thumb/${model.points.ids[i]}`, alt: "", width: 34, height: 34, loading: "lazy", onload: pixelate,
+    onmouseenter: () => actions.point(i), onmouseleave: () => actions.point(-1),
+  })));
+  const amount = `${count(size)} ${size === 1 ? "image" : "images"}`;
+  const node = el("article", { class: "region", testid: "map-region", "aria-label": `Unlike anything labeled: ${amount}` },
+    el("div", { class: "region-head" },
+      el("strong", {}, "Unlike anything labeled"), el("span", { class: "region-size", testid: "map-region-size" }, amount),
+      el("button", {
+        type: "button", class: "quiet region-close", testid: "map-region-dismiss", title: "Dismiss until this tab is closed",
+        "aria-label": "Dismiss this region", onclick: () => onDismiss(region),
+      }, "×")),
+    region.reason ? el("p", { class: "region-reason", testid: "map-region-reason" }, region.reason) : null, facts, thumbs,
+    el("div", { class: "region-acts" }, choose, namer.open), namer.node);
+
+  function paint() {
+    const labeled = region.indices.filter((i) => model.points.label[i] >= 0).length;
+    const called = calledWords(region.called);
+    const words = [labeled > region.labeled && `${count(labeled)} labeled by now`, called && `called ${called}`,
+      region.indices.length < size && `${count(region.indices.length)} of them among the points shown`];
+    show(facts, words.some(Boolean));
+    setText(facts, words.filter(Boolean).join(" · "));
+  }
+
+  function select() {
+    actions.point(-1);
+    actions.select(inOrder(placesFor(model.points, region.ids), "typical first"), true);
+    actions.focusSelection?.();
+  }
+
+  // The class is made and proposed; nothing is labeled before the question under the selection is answered.
+  async function nameRegion(name) {
+    const k = await addMapClass(model, base, name);
+    return () => {
+      select();
+      actions.propose(k);
+    };
+  }
+
+  return { node, paint };
+}

@@ -1,0 +1,150 @@
+// The selection as a grid of small images. A click leaves an image out of the batch, Shift and click a range of them,
+// a double click opens its neighbours. One Tab stop: arrows move, Space leaves out, n opens the neighbours.
+
+const MOST_THUMBS = 200;
+const SURENESS_STEPS = 257; // confidences come in steps of 1/255; labels are surer than any of them
+
+// out(): the set of ids left out, changed here; onToggle: it changed; onOpen(i): show the image's neighbours.
+function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
+  const node = el("div", {
+    class: "thumbs", testid: "map-thumbs", role: "group", onkeydown: onKey,
+    "aria-label": "Selected images. Arrow keys move, Space leaves one out, n shows its neighbours.",
+  });
+  let cells = new Map(); // index -> {button, paint}
+  let shown = [];
+  let points = null;
+  let anchor = -1; // the image a range starts from
+  let stop = -1; // the image that Tab reaches
+
+  const idOf = (i) => model.points.ids[i];
+
+  // Images stay as they are while they are shown, so that the epochs can play beside them.
+  function paint(next) {
+    if (points !== model.points) clear();
+    points = model.points;
+    const wanted = new Set(next);
+    for (const [i, { button }] of cells) {
+      if (wanted.has(i)) continue;
+      button.remove();
+      cells.delete(i);
+    }
+    shown = next;
+    next.forEach((i, at) => {
+      if (!cells.has(i)) cells.set(i, cell(i));
+      const { button } = cells.get(i);
+      if (node.children[at] !== button) node.insertBefore(button, node.children[at] || null);
+    });
+    for (const i of next) cells.get(i).paint();
+    if (!wanted.has(stop)) reach(next[0]);
+  }
+
+  function cell(i) {
+    const swatch = el("span", { class: "swatch" });
+    const name = el("span", { class: "chip-name" });
+    const value = el("span", { class: "faint" });
+    const button = el("button", {
+      type: "button", class: "thumb", testid: "map-thumb", role: "checkbox", tabindex: i === stop ? "0" : "-1",
+      "data-id": idOf(i), onclick: (event) => press(i, event.shiftKey), ondblclick: () => onOpen(i),
+      onmouseenter: () => actions.point(i), onmouseleave: () => actions.point(-1), onfocus: () => reach(i),
+    },
+    el("img", {
+      src: `${base}/thumb/${idOf(i)}`, alt: "", loading: "lazy", width: 64, height: 64, draggable: "false", onload: pixelate,
+    }),
+    el("span", { class: "thumb-line" }, swatch, name, value));
+    let painted = "";
+
+    function paintCell() {
+      const k = model.shownClass[i];
+      const key = [model.className(k), model.classColour(k), sureWords(model, i), out().has(idOf(i))].join("|");
+      if (key === painted) return;
+      painted = key;
+      swatch.style.background = model.classColour(k);
+      setText(name, model.className(k));
+      setText(value, sureWords(model, i));
+      const words = `${model.className(k)}, ${aboutImage(model, i)}`;
+      const left = out().has(idOf(i));
+      button.title = left ? `${words}. Left out` : words;
+      button.setAttribute("aria-label", words);
+      button.setAttribute("aria-checked", String(!left));
+      button.dataset.out = left ? "yes" : "no";
+    }
+    return { button, paint: paintCell };
+  }
+
+  function press(i, range) {
+    const set = out();
+    const from = range ? shown.indexOf(anchor) : -1;
+    if (from >= 0) {
+      const to = shown.indexOf(i);
+      const leave = set.has(idOf(anchor)); // the range becomes as its first image is
+      for (const j of shown.slice(Math.min(from, to), Math.max(from, to) + 1)) mark(set, j, leave);
+    } else {
+      mark(set, i, !set.has(idOf(i)));
+      anchor = i;
+    }
+    reach(i);
+    onToggle();
+  }
+
+  function mark(set, i, leave) {
+    if (leave) set.add(idOf(i));
+    else set.delete(idOf(i));
+  }
+
+  function reach(i) {
+    cells.get(stop)?.button.setAttribute("tabindex", "-1");
+    stop = i;
+    cells.get(i)?.button.setAttribute("tabindex", "0");
+  }
+
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = shown.indexOf(stop);
+    const row = Math.max(1, getComputedStyle(node).gridTemplateColumns.split(" ").length);
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -at, End: shown.length - 1 - at };
+    if (event.key in steps) {
+      const to = Math.max(0, Math.min(shown.length - 1, at + steps[event.key]));
+      cells.get(shown[to])?.button.focus();
+    } else if (event.key.toLowerCase() === "n" && at >= 0) {
+      onOpen(stop);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function clear() {
+    if (!cells.size) return;
+    cells = new Map();
+    shown = [];
+    anchor = stop = -1;
+    node.replaceChildren();
+  }
+
+  return { node, paint, clear, top: () => (node.scrollTop = 0) };
+}
+
+// The first `most` images of the selection in the order asked for, without sorting all of them.
+function firstShown(model, sort, most) {
+  if (sort === "own") return model.selection.slice(0, most);
+  const last = SURENESS_STEPS - 1;
+  const sureness = (i) => (model.points.label[i] >= 0 ? last : Math.round((model.confidence(i) ?? 0) * 255));
+  return firstBy(model.selection, sureness, sort === "sure", most);
+}
+
+// The first `most` of `list` by a whole number 0 … SURENESS_STEPS - 1, largest or smallest first; equal ones keep their
+// order. Counts instead of comparing: one pass over the list.
+function firstBy(list, value, largest, most) {
+  const ranks = Uint16Array.from(list, (i) => (largest ? SURENESS_STEPS - 1 - value(i) : value(i)));
+  const starts = new Uint32Array(SURENESS_STEPS + 1);
+  for (let at = 0; at < ranks.length; at += 1) starts[ranks[at] + 1] += 1;
+  for (let rank = 0; rank < SURENESS_STEPS; rank += 1) starts[rank + 1] += starts[rank];
+  const found = new Array(Math.min(most, ranks.length));
+  for (let at = 0; at < ranks.length; at += 1) {
+    const place = starts[ranks[at]];
+    starts[ranks[at]] += 1;
+    if (place < found.length) found[place] = list[at];
+  }
+  return found;
+}

@@ -1,0 +1,248 @@
+"""A project's maps: the fixed one of each feature source, the moving one of each round, and what lies on them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, MapError, RoundError
+from engine.images import array_cache
+from engine.records import COMPLETE_STATES, MapState, RoundRecord
+from engine.rounds import map_control, moving_control, results
+from engine.rounds.moving_control import Frames
+
+if TYPE_CHECKING:
+    from engine.maps.regions import Region
+    from engine.project import Project
+
+PIXELS, PRETRAINED, ROUND = "pixels", "pretrained-", "round-"
+PRETRAINED_NET = "mobilenet_v2"
+NEIGHBOURS = 12
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fixed map's features come from: its key, its name for people, and what to expect of it."""
+
+    key: str
+    title: str
+    about: str
+
+
+class Maps:
+    """The maps of one project. Thread-safe; computing happens in processes of their own."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._lock = threading.Lock()
+        self._regions: dict[tuple[Any, ...], list[Region]] = {}
+
+    # fixed --------------------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[Source]:
+        """Return the sources a fixed map can be made of, the one to take without further thought first.
+
+        Photos start with a pretrained network: the pixels of photos say nearly nothing about what is on them.
+        """
+        pixels = Source(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
+        trained = Source(
+            PRETRAINED + PRETRAINED_NET, f"pretrained features ({PRETRAINED_NET})",
+            "Features of a network trained on ImageNet; good for photos. Its weights are downloaded once.",
+        )  # fmt: skip
+        rounds = [
+            Source(
+                f"{ROUND}{one.number}", f"features of round {one.number} ({one.algorithm.replace('_', ' ')})",
+                "What the round's final model sees in the images; groups what it takes for alike.",
+            )
+            for one in reversed(self._project.rounds())
+            if one.state in COMPLETE_STATES
+        ]  # fmt: skip
+        items = self._project.images()
+        photos = bool(items) and array_cache.recommend_spec(items).channels == 3
+        return [trained, pixels, *rounds] if photos else [pixels, *rounds, trained]
+
+    def start(self, source: str, *, fresh: bool = False) -> MapState:
+        """Start computing a fixed map in a process of its own, unless it is ready or on its way.
+
+        Args:
+            source: key of one of `sources`.
+            fresh: lay all images out anew, where new ones were only placed among the others.
+
+        Raises:
+            ConfigError: there is no such source.
+            MapError: there are no images.
+        """
+        self._known(source)
+        items = self._project.images()
+        spec = array_cache.recommend_spec(items)
+        folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
+        return map_control.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+
+    def drawn(self, source: str) -> bool:
+        """Return whether there is any picture of this source, also an old one; quick."""
+        return map_control.drawn(self._project.root, source)
+
+    def cancel(self, source: str) -> None:
+        """End the computation; the last picture stays."""
+        map_control.cancel(self._project.root, self._project.images(), source)
+
+    def state(self, source: str) -> MapState:
+        """Return where the fixed map of a source stands for the images now in the project."""
+        return map_control.state(self._project.root, self._project.images(), source)
+
+    def points(self, source: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return image ids (N,) int64 and positions (N, 2) float32 of the best picture there is so far.
+
+        Raises:
+            MapError: there is no picture yet.
+        """
+        return map_control.points(self._project.root, self._project.images(), source)
+
+    def neighbours(
+        self, image_id: int, source: str, count: int = NEIGHBOURS
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return ids (k,) and feature distances (k,) of the images most like one, nearest first.
+
+        Raises:
+            MapError: the map is not computed yet, or the image came after it.
+        """
+        from engine.maps.neighbours import nearest
+
+        ids, features = map_control.features(self._project.root, self._project.images(), source)
+        rows = np.flatnonzero(ids == image_id)
+        if not len(rows):
+            raise MapError(
+                "This image is not on the map yet", value=f"image {image_id}", way_out="Compute the map again."
+            )
+        found, distances = nearest(features, int(rows[0]), count)
+        return ids[found], distances
+
+    def regions(self, source: str, number: int | None) -> list[tuple[Region, NDArray[np.int64]]]:
+        """Return the regions of the map that labels do not cover, each with its image ids, most typical first.
+
+        Args:
+            source: of the fixed map, which must be ready.
+            number: the round whose calibrated predictions tell how sure the model is; None looks at labels alone.
+
+        Raises:
+            MapError: the map is not computed yet.
+        """
+        project = self._project
+        table = project.label_table()
+        ids, features = map_control.features(project.root, project.images(), source)
+        at, xy = self.points(source)
+        labeled = np.array([label is not None for label in table.label], bool)[np.searchsorted(table.image_ids, ids)]
+        key = (source, number, len(ids), int(table.version.sum()), int(labeled.sum()))
+        with self._lock:
+            found = self._regions.get(key)
+        if found is None:
+            predicted, confidence = self._predicted(ids, number)
+            found = _flag(features, _in_order(xy, at, ids), labeled, predicted, confidence)
+            with self._lock:
+                self._regions = {key: found}
+        return [(region, ids[region.rows]) for region in found]
+
+    def _predicted(self, ids: NDArray[np.int64], number: int | None) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Class index in the round's order (-1 none) and calibrated confidence (NaN none) of each image."""
+        best, sure = np.full(len(ids), -1, np.int16), np.full(len(ids), np.nan, np.float32)
+        complete = {one.number for one in self._project.rounds_with_predictions()}
+        found = self._project.predictions(number) if number in complete else None
+        if found is not None:
+            rows = np.minimum(np.searchsorted(found.image_ids, ids), len(found.image_ids) - 1)
+            there = found.image_ids[rows] == ids
+            best[there] = found.probabilities[rows[there]].argmax(1)
+            sure[there] = found.probabilities[rows[there]].max(1)
+        return best, sure
+
+    def _known(self, source: str) -> None:
+        keys = [one.key for one in self.sources()]
+        if source not in keys:
+            way_out = f"Use {', '.join(keys)}."
+            raise ConfigError("There is no such source of map features", value=source, way_out=way_out)
+
+    def truth(self) -> dict[int, str]:
+        """Return the class of each image whose label the import kept hidden, by image id; empty outside benchmarks."""
+        return self._project.store.truth()
+
+    # moving -------------------------------------------------------------------------------------------------------
+
+    def rounds(self) -> list[RoundRecord]:
+        """Return the rounds that have recorded an epoch, oldest first."""
+        return [one for one in self._project.rounds() if results.epochs(self._project.round_dir(one.number))]
+
+    def can_move(self, number: int) -> bool:
+        """Return whether a round has recorded features of tracked images."""
+        return bool(results.tracked_epochs(self._project.round_dir(number)))
+
+    def start_moving(self, number: int, *, fresh: bool = False) -> MapState:
+        """Start laying out a round's epochs in a process of its own, unless that is done or on its way.
+
+        Raises:
+            MapError: the round has recorded no features.
+        """
+        return moving_control.start(self._project.round_dir(number), fresh=fresh)
+
+    def cancel_moving(self, number: int) -> None:
+        """End it; the frames so far stay."""
+        moving_control.cancel(self._project.round_dir(number))
+
+    def moving_state(self, number: int) -> MapState:
+        """Return where the moving map of a round stands."""
+        return moving_control.state(self._project.round_dir(number))
+
+    def frames(self, number: int) -> Frames:
+        """Return the frames so far.
+
+        Raises:
+            MapError: there are none yet.
+        """
+        return moving_control.frames(self._project.round_dir(number))
+
+    def tracked(
+        self, number: int, epochs: Sequence[int]
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Return what student and teacher say of the tracked images, (E, T, K) each; None where it is not recorded."""
+        folder = self._project.round_dir(number)
+        students, teachers = [], []
+        for epoch in epochs:
+            try:
+                _, student, teacher = results.tracked_predictions(folder, epoch)
+            except RoundError:
+                return None, None
+            students.append(student)
+            teachers.append(teacher)
+        whole = [one for one in teachers if one is not None]
+        return np.stack(students), np.stack(whole) if whole and len(whole) == len(teachers) else None
+
+    def accuracy(self, number: int) -> dict[int, float]:
+        """Return a round's held-out accuracy by epoch; empty without held-out images."""
+        table = self._project.curves(number)
+        rows = zip(table["phase"], table["epoch"], table.get("heldout_accuracy", []), strict=False)
+        return {int(epoch): float(value) for phase, epoch, value in rows if phase == "main" and value is not None}
+
+
+def _round_of(source: str) -> int | None:
+    return int(source.removeprefix(ROUND)) if source.startswith(ROUND) else None
+
+
+def _in_order(xy: NDArray[np.float32], have: NDArray[np.int64], want: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return positions in the order of `want`."""
+    order = np.argsort(have, kind="stable")
+    return xy[order[np.searchsorted(have[order], want)]]
+
+
+def _flag(
+    features: NDArray[np.float32],
+    xy: NDArray[np.float32],
+    labeled: NDArray[np.bool_],
+    predicted: NDArray[np.int16],
+    confidence: NDArray[np.float32],
+) -> list[Region]:
+    from engine.maps.regions import flag_regions
+
+    return flag_regions(features, xy, labeled, predicted, confidence)

@@ -1,0 +1,131 @@
+"""Starts the process that lays out a round's moving map, and reads the frames it has written so far."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import MapError
+from engine.records import MapState
+from engine.rounds import files, jobs, moving_job, results
+
+FOLDER = "moving"
+LOG = "moving.log"
+MODULE = "engine.rounds.moving_job"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A round's moving map.
+
+    ids (T,) int64 image ids; epochs E numbers, ascending; xy (E, T, 2) float32, one scale and centre for all frames;
+    repeated (E,) bool: the features of this epoch could not be laid out, `reasons` says why; recall (E,) float32: mean
+    share of the 10 nearest neighbours that the frame keeps, NaN where unknown; moves (E,) float32: mean move of a point
+    since the frame before, as a share of the last frame's root mean square radius, 0 for the first; smoothed: whether
+    this is the smoothed course of a round that has ended.
+    """
+
+    ids: NDArray[np.int64]
+    epochs: tuple[int, ...]
+    xy: NDArray[np.float32]
+    repeated: NDArray[np.bool_]
+    reasons: tuple[str, ...]
+    recall: NDArray[np.float32]
+    moves: NDArray[np.float32]
+    smoothed: bool
+
+
+def start(round_dir: Path, *, fresh: bool = False) -> MapState:
+    """Start the process unless it runs or has laid out all epochs; return where it stands.
+
+    Args:
+        round_dir: the round's folder.
+        fresh: forget the frames there are.
+
+    Raises:
+        MapError: the round has recorded no features.
+    """
+    if not results.tracked_epochs(round_dir):
+        raise MapError(
+            "This round has recorded no features yet",
+            value=round_dir.name,
+            way_out="They come with its first epoch; or look at another round.",
+        )
+    found = state(round_dir)
+    if found.status == "running":
+        return found
+    job = round_dir / FOLDER
+    if fresh:
+        shutil.rmtree(job, ignore_errors=True)
+    elif found.status == "ready":
+        return found
+    job.mkdir(exist_ok=True)
+    files.write_json(job / moving_job.JOB, {"seed": 0})
+    jobs.launch(MODULE, job, LOG)
+    return state(round_dir)
+
+
+def cancel(round_dir: Path) -> bool:
+    """Ask the process to end; the frames so far stay. Return whether one ran."""
+    return jobs.cancel(round_dir / FOLDER)
+
+
+def state(round_dir: Path) -> MapState:
+    """Return where the moving map stands: "none" also when the round has epochs that it lacks and nothing runs."""
+    job = round_dir / FOLDER
+    found = jobs.state(job, LOG)
+    status = str(found.get("status", "none"))
+    if status == "ready" and not _complete(round_dir):
+        status = "none"
+    return MapState(
+        status if status in {"running", "ready", "failed", "cancelled"} else "none",  # type: ignore[arg-type]
+        stage=str(found.get("stage", "")),
+        fraction=float(found.get("fraction", 0.0)),
+        points=int(found.get("points", 0)),
+        error=str(found.get("error") or ""),
+        version=_version(job),
+    )
+
+
+def frames(round_dir: Path) -> Frames:
+    """Return the frames so far.
+
+    Raises:
+        MapError: there are none yet.
+    """
+    course = moving_job.read_course(round_dir / FOLDER)
+    if not course.frames:
+        raise MapError("There is no moving map of this round yet", value=round_dir.name, way_out="Start it.")
+    xy = np.stack([frame.xy for frame in course.frames])
+    radius = float(np.sqrt(((xy[-1] - xy[-1].mean(0)) ** 2).sum(1).mean())) or 1.0
+    moves = np.zeros(len(xy), np.float32)
+    moves[1:] = np.linalg.norm(xy[1:] - xy[:-1], axis=2).mean(1) / radius
+    return Frames(
+        ids=results.tracked_ids(round_dir),
+        epochs=tuple(course.epochs),
+        xy=xy,
+        repeated=np.array([frame.repeated for frame in course.frames], bool),
+        reasons=tuple(frame.reason for frame in course.frames),
+        recall=np.array(course.recall, np.float32),
+        moves=moves,
+        smoothed=course.smoothed,
+    )
+
+
+def _complete(round_dir: Path) -> bool:
+    """Whether every recorded epoch has its frame, of the features as they are now."""
+    course = moving_job.read_course(round_dir / FOLDER)
+    known = results.tracked_epochs(round_dir)
+    return course.epochs == known and course.stamps == [moving_job.stamp(round_dir, epoch) for epoch in known]
+
+
+def _version(job: Path) -> str:
+    """Changes when the frames do."""
+    try:
+        return str((job / moving_job.FRAMES).stat().st_mtime_ns)
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,400 @@
+"""Points glide from frame to frame, go where their features go, keep their neighbours, and survive awkward input."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.errors import MapError
+from engine.maps import moving_map as module
+from engine.maps.fixed_map import fixed_map
+from engine.maps.moving_map import Frame, MovingMap, aligned, displacement, replay
+from engine.maps.neighbours import overlap, recall
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Course:
+    """Features of a few epochs, their group, and the frames live and smoothed."""
+
+    features: list[Floats]
+    group: NDArray[np.int64]
+    live: list[Frame]
+    smoothed: list[Frame]
+
+    def maps(self, kind: str) -> list[Floats]:
+        return [frame.xy for frame in (self.live if kind == "live" else self.smoothed)]
+
+
+def lay_out(features: list[Floats], seed: int = 0) -> list[Frame]:
+    moving = MovingMap(seed=seed)
+    for rows in features:
+        moving.add(rows)
+    return moving.frames
+
+
+def course(features: list[Floats], group: NDArray[np.int64]) -> Course:
+    live = lay_out(features)
+    return Course(features, group, live, replay(live, features.__getitem__))
+
+
+def groups(count: int, each: int, far: float, seed: int = 0) -> tuple[Floats, NDArray[np.int64], NDArray[np.float64]]:
+    """Round groups in 20 dimensions: features, the group of each row, centres at the distance `far` from 0."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(count, 20))
+    centres *= far / np.linalg.norm(centres, axis=1, keepdims=True)
+    group = np.repeat(np.arange(count), each)
+    return (centres[group] + rng.normal(size=(len(group), 20))).astype(np.float32), group, centres
+
+
+MOVERS = np.arange(40)
+
+
+@pytest.fixture(scope="module")
+def migration() -> Course:
+    """40 of the 60 rows of group 0 go over to group 1 in ten steps, after one epoch of rest and before two."""
+    rows, group, centres = groups(6, 60, far=6)
+    rng = np.random.default_rng(9)
+    features = []
+    for epoch in range(14):
+        moved = rows + rng.normal(0, 0.1, rows.shape)
+        moved[MOVERS] += np.clip((epoch - 1) / 10, 0, 1) * (centres[1] - centres[0])
+        features.append(moved.astype(np.float32))
+    return course(features, group)
+
+
+@pytest.fixture(scope="module")
+def drift() -> Course:
+    """Eight groups that wander, part, and stir within, as features do while a net trains."""
+    rows, group, centres = groups(8, 50, far=4, seed=1)
+    rng = np.random.default_rng(21)
+    inside = rows - centres[group]
+    features = []
+    for epoch in range(8):
+        features.append((centres[group] * (1 + 0.1 * epoch) + inside).astype(np.float32))
+        centres = centres + rng.normal(0, 0.25, centres.shape)
+        inside = 0.97 * inside + 0.24 * rng.normal(size=inside.shape)
+    return course(features, group)
+
+
+@pytest.fixture(scope="module")
+def alone(drift: Course) -> list[Floats]:
+    """Each epoch of the drift laid out without the others, and only turned onto the one before."""
+    found: list[Floats] = []
+    for rows in drift.features:
+        xy = fixed_map(rows, seed=0, report=lambda *_: None)
+        found.append(aligned(xy, found[-1] if found else xy))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["live", "smoothed"])
+def test_features_that_only_turn_or_grow_hardly_move_a_point(kind: str) -> None:
+    rows, group, _ = groups(8, 50, far=6)
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(20, 20)))[0].astype(np.float32)
+    same = course([rows, rows, rows @ turn, rows * 1e3 + 5, rows @ turn @ turn * 1e-3, rows], group)
+    moves = displacement(same.maps(kind))
+    assert (moves.mean(axis=1) <= 0.01).all()
+    assert moves.max() < 0.04
+    assert moves.max() > 0  # it was laid out again, not copied
+
+
+@pytest.mark.parametrize("kind", ["live", "smoothed"])
+def test_points_whose_features_go_over_to_another_group_arrive_there_and_the_others_stay(
+    migration: Course, kind: str
+) -> None:
+    maps = migration.maps(kind)
+    stay = np.setdiff1d(np.arange(360), MOVERS)
+    medians = np.stack([np.median(maps[-1][stay][migration.group[stay] == g], axis=0) for g in range(6)])
+    arrived = [(np.linalg.norm(xy[MOVERS][:, None] - medians, axis=2).argmin(axis=1) == 1).mean() for xy in maps]
+    assert arrived[-1] >= 0.9
+    assert arrived[9] >= 0.9  # at 80 % of the way: with ten times the pull they would lag
+    assert max(arrived[:4]) <= 0.1  # at 20 %: not there before they could be
+    moves = displacement(maps)
+    assert moves[:, stay].mean() <= 0.03
+    if kind == "smoothed":
+        assert moves[:, MOVERS].max() <= 0.6
+
+
+def test_smoothing_takes_the_last_frame_as_it_is_and_calms_the_way_there(migration: Course, drift: Course) -> None:
+    for found in (migration, drift):
+        np.testing.assert_array_equal(found.smoothed[-1].xy, found.live[-1].xy)
+        live, smoothed = displacement(found.maps("live")), displacement(found.maps("smoothed"))
+        assert smoothed.mean() < 0.85 * live.mean()
+        assert np.percentile(smoothed, 95) < np.percentile(live, 95)
+    assert not any(frame.repeated or frame.reason for frame in migration.live + migration.smoothed)
+
+
+@pytest.mark.parametrize(("kind", "times"), [("live", 3), ("smoothed", 4)])
+def test_unchanged_points_move_at_least_three_times_less_than_on_maps_made_alone(
+    drift: Course, alone: list[Floats], kind: str, times: float
+) -> None:
+    pairs = zip(drift.features[:-1], drift.features[1:], strict=True)
+    unchanged = np.stack([overlap(a, b) >= 0.5 for a, b in pairs])
+    assert unchanged.mean() > 0.5
+    together = displacement(drift.maps(kind))[unchanged].mean()
+    assert together <= displacement(alone)[unchanged].mean() / times
+
+
+@pytest.mark.parametrize("kind", ["live", "smoothed"])
+def test_each_frame_keeps_its_neighbours_as_well_as_a_map_made_alone(
+    drift: Course, alone: list[Floats], kind: str
+) -> None:
+    for rows, xy, own in zip(drift.features, drift.maps(kind), alone, strict=True):
+        assert recall(rows, xy) >= 0.95 * recall(rows, own) > 0.3
+
+
+def test_a_frame_is_of_its_own_epoch(drift: Course) -> None:
+    for kind in ("live", "smoothed"):
+        maps = drift.maps(kind)
+        assert recall(drift.features[0], maps[0]) > 1.1 * recall(drift.features[0], maps[-1])
+        assert recall(drift.features[-1], maps[-1]) > 1.1 * recall(drift.features[-1], maps[0])
+
+
+@pytest.fixture(scope="module")
+def small() -> list[Floats]:
+    rows = groups(4, 20, far=6)[0]
+    rng = np.random.default_rng(3)
+    return [(rows + epoch * rng.normal(0, 0.3, rows.shape)).astype(np.float16) for epoch in range(5)]
+
+
+def test_the_same_seed_gives_the_same_bits_and_going_on_from_stored_frames_too(small: list[Floats]) -> None:
+    whole = lay_out(small, seed=4)
+    again = lay_out(small, seed=4)
+    for at in (1, 3):
+        stored = [Frame(frame.xy.copy(), frame.repeated, frame.reason) for frame in whole[:at]]
+        resumed = MovingMap.resume(stored, seed=4)
+        for rows in small[at:]:
+            resumed.add(rows)
+        for ours, theirs, third in zip(whole, again, resumed.frames, strict=True):
+            np.testing.assert_array_equal(theirs.xy, ours.xy)
+            np.testing.assert_array_equal(third.xy, ours.xy)
+        assert len(stored) == at  # the caller's list stays as it was
+    smoothed = [replay(whole, small.__getitem__, seed=4) for _ in range(2)]
+    for a, b in zip(*smoothed, strict=True):
+        np.testing.assert_array_equal(a.xy, b.xy)
+
+
+def test_positions_are_centred_float32_and_the_features_stay_as_they_were(small: list[Floats]) -> None:
+    before = [rows.copy() for rows in small]
+    for frame in lay_out(small):
+        assert (frame.xy.shape, frame.xy.dtype) == ((80, 2), np.float32)
+        np.testing.assert_allclose(frame.xy.mean(axis=0), 0, atol=1e-3)
+    for a, b in zip(small, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_each_frame_is_turned_as_near_to_the_one_before_as_it_can_be(small: list[Floats]) -> None:
+    frames = lay_out(small)
+    for before, frame in itertools.pairwise(frames):
+        np.testing.assert_allclose(aligned(frame.xy, before.xy), frame.xy, atol=1e-4)
+
+
+def test_affinities_made_anew_each_sweep_give_the_same_bits_as_kept_ones(small: list[Floats], monkeypatch) -> None:
+    frames = lay_out(small)
+    asked: list[int] = []
+
+    def features(at: int) -> Floats:
+        asked.append(at)
+        return small[at]
+
+    kept = replay(frames, features)
+    first = len(asked)
+    monkeypatch.setattr(module, "KEPT_VALUES", 180 * 80 * 5 - 1)
+    anew = replay(frames, features)
+    assert first <= 5  # each but the last, and one look at the shape
+    assert len(asked) - first >= 12 * 4
+    assert asked[-16:] == [3, 2, 1, 0, 0, 1, 2, 3] * 2  # forth and back
+    for a, b in zip(kept, anew, strict=True):
+        np.testing.assert_array_equal(a.xy, b.xy)
+
+
+def test_smoothing_says_how_far_it_is(small: list[Floats]) -> None:
+    told: list[float] = []
+    replay(lay_out(small), small.__getitem__, report=told.append)
+    assert len(told) >= 12
+    assert told == sorted(told)
+    assert told[0] > 0
+    assert told[-1] == 1.0
+
+
+def test_a_cancelled_round_of_two_epochs_has_two_frames(small: list[Floats]) -> None:
+    frames = lay_out(small[:2])
+    smoothed = replay(frames, small.__getitem__)
+    np.testing.assert_array_equal(smoothed[1].xy, frames[1].xy)
+    assert 0 < displacement([frame.xy for frame in smoothed]).mean() < displacement([f.xy for f in frames]).mean()
+    alone = replay(frames[:1], small.__getitem__)
+    np.testing.assert_array_equal(alone[0].xy, frames[0].xy)
+    assert replay([], small.__getitem__) == []
+
+
+def spoilt(rows: Floats, how: str) -> Floats:
+    rows = rows.copy()
+    if how == "equal":
+        rows[:] = rows[0]
+    else:
+        rows[3:6, 1] = {"nan": np.nan, "inf": -np.inf}[how]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("nan", "features of 3 images are not finite numbers"),
+        ("inf", "features of 3 images are not finite numbers"),
+        ("equal", "all images have the same features"),
+    ],
+)
+def test_an_epoch_that_cannot_be_laid_out_repeats_the_frame_before_and_says_why(
+    small: list[Floats], how: str, reason: str
+) -> None:
+    rows = [small[0], small[1], spoilt(small[2], how), small[3], spoilt(small[4], how)]
+    frames = lay_out(rows)
+    for found in (frames, replay(frames, rows.__getitem__)):
+        assert [frame.repeated for frame in found] == [False, False, True, False, True]
+        assert [frame.reason for frame in found] == ["", "", reason, "", reason]
+        np.testing.assert_array_equal(found[2].xy, found[1].xy)
+        np.testing.assert_array_equal(found[4].xy, found[3].xy)
+        assert (found[3].xy != found[1].xy).any()
+    np.testing.assert_array_equal(found[4].xy, frames[4].xy)
+    without = [frames[at] for at in (0, 1, 3)]
+    for a, b in zip(
+        replay(without, [rows[at] for at in (0, 1, 3)].__getitem__), (found[0], found[1], found[3]), strict=True
+    ):
+        np.testing.assert_array_equal(a.xy, b.xy)  # what could not be laid out has no say
+
+
+def test_one_spoilt_image_is_told_in_the_singular(small: list[Floats]) -> None:
+    rows = small[0].copy()
+    rows[7, :] = np.nan
+    assert lay_out([rows])[0].reason == "features of 1 image are not finite numbers"
+
+
+def test_before_the_first_good_epoch_there_is_a_circle_and_then_the_map_the_good_ones_alone_would_have(
+    small: list[Floats],
+) -> None:
+    rows = [spoilt(small[0], "nan"), spoilt(small[1], "equal"), small[2], small[3]]
+    frames = lay_out(rows)
+    assert [frame.repeated for frame in frames] == [True, True, False, False]
+    for frame in frames[:2]:
+        np.testing.assert_allclose(np.linalg.norm(frame.xy, axis=1), 1, rtol=1e-6)
+        assert len(np.unique(frame.xy, axis=0)) == 80
+    for ours, theirs in zip(frames[2:], lay_out(small[2:4]), strict=True):
+        np.testing.assert_array_equal(ours.xy, theirs.xy)
+    smoothed = replay(frames, rows.__getitem__)
+    np.testing.assert_array_equal(smoothed[0].xy, smoothed[2].xy)  # the first that is known, so that nothing bursts
+    assert [frame.reason for frame in smoothed] == [frame.reason for frame in frames]
+    never = lay_out(rows[:2])
+    assert all(a is b for a, b in zip(replay(never, rows.__getitem__), never, strict=True))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
+def test_fewer_than_five_images_stay_on_a_circle(n: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 6)).astype(np.float32) for _ in range(3)]
+    frames = lay_out(rows)
+    for frame in [*frames, *replay(frames, rows.__getitem__)]:
+        assert frame.xy.shape == (n, 2)
+        np.testing.assert_allclose(frame.xy, frames[0].xy, atol=1e-6)
+    assert frames[0].repeated == (n == 0)
+    if n > 1:
+        np.testing.assert_allclose(np.linalg.norm(frames[0].xy, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [5, 6, 8, 31, 90])
+def test_fewer_images_than_the_perplexity_are_laid_out(n: int) -> None:
+    rng = np.random.default_rng(n)
+    rows = [rng.normal(size=(n, 6)).astype(np.float32)]
+    rows += [rows[0] + rng.normal(0, 0.05, (n, 6)).astype(np.float32) for _ in range(2)]
+    frames = lay_out(rows)
+    for frame in [*frames, *replay(frames, rows.__getitem__)]:
+        assert np.isfinite(frame.xy).all()
+        assert not frame.repeated
+        assert len(np.unique(frame.xy, axis=0)) == n
+
+
+def test_a_single_feature_is_a_line_in_its_order_and_none_is_no_map() -> None:
+    places = np.random.default_rng(0).permutation(20).astype(np.float32)[:, None]
+    frames = lay_out([places, places**1.5, -places])
+    for frame in frames:
+        along = frame.xy @ (frame.xy[places[:, 0].argmax()] - frame.xy[places[:, 0].argmin()])
+        np.testing.assert_array_equal(along.argsort(), places[:, 0].argsort())
+        np.testing.assert_allclose(frame.xy[:, 1], 0, atol=1e-6)
+    assert [frame.reason for frame in lay_out([np.zeros((20, 0), np.float32)])] == ["there are no features"]
+
+
+def test_images_with_identical_features_lie_apart_together_and_part_when_their_features_do() -> None:
+    rows = groups(4, 40, far=6)[0]
+    twins, parted = np.arange(20), rows.copy()
+    rows[twins] = rows[0]
+    parted[twins] = rows[0]
+    parted[twins[:10]] += rows[80] - rows[0] + parted[90:100] - parted[80]  # half of them go over to group 2
+    frames = lay_out([rows, rows] + [parted] * 4)
+    for frame in frames:
+        assert np.isfinite(frame.xy).all()
+        assert len(np.unique(frame.xy[twins], axis=0)) == 20
+    radius = frames[-1].xy.std()
+    assert frames[1].xy[twins].std(axis=0).max() < 0.1 * radius
+    centres = np.stack([frames[-1].xy[10:40].mean(axis=0), frames[-1].xy[80:120].mean(axis=0)])
+    assert np.linalg.norm(frames[-1].xy[twins[:10]] - centres[1], axis=1).max() < 0.5 * np.linalg.norm(
+        centres[0] - centres[1]
+    )
+
+
+def test_points_that_start_at_one_place_come_apart(small: list[Floats]) -> None:
+    xy = lay_out(small[:1])[0].xy.copy()
+    xy[:10] = xy[0]
+    found = MovingMap.resume([Frame(xy)]).add(small[0]).xy
+    assert len(np.unique(found[:10], axis=0)) == 10
+    assert found[:10].std(axis=0).min() > 0.05 * found[:20].std(axis=0).min()
+
+
+def test_one_class_is_one_cloud() -> None:
+    rng = np.random.default_rng(1)
+    rows = [rng.normal(size=(100, 8)).astype(np.float32)]
+    rows += [rows[0] + rng.normal(0, 0.1, (100, 8)).astype(np.float32) for _ in range(2)]
+    found = course(rows, np.zeros(100, np.int64))
+    for kind in ("live", "smoothed"):
+        assert displacement(found.maps(kind)).mean() < 0.2  # a cloud has no groups to hold a point; alone it is above 1
+        assert recall(rows[-1], found.maps(kind)[-1]) > 0.4
+
+
+def test_other_images_than_before_are_refused(small: list[Floats]) -> None:
+    moving = MovingMap()
+    moving.add(small[0])
+    for wrong in (small[1][:-1], small[1][:, 0]):
+        with pytest.raises(MapError, match="same images at every epoch"):
+            moving.add(wrong)
+    assert len(moving.frames) == 1
+    moving.add(spoilt(small[1], "nan"))
+    with pytest.raises(MapError, match="same images at every epoch"):
+        moving.add(spoilt(small[1], "nan")[:-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda rows: rows[:-1], "79 images instead of 80"), (lambda rows: spoilt(rows, "nan"), "finite")],
+)
+def test_smoothing_refuses_features_that_changed_since(small: list[Floats], change, said: str) -> None:
+    frames = lay_out(small[:3])
+    with pytest.raises(MapError, match=said):
+        replay(frames, lambda at: change(small[at]))
+
+
+def test_displacement_is_in_radii_of_the_last_frame() -> None:
+    last = np.array([[3, 0], [-3, 0], [0, 3], [0, -3]], np.float32)  # radius 3
+    moves = displacement([last + np.float32([6, 0]), last, last])
+    np.testing.assert_allclose(moves, [[2, 2, 2, 2], [0, 0, 0, 0]], atol=1e-6)
+    assert displacement([last]).shape == (0, 4)
+    assert displacement([np.zeros((2, 2)), np.zeros((2, 2))]).tolist() == [[0, 0]]
+
+
+def test_aligning_undoes_a_turn_a_mirror_and_a_shift_but_not_a_growth() -> None:
+    onto = np.random.default_rng(0).normal(size=(30, 2))
+    onto -= onto.mean(axis=0)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    for change in (turn, turn @ np.diag([1, -1])):
+        np.testing.assert_allclose(aligned(onto @ change + [5, -3], onto), onto, atol=1e-6)
+        np.testing.assert_allclose(aligned(2 * onto @ change, onto), 2 * onto, atol=1e-6)

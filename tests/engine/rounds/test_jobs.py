@@ -1,0 +1,48 @@
+"""A job's process counts as running from the moment it was started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.rounds import jobs
+
+
+def test_a_new_process_is_told_of_only_once_the_system_shows_what_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lines = subprocess.Popen, iter([[], []])
+    monkeypatch.setattr(
+        jobs.subprocess,
+        "Popen",
+        lambda command, **options: real([sys.executable, "-c", "import time; time.sleep(60)", command[-1]], **options),
+    )
+
+    class Slow(jobs.psutil.Process):  # type: ignore[misc]
+        """A process whose arguments cannot be seen at the first two looks."""
+
+        def cmdline(self) -> list[str]:
+            shown: Any = next(lines, None)
+            return list(super().cmdline()) if shown is None else shown
+
+    monkeypatch.setattr(jobs.psutil, "Process", Slow)
+    jobs.launch("any", tmp_path)
+    process = jobs._children[-1]
+    try:
+        assert jobs.state(tmp_path)["status"] == "running"
+    finally:
+        process.kill()
+        process.wait()
+    assert jobs.state(tmp_path)["status"] == "failed"
+
+
+def test_a_process_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "alive", lambda *_: False)
+    monkeypatch.setattr(jobs, "NAMED_SECONDS", 600.0)
+    jobs.launch("no_such_module", tmp_path)
+    jobs._children[-1].wait(30)
+    assert jobs.state(tmp_path)["status"] == "failed"
