@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PIXELS, PRETRAINED, ROUND = "pixels", "pretrained-", "round-"
 PRETRAINED_NET = "mobilenet_v2"
 NEIGHBOURS = 12
+MOST_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -148,16 +149,30 @@ class Maps:
         return [(region, ids[region.rows]) for region in found]
 
     def _predicted(self, ids: NDArray[np.int64], number: int | None) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Class index in the round's order (-1 none) and calibrated confidence (NaN none) of each image."""
+        """Final class index in the round's order (-1 none), and mean confidence over the epochs (NaN none), (N,) each.
+
+        The mean tells more than the last epoch: pseudo-labels make a network sure also of what it took wrongly.
+
+        Source: Swayamdipta et al., "Dataset Cartography" (2020), section 2.
+        """
         best, sure = np.full(len(ids), -1, np.int16), np.full(len(ids), np.nan, np.float32)
         complete = {one.number for one in self._project.rounds_with_predictions()}
         found = self._project.predictions(number) if number in complete else None
-        if found is not None:
-            rows = np.minimum(np.searchsorted(found.image_ids, ids), len(found.image_ids) - 1)
-            there = found.image_ids[rows] == ids
+        if found is not None and number is not None:
+            rows, there = _rows_of(ids, found.image_ids)
             best[there] = found.probabilities[rows[there]].argmax(1)
-            sure[there] = found.probabilities[rows[there]].max(1)
+            image_ids, mean = self._mean_confidence(number)
+            rows, there = _rows_of(ids, image_ids)
+            sure[there] = mean[rows[there]]
         return best, sure
+
+    def _mean_confidence(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Image ids (U,), ascending, and the mean of their confidences over at most 40 epochs, evenly chosen."""
+        recorded = self._project.epochs(number)
+        chosen = [recorded[at] for at in np.unique(np.linspace(0, len(recorded) - 1, MOST_EPOCHS).astype(int))]
+        found = [self._project.epoch_predictions(number, epoch) for epoch in chosen]
+        order = np.argsort(found[0][0], kind="stable")
+        return found[0][0][order], np.mean([confidence for _, _, confidence in found], axis=0)[order]
 
     def _known(self, source: str) -> None:
         keys = [one.key for one in self.sources()]
@@ -228,6 +243,12 @@ class Maps:
 
 def _round_of(source: str) -> int | None:
     return int(source.removeprefix(ROUND)) if source.startswith(ROUND) else None
+
+
+def _rows_of(wanted: NDArray[np.int64], have: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return each wanted id's row among ascending ids, and whether it is there at all."""
+    rows = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
+    return rows, have[rows] == wanted
 
 
 def _in_order(xy: NDArray[np.float32], have: NDArray[np.int64], want: NDArray[np.int64]) -> NDArray[np.float32]:

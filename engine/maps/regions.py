@@ -65,8 +65,9 @@ class Region:
         """Why the region is flagged, in plain words, with class indices for names."""
         return self.told(())
 
-    def told(self, names: Sequence[str]) -> str:
-        """Return why the region is flagged, in plain words, with the classes' names by index."""
+    def told(self, names: Sequence[str], how: str = "overall") -> str:
+        """Return why the region is flagged, in plain words, with the classes' names by index; `how` says what the
+        confidences are means over."""
         labels = "label" if self.labeled == 1 else "labels"
         text = (
             f"{self.size:,} images with {self.labeled:,} {labels} where {self.expected_labeled:,.0f} would be expected"
@@ -79,7 +80,7 @@ class Region:
         sure = "unsure" if doubt >= 1.5 * usual else "less sure" if inside != overall and doubt > usual else "as sure"
         called = [names[c] if c < len(names) else str(c) for c, share in self.called[:2] if share >= MENTIONED]
         mostly = f" and calls them mostly {' and '.join(called)}" if called else ""
-        return f"{text}; the model is {sure} of them ({inside} against {overall} overall){mostly}"
+        return f"{text}; the model is {sure} of them ({inside} against {overall} {how}){mostly}"
 
 
 @dataclass(frozen=True)
