@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,8 @@ def _compute(folder: Path, recorder: Recorder) -> None:
 
 def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) -> Course:
     """Add a frame for every epoch that has features and no frame, or other features than when it was laid out."""
+    import numpy as np
+
     from engine.maps.moving_map import MovingMap
     from engine.rounds import results
 
@@ -134,7 +137,11 @@ def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) ->
     for at in range(kept, len(known)):
         ids, features = results.tracked_features(source, known[at])
         recorder.points = len(ids)
-        course.frames.append(moving.add(features))
+        if at and np.array_equal(features, results.tracked_features(source, known[at - 1])[1], equal_nan=True):
+            moving.frames.append(moving.frames[-1])  # a frozen network's: the very same picture
+        else:
+            moving.add(features)
+        course.frames.append(moving.frames[-1])
         course.epochs.append(known[at])
         course.stamps.append(stamps[at])
         course.recall.append(kept_neighbours(features, course.frames[-1].xy))
@@ -155,6 +162,8 @@ def _agreeing(course: Course, epochs: Sequence[int], stamps: Sequence[int]) -> i
 
 
 def _smooth(folder: Path, recorder: Recorder, course: Course, seed: int) -> None:
+    import numpy as np
+
     from engine.maps.moving_map import replay
     from engine.rounds import results
 
@@ -166,8 +175,9 @@ def _smooth(folder: Path, recorder: Recorder, course: Course, seed: int) -> None
     def report(share: float) -> None:
         recorder.progress("running", "Smoothing the course", 0.5 + 0.5 * share)
 
-    course.frames = replay(course.frames, features, seed=seed, threads=threads(), report=report)
-    course.recall = [kept_neighbours(features(at), frame.xy) for at, frame in enumerate(course.frames)]
+    if any(not np.array_equal(frame.xy, course.frames[0].xy) for frame in course.frames):
+        course.frames = replay(course.frames, features, seed=seed, threads=threads(), report=report)
+        course.recall = [kept_neighbours(features(at), frame.xy) for at, frame in enumerate(course.frames)]
     course.smoothed = True
     course.write(folder)
 
@@ -190,14 +200,14 @@ def read_course(folder: Path) -> Course:
     from engine.maps.moving_map import Frame
 
     try:
-        with np.load(folder / FRAMES, allow_pickle=False) as found:
+        with open(folder / FRAMES, "rb") as handle, np.load(handle, allow_pickle=False) as found:
             rows = zip(found["xy"], found["repeated"], found["reasons"], strict=True)
             frames = [Frame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
             return Course(
                 found["epochs"].tolist(), frames, found["recall"].tolist(), found["stamps"].tolist(),
                 bool(found["smoothed"]),
             )  # fmt: skip
-    except (FileNotFoundError, ValueError, KeyError, OSError):
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile):
         return Course([], [], [], [])
 
 

@@ -240,6 +240,6 @@ def test_selection_goes_to_review_and_pictures_are_downloaded(shown: Any, tmp_pa
     count = number(shown, "map-selected-count")
     shown.get_by_test_id("map-to-review").click()
     shown.get_by_test_id("review-image").wait_for()
-    expect(shown.get_by_text(f"Selected on the map ({count})")).to_be_visible()
+    expect(shown.get_by_role("combobox", name=re.compile("Show"))).to_have_value(f"Selected on the map ({count})")
     settle(shown)
     wait_until(shown, lambda: shown.get_by_test_id("review-image").is_visible())

@@ -124,7 +124,7 @@ function mountMap(parent, first, trigger) {
   }));
   const ink = createInk(over, model, {
     toArea: view.toArea, ratio: view.ratio, theme: () => theme, radius: () => radius, panes: view.panes,
-    regions: () => (model.layout === FIXED ? regions.regions().map((one) => ({ members: one.indices, name: "unlike anything labeled" })) : []),
+    regions: () => regions.regions().map((one) => ({ members: one.indices, name: "unlike anything labeled" })),
   });
   const pointer = watchPointer(area, lasso, actions);
   const applyTheme = watchTheme(map, () => {
@@ -176,7 +176,7 @@ function mountMap(parent, first, trigger) {
     const key = `${data.source}|${data.complete ? data.round : "-"}|${model.points?.version}|${model.points?.status}`;
     if (key === looked || model.points?.status !== "ready") return;
     looked = key;
-    regions.load(data.source, data.complete ? data.round : null);
+    regions.load(data.source, data.complete ? data.round : null).then(paint);
   }
 
   function refit() {

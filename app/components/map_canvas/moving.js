@@ -34,10 +34,10 @@ function movingWords(model) {
   if (frames.status === "failed") return `The moving map failed: ${frames.error}`;
   if (!laid) return "The moving map follows the tracked images from epoch to epoch, as the round's network sees them.";
   const f = model.plane.frameOf(model.epoch);
-  if (frames.repeated[f]) return `Epoch ${frames.epochs[f]} shows the layout before it: ${frames.reasons[f]}.`;
+  if (frames.repeated[f]) return `Epoch ${frames.epochs[f]} could not be laid out, so the nearest one that could is shown: ${frames.reasons[f]}.`;
   const parts = [];
   if (frames.status === "cancelled") parts.push(`laid out to epoch ${frames.epochs.at(-1)}, then cancelled`);
-  if (laid > 1 && frames.moves.slice(1).every((move) => move < 1e-6)) parts.push("this round's features never change: only its colours do");
+  if (laid > 1 && frames.moves.slice(1).every((move) => move === 0)) parts.push("this round's features never change: only its colours do");
   else if (f > 0) parts.push(`points moved ${(100 * frames.moves[f]).toFixed(1)} % of the map's radius since epoch ${frames.epochs[f - 1]}`);
   if (frames.recall[f] !== null) parts.push(`${percent(frames.recall[f])} of the 10 nearest neighbours lie near here too`);
   return parts.length ? `${parts.join(" · ")}.` : "";

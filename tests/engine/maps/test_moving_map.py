@@ -51,6 +51,27 @@ def alone(drift: Course) -> list[Floats]:
     return found
 
 
+def test_points_whose_neighbours_lie_elsewhere_are_let_go_at_once(monkeypatch) -> None:
+    rng = np.random.default_rng(2)
+    centres = rng.normal(0, 4, (6, 20))  # so far apart that only the last step brings the movers among the others
+    rows = np.repeat(centres, 60, axis=0) + rng.normal(0, 0.6, (360, 20))
+    features = []
+    for share in (*np.linspace(0, 1, 4), 1):
+        moved = rows + rng.normal(0, 0.02, rows.shape)
+        moved[MOVERS] += share * (centres[1] - centres[0])
+        features.append(moved.astype(np.float32))
+
+    def arrived() -> float:
+        last = lay_out(features)[-1].xy
+        left, target = np.median(last[40:60], axis=0), np.median(last[60:120], axis=0)
+        far = [np.linalg.norm(last[MOVERS] - place, axis=1) for place in (left, target)]
+        return float((far[1] < far[0]).mean())
+
+    assert arrived() >= 0.9
+    monkeypatch.setattr(module, "_in_place", lambda affinities, before: np.ones(len(before)))
+    assert arrived() < 0.5
+
+
 @pytest.mark.parametrize("kind", ["live", "smoothed"])
 def test_features_that_only_turn_or_grow_hardly_move_a_point(kind: str) -> None:
     rows, group, _ = groups(8, 50, far=6)

@@ -143,6 +143,27 @@ def test_epoch_whose_features_are_not_finite_repeats_the_one_before_and_says_why
     assert np.isfinite(frames.xy).all()
 
 
+def test_features_that_never_change_give_the_very_same_frames(round_dir):
+    for epoch in (1, 2, 3):
+        record(round_dir, epoch, features(1))
+    say(round_dir, "finished")
+    assert moving_job.run(round_dir / "moving") == 0
+    frames = moving_control.frames(round_dir)
+    assert frames.smoothed
+    assert frames.moves.tolist() == [0, 0, 0]
+
+
+def test_damaged_frames_are_made_again(round_dir):
+    record(round_dir, 1)
+    say(round_dir, "finished")
+    moving_job.run(round_dir / "moving")
+    path = round_dir / "moving" / moving_job.FRAMES
+    path.write_bytes(path.read_bytes()[:200])
+    assert moving_control.state(round_dir).status == "none"
+    assert moving_job.run(round_dir / "moving") == 0
+    assert moving_control.frames(round_dir).epochs == (1,)
+
+
 def test_round_without_epochs_cannot_be_laid_out(round_dir):
     say(round_dir, "failed")
     assert moving_job.run(round_dir / "moving") == 1
