@@ -60,10 +60,10 @@ function buildPlayer(model, actions) {
   function step(now) {
     const next = Math.min(most(), model.moment + Math.min(0.5, ((now - last) / 1000) * Number(speed.value)));
     last = now;
-    frame = requestAnimationFrame(step);
     actions.moment(next, true);
-    if (next < most()) return;
-    pause();
+    if (!frame) return; // paused by what it showed
+    if (next >= most()) pause();
+    else frame = requestAnimationFrame(step); // after the drawing was asked for, so that both are in every frame
   }
   function face() {
     play.dataset.playing = frame ? "yes" : "no";
