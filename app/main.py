@@ -1,11 +1,13 @@
 """Page configuration and navigation, nothing else."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from app import state
 from app.components.header import header
 
-st.set_page_config(page_title="Starling", page_icon=":material/flutter_dash:", layout="wide")
+st.set_page_config(page_title="Starling", page_icon=str(Path(__file__).with_name("favicon.png")), layout="wide")
 page = st.navigation(
     [
         st.Page("pages/import_images.py", title="Import", icon=":material/upload:", default=True),

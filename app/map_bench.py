@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -126,7 +127,7 @@ def make_project(root: Path, data: Path, chosen: Mapping[str, int]) -> Figures:
         sets = [f"--set={name}={chosen[key]}" for name, key in (("epochs", "epochs"), ("steps_per_epoch", "steps"))]
         starling("round", root, "--algorithm", "pseudo_label", *sets)
     with Project.open(root, read_only=True) as project:
-        record = project.rounds()[-1]
+        record = [one for one in project.rounds() if one.report][-1]
         recorded, truth = project.epochs(record.number), project.true_accuracy(record.number)
     report = record.report or {}
     share = None if truth is None else round(truth.accuracy, 4)
@@ -148,13 +149,15 @@ def measure_fixed(root: Path) -> Figures:
     from engine.project import Project
 
     with Project.open(root) as project:
-        began = time.perf_counter()
+        for folder in (root / "map").glob("pixels-*"):
+            shutil.rmtree(folder)
+        began, started = time.perf_counter(), time.time()
         project.maps.start("pixels", fresh=True)
         seen: dict[str, float] = {}
         while True:
             state = project.maps.state("pixels")
-            drawn = [path for path in (root / "map").glob("*/map.parquet")]
-            if drawn:
+            drawn = [path.stat().st_mtime for path in (root / "map").glob("pixels-*/map.parquet")]
+            if max(drawn, default=0.0) > started:
                 seen.setdefault("first picture s", round(time.perf_counter() - began, 2))
             if state.status != "running":
                 break
@@ -171,7 +174,7 @@ def measure_moving(root: Path) -> Figures:
     from engine.rounds import moving_job, results
 
     with Project.open(root) as project:
-        number = project.rounds()[-1].number
+        number = [one for one in project.rounds() if one.report][-1].number
         folder = project.round_dir(number)
         began, first, live = time.perf_counter(), 0.0, 0.0
         project.maps.start_moving(number, fresh=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.workbench import OpenProject
 from engine.errors import MapError, RoundError
+from engine.project_maps import Said
 from engine.records import MapState
 
 MOST_POINTS = 60_000
@@ -107,8 +108,8 @@ def points(opened: OpenProject, source: str) -> bytes:
     header = {
         "n": len(found.ids), "total": found.total, "mark": found.mark, "classes": list(names), "source": source,
         "positions": found.xy is not None, "truth": truth is not None, "placed": state.placed,
-        "grid": 0 if found.grid is None else GRID, "version": state.version, "status": state.status,
-        "stage": state.stage, "fraction": state.fraction, "error": state.error,
+        "grid": 0 if found.grid is None else GRID, "version": opened.project.maps.stamp(source),
+        "status": state.status, "stage": state.stage, "fraction": state.fraction, "error": state.error,
         "hidden_classes": sorted(set(hidden.values()) - set(names)),
     }  # fmt: skip
     arrays: list[NDArray[Any]] = [
@@ -181,10 +182,10 @@ def class_columns(opened: OpenProject, number: int) -> NDArray[np.int64]:
     return np.array([index[name] for name in opened.project.round_classes(number)], np.int64)
 
 
-def _coded(opened: OpenProject, number: int, said: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+def _coded(opened: OpenProject, number: int, said: Said) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     _, kind = _none(len(opened.project.classes()))
-    best = class_columns(opened, number)[said.argmax(2)].astype(kind)
-    sure = np.round(np.clip(said.max(2), 0, 1) * 255).astype(np.uint8)
+    best = class_columns(opened, number)[said.best].astype(kind)
+    sure = np.round(np.clip(said.confidence, 0, 1) * 255).astype(np.uint8)
     return _exclusive(best), _difference(sure)
 
 

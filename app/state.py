@@ -119,7 +119,21 @@ def selection_size(opened: OpenProject) -> int:
     return len(opened.selection)
 
 
-def take_selection() -> None:
-    """Let the pages after this one begin with the images handed over from the map."""
-    st.session_state["review_only"] = "selection"
-    st.session_state["export_selection"] = True
+def take_selection(page: str) -> None:
+    """Let "review" or "export" begin with the images handed over from the map."""
+    if page == "review":
+        st.session_state["review_only"] = "selection"
+    else:
+        st.session_state["export_selection"] = True
+
+
+def preset(widget: str, value: Any, *, again: bool = False) -> None:
+    """Give a widget its value before it is drawn, unless it has one; a widget forgets it when its page is left.
+
+    Args:
+        widget: its key.
+        value: the value.
+        again: also where it has one.
+    """
+    if again or widget not in st.session_state:
+        st.session_state[widget] = value

@@ -35,6 +35,14 @@ class Source:
     about: str
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a model says of T images at E epochs: class (E, T) in the round's order and confidence (E, T) in 0..1."""
+
+    best: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+
 class Maps:
     """The maps of one project. Thread-safe; computing happens in processes of their own."""
 
@@ -83,6 +91,10 @@ class Maps:
         spec = array_cache.recommend_spec(items)
         folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
         return map_control.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+
+    def stamp(self, source: str) -> str:
+        """Return what changes with the picture that `points` gives; "" without one."""
+        return map_control.stamp(self._project.root, self._project.images(), source)
 
     def drawn(self, source: str) -> bool:
         """Return whether there is any picture of this source, also an old one; quick."""
@@ -135,15 +147,16 @@ class Maps:
         """
         project = self._project
         table = project.label_table()
-        ids, features = map_control.features(project.root, project.images(), source)
-        at, xy = self.points(source)
+        ids, xy, features = map_control.laid_out(project.root, project.images(), source)
         labeled = np.array([label is not None for label in table.label], bool)[np.searchsorted(table.image_ids, ids)]
-        key = (source, number, len(ids), int(table.version.sum()), int(labeled.sum()))
+        complete = number in {one.number for one in project.rounds_with_predictions()}
+        picture = map_control.stamp(project.root, project.images(), source)
+        key = (source, number, complete, picture, int(table.version.sum()), int(labeled.sum()))
         with self._lock:
             found = self._regions.get(key)
         if found is None:
             predicted, confidence = self._predicted(ids, number)
-            found = _flag(features, _in_order(xy, at, ids), labeled, predicted, confidence)
+            found = _flag(features, xy, labeled, predicted, confidence)
             with self._lock:
                 self._regions = {key: found}
         return [(region, ids[region.rows]) for region in found]
@@ -169,6 +182,8 @@ class Maps:
     def _mean_confidence(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Image ids (U,), ascending, and the mean of their confidences over at most 40 epochs, evenly chosen."""
         recorded = self._project.epochs(number)
+        if not recorded:
+            return np.zeros(0, np.int64), np.zeros(0)
         chosen = [recorded[at] for at in np.unique(np.linspace(0, len(recorded) - 1, MOST_EPOCHS).astype(int))]
         found = [self._project.epoch_predictions(number, epoch) for epoch in chosen]
         order = np.argsort(found[0][0], kind="stable")
@@ -218,10 +233,8 @@ class Maps:
         """
         return moving_control.frames(self._project.round_dir(number))
 
-    def tracked(
-        self, number: int, epochs: Sequence[int]
-    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Return what student and teacher say of the tracked images, (E, T, K) each; None where it is not recorded."""
+    def tracked(self, number: int, epochs: Sequence[int]) -> tuple[Said | None, Said | None]:
+        """Return what student and teacher say of the tracked images at some epochs; None where it is not recorded."""
         folder = self._project.round_dir(number)
         students, teachers = [], []
         for epoch in epochs:
@@ -229,10 +242,10 @@ class Maps:
                 _, student, teacher = results.tracked_predictions(folder, epoch)
             except RoundError:
                 return None, None
-            students.append(student)
-            teachers.append(teacher)
+            students.append(_said(student))
+            teachers.append(None if teacher is None else _said(teacher))
         whole = [one for one in teachers if one is not None]
-        return np.stack(students), np.stack(whole) if whole and len(whole) == len(teachers) else None
+        return _stacked(students), _stacked(whole) if len(whole) == len(teachers) else None
 
     def accuracy(self, number: int) -> dict[int, float]:
         """Return a round's held-out accuracy by epoch; empty without held-out images."""
@@ -241,20 +254,26 @@ class Maps:
         return {int(epoch): float(value) for phase, epoch, value in rows if phase == "main" and value is not None}
 
 
+def _said(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    return probabilities.argmax(1), probabilities.max(1)
+
+
+def _stacked(said: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> Said | None:
+    if not said:
+        return None
+    return Said(np.stack([best for best, _ in said]), np.stack([sure for _, sure in said]))
+
+
 def _round_of(source: str) -> int | None:
     return int(source.removeprefix(ROUND)) if source.startswith(ROUND) else None
 
 
 def _rows_of(wanted: NDArray[np.int64], have: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return each wanted id's row among ascending ids, and whether it is there at all."""
+    if not len(have):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     rows = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
     return rows, have[rows] == wanted
-
-
-def _in_order(xy: NDArray[np.float32], have: NDArray[np.int64], want: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return positions in the order of `want`."""
-    order = np.argsort(have, kind="stable")
-    return xy[order[np.searchsorted(have[order], want)]]
 
 
 def _flag(

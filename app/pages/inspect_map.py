@@ -23,6 +23,8 @@ def page() -> None:
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
     records = {one.number: one for one in opened.project.maps.rounds()}
+    if opened.project.active_round() is not None:
+        st.fragment(_watch, run_every=2 * POLL_SECONDS)(opened, _stands(records))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = _choose_round(records)
         source = _choose_source(opened)
@@ -37,6 +39,16 @@ def page() -> None:
     _map(opened, source, found, record)
 
 
+def _stands(records: dict[int, RoundRecord]) -> list[tuple[int, str]]:
+    return [(number, one.state) for number, one in records.items()]
+
+
+def _watch(opened: OpenProject, drawn: list[tuple[int, str]]) -> None:
+    """Run the page anew when a round has recorded its first epoch, or has ended."""
+    if _stands({one.number: one for one in opened.project.maps.rounds()}) != drawn:
+        st.rerun()
+
+
 def _choose_round(records: dict[int, RoundRecord]) -> int | None:
     """Return the round whose pseudo-labels are shown: the newest unless another is chosen."""
     if not records:
@@ -45,18 +57,31 @@ def _choose_round(records: dict[int, RoundRecord]) -> int | None:
         number: f"round {number} · {one.algorithm} · {one.state}".replace("_", " ") for number, one in records.items()
     }
     numbers = sorted(records, reverse=True)
-    return st.selectbox("Pseudo-labels of", numbers, format_func=lambda one: titles[one], key="map_round", width=340)
+    kept, newest = state.get("map_round"), state.get("map_newest")
+    follow = kept not in records or (kept == newest != numbers[0])  # who looks at the newest goes on doing so
+    state.preset("map_round", numbers[0] if follow else kept, again=follow)
+    number = st.selectbox("Pseudo-labels of", numbers, format_func=lambda one: titles[one], key="map_round", width=340)
+    state.put("map_round", number)
+    state.put("map_newest", numbers[0])
+    return number
 
 
 def _choose_source(opened: OpenProject) -> Source:
     sources = {one.key: one for one in opened.project.maps.sources()}
     keys = list(sources)
-    first = next((at for at, one in enumerate(keys) if opened.project.maps.drawn(one)), 0)
+    kept = state.get("map_source")
+    state.preset("map_source", kept if kept in sources else _first(opened, keys), again=kept not in sources)
     key = st.selectbox(
-        "Fixed map of", keys, index=first, format_func=lambda one: sources[one].title, key="map_source", width=340,
+        "Fixed map of", keys, format_func=lambda one: sources[one].title, key="map_source", width=340,
         help="\n\n".join(f"**{one.title}**: {one.about}" for one in sources.values()),
     )  # fmt: skip
+    state.put("map_source", key)
     return sources[key]
+
+
+def _first(opened: OpenProject, keys: list[str]) -> str:
+    """Return the first source that has a picture, else the first."""
+    return next((one for one in keys if opened.project.maps.drawn(one)), keys[0])
 
 
 def _offer(opened: OpenProject, source: Source, found: MapState) -> None:
@@ -119,7 +144,7 @@ def _map(opened: OpenProject, source: Source, found: MapState, record: RoundReco
     )
     asked = map_canvas(opened.base, shown, key=f"map_{opened.key}")
     if asked is not None and asked.page in PAGES:
-        state.take_selection()
+        state.take_selection(asked.page)
         st.switch_page(PAGES[asked.page])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ LOG = "worker.log"
 FINAL = "predictions/final.parquet"
 TRACKED_IDS = "features/ids.npy"
 PARTIAL = ".partial"
+MOVING = "moving"
+"""The folder of the moving map, in which another process than the round's worker writes."""
 RESUME = "Resume the round; it continues from its last checkpoint."
 """The way out told with every end that a resume can mend."""
 
@@ -37,7 +40,7 @@ def write_atomic(path: Path, fill: Callable[[Path], None]) -> None:
         OSError: the content could not be written; the temporary file is removed and `path` is unchanged.
     """
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
     try:
         fill(temporary)
         with open(temporary, "rb") as handle:
@@ -82,7 +85,7 @@ def sha256_of(path: Path) -> str:
 
 def sweep_partial(folder: Path) -> int:
     """Remove what writes that were cut off left behind; return how many files."""
-    left = list(folder.rglob(f"*{PARTIAL}"))
+    left = [path for path in folder.rglob(f"*{PARTIAL}") if path.parent.name != MOVING]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 PROGRESS = "progress.json"
+CANCEL = "cancel"
+"""Marks a job that was asked to end: its process may not have come so far that it can say so itself."""
+LOCK = "lock"
 NAMED_SECONDS = 5.0
 
 
+@contextlib.contextmanager
+def held(job: Path) -> Iterator[None]:
+    """Hold the job against other starts, of this process or another, until the block ends; makes its folder."""
+    job.mkdir(parents=True, exist_ok=True)
+    with open(job / LOCK, "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def launch(module: str, job: Path, log: str = "map.log") -> None:
-    """Start `python -m module job`; until it writes its own progress, progress.json names its process."""
+    """Start `python -m module job`; until it writes its own progress, progress.json names its process. Call it while
+    the job is held."""
+    (job / CANCEL).unlink(missing_ok=True)
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with open(job / log, "ab") as out:
         process = subprocess.Popen(
@@ -46,13 +63,18 @@ def read(job: Path) -> dict[str, Any]:
 
 
 def state(job: Path, log: str = "map.log") -> dict[str, Any]:
-    """Return progress.json, its status "failed" where the process that should be running has gone."""
+    """Return progress.json, its status "failed" where the process that should be running has gone, and "cancelled"
+    where that was asked for."""
     reap()
     found = read(job)
     if found.get("status") == "running" and not alive(int(found.get("pid", 0)), job):
         found = read(job)  # it may have ended between the two looks
-        if found.get("status") == "running":
+        if found.get("status") == "running" and (job / CANCEL).exists():
+            found |= {"status": "cancelled", "stage": "Cancelled"}
+        elif found.get("status") == "running":
             found |= {"status": "failed", "error": f"The map's process ended unexpectedly; its log is {job / log}."}
+    elif found.get("status") == "running" and (job / CANCEL).exists():
+        found["stage"] = "Cancelling"
     return found
 
 
@@ -70,6 +92,7 @@ def cancel(job: Path) -> bool:
     pid = int(read(job).get("pid", 0))
     if not pid or not alive(pid, job):
         return False
+    (job / CANCEL).touch()
     os.kill(pid, signal.SIGTERM)
     return True
 

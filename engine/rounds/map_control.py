@@ -25,7 +25,6 @@ from engine.rounds import files, jobs, map_job, map_sources
 PARAMETERS = "2"
 """Raised when the parameters of the map change, so that older maps are computed again."""
 MODULE = "engine.rounds.map_job"
-CANCEL = "cancel"
 _STATES = {"running", "ready", "failed", "cancelled"}
 
 
@@ -65,12 +64,25 @@ def start(
     identity = map_sources.identity(source, round_dir or _round_dir(root, source))
     if not items:
         raise MapError("There are no images to map", way_out="Import a set first.")
-    found = state(root, items, source)
-    if found.status == "running" or (found.status == "ready" and not fresh):
-        return found
     job = _job_dir(root, items, source, identity)
-    job.mkdir(parents=True, exist_ok=True)
-    (job / CANCEL).unlink(missing_ok=True)
+    with jobs.held(job):
+        found = state(root, items, source)
+        if found.status == "running" or (found.status == "ready" and not fresh):
+            return found
+        _launch(root, items, source, identity, (spec, fresh, round_dir))
+    return state(root, items, source)
+
+
+def _launch(
+    root: Path,
+    items: Sequence[ImageItem],
+    source: str,
+    identity: str,
+    how: tuple[ArraySpec, bool, Path | None],
+) -> None:
+    """Write what the process needs and start it; `how` are the arguments of `start` of these names."""
+    spec, fresh, round_dir = how
+    job = _job_dir(root, items, source, identity)
     if fresh:
         (job / map_sources.BASIS).unlink(missing_ok=True)
     plan: dict[str, Any] = {
@@ -87,7 +99,6 @@ def start(
     _write_images(job, items)
     files.write_json(job / map_job.JOB, plan | {"previous": None if previous is None else str(previous)})
     jobs.launch(MODULE, job)
-    return state(root, items, source)
 
 
 def cancel(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS) -> bool:
@@ -95,7 +106,6 @@ def cancel(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIX
     job = _own(root, items, source)
     if job is None or jobs.state(job).get("status") != "running":
         return False
-    (job / CANCEL).touch()
     return jobs.cancel(job)
 
 
@@ -112,10 +122,6 @@ def state(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXE
     job = _job_dir(root, items, source, identity)
     found = jobs.state(job)
     status, error = str(found.get("status", "none")), str(found.get("error") or "")
-    if (job / CANCEL).exists() and jobs.read(job).get("status") == "running":
-        if status == "failed":  # it was ended before it could say so
-            status, error = "cancelled", ""
-        found["stage"] = "Cancelling" if status == "running" else "Cancelled"
     return MapState(
         status if status in _STATES else "none",  # type: ignore[arg-type]
         stage=str(found.get("stage", "")),
@@ -149,6 +155,15 @@ def placed(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIX
         return 0
 
 
+def stamp(root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS) -> str:
+    """Return what changes with the picture that `points` gives; "" without one."""
+    try:
+        path = _picture_dir(root, items, source) / map_job.MAP
+        return f"{path.parent.name}:{path.stat().st_mtime_ns}"
+    except (MapError, FileNotFoundError):
+        return ""
+
+
 def features(
     root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -158,18 +173,31 @@ def features(
         ConfigError: there is no such source.
         MapError: there is no picture yet, or its features are gone.
     """
+    ids, _, found = laid_out(root, items, source)
+    return ids, found
+
+
+def laid_out(
+    root: Path, items: Sequence[ImageItem], source: str = map_sources.PIXELS
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return ids (N,), positions (N, 2) and features (N, k) of one picture; see `points` and `features`."""
     job, frame = _picture(root, items, source)
     found = map_sources.read_components(job)
     if found is None or len(found.features) != len(frame):
         raise MapError("The features of this map are gone", value=source, way_out="Compute the map anew.")
-    return frame["image_id"].to_numpy(np.int64), found.features
+    return frame["image_id"].to_numpy(np.int64), frame[["x", "y"]].to_numpy(np.float32), found.features
 
 
 def _picture(root: Path, items: Sequence[ImageItem], source: str) -> tuple[Path, pd.DataFrame]:
+    job = _picture_dir(root, items, source)
+    return job, pd.read_parquet(job / map_job.MAP)
+
+
+def _picture_dir(root: Path, items: Sequence[ImageItem], source: str) -> Path:
     own = _own(root, items, source)
     for job in [*([] if own is None else [own]), *_jobs(root, source)]:
         if (job / map_job.MAP).is_file():
-            return job, pd.read_parquet(job / map_job.MAP)
+            return job
     raise MapError("There is no map yet", value=source, way_out="Start it on the map page.")
 
 

@@ -51,6 +51,7 @@ class Recorder:
     stage: str = "Starting"
     fraction: float = 0.0
     written: float = 0.0
+    held: bool = False
 
     def progress(self, status: str, stage: str, fraction: float, error: str = "") -> None:
         """Write progress.json."""
@@ -76,12 +77,15 @@ class Recorder:
             self.progress("running", stage, max(share, self.fraction))
 
     def picture(self, ids: NDArray[np.int64], xy: NDArray[np.float32], placed: NDArray[np.bool_]) -> None:
-        """Replace map.parquet; `placed` (N,) marks the images that came after the layout."""
+        """Replace map.parquet; `placed` (N,) marks the images that came after the layout. Where all images are laid
+        out anew, the map there was stays until the new one is `done`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns = {"image_id": ids, "x": xy[:, 0], "y": xy[:, 1], "placed": placed}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        if self.held:
+            return
         self.placed = int(placed.sum())
         files.write_atomic(self.folder / MAP, lambda path: pq.write_table(table, path))
 
@@ -148,6 +152,7 @@ def _compute(folder: Path, recorder: Recorder) -> None:
     if str(job["source"]).startswith("pretrained-"):
         recorder.progress("running", "Reading the network's weights", 0.0)
     task = Task(job, ids, [str(sha) for sha in table.column("sha256").to_pylist()], map_sources.stamp(job))
+    recorder.held = bool(job.get("fresh")) and (folder / MAP).exists()
     before = _before(task)
     if before is None:
         _lay_out(folder, recorder, task)
@@ -173,6 +178,7 @@ def _lay_out(folder: Path, recorder: Recorder, task: Task) -> None:
     placed = np.zeros(len(task.ids), bool)
 
     def report(stage: str, fraction: float, xy: NDArray[Any]) -> None:
+        recorder.held &= fraction < 1
         recorder.picture(task.ids, xy, placed)
         recorder.progress("running", stage, FEATURES_SHARE + (1 - FEATURES_SHARE) * fraction)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from engine.errors import MapError
 from engine.records import MapState
 from engine.rounds import files, jobs, moving_job, results
 
-FOLDER = "moving"
+FOLDER = files.MOVING
 LOG = "moving.log"
 MODULE = "engine.rounds.moving_job"
 
@@ -55,17 +54,15 @@ def start(round_dir: Path, *, fresh: bool = False) -> MapState:
             value=round_dir.name,
             way_out="They come with its first epoch; or look at another round.",
         )
-    found = state(round_dir)
-    if found.status == "running":
-        return found
     job = round_dir / FOLDER
-    if fresh:
-        shutil.rmtree(job, ignore_errors=True)
-    elif found.status == "ready":
-        return found
-    job.mkdir(exist_ok=True)
-    files.write_json(job / moving_job.JOB, {"seed": 0})
-    jobs.launch(MODULE, job, LOG)
+    with jobs.held(job):
+        found = state(round_dir)
+        if found.status == "running" or (found.status == "ready" and not fresh):
+            return found
+        if fresh:
+            (job / moving_job.FRAMES).unlink(missing_ok=True)
+        files.write_json(job / moving_job.JOB, {"seed": 0})
+        jobs.launch(MODULE, job, LOG)
     return state(round_dir)
 
 

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ SILENT_SECONDS = 30.0
 """A round whose events stop for so long has ended without saying so: its worker writes one every second or two."""
 ENDS = {"finished", "failed", "cancelled", "interrupted"}
 NEIGHBOURS = 10
+_LOOKED_AT = 4096  # bytes of a features file that tell it from another
 
 
 @dataclass
@@ -128,11 +130,14 @@ def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) ->
     known = results.tracked_epochs(source)
     stamps = [stamp(source, epoch) for epoch in known]
     kept = _agreeing(course, known, stamps)
-    if kept == len(known):
+    if kept == len(known) == len(course.epochs):
         return course
-    if course.smoothed or kept < len(course.epochs):
-        course = Course([], [], [], [])  # smoothed frames are not the live ones the next would go on from
+    if course.smoothed:  # smoothed frames are not the live ones that the next would go on from
         kept = 0
+    course.drop_from(kept)
+    course.smoothed = False
+    if course.frames:
+        course.write(folder)
     moving = MovingMap.resume(course.frames, seed=seed, threads=threads())
     for at in range(kept, len(known)):
         ids, features = results.tracked_features(source, known[at])
@@ -212,9 +217,12 @@ def read_course(folder: Path) -> Course:
 
 
 def stamp(source: Path, epoch: int) -> int:
-    """Return when an epoch's features were written, in ns; -1 when they are gone."""
+    """Return a number that changes with an epoch's features, by their size and last bytes; -1 when they are gone."""
     try:
-        return (source / "features" / f"epoch-{epoch:03d}.npy").stat().st_mtime_ns
+        with open(source / "features" / f"epoch-{epoch:03d}.npy", "rb") as handle:
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(max(0, size - _LOOKED_AT))
+            return zlib.crc32(handle.read(), size & 0xFFFFFFFF)
     except FileNotFoundError:
         return -1
 

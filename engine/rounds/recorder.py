@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from engine.rounds import files
 
 RESERVE = "control/reserve"
+KINDS = ("epoch", "student", "teacher")
+"""Beginnings of the names of the files that hold what tracked images have been given in an epoch."""
 RESERVED_BYTES = 256 * 1024
 
 
@@ -116,6 +118,12 @@ class Recorder:
                 np.save(handle, values, allow_pickle=False)
 
         files.write_atomic(self.folder / "features" / f"{name}.npy", fill)
+
+    def forget_epochs(self) -> None:
+        """Remove what was recorded of the epochs so far: the main phase begins anew. The tracked images stay."""
+        for pattern in ("predictions/epoch-*.parquet", *(f"features/{kind}-[0-9]*.npy" for kind in KINDS)):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file; NaN and infinities become null."""

@@ -249,6 +249,8 @@ class Session:
         message = f"Memory ran out: begun again with the labeled batch halved to {batch}"
         self.recorder.event("recovery", durable=True, phase=phase, kind="memory", message=message)
         shutil.rmtree(self._checkpoints(phase), ignore_errors=True)
+        if phase == MAIN:
+            self.recorder.forget_epochs()
 
     def _checkpoints(self, phase: str) -> Path:
         return self.folder / "checkpoints" / phase

@@ -18,6 +18,7 @@ from engine.training.pools import Pools
 from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
+_HALF = float(np.finfo(np.float16).max)
 """Least time between two StepEvents."""
 
 
@@ -162,7 +163,7 @@ def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDA
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
     metrics["seconds"] = time.perf_counter() - tally.began
     probabilities = torch.softmax(seen.logits[held:], 1).numpy()
-    features = None if seen.features is None else seen.features.to(torch.float16).numpy()
+    features = None if seen.features is None else seen.features.clamp(-_HALF, _HALF).to(torch.float16).numpy()
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
     return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from app import map_data, workbench
 from app.map_data import REACH, Shown
 from engine.project import Project
-from engine.project_maps import Maps
+from engine.project_maps import Maps, Said
 from engine.records import MapState
 from engine.rounds.moving_control import Frames
 
@@ -173,8 +173,8 @@ def test_frames_come_as_differences_with_what_student_and_teacher_said(
         reasons=("", "no", ""), recall=np.array([0.5, np.nan, 1], np.float32), moves=np.zeros(3, np.float32),
         smoothed=True,
     )  # fmt: skip
-    student = np.array([[[1, 0], [0.4, 0.6]]] * 3, np.float32)
-    teacher = np.array([[[0, 1], [0.4, 0.6]]] * 3, np.float32)
+    student = Said(np.array([[0, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
+    teacher = Said(np.array([[1, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
     monkeypatch.setattr(Maps, "frames", lambda self, number: frames)
     monkeypatch.setattr(Maps, "moving_state", lambda self, number: MapState("ready"))
     monkeypatch.setattr(Maps, "tracked", lambda self, number, epochs: (student, teacher))

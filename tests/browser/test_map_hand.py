@@ -12,6 +12,7 @@ import pytest
 
 from engine.importers.scan import ImportSource
 from engine.project import Project
+from engine.records import Decision
 from engine.rounds.follow import follow
 from engine.rounds.thread import EngineThread
 from tests.browser.test_whole_loop import Pictures, go, settle, wait_until
@@ -100,7 +101,7 @@ def test_epochs_play_and_scrub_on_the_fixed_and_on_the_moving_map(shown: Any, tm
     expect(shown.get_by_test_id("map-curve-text")).to_contain_text("held-out")
 
     shown.get_by_test_id("map-layout-moving").click()
-    expect(shown.get_by_test_id("map-moving-text")).to_contain_text("of the 10 nearest neighbours lie near here too")
+    expect(shown.get_by_test_id("map-moving-text")).to_contain_text("of the 10 nearest neighbours")
     last = drawn(shown)
     assert last != fixed
     scrub(shown, 2)
@@ -135,6 +136,16 @@ def test_filters_and_colours_show_what_was_asked_for(shown: Any, root: Path) -> 
     shown.get_by_test_id("map-filter-flips").fill("2")
     twice = number(shown, "map-filter-count")
     assert 1797 > once > twice > 0
+    shown.get_by_test_id("map-area").focus()
+    shown.keyboard.press("Control+a")
+    expect(shown.get_by_test_id("map-selected-count")).to_have_text(f"{twice} selected")
+    shown.get_by_test_id("map-filter-flips").fill("0")
+    shown.get_by_test_id("map-area").focus()
+    shown.keyboard.press("Control+a")
+    shown.get_by_test_id("map-filter-flips").fill("1")
+    expect(shown.get_by_test_id("map-selected-count")).to_have_text(f"{once} of 1,797 selected")
+    expect(shown.get_by_test_id("map-left-out")).to_contain_text("not shown now, so left alone")
+    shown.get_by_test_id("map-selection-clear").click()
     shown.get_by_test_id("map-filter-flips").fill("0")
     shown.get_by_test_id("map-filter-joined").select_option(label="9")
     joined = number(shown, "map-filter-count")
@@ -188,7 +199,7 @@ def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: P
     region.wait_for()
     expect(region.get_by_test_id("map-region-reason")).to_contain_text("where")
     pictures.take("map_region")
-    with Project.open(root, read_only=True) as project:
+    with Project.open(root) as project:
         truth = project.maps.truth()
         ids = project.maps.regions("pixels", 1)[0][1]
         sevens = {i for i, name in truth.items() if name == "7"}
@@ -198,14 +209,18 @@ def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: P
         region.get_by_test_id("map-region-name").fill("7")
         region.get_by_test_id("map-region-add").click()
         expect(shown.get_by_test_id("map-confirm")).to_contain_text("“7”")
-        assert project.classes()[-1] == "7"
-        assert project.counts().human == 0
+        assert "7" not in project.classes(), "made before the question was answered"
         shown.get_by_test_id("map-confirm-yes").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Saved")
+        assert project.classes()[-1] == "7"
         assert project.counts().human == len(ids)
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
         assert project.counts().human == 0
+        for uid, image_id in enumerate(sorted(sevens)[:2]):  # a class without labels would stop the next round
+            version = project.review_item(image_id).version
+            (ack,) = project.decide([Decision(f"seven-{uid}", image_id, version, "label", "7")])
+            assert ack.status == "saved"
 
 
 def test_point_shows_its_neighbours_and_its_probabilities(shown: Any) -> None:
@@ -243,3 +258,28 @@ def test_selection_goes_to_review_and_pictures_are_downloaded(shown: Any, tmp_pa
     expect(shown.get_by_role("combobox", name=re.compile("Show"))).to_have_value(f"Selected on the map ({count})")
     settle(shown)
     wait_until(shown, lambda: shown.get_by_test_id("review-image").is_visible())
+
+
+def test_shorter_round_comes_up_by_itself_and_what_was_set_is_kept(shown: Any, root: Path) -> None:
+    with Project.open(root) as project:
+        settings = {"epochs": 3, "run_baseline": False, "steps_per_epoch": 20}
+        project.queue_round("pseudo_label", {}, settings)
+        go(shown, "Train")
+        go(shown, "Map")
+        shown.get_by_test_id("map-colour").select_option("confidence")
+        expect(shown.get_by_test_id("map-epoch-text")).to_contain_text("epoch 3 of 3", timeout=120_000)
+        wait(lambda: project.round(2).report is not None)
+    for title, text in (
+        ("round 1", f"epoch {EPOCHS} of {EPOCHS}"),
+        ("round 2", "epoch 3 of 3"),
+        ("round 1", "epoch 6"),
+    ):
+        shown.get_by_role("combobox", name=re.compile("Pseudo-labels of")).click()
+        shown.get_by_role("option", name=re.compile(title)).click()
+        expect(shown.get_by_test_id("map-epoch-text")).to_contain_text(text)
+    scrub(shown, 1)
+    go(shown, "Quality")
+    go(shown, "Map")
+    expect(shown.get_by_test_id("map-epoch-text")).to_contain_text(f"epoch 2 of {EPOCHS}")
+    expect(shown.get_by_test_id("map-colour")).to_have_value("confidence")
+    assert shown.get_by_test_id("stException").count() == 0

@@ -176,3 +176,22 @@ def test_images_that_repeat_each_other_each_have_their_place(job: Callable[..., 
     xy = pd.read_parquet(folder / "map.parquet")[["x", "y"]].to_numpy()
     assert np.isfinite(xy).all()
     assert len(np.unique(xy, axis=0)) == 40
+
+
+def test_map_laid_out_anew_keeps_the_old_picture_until_it_is_done(job: Callable[..., Path]) -> None:
+    folder = job(400)
+    assert start(folder).wait(LIMIT) == 0
+    before = (folder / "map.parquet").read_bytes()
+    (folder / "basis.npz").unlink()
+    plan = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps(plan | {"fresh": True, "seed": 1}))
+    process = start(folder)
+    deadline = time.monotonic() + LIMIT
+    while "Forming" not in progress(folder).get("stage", ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) != 0
+    assert (folder / "map.parquet").read_bytes() == before
+    assert start(folder).wait(LIMIT) == 0
+    assert (folder / "map.parquet").read_bytes() != before

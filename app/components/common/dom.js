@@ -43,11 +43,14 @@ function newUid() {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
-// A typing target keeps its keys. composedPath sees through shadow roots, where event.target does not.
+const STEERS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", " "]);
+
+// A typing target keeps its keys, a box or a slider those that steer it. composedPath sees through shadow roots, where event.target does not.
 function isTyping(event) {
   const target = event.composedPath()[0];
   if (!(target instanceof Element)) return false;
   if (target.isContentEditable) return true;
+  if (target.matches("input[type=checkbox], input[type=radio], input[type=range]")) return STEERS.has(event.key);
   return target.closest("input, textarea, select, [role=slider], [role=combobox], [role=listbox]") !== null;
 }
 

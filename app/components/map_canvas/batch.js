@@ -118,6 +118,7 @@ function createBatches(model, base, actions, paint) {
     if (saved) remember(job);
     outcome = { kind: rest ? "warn" : "good", text, undo: saved ? undo : null };
     if (!rest) actions.select(placesFor(model.points, job.keep));
+    actions.saved();
   }
 
   // Takes back the last batch and shows its images again, for a better answer.
@@ -139,6 +140,7 @@ function createBatches(model, base, actions, paint) {
       const stay = kept ? ` ${count(kept)} were changed since and stay.` : "";
       outcome = { kind: kept ? "warn" : "good", text: text + stay };
       actions.select(placesFor(model.points, last.ids));
+      actions.saved();
     } catch (error) {
       outcome = { kind: "bad", text: `Not taken back: ${error.message}.`, retry: () => takeBack(last, uid) };
     }

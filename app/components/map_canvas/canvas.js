@@ -42,8 +42,8 @@ function createCanvas(canvas, readTheme) {
       const found = spritesFor(now.radius, theme, now.colours);
       for (const pane of now.panes) {
         if (now.density) drawDensity(now, pane, theme);
+        if (pane.ringed) drawRings(now, pane, found); // below the points, whose colours must stay readable
         drawPoints(now, pane, found);
-        if (pane.ringed) drawRings(now, pane, found);
       }
     }
     context.putImageData(image, 0, 0);

@@ -13,7 +13,7 @@ SCRIPTS = (
     "model.js", "sprites.js", "canvas.js", "view.js", "ink.js", "pointer.js", "controls.js", "player.js", "moving.js",
     "legend.js",
     "batch.js", "chips.js", "thumbs.js", "selection.js", "neighbours.js", "regions.js", "hover.js", "pictures.js",
-    "loader.js", "index.js",
+    "loader.js", "frame.js", "index.js",
 )  # fmt: skip
 STYLES = ("../common/base.css", "style.css", "hand.css")
 
@@ -66,6 +66,7 @@ def map_canvas(base: str, shown: Shown, *, key: str = "map_canvas") -> Goto | No
     Returns:
         Where the person wants to go, in the one run that follows; else None.
     """
-    result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=_nothing)
+    # “saved” only makes the page run again, so that the counts above the map are those of now
+    result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=_nothing, on_saved_change=_nothing)
     found = getattr(result, "goto", None)
     return Goto(str(found["page"])) if isinstance(found, dict) and "page" in found else None

@@ -29,6 +29,7 @@ function buildToolbar(model, actions) {
     node,
     paint(radius, filtersShown) {
       layouts.press(model.layout);
+      layouts.disable(MOVING, !actions.canMove() && model.layout !== MOVING, "It needs a round that has recorded an epoch");
       if (document.activeElement !== size) size.value = radius;
       colour.value = model.colourBy;
       option(colour, "truth").hidden = !model.points?.truth && model.colourBy !== "truth";
@@ -60,7 +61,12 @@ function segments(choices, testid, name, choose) {
     },
   }, word));
   const press = (value) => choices.forEach(([other], k) => buttons[k].setAttribute("aria-pressed", String(other === value)));
-  return { node: el("div", { class: "segments", role: "group", "aria-label": name }, ...buttons), press };
+  function disable(value, on, why) {
+    const k = choices.findIndex(([other]) => other === value);
+    buttons[k].disabled = on;
+    buttons[k].title = on ? why : choices[k][2];
+  }
+  return { disable, node: el("div", { class: "segments", role: "group", "aria-label": name }, ...buttons), press };
 }
 
 function checkbox(text, testid, onChange) {

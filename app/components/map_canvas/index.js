@@ -25,7 +25,7 @@ function mountMap(parent, first, trigger) {
   const hover = buildHover(model, base, { round: () => data.round ?? null, epochShown: () => shownEpoch() });
   const area = el("div", {
     class: "area", tabindex: "0", role: "application", testid: "map-area", "data-mode": "pan",
-    "aria-label": "Map of the images. Arrow keys move, plus and minus zoom, 0 fits, Control A selects all, Escape clears.",
+    "aria-label": "Map of the images. Arrow keys move, plus and minus zoom, f fits, Space plays, Control A selects all, Escape clears.",
   }, canvas, over, lasso, captions, hover.node, veil.node);
   const view = createView(canvas, model, () => ({ radius }), () => drawing.request());
   const actions = {
@@ -76,12 +76,14 @@ function mountMap(parent, first, trigger) {
       changed();
     },
     round: () => data.round ?? null,
+    saved: () => trigger.set("saved", Date.now()), // the page's own counts are drawn anew
     source: () => data.source,
     layout: () => model.layout,
     epochShown: shownEpoch,
     dark: () => map.style.colorScheme === "dark",
     goto: (page, payload = {}) => trigger.set("goto", { page, ...payload, at: Date.now() }),
     enclose(path, add) {
+      if (!touchable()) return;
       const pane = view.paneAt(path[0]);
       model.enclose(path.map((at) => view.toMap(at, pane)), add, pane.which);
       changed();
@@ -90,13 +92,14 @@ function mountMap(parent, first, trigger) {
       model.select(indices, ordered);
       changed();
     },
-    selectAll: () => actions.select(Array.from(model.hidden.keys()).filter(model.visible)),
+    selectAll: () => touchable() && actions.select(Array.from(model.hidden.keys()).filter(model.visible)),
     point(i) {
       hovered = { i: -1, at: [0, 0], pane: "now" };
       ink.mean(i);
     },
-    propose: (k) => selection.ask(k),
+    propose: (name) => selection.propose(name),
     focusSelection: () => selection.focus(),
+    play: () => model.epochs && player.toggle(),
     canMove: () => Boolean(data.moving),
     tellMoving: (action) => loader.tell(action),
   };
@@ -112,6 +115,7 @@ function mountMap(parent, first, trigger) {
   const side = el("aside", { class: "side" }, legend.node, regions.node, selection.node);
   const map = el("div", { class: "map", testid: "map" },
     el("div", { class: "left" }, toolbar.node, filters.node, moving.node, area, player.node), side);
+  chosen = recallMap(model, base, data);
   parent.append(map);
   releaseAfterClick(map);
   map.addEventListener("keydown", selection.onKey, true); // before the area's own keys: 0 is a class while some are selected
@@ -142,6 +146,9 @@ function mountMap(parent, first, trigger) {
     all: paint,
   });
 
+  // Without a layout all points lie on one spot below the words that say so.
+  const touchable = () => Boolean(model.points && (model.points.positions || model.plane.moving()));
+
   function shownEpoch() {
     return model.epochs ? model.epochs.epochs[model.epoch] : null;
   }
@@ -154,8 +161,10 @@ function mountMap(parent, first, trigger) {
 
   function onPoints(points) {
     if (!sized) radius = sizeFor(model.layout === MOVING ? 2000 : points.n);
-    if (!points.positions && !chosen && data.moving) setLayout(MOVING);
+    if (!chosen && points.positions && model.layout === MOVING) setLayout(FIXED);
+    if (!chosen && points.status === "none" && !points.positions && data.moving) setLayout(MOVING);
     cover();
+    if (model.layout === MOVING && !model.frames) loader.loadFrames();
     if (fitted !== model.layout && (points.positions || model.plane.moving())) refit();
     lookForRegions();
   }
@@ -238,7 +247,7 @@ function mountMap(parent, first, trigger) {
   }
 
   function under(at) {
-    if (!at || !model.points) return { i: -1, pane: null };
+    if (!at || !touchable()) return { i: -1, pane: null };
     const pane = view.paneAt(at);
     const reach = ((radius + 5) * view.ratio()) / view.now.scale;
     return { i: model.plane.nearestTo(pane.which, ...view.toMap(at, pane), reach), pane };
@@ -277,11 +286,19 @@ function mountMap(parent, first, trigger) {
     if (!pointer.cancel() && !selection.cancel()) clear();
   }
 
+  // A mouse click on a control must not take the keys away from the map.
+  function keepKeys(event) {
+    const target = event.composedPath()[0];
+    if (event.detail === 0 || !(target instanceof Element) || target.closest(".picture")) return;
+    if (target.closest("button, input[type=checkbox], input[type=range]")) area.focus({ preventScroll: true });
+  }
+
+  map.querySelector(".left").addEventListener("click", keepKeys);
   const watcher = new ResizeObserver(() => {
     if (!view.resize(area)) return;
     drawing.resize(canvas.width, canvas.height);
     for (const layer of [over, lasso]) Object.assign(layer, { width: canvas.width, height: canvas.height });
-    view.fit();
+    view.keep();
     player.paintMoment();
   });
   watcher.observe(area);
@@ -295,49 +312,25 @@ function mountMap(parent, first, trigger) {
       const before = data;
       data = next;
       applyTheme();
+      if (next.source !== before.source && model.points) model.wanted = model.selection.map((i) => model.points.ids[i]);
       if (next.source !== before.source) model.points = null;
+      if (next.round !== before.round) model.setEpochs(null);
       if (next.source !== before.source) veil.show("Loading the map…");
       if (next.source !== before.source || next.version !== before.version || next.computing !== before.computing) loader.loadPoints();
-      else if (next.round !== before.round || next.live !== before.live || next.complete !== before.complete) loader.loadEpochs();
+      if (next.round !== before.round || next.live !== before.live || next.complete !== before.complete) loader.loadEpochs();
       if (next.round !== before.round) model.setFrames(null);
+      if (next.round === null && model.layout === MOVING) setLayout(FIXED);
       lookForRegions();
       if (model.layout === MOVING && (next.round !== before.round || next.live !== before.live)) loader.loadFrames();
     },
     remove() {
+      rememberMap(model, base, { chosen, round: data.round });
       loader.stop();
       player.stop();
       drawing.stop();
       watcher.disconnect();
       document.removeEventListener("keydown", onKey);
       map.remove();
-    },
-  };
-}
-
-const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
-
-function readMapTheme(map) {
-  const style = getComputedStyle(map);
-  const line = style.getPropertyValue("--st-text-color").trim() || style.color;
-  return {
-    background: cssToRgb(style.backgroundColor), ink: cssToRgb(line), line, ground: style.backgroundColor,
-    accent: style.getPropertyValue("--st-primary-color").trim() || "#888",
-  };
-}
-
-function buildVeil() {
-  const text = el("p", { testid: "map-message" }, "Loading the map…");
-  const fill = el("span", { class: "veil-fill" });
-  const track = el("div", { class: "veil-track", hidden: true }, fill);
-  const node = el("div", { class: "veil", role: "status" }, text, track);
-  return {
-    node,
-    hide: () => show(node, false),
-    show(message, fraction) {
-      show(node, true);
-      setText(text, message);
-      show(track, typeof fraction === "number" && fraction > 0);
-      fill.style.transform = `scaleX(${fraction || 0})`;
     },
   };
 }

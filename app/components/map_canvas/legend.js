@@ -40,7 +40,7 @@ function buildLegend(model, actions) {
     if (colourBy === "confidence") {
       const bar = el("span", { class: "ramp" });
       bar.style.background = `linear-gradient(90deg, ${RAMP_COLOURS.join(", ")})`;
-      key.replaceChildren(el("span", {}, "unsure"), bar, el("span", {}, "sure"));
+      key.replaceChildren(el("span", {}, "50 %"), bar, el("span", {}, "99 %"), el("span", { class: "faint" }, "in steps 60, 70, 80, 90, 95, 98"));
     } else if (colourBy === "teacher") {
       key.replaceChildren(dot(DIFFERS_COLOUR), el("span", {}, "they differ"), dot(SAME_COLOUR), el("span", {}, "they agree, or not tracked"));
     } else {

@@ -15,15 +15,16 @@ function createModel() {
     colourBy: BY_LABEL, filter: { ...CALM }, off: new Set(), fade: true, ring: false, split: false,
     selection: [], ordered: false, counts: new Map(), changed: 0, improved: 0, worsened: 0, shown: 0, present: 0,
     shownClass: null, slotOf: null, levels: null, slotThen: null, levelsThen: null, hidden: null, ringed: null, selected: null,
-    flipped: null,
+    flipped: null, resumeAt: null, wanted: [], // ids to select once there are points
   };
   const layout = createLayout(model);
   model.plane = layout;
   Object.defineProperty(model, "layout", { get: () => layout.kind });
 
   function setPoints(points) {
-    const kept = model.points && model.selection.map((i) => model.points.ids[i]);
+    const kept = model.points ? model.selection.map((i) => model.points.ids[i]) : model.wanted;
     const same = model.points && model.points.mark === points.mark;
+    model.wanted = [];
     model.points = points;
     model.classes = points.classes;
     const { n } = points;
@@ -47,9 +48,12 @@ function createModel() {
     model.epochs = epochs && model.points && epochs.mark === model.points.mark && epochs.epochs.length ? epochs : null;
     const most = model.epochs ? model.epochs.epochs.length - 1 : 0;
     model.since = Math.min(model.since, most);
+    const begin = model.epochs && model.resumeAt !== null ? model.resumeAt : follow ? most : model.epoch;
+    model.epoch = model.moment = Math.min(begin, most); // before anything looks at an epoch
+    if (model.epochs) model.resumeAt = null;
     model.flipped = model.epochs ? countFlips(model.epochs, model.points.n) : null;
     colour();
-    move(follow ? most : Math.min(model.epoch, most));
+    move();
   }
 
   function setFrames(frames) {
@@ -131,7 +135,7 @@ function createModel() {
     if (model.colourBy === "truth") return classSlot(right(i));
     if (model.colourBy === "confidence") {
       if (labeled || k === UNKNOWN) return OTHER_SLOT;
-      return RAMP_SLOT + Math.min(RAMP_COLOURS.length - 1, Math.floor(confidence(i, e) * RAMP_COLOURS.length));
+      return RAMP_SLOT + rampStep(confidence(i, e));
     }
     if (model.colourBy === "changed") return hasChanged(i) ? classSlot(k) : SAME_SLOT;
     const [student, teacher] = [model.student(i, e), model.teacher(i, e)];
@@ -228,9 +232,15 @@ function createModel() {
     flips: (i) => (model.flipped ? model.flipped[i] : 0),
     student: (i, e) => layout.said("student", i, e),
     teacher: (i, e) => layout.said("teacher", i, e),
-    className: (k) => (k === UNKNOWN ? "no pseudo-label" : model.classes[k]),
+    className: (k) => (k === UNKNOWN ? "unlabeled" : model.classes[k]),
     classColour: (k) => (k === UNKNOWN ? OTHER_COLOUR : slotColour(model.slots[k])),
   });
+}
+
+// Confidences crowd near 1, so the steps do as well.
+function rampStep(p) {
+  const step = RAMP_LIMITS.findIndex((limit) => p < limit);
+  return step < 0 ? RAMP_LIMITS.length : step;
 }
 
 // How often each point's pseudo-label changed over the epochs, at most 65535.

@@ -38,7 +38,8 @@ function movingWords(model) {
   const parts = [];
   if (frames.status === "cancelled") parts.push(`laid out to epoch ${frames.epochs.at(-1)}, then cancelled`);
   if (laid > 1 && frames.moves.slice(1).every((move) => move === 0)) parts.push("this round's features never change: only its colours do");
-  else if (f > 0) parts.push(`points moved ${(100 * frames.moves[f]).toFixed(1)} % of the map's radius since epoch ${frames.epochs[f - 1]}`);
-  if (frames.recall[f] !== null) parts.push(`${percent(frames.recall[f])} of the 10 nearest neighbours lie near here too`);
-  return parts.length ? `${parts.join(" · ")}.` : "";
+  else if (f > 0) parts.push(`moved ${(100 * frames.moves[f]).toFixed(1)} % of the map's radius since epoch ${frames.epochs[f - 1]}`);
+  if (frames.recall[f] !== null) parts.push(`keeps ${percent(frames.recall[f])} of the 10 nearest neighbours`);
+  const words = parts.join(" · ");
+  return words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";
 }

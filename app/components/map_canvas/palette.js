@@ -11,6 +11,7 @@ const DIFFERS_COLOUR = "#e0457b";
 const RAMP_COLOURS = [
   "#c8491f", "#dc6b2f", "#e98f4a", "#dcae7a", "#b9b3a6", "#8fb0c4", "#629fce", "#3b86cc", "#2568b4",
 ]; // confidence from low to high
+const RAMP_LIMITS = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
 const NO_CLASS = -1;
 
 // Gives each class a slot of CLASS_COLOURS; -1 is "other". Counts decide who gets one when there are too many.

@@ -1,4 +1,5 @@
-// "Picture…": the map as a file, with the layout, the epoch and the colours now on the screen.
+// "Picture…": the map as a file: all its points by label and pseudo-label, in the layout, at the epoch and in the light or
+// dark now on the screen.
 
 const PICTURE_KINDS = [
   ["png", "Still, PNG", "for documents"], ["svg", "Still, SVG", "sharp at any size"],
@@ -55,7 +56,8 @@ function buildPictures(base, actions) {
   const close = el("button", { type: "button", class: "quiet", testid: "map-picture-close", onclick: () => say("") }, "Close");
   const status = el("div", { class: "picture-status", hidden: true }, text, stop, close);
   const list = el("div", { class: "picture-list", role: "group", "aria-label": "Kinds of picture" }, ...buttons);
-  const menu = el("div", { class: "picture-menu", hidden: true, testid: "map-picture-menu" }, list, status);
+  const what = el("p", { class: "faint" }, "All points, by label and pseudo-label.");
+  const menu = el("div", { class: "picture-menu", hidden: true, testid: "map-picture-menu" }, what, list, status);
   const face = el("button", {
     type: "button", testid: "map-picture", "aria-expanded": "false", onclick: () => toggle(menu.hidden),
   }, "Picture…");

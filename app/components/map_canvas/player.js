@@ -103,7 +103,7 @@ function buildPlayer(model, actions) {
     curve.paint();
   }
   face();
-  return { node, paint, paintMoment, stop: pause, playing: () => frame !== 0 };
+  return { node, paint, paintMoment, toggle, stop: pause };
 }
 
 function changeWords({ changed, improved, worsened }) {

@@ -86,7 +86,8 @@ function watchPointer(area, overlay, actions) {
     else if (steps[event.key]) actions.pan(...steps[event.key]);
     else if (event.key === "+" || event.key === "=") actions.zoom(1.3, middle);
     else if (event.key === "-") actions.zoom(1 / 1.3, middle);
-    else if (event.key === "0") actions.fit();
+    else if (event.key === "0" || event.key === "f") actions.fit();
+    else if (event.key === " ") actions.play();
     else return;
     event.preventDefault();
   }

@@ -152,7 +152,7 @@ function buildRegion(model, base, actions, region, onDismiss) {
   function paint() {
     const labeled = region.indices.filter((i) => model.points.label[i] >= 0).length;
     const called = calledWords(region.called);
-    const words = [labeled > region.labeled && `${count(labeled)} labeled by now`, called && `called ${called}`,
+    const words = [labeled > region.labeled && `${count(labeled)} labeled by now`, called && !region.reason?.includes("calls them") && `called ${called}`,
       region.indices.length < size && `${count(region.indices.length)} of them among the points shown`];
     show(facts, words.some(Boolean));
     setText(facts, words.filter(Boolean).join(" · "));
@@ -164,12 +164,11 @@ function buildRegion(model, base, actions, region, onDismiss) {
     actions.focusSelection?.();
   }
 
-  // The class is made and proposed; nothing is labeled before the question under the selection is answered.
+  // The class is proposed; nothing is made or labeled before the question under the selection is answered.
   async function nameRegion(name) {
-    const k = await addMapClass(model, base, name);
     return () => {
       select();
-      actions.propose(k);
+      actions.propose(name);
     };
   }
 

@@ -7,6 +7,7 @@ function buildSelection(model, base, actions) {
   let asked = null; // {accept: true} or {k}: the answer waiting for a yes
   let out = new Set(); // ids left out of the batch
   let seen = { selection: null, ids: [] };
+  let naming = false; // a new class is being made
   let leaving = false; // the selection is on its way to another page
 
   const title = el("strong", { testid: "map-selected-count" });
@@ -47,11 +48,13 @@ function buildSelection(model, base, actions) {
   }
 
   const focus = () => node.focus({ preventScroll: true });
-  const batch = () => (out.size ? model.selection.filter((i) => !out.has(model.points.ids[i])) : model.selection);
+  // What is hidden by a filter, the legend or the layout is not answered for.
+  const batch = () => model.selection.filter((i) => !model.hidden[i] && !out.has(model.points.ids[i]));
 
   function paint() {
     const amount = model.points ? model.selection.length : 0; // no points while another source is loaded
     if (model.points) follow();
+    if (asked?.accept && asked.epoch !== model.epoch) asked = null; // other pseudo-labels than those asked about
     show(hint, !amount && !batches.some());
     show(body, amount > 0);
     batches.paint();
@@ -61,7 +64,8 @@ function buildSelection(model, base, actions) {
       return;
     }
     const chosen = batch();
-    setText(title, out.size ? `${count(chosen.length)} of ${count(amount)} selected` : `${count(amount)} selected`);
+    const part = chosen.length < amount ? `${count(chosen.length)} of ` : "";
+    setText(title, `${part}${count(amount)} selected`);
     paintActs(chosen);
     chips.paint();
     question.paint(asked && questionWords(model, chosen, asked), batches.busy());
@@ -84,7 +88,9 @@ function buildSelection(model, base, actions) {
     show(aside.parentNode, amount > 1);
     show(use, out.size > 0);
     const most = amount > MOST_THUMBS ? `First ${MOST_THUMBS} of ${count(amount)}. ` : "";
-    setText(aside, out.size ? `${most}${count(out.size)} left out.` : `${most}Click leaves an image out.`);
+    const unseen = model.selection.reduce((sum, i) => sum + model.hidden[i], 0);
+    const away = unseen ? `${count(unseen)} not shown now, so left alone. ` : "";
+    setText(aside, out.size ? `${most}${away}${count(out.size)} left out.` : `${most}${away}Click leaves an image out.`);
     if (amount > 1) grid.paint(firstShown(model, sort, MOST_THUMBS));
     else grid.clear();
   }
@@ -119,7 +125,7 @@ function buildSelection(model, base, actions) {
       batches.say("warn", none);
       return;
     }
-    asked = answer;
+    asked = { ...answer, epoch: model.epoch };
     if (chosen.length < ASK_FROM && !always) {
       confirm();
       return;
@@ -136,28 +142,43 @@ function buildSelection(model, base, actions) {
     return true;
   }
 
-  function confirm() {
-    if (asked === null || batches.busy()) return;
-    const { accept: accepting, k } = asked;
+  async function confirm() {
+    if (asked === null || batches.busy() || naming) return;
+    const { accept: accepting, name } = asked;
+    let { k } = asked;
+    if (name !== undefined) {
+      naming = true; // the class is made with its first labels, not before
+      try {
+        k = await addMapClass(model, base, name);
+      } catch (error) {
+        batches.say("bad", `Not added: ${error.message}.`);
+        return;
+      } finally {
+        naming = false;
+      }
+    }
+    if (asked === null) return;
     const chosen = batch();
     const { take, without } = accepting ? acceptable(model, chosen) : { take: chosen, without: [] };
     if (!take.length) return;
     const stay = new Set([...out, ...without.map((i) => model.points.ids[i])]);
-    const details = { round: actions.round(), batch: newUid() };
+    const details = { round: model.epochs?.round ?? null, batch: newUid() };
     const classOf = accepting ? (i) => model.pseudo(i) : () => k;
     const words = accepting ? `accepted (${spread(model, take, classOf)})` : `labeled as “${model.classes[k]}”`;
     const keep = seen.ids.filter((id) => stay.has(id));
     focus();
-    batches.send(batchDecisions(model, take, classOf, details), words, keep).then(() => {
-      asked = null;
-      paint();
-    });
+    asked = null;
+    batches.send(batchDecisions(model, take, classOf, details), words, keep);
+  }
+
+  // A name that is a class already means that class.
+  function answerOf(name) {
+    const k = model.classes.indexOf(name.trim().normalize("NFC"));
+    return k >= 0 ? { k } : { name: name.trim() };
   }
 
   async function nameClass(name) {
-    const k = await addMapClass(model, base, name);
-    actions.changed();
-    return () => (model.selection.length ? ask({ k }) : undefined);
+    return () => (model.selection.length ? ask(answerOf(name), true) : undefined);
   }
 
   function useAll() {
@@ -182,7 +203,7 @@ function buildSelection(model, base, actions) {
     paint();
   }
 
-  // Keys of the map's area and of this panel. Returns whether the key meant something here.
+  // Keys of the map. Returns whether the key meant something here.
   function obey(event) {
     const withControl = event.ctrlKey || event.metaKey;
     const key = event.key.toLowerCase();
@@ -201,13 +222,12 @@ function buildSelection(model, base, actions) {
   function onKey(event) {
     const target = event.composedPath()[0];
     if (event.defaultPrevented || event.isComposing || isTyping(event) || !(target instanceof Element)) return;
-    if (!node.contains(target) && !target.closest(".area")) return;
     if (document.querySelector("[role=dialog]") || !obey(event)) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  return { node, paint, onKey, cancel, focus, ask: (k) => ask({ k }, true) };
+  return { node, paint, onKey, cancel, focus, propose: (name) => ask(answerOf(name), true) };
 }
 
 // What would be recorded, in words.
@@ -222,7 +242,8 @@ function questionWords(model, chosen, asked) {
     return { text: rest ? `${text} Left alone: ${rest}.` : text, yes: "Accept" };
   }
   const labeled = chosen.filter((i) => model.points.label[i] >= 0 && model.points.label[i] !== asked.k).length;
-  const text = `Label ${count(chosen.length)} ${chosen.length === 1 ? "image" : "images"} as “${model.classes[asked.k]}”?`;
+  const which = asked.name === undefined ? `“${model.classes[asked.k]}”` : `the new class “${asked.name}”`;
+  const text = `Label ${count(chosen.length)} ${chosen.length === 1 ? "image" : "images"} as ${which}?`;
   const have = labeled === 1 ? "has" : "have";
   const warning = labeled ? ` ${count(labeled)} of them ${have} another label now; it will be replaced.` : "";
   return { text: text + warning, yes: "Label" };

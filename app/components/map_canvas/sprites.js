@@ -7,7 +7,7 @@ const STAR = 0;
 const CIRCLE = 1;
 const RING = 2;
 const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
-const RING_COLOURS = [null, null, "#1f9d55", "#d3303f"]; // none, changed (the line's colour), improved, worsened
+const RING_COLOURS = [null, null, "#00b140", "#e8112d"]; // none, changed (the line's colour), improved, worsened
 
 function createSprites({ radius, stride, line, colours }) {
   const cache = new Map();
@@ -48,7 +48,7 @@ function createSprites({ radius, stride, line, colours }) {
   return { get, reach };
 }
 
-const ringRadius = (radius) => radius * 1.3 + 1.6;
+const ringRadius = (radius) => radius * 1.25 + 1.8;
 
 function drawShape(context, shape, radius, colour, line) {
   context.beginPath();

@@ -127,10 +127,11 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
 
 // The first `most` images of the selection in the order asked for, without sorting all of them.
 function firstShown(model, sort, most) {
-  if (sort === "own") return model.selection.slice(0, most);
+  const seen = model.selection.filter((i) => !model.hidden[i]);
+  if (sort === "own") return seen.slice(0, most);
   const last = SURENESS_STEPS - 1;
   const sureness = (i) => (model.points.label[i] >= 0 ? last : Math.round((model.confidence(i) ?? 0) * 255));
-  return firstBy(model.selection, sureness, sort === "sure", most);
+  return firstBy(seen, sureness, sort === "sure", most);
 }
 
 // The first `most` of `list` by a whole number 0 … SURENESS_STEPS - 1, largest or smallest first; equal ones keep their

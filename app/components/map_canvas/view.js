@@ -3,6 +3,8 @@
 function createView(canvas, model, settings, redraw) {
   const now = { scale: 0.01, left: 0, top: 0 }; // device pixels; `left` counts from the pane's own left edge
   let ratio = 1;
+  let touched = false; // the person has moved the view: a change of size keeps its middle
+  let size = [0, 0];
 
   function panes() {
     const { width } = canvas;
@@ -16,12 +18,14 @@ function createView(canvas, model, settings, redraw) {
   const toArea = ([x, y], pane) => [(x * now.scale + now.left + pane.from) / ratio, (now.top - y * now.scale) / ratio];
 
   function pan(dx, dy) {
+    touched = true;
     now.left += dx * ratio;
     now.top += dy * ratio;
     redraw();
   }
 
   function zoom(factor, at) {
+    touched = true;
     const pane = paneAt(at);
     const [x, y] = [at[0] * ratio - pane.from, at[1] * ratio];
     const smallest = (Math.min(pane.to - pane.from, canvas.height) / 65536) * 0.4;
@@ -35,6 +39,7 @@ function createView(canvas, model, settings, redraw) {
 
   // On the moving map the axes fit all epochs, so that they stay as they are while it plays.
   function fit() {
+    touched = false;
     if (!model.points || !canvas.width) return;
     const box = model.plane.moving() ? boxOf(model.frames.x, model.frames.y) : boxOf([model.points.x], [model.points.y]);
     const [left, right, low, high] = box;
@@ -49,6 +54,7 @@ function createView(canvas, model, settings, redraw) {
 
   function resize(area) {
     const before = ratio;
+    size = [canvas.width, canvas.height, before];
     ratio = Math.min(2, globalThis.devicePixelRatio || 1);
     const [width, height] = [Math.round(area.clientWidth * ratio), Math.round(area.clientHeight * ratio)];
     if (!width || !height || (canvas.width === width && canvas.height === height && before === ratio)) return false;
@@ -57,7 +63,22 @@ function createView(canvas, model, settings, redraw) {
     return true;
   }
 
-  return { now, panes, paneAt, toMap, toArea, pan, zoom, fit, resize, ratio: () => ratio };
+  // After a change of size: what was in the middle stays there.
+  function keep() {
+    if (!touched || !size[0]) {
+      fit();
+      return;
+    }
+    const [width, height, before] = size;
+    const change = ratio / before;
+    const share = model.split ? 0.5 : 1;
+    now.left = (canvas.width * share) / 2 + (now.left - (width * share) / 2) * change;
+    now.top = canvas.height / 2 + (now.top - height / 2) * change;
+    now.scale *= change;
+    redraw();
+  }
+
+  return { now, keep, panes, paneAt, toMap, toArea, pan, zoom, fit, resize, ratio: () => ratio };
 }
 
 function boxOf(xs, ys) {

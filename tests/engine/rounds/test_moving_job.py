@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -100,7 +101,6 @@ def test_epoch_trained_anew_is_laid_out_anew(round_dir):
     moving_job.run(round_dir / "moving")
     before = moving_control.frames(round_dir).xy
     record(round_dir, 2, features(2, seed=5))
-    os.utime(round_dir / "features" / "epoch-002.npy", ns=(1, 1))
     assert moving_control.state(round_dir).status == "none"
     moving_job.run(round_dir / "moving")
     assert not np.array_equal(moving_control.frames(round_dir).xy[1], before[1])
@@ -141,6 +141,60 @@ def test_epoch_whose_features_are_not_finite_repeats_the_one_before_and_says_why
     assert "1 image are not finite" in frames.reasons[1]
     assert np.isnan(frames.recall[1])
     assert np.isfinite(frames.xy).all()
+
+
+def test_only_epochs_that_were_trained_anew_are_laid_out_again(round_dir, monkeypatch):
+    from engine.maps.moving_map import MovingMap
+
+    added = []
+    add = MovingMap.add
+    monkeypatch.setattr(MovingMap, "add", lambda self, rows: added.append(len(self.frames)) or add(self, rows))
+    for epoch in (1, 2, 3):
+        record(round_dir, epoch)
+    moving_job._lay_out_new(round_dir / "moving", Progress(round_dir / "moving"), moving_job.Course([], [], [], []), 0)
+    record(round_dir, 3, features(3, seed=5))
+    course = moving_job.read_course(round_dir / "moving")
+    moving_job._lay_out_new(round_dir / "moving", Progress(round_dir / "moving"), course, 0)
+    assert added == [0, 1, 2, 2]
+
+
+def test_epochs_that_are_gone_leave_the_map(round_dir):
+    for epoch in (1, 2, 3):
+        record(round_dir, epoch)
+    say(round_dir, "finished")
+    moving_job.run(round_dir / "moving")
+    (round_dir / "features" / "epoch-003.npy").unlink()
+    (round_dir / "features" / "epoch-002.npy").unlink()
+    assert moving_job.run(round_dir / "moving") == 0
+    assert moving_control.frames(round_dir).epochs == (1,)
+    assert moving_control.state(round_dir).status == "ready"
+
+
+def test_started_by_several_at_once_one_process_works(round_dir):
+    record(round_dir, 1)
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(lambda _: moving_control.start(round_dir).status, range(4)))
+    assert states == ["running"] * 4
+    assert sum(str(round_dir / "moving") in process.args for process in jobs._children) == 1
+    moving_control.cancel(round_dir)
+    wait(lambda: moving_control.state(round_dir).status == "cancelled")
+    wait(lambda: jobs.reap() is None and not jobs._children)
+
+
+def test_cancelled_at_once_it_is_cancelled_and_not_failed(round_dir):
+    record(round_dir, 1)
+    moving_control.start(round_dir)
+    moving_control.cancel(round_dir)
+    wait(lambda: moving_control.state(round_dir).status not in {"running"})
+    assert moving_control.state(round_dir).status == "cancelled"
+    wait(lambda: jobs.reap() is None and not jobs._children)
+
+
+def test_a_resumed_round_leaves_a_file_alone_that_the_map_is_writing(round_dir):
+    for name in ("moving/frames.npz.7-1.partial", "features/epoch-001.npy.7-1.partial"):
+        (round_dir / name).touch()
+    assert files.sweep_partial(round_dir) == 1
+    assert (round_dir / "moving/frames.npz.7-1.partial").exists()
 
 
 def test_features_that_never_change_give_the_very_same_frames(round_dir):

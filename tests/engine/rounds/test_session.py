@@ -6,7 +6,7 @@ import torch
 
 from engine.algorithms import supervised
 from engine.errors import TrainingDiverged
-from engine.rounds import files, session, worker
+from engine.rounds import files, results, session, worker
 from engine.rounds.plan import RoundPlan
 from engine.rounds.recorder import Recorder
 from engine.rounds.stop import Pulse, Stop, Stopped
@@ -36,6 +36,21 @@ def test_out_of_memory_halves_the_batch_and_begins_again(folder, monkeypatch):
     run(folder, epochs=1)
     assert [batch for _, batch, _ in seen] == [8, 4, 2]
     assert "halved to 2" in files.read_json(folder / files.REPORT)["recoveries"][1]
+
+
+def test_out_of_memory_forgets_the_epochs_of_the_attempt_that_is_begun_again(folder, monkeypatch):
+    left = []
+    forget = Recorder.forget_epochs
+
+    def look(self):
+        forget(self)
+        left.append(sorted(path.name for kind in ("features", "predictions") for path in (folder / kind).iterdir()))
+
+    monkeypatch.setattr(Recorder, "forget_epochs", look)
+    failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 1, at_step=4)
+    run(folder, epochs=2)
+    assert left == [["ids.npy"]]
+    assert results.tracked_epochs(folder) == results.epochs(folder) == [1, 2]
 
 
 def test_out_of_memory_a_third_time_is_given_up(folder, monkeypatch):
