@@ -123,7 +123,8 @@ def check_net(net: str) -> None:
 
 
 def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:
-    """Raise RoundBlocked unless these labels are enough to train on.
+    """Raise RoundBlocked unless these labels are enough to train on. A class without any label is left out of the
+    round: it may be one that was named and taken back, and nothing can be learned of it.
 
     Args:
         labels: the class names of all labeled images that are not rejected, one an image.
@@ -148,7 +149,7 @@ def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, alg
             value=f"{only} ({counts[only]:,})",
             way_out=f"{NEED} Label images of another class.",
         )
-    short = [(name, counts[name]) for name in classes if counts[name] < LEAST_LABELS]
+    short = [(name, counts[name]) for name in classes if 0 < counts[name] < LEAST_LABELS]
     if short:
         shown = ", ".join(f"{name} has {count}" for name, count in short[:8])
         more = f" and {len(short) - 8:,} more" if len(short) > 8 else ""
@@ -192,12 +193,12 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         return folder
     train = dict(record.config.get("train", {}))
     items = sorted(store.images(), key=lambda item: item.id)
-    classes = list(store.classes())
     present = {item.id for item in items}
     states = {image: state for image, state in store.states_at(record.ledger_seq).items() if image in present}
     kept_states = [state for state in states.values() if state.mark != "reject"]
     labels = [state.label for state in kept_states if state.label is not None]
-    check_labels(labels, classes, len(items) - (len(states) - len(kept_states)), record.algorithm)
+    check_labels(labels, store.classes(), len(items) - (len(states) - len(kept_states)), record.algorithm)
+    classes = [name for name in store.classes() if name in set(labels)]
     for name in ("checkpoints", "predictions", "features", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)

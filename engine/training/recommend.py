@@ -227,13 +227,20 @@ def _alignment(facts: DataFacts) -> dict[str, Any]:
 def _warnings(facts: DataFacts, kind: str) -> list[str]:
     """Return what is likely to go wrong with these labels, and what to do."""
     found = []
-    short = [name for name, count in facts.labels.items() if count < LEAST_LABELS]
+    short = [name for name, count in facts.labels.items() if 0 < count < LEAST_LABELS]
+    empty = [name for name, count in facts.labels.items() if not count]
     few = {name: FEW_LABELS - count for name, count in facts.labels.items() if LEAST_LABELS <= count < FEW_LABELS}
     some = {name: count for name, count in facts.labels.items() if count}
     if short:
         found.append(
             f"A round cannot start yet: each class needs at least {LEAST_LABELS} labeled images, and {_names(short)} "
             f"{'has' if len(short) == 1 else 'have'} fewer. Label some first."
+        )
+    if empty and some:
+        found.append(
+            f"{_names(empty)} {'has' if len(empty) == 1 else 'have'} no label, so a round leaves "
+            f"{'it' if len(empty) == 1 else 'them'} out and takes such images for other classes. Label at least "
+            f"{LEAST_LABELS} of {'it' if len(empty) == 1 else 'each'} first, if there are any."
         )
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])

@@ -12,7 +12,6 @@ import pytest
 
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.records import Decision
 from engine.rounds.follow import follow
 from engine.rounds.thread import EngineThread
 from tests.browser.test_whole_loop import Pictures, go, settle, wait_until
@@ -217,10 +216,6 @@ def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: P
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
         assert project.counts().human == 0
-        for uid, image_id in enumerate(sorted(sevens)[:2]):  # a class without labels would stop the next round
-            version = project.review_item(image_id).version
-            (ack,) = project.decide([Decision(f"seven-{uid}", image_id, version, "label", "7")])
-            assert ack.status == "saved"
 
 
 def test_point_shows_its_neighbours_and_its_probabilities(shown: Any) -> None:
@@ -263,7 +258,7 @@ def test_selection_goes_to_review_and_pictures_are_downloaded(shown: Any, tmp_pa
 def test_shorter_round_comes_up_by_itself_and_what_was_set_is_kept(shown: Any, root: Path) -> None:
     with Project.open(root) as project:
         settings = {"epochs": 3, "run_baseline": False, "steps_per_epoch": 20}
-        project.queue_round("pseudo_label", {}, settings)
+        project.queue_round("pseudo_label", {}, settings)  # the class that was taken back does not stop it
         go(shown, "Train")
         go(shown, "Map")
         shown.get_by_test_id("map-colour").select_option("confidence")

@@ -50,9 +50,18 @@ def test_one_class_alone_is_not_enough(make_store):
 
 
 def test_a_class_with_one_label_is_named_with_what_it_lacks(make_store):
-    told = blocked(make_store({"cat": 5, "dog": 1, "owl": 0, None: 5}))
-    assert "dog has 1, owl has 0" in told
-    assert "Label 3 more images" in told
+    told = blocked(make_store({"cat": 5, "dog": 1, "owl": 1, None: 5}))
+    assert "dog has 1, owl has 1" in told
+    assert "Label 2 more images" in told
+
+
+def test_class_without_a_label_is_left_out_of_the_round(make_store, tmp_path):
+    store = make_store({"owl": 0, "cat": 5, "dog": 4, None: 5}, ("owl", "cat", "dog"))
+    record = store.queue_round("pseudo_label", {"algorithm": {}, "train": {}})
+    found = plan.read_plan(plan.write_plan(store, record, tmp_path))
+    assert found.classes == ["cat", "dog"]
+    frame = pd.read_parquet(plan.round_folder(tmp_path, 1) / files.LABELS)
+    assert sorted(set(frame["label"])) == [-1, 0, 1]
 
 
 def test_nothing_unlabeled_blocks_all_but_supervised(make_store):

@@ -100,7 +100,9 @@ def test_class_without_a_label_is_named() -> None:
     found = _with(DIGITS, labels={"a": 30, "b": 30, "empty": 0})
     assert found.config == {}
     assert [warning for warning in found.warnings if "empty" in warning] == list(found.warnings)
-    assert "cannot start yet" in found.warnings[0]
+    assert "leaves it out" in found.warnings[0]
+    one = _with(DIGITS, labels={"a": 30, "b": 30, "single": 1})
+    assert "cannot start yet" in one.warnings[0]
 
 
 @pytest.mark.parametrize(("most", "config", "warned"), [(100, {}, False), (101, {"align": "prior"}, True)])
