@@ -162,7 +162,8 @@ def test_a_stream_given_up_ends_its_decoders_and_removes_its_file(tmp_path: Path
     with closing(stream_arrays(tmp_path, shas, ArraySpec(4, 1), 10)) as batches:
         next(batches)
         assert len(psutil.Process().children()) >= 1
-    assert psutil.Process().children() == []
+    alive = [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]  # not yet waited for
+    assert alive == []
     assert list((tmp_path / "cache").iterdir()) == []
 
 
