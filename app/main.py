@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("pages/inspect_map.py", title="Map", icon=":material/scatter_plot:"),
         st.Page("pages/review_labels.py", title="Review", icon=":material/keyboard:"),
         st.Page("pages/check_quality.py", title="Quality", icon=":material/verified:"),
+        st.Page("pages/read_ledger.py", title="History", icon=":material/history:"),
         st.Page("pages/export_dataset.py", title="Export", icon=":material/download:"),
     ],
     position="top",

@@ -127,6 +127,11 @@ def take_selection(page: str) -> None:
         st.session_state["export_selection"] = True
 
 
+def take_queue(only: str) -> None:
+    """Let "review" begin with one of its queues: "issues", "audit:3" or another thing it can show."""
+    st.session_state["review_only"] = only
+
+
 def preset(widget: str, value: Any, *, again: bool = False) -> None:
     """Give a widget its value before it is drawn, unless it has one; a widget forgets it when its page is left.
 

@@ -11,7 +11,7 @@ import threading
 import time
 import unicodedata
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +23,13 @@ from engine import __version__, options
 from engine.errors import NotAProject, ProjectExists, ProjectReadOnly, RoundError, RoundState
 from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
+from engine.exporters.provenance import batches_of
 from engine.exporters.rows import ExportRow
 from engine.images import thumbnails
 from engine.importers.scan import ImportSource, discard, place, scan
 from engine.project_maps import Maps
-from engine.query import QUERY_STRATEGIES, rank, why
+from engine.project_quality import Quality
+from engine.project_review import Reviews
 from engine.records import (
     COMPLETE_STATES,
     RESUMABLE_STATES,
@@ -37,12 +39,10 @@ from engine.records import (
     ImageItem,
     ImportPreview,
     ImportResult,
-    LabelState,
     LedgerEntry,
     Predictions,
     Progress,
     ProjectCounts,
-    ReviewItem,
     RoundRecord,
 )
 from engine.rounds import plan, results, timing
@@ -91,6 +91,8 @@ class Project:
         self._items: list[ImageItem] = []
         self._leftovers: IO[str] | None = None
         self._maps = Maps(self)
+        self._reviews = Reviews(self)
+        self._quality = Quality(self)
 
     @classmethod
     def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Project:
@@ -423,94 +425,15 @@ class Project:
 
     # review -------------------------------------------------------------------------------------------------------
 
-    def review_queue(
-        self,
-        strategy: str = "least_confidence",
-        limit: int = 20,
-        *,
-        number: int | None = None,
-        only: str = "unreviewed",
-        exclude: Collection[int] = (),
-        among: Collection[int] | None = None,
-    ) -> tuple[list[ReviewItem], int]:
-        """Rank images for a person to look at.
+    @property
+    def reviews(self) -> Reviews:
+        """The project's review queues and what is shown beside an image."""
+        return self._reviews
 
-        Args:
-            strategy: a key of QUERY_STRATEGIES.
-            limit: how many items at most.
-            number: the round whose predictions rank and are shown; the round in force when None.
-            only: "unreviewed" (no label, no mark), "marked" (skipped, unsure, flagged, rejected) or "all".
-            exclude: image ids the page holds already.
-            among: only these images; all when None.
-
-        Returns:
-            The items in order, and how many images match in all (the excluded ones counted).
-        """
-        table = self.label_table()
-        unlabeled = np.array([label is None for label in table.label], dtype=bool)
-        marked = np.array([mark is not None for mark in table.mark], dtype=bool)
-        wanted = {"unreviewed": unlabeled & ~marked, "marked": marked}.get(only, np.ones_like(marked))
-        if among is not None:
-            wanted = wanted & np.isin(table.image_ids, np.fromiter(among, np.int64, len(among)))
-        found = self.predictions(number)
-        ids = table.image_ids[wanted]
-        if found is None:
-            order = rank("random", np.zeros((len(ids), 1), np.float32), ids, limit, exclude)
-            chosen = ids[order]
-            return [self._item(int(i), None, None, "No round yet: a random image") for i in chosen], len(ids)
-        rows = np.minimum(np.searchsorted(found.image_ids, ids), len(found.image_ids) - 1)
-        known = found.image_ids[rows] == ids
-        later = ids[~known]
-        probabilities, ranked = found.probabilities[rows[known]], ids[known]
-        order = rank(strategy, probabilities, ranked, limit, exclude)
-        scores = QUERY_STRATEGIES[strategy].score(probabilities[order], ranked[order])
-        items = [
-            self._item(
-                int(ranked[at]), found, probabilities[at], why(strategy, probabilities[at], found.classes), score
-            )
-            for at, score in zip(order.tolist(), scores.tolist(), strict=True)
-        ]
-        text = f"Imported after round {found.round}: it has no prediction yet"
-        rest = rank("random", np.zeros((len(later), 1), np.float32), later, limit - len(items), exclude)
-        items += [self._item(int(image_id), None, None, text) for image_id in later[rest].tolist()]
-        return items, len(ids)
-
-    def review_item(self, image_id: int, number: int | None = None) -> ReviewItem:
-        """Return one image as the review page shows it."""
-        found = self.predictions(number)
-        row = None
-        if found is not None:
-            at = int(np.searchsorted(found.image_ids, image_id))
-            if at < len(found.image_ids) and found.image_ids[at] == image_id:
-                row = found.probabilities[at]
-        return self._item(image_id, found, row, "Opened again")
-
-    def _item(
-        self, image_id: int, found: Predictions | None, row: Any, text: str, score: float | None = None
-    ) -> ReviewItem:
-        image = self.store.image(image_id)
-        states = self.store.states([image_id])
-        state = states[0] if states else LabelState(image_id)
-        top: tuple[tuple[str, float], ...] = ()
-        if found is not None and row is not None:
-            best = np.argsort(-row, kind="stable")[:5]
-            top = tuple((found.classes[k], float(row[k])) for k in best.tolist())
-        return ReviewItem(
-            image_id=image.id,
-            name=image.name,
-            width=image.width,
-            height=image.height,
-            version=state.version,
-            label=state.label,
-            source=state.source,
-            mark=state.mark,
-            prediction=top[0][0] if top else None,
-            confidence=top[0][1] if top else None,
-            top=top,
-            score=score,
-            why=text,
-            round=found.round if found is not None and row is not None else None,
-        )
+    @property
+    def quality(self) -> Quality:
+        """What is known of how good the project's labels and predictions are."""
+        return self._quality
 
     # map ----------------------------------------------------------------------------------------------------------
 
@@ -567,6 +490,7 @@ class Project:
             "classes": list(self.classes()),
             "counts": collect.count(rows),
             "heldout": (self.store.round(found.round).report or {}).get("heldout") if found is not None else None,
+            "batches": batches_of(rows, entries, self.store.batch_facts()),
         }
         exporter.write(rows, self.root, target, manifest, entries, progress)
         return target

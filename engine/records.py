@@ -233,8 +233,20 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Something an image is compared with: another image with its label, or what one person said of the image."""
+
+    image_id: int
+    label: str | None
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """One image of a review queue, with what the page shows beside it."""
+    """One image of a review queue, with what the page shows beside it.
+
+    random: it belongs to the random slice, whose answers measure the accuracy. beside: what it is to be compared with.
+    """
 
     image_id: int
     name: str
@@ -250,6 +262,8 @@ class ReviewItem:
     score: float | None
     why: str
     round: int | None
+    random: bool = False
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,26 @@
-"""Review: the images a person should look at next, one after another, decided by key."""
+"""Review: the images a person should look at next, one after another or as a grid, decided by key."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import streamlit as st
 
 from app import state
+from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
 from app.workbench import OpenProject
+from engine import options
+from engine.project_grid import SORTS
+from engine.project_lists import AUDIT, CONFLICTS, ISSUES, is_list
+from engine.project_review import DEFAULT
 from engine.query import QUERY_STRATEGIES
 
-Only = Literal["unreviewed", "marked", "all", "selection"]
-SHOWN: dict[Only, str] = {"unreviewed": "Not yet decided", "marked": "Skipped, unsure, flagged", "all": "All images"}
+ONE, GRID = "One by one", "Grid"
+SHOWN = {
+    "unreviewed": "Not yet decided",
+    "marked": "Skipped, unsure, flagged",
+    "labeled": "Labeled",
+    "all": "All images",
+}
 
 
 def page() -> None:
@@ -22,7 +30,30 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
-    strategy, number, only = _choices(opened)
+    way, shown, predictions, order = st.columns([1.3, 2, 2, 2], vertical_alignment="bottom")
+    with shown:
+        only = _only(opened)
+    with predictions:
+        number = _round(opened)
+    rounds = opened.project.rounds_with_predictions()
+    with way:
+        as_grid = _way(only, bool(rounds) and number is not None)
+    if as_grid:
+        review_grid(
+            opened.base,
+            round_number=number,
+            only=only,
+            classes=opened.project.classes(),
+            sorts=_sorts(opened, number),
+            key=f"grid_{opened.key}",
+        )
+        return
+    with order:
+        strategy = DEFAULT if is_list(only) else _strategy(opened, number)
+    if not rounds:
+        st.caption("No round has finished yet: images come without predictions. Label a first batch by key.")
+    elif number is None:
+        st.caption("No round is in force. A round chosen above shows its predictions all the same.")
     review_surface(
         opened.base,
         strategy=strategy,
@@ -33,45 +64,81 @@ def page() -> None:
     )
 
 
-def _choices(opened: OpenProject) -> tuple[str, int | None, Only]:
-    """Draw the three choices above the surface; return strategy key, round number and what is shown."""
+def _way(only: str, predicted: bool) -> bool:
+    """Draw the choice of one by one or grid; the grid needs predictions, and a list is looked at one by one."""
+    possible = predicted and not is_list(only)
+    if not possible:
+        state.preset("review_way", ONE, again=True)
+    else:
+        state.preset("review_way", ONE)
+    chosen = st.segmented_control(
+        "Show as", [ONE, GRID], key="review_way", disabled=not possible, label_visibility="collapsed",
+        help="The grid shows many predictions of one class at once: mark the wrong ones, accept the rest with one key.",
+    )  # fmt: skip
+    return chosen == GRID
+
+
+def _only(opened: OpenProject) -> str:
+    """Draw the choice of images; return it."""
+    titles = dict(SHOWN)
+    if state.selection_size(opened):
+        titles["selection"] = f"Selected ({state.selection_size(opened):,})"
+    for audit in opened.project.quality.audits():
+        if audit.record.state == "open":
+            left = len(audit.record.sample) - audit.answered
+            titles[f"{AUDIT}{audit.record.number}"] = f"Audit {audit.record.number} ({left:,} left)"
+    titles[ISSUES] = "Suspected labels"
+    titles[CONFLICTS] = "Conflicts, side by side"
+    if st.session_state.get("review_only") not in titles:
+        state.preset("review_only", "unreviewed", again=True)
+    return str(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
+
+
+def _round(opened: OpenProject) -> int | None:
+    """Draw the choice of the round whose predictions are shown; return its number."""
     rounds = {record.number: record for record in opened.project.rounds_with_predictions()}
     in_force = opened.project.round_in_force()
-    order, predictions, shown = st.columns(3)
-    with order:
-        strategy = st.selectbox(
-            "First come the images with",
-            list(QUERY_STRATEGIES),
+    numbers: list[int | None] = [*([None] if in_force is None else []), *sorted(rounds, reverse=True)]
+
+    def title(one: int | None) -> str:
+        if one is None:
+            return "no round"
+        text = f"round {one} · {options.title(rounds[one].algorithm)}"
+        return f"{text} · in force" if one == in_force else text
+
+    return st.selectbox(
+        "Predictions of",
+        numbers,
+        index=numbers.index(in_force),
+        format_func=title,
+        disabled=not rounds,
+        key="review_round",
+    )
+
+
+def _strategy(opened: OpenProject, number: int | None) -> str:
+    """Draw the choice of the query strategy; those this round does not allow are left out. Return its key."""
+    reasons = opened.project.reviews.strategies(number)
+    usable = [key for key in QUERY_STRATEGIES if not reasons.get(key)]
+    if st.session_state.get("review_strategy") not in usable:
+        state.preset("review_strategy", usable[0], again=True)
+    missing = [f"**{QUERY_STRATEGIES[key].title}**: not now. {why}" for key, why in reasons.items() if why]
+    about = [f"**{QUERY_STRATEGIES[key].title}**: {QUERY_STRATEGIES[key].summary}" for key in usable]
+    return str(
+        st.selectbox(
+            "Which come first",
+            usable,
             format_func=lambda key: QUERY_STRATEGIES[key].title,
-            disabled=not rounds,
-            help="\n\n".join(f"**{one.title}**: {one.summary}" for one in QUERY_STRATEGIES.values()),
+            help="\n\n".join([*about, *missing]),
             key="review_strategy",
         )
-    with predictions:
-        numbers: list[int | None] = [*([None] if in_force is None else []), *sorted(rounds, reverse=True)]
-        number = st.selectbox(
-            "Predictions of",
-            numbers,
-            index=numbers.index(in_force),
-            format_func=lambda one: "no round" if one is None else _round_title(one, in_force, rounds[one].algorithm),
-            disabled=not rounds,
-            key="review_round",
-        )
-    with shown:
-        titles = dict(SHOWN)
-        if state.selection_size(opened):
-            titles["selection"] = f"Selected on the map ({state.selection_size(opened):,})"
-        only: Only = st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only")
-    if not rounds:
-        st.caption("No round has finished yet: random images come, without predictions. Label a first batch by key.")
-    elif number is None:
-        st.caption("No round is in force: random images come. A round chosen above shows its predictions all the same.")
-    return strategy, number, only
+    )
 
 
-def _round_title(number: int, in_force: int | None, algorithm: str) -> str:
-    title = f"round {number} · {algorithm.replace('_', ' ')}"
-    return f"{title} · in force" if number == in_force else title
+def _sorts(opened: OpenProject, number: int | None) -> list[tuple[str, str]]:
+    """The orders of the grid that this round allows, as [key, title]."""
+    reasons = opened.project.reviews.strategies(number)
+    return [(key, title) for key, title in SORTS.items() if not reasons.get(key)]
 
 
 page()

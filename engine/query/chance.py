@@ -1,4 +1,4 @@
-"""Random order: the control every other strategy has to beat."""
+"""Random order: the control every other strategy has to beat, and the sample an accuracy can be read off."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_SEED = np.uint64(0x5EED)
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+from engine.query.order import random_order
+from engine.query.pool import Picks, Pool, picks
 
 
-def random(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each image that depends on its id alone.
+def choose_random(pool: Pool, limit: int, seed: int) -> Picks:
+    """Take the images that come first in the fixed random order; all of them belong to the random slice.
 
-    Labeling one image therefore never reshuffles the others.
-
-    Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators" (2014), the mix function of
-    SplitMix64 with Stafford's constants.
+    Scores: the place in that order, 0 first, below 1. `seed` changes nothing: it must stay one order.
     """
-    z = (ids.astype(np.uint64) + _SEED) * _STEP  # wraps modulo 2^64 by intent
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    place = random_order(pool.ids)
+    rows = np.lexsort((pool.ids, place))[:limit]
+    if pool.trained:
+        why = [why_random(pool.probabilities[row], pool.classes) for row in rows]
+    else:
+        why = ["no round yet: a random image"] * len(rows)
+    return picks(rows, place[rows], why, random=True)
 
 
 def why_random(row: NDArray[np.float32], classes: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 from torch import Tensor
 
 from engine.algorithms import Algorithm
-from engine.rounds import files, guard
+from engine.rounds import files, guard, signals
 from engine.rounds.material import Material
 from engine.rounds.plan import RoundPlan
 from engine.rounds.recorder import Recorder
@@ -42,7 +42,7 @@ def complete(
     facts: dict[str, Any],
     stop: Stop,
 ) -> dict[str, Any]:
-    """Write predictions/final.parquet and report.json; return the report.
+    """Write predictions/final.parquet, the features and signals of all images, and report.json; return the report.
 
     Args:
         plan: the round's plan.
@@ -51,17 +51,18 @@ def complete(
         data: what it was trained on.
         beside: what was trained beside it, to compare with.
         facts: what the report says of the run: seconds, device, memory, checkpoint.
-        stop: looked at once more before the first file is written.
+        stop: looked at all the while until the first file is written.
 
     Raises:
         Stopped: a stop was asked for.
     """
-    logits = _logits(algorithm, data.pools, torch.arange(len(data.ids)))
-    stop.check()
+    logits, features, notes = signals.predict(algorithm, data.pools.images, stop.check)
+    measured = signals.measure(recorder.folder, algorithm, data, logits, int(plan.train.get("seed", 0)), stop.check)
     held, labels = logits[data.pools.heldout_idx], data.pools.heldout_y
     temperature = calibrate.fit_temperature(held, labels)
     probabilities = torch.softmax(logits / temperature, 1).numpy().astype(np.float32)
     digest = recorder.final_predictions(data.ids, data.roles, probabilities)
+    recorder.signals(features, measured.frame(data.ids))
     guesses = probabilities[data.pools.unlabeled_idx.numpy()].argmax(1)
     report: dict[str, Any] = {
         "algorithm": plan.algorithm,
@@ -78,6 +79,7 @@ def complete(
         },
         "histogram": np.bincount(guesses, minlength=len(plan.classes)).tolist(),
         "predictions": {"file": files.FINAL, "sha256": digest},
+        "signals": measured.facts() | {"notes": notes + measured.notes},
         **facts,
     }
     promoted, reason = guard.verdict(report, beside.baseline, plan.previous)

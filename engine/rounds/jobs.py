@@ -1,4 +1,4 @@
-"""Starting a map's process in a session of its own, reading how far it is, and ending it."""
+"""Starting the process of a map or a check in a session of its own, reading how far it is, and ending it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def state(job: Path, log: str = "map.log") -> dict[str, Any]:
         if found.get("status") == "running" and (job / CANCEL).exists():
             found |= {"status": "cancelled", "stage": "Cancelled"}
         elif found.get("status") == "running":
-            found |= {"status": "failed", "error": f"The map's process ended unexpectedly; its log is {job / log}."}
+            found |= {"status": "failed", "error": f"The process ended unexpectedly; its log is {job / log}."}
     elif found.get("status") == "running" and (job / CANCEL).exists():
         found["stage"] = "Cancelling"
     return found

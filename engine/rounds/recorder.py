@@ -119,6 +119,14 @@ class Recorder:
 
         files.write_atomic(self.folder / "features" / f"{name}.npy", fill)
 
+    def signals(self, features: NDArray[np.float16] | None, table: pd.DataFrame) -> None:
+        """Write features/final.npy, or remove it where there are none, and predictions/signals.parquet."""
+        if features is None:
+            (self.folder / files.FINAL_FEATURES).unlink(missing_ok=True)
+        else:
+            self.features("final", features)
+        self._parquet(files.SIGNALS, table)
+
     def forget_epochs(self) -> None:
         """Remove what was recorded of the epochs so far: the main phase begins anew. The tracked images stay."""
         for pattern in ("predictions/epoch-*.parquet", *(f"features/{kind}-[0-9]*.npy" for kind in KINDS)):

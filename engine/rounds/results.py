@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
@@ -16,7 +19,6 @@ from engine.rounds import files
 from engine.rounds.events import read_events
 
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
-_FEATURES_FILE = re.compile(r"epoch-(\d+)\.npy")
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -145,6 +147,123 @@ def tracked_predictions(
     student = _load(base / f"student-{epoch:03d}.npy", cause, value).astype(np.float32)
     path = base / f"teacher-{epoch:03d}.npy"
     return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a round says of each of its images beside its predictions, all (N,), ids ascending.
+
+    flips: changes of the pseudo-label between recorded epochs, -1 unknown. disagreement: Jensen-Shannon divergence of
+    teacher and student in nats, 0..ln 2, NaN unknown. teacher: its class index, -1 unknown. bald: mutual information of
+    prediction and dropout masks in nats, NaN unknown.
+    """
+
+    image_ids: NDArray[np.int64]
+    flips: NDArray[np.int16]
+    disagreement: NDArray[np.float32]
+    teacher: NDArray[np.int16]
+    bald: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Pseudo-labels over the recorded epochs: image ids (U,) ascending, epochs (E,) ascending from 1, class indices
+    (E, U) and confidences (E, U), not calibrated. U and E are 0 where nothing is recorded."""
+
+    image_ids: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+    classes: NDArray[np.int16]
+    confidences: NDArray[np.float16]
+
+
+def final_features(folder: Path) -> NDArray[np.float16] | None:
+    """Return penultimate features (N, D) of the evaluated model, memory-mapped, rows as in `final_predictions`.
+
+    None where the round has none: it is not complete, is of an earlier version, or its report notes why.
+    """
+    try:
+        found: NDArray[np.float16] = np.load(folder / files.FINAL_FEATURES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.ndim == 2 else None
+
+
+def signals(folder: Path) -> Signals:
+    """Return the signals of a round's images; of a round that has not written them, only flips are known.
+
+    Raises:
+        ProjectCorrupt: the recorded epochs are not of the same images.
+    """
+    path = folder / files.SIGNALS
+    if path.is_file():
+        frame = pd.read_parquet(path)
+        columns = (("flips", np.int16), ("disagreement", np.float32), ("teacher", np.int16), ("bald", np.float32))
+        return Signals(frame["image_id"].to_numpy(np.int64), *(frame[name].to_numpy(kind) for name, kind in columns))
+    seen = trajectories(folder)
+    known = roles(folder)
+    ids = np.array(sorted(known), np.int64) if known else seen.image_ids
+    found = np.full(len(ids), -1, np.int16)
+    if len(seen.epochs):
+        found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
+    nothing = np.full(len(ids), np.nan, np.float32)
+    return Signals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+
+
+def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:
+    """Return how often the pseudo-label of each image changed between recorded epochs (U,); None without any epoch.
+
+    Args:
+        folder: the round's folder.
+        ids: (U,) the images unlabeled in the round, ascending.
+        check: called between two epochs; may raise to stop.
+
+    Raises:
+        ProjectCorrupt: an epoch is of other images.
+    """
+    found: NDArray[np.int16] | None = None
+    before: NDArray[np.int16] | None = None
+    for epoch in epochs(folder):
+        check()
+        classes = _epoch_columns(folder, epoch, ids, ("class",))[0].astype(np.int16)
+        found = np.zeros(len(ids), np.int16) if found is None or before is None else found + (classes != before)
+        before = classes
+    return found
+
+
+def trajectories(folder: Path) -> Trajectories:
+    """Return the pseudo-labels of all recorded epochs; also of a round that runs.
+
+    Raises:
+        ProjectCorrupt: the epochs are not of the same images.
+    """
+    ids = np.zeros(0, np.int64)
+    kept: list[int] = []
+    classes, confidences = [np.zeros((0, 0), np.int16)], [np.zeros((0, 0), np.float16)]
+    for epoch in epochs(folder):
+        try:
+            if not kept:
+                ids = epoch_predictions(folder, epoch)[0]
+                classes, confidences = [], []
+            found, sure = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
+        except (FileNotFoundError, RoundError):  # a recovery of the running round has begun anew
+            continue
+        kept.append(epoch)
+        classes.append(found.astype(np.int16)[None])
+        confidences.append(sure.astype(np.float16)[None])
+    return Trajectories(ids, np.array(kept, np.int64), np.concatenate(classes), np.concatenate(confidences))
+
+
+def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
+    """Return columns of an epoch's predictions, which must be of these images in this order."""
+    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
+    if not np.array_equal(table.column("image_id").to_numpy(), ids):
+        raise ProjectCorrupt(
+            "The recorded epochs of a round are not of the same images",
+            value=path,
+            way_out="Restore the round's folder from a backup, or train another round.",
+        )
+    return [np.asarray(table.column(name).to_numpy()) for name in names]
 
 
 def _numbers(folder: Path, ending: str) -> list[int]:

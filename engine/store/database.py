@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.errors import (
@@ -24,6 +24,7 @@ from engine.errors import (
     StarlingError,
 )
 from engine.store import migrate, sqlite
+from engine.store.rows import text_flaw
 from engine.store.schema import meta
 
 HEAD_KEY = "ledger_head"
@@ -51,6 +52,8 @@ class Database:
                 yield connection
         except DBAPIError as error:
             raise explain(self.url, error, writing=False) from error
+        except UnicodeDecodeError as error:
+            raise sqlite.damaged(error) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -97,7 +100,10 @@ def create(url: URL, name: str) -> None:
     Raises:
         ProjectExists: the database already holds a project, or tables of something else.
         ProjectReadOnly: the folder is missing or cannot be written.
+        ConfigError: the name is empty, too long, or holds a control character.
     """
+    if (flaw := text_flaw(name)) is not None:
+        raise ConfigError(f"the project name {flaw}", value=repr(name), way_out="Choose another name.")
     engine = _writer_engine(url, create=True)
     try:
         with engine.begin() as connection:
@@ -166,6 +172,23 @@ def _safety_copy(file: Path) -> Path:
     folder.mkdir(exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     return folder / f"before-upgrade-{stamp}.db"
+
+
+def read_setting(connection: Connection, key: str) -> str | None:
+    """Return a setting of the project; None when it was never set."""
+    return connection.scalar(select(meta.c.value).where(meta.c.key == key))
+
+
+def write_setting(connection: Connection, key: str, value: str) -> None:
+    """Set a setting of the project.
+
+    Raises:
+        ConfigError: the store keeps this key for itself.
+    """
+    if key in (HEAD_KEY, "name"):
+        raise ConfigError("this key belongs to the store", value=key)
+    if connection.execute(update(meta).where(meta.c.key == key).values(value=value)).rowcount == 0:
+        connection.execute(insert(meta), {"key": key, "value": value})
 
 
 def is_sqlite(url: URL) -> bool:

@@ -10,17 +10,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
-from engine.records import Ack, Decision, LabelState, LedgerEntry
+from engine.records import Ack, Action, Decision, LabelState, LedgerEntry
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.projection import load_states, row_of, state_after
-from engine.store.rows import INTEGER_MAX, chunks, nfc, now, text_flaw
+from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
 
-_LABELS = {"label": "human", "correct": "human", "accept": "accepted"}
+LABELS = {"label": "human", "correct": "human", "accept": "accepted"}
 _MARKS = frozenset({"reject", "skip", "unsure", "flag"})
 
 
@@ -115,7 +115,7 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
         return Ack(uid, "duplicate", state, seq, "this decision was saved before")
     if state is None:
         return Ack(uid, "refused", message=f"there is no image {decision.image_id}")
-    if decision.action in _LABELS and decision.label not in names:
+    if decision.action in LABELS and decision.label not in names:
         if decision.label is None or nfc(decision.label) not in names:
             return Ack(uid, "refused", state, message=f"there is no class {decision.label!r}")
         decision = replace(decision, label=nfc(decision.label))
@@ -127,7 +127,7 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
 
 
 def _draft(decision: Decision, before: LabelState) -> Draft:
-    labels = decision.action in _LABELS
+    labels = decision.action in LABELS
     kept = not labels and before.source == "accepted"  # a mark keeps the label and where it came from
     return Draft(
         uid=decision.uid,
@@ -135,7 +135,7 @@ def _draft(decision: Decision, before: LabelState) -> Draft:
         action=decision.action,
         actor=decision.actor,
         label=decision.label if labels else before.label,
-        source=_LABELS[decision.action] if labels else before.source,
+        source=LABELS[decision.action] if labels else before.source,
         reviewed=labels or before.reviewed,
         mark=None if labels else decision.action,
         round=before.round if kept else decision.round,
@@ -152,7 +152,7 @@ def _flaw(decision: Decision) -> str | None:
     for name, text in texts.items():
         if (flaw := text_flaw(text)) is not None:
             return f"the {name} {flaw}"
-    if decision.action not in _LABELS and decision.action not in _MARKS:
+    if decision.action not in LABELS and decision.action not in _MARKS:
         return f"a person cannot record the action {decision.action!r}"
     if decision.label is not None and text_flaw(decision.label) is not None:
         return f"the label {text_flaw(decision.label)}"
@@ -212,17 +212,30 @@ def read_head_seq(connection: Connection) -> int:
     return connection.scalar(select(func.max(entries.c.seq))) or 0
 
 
-def read_history(connection: Connection, image_id: int | None, limit: int, before: int | None) -> list[LedgerEntry]:
-    """Return at most `limit` entries, newest first; of one image, or older than seq `before`, if given."""
+class Same(TypedDict, total=False):
+    """What entries can be asked to have; None asks for nothing."""
+
+    actor: str | None
+    action: Action | None
+    batch: str | None
+
+
+def read_history(
+    connection: Connection, image_id: int | None, limit: int, before: int | None, same: Same
+) -> list[LedgerEntry]:
+    """Return at most `limit` entries, newest first; of one image, older than seq `before`, by `same`, if given."""
     query = select(entries).order_by(entries.c.seq.desc()).limit(limit)
     if image_id is not None:
         query = query.where(entries.c.image_id == int(image_id))
     if before is not None:
         query = query.where(entries.c.seq < int(before))
+    for name, value in same.items():
+        if value is not None:
+            query = query.where(entries.c[name] == value)
     return [entry_of(row) for row in connection.execute(query).mappings()]
 
 
-def read_after(connection: Connection, seq: int, limit: int) -> list[LedgerEntry]:
+def read_after(connection: Connection, seq: int, limit: int = CHUNK) -> list[LedgerEntry]:
     """Return at most `limit` entries after `seq`, oldest first."""
     query = select(entries).where(entries.c.seq > seq).order_by(entries.c.seq).limit(limit)
     return [entry_of(row) for row in connection.execute(query).mappings()]

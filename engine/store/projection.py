@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Subquery, delete, func, insert, select
 
 from engine.records import LabelState, ProjectCounts
 from engine.store.rows import Row, chunks
@@ -85,10 +85,8 @@ def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelSt
 
 def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:
     """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
-    last = (
-        select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
-    )
-    query = select(entries).join(last, entries.c.seq == last.c.seq).order_by(entries.c.image_id)
+    held = _entries_in_force(seq)
+    query = select(held).order_by(held.c.image_id)
     return {row["image_id"]: state_after(row) for row in connection.execute(query).mappings()}
 
 
@@ -98,15 +96,19 @@ def read_labels_at(connection: Connection, seq: int) -> dict[int, str]:
     return {number: state.label for number, state in states.items() if state.label is not None}
 
 
-def count(connection: Connection) -> ProjectCounts:
-    """Return how many images are in which state; `per_class` lists every class in position order."""
+def count(connection: Connection, seq: int | None = None) -> ProjectCounts:
+    """Return how many images are in which state, now or once ledger entry `seq` was written.
+
+    `per_class` lists every class in position order. The images and classes are those of now, also for an older state.
+    """
     total = connection.scalar(select(func.count()).select_from(images)) or 0
-    state = current_labels.c
+    held = current_labels if seq is None else _entries_in_force(seq)
+    state = held.c
     per_source = select(state.source, func.count()).where(state.label.is_not(None)).group_by(state.source)
     by_source: dict[str, int] = {source: number for source, number in connection.execute(per_source)}
     per_label = select(state.label, func.count()).group_by(state.label)
     by_label: dict[str, int] = {label: number for label, number in connection.execute(per_label)}
-    marked = connection.scalar(select(func.count()).select_from(current_labels).where(state.mark.is_not(None)))
+    marked = connection.scalar(select(func.count()).select_from(held).where(state.mark.is_not(None)))
     labeled = sum(by_source.values())
     return ProjectCounts(
         images=total,
@@ -121,6 +123,14 @@ def count(connection: Connection) -> ProjectCounts:
             for name in connection.scalars(select(classes.c.name).order_by(classes.c.position))
         },
     )
+
+
+def _entries_in_force(seq: int) -> Subquery:
+    """Return the last entry of each image once ledger entry `seq` was written."""
+    last = (
+        select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
+    )
+    return select(entries).join(last, entries.c.seq == last.c.seq).subquery()
 
 
 def replace_all(connection: Connection, states: Iterable[LabelState]) -> None:

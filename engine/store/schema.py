@@ -1,6 +1,6 @@
 """The tables as they are now; migrations/versions holds how they came to be. A test holds the two together.
 
-Only portable types: whole numbers, text, JSON. `reviewed` and `active` are whole numbers so that a damaged
+Only portable types: whole numbers, text, JSON, bytes. `reviewed` and `active` are whole numbers so that a damaged
 value is read as it is, not rounded to a truth value.
 """
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -135,4 +136,32 @@ rounds = Table(
     CheckConstraint("active IS NULL OR active = 1", name="ck_rounds_active"),
     # NULLs are distinct in a unique index, so this index covers the active rounds alone: at most one.
     Index("uq_rounds_active", "active", unique=True),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("time", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the facts; its first half ends the batch id
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("created", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("round", Integer, ForeignKey("rounds.number"), nullable=False),
+    Column("thresholds", JSON, nullable=False),
+    Column("level", Float(53), nullable=False),
+    Column("look", Integer, nullable=False),
+    Column("ledger_seq", Integer, nullable=False),
+    Column("population", LargeBinary, nullable=False),  # zlib of the image ids as little-endian int64
+    Column("sample", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("batch", Text, ForeignKey("batches.batch")),
+    Column("facts", JSON, nullable=False),
 )

@@ -157,6 +157,8 @@ def _answers(source: Source) -> bool:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return False
         raise explain(error, writing=False) from error
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged text in its message
+        raise damaged(error) from error
     return True
 
 
@@ -205,11 +207,7 @@ def explain(error: BaseException, *, writing: bool) -> StarlingError:
             way_out=_READ_ONLY_WAY_OUT,
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return ProjectCorrupt(
-            f"{lost}the project database is damaged",
-            value=text,
-            way_out="Stop working on it and restore the last backup.",
-        )
+        return damaged(error, lost)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LedgerError(
             f"{lost}another process held the database for {BUSY_SECONDS:.0f} s",
@@ -219,3 +217,12 @@ def explain(error: BaseException, *, writing: bool) -> StarlingError:
     if writing:
         return LedgerError("not saved: the database refused", value=text, way_out="Look at the disk, then do it again.")
     return ProjectError("the project database could not be read", value=text, way_out="Look at the disk.")
+
+
+def damaged(error: BaseException, lost: str = "") -> ProjectCorrupt:
+    """Return the error for a database whose content makes no sense; `lost` says what was not saved."""
+    return ProjectCorrupt(
+        f"{lost}the project database is damaged",
+        value=str(error),
+        way_out="Stop working on it and restore the last backup.",
+    )

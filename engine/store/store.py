@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
-from engine.errors import ConfigError, ProjectReadOnly
+from engine.errors import ProjectReadOnly
 from engine.records import (
     Ack,
     Decision,
@@ -25,13 +26,27 @@ from engine.records import (
     RoundRecord,
     RoundStateName,
 )
-from engine.store import backup, database, images, imports, ledger, projection, rounds, undo, verify
+from engine.review_records import AuditRecord, BatchInfo
+from engine.store import (
+    audits,
+    backup,
+    batches,
+    database,
+    images,
+    imports,
+    ledger,
+    people,
+    projection,
+    rounds,
+    undo,
+    verify,
+)
+from engine.store.audits import AuditEnd, AuditFields
 from engine.store.label_table import LabelTable, LabelTableReader
-from engine.store.rows import CHUNK, text_flaw
-from engine.store.schema import meta
 from engine.store.writer import Writer
 
 T = TypeVar("T")
+Facts = Mapping[str, Any]
 
 
 class Store:
@@ -56,8 +71,6 @@ class Store:
             ProjectReadOnly: the folder is missing or cannot be written.
             ConfigError: the name is empty, too long, or holds a control character.
         """
-        if (flaw := text_flaw(name)) is not None:
-            raise ConfigError(f"the project name {flaw}", value=repr(name), way_out="Choose another name.")
         database.create(database.parse_url(url), name)
         return cls.open(url)
 
@@ -69,8 +82,7 @@ class Store:
             NotAProject, SchemaTooNew, ProjectCorrupt: it is not a project this program can use.
             ProjectReadOnly: it cannot be written and `read_only` is False.
         """
-        opened = database.open_database(database.parse_url(url), read_only=read_only)
-        return cls(opened)
+        return cls(database.open_database(database.parse_url(url), read_only=read_only))
 
     def close(self) -> None:
         """Finish the writes that were handed in and let go of the database."""
@@ -149,9 +161,9 @@ class Store:
         """Record decisions; return one answer each, in order, once the saved ones are on disk."""
         return self._write(lambda connection: ledger.record(connection, decisions))
 
-    def record_batch(self, decisions: Sequence[Decision], batch: str) -> list[Ack]:
-        """Record decisions that one undo takes back together; each is saved or answered on its own."""
-        return self.record([replace(decision, batch=batch) for decision in decisions])
+    def record_batch(self, decisions: Sequence[Decision], batch: str, facts: Facts | None = None) -> list[Ack]:
+        """Record decisions that one undo takes back together, and their facts; see engine.store.batches."""
+        return self._write(lambda connection: batches.record_batch(connection, decisions, batch, facts))
 
     def undo(self, uid: str, actor: str, target: str | None = None) -> list[Ack]:
         """Take back the actor's last decision or batch, or the one whose uid or batch is `target`.
@@ -177,23 +189,42 @@ class Store:
         """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
         return self._read(lambda connection: projection.read_states_at(connection, seq))
 
+    def counts_at(self, seq: int) -> dict[str, Any]:
+        """Return the fields of ProjectCounts for today's images once ledger entry `seq` was written."""
+        return asdict(self._read(lambda connection: projection.count(connection, int(seq))))
+
     def head_seq(self) -> int:
         """Return the seq of the last ledger entry; 0 when there is none."""
         return self._read(ledger.read_head_seq)
 
-    def history(self, image_id: int | None = None, limit: int = 50, before: int | None = None) -> list[LedgerEntry]:
-        """Return ledger entries, newest first; of one image, or older than seq `before`, if given."""
-        return self._read(lambda connection: ledger.read_history(connection, image_id, limit, before))
+    def history(
+        self, image_id: int | None = None, limit: int = 50, before: int | None = None, **same: Unpack[ledger.Same]
+    ) -> list[LedgerEntry]:
+        """Return ledger entries, newest first; of one image, older than seq `before`, by `same`, where given."""
+        return self._read(lambda connection: ledger.read_history(connection, image_id, limit, before, same))
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Yield the whole ledger, oldest first, a page at a time."""
         last = 0
-        while page := self._read_page(last):
+        while page := self._read(partial(ledger.read_after, seq=last)):
             yield from page
             last = page[-1].seq
 
-    def _read_page(self, after: int) -> list[LedgerEntry]:
-        return self._read(lambda connection: ledger.read_after(connection, after, CHUNK))
+    def batches(self, limit: int = 50, before: int | None = None) -> list[BatchInfo]:
+        """Return batches of people's decisions, newest first; only those with a smaller seq than `before`."""
+        return self._read(lambda connection: batches.read_batches(connection, limit, before))
+
+    def batch_facts(self) -> dict[str, dict[str, Any]]:
+        """Return the facts of every batch that carries some, oldest first."""
+        return self._read(batches.read_facts)
+
+    def timings(self) -> people.Timings:
+        """Return as columns who decided when and how long it took; undone decisions are left out."""
+        return self._read(people.read_timings)
+
+    def relabeled(self) -> list[tuple[int, list[tuple[str, str, int]]]]:
+        """Return the images on which people disagree, with each one's last label; see engine.store.people."""
+        return self._read(people.read_relabeled)
 
     def verify(self) -> list[str]:
         """Return everything that is wrong with the stored data; empty when sound."""
@@ -203,6 +234,30 @@ class Store:
         """Write what is in force anew from the ledger. Raises ProjectCorrupt when the ledger is damaged."""
         self._write(verify.rebuild_projection)
         self._label_table.forget()
+
+    # --- audits ---------------------------------------------------------------------------------------------
+
+    def add_audit(self, **fields: Unpack[AuditFields]) -> AuditRecord:
+        """Open an audit of what a rule accepts. Raises LedgerError while another is open; see engine.store.audits."""
+        return self._write(lambda connection: audits.add_audit(connection, fields))
+
+    def audits(self) -> list[AuditRecord]:
+        """Return all audits, oldest first."""
+        return self._read(audits.read_audits)
+
+    def audit(self, number: int) -> AuditRecord:
+        """Return one audit. Raises LedgerError when there is none with this number."""
+        return self._read(lambda connection: audits.read_audit(connection, number))
+
+    def accept_audit(self, number: int, decisions: Sequence[Decision], batch: str, facts: Facts) -> list[Ack]:
+        """Record what an audit lets in, its facts and its end, all or nothing. Raises LedgerError if not open."""
+        return self._write(lambda connection: audits.accept_audit(connection, number, decisions, batch, facts))
+
+    def close_audit(
+        self, number: int, state: AuditEnd, batch: str | None = None, facts: Facts | None = None
+    ) -> AuditRecord:
+        """End an open audit. Raises LedgerError when it is not open."""
+        return self._write(lambda connection: audits.close_audit(connection, number, state, batch, facts))
 
     # --- rounds ---------------------------------------------------------------------------------------------
 
@@ -238,16 +293,8 @@ class Store:
 
     def meta(self, key: str) -> str | None:
         """Return a setting of the project; None when it was never set."""
-        return self._read(lambda connection: connection.scalar(select(meta.c.value).where(meta.c.key == key)))
+        return self._read(lambda connection: database.read_setting(connection, key))
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a setting of the project. Raises ConfigError for the keys the store keeps for itself."""
-        if key in (database.HEAD_KEY, "name"):
-            raise ConfigError("this key belongs to the store", value=key)
-
-        def write(connection: Connection) -> None:
-            changed = connection.execute(update(meta).where(meta.c.key == key).values(value=value))
-            if changed.rowcount == 0:
-                connection.execute(insert(meta), {"key": key, "value": value})
-
-        self._write(write)
+        self._write(lambda connection: database.write_setting(connection, key, value))

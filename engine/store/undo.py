@@ -16,8 +16,8 @@ from engine.store.schema import entries
 
 _ENTRY = entries.c
 _UNDOING = entries.alias("undoing")
-_BY_A_PERSON = _ENTRY.action.not_in(("import", "undo"))
-_NOT_UNDONE = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exists()
+BY_A_PERSON = _ENTRY.action.not_in(("import", "undo"))
+NOT_UNDONE = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exists()
 
 
 def undo(connection: Connection, uid: str, actor: str, target: str | None) -> list[Ack]:
@@ -54,7 +54,7 @@ def _answer_again(connection: Connection, uid: str) -> list[Ack]:
 
 
 def _last_of(connection: Connection, actor: str) -> Sequence[RowMapping]:
-    own = select(entries).where(_ENTRY.actor == actor, _BY_A_PERSON, _NOT_UNDONE)
+    own = select(entries).where(_ENTRY.actor == actor, BY_A_PERSON, NOT_UNDONE)
     own = own.order_by(_ENTRY.seq.desc())
     last = connection.execute(own.limit(1)).mappings().all()
     if not last or last[0]["batch"] is None:
@@ -64,7 +64,7 @@ def _last_of(connection: Connection, actor: str) -> Sequence[RowMapping]:
 
 def _named(connection: Connection, target: str) -> Sequence[RowMapping]:
     named = or_(_ENTRY.uid == target, _ENTRY.batch == target)
-    query = select(entries).where(named, _BY_A_PERSON, _NOT_UNDONE).order_by(_ENTRY.seq.desc())
+    query = select(entries).where(named, BY_A_PERSON, NOT_UNDONE).order_by(_ENTRY.seq.desc())
     return connection.execute(query).mappings().all()
 
 

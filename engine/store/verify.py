@@ -1,4 +1,4 @@
-"""Finding damage: storage, hash chain, projection, and the image rows of each import."""
+"""Finding damage: storage, hash chain, projection, the image rows of each import, batches and audits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectCorrupt
 from engine.records import LabelState
-from engine.store import rounds, sqlite
+from engine.store import audits, facts, rounds, sqlite
 from engine.store.chain import replay
 from engine.store.imports import digest_images
 from engine.store.projection import read_states, replace_all
@@ -20,7 +20,13 @@ from engine.store.schema import images, imports
 def find_problems(connection: Connection) -> list[str]:
     """Return everything that is wrong with the stored data, one sentence each; empty when sound."""
     problems: list[str] = []
-    steps = {"labels": _labels, "images": _images, "rounds": _rounds}
+    steps = {
+        "labels": _labels,
+        "images": _images,
+        "rounds": _rounds,
+        "batches": facts.find_flaws,
+        "audits": audits.find_flaws,
+    }
     if connection.dialect.name == "sqlite":
         steps = {"storage": sqlite.check_storage, **steps}
     for name, step in steps.items():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from engine.nets.classifier import Classifier
 
 BATCH = 256
 """Images in one forward pass: on the CPU the largest that stays in its caches."""
@@ -16,6 +20,7 @@ BATCH_GPU = 2048
 WHOLE_SIDE = 64
 """Of images larger than this square fewer are taken at once, so that a pass needs no more memory."""
 LEAST_BATCH = 8
+HALF = float(np.finfo(np.float16).max)
 
 
 class FeatureModel(Protocol):
@@ -67,7 +72,7 @@ def predict_logits(
     """
     outputs = []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, batch_size or _batch(images, device)):
+        for rows in chunks(idx, batch_size or batch_for(images, device)):
             outputs.append(model(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(model(gather(images, torch.arange(1), device))))
@@ -79,7 +84,7 @@ def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device
     reader = cast(FeatureModel, model)
     outputs = []
     with evaluation_mode(model), torch.inference_mode():
-        for rows in chunks(idx, _batch(images, device)):
+        for rows in chunks(idx, batch_for(images, device)):
             outputs.append(reader.features(gather(images, rows, device)).float())
         if not outputs:
             outputs.append(_nothing(reader.features(gather(images, torch.arange(1), device))))
@@ -100,7 +105,7 @@ def predict(
     outside = wanted.clone()
     outside[idx] = False
     rest = features_of[outside[features_of]]
-    reader, size = cast(FeatureModel, model), _batch(images, device)
+    reader, size = cast(FeatureModel, model), batch_for(images, device)
     logits, kept_rows, kept, kept_logits = [], [features_of[:0]], [], []
     with evaluation_mode(model), torch.inference_mode():
         for rows, counted in [(part, part_of is idx) for part_of in (idx, rest) for part in chunks(part_of, size)]:
@@ -124,6 +129,53 @@ def predict(
     return Prediction(torch.cat(logits), torch.cat(kept)[order], torch.cat(kept_logits)[order])
 
 
+def batch_for(images: Tensor, device: torch.device) -> int:
+    """Return how many images one pass takes on the device."""
+    most = BATCH if device.type == "cpu" else BATCH_GPU
+    pixels = images[0, 0].numel() if images.ndim == 4 and len(images) else 1
+    return max(LEAST_BATCH, most * WHOLE_SIDE**2 // max(WHOLE_SIDE**2, pixels))
+
+
+def predict_all(
+    model: nn.Module, images: Tensor, *, most_bytes: int, between: Callable[[], None] = lambda: None
+) -> tuple[Tensor, NDArray[np.float16] | None]:
+    """Return logits (N, K) float32 and, of the same pass, penultimate features (N, D) float16 of all images.
+
+    Features beyond the range of float16 are cut to it. They are None for a model without any, and where they would take
+    more than `most_bytes`. Buffers and modes are untouched.
+
+    Args:
+        model: takes uint8 (B, C, H, W), or vectors, and returns (B, K).
+        images: (N, ...) as stored.
+        most_bytes: the most that all features may take.
+        between: called between two passes; may raise to stop.
+    """
+    device = next(model.parameters()).device
+    logits: list[Tensor] = []
+    kept: NDArray[np.float16] | None = None
+    with evaluation_mode(model), torch.inference_mode():
+        for rows in chunks(torch.arange(len(images)), batch_for(images, device)):
+            found, said = _penultimate(model, gather(images, rows, device))
+            logits.append(said.float().cpu())
+            first = int(rows[0])
+            if found is not None and first == 0 and 2 * len(images) * found.shape[1] <= most_bytes:
+                kept = np.empty((len(images), found.shape[1]), np.float16)
+            if found is not None and kept is not None:
+                kept[first : first + len(rows)] = found.float().clamp(-HALF, HALF).cpu().numpy()
+            between()
+    return torch.cat(logits), kept
+
+
+def _penultimate(model: nn.Module, batch: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return what the last layer is given (B, D), None where that can not be said, and the logits (B, K)."""
+    if isinstance(model, Classifier) and isinstance(model.head, nn.Identity):  # a linear classifier of vectors
+        return model.normalize(batch), model(batch)
+    if not hasattr(model, "features") or not hasattr(model, "head"):
+        return None, model(batch)
+    found = cast(FeatureModel, model).features(batch)
+    return found, cast(FeatureModel, model).head(found)
+
+
 def gather(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
     """Return rows of `images` as a uint8 batch (B, C, H, W) on `device`."""
     return images[rows.to(images.device)].to(device, non_blocking=True)
@@ -133,12 +185,6 @@ def chunks(rows: Tensor, size: int) -> Iterator[Tensor]:
     """Yield consecutive parts of `rows`, each of `size` but the last."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def _batch(images: Tensor, device: torch.device) -> int:
-    most = BATCH if device.type == "cpu" else BATCH_GPU
-    pixels = images[0, 0].numel() if images.ndim == 4 and len(images) else 1
-    return max(LEAST_BATCH, most * WHOLE_SIDE**2 // max(WHOLE_SIDE**2, pixels))
 
 
 def _nothing(output: Tensor) -> Tensor:

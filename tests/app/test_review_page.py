@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from app import workbench
 from app.workbench import OpenProject
 from engine.importers.scan import ImportSource
+from tests.made_round import make_round
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -71,12 +72,12 @@ def test_before_any_round_the_surface_gets_the_classes_and_no_round(opened: Open
     page = _page()
     assert _data(page) == {
         "base": opened.base,
-        "strategy": "least_confidence",
+        "strategy": "mixture",
         "round": None,
         "only": "unreviewed",
         "classes": ["left", "right"],
     }
-    assert page.selectbox(key="review_strategy").disabled
+    assert "Least confident" in page.selectbox(key="review_strategy").options
     assert "No round has finished yet" in page.caption[0].value
 
 
@@ -93,7 +94,7 @@ def test_round_in_force_is_chosen_first_and_a_held_back_one_can_be(
     _complete(opened, "held_back")
     page = _page()
     assert _data(page)["round"] == 1
-    assert page.selectbox(key="review_round").options == ["round 2 · pseudo label", "round 1 · pseudo label · in force"]
+    assert page.selectbox(key="review_round").options == ["round 2 · Pseudo-Label", "round 1 · Pseudo-Label · in force"]
     page.selectbox(key="review_round").select(2).run()
     page.selectbox(key="review_strategy").select("margin").run()
     assert (_data(page)["round"], _data(page)["strategy"]) == (2, "margin")
@@ -106,10 +107,39 @@ def test_held_back_round_alone_is_offered_but_not_chosen(opened: OpenProject) ->
     assert "No round is in force" in page.caption[0].value
 
 
-def _complete(opened: OpenProject, state: Any) -> None:
-    """Bring a new round to its end without training."""
+def test_grid_takes_the_place_of_the_surface_with_the_orders_the_round_allows(opened: OpenProject) -> None:
+    _complete(opened, "promoted")
+    page = _page()
+    page.get("button_group")[0].set_value("Grid").run()
+    found = _data(page)
+    assert (found["base"], found["round"], found["only"]) == (opened.base, 1, "unreviewed")
+    keys = [key for key, _ in found["sorts"]]
+    assert keys[0] == "confidence"
+    assert "disagreement" not in keys
+
+
+def test_a_list_is_looked_at_one_by_one(opened: OpenProject) -> None:
+    _complete(opened, "promoted")
+    page = _page()
+    page.selectbox(key="review_only").select("conflicts").run()
+    assert (_data(page)["only"], _data(page)["strategy"]) == ("conflicts", "mixture")
+    assert page.get("button_group")[0].disabled
+
+
+def test_an_open_audit_is_offered_with_what_is_left_of_it(opened: OpenProject) -> None:
+    _complete(opened, "promoted")
+    quality = opened.project.quality
+    quality.start_audit(quality.rule_at(1, 0.5), size=1)
+    page = _page()
+    assert "Audit 1 (1 left)" in page.selectbox(key="review_only").options
+    page.selectbox(key="review_only").select("audit:1").run()
+    assert _data(page)["only"] == "audit:1"
+    quality.abandon_audit(1)
+    page.run()
+    assert page.selectbox(key="review_only").value == "unreviewed"
+
+
+def _complete(opened: OpenProject, state: str) -> None:
+    """Make a complete round without training."""
     opened.engine.stop()
-    store = opened.project.store
-    record = store.queue_round("pseudo_label", {})
-    for step in ("running", "finished", state):
-        store.transition(record.number, step)
+    make_round(opened.project, np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), state=state)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 
+import engine.exporters
 from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
 from engine.records import Decision, Predictions
+from engine.store.facts import batch_id
 
 
 def _zip(path: Path, names: dict[str, int]) -> Path:
@@ -51,7 +55,7 @@ def test_queue_shows_the_least_confident_unlabeled_image_first(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
-    items, total = project.review_queue("least_confidence", 3)
+    items, total = project.reviews.queue("least_confidence", 3)
     assert [item.name for item in items] == ["_unlabeled/3.png", "_unlabeled/2.png", "_unlabeled/4.png"]
     assert total == 4
     assert items[1].prediction == "dog"
@@ -66,7 +70,7 @@ def test_images_imported_after_the_round_come_last_without_a_prediction(
     _predicted(project, monkeypatch, CONFIDENCES)
     more = _zip(tmp_path / "more.zip", {"_unlabeled/new.png": 200})
     project.commit_import(project.scan(ImportSource("zip", more)))
-    items, total = project.review_queue("margin", 20)
+    items, total = project.reviews.queue("margin", 20)
     assert total == 5
     assert (items[-1].name, items[-1].prediction) == ("_unlabeled/new.png", None)
     assert "after round 7" in items[-1].why
@@ -74,11 +78,13 @@ def test_images_imported_after_the_round_come_last_without_a_prediction(
 
 def test_marked_images_leave_the_queue_and_are_found_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
-    first = project.review_queue("least_confidence", 1)[0][0]
+    first = project.reviews.queue("least_confidence", 1)[0][0]
     project.decide([Decision(new_uid(), first.image_id, first.version, "skip")])
-    assert first.image_id not in [item.image_id for item in project.review_queue("least_confidence", 9)[0]]
-    assert [item.image_id for item in project.review_queue("least_confidence", 9, only="marked")[0]] == [first.image_id]
-    assert project.review_queue("least_confidence", 9, only="all")[1] == 6
+    assert first.image_id not in [item.image_id for item in project.reviews.queue("least_confidence", 9)[0]]
+    assert [item.image_id for item in project.reviews.queue("least_confidence", 9, only="marked")[0]] == [
+        first.image_id
+    ]
+    assert project.reviews.queue("least_confidence", 9, only="all")[1] == 6
 
 
 def test_sweep_spares_what_another_process_has_staged(project: Project, tmp_path: Path) -> None:
@@ -104,3 +110,19 @@ def test_export_counts_say_what_the_export_writes(project: Project, monkeypatch:
     lines = project.export(options).read_text().splitlines()
     assert sum(",pseudo," in line for line in lines) == 2
     assert len(lines) == 7
+
+
+def test_the_manifest_of_an_export_names_the_batches_behind_its_labels_with_their_facts(project: Project) -> None:
+    first, second = (item.id for item in project.images()[:2])
+    bound, gone = {"audit": 1, "bound": 0.02}, {"audit": 2, "bound": 0.5}
+    for uid, image_id, facts in (("u1", first, bound), ("u2", second, gone)):
+        version = next((state.version for state in project.store.states([image_id])), 0)
+        project.store.record_batch([Decision(uid, image_id, version, "accept", "cat")], batch_id("audit", facts), facts)
+    project.undo(new_uid(), "local")
+    with zipfile.ZipFile(project.export(ExportOptions())) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        provenance = [json.loads(line) for line in archive.read("provenance.jsonl").splitlines()]
+    assert manifest["batches"] == {batch_id("audit", bound): bound}
+    assert batch_id("audit", bound) in {line["batch"] for line in provenance}
+    schema = json.loads((Path(engine.exporters.__file__).parent / "manifest.schema.json").read_text())
+    jsonschema.validate(manifest, schema)

@@ -74,7 +74,7 @@ def _workers(project: Project) -> list[int]:
 
 
 def _decide(project: Project, count: int) -> list[str]:
-    items, _ = project.review_queue("random", count)
+    items, _ = project.reviews.queue("random", count)
     uids = [new_uid() for _ in items]
     acks = project.decide(
         [Decision(uid, item.image_id, item.version, "label", "3") for uid, item in zip(uids, items, strict=True)]

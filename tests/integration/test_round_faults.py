@@ -43,7 +43,8 @@ def test_a_killed_round_resumes_and_ends_bit_identical_to_an_uninterrupted_one(b
     record = bench.wait(cut, "promoted", "held_back")
     assert record.attempt == 2
     assert (bench.folder(cut) / files.LABELS).read_bytes() == labels
-    assert (bench.folder(cut) / files.FINAL).read_bytes() == (bench.folder(whole) / files.FINAL).read_bytes()
+    for name in (files.FINAL, files.FINAL_FEATURES, files.SIGNALS):
+        assert (bench.folder(cut) / name).read_bytes() == (bench.folder(whole) / name).read_bytes()
     events = read_events(bench.folder(cut) / files.EVENTS)
     assert sum(event["type"] == "baseline" for event in events) == 1
     first = next(e for e in events if e["type"] == "epoch" and e["token"] == record.token)

@@ -43,6 +43,17 @@ function newUid() {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
+// Runs work once the frame now being made is painted; in a tab that paints nothing, soon all the same.
+function afterPaint(work) {
+  let waiting = true;
+  const run = () => {
+    if (waiting) work();
+    waiting = false;
+  };
+  requestAnimationFrame(() => setTimeout(run));
+  setTimeout(run, 100);
+}
+
 const STEERS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", " "]);
 
 // A typing target keeps its keys, a box or a slider those that steer it. composedPath sees through shadow roots, where event.target does not.

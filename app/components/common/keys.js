@@ -3,7 +3,8 @@
 const REVIEW_KEYS = [
   ["1 – 9, 0", "give the class with this key"],
   ["Shift + digit", "classes marked ⇧"],
-  ["a or Enter", "accept the prediction"],
+  ["a or Enter", "accept the prediction or suggestion"],
+  ["k", "keep the label in force"],
   ["x", "reject: not usable"],
   ["Space", "skip for now"],
   ["u", "unsure"],
@@ -14,7 +15,7 @@ const REVIEW_KEYS = [
   ["h", "show or hide this list"],
 ];
 
-const LETTER_INTENTS = { a: "accept", x: "reject", u: "unsure", f: "flag" };
+const LETTER_INTENTS = { a: "accept", k: "keep", x: "reject", u: "unsure", f: "flag" };
 
 function classIndexOf(event) {
   const onRow = /^Digit(\d)$/.exec(event.code);

@@ -34,7 +34,7 @@ function createOutbox(base) {
     entries.push(entry);
     store.keep(entry);
     changed();
-    pump();
+    afterPaint(pump); // what was answered is kept; sending it must not hold up the next image
   }
 
   function remove(entry) {
@@ -141,6 +141,7 @@ function createOutbox(base) {
   }
 
   globalThis.addEventListener?.("online", pump);
+  globalThis.addEventListener?.("pagehide", pump);
   pump();
 
   return {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import streamlit as st
 
 HERE = Path(__file__).parent
 SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "deck.js", "session.js", "view.js", "panel.js",
-    "index.js",
+    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "deck.js", "context.js", "words.js", "session.js",
+    "view.js", "conflict.js", "panel.js", "index.js",
 )  # fmt: skip
 STYLES = ("../common/base.css", "style.css")
 
@@ -28,7 +27,7 @@ def review_surface(
     *,
     strategy: str,
     round_number: int | None,
-    only: Literal["unreviewed", "marked", "all", "selection"],
+    only: str,
     classes: Sequence[str],
     key: str = "review_surface",
 ) -> None:
@@ -38,7 +37,8 @@ def review_surface(
         base: route base of the open project, such as ``/starling/p/digits``.
         strategy: key of QUERY_STRATEGIES that orders the queue.
         round_number: the round whose predictions are shown; None is the promoted one, if any.
-        only: "unreviewed" leaves out what has a label or a mark; "marked" shows only what has a mark.
+        only: which images, as in the queue route: "unreviewed" leaves out what has a label or a mark; "marked" shows
+            only what has a mark; "audit:3" what is left of that audit's sample; "issues", "conflicts", "all", ….
         classes: class names in key order.
         key: identity of this mount; the same key keeps its place in the queue over reruns.
     """

@@ -1,8 +1,8 @@
 // The deck: the images shown and to be shown, in order, some ahead of the one in front, pictures preloaded.
 
-const DECK_FETCH = 40; // items asked for at once
-const DECK_REFILL = 20; // fewer than this many undecided ahead: fetch more
-const DECK_PRELOAD = 20; // pictures loaded ahead of the one in front
+const DECK_FETCH = 60; // items asked for at once
+const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
+const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
 
 function createDeck(onChange, onClasses) {
@@ -16,6 +16,7 @@ function createDeck(onChange, onClasses) {
   let dry = false;
   let problem = "";
   let retry = 0;
+  let tidying = false;
   const pictures = new Map();
 
   const ahead = () => cards.slice(position).filter((card) => !card.decision).length;
@@ -98,8 +99,14 @@ function createDeck(onChange, onClasses) {
 
   function go(to) {
     position = Math.max(0, Math.min(cards.length, to));
-    preload();
-    refill();
+    if (tidying) return;
+    tidying = true;
+    afterPaint(() => {
+      tidying = false;
+      if (!query) return;
+      preload();
+      refill();
+    });
   }
 
   function nextOpen() {
@@ -123,6 +130,7 @@ function createDeck(onChange, onClasses) {
     start, refill, go, nextOpen, open, picture,
     again: () => start(query),
     current: () => cards[position] || null,
+    upcoming: (limit) => cards.slice(position, position + limit).map((card) => card.item.image_id),
     cardOf: (imageId) => cards.find((card) => card.item.image_id === imageId) || null,
     indexOf: (card) => cards.indexOf(card),
     move(step) {

@@ -38,7 +38,7 @@ function mountReview(parent, data) {
       close();
       base = next.base;
       queryKey = "";
-      session = createSession(base, () => view?.paint());
+      session = createSession(base, () => view?.paint(), () => view?.paintImage());
       view = buildView(parent, session, base);
     }
     const key = JSON.stringify([next.strategy, next.round, next.only]);

@@ -1,6 +1,8 @@
 // The panel beside the image: what the model says, why the image is here, and the answers that can be given.
 
-function buildPanel(session) {
+function buildPanel(session, base) {
+  const beside = buildBeside(base);
+  const context = buildContext(base);
   const says = buildPrediction();
   const classes = buildClasses(session);
   const acts = el("div", { class: "acts", role: "group", "aria-label": "Other answers" });
@@ -16,13 +18,17 @@ function buildPanel(session) {
       el("kbd", {}, "←"), "Back"),
     el("button", { type: "button", class: "quiet", testid: "review-forward", onclick: () => session.move(1) },
       "Forward", el("kbd", {}, "→")));
-  const node = el("div", { class: "panel" }, says.node, classes.node, acts, steps);
+  const node = el("div", { class: "panel" },
+    beside.node, says.node, classes.node, acts, context.node, steps);
 
   function paint(look) {
+    beside.paint(look);
     says.paint(look);
+    context.paint(look);
     classes.paint(look);
     node.dataset.idle = look.card === null ? "yes" : "no";
     const accept = acts.firstChild;
+    show(accept.nextSibling, Boolean(look.card && look.card.item.label !== null)); // keep
     accept.disabled = !look.card || (look.card.item.prediction === null && look.card.item.label === null);
   }
   return { node, paint, find: () => classes.find() };
@@ -69,6 +75,7 @@ function buildPrediction() {
     });
     const source = item?.source ? ` · ${SOURCE_WORDS[item.source]}` : "";
     setText(force, item && item.label !== null ? `Label in force: ${item.label}${source}` : "");
+    why.dataset.issue = item?.given || item?.beside?.length ? "yes" : "no";
     setText(why, item?.why ? item.why[0].toUpperCase() + item.why.slice(1) : "");
   }
   return { node, paint };

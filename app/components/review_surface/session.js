@@ -3,14 +3,10 @@
 const STRIP_LENGTH = 10;
 const SESSION_MEMORY = 50; // decisions that undo can walk back through
 
-const ACTION_WORDS = {
-  label: "labeled", accept: "accepted", correct: "corrected", reject: "rejected",
-  skip: "skipped", unsure: "unsure", flag: "flagged",
-};
-
 const PATIENCE = 400; // ms a key press waits for the picture it is meant for
 
-function createSession(base, paint) {
+// paint shows everything, paintImage only the image in front: it goes first, the rest in the frame after it.
+function createSession(base, paint, paintImage) {
   const outbox = outboxFor(base);
   const memoryKey = `starling.recent|${base}`;
   let classes = [];
@@ -23,9 +19,13 @@ function createSession(base, paint) {
   let flashed = null;
 
   let waiting = []; // presses made while the picture in front was still loading: {at, act}
-  let soon = 0;
+  let later = false;
+  let stopped = false;
+  let only = "";
+  let remembered = true;
 
   const deck = createDeck(onDeck, (names) => setClasses(names));
+  const contexts = createContexts(base, paintSoon);
   const unsubscribe = outbox.subscribe(onOutbox);
 
   function recall() {
@@ -42,6 +42,7 @@ function createSession(base, paint) {
   }
 
   function remember() {
+    remembered = true;
     recent = recent.slice(-SESSION_MEMORY);
     try {
       sessionStorage.setItem(memoryKey, JSON.stringify(recent.slice(-STRIP_LENGTH)));
@@ -63,12 +64,23 @@ function createSession(base, paint) {
     }
   }
 
-  // One paint a frame for what no key waits for.
+  // One paint a frame for what no key waits for, after the image's own.
   function paintSoon() {
-    soon ||= requestAnimationFrame(() => {
-      soon = 0;
+    if (later) return;
+    later = true;
+    afterPaint(() => {
+      later = false;
+      if (stopped) return;
+      if (!remembered) remember();
       paint();
+      contexts.want(deck.upcoming(CONTEXT_AHEAD));
     });
+  }
+
+  function paintFirstImage() {
+    shownSince = performance.now();
+    paintImage();
+    paintSoon();
   }
 
   // Runs again when a picture has come: presses that waited for it are obeyed in their order.
@@ -87,6 +99,7 @@ function createSession(base, paint) {
       if (intent.index !== undefined) giveClass(intent.index);
       else if (intent.label !== undefined) giveLabel(intent.label);
       else if (intent.action === "accept") accept();
+      else if (intent.action === "keep") keep();
       else decide(intent.action, null);
     };
     if (waiting.length || pictureState(deck.current()) === "loading") waiting.push({ at: performance.now(), act });
@@ -116,15 +129,6 @@ function createSession(base, paint) {
     notices.push({ kind: ack.status, item: record?.item || card?.item || null, text: ackWords(entry, ack, record) });
   }
 
-  function ackWords(entry, ack, record) {
-    const name = record?.item.name || `Image ${entry.image_id}`;
-    const wanted = entry.label === null ? ACTION_WORDS[entry.action] : `“${entry.label}”`;
-    if (ack.status === "refused") return `${name}: ${wanted} was not recorded. ${ack.message || ""}`.trim();
-    const label = ack.state?.label;
-    const now = label ? `its label is now “${label}”` : "it has no label now";
-    return `${name} was changed elsewhere after you saw it: ${now}. Your answer ${wanted} was not recorded.`;
-  }
-
   function onUndone(entry, acks, image) {
     for (const ack of acks) if (ack.state) refreshImage(ack.state.image_id, ack.state);
     if (acks.some((ack) => ack.status === "conflict")) {
@@ -133,12 +137,6 @@ function createSession(base, paint) {
       reopen(image);
       hint = "Took back the last decision of an earlier session.";
     }
-  }
-
-  function undoConflictWords(acks, image) {
-    const label = image?.label ?? acks[0]?.state?.label;
-    const now = label ? `the label in force is “${label}”` : "it has no label";
-    return `Not undone: ${image?.name || "the image"} was changed since; ${now}.`;
   }
 
   function onRefused(entry, message) {
@@ -171,6 +169,13 @@ function createSession(base, paint) {
     else say("There is no prediction to accept yet: choose a class.");
   }
 
+  function keep() {
+    const item = deck.current()?.item;
+    if (!item) return;
+    if (item.label !== null) decide("label", item.label);
+    else say("There is no label in force to keep: choose a class.");
+  }
+
   function decide(action, label) {
     const card = deck.current();
     const seen = pictureState(card);
@@ -196,7 +201,7 @@ function createSession(base, paint) {
       round: predicted ? item.round : null, confidence: predicted ? item.confidence : null,
       seconds: Math.round((performance.now() - shownSince) / 10) / 100,
     });
-    remember();
+    remembered = false;
     advance();
   }
 
@@ -205,8 +210,7 @@ function createSession(base, paint) {
     returnTo = null;
     if (back >= 0) deck.go(back);
     else deck.nextOpen();
-    shownSince = performance.now();
-    paint();
+    paintFirstImage();
   }
 
   function reopen(item) {
@@ -214,8 +218,7 @@ function createSession(base, paint) {
     const card = deck.current();
     if (card && !card.decision && card.item.image_id !== item.image_id) returnTo = card;
     deck.open(item);
-    shownSince = performance.now();
-    paint();
+    paintFirstImage();
   }
 
   function undo() {
@@ -261,7 +264,9 @@ function createSession(base, paint) {
       waiting = [];
       returnTo = null;
       // The server's total still holds what has not reached the ledger; with "all" it never shrinks.
-      const stillCounted = (uid) => ["all", "selection"].includes(query.only) || outbox.holds(uid);
+      const stillCounted = (uid) => ["all", "selection", "labeled"].includes(query.only) || outbox.holds(uid);
+      only = query.only;
+      contexts.start(query.round);
       deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
     },
     press,
@@ -270,19 +275,20 @@ function createSession(base, paint) {
       returnTo = null;
       hint = "";
       deck.move(step);
-      shownSince = performance.now();
-      paint();
+      paintFirstImage();
     },
     dismiss: (notice) => {
       notices = notices.filter((other) => other !== notice);
       paint();
     },
     look: () => ({
-      classes, decided, notices, hint, flashed, card: deck.current(), deck: deck.state(),
+      classes, decided, notices, hint, flashed, only, card: deck.current(), deck: deck.state(),
+      context: contexts.of(deck.current()?.item.image_id),
       strip: recent.slice(-STRIP_LENGTH), saving: outbox.status(),
     }),
     stop() {
-      cancelAnimationFrame(soon);
+      stopped = true;
+      contexts.stop();
       unsubscribe();
       deck.stop();
     },

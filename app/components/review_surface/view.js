@@ -7,7 +7,7 @@ const PICKER_FROM = 21; // this many classes and more get the type-ahead picker
 const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
 const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
 const ACT_BUTTONS = [
-  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
+  ["accept", "Accept", "a"], ["keep", "Keep", "k"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
   ["reject", "Reject", "x"],
 ];
 
@@ -15,7 +15,7 @@ function buildView(root, session, base) {
   const top = buildTop(() => toggleHelp());
   const notices = el("div", { class: "notices", "aria-live": "polite", testid: "review-notices" });
   const stage = buildStage(session);
-  const panel = buildPanel(session);
+  const panel = buildPanel(session, base);
   const strip = el("ol", { class: "strip", "aria-label": "Last ten decisions", testid: "review-strip" });
   const help = buildHelp(() => toggleHelp(false));
   const surface = el("div", { class: "surface", testid: "review-surface" },
@@ -40,8 +40,13 @@ function buildView(root, session, base) {
     paintStrip(strip, look, session, base);
   }
 
+  // What a key press waits for; paint() follows in the next frame with the rest.
+  function paintImage() {
+    stage.paint({ card: session.deck.current(), deck: session.deck.state(), hint: "" });
+  }
+
   return {
-    paint, toggleHelp,
+    paint, paintImage, toggleHelp,
     find: () => panel.find(),
     escape: () => (help.hidden ? false : (toggleHelp(false), true)),
     remove() {
@@ -63,8 +68,8 @@ function buildTop(onHelp) {
     el("span", { class: "progress" }, done, left),
     el("span", { class: "bar", "aria-hidden": "true" }, bar), save, help);
 
-  function paint({ decided, deck, saving }) {
-    setText(done, `${count(decided)} decided`);
+  function paint({ decided, deck, saving, only }) {
+    setText(done, only.startsWith("audit:") ? "Audit" : `${count(decided)} decided`);
     setText(left, deck.left === null ? "" : ` · ${count(deck.left)} left`);
     const share = deck.left === null ? 0 : decided / Math.max(1, decided + deck.left);
     bar.style.width = `${(share * 100).toFixed(2)}%`;
@@ -97,12 +102,16 @@ function buildStage(session) {
   const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
   let shown = null;
   let roomAcross = 9999;
+  let windowHeight = globalThis.innerHeight; // kept: asking for it makes the browser lay the page out at once
   const watcher = new ResizeObserver(() => {
     roomAcross = frame.clientWidth || 9999;
     fit();
   });
   watcher.observe(frame);
-  const onResize = () => fit();
+  const onResize = () => {
+    windowHeight = globalThis.innerHeight;
+    fit();
+  };
   globalThis.addEventListener("resize", onResize);
 
   function stop() {
@@ -115,7 +124,7 @@ function buildStage(session) {
     const { item, image } = shown;
     const width = item.width || image.naturalWidth || 1;
     const height = item.height || image.naturalHeight || 1;
-    let scale = Math.min((globalThis.innerHeight * STAGE_SHARE) / height, roomAcross / width);
+    let scale = Math.min((windowHeight * STAGE_SHARE) / height, roomAcross / width);
     if (isPixelArt({ width, height })) {
       scale = Math.min(scale, PIXEL_ART_ZOOM);
       if (scale > 2) scale = Math.floor(scale); // whole pixels stay square

@@ -27,6 +27,7 @@ def manifest(**fields: Any) -> dict[str, Any]:
         "classes": ["cat", "dog"],
         "counts": {"imported": 2, "human": 0, "accepted": 0, "pseudo": 0, "unlabeled": 1},
         "heldout": None,
+        "batches": {},
     } | fields
 
 

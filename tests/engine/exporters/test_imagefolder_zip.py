@@ -19,6 +19,7 @@ import engine.exporters
 from engine.errors import ExportError
 from engine.exporters import EXPORTERS
 from engine.exporters.rows import ExportRow
+from engine.store.facts import batch_id
 from tests.engine.exporters.export_samples import entry, manifest, quiet
 
 Add = Callable[..., ExportRow]
@@ -129,7 +130,9 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
         "high": 0.99,
         "method": "Clopper-Pearson",
     }
-    given = manifest(round=2, sources=["imported", "pseudo"], min_confidence=0.9, heldout=heldout)
+    facts = {"bound": 0.02, "wrong_ids": [3, 8]}
+    batches = {batch_id("audit-1", facts): facts}
+    given = manifest(round=2, sources=["imported", "pseudo"], min_confidence=0.9, heldout=heldout, batches=batches)
     write(rows, root, tmp_path / "out.zip", given, [], quiet)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         found = json.loads(archive.read("manifest.json"))
@@ -137,9 +140,10 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(found, schema)
     assert found["images"] == 3
+    assert found["batches"] == batches
     assert found["class_folders"] == {"cat": "cat", "a:b": "a_b"}
     assert found["notes"] == ["1 labeled GIF images: torchvision's ImageFolder skips .gif by default."]
-    for broken in ({"counts": {}}, {"round": 0}, {"surprise": 1}, {"heldout": {"n": 1}}):
+    for broken in ({"counts": {}}, {"round": 0}, {"surprise": 1}, {"heldout": {"n": 1}}, {"batches": {"page": {}}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(found | broken, schema)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from engine.errors import ProjectReadOnly, SchemaTooNew
 from engine.records import Decision, LabelState
 from engine.store import Store, migrate
+from engine.store.facts import batch_id
 from engine.store.schema import metadata
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -43,6 +44,24 @@ def test_an_older_project_is_upgraded_and_keeps_all_it_held(old: str) -> None:
         assert store.truth() == {}
         assert store.record([Decision("u3", 3, 0, "label", "cat")])[0].seq == 4
         assert store.undo("z1", "anna")[0].status == "saved"
+        assert store.verify() == []
+
+
+def test_a_project_of_revision_0002_is_upgraded_and_takes_facts_and_audits(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0002.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        assert [entry.uid for entry in store.entries()][1:] == ["u1", "u2", "u3", "z1", "z1/1", "u4"]
+        assert store.truth() == {2: "dog"}
+        assert (store.batch_facts(), store.audits()) == ({}, [])
+        [page] = store.batches()
+        assert (page.batch, page.actor, page.decisions, page.undone, page.label) == ("page", "ben", 2, 2, "cat")
+        audit = store.add_audit(
+            actor="anna", round=1, thresholds={"cat": 0.5}, level=0.95, population=[3, 4], sample=[4]
+        )
+        facts = {"audit": audit.number, "bound": 0.25}
+        batch = batch_id("audit", facts)
+        store.accept_audit(1, [Decision("u5", 3, 6, "accept", "cat", "anna", 1, 0.5)], batch, facts)
+        assert store.batch_facts() == {batch: facts}
         assert store.verify() == []
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from engine.nets.build import build_net
-from engine.training.evaluate import evaluation_mode, features, predict, predict_logits
+from engine.training.evaluate import evaluation_mode, features, predict, predict_all, predict_logits
 
 CPU = torch.device("cpu")
 
@@ -112,3 +112,44 @@ def test_large_images_go_through_in_smaller_batches_and_vectors_in_whole_ones() 
         x = torch.zeros(100, *shape)
         assert len(predict_logits(Counting(), x, torch.arange(100), CPU)) == 100
     assert sizes == [100, 64, 36, 100]
+
+
+class Wide(torch.nn.Module):
+    """Its one feature is the image's first value times a million; its logits are (feature, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(1, 2)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.tensor([[1.0], [0.0]]))
+            self.head.bias.zero_()
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        return 1e6 * images.flatten(1)[:, :1].float()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(images))
+
+
+def test_all_features_are_cut_to_the_range_of_float16_and_logits_are_not() -> None:
+    x = torch.tensor([0, 3], dtype=torch.uint8).view(2, 1, 1, 1)
+    logits, kept = predict_all(Wide(), x, most_bytes=4)
+    assert kept is not None
+    assert kept.tolist() == [[0.0], [65504.0]]
+    assert logits.tolist() == [[0.0, 0.0], [3e6, 0.0]]
+
+
+def test_features_beyond_the_most_bytes_are_not_kept_and_the_pass_can_be_stopped() -> None:
+    x = torch.zeros(300, 1, 1, 1, dtype=torch.uint8)
+    assert predict_all(Wide(), x, most_bytes=599)[1] is None
+    calls = []
+    predict_all(Wide(), x, most_bytes=600, between=lambda: calls.append(1))
+    assert len(calls) == 2
+
+
+def test_the_features_of_a_linear_classifier_are_what_it_is_given() -> None:
+    net = build_net("linear", (3,), 2, ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]))
+    logits, kept = predict_all(net, torch.tensor([[1.0, 3.0, 5.0]]), most_bytes=100)
+    assert kept is not None
+    assert kept.tolist() == [[0.0, 1.0, 2.0]]
+    assert logits.shape == (1, 2)

@@ -1,0 +1,156 @@
+"""The tab "Accept by threshold": choose which predictions are good enough, audit a sample of them, accept the rest."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import state
+from app.components import training_views
+from app.components.quality import audits
+from app.components.quality.chosen_round import chosen_round
+from app.components.quality.words import at_most, chart_text, level, percent, some
+from app.workbench import OpenProject
+from engine.errors import StarlingError
+from engine.project_audits import LEVEL
+from engine.quality import audit
+from engine.review_records import AcceptPreview, AcceptRule
+
+TARGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+WAYS = {
+    "by_class": "One threshold a class, from an expected error",
+    "global": "One threshold, from an expected error",
+    "fixed": "One threshold, given",
+}
+SAMPLE = 100
+
+
+def accept_tab(opened: OpenProject) -> None:
+    """Draw the tab."""
+    _tell()
+    found = opened.project.quality.audits()
+    running = [one for one in found if one.record.state == "open"]
+    for one in running:
+        audits.open_audit(opened, one)
+    record = chosen_round(opened)
+    if record is not None:
+        rule = _rule(opened, record.number)
+        preview = opened.project.quality.preview(rule)
+        _preview(preview)
+        _draw(opened, preview, busy=bool(running))
+    audits.explanation()
+    audits.past_audits(opened, found)
+
+
+def _tell() -> None:
+    """Say once what the last click did."""
+    told = state.get("quality_told")
+    if told:
+        st.success(told)
+        state.forget("quality_told")
+
+
+def _rule(opened: OpenProject, number: int) -> AcceptRule:
+    """Draw the choice of thresholds and return the rule."""
+    left, right = st.columns(2, gap="large")
+    state.preset("accept_way", state.get("accept_way", "by_class"))
+    with left:
+        way = st.radio("Accept a prediction by", list(WAYS), format_func=lambda one: WAYS[one], key="accept_way")
+    state.put("accept_way", way)
+    with right:
+        if way == "fixed":
+            state.preset("accept_threshold", state.get("accept_threshold", 0.95))
+            threshold = st.slider("Least confidence", 0.5, 1.0, step=0.005, format="%.3f", key="accept_threshold")
+            state.put("accept_threshold", threshold)
+            return opened.project.quality.rule_at(number, float(threshold))
+        state.preset("accept_target", state.get("accept_target", 0.01))
+        target = st.select_slider(
+            "Expected share of wrong labels, at most", TARGETS, format_func=percent, key="accept_target",
+            help="The smallest thresholds are taken with which the confidences expect no more errors than this"
+            + (", in each class by itself." if way == "by_class" else "."),
+        )  # fmt: skip
+        state.put("accept_target", target)
+    return opened.project.quality.rule_for(number, float(target), way == "by_class")
+
+
+def _preview(found: AcceptPreview) -> None:
+    """Show how many predictions the rule takes, how many are expected to be wrong, and of which classes."""
+    share = found.count / found.undecided if found.undecided else 0.0
+    cells = st.columns(3)
+    cells[0].metric("Would be accepted", f"{found.count:,}")
+    cells[0].caption(f"{percent(share)} of {some(found.undecided, 'undecided image')}")
+    cells[1].metric("Expected wrong among them", f"{found.expected_errors:,.1f}")
+    expected = percent(found.expected_errors / found.count) if found.count else "–"
+    cells[1].caption(f"{expected}, by the confidences alone; an audit measures it")
+    usable = [value for value in found.rule.thresholds.values() if value <= 1]
+    cells[2].metric("Thresholds", _span(usable))
+    none = [name for name, value in found.rule.thresholds.items() if value > 1]
+    if none:
+        cells[2].caption(f"none good enough in {state.plain(', '.join(none[:5]))}{' and others' * (len(none) > 5)}")
+    if found.count:
+        st.plotly_chart(per_class_figure(found), key="accept_classes", config={"displaylogo": False})
+
+
+def _span(values: list[float]) -> str:
+    if not values:
+        return "–"
+    low, high = min(values), max(values)
+    return f"{low:.3f}" if high - low < 0.0005 else f"{low:.3f} to {high:.3f}"
+
+
+def per_class_figure(found: AcceptPreview) -> go.Figure:
+    """Return how many predictions of each class would be accepted, with the class's threshold in the hover text."""
+    names = list(found.rule.thresholds)
+    figure = go.Figure(
+        go.Bar(
+            x=[chart_text(name) for name in names],
+            y=[found.per_class.get(name, 0) for name in names],
+            customdata=[_span([found.rule.thresholds[name]]) if found.rule.thresholds[name] <= 1 else "none taken"
+                        for name in names],
+            marker={"color": training_views.BLUE},
+            hovertemplate="%{x}: %{y:,} accepted, threshold %{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title_text="would be accepted")
+    figure.update_layout(height=240, margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def _forecast(opened: OpenProject, found: AcceptPreview, size: int) -> None:
+    """Say which bounds an audit of this size can end with, so that the size can be chosen before it is drawn."""
+    if size >= found.count:
+        st.caption("This audits all of them, so nothing would be left to accept.")
+        return
+    looks = sum(one.record.round == found.rule.round for one in opened.project.quality.audits())
+    sure = audit.look_level(LEVEL, looks + 1)
+    bounds = [at_most(audit.upper_bound(wrong, size, sure)) for wrong in range(min(size, 2) + 1)]
+    ends = ", ".join(f"{bound} with {wrong or 'no'} wrong" for wrong, bound in enumerate(bounds))
+    st.caption(f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {level(sure)}): at most {ends}.")
+
+
+def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
+    """Offer to draw an audit of exactly the images the rule takes."""
+    if not found.count:
+        st.info("With these thresholds no undecided prediction would be accepted. Allow more errors, or train again.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        size = st.number_input(
+            "Images to check", 1, max(found.count, 1), min(SAMPLE, found.count), key="audit_size", width=160
+        )
+        wanted = st.button(
+            f"Draw an audit of {int(size):,}", type="primary", icon=":material/fact_check:", key="draw_audit",
+            disabled=busy,
+        )  # fmt: skip
+    _forecast(opened, found, int(size))
+    if busy:
+        st.caption("One audit at a time: finish the open one above, or give it up.")
+    if not wanted:
+        return
+    try:
+        made = opened.project.quality.start_audit(found.rule, size=int(size))
+    except StarlingError as error:
+        state.show_error(error)
+        return
+    state.put("quality_told", f"Audit {made.record.number} is drawn: {some(int(size), 'image')} to check.")
+    st.rerun()

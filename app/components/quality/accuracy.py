@@ -1,0 +1,143 @@
+"""The tab "Accuracy": what a round reached on held-out labels and on images picked at random, and its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import state
+from app.components import training_views
+from app.components.quality import confusion
+from app.components.quality.chosen_round import chosen_round
+from app.components.quality.words import chart_text, some
+from app.workbench import OpenProject
+from engine.records import RoundRecord
+from engine.review_records import Estimate, Reliability
+
+MARGINS = {"l": 10, "r": 10, "t": 10, "b": 10}
+FEW = 100
+"""Fewer held-out labels than this make a reliability diagram rough."""
+
+
+def accuracy_tab(opened: OpenProject) -> None:
+    """Draw the tab."""
+    record = chosen_round(opened)
+    if record is None:
+        return
+    training_views.report(opened.project, record)
+    found = record.report or {}
+    heldout = found.get("heldout") or {}
+    if heldout.get("n"):
+        st.caption(f"Held-out accuracy: {state.plain(training_views.how(heldout))}")
+    else:
+        st.info("No labels were held out in this round, so nothing was measured at its end.")
+    _random_slice(opened.project.quality.random_sample(record.number))
+    left, right = st.columns(2, gap="large")
+    with left:
+        confusion.confusion_part(opened, record)
+    with right:
+        _confidence(opened, record)
+        st.subheader("Class balance")
+        labeled = opened.project.counts().per_class
+        st.plotly_chart(balance_figure(found, labeled), key="balance", config={"displaylogo": False})
+    _footer(record)
+
+
+def _random_slice(found: Estimate) -> None:
+    """Show the accuracy over images picked at random, beside how it was got."""
+    left, right = st.columns([1, 3], vertical_alignment="center")
+    left.metric("Accuracy on random images", f"{found.value:.1%}" if found.n else "–")
+    if not found.n:
+        right.markdown(
+            "No image picked at random is decided yet. On the Review page the mixture puts some in between: they give "
+            "an accuracy that no choice of images has bent."
+        )
+        return
+    right.markdown(
+        f"**Unbiased**: of {some(found.n, 'image')} {found.right:,} predicted right, 95% interval {found.low:.1%} to "
+        f"{found.high:.1%}: {state.plain(found.how)}."
+    )
+
+
+def _confidence(opened: OpenProject, record: RoundRecord) -> None:
+    """Show how well the confidences tell the share right, before and after calibration."""
+    st.subheader("Confidence")
+    before, after = opened.project.quality.reliability(record.number)
+    if not after.n:
+        st.info("Without held-out labels it cannot be said how far the confidences can be trusted.")
+        return
+    st.plotly_chart(reliability_figure(before, after), key="reliability", config={"displaylogo": False})
+    calibration = (record.report or {}).get("calibration") or {}
+    temperature = f"Temperature **{calibration['temperature']:.2f}**. " if calibration.get("temperature") else ""
+    rough = " With so few labels both are rough." if after.n < FEW else ""
+    st.markdown(
+        f"{temperature}Expected calibration error **{before.ece:.1%}** before and **{after.ece:.1%}** after, on "
+        f"{some(after.n, 'held-out label')}.{rough}"
+    )
+    st.caption(
+        f"Before: {state.plain(before.how)}. After: {state.plain(after.how)}. A point above the dashed line was right "
+        "more often than it said; larger points stand for more images."
+    )
+
+
+def reliability_figure(before: Reliability, after: Reliability) -> go.Figure:
+    """Return the share right by confidence, before and after calibration, against what it should be."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="as it should be", hoverinfo="skip",
+        line={"color": training_views.GREY, "dash": "dash"},
+    )  # fmt: skip
+    for one, name, colour in (
+        (before, "before", training_views.ORANGE), (after, "after calibration", training_views.BLUE),
+    ):  # fmt: skip
+        bins = [bin_ for bin_ in one.bins if bin_.n]
+        figure.add_scatter(
+            x=[bin_.confidence for bin_ in bins],
+            y=[bin_.accuracy for bin_ in bins],
+            customdata=[[bin_.low, bin_.high, bin_.n] for bin_ in bins],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour},
+            marker={"size": _sizes([bin_.n for bin_ in bins])},
+            hovertemplate="confidence %{customdata[0]:.0%} to %{customdata[1]:.0%}: %{y:.1%} of %{customdata[2]} right",
+        )
+    figure.update_xaxes(title_text="confidence", tickformat=".0%", range=[0, 1.02])
+    figure.update_yaxes(title_text="share right", tickformat=".0%", range=[0, 1.04])
+    figure.update_layout(height=300, margin=MARGINS, legend={"orientation": "h", "y": 1.15})
+    return figure
+
+
+def _sizes(counts: Sequence[int]) -> list[float]:
+    """Return marker sizes in pixels, larger for bins of more images."""
+    most = max(counts, default=1)
+    return [5 + 11 * (count / most) ** 0.5 for count in counts]
+
+
+def balance_figure(found: Mapping[str, Any], labeled: Mapping[str, int]) -> go.Figure:
+    """Return each class's share of the labels in force and of the pseudo-labels of a round's report."""
+    classes = [str(name) for name in found.get("classes", [])]
+    shown = [chart_text(name) for name in classes]
+    given = np.array([labeled.get(name, 0) for name in classes], float)
+    pseudo = np.array(found.get("histogram") or [0] * len(classes), float)
+    figure = go.Figure()
+    for name, values in (("labels in force", given), ("pseudo-labels", pseudo)):
+        figure.add_bar(x=shown, y=values / max(values.sum(), 1), name=name, customdata=values,
+                       hovertemplate="%{x}: %{y:.1%} (%{customdata:.0f})<extra></extra>")  # fmt: skip
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_layout(height=300, margin=MARGINS, barmode="group", legend={"orientation": "h", "y": 1.15})
+    return figure
+
+
+def _footer(record: RoundRecord) -> None:
+    found = record.report or {}
+    counts = found.get("counts") or {}
+    st.caption(
+        f"Round {record.number} trained on {counts.get('train', 0):,} labeled and {counts.get('unlabeled', 0):,} "
+        f"unlabeled images and held {counts.get('heldout', 0):,} out; {found.get('epochs', 0)} epochs on "
+        f"{state.plain(found.get('device', ''))}, {found.get('peak_memory_mb', 0):,.0f} MB at most."
+    )

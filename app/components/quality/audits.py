@@ -1,0 +1,158 @@
+"""Audits: the open one with its progress and statement, its acceptance as one batch, and those of the past."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.components.quality.gallery import Tile, gallery, review_queue, titles_of
+from app.components.quality.words import level, some, when
+from app.workbench import OpenProject
+from engine.errors import StarlingError
+from engine.review_records import AuditResult, BatchInfo
+
+MOST_BATCHES = 500
+STATES = {"open": "open", "accepted": "accepted", "abandoned": "given up"}
+
+
+def open_audit(opened: OpenProject, found: AuditResult) -> None:
+    """Draw an open audit: what it is of, how far it is, and what can be done with it."""
+    record = found.record
+    with st.container(border=True):
+        st.subheader(f"Audit {record.number} of round {record.round}")
+        second = f" It is look {record.look} at this round, so its level is stricter." if record.look > 1 else ""
+        st.markdown(
+            f"{some(len(record.sample), 'image')} drawn at random from the {len(record.population):,} that would be "
+            f"accepted, on {when(record.created)} by {state.plain(record.actor)}; the bound is one-sided at "
+            f"{level(record.level)}.{second}"
+        )
+        size = len(record.sample)
+        st.progress(found.answered / size if size else 1.0, f"{found.answered:,} of {size:,} answered")
+        if found.bound is None:
+            st.markdown(f"**{found.wrong:,}** wrong so far. The bound comes when every image has an answer.")
+        else:
+            st.html(_large(found.statement))
+        _actions(opened, found)
+        _wrong(opened, found)
+    if state.get("accepting") == record.number:
+        _confirm(opened, found)
+
+
+def _large(statement: str) -> str:
+    return (
+        '<p style="font-size: 1.7rem; line-height: 1.3; font-weight: 600; margin: 0.2rem 0;">'
+        f"{html.escape(statement, quote=True)}</p>"
+    )
+
+
+def _actions(opened: OpenProject, found: AuditResult) -> None:
+    number = found.record.number
+    with st.container(horizontal=True):
+        if found.bound is None:
+            review_queue(f"audit:{number}", f"review_audit_{number}", "Review the audit images", primary=True)
+        else:
+            left = left_to_accept(opened, found)
+            if left == 0:
+                st.markdown("Every one of these images is decided already: nothing is left to accept.")
+            elif st.button(
+                f"Accept {some(left, 'label')} as one batch", type="primary", icon=":material/done_all:",
+                key=f"accept_audit_{number}",
+            ):  # fmt: skip
+                state.put("accepting", number)
+        if st.button("Give this audit up", icon=":material/close:", key=f"abandon_audit_{number}"):
+            opened.project.quality.abandon_audit(number)
+            state.put("quality_told", f"Audit {number} was given up. The answers you gave stay as labels.")
+            st.rerun()
+
+
+def left_to_accept(opened: OpenProject, found: AuditResult) -> int:
+    """Return how many images of the population are still without label and mark; those decided since keep theirs."""
+    table = opened.project.label_table()
+    undecided = np.array([label is None for label in table.label], bool)
+    undecided &= np.array([mark is None for mark in table.mark], bool)
+    return int(np.isin(table.image_ids[undecided], found.record.population).sum())
+
+
+def _wrong(opened: OpenProject, found: AuditResult) -> None:
+    if not found.wrong_ids:
+        return
+    with st.expander(f"The {some(found.wrong, 'image')} that counted as wrong"):
+        names = titles_of(opened, found.wrong_ids[:60])
+        gallery(opened, [Tile(one, names.get(one, ""), f"image {one}") for one in found.wrong_ids])
+
+
+def _confirm(opened: OpenProject, found: AuditResult) -> None:
+    st.dialog("Accept the predictions?", on_dismiss=lambda: state.forget("accepting"))(_dialog)(opened, found)
+
+
+def _dialog(opened: OpenProject, found: AuditResult) -> None:
+    """Say what will be accepted and with which bound; do it, or not."""
+    record = found.record
+    left = left_to_accept(opened, found)
+    st.markdown(
+        f"**{some(left, 'prediction')}** of round {record.round} become labels, as one batch. What the audit says of "
+        f"them:\n\n> {state.plain(found.statement)}\n\nThis is kept with every label of the batch. One undo on the "
+        "History page takes the whole batch back."
+    )
+    if st.button(f"Accept {some(left, 'label')}", type="primary", key="confirm_accept"):
+        state.forget("accepting")
+        try:
+            batch, count = opened.project.quality.accept_audit(record.number)
+        except StarlingError as error:
+            state.show_error(error)
+            return
+        state.put("quality_told", f"Accepted {some(count, 'label')} as batch {state.plain(batch)}.")
+        st.rerun()
+    if st.button("Not now", key="confirm_not"):
+        state.forget("accepting")
+        st.rerun()
+
+
+def explanation() -> None:
+    """Say in words what the bound means."""
+    with st.expander("What the bound means"):
+        st.markdown(
+            "- A random sample of exactly the predictions that would be accepted is shown to you. The number of "
+            "answers that differ from the prediction gives an upper limit for the share of wrong predictions among all "
+            "of them (Clopper–Pearson, exact). It is not the share to expect but one that is seldom exceeded: at "
+            "95%, in at most 5 of 100 such audits.\n"
+            "- Every image of the sample needs an answer. Rejected and unsure answers count as wrong.\n"
+            "- Looking again at the same round until a sample comes out well would make the limit too good. So a "
+            "second look at the same round gets a stricter level (97.5%), and a third a stricter one still. Each "
+            "statement holds at its own level; that all of several looks hold is less sure: 92.5% for two.\n"
+            "- Images that got a label in the meantime keep it: accepting never overwrites a decision."
+        )
+
+
+def past_audits(opened: OpenProject, found: list[AuditResult]) -> None:
+    """Draw the table of audits that are accepted or given up."""
+    st.subheader("Past audits")
+    past = [one for one in found if one.record.state != "open"]
+    if not past:
+        st.caption("None yet.")
+        return
+    batches = {one.batch: one for one in opened.project.quality.batches(MOST_BATCHES)}
+    rows = [_row(one, batches.get(one.record.batch or "")) for one in past]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="past_audits")
+
+
+def _row(found: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
+    record = found.record
+    undone = batch is not None and batch.undone == batch.decisions
+    return {
+        "Audit": record.number,
+        "Drawn": when(record.created),
+        "Who": record.actor,
+        "Round": record.round,
+        "Images": len(record.sample),
+        "Answered": found.answered,
+        "Wrong": found.wrong,
+        "Level": level(record.level),
+        "Statement": str(record.facts.get("statement") or found.statement),
+        "State": "accepted, taken back" if undone else STATES[record.state],
+        "Batch": record.batch or "",
+    }

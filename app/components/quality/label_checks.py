@@ -1,0 +1,167 @@
+"""The tab "Labels to check": labels that predictions contradict, images that look the same, and conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import state
+from app.components.quality.gallery import Tile, gallery, review_queue, review_these, titles_of
+from app.components.quality.words import percent, some, when
+from app.workbench import OpenProject
+from engine.errors import StarlingError
+from engine.review_records import CheckKind, CheckState, DuplicateGroup, LabelIssue
+
+POLL_SECONDS = 1.0
+ISSUES_SHOWN, GROUPS_SHOWN, MOST_OF_A_GROUP = 48, 12, 12
+STARTS: dict[CheckKind, str] = {"labels": "Check the labels", "duplicates": "Look for duplicates"}
+ABOUT: dict[CheckKind, str] = {
+    "labels": "Five models are trained, each on four fifths of the labels, and asked about the rest (confident "
+    "learning). Labels that the model which never saw them contradicts come first. It runs in the background.",
+    "duplicates": "All images are compared by a small grey picture of each. Copies with different labels come first. "
+    "It runs in the background.",
+}
+CONFLICTS = {
+    "prediction": "label against a confident prediction",
+    "duplicates": "copies with different labels",
+    "annotators": "labeled differently by two people",
+}
+
+
+def labels_tab(opened: OpenProject) -> None:
+    """Draw the tab."""
+    _conflicts(opened)
+    st.subheader("Suspected labels")
+    if not opened.project.counts().labeled:
+        st.info("No image has a label yet, so there is none to check.")
+    elif _check(opened, "labels"):
+        _issues(opened)
+    st.subheader("Duplicates")
+    if not opened.project.counts().images:
+        st.info("This project has no images yet.")
+    elif _check(opened, "duplicates"):
+        _duplicates(opened)
+
+
+def _conflicts(opened: OpenProject) -> None:
+    found = opened.project.reviews.conflicts()
+    if not found:
+        st.caption("No conflicts: nothing known contradicts a label.")
+        return
+    counts = {kind: sum(one.kind == kind for one in found) for kind in CONFLICTS}
+    parts = [f"{count:,} {CONFLICTS[kind]}" for kind, count in counts.items() if count]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{some(len(found), 'conflict')}**: {', '.join(parts)}.")
+        review_queue("conflicts", "review_conflicts", "Look at them side by side")
+
+
+def _check(opened: OpenProject, kind: CheckKind) -> bool:
+    """Draw where a check stands and what can be done; return whether there is a result to show."""
+    found = opened.project.quality.check_state(kind)
+    if found.status == "running":
+        st.fragment(_running, run_every=POLL_SECONDS)(opened, kind)
+        return bool(found.made)
+    if found.status == "failed":
+        st.error(state.plain(found.error or "The check did not come to an end."))
+    elif found.status == "cancelled":
+        st.info("The check was cancelled.")
+    has_result = found.status == "ready" or bool(found.made)
+    if has_result:
+        _tell_result(found)
+    else:
+        st.caption(ABOUT[kind])
+    label = STARTS[kind] if not has_result else "Check again"
+    urgent = not has_result or found.stale
+    if st.button(label, type="primary" if urgent else "secondary", icon=":material/search:", key=f"check_{kind}"):
+        _start(opened, kind)
+    return has_result
+
+
+def _tell_result(found: CheckState) -> None:
+    stale = " Labels or images changed since; check again to take them in." if found.stale else ""
+    st.caption(f"Checked on {when(found.made)}.{stale}" if found.made else f"Checked.{stale}")
+
+
+def _start(opened: OpenProject, kind: CheckKind) -> None:
+    try:
+        opened.project.quality.start_check(kind)
+    except StarlingError as error:
+        state.show_error(error)
+        return
+    st.rerun()
+
+
+def _running(opened: OpenProject, kind: CheckKind) -> None:
+    """Show how far a check is; run the page anew when it ended."""
+    found = opened.project.quality.check_state(kind)
+    if found.status != "running":
+        st.rerun()
+    st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
+    if st.button("Cancel", icon=":material/close:", key=f"cancel_{kind}"):
+        opened.project.quality.cancel_check(kind)
+        st.rerun()
+
+
+def _issues(opened: OpenProject) -> None:
+    found = opened.project.quality.label_issues()
+    if not found:
+        st.success("No label is suspected, or all suspected ones have been looked at.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{some(len(found), 'suspected label')}**, most suspicious first: given → suggested, and how sure the "
+            "model that never saw the label is of each."
+        )
+        review_queue("issues", "review_issues")
+    gallery(opened, [_issue_tile(one) for one in found[:ISSUES_SHOWN]])
+    if len(found) > ISSUES_SHOWN:
+        st.caption(f"The first {ISSUES_SHOWN} of {len(found):,}; the review page shows all of them.")
+
+
+def _issue_tile(one: LabelIssue) -> Tile:
+    sure = f"{percent(one.given_confidence)} → {percent(one.suggested_confidence)}"
+    return Tile(one.image_id, f"{one.given} → {one.suggested}", sure)
+
+
+def _duplicates(opened: OpenProject) -> None:
+    found = sorted(opened.project.quality.duplicates(), key=lambda one: not one.differing)
+    if not found:
+        st.success("No two images look the same.")
+        return
+    differing = [one for one in found if one.differing]
+    exact = sum(one.exact for one in found)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{some(len(found), 'group')}** of images that look the same, {exact:,} of them pixel for pixel; "
+            f"**{len(differing):,}** with different labels."
+        )
+        ids = [one for group in differing for one in group.image_ids]
+        review_these(opened, ids, "review_duplicates", "Review those with different labels")
+    _groups(opened, _page_of(found))
+
+
+def _page_of(found: Sequence[DuplicateGroup]) -> Sequence[DuplicateGroup]:
+    """Return the groups of the page chosen; all when they fit one."""
+    pages = -(-len(found) // GROUPS_SHOWN)
+    if pages <= 1:
+        return found
+    page = int(st.number_input(f"Page, of {pages:,}", 1, pages, 1, key="duplicates_page", width=160))
+    return found[(page - 1) * GROUPS_SHOWN : page * GROUPS_SHOWN]
+
+
+def _groups(opened: OpenProject, groups: Sequence[DuplicateGroup]) -> None:
+    shown = [image_id for group in groups for image_id in group.image_ids[:MOST_OF_A_GROUP]]
+    names = titles_of(opened, shown)
+    columns = st.columns(2)
+    for place, group in enumerate(groups):
+        with columns[place % 2], st.container(border=True):
+            alike = "The same pixels" if group.exact else f"Similarity {group.similarity:.3f}"
+            badge = " &nbsp; :orange-badge[different labels]" if group.differing else ""
+            st.markdown(f"{alike}, {some(len(group.image_ids), 'image')}{badge}")
+            pairs = list(zip(group.image_ids, group.labels, strict=True))
+            gallery(
+                opened,
+                [Tile(one, label or "no label", names.get(one, "")) for one, label in pairs],
+                most=MOST_OF_A_GROUP,
+            )

@@ -1,0 +1,97 @@
+"""The tab "Is another round worth it?": the learning curve, and what going on would cost and correct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import state
+from app.components import training_views
+from app.components.quality.words import chart_text, minutes, percent
+from app.workbench import OpenProject
+from engine import options
+from engine.review_records import CurvePoint, Outlook
+
+NEXT = 100
+
+
+def outlook_tab(opened: OpenProject) -> None:
+    """Draw the tab."""
+    state.preset("outlook_target", state.get("outlook_target", 99.0))
+    target = st.slider(
+        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f%%", key="outlook_target",
+        width=420,
+    )  # fmt: skip
+    state.put("outlook_target", target)
+    found = opened.project.quality.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
+    if found.advice:
+        st.info(state.plain(found.advice), icon=":material/lightbulb:")
+    _figures(found)
+    st.subheader("Learning curve")
+    measured = [point for point in found.curve if point.accuracy.n]
+    if not measured:
+        st.caption("No round has measured an accuracy on held-out labels yet, so there is no curve.")
+        return
+    st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
+    few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
+    st.caption(
+        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95% interval. Rounds "
+        f"of different algorithms or settings can only be compared roughly.{few}"
+    )
+
+
+def _figures(found: Outlook) -> None:
+    cells = st.columns(4)
+    corrections, each = found.next_corrections, found.seconds_each
+    cells[0].metric(
+        f"Corrections in the next {found.next_count:,}", "–" if corrections is None else f"{corrections:,.0f}",
+        help="Expected wrong predictions among the least confident images that are undecided.",
+    )  # fmt: skip
+    pace = None if each is None else each * found.next_count / 60
+    cells[1].metric(f"Time for the next {found.next_count:,}", minutes(pace))
+    cells[1].caption("no pace measured yet" if each is None else f"at the measured {each:.1f} s each")
+    left = found.decisions_left
+    cells[2].metric(f"Decisions left to {found.target:.1%}", "–" if left is None else f"{left:,}")
+    cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
+    cells[3].metric("Time for those", minutes(found.minutes_left))
+    if found.errors_left is not None:
+        st.caption(
+            f"Expected wrong predictions among all undecided images: {found.errors_left:,.0f}. All estimates trust "
+            "the calibrated confidences; the random slice and audits measure."
+        )
+
+
+def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
+    """Return held-out accuracy by number of labels trained on, with intervals; no line where rounds share a number."""
+    ordered = sorted(points, key=lambda point: (point.labels, point.round))
+    values = [point.accuracy.value for point in ordered]
+    figure = go.Figure(
+        go.Scatter(
+            x=[point.labels for point in ordered],
+            y=values,
+            error_y={
+                "type": "data", "symmetric": False, "color": training_views.GREY,
+                "array": [point.accuracy.high - value for point, value in zip(ordered, values, strict=True)],
+                "arrayminus": [value - point.accuracy.low for point, value in zip(ordered, values, strict=True)],
+            },
+            mode="lines+markers" if len({point.labels for point in ordered}) == len(ordered) else "markers",
+            line={"color": training_views.BLUE},
+            marker={"size": 9},
+            text=[_hover(point) for point in ordered],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title_text="labels trained on", rangemode="tozero")
+    figure.update_yaxes(title_text="held-out accuracy", tickformat=".1%")
+    figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def _hover(point: CurvePoint) -> str:
+    found = point.accuracy
+    return (
+        f"round {point.round}, {chart_text(options.title(point.algorithm))}: {percent(found.value)} "
+        f"({percent(found.low)} to {percent(found.high)}), {point.labels:,} labels"
+    )

@@ -1,0 +1,105 @@
+// Above the wall: how far it is, the classes with their counts, the order, the sizes, and the pages.
+
+const GRID_PAGES = [100, 200, 500];
+
+function buildGridTop(session, onHelp) {
+  const left = el("strong", { testid: "grid-left" });
+  const about = el("span", {});
+  const save = el("span", { class: "save", role: "status", testid: "grid-save-state" });
+  const help = el("button", { class: "quiet", type: "button", onclick: onHelp, testid: "grid-help", "aria-expanded": "false" },
+    "Keys ", el("kbd", {}, "h"));
+  const again = el("button", { class: "quiet", type: "button", onclick: () => session.load(), testid: "grid-again" }, "Look again");
+  const node = el("div", { class: "top" }, el("span", { class: "progress" }, left, about), save, again, help);
+
+  function paint({ table, saving, loading }) {
+    setText(left, table.loaded ? `${count(table.left)} ${table.left === 1 ? "image" : "images"}` : "");
+    const round = table.round === null ? "" : ` · predictions of round ${table.round}`;
+    setText(about, loading ? " · loading…" : round);
+    const [kind, text] = gridSaveWords(saving);
+    save.dataset.kind = kind;
+    setText(save, text);
+  }
+  return { node, help, paint };
+}
+
+function gridSaveWords({ jobs, pending, problem, kept, undoing }) {
+  if (!jobs) return ["saved", "saved"];
+  const what = undoing ? "undo" : count(pending);
+  if (!problem) return ["saving", undoing ? "taking back…" : `saving ${what}…`];
+  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
+  return ["offline", `${what} not saved: ${problem} · ${where}`];
+}
+
+function buildGridChips(session) {
+  const node = el("div", { class: "filters", role: "group", "aria-label": "Predicted class", testid: "grid-classes" });
+  const chip = (filter, name) => {
+    const words = el("span", { class: "filter-name" }, name);
+    const number = el("span", { class: "filter-count" });
+    const button = el("button", {
+      type: "button", class: "filter", testid: filter === GRID_MARKED ? "grid-filter-marked" : "grid-filter", title: name,
+      "data-class": filter === GRID_ALL ? "" : name, onclick: () => session.setFilter(filter),
+    }, words, number);
+    return { filter, button, number };
+  };
+  const all = chip(GRID_ALL, "All");
+  const marked = chip(GRID_MARKED, "✗ Marked");
+  let names = "";
+  let chips = [];
+
+  function paint({ table }) {
+    const key = JSON.stringify(table.classes);
+    if (key !== names) {
+      names = key;
+      chips = table.classes.map((name, k) => chip(k, name));
+      node.replaceChildren(all.button, ...chips.map((one) => one.button), marked.button);
+    }
+    for (const one of [all, ...chips, marked]) {
+      const { filter } = one;
+      const n = filter === GRID_ALL ? table.left : filter === GRID_MARKED ? table.marks.size : table.counts[filter] || 0;
+      setText(one.number, count(n));
+      one.button.setAttribute("aria-pressed", String(table.filter === filter));
+      show(one.button, n > 0 || filter === table.filter || filter === GRID_ALL);
+    }
+  }
+  return { node, paint };
+}
+
+function buildGridControls(session, { onSize, onPages, onSort }) {
+  const sort = el("select", { "aria-label": "First come", testid: "grid-sort", onchange: () => onSort(sort.value) });
+  const size = el("input", {
+    type: "range", min: 0, max: GRID_SIZES.length - 1, step: 1, "aria-label": "Size of the pictures", testid: "grid-size",
+    oninput: () => onSize(Number(size.value)),
+  });
+  const sizeName = el("span", { class: "size-name" });
+  const pages = el("select", { "aria-label": "Images on a page", testid: "grid-page-size", onchange: () => onPages(Number(pages.value)) },
+    ...GRID_PAGES.map((n) => el("option", { value: n }, `${n} a page`)));
+  const back = el("button", { type: "button", testid: "grid-page-back", title: "Page before (PageUp)", onclick: () => turn(-1) }, "‹");
+  const forth = el("button", { type: "button", testid: "grid-page-forth", title: "Next page (PageDown)", onclick: () => turn(1) }, "›");
+  const where = el("span", { class: "pager-words", testid: "grid-page" });
+  const node = el("div", { class: "controls" },
+    el("label", { class: "control" }, el("span", { class: "faint" }, "Order"), sort),
+    el("label", { class: "control" }, el("span", { class: "faint" }, "Size"), size, sizeName), pages,
+    el("span", { class: "pager" }, back, where, forth));
+  let orders = "";
+
+  const turn = (step) => session.go(session.table.page + step);
+
+  function setSorts(sorts) {
+    const key = JSON.stringify(sorts);
+    if (key === orders) return;
+    orders = key;
+    sort.replaceChildren(...sorts.map(([value, title]) => el("option", { value }, title)));
+  }
+
+  function paint({ table, query }, sizeIndex) {
+    sort.value = query.sort;
+    size.value = sizeIndex;
+    setText(sizeName, GRID_SIZES[sizeIndex][0]);
+    size.setAttribute("aria-valuetext", GRID_SIZES[sizeIndex][0]);
+    pages.value = table.pageSize;
+    setText(where, `Page ${count(table.page + 1)} of ${count(table.pages())}`);
+    back.disabled = table.page === 0;
+    forth.disabled = table.page >= table.pages() - 1;
+  }
+  return { node, paint, setSorts };
+}

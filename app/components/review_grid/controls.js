@@ -1,0 +1,140 @@
+// Below the wall: the classes for what is marked wrong, the batch that would be recorded, and the question before a large one.
+
+const GRID_FIND_FROM = 21; // this many classes and more get a field to find them
+const GRID_MOST_SHOWN = 60; // class buttons shown at once
+
+function buildGridAnswers(session) {
+  const words = el("span", { class: "answers-words", testid: "grid-marked-words" });
+  const find = el("input", {
+    type: "text", placeholder: "Find a class  /", "aria-label": "Find a class", testid: "grid-class-find", autocomplete: "off",
+    spellcheck: "false", oninput: () => filter(), onkeydown: onKey,
+  });
+  const list = el("span", { class: "answer-classes", role: "group", "aria-label": "Class of the marked images" });
+  const reject = el("button", { type: "button", testid: "grid-reject", onclick: () => session.answer("reject", null) },
+    "Reject", el("kbd", {}, "x"));
+  const node = el("div", { class: "answers", testid: "grid-answers" }, words, find, list, reject);
+  let names = [];
+  let buttons = [];
+
+  function rebuild(classes) {
+    names = [...classes];
+    const keys = classKeys(names);
+    buttons = names.map((name) => {
+      const cap = keyCap(keys.indexOf(name));
+      return el("button", {
+        type: "button", class: "answer-class", testid: "grid-class", "data-class": name, title: name, onclick: () => give(name),
+      }, el("span", { class: "filter-name" }, name), cap ? el("kbd", {}, cap) : null);
+    });
+    show(find, names.length >= GRID_FIND_FROM);
+    filter();
+  }
+
+  function matches() {
+    const wanted = find.value.trim().toLowerCase();
+    const found = names.map((name, k) => k).filter((k) => names[k].toLowerCase().includes(wanted));
+    const begins = (k) => Number(names[k].toLowerCase().startsWith(wanted));
+    return found.sort((a, b) => begins(b) - begins(a)).slice(0, GRID_MOST_SHOWN);
+  }
+
+  function filter() {
+    list.replaceChildren(...matches().map((k) => buttons[k]));
+  }
+
+  function give(name) {
+    find.value = "";
+    filter();
+    session.answer("correct", name);
+  }
+
+  function onKey(event) {
+    const [first] = matches();
+    if (event.key === "Enter" && find.value.trim() && first !== undefined) give(names[first]);
+    else if (event.key !== "Escape") return;
+    find.value = "";
+    filter();
+    find.blur();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function paint({ table, classes, ring }) {
+    if (classes.join("\n") !== names.join("\n") || buttons.length !== classes.length) rebuild(classes);
+    const { open, answered } = table.marked(table.pageRows());
+    node.dataset.idle = open.length || ring ? "no" : "yes";
+    const given = answered.length ? `${count(answered.length)} answered` : "";
+    const text = open.length ? `${count(open.length)} marked${given ? `, ${given}` : ""}. They are` : given;
+    setText(words, text || "Click the wrong ones, then say what they are");
+  }
+  return { node, paint, find: () => (find.hidden ? false : (find.focus(), true)) };
+}
+
+function buildGridFoot(session) {
+  const outcome = el("span", { class: "outcome", role: "status", testid: "grid-outcome" });
+  const rest = el("span", { class: "faint rest", testid: "grid-rest" });
+  const undo = el("button", { type: "button", testid: "grid-undo", onclick: () => session.undo() },
+    "Undo", el("kbd", { "aria-label": "Backspace" }, "⌫"));
+  const only = el("button", { type: "button", testid: "grid-save-marked", onclick: () => session.saveMarked() }, el("span", {}), el("kbd", {}, "s"));
+  const accept = el("button", { type: "button", class: "solid", testid: "grid-accept", onclick: () => session.accept() },
+    el("span", {}), el("kbd", {}, "⇧A"));
+  const node = el("div", { class: "foot" }, el("span", { class: "foot-words" }, outcome, rest), undo, only, accept);
+
+  function paint(look) {
+    const found = session.plan();
+    const { take, answered, open } = found;
+    outcome.dataset.kind = look.outcome?.kind || "";
+    setText(outcome, look.outcome?.text || "");
+    setText(rest, look.outcome ? "" : gridRestWords(found, look.table));
+    setText(accept.firstChild, gridAcceptWords(found));
+    accept.disabled = take.length + answered.length === 0 || look.asked !== null;
+    accept.title = open.length ? gridOpenWords(open.length) : "";
+    show(only, answered.length > 0);
+    setText(only.firstChild, `Save only the ${count(answered.length)} answered`);
+    undo.disabled = !look.canUndo;
+  }
+  return { node, paint };
+}
+
+function gridAcceptWords({ take, answered, open, everything, total }) {
+  if (!take.length) return answered.length ? `Save ${count(answered.length)} answered` : "Accept the page";
+  const others = answered.length + open.length;
+  const which = others ? "the other " : take.length < total ? "the " : "all ";
+  return `Accept ${which}${count(take.length)}${everything ? " selected" : ""}`;
+}
+
+function gridRestWords({ take, answered, open, flying, everything, total }, table) {
+  const words = [];
+  if (everything) words.push(`All ${count(total)} that match are selected, on ${count(table.pages())} ${table.pages() === 1 ? "page" : "pages"}. Esc goes back to the page.`);
+  const labeled = total - take.length - answered.length - open.length - flying;
+  const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
+  if (flying) words.push(`${count(flying)} on their way.`);
+  if (labeled > 0) words.push(`${count(labeled)} that have a label are left alone.`);
+  if (unseen) words.push(`${count(unseen)} not looked at yet.`);
+  if (open.length) words.push(gridOpenWords(open.length));
+  return words.join(" ");
+}
+
+// Lies over the wall while a large batch waits for a yes.
+function buildGridQuestion(session) {
+  const text = el("p", { testid: "grid-question-text" });
+  const yes = el("button", { type: "button", class: "solid", testid: "grid-question-yes", onclick: () => session.confirm() });
+  const no = el("button", { type: "button", testid: "grid-question-no", onclick: () => session.escape() }, "Cancel");
+  const node = el("div", { class: "veil", hidden: true, testid: "grid-question" },
+    el("div", { class: "question", role: "alertdialog", "aria-label": "Accept many predictions" }, text,
+      el("div", { class: "question-buttons" }, no, yes)));
+
+  function paint({ asked, table }) {
+    const opening = asked !== null && node.hidden;
+    show(node, asked !== null);
+    if (asked === null) return;
+    const { take, answered, open } = asked;
+    const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
+    const parts = [`Accept ${count(take.length)} predictions as they are: ${gridSpread(take.map(table.className))}?`];
+    if (unseen) parts.push(`${count(unseen)} of them ${unseen === 1 ? "was" : "were"} never on the screen.`);
+    if (answered.length) parts.push(`Saved with them: ${count(answered.length)} answered.`);
+    if (open.length) parts.push(gridOpenWords(open.length));
+    setText(text, parts.join(" "));
+    setText(yes, `Accept ${count(take.length)}`);
+    if (opening) yes.focus();
+  }
+  return { node, paint };
+}

@@ -1,0 +1,156 @@
+// Mounts the grid. Streamlit calls the default export on every data change and its cleanup only at the end: everything
+// with a lifetime is made once for each parent element.
+
+const gridMounts = new WeakMap();
+const GRID_MOVES = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
+
+function mountGrid(parent, first, trigger) {
+  let session = null;
+  let view = null;
+  let base = null;
+  let queryKey = "";
+  let choices = null;
+
+  function onKey(event) {
+    if (!session || event.defaultPrevented || event.isComposing || isTyping(event)) return;
+    if (document.querySelector("[role=dialog]") || event.altKey) return; // an open dialog has the keys
+    const look = session.look();
+    const done = look.asked ? obeyQuestion(event) : obey(event, look);
+    if (!done) return;
+    event.preventDefault();
+    view.lens.hover(-1, null); // the card does not lie over what the keys do
+  }
+
+  // While the question is open, only a yes or a no means something.
+  function obeyQuestion(event) {
+    if (event.key === "Escape") return session.escape();
+    if (event.key !== "Enter" || event.repeat || isOnControl(event)) return false;
+    session.confirm();
+    return true;
+  }
+
+  function obey(event, look) {
+    const { key } = event;
+    if (event.ctrlKey || event.metaKey) {
+      if (key.toLowerCase() !== "a" || event.shiftKey || !look.table.loaded) return false;
+      session.selectAll();
+      return true;
+    }
+    if (GRID_MOVES.has(key)) return move(key, look);
+    if (key === "PageUp" || key === "PageDown") return (session.go(look.table.page + (key === "PageUp" ? -1 : 1)), true);
+    if (event.repeat) return false;
+    const index = classIndexOf(event);
+    if (index !== null) return (session.answerKey(index), true);
+    if (key === "Enter" || key === " ") return isOnControl(event) ? false : press(key, look);
+    if (key === "Escape") return view.closeHelp() || view.lens.close() || session.escape();
+    if (key === "Backspace") return (session.undo(), true);
+    if (key === "/") return view.find();
+    if (key === "?") return (view.toggleHelp(), true);
+    return letter(key.toLowerCase(), event.shiftKey);
+  }
+
+  function letter(key, shift) {
+    if (key === "a" && shift) session.accept();
+    else if (shift) return false;
+    else if (key === "a") session.say("warn", "Shift + A accepts the page.");
+    else if (key === "x") session.answer("reject", null);
+    else if (key === "s") session.saveMarked();
+    else if (key === "h") view.toggleHelp();
+    else return false;
+    return true;
+  }
+
+  function move(key, look) {
+    if (!look.table.list.length) return false;
+    if (!view.lens.isOpen()) view.wall.focus(); // Space and Enter then belong to the image
+    session.focusAt(look.ring || key === "Home" || key === "End" ? view.wall.step(key) : look.focus);
+    view.wall.reveal();
+    return true;
+  }
+
+  function press(key, look) {
+    if (!look.table.list.length) return false;
+    if (!look.ring) session.focusAt(look.focus);
+    if (key === " ") session.toggle(session.look().focus);
+    else if (!view.lens.close()) view.lens.open(session.look().focus);
+    return true;
+  }
+
+  function close() {
+    session?.stop();
+    view?.remove();
+  }
+
+  function update(next) {
+    const sorts = next.sorts?.length ? next.sorts : [["confidence", "confidence"]];
+    if (next.base !== base) {
+      close();
+      base = next.base;
+      queryKey = "";
+      choices = gridChoices(base);
+      session = createGridSession(base, () => view?.paint(), () => trigger.set("saved", Date.now()));
+      session.table.pageSize = choices.get().pageSize;
+      view = buildGridView(parent, session, base, choices);
+    }
+    session.setClasses(next.classes || []);
+    view.setSorts(sorts);
+    const key = JSON.stringify([next.round, next.only]);
+    if (key !== queryKey) {
+      queryKey = key;
+      const { sort } = choices.get();
+      const known = sorts.some(([one]) => one === sort);
+      session.open({ round: next.round ?? null, only: next.only, sort: known ? sort : sorts[0][0] });
+    }
+    view.paint();
+  }
+
+  document.addEventListener("keydown", onKey);
+  update(first);
+  if (document.activeElement?.closest("button, [role=radio], [role=tab]")) view.wall.focus(); // Space is for the images now
+  return {
+    update,
+    remove() {
+      document.removeEventListener("keydown", onKey);
+      close();
+    },
+  };
+}
+
+// What the person chose, kept in this browser: {size: 0 … 2, pageSize, sort}.
+function gridChoices(base) {
+  const place = `starling.grid|${base}`;
+  let chosen = { size: 1, pageSize: 200, sort: "" };
+  try {
+    chosen = { ...chosen, ...JSON.parse(localStorage.getItem(place) || "{}") };
+  } catch (error) {
+    console.warn("Starling: this browser keeps no local data", error);
+  }
+  if (!GRID_SIZES[chosen.size]) chosen.size = 1;
+  if (!GRID_PAGES.includes(chosen.pageSize)) chosen.pageSize = 200;
+  return {
+    get: () => chosen,
+    set(change) {
+      chosen = { ...chosen, ...change };
+      try {
+        localStorage.setItem(place, JSON.stringify(chosen));
+      } catch (error) {
+        console.warn("Starling: this browser keeps no local data", error);
+      }
+    },
+  };
+}
+
+export default function reviewGrid({ data, parentElement, setTriggerValue }) {
+  const mounted = gridMounts.get(parentElement);
+  if (mounted) {
+    mounted.trigger.set = setTriggerValue;
+    mounted.update(data);
+  } else {
+    const trigger = { set: setTriggerValue };
+    gridMounts.set(parentElement, Object.assign(mountGrid(parentElement, data, trigger), { trigger }));
+  }
+  return () => {
+    gridMounts.get(parentElement)?.remove();
+    gridMounts.delete(parentElement);
+  };
+}

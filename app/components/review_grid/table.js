@@ -1,0 +1,139 @@
+// The images of the grid as flat arrays, what of them is shown, and what the person marked.
+// A row is a place in the server's order; a place is one in the list shown now (one class, or all).
+
+const GRID_ALL = -1;
+const GRID_MARKED = -2;
+const ROW_FLYING = 1; // its answer is on its way
+const ROW_DONE = 2; // its answer is in the ledger
+const ROW_LATER = 4; // passed over without an answer: comes last
+const ROW_SEEN = 8; // was on the screen
+
+// leaves: whether answered images leave the list; else they stay, greyed.
+function createGridTable() {
+  const table = {
+    n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], value: [], version: [], label: [],
+    flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
+    filter: GRID_ALL, pageSize: 200, page: 0, leaves: true, loaded: false,
+    stamp: 0, // grows whenever the list is another one
+  };
+
+  const is = (row, flag) => (table.flags[row] & flag) !== 0;
+  const gone = (row) => table.leaves && is(row, ROW_DONE);
+
+  function load(answer, { leaves, waiting }) {
+    Object.assign(table, {
+      n: answer.ids.length, round: answer.round, sort: answer.sort, classes: answer.classes, ids: answer.ids,
+      predicted: answer.predicted, confidence: answer.confidence, value: answer.value, version: answer.version,
+      leaves,
+      // -1: no label; anything else below 0: a class that the round does not know
+      label: answer.label.map((k) => (k >= 0 ? answer.classes[k] : k === -1 ? null : "another class")), loaded: true,
+    });
+    table.flags = new Uint8Array(table.n);
+    table.rowOf = new Map(table.ids.map((id, row) => [id, row]));
+    for (const id of waiting) if (table.rowOf.has(id)) table.flags[table.rowOf.get(id)] |= ROW_FLYING;
+    for (const id of [...table.marks.keys()]) if (!table.rowOf.has(id)) table.marks.delete(id);
+    table.page = 0;
+    if (table.filter >= table.classes.length) table.filter = GRID_ALL;
+    arrange();
+  }
+
+  function matches(row) {
+    if (table.filter === GRID_ALL) return true;
+    return table.filter === GRID_MARKED ? table.marks.has(table.ids[row]) : table.predicted[row] === table.filter;
+  }
+
+  // Makes the list anew: those passed over come last. Counts all classes on the way.
+  function arrange() {
+    const first = [];
+    const last = [];
+    if (table.filter === GRID_MARKED && !table.marks.size) table.filter = GRID_ALL;
+    table.stamp += 1;
+    table.counts = new Array(table.classes.length).fill(0);
+    table.left = 0;
+    for (let row = 0; row < table.n; row += 1) {
+      if (gone(row)) continue;
+      table.left += 1;
+      if (table.predicted[row] >= 0) table.counts[table.predicted[row]] += 1;
+      if (matches(row)) (is(row, ROW_LATER) ? last : first).push(row);
+    }
+    table.list = Int32Array.from(first.concat(last));
+    table.page = Math.max(0, Math.min(table.page, pages() - 1));
+  }
+
+  const className = (row) => (table.predicted[row] >= 0 ? table.classes[table.predicted[row]] : "no prediction");
+  const pages = () => Math.max(1, Math.ceil(table.list.length / table.pageSize));
+  const pageRows = () => table.list.subarray(table.page * table.pageSize, (table.page + 1) * table.pageSize);
+
+  // Rows that can be accepted as predicted: no mark, no label yet, no answer on its way.
+  function acceptable(rows) {
+    return rows.filter((row) => table.predicted[row] >= 0 && table.label[row] === null
+      && !is(row, ROW_FLYING | ROW_DONE) && !table.marks.has(table.ids[row]));
+  }
+
+  // Marked rows of these: with an answer, and without one.
+  function marked(rows) {
+    const found = { answered: [], open: [] };
+    if (!table.marks.size) return found;
+    for (const row of rows) {
+      if (!table.marks.has(table.ids[row]) || is(row, ROW_FLYING)) continue;
+      (table.marks.get(table.ids[row]) ? found.answered : found.open).push(row);
+    }
+    return found;
+  }
+
+  function flag(rows, bits, on = true) {
+    for (const row of rows) table.flags[row] = on ? table.flags[row] | bits : table.flags[row] & ~bits;
+  }
+
+  // Takes a label state of the server over. Returns the row, or undefined when the image is not in the grid.
+  function learn(state, bits = 0) {
+    const row = state ? table.rowOf.get(state.image_id) : undefined;
+    if (row === undefined) return undefined;
+    table.version[row] = state.version;
+    table.label[row] = state.label;
+    table.flags[row] = (table.flags[row] & ~(ROW_FLYING | ROW_DONE)) | bits;
+    return row;
+  }
+
+  // Rearranges and keeps what is in front in front, although rows before it have left or have just been put off.
+  function rearrange(putOff = []) {
+    const off = new Set(putOff);
+    const start = table.page * table.pageSize;
+    let before = 0;
+    for (let at = 0; at < Math.min(start, table.list.length); at += 1) {
+      if (gone(table.list[at]) || off.has(table.list[at])) before += 1;
+    }
+    table.page = Math.floor((start - before) / table.pageSize);
+    arrange();
+  }
+
+  return Object.assign(table, { className, is, load, arrange, rearrange, pages, pageRows, acceptable, marked, flag, learn });
+}
+
+// The value that the images are sorted by, in few characters.
+function gridValueWords(sort, value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (sort.startsWith("confiden")) return gridSureWords(value);
+  if (sort.startsWith("flips")) return value < 0 ? "–" : count(value);
+  return value.toFixed(3);
+}
+
+function gridSureWords(value) {
+  return value > 0.9995 && value < 1 ? ">99.9\u202f%" : percent(value, 1);
+}
+
+// "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
+function gridSpread(names, most = 4) {
+  const counts = new Map();
+  for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
+  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
+  const words = sorted.slice(0, most).map(([name, n]) => `${count(n)} as “${name}”`);
+  const others = sorted.length - most;
+  const rest = sorted.slice(most).reduce((sum, [, n]) => sum + n, 0);
+  if (rest) words.push(`${count(rest)} in ${count(others)} more ${others === 1 ? "class" : "classes"}`);
+  return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
+}
+
+function gridOpenWords(n) {
+  return `${count(n)} marked without an answer ${n === 1 ? "stays" : "stay"} undecided.`;
+}

@@ -1,0 +1,69 @@
+// Loads small pictures, a few at a time: those on the screen first, then those ahead.
+
+const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
+const GRID_PIXEL_ART = 96; // pictures up to this side are shown with hard pixels
+
+function createGridThumbs(base) {
+  let wanted = []; // images on the screen whose picture has not come: {image, id}
+  let ahead = []; // ids
+  const flying = new Set();
+  const known = new Set(); // ids whose picture the browser has
+
+  function pump() {
+    while (flying.size < GRID_AT_ONCE) {
+      const next = wanted.shift();
+      if (next) {
+        if (next.image.isConnected) fetchInto(next.image, next.id);
+      } else if (ahead.length && flying.size < 2) {
+        const id = ahead.shift();
+        if (!known.has(id)) fetchInto(new Image(), id);
+      } else {
+        break;
+      }
+    }
+  }
+
+  function fetchInto(image, id) {
+    flying.add(image);
+    image.onload = () => {
+      known.add(id);
+      if (Math.max(image.naturalWidth, image.naturalHeight) <= GRID_PIXEL_ART) image.classList.add("pixels");
+      image.dataset.state = "ready";
+      over(image);
+    };
+    image.onerror = () => {
+      image.dataset.state = "failed";
+      over(image);
+    };
+    image.src = `${base}/thumb/${id}`;
+  }
+
+  function over(image) {
+    if (flying.delete(image)) pump();
+  }
+
+  return {
+    // The picture is fetched after those asked for before it, soon. One the browser has is shown at once.
+    want(image, id) {
+      if (known.has(id)) fetchInto(image, id);
+      else wanted.push({ image, id });
+    },
+    drop(image) {
+      wanted = wanted.filter((one) => one.image !== image);
+      if (flying.has(image)) {
+        image.onload = image.onerror = null;
+        image.removeAttribute("src");
+        over(image);
+      }
+    },
+    lookAhead(ids) {
+      ahead = ids.filter((id) => !known.has(id));
+      pump();
+    },
+    pump,
+    stop() {
+      wanted = [];
+      ahead = [];
+    },
+  };
+}

@@ -1,0 +1,126 @@
+// Everything the grid shows. Built once; paint() then only changes what differs.
+
+const GRID_KEYS = [
+  ["← → ↑ ↓", "move to another image"],
+  ["Space or click", "mark as wrong, or no longer"],
+  ["Shift + click", "mark all from the one before"],
+  ["1 – 9, 0", "class of those marked"],
+  ["x", "reject those marked: not usable"],
+  ["Shift + A", "accept all others on the page"],
+  ["Ctrl + A", "select all that match, on all pages"],
+  ["s", "save only the answers to marked ones"],
+  ["PageUp / PageDown", "page before, next page"],
+  ["Enter", "show the image large"],
+  ["Backspace", "take back the last batch"],
+  ["/", "find a class by name"],
+  ["Esc", "close, unselect, unmark"],
+  ["h", "show or hide this list"],
+];
+
+function buildGridView(root, session, base, choices) {
+  const frame = el("div", { class: "wall-frame" });
+  const lens = buildGridLens(base, session, () => frame);
+  const top = buildGridTop(session, () => toggleHelp());
+  const chips = buildGridChips(session);
+  const controls = buildGridControls(session, {
+    onSize(index) {
+      choices.set({ size: index });
+      wall.resize(index);
+      paint();
+    },
+    onPages(size) {
+      choices.set({ pageSize: size });
+      session.setPageSize(size);
+    },
+    onSort(sort) {
+      choices.set({ sort });
+      session.sortBy(sort);
+    },
+  });
+  const notices = el("div", { class: "notices", "aria-live": "polite", testid: "grid-notices" });
+  const foot = buildGridFoot(session);
+  const wall = buildGridWall(base, session, lens, () => footSoon());
+  const answers = buildGridAnswers(session);
+  const question = buildGridQuestion(session);
+  const empty = el("div", { class: "empty", testid: "grid-empty" });
+  const help = buildGridHelp(() => toggleHelp(false));
+  const surface = el("div", { class: "surface review-grid", testid: "review-grid" });
+  let soon = 0;
+  let asking = false;
+  frame.append(wall.node, empty, lens.card, lens.large, question.node);
+  surface.append(top.node, chips.node, controls.node, notices, frame, answers.node, foot.node, help);
+  root.append(surface);
+  releaseAfterClick(surface);
+  watchTheme(surface);
+  wall.resize(choices.get().size);
+
+  function footSoon() {
+    soon ||= requestAnimationFrame(() => {
+      soon = 0;
+      foot.paint(session.look());
+    });
+  }
+
+  function toggleHelp(on = help.hidden) {
+    show(help, on);
+    top.help.setAttribute("aria-expanded", String(on));
+  }
+
+  function paint() {
+    const look = session.look();
+    surface.dataset.loading = look.loading ? "yes" : "no";
+    top.paint(look);
+    chips.paint(look);
+    controls.paint(look, choices.get().size);
+    paintGridNotices(notices, look.notices, session);
+    show(empty, look.table.list.length === 0);
+    setText(empty, gridEmptyWords(look));
+    wall.paint(look);
+    answers.paint(look);
+    foot.paint(look);
+    lens.paint(look);
+    question.paint(look);
+    if (asking && look.asked === null) wall.focus();
+    asking = look.asked !== null;
+  }
+
+  return {
+    paint, toggleHelp, lens, wall,
+    setSorts: controls.setSorts,
+    find: answers.find,
+    closeHelp: () => (help.hidden ? false : (toggleHelp(false), true)),
+    remove() {
+      cancelAnimationFrame(soon);
+      lens.stop();
+      wall.stop();
+      surface.remove();
+    },
+  };
+}
+
+function gridEmptyWords({ problem, loading, table, saving }) {
+  if (problem) return `The images cannot be read: ${problem}.`;
+  if (loading || !table.loaded) return "Looking for images…";
+  if (saving.pending) return "The last ones are being saved.";
+  if (table.filter !== GRID_ALL) return "No image is left in this class. Choose another one above.";
+  return "Nothing to review here: no image matches this choice.";
+}
+
+function paintGridNotices(node, notices, session) {
+  const shown = notices.slice(-3);
+  if (node.shown && node.shown.length === shown.length && shown.every((one, i) => one === node.shown[i])) return;
+  node.shown = shown;
+  node.replaceChildren(...shown.map((notice) => el("div", { class: "notice", "data-kind": notice.kind, testid: "grid-notice" },
+    el("span", {}, notice.text),
+    el("button", { type: "button", class: "quiet", testid: "grid-notice-dismiss", onclick: () => session.dismiss(notice) }, "Dismiss"))));
+}
+
+function buildGridHelp(onClose) {
+  const rows = GRID_KEYS.map(([keys, what]) => el("div", { class: "help-row" },
+    el("span", {}, ...keys.split(/( or | – |, | \+ | \/ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),
+    el("span", {}, what)));
+  return el("section", { class: "help", hidden: true, "aria-label": "Keys", testid: "grid-help-panel" },
+    el("div", { class: "help-head" }, el("h3", {}, "Keys"),
+      el("button", { type: "button", class: "quiet", onclick: onClose, testid: "grid-help-close" }, "Close")),
+    ...rows, el("p", { class: "faint" }, "Keys rest while you type in a field."));
+}

@@ -1,0 +1,246 @@
+// The page of images: fixed tile sizes, only the rows on the screen in the document.
+
+const GRID_SIZES = [["S", 64], ["M", 104], ["L", 168]];
+const GRID_TILE_EXTRA = 32; // px below and around a picture
+const GRID_GAP = 8;
+const GRID_HEAD = 34; // px of a class's heading
+const GRID_MORE_ROWS = 2; // rows kept above and below the screen
+const GRID_AHEAD = 60; // pictures of the next page fetched in advance
+
+function buildGridWall(base, session, lens, onSeen) {
+  const thumbs = createGridThumbs(base);
+  const space = el("div", { class: "wall-space", role: "rowgroup" });
+  const node = el("div", {
+    class: "wall", testid: "grid-wall", role: "grid", tabindex: "0", "aria-multiselectable": "true",
+    "aria-label": "Predictions. Click or Space marks an image as wrong, arrow keys move, Enter shows it large.",
+    onscroll: () => requestPlace(), onclick: onClick, ondblclick: (event) => at(event) >= 0 && lens.open(at(event)),
+    onmousemove: onMove, onmouseleave: () => lens.hover(-1, null),
+  }, space);
+  const rows = new Map(); // number of a row -> {node, tiles}
+  const watcher = new ResizeObserver(() => layOut(true));
+  let lines = []; // {top, height, head?: class, from, to}
+  let side = GRID_SIZES[1][1];
+  let columns = 1;
+  let laid = "";
+  let turn = -1;
+  let soon = 0;
+  let look = null;
+  let pointer = ""; // where it was last
+
+  function at(event) {
+    const tile = event.target.closest?.(".tile");
+    return tile ? Number(tile.dataset.at) : -1;
+  }
+
+  // Only a hand moves the pointer; tiles that come under a resting one open no card.
+  function onMove(event) {
+    const where = `${event.screenX}|${event.screenY}`;
+    if (where === pointer) return;
+    pointer = where;
+    lens.hover(at(event), event.target.closest?.(".tile"));
+  }
+
+  function onClick(event) {
+    const place = at(event);
+    if (place < 0) return;
+    node.focus({ preventScroll: true });
+    lens.hover(-1, null);
+    session.toggle(place, event.shiftKey);
+  }
+
+  // The page as lines: a heading where a class begins, then full rows of tiles.
+  function layOut(force = false) {
+    if (!look) return;
+    const { table, start } = look;
+    const page = table.pageRows();
+    const width = Math.max(120, space.clientWidth);
+    const key = [width, side, table.stamp, start].join();
+    if (!force && key === laid) return;
+    laid = key;
+    columns = Math.max(1, Math.floor((width + GRID_GAP) / (side + GRID_GAP + 10)));
+    space.style.setProperty("--columns", columns);
+    space.style.setProperty("--side", `${side}px`);
+    const height = side + GRID_TILE_EXTRA;
+    lines = [];
+    let top = 0;
+    for (let from = 0; from < page.length;) {
+      const group = groupOf(table, page, from);
+      if (table.filter < 0) {
+        lines.push({ top, height: GRID_HEAD, head: page[from], from, to: from });
+        top += GRID_HEAD;
+      }
+      for (let row = from; row < group; row += columns) {
+        lines.push({ top, height, from: start + row, to: start + Math.min(group, row + columns) });
+        top += height + GRID_GAP;
+      }
+      from = group;
+    }
+    space.style.height = `${top}px`;
+    for (const [, row] of rows) discard(row);
+    rows.clear();
+    place();
+  }
+
+  // Where the run of one class ends that begins at `from`.
+  function groupOf(table, page, from) {
+    if (table.filter >= 0) return page.length;
+    let to = from + 1;
+    while (to < page.length && table.predicted[page[to]] === table.predicted[page[from]]) to += 1;
+    return to;
+  }
+
+  function requestPlace() {
+    soon ||= requestAnimationFrame(() => {
+      soon = 0;
+      place();
+    });
+  }
+
+  function place() {
+    if (!look) return;
+    const height = side + GRID_TILE_EXTRA + GRID_GAP;
+    const above = node.scrollTop - GRID_MORE_ROWS * height;
+    const below = node.scrollTop + node.clientHeight + GRID_MORE_ROWS * height;
+    const wanted = new Set();
+    lines.forEach((line, number) => {
+      if (line.top + line.height >= above && line.top <= below) wanted.add(number);
+    });
+    for (const [number, row] of rows) {
+      if (wanted.has(number)) continue;
+      discard(row);
+      rows.delete(number);
+    }
+    for (const number of wanted) if (!rows.has(number)) rows.set(number, buildRow(lines[number]));
+    noteSeen();
+    paintTiles();
+    thumbs.lookAhead(nextIds());
+  }
+
+  function nextIds() {
+    const { table } = look;
+    const from = (table.page + 1) * table.pageSize;
+    return Array.from(table.list.subarray(from, from + GRID_AHEAD), (row) => table.ids[row]);
+  }
+
+  function noteSeen() {
+    for (const { line } of rows.values()) {
+      if (line.head !== undefined || line.top + line.height / 2 < node.scrollTop) continue;
+      if (line.top + line.height / 2 > node.scrollTop + node.clientHeight) continue;
+      look.table.flag(look.table.list.subarray(line.from, line.to), ROW_SEEN);
+    }
+    onSeen();
+  }
+
+  function buildRow(line) {
+    const { table } = look;
+    const row = el("div", { class: "wall-row", role: "row", style: `transform: translateY(${line.top}px)` });
+    const tiles = [];
+    if (line.head !== undefined) {
+      const k = table.predicted[line.head];
+      row.classList.add("wall-head");
+      row.append(el("strong", {}, table.className(line.head)),
+        el("span", { class: "faint" }, k >= 0 && table.filter === GRID_ALL ? `${count(table.counts[k])} predicted` : ""));
+    } else {
+      for (let to = line.from; to < line.to; to += 1) tiles.push(buildTile(table, to));
+      row.append(...tiles.map((tile) => tile.node));
+    }
+    space.append(row);
+    for (const tile of tiles) thumbs.want(tile.image, table.ids[tile.row]);
+    return { node: row, tiles, line };
+  }
+
+  function discard(row) {
+    for (const tile of row.tiles) thumbs.drop(tile.image);
+    row.node.remove();
+  }
+
+  function paintTiles() {
+    for (const { tiles } of rows.values()) for (const tile of tiles) tile.paint(look);
+    const active = look.ring && look.focus >= 0 ? `tile-${look.focus}` : null;
+    if (active) node.setAttribute("aria-activedescendant", active);
+    else node.removeAttribute("aria-activedescendant");
+  }
+
+  function paint(next) {
+    look = next;
+    layOut();
+    if (turn !== look.turn) {
+      turn = look.turn;
+      node.scrollTop = 0;
+      lens.hover(-1, null);
+      place();
+    }
+    node.dataset.all = look.everything ? "yes" : "no";
+    paintTiles();
+  }
+
+  // The place that an arrow key reaches from the focus.
+  function step(key) {
+    const number = lines.findIndex((line) => line.head === undefined && look.focus >= line.from && look.focus < line.to);
+    if (number < 0) return look.start;
+    const column = look.focus - lines[number].from;
+    if (key === "ArrowLeft") return look.focus - 1;
+    if (key === "ArrowRight") return look.focus + 1;
+    if (key === "Home") return look.start;
+    if (key === "End") return look.start + look.table.pageRows().length - 1;
+    const up = key === "ArrowUp";
+    const others = lines.filter((line, i) => line.head === undefined && (up ? i < number : i > number));
+    const line = up ? others.at(-1) : others[0];
+    return line ? Math.min(line.from + column, line.to - 1) : look.focus;
+  }
+
+  function reveal() {
+    const line = lines.find((one) => one.head === undefined && look.focus >= one.from && look.focus < one.to);
+    if (!line) return;
+    const under = line.top + line.height + 6 - node.clientHeight;
+    if (line.top - GRID_HEAD < node.scrollTop) node.scrollTop = Math.max(0, line.top - GRID_HEAD);
+    else if (under > node.scrollTop) node.scrollTop = under;
+    place();
+  }
+
+  watcher.observe(node);
+  return {
+    node, paint, step, reveal,
+    focus: () => node.focus({ preventScroll: true }),
+    resize(index) {
+      side = GRID_SIZES[index][1];
+      layOut(true);
+    },
+    stop() {
+      watcher.disconnect();
+      cancelAnimationFrame(soon);
+      thumbs.stop();
+    },
+  };
+}
+
+function buildTile(table, at) {
+  const row = table.list[at];
+  const image = el("img", { alt: "", draggable: "false" });
+  const name = el("span", { class: "tile-name" }, table.className(row));
+  const value = el("span", { class: "tile-value" }, gridValueWords(table.sort, table.value[row]));
+  const badge = el("span", { class: "badge" });
+  const node = el("div", {
+    class: "tile", role: "gridcell", testid: "grid-tile", id: `tile-${at}`, "data-at": at, "data-id": table.ids[row],
+    "data-predicted": table.className(row),
+  }, el("span", { class: "tile-picture" }, image), badge, el("span", { class: "tile-line" }, name, value));
+  let painted = "";
+
+  function paint({ ring, focus, everything }) {
+    const marked = table.marks.has(table.ids[row]);
+    const given = table.marks.get(table.ids[row]);
+    const flying = table.is(row, ROW_FLYING);
+    const state = flying ? "flying" : marked ? "marked" : table.label[row] !== null ? "labeled" : "open";
+    const words = !marked ? table.label[row] ?? "" : !given ? "✗" : given.label === null ? "✗ reject" : `✗ → ${given.label}`;
+    const key = [state, words, ring && focus === at, everything].join("|");
+    if (key === painted) return;
+    painted = key;
+    node.dataset.state = state;
+    node.dataset.focus = ring && focus === at ? "yes" : "no";
+    node.setAttribute("aria-selected", String(marked));
+    node.setAttribute("aria-label", [`${name.textContent}, ${value.textContent}`, marked && "marked wrong", words].filter(Boolean).join(", "));
+    setText(badge, words);
+    show(badge, words !== "");
+  }
+  return { node, image, row, paint };
+}

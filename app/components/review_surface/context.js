@@ -1,0 +1,142 @@
+// Beside the image in front: its nearest labeled images, its pseudo-label over the epochs, and whether it is a random
+// check. Fetched for many images ahead at once, kept by image; a server that has none only leaves the place empty.
+
+const CONTEXT_AHEAD = 20; // images asked for at once
+const CONTEXT_REFILL = 10; // fewer than this many known ahead: ask again
+const CONTEXT_KEPT = 500;
+const CONTEXT_PATIENCE = 30000; // ms until a server that gave none is asked again
+const NEIGHBOURS_SHOWN = 5;
+const PATH_POINTS = 200;
+const SVG = "http://www.w3.org/2000/svg";
+
+function createContexts(base, onNew) {
+  const known = new Map(); // image id -> context, null where the server knows none
+  let round = null;
+  let generation = 0;
+  let asking = false;
+  let restUntil = 0;
+
+  async function ask(ids) {
+    asking = true;
+    const mine = generation;
+    try {
+      const answer = await fetchJson(`${base}/context`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ids, round }),
+      });
+      if (mine !== generation) return;
+      for (const id of ids) known.set(id, null);
+      for (const context of answer.contexts || []) known.set(context.image_id, context);
+      for (const id of known.keys()) {
+        if (known.size <= CONTEXT_KEPT) break;
+        known.delete(id); // the oldest first
+      }
+    } catch {
+      if (mine !== generation) return;
+      restUntil = performance.now() + CONTEXT_PATIENCE;
+    }
+    asking = false;
+    onNew();
+  }
+
+  return {
+    of: (id) => known.get(id) || null,
+    // Asks for what is missing of these images, the one in front first, once few of them are known.
+    want(ids) {
+      if (asking || performance.now() < restUntil) return;
+      const ahead = ids.slice(0, CONTEXT_AHEAD);
+      if (ahead.slice(0, CONTEXT_REFILL).every((id) => known.has(id))) return;
+      ask(ahead.filter((id) => !known.has(id)));
+    },
+    start(number) {
+      generation += 1;
+      asking = false;
+      restUntil = 0;
+      known.clear();
+      round = number ?? null;
+    },
+    stop() {
+      generation += 1;
+      asking = true;
+    },
+  };
+}
+
+function buildContext(base) {
+  const random = el("p", { class: "random", testid: "review-random" },
+    el("span", { class: "mark" }, "Random check"), " counts for the measured accuracy");
+  const nearTitle = el("h3", { class: "context-title" }, "Nearest labeled images");
+  const near = el("div", { class: "near", testid: "review-neighbours" });
+  const pathTitle = el("h3", { class: "context-title" }, "Pseudo-label over the epochs");
+  const path = el("div", { class: "path", testid: "review-trajectory" });
+  const node = el("section", { class: "context", hidden: true, testid: "review-context" },
+    random, nearTitle, near, pathTitle, path);
+  let shownItem = null;
+  let shownContext = null;
+
+  function paint({ card, context }) {
+    const item = card?.item || null;
+    if (item === shownItem && context === shownContext) return;
+    shownItem = item;
+    shownContext = context;
+    const neighbours = (context?.neighbours || []).slice(0, NEIGHBOURS_SHOWN);
+    const epochs = context?.epochs || [];
+    show(random, item?.random === true);
+    for (const one of [nearTitle, near]) show(one, neighbours.length > 0);
+    for (const one of [pathTitle, path]) show(one, epochs.length > 0);
+    show(node, item?.random === true || neighbours.length > 0 || epochs.length > 0);
+    near.replaceChildren(...neighbours.map((one) => neighbourCard(one, item, base)));
+    path.replaceChildren(...(epochs.length ? [trajectory(context), el("p", {}, trajectoryWords(context))] : []));
+  }
+  return { node, paint };
+}
+
+function neighbourCard({ image_id, label, distance }, item, base) {
+  const differs = item.prediction !== null && label !== item.prediction;
+  const words = differs ? `${label}, not the prediction ${item.prediction}` : label;
+  return el("figure", {
+    class: "near-card", "data-differs": differs ? "yes" : "no", testid: "review-neighbour",
+    title: `${words} · distance ${distance.toPrecision(3)}`,
+  },
+  el("img", { src: `${base}/thumb/${image_id}`, alt: words, draggable: "false", class: isPixelArt(item) ? "pixels" : null }),
+  el("figcaption", {}, differs ? `≠ ${label}` : label));
+}
+
+// The stretches of equal pseudo-labels: {label, from, to} with the places of their first and last epoch.
+function stretches(labels) {
+  const found = [];
+  labels.forEach((label, at) => {
+    if (found.length && found.at(-1).label === label) found.at(-1).to = at;
+    else found.push({ label, from: at, to: at });
+  });
+  return found;
+}
+
+function trajectoryWords({ epochs, pseudo_labels: labels }) {
+  const found = stretches(labels);
+  const last = found.at(-1);
+  if (found.length === 1) return `${last.label} in every epoch`;
+  const before = [...new Set(found.slice(0, -1).reverse().map((one) => one.label))];
+  const shown = before.slice(0, 3).join(", ") + (before.length > 3 ? "…" : "");
+  return `${last.label} since epoch ${epochs[last.from]}, before that ${shown}`;
+}
+
+// One cell an epoch, filled where the pseudo-label is the final one; the line is its confidence, full height 100 %.
+function trajectory({ epochs, pseudo_labels: labels, confidences }) {
+  const width = epochs.length;
+  const part = (tag, attributes) => {
+    const node = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+    return node;
+  };
+  const svg = part("svg", {
+    viewBox: `0 0 ${width} 1`, preserveAspectRatio: "none", role: "img", "aria-label": "Pseudo-label over the epochs",
+  });
+  for (const { label, from, to } of stretches(labels)) {
+    const same = label === labels.at(-1) ? "same" : "other";
+    svg.append(part("rect", { class: same, x: from, y: 0, width: to - from + 1, height: 1 }));
+  }
+  const step = Math.ceil(width / PATH_POINTS);
+  const points = confidences.map((value, at) => [at + 0.5, 1 - value]).filter((_, at) => at % step === 0 || at === width - 1);
+  svg.append(part("polyline", { points: points.map((point) => point.join(",")).join(" ") }));
+  return svg;
+}

@@ -1,0 +1,75 @@
+"""Whether confidence tells the share right: the reliability diagram, before and after temperature scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError
+from engine.review_records import Reliability, ReliabilityBin
+
+
+def reliability(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 15, how: str = ""
+) -> Reliability:
+    """Return mean confidence and share right in equal-width bins of confidence, and the calibration error.
+
+    Bin b holds confidences in (b/bins, (b+1)/bins], the first one 0 too, as `engine.training.calibrate.ece` has it;
+    empty bins are left out. The error is the mean over images of |share right − mean confidence| of their bin. With
+    few images it is too high even for a perfect calibration, since each bin's share is then a matter of luck.
+
+    Args:
+        confidence: (N,) of the predicted class, 0..1.
+        right: (N,) whether the predicted class is the label.
+        bins: from 1.
+        how: which images these are, in words for the person.
+
+    Raises:
+        ConfigError: the two differ in length, a confidence is outside 0..1, or bins is below 1.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, eq. 2 and 3.
+    """
+    sure = np.asarray(confidence, np.float64)
+    hit = np.asarray(right, np.float64)
+    if sure.shape != hit.shape or sure.ndim != 1:
+        raise ConfigError("Confidences and answers differ in number", value=f"{sure.shape} and {hit.shape}")
+    if bins < 1:
+        raise ConfigError("A diagram needs at least one bin", value=bins, way_out="Choose 15.")
+    if not np.all((sure >= 0.0) & (sure <= 1.0 + 1e-6)):
+        raise ConfigError("A confidence is not between 0 and 1", way_out="Train the round again.")
+    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    confident = np.bincount(place, sure, bins)
+    correct = np.bincount(place, hit, bins)
+    found = tuple(
+        ReliabilityBin(b / bins, (b + 1) / bins, int(count[b]), float(confident[b] / count[b]), correct[b] / count[b])
+        for b in np.flatnonzero(count).tolist()
+    )
+    error = float(np.abs(correct - confident).sum() / len(sure)) if len(sure) else 0.0
+    return Reliability(found, error, len(sure), how)
+
+
+def untempered(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities as they were before temperature scaling: softmax(temperature · log p), (N, K).
+
+    Temperature scaling made p = softmax(logits / temperature); log p is logits / temperature up to a constant of each
+    row, which softmax does not see. A probability that was stored as 0 stays 0.
+
+    Args:
+        probabilities: (N, K), rows sum to 1, after scaling.
+        temperature: above 0; 1.0 changes nothing but rounding.
+
+    Raises:
+        ConfigError: the temperature is not above 0, or a row is no distribution.
+
+    Source: Guo et al. 2017, section 4.2.
+    """
+    p = np.asarray(probabilities, np.float64)
+    if not (np.isfinite(temperature) and temperature > 0.0):
+        raise ConfigError("A temperature must be above 0", value=temperature, way_out="Train the round again.")
+    if p.ndim != 2 or not np.all(p >= 0.0) or not np.all(p.sum(axis=1) > 0.0):
+        raise ConfigError("These are no probabilities", value=p.shape, way_out="Train the round again.")
+    with np.errstate(divide="ignore"):
+        z = temperature * np.log(p)
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(z / z.sum(axis=1, keepdims=True))

@@ -1,0 +1,81 @@
+"""The marked random slice: which of the decided images are a fair sample, and the share of right predictions in it.
+
+All images have a fixed random order that no model and no person influences, and the random queue always asks for the
+first image in it that is still undecided. Other queues decide images too, often just those that are wrong, and the
+ledger does not say which queue an image came from. What can be used is therefore a beginning of the order in which
+every image is decided.
+
+Why all of it: let D be the images the other queues decide. Walking along the order, the beginning with r images outside
+D, which the random queue must have decided, ends just before the (r+1)-th image outside D, the first undecided one.
+That is inverse sampling stopped at the (r+1)-th image of a kind. The share among the images *before* the one that
+stopped it is unbiased from r = 1 on; the one that stopped it is left out, which here comes by itself, since nobody has
+looked at it. The last image decided by chance is no such image and is kept; leaving it out as well would be unbiased
+too, but lose the images after it. The images of D inside the beginning must be kept: the images decided by chance alone
+are a sample of what is not in D, of images that error-seeking queues left, and look much too right.
+
+What remains: D is not quite independent of the order, since the others pass over what the random queue decided first,
+and with r = 0 the beginning lies in D alone. The second is guarded against (see `random_prefix`). The first is measured
+in the tests: the mean error of the share is below 0.4 points from some 20 images on, while that of the images decided
+by chance alone is several points.
+
+Source: Haldane 1945, On a Method of Estimating Frequencies, Biometrika 33, 222–225 (inverse sampling).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta  # type: ignore[import-untyped]
+
+from engine.errors import ConfigError
+from engine.review_records import Estimate
+
+BY_LUCK = 0.01
+
+
+def random_prefix(order: NDArray[np.floating], decided: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the rows of the unbiased random sample, in the fixed order: all before the first undecided image.
+
+    None are returned where so long a beginning could be there without the random queue, by luck of the order alone:
+    where its chance, |D| over N without replacement, is above 1 %. The decided images would then be what the other
+    queues chose. All rows are returned where all are decided.
+
+    Args:
+        order: (N,) the fixed random number of each image that was undecided when the round was made.
+        decided: (N,) whether a person has looked at it since and said something, a mark such as unsure included. An
+            image accepted in a batch that nobody looked at one by one is not decided here: its label is the
+            prediction, which would always count as right.
+
+    Raises:
+        ConfigError: the two differ in length.
+    """
+    if order.shape != decided.shape or order.ndim != 1:
+        raise ConfigError("Order and decisions differ in number", value=f"{order.shape} and {decided.shape}")
+    along = np.argsort(order, kind="stable").astype(np.int64)
+    undecided = np.flatnonzero(~decided[along])
+    if not len(undecided):
+        return along
+    length = int(undecided[0])
+    steps = np.arange(length)
+    luck = float(np.prod((decided.sum() - steps) / (len(order) - steps)))
+    return along[:length] if luck <= BY_LUCK else along[:0]
+
+
+def share(right: int, n: int, how: str) -> Estimate:
+    """Return right / n with its exact two-sided 95 % interval; (0, 1) for n = 0.
+
+    Args:
+        right: 0..n.
+        n: images looked at.
+        how: how they came about, in words for the person.
+
+    Raises:
+        ConfigError: right is not within 0..n.
+
+    Source: Clopper and Pearson 1934, by the beta quantiles.
+    """
+    if not 0 <= right <= n:
+        raise ConfigError("More right answers than answers", value=f"{right} of {n}", way_out="Count again.")
+    low = 0.0 if right == 0 else float(beta.ppf(0.025, right, n - right + 1))
+    high = 1.0 if right == n else float(beta.ppf(0.975, right + 1, n - right))
+    return Estimate(right, n, low, high, how)

@@ -1,0 +1,172 @@
+"""Whether going on is worth it: what the next decisions would change, and what the last round gained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError
+from engine.review_records import CurvePoint, Estimate
+
+FEW_HELD_OUT = 100
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Held-out accuracy of the last round minus the one before, with its 95 % interval, -1..1; labels added between."""
+
+    value: float
+    low: float
+    high: float
+    labels: int
+
+
+def expected_corrections(confidence: NDArray[np.floating], count: int) -> float:
+    """Return how many of the first `count` predictions are expected to be corrected: the sum of their 1 − confidence.
+
+    Args:
+        confidence: (N,) calibrated, in the order of the queue (for the least confident queue: least first).
+        count: from 0; more than N counts all.
+    """
+    return float((1.0 - np.asarray(confidence[: max(0, count)], np.float64)).sum())
+
+
+def decisions_left(
+    confidence: NDArray[np.floating] | None, total: int, target: float, wrong_elsewhere: float = 0.0
+) -> int | None:
+    """Return how many decisions, the least confident first, until the expected share of wrong labels meets the target.
+
+    A decision is taken to be right. The others keep their prediction, each expected wrong by 1 − confidence; the number
+    is as good as the calibration, and later rounds make it smaller.
+
+    Args:
+        confidence: (U,) calibrated, of the images without decision, any order; None without predictions.
+        total: images the labels are exported for, from 1.
+        target: share of right labels wanted, 0..1.
+        wrong_elsewhere: expected wrong labels among the other images, from 0.
+
+    Returns:
+        0..U; None without predictions, or when all U decisions would not do since too many are wrong elsewhere.
+
+    Raises:
+        ConfigError: total, target or wrong_elsewhere is outside its range.
+    """
+    if total < 1 or not 0.0 <= target <= 1.0 or not wrong_elsewhere >= 0.0:
+        raise ConfigError(
+            "The quality aimed at is outside its range", value=f"{target} of {total}", way_out="Choose 0.99 for 99 %."
+        )
+    if confidence is None:
+        return None
+    wrong = np.sort(1.0 - np.asarray(confidence, np.float64))  # the surest first
+    left = wrong_elsewhere + np.concatenate([[0.0], np.cumsum(wrong)])
+    kept = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
+    return len(wrong) - int(kept[-1]) if len(kept) else None
+
+
+def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
+    """Return what the last measured round gained on the one before; None with fewer than two.
+
+    The two are treated as measured on different images; where they share their held-out images the interval is wider
+    than it had to be.
+
+    Args:
+        curve: complete rounds, oldest first; those without held-out images are passed over.
+
+    Source: R. G. Newcombe 1998, Interval estimation for the difference between independent proportions, Statistics in
+    Medicine 17, 873–890 (joining two single intervals by squares; here with exact single intervals).
+    """
+    measured = [point for point in curve if point.accuracy.n]
+    if len(measured) < 2:
+        return None
+    before, last = measured[-2].accuracy, measured[-1].accuracy
+    difference = last.value - before.value
+    return Gain(
+        value=difference,
+        low=difference - math.hypot(last.value - last.low, before.high - before.value),
+        high=difference + math.hypot(last.high - last.value, before.value - before.low),
+        labels=measured[-1].labels - measured[-2].labels,
+    )
+
+
+def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | None, target: float) -> str:
+    """Return one or two plain sentences: whether another round, more labels, or the export comes next.
+
+    Args:
+        curve: complete rounds, oldest first.
+        decisions: see `decisions_left`.
+        minutes: for these at the measured pace, or None.
+        target: share of right labels wanted, 0..1.
+    """
+    measured = [point for point in curve if point.accuracy.n]
+    if not measured:
+        return "No round has been measured on held-out images: there is too little to say. Label, then train a round."
+    last = measured[-1].accuracy
+    if last.n < FEW_HELD_OUT:
+        return (
+            f"Only {last.n:,} held-out {'image measures' if last.n == 1 else 'images measure'} the last round "
+            f"({_between(last)} right): too little to say whether going on is worth it. "
+            f"{_few_next(decisions)}"
+        )
+    if decisions == 0:
+        return (
+            f"Going by calibrated confidence, {_percent(target)} right labels are expected already. "
+            "You are done: audit what is left, then export."
+        )
+    return f"{_trend(expected_gain(curve), last)} {_left(decisions, minutes, target)}"
+
+
+def _trend(gain: Gain | None, last: Estimate) -> str:
+    """What the curve says about another round."""
+    if gain is None:
+        return f"One round is measured so far ({_between(last)} right), which shows no trend."
+    span = f"{_points(gain.low)} to {_points(gain.high)} points"
+    if gain.low > 0.0:
+        return (
+            f"Another round is expected to help: the last one gained {_points(gain.value)} points ({span}) "
+            f"with {_labels(gain.labels)}."
+        )
+    if gain.high < 0.0:
+        return (
+            f"The last round is worse than the one before ({_points(gain.value)} points, {span}): "
+            "check its settings and the label issues before another."
+        )
+    return f"The last two rounds cannot be told apart (difference {span}), so another round may not help by itself."
+
+
+def _left(decisions: int | None, minutes: float | None, target: float) -> str:
+    if decisions is None:
+        return f"How many decisions are left to {_percent(target)} cannot be said."
+    if minutes is None:
+        pace = ""
+    elif minutes < 1.0:
+        pace = ", less than a minute"
+    else:
+        pace = f", around {minutes:,.0f} {'minute' if round(minutes) == 1 else 'minutes'} at your pace"
+    word = "decision" if decisions == 1 else "decisions"
+    return f"Go on labeling: about {decisions:,} {word} to {_percent(target)}{pace}."
+
+
+def _few_next(decisions: int | None) -> str:
+    if decisions == 0:
+        return "Confidence alone would call it done; audit before you export."
+    return "Go on labeling; part of the labels is held out in the next round."
+
+
+def _labels(added: int) -> str:
+    return f"{added:,} more {'label' if added == 1 else 'labels'}" if added > 0 else "no more labels than before"
+
+
+def _between(accuracy: Estimate) -> str:
+    return f"between {100 * accuracy.low:.1f} and {100 * accuracy.high:.1f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

@@ -1,0 +1,136 @@
+"""The default: uncertainty × diversity × class balance, plus a marked random slice.
+
+The aim is the fewest decisions until labels and predictions together are right. A decision helps most where the
+prediction is likely wrong, and where it teaches the next round something that no other decision of the batch does.
+
+1. Random slice. One pick in ten is the first undecided image of the fixed random order, marked as random. Which pick
+   that is goes by the number of images left (5 modulo 10), so it stays one in ten, evenly, however small the batches
+   are that a page asks for.
+2. Candidates. For the other m picks: the max(10 m, 500) images with the highest u = 1 − (p₁ − p₂).
+3. Class quotas. Class c gets a share of m in proportion to s_c Σ u over the candidates predicted as c, where
+   s_c = √((1 + mean labels a class) / (1 + labels of c)), kept within ½ and 2; rounded by largest remainders, never
+   more than the class has candidates.
+4. Diversity. The candidates of a class are put into as many groups as its quota, by k-means on the features weighted
+   by u; the most uncertain image of each group is taken, so near-duplicates compete for one place. Without features
+   the most uncertain images of the class are taken.
+5. The picks come by falling u.
+
+Before any round there is no u: typical images of every group (TypiClust) take the place of 2 to 5, and without features
+the random order does, all of it marked as random.
+
+The steps follow known recipes: margin (Settles 2009), candidates of β times the batch and weighted k-means (Zhdanov,
+"Diverse mini-batch Active Learning", 2019, section 3, β = 10).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.query.chance import choose_random
+from engine.query.clusters import centred, k_means_groups
+from engine.query.cold_start import typiclust
+from engine.query.order import highest, random_order
+from engine.query.pool import Picks, Pool, picks
+from engine.query.uncertainty import margin, why_margin
+
+_EVERY = 10
+_PLACE = 5
+_CANDIDATES = 10
+_LEAST_CANDIDATES = 500
+_SCARCITY = (0.5, 2.0)
+_RANDOM = "random check: counts for the measured accuracy"
+
+
+def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
+    """Take doubtful, varied, class-balanced images and, evenly between them, the marked random slice.
+
+    Scores: u = 1 − (p₁ − p₂) in 0..1; before any round typicality (random images of it: 0).
+    """
+    if not pool.trained and pool.features is None:
+        return choose_random(pool, limit, seed)
+    chance = (len(pool) - np.arange(limit)) % _EVERY == _PLACE
+    slice_rows = np.lexsort((pool.ids, random_order(pool.ids)))[: int(chance.sum())]
+    rest = np.setdiff1d(np.arange(len(pool)), slice_rows)
+    wanted = limit - len(slice_rows)
+    if pool.trained:
+        main = _uncertain(pool.subset(rest), wanted, seed)
+        values = margin(pool.probabilities[slice_rows], pool.ids[slice_rows])
+    else:
+        main = typiclust(pool.subset(rest), wanted, seed)
+        values = np.zeros(len(slice_rows))
+    why = np.full(limit, _RANDOM, dtype=object)
+    why[~chance] = list(main.why)
+    rows = np.empty(limit, np.int64)
+    rows[chance], rows[~chance] = slice_rows, rest[main.rows]
+    scores = np.empty(limit)
+    scores[chance], scores[~chance] = values, main.scores
+    return Picks(rows, scores, tuple(why.tolist()), chance)
+
+
+def quotas(weights: NDArray[np.float64], capacity: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Split `total` in proportion to the weights by largest remainders; no share exceeds its capacity.
+
+    What a full class cannot take goes to the others in proportion; ties go to the first class.
+
+    Returns:
+        (K,) whole numbers, their sum min(total, sum of capacity).
+    """
+    given = np.zeros(len(weights), np.int64)
+    left = min(total, int(capacity.sum()))
+    while left > 0:
+        free = given < capacity
+        share = np.where(free, weights, 0.0)
+        share = share if share.sum() > 0 else free.astype(np.float64)
+        exact = left * share / share.sum()
+        part = np.floor(exact).astype(np.int64)
+        extra = np.lexsort((np.arange(len(weights)), part - exact, ~free))[: left - int(part.sum())]
+        part[extra] += 1
+        part = np.minimum(part, capacity - given)
+        given += part
+        left -= int(part.sum())
+    return given
+
+
+def scarcity(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (K,) √((1 + mean count) / (1 + count)), kept within ½ and 2: more for classes with few labels."""
+    factor: NDArray[np.float64] = np.sqrt((1.0 + counts.mean()) / (1.0 + counts))
+    return np.clip(factor, *_SCARCITY)
+
+
+def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
+    """Steps 2 to 5 of the module's docstring."""
+    doubt = margin(pool.probabilities, pool.ids)
+    candidates = highest(doubt, pool.ids, max(_CANDIDATES * wanted, _LEAST_CANDIDATES))
+    classes = pool.predicted[candidates]
+    count = pool.probabilities.shape[1]
+    weights = scarcity(pool.counts) * np.bincount(classes, doubt[candidates], minlength=count)
+    shares = quotas(weights, np.bincount(classes, minlength=count), wanted)
+    found: dict[int, int] = {}  # row -> images it stands for
+    for number, share in enumerate(shares.tolist()):
+        if share:
+            found |= _spread(pool, candidates[classes == number], doubt, share, seed)
+    rows = np.array(sorted(found), np.int64)
+    rows = rows[highest(doubt[rows], pool.ids[rows], len(rows))]
+    return picks(rows, doubt[rows], [_why(pool, row, found[row]) for row in rows.tolist()])
+
+
+def _spread(pool: Pool, rows: NDArray[np.int64], doubt: NDArray[np.float64], share: int, seed: int) -> dict[int, int]:
+    """Return `share` of the rows, most uncertain of its group each, with the size of the group."""
+    if pool.features is None or share == len(rows):
+        return dict.fromkeys(rows[:share].tolist(), 1)
+    own, _ = centred(pool.features[rows])
+    group, _ = k_means_groups(own, share, seed, weights=doubt[rows])
+    first = np.unique(group, return_index=True)[1]  # rows come by falling doubt
+    size = np.bincount(group)
+    found = {int(rows[at]): int(size[group[at]]) for at in first}
+    for row in rows.tolist():  # groups that equal images left empty
+        if len(found) == share:
+            break
+        found.setdefault(row, 1)
+    return found
+
+
+def _why(pool: Pool, row: int, size: int) -> str:
+    text = why_margin(pool.probabilities[row], pool.classes)
+    return text if size < 2 else f"{text}; stands for {size} doubtful images like it"

@@ -1,0 +1,278 @@
+"""Frozen records of review and quality: what the rooms hand to the app about queues, audits, checks and pace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+AuditState = Literal["open", "accepted", "abandoned"]
+CheckKind = Literal["labels", "duplicates"]
+ConflictKind = Literal["prediction", "duplicates", "annotators"]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A labeled image near another one: its label in force and the Euclidean distance of their features."""
+
+    image_id: int
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageContext:
+    """What the review surface shows beside one image.
+
+    neighbours: nearest labeled images, nearest first; empty where there are no features. epochs, pseudo_labels and
+    confidences: its pseudo-label after each recorded epoch of the round, equally long, empty where none is recorded.
+    """
+
+    image_id: int
+    neighbours: tuple[Neighbour, ...] = ()
+    epochs: tuple[int, ...] = ()
+    pseudo_labels: tuple[str, ...] = ()
+    confidences: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class GridTable:
+    """The images of a grid with predictions, all (N,), grouped by predicted class, in each class in order of `value`.
+
+    predicted: index into `classes`; version: of the label state looked at; label: text or None.
+    """
+
+    round: int | None
+    classes: tuple[str, ...]
+    sort: str
+    image_ids: NDArray[np.int64]
+    predicted: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    value: NDArray[np.float32]
+    version: NDArray[np.int64]
+    label: NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRule:
+    """Which predictions are accepted together: calibrated confidence of at least the predicted class's threshold.
+
+    thresholds: one a class of the round, 0..1; all equal for a global threshold. A threshold above 1 takes none.
+    """
+
+    round: int
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPreview:
+    """What a rule would accept of the images without label and mark.
+
+    expected_errors: sum of 1 − confidence, which is right when the confidence is calibrated.
+    """
+
+    rule: AcceptRule
+    count: int
+    undecided: int
+    expected_errors: float
+    per_class: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One audit as stored: the images a rule would accept (the population) and a random sample of exactly those.
+
+    level: one-sided confidence of the bound. look: the how-manieth audit of this round it is, from 1. population and
+    sample: image ids. facts: what was found when it was accepted (see AuditResult), empty before.
+    """
+
+    number: int
+    created: str
+    actor: str
+    round: int
+    thresholds: Mapping[str, float]
+    level: float
+    look: int
+    ledger_seq: int
+    population: NDArray[np.int64]
+    sample: tuple[int, ...]
+    state: AuditState
+    batch: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """Where an audit stands. `wrong` counts answers that differ from the prediction, rejected and unsure ones too.
+
+    bound: Clopper–Pearson upper limit of the share of wrong predictions in the population, one-sided at `level`; None
+    until every image of the sample has an answer.
+    """
+
+    record: AuditRecord
+    answered: int
+    wrong: int
+    wrong_ids: tuple[int, ...]
+    bound: float | None
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """Decisions recorded together. `undone` of its `decisions` were taken back. facts: what it carries as provenance,
+    such as the bound of an audit; empty for most."""
+
+    batch: str
+    actor: str
+    time: str
+    seq: int
+    action: str
+    decisions: int
+    undone: int
+    label: str | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelIssue:
+    """A label in force that out-of-fold predictions contradict. given/suggested: class names; the confidences are
+    out-of-fold; score: 0..1, higher is more suspicious."""
+
+    image_id: int
+    given: str
+    suggested: str
+    given_confidence: float
+    suggested_confidence: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Images that look the same. labels: one an image, None without one; similarity: the least within it, 0..1;
+    exact: whether the pixels compared are identical."""
+
+    image_ids: tuple[int, ...]
+    labels: tuple[str | None, ...]
+    similarity: float
+    exact: bool
+
+    @property
+    def differing(self) -> bool:
+        """Whether two of its images carry different labels."""
+        return len({label for label in self.labels if label is not None}) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """Where a check of the project's labels or images stands; `stale`: labels or images changed since its result."""
+
+    status: Literal["none", "running", "ready", "failed", "cancelled"]
+    stage: str = ""
+    fraction: float = 0.0
+    error: str = ""
+    made: str = ""
+    stale: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Images whose labels contradict something, to be looked at side by side.
+
+    For "prediction": one image, its label and the suggested one. For "duplicates": the images of a group. For
+    "annotators": one image that two people labeled differently, `said` tells who said what, oldest first.
+    """
+
+    kind: ConflictKind
+    image_ids: tuple[int, ...]
+    labels: tuple[str | None, ...]
+    suggested: str | None
+    score: float
+    said: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one person decides: counts of single decisions (batches count apart) and median seconds of one.
+
+    seconds is None without a timed decision; agreement is the share of shown predictions that were accepted, None where
+    none was shown.
+    """
+
+    actor: str
+    decisions: int
+    batch_decisions: int
+    seconds: float | None
+    agreement: float | None
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share with its exact two-sided 95 % interval, in 0..1, and how it was got. n 0: nothing known."""
+
+    right: int
+    n: int
+    low: float
+    high: float
+    how: str
+
+    @property
+    def value(self) -> float:
+        """right / n; 0 when n is 0."""
+        return self.right / self.n if self.n else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One complete round on the learning curve: labels it trained on and its held-out accuracy."""
+
+    round: int
+    algorithm: str
+    labels: int
+    accuracy: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Whether going on is worth it.
+
+    next_corrections: expected wrong predictions among the next `next_count` of the least-confident queue. seconds_each:
+    median pace, None when unknown. errors_left: expected wrong predictions among all undecided. decisions_left:
+    decisions, least confident first, until the expected share of wrong labels over all images is at most 1 − target;
+    None when it cannot be said. advice: one or two plain sentences, honest when there is too little to say.
+    """
+
+    curve: tuple[CurvePoint, ...]
+    next_count: int
+    next_corrections: float | None
+    seconds_each: float | None
+    errors_left: float | None
+    target: float
+    decisions_left: int | None
+    minutes_left: float | None
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Predictions whose confidence lies in (low, high]: how many, their mean confidence and share right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How well confidence tells the share right: bins, expected calibration error 0..1 and number of images."""
+
+    bins: tuple[ReliabilityBin, ...]
+    ece: float
+    n: int
+    how: str

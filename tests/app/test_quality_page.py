@@ -1,0 +1,519 @@
+"""The quality page: each tab says what was measured and how, and its buttons do what they say."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from app import workbench
+from app.components.quality import accuracy, confusion, gallery, outlook, words
+from app.workbench import OpenProject
+from engine.errors import ConfigError
+from engine.importers.scan import ImportSource
+from engine.project import new_uid
+from engine.project_quality import Quality
+from engine.project_review import Reviews
+from engine.records import Decision
+from engine.review_records import (
+    CheckState,
+    Conflict,
+    CurvePoint,
+    DuplicateGroup,
+    Estimate,
+    LabelIssue,
+    Outlook,
+    Reliability,
+    ReliabilityBin,
+)
+from tests.made_round import make_round
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+LABELED, FREE = 20, 100
+CAT, DOG = "*cat*", "dog"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[workbench.Workbench]:
+    found = workbench.use(workbench.Workbench(tmp_path / "home"))
+    yield found
+    found.close()
+    workbench._current = None
+
+
+@pytest.fixture
+def opened(bench: workbench.Workbench, tmp_path: Path) -> OpenProject:
+    """20 labeled images, every other one a cat, and 100 without a label."""
+    path = tmp_path / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(LABELED + FREE):
+            out = BytesIO()
+            Image.fromarray(np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)).save(out, "PNG")
+            folder = "_unlabeled" if number >= LABELED else (CAT, DOG)[number % 2]
+            archive.writestr(f"{folder}/{number:03}.png", out.getvalue())
+    found = bench.create("Pets")
+    found.project.commit_import(found.project.scan(ImportSource("zip", path)))
+    found.engine.stop()
+    return found
+
+
+@pytest.fixture
+def number(opened: OpenProject) -> int:
+    """A round: 60 free images predicted cat at .99, 30 dog at .9, 10 cat at .6; ten of the labeled ones held out.
+
+    Of the held-out ones the first cat is taken for a dog.
+    """
+    table = opened.project.label_table()
+    cat = iter([0.99] * 60 + [0.1] * 30 + [0.6] * 10)
+    p = np.array([{CAT: 0.9, DOG: 0.2}[label] if label else next(cat) for label in table.label])
+    p[0] = 0.3
+    labeled = table.image_ids[[label is not None for label in table.label]]
+    return make_round(opened.project, np.stack([p, 1 - p], 1), heldout=labeled[:10].tolist())
+
+
+def _page(tab: str | None = None) -> AppTest:
+    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    page.switch_page("pages/check_quality.py").run()
+    if tab is not None:
+        page.get("button_group")[0].set_value(tab).run()
+    assert not page.exception
+    return page
+
+
+def _texts(page: AppTest) -> str:
+    kinds = (page.markdown, page.caption, page.info, page.success, page.warning, page.error)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def _html(page: AppTest) -> str:
+    return "\n".join(element.proto.body for element in page.get("html"))
+
+
+def _surface(page: AppTest) -> dict[str, Any]:
+    """What the review surface was handed: the page that a button led to."""
+    assert not page.exception
+    return json.loads(page.get("bidi_component")[0].proto.json)
+
+
+def _answer(opened: OpenProject, image_id: int, label: str) -> None:
+    version = opened.project.store.states([image_id])
+    base = version[0].version if version else 0
+    decision = Decision(new_uid(), image_id, base, "label", label, seconds=2.0)
+    assert opened.project.decide([decision])[0].status == "saved"
+
+
+def _answer_audit(opened: OpenProject, wrong: int) -> None:
+    record, left = opened.project.quality.unanswered(1)
+    for place, image_id in enumerate(left):
+        said = opened.project.reviews.item(image_id, record.round).prediction
+        _answer(opened, image_id, {CAT: DOG, DOG: CAT}[said or ""] if place < wrong else str(said))
+
+
+# empty states -----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_project_the_page_says_where_to_get_one(bench: workbench.Workbench) -> None:
+    assert "No project is open" in _page().info[0].value
+
+
+@pytest.mark.parametrize(
+    ("tab", "words"),
+    [
+        ("Accuracy", "No round has ended yet"),
+        ("Accept by threshold", "No round has ended yet"),
+        ("Labels to check", "No conflicts"),
+        ("People", "Nobody has decided anything yet"),
+        ("Is another round worth it?", "so there is no curve"),
+    ],
+)
+def test_before_any_round_each_tab_says_what_is_missing(opened: OpenProject, tab: str, words: str) -> None:
+    assert words in _texts(_page(tab))
+
+
+@pytest.mark.parametrize("tab", ["Accuracy", "Labels to check", "People", "Is another round worth it?"])
+def test_an_empty_project_ends_no_tab(bench: workbench.Workbench, tab: str) -> None:
+    bench.create("Empty")
+    assert not _page(tab).error
+
+
+def test_a_round_without_held_out_labels_says_that_nothing_was_measured(opened: OpenProject) -> None:
+    make_round(opened.project, np.full((LABELED + FREE, 2), 0.5))
+    page = _page("Accuracy")
+    assert "No labels were held out in this round, so nothing was measured" in _texts(page)
+    assert "cannot be said how far the confidences can be trusted" in _texts(page)
+
+
+def test_only_the_tab_that_is_shown_is_computed(
+    opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("reliability", "random_sample", "preview", "pace", "outlook", "label_issues"):
+        real = getattr(Quality, name)
+        monkeypatch.setattr(
+            Quality, name, lambda self, *a, _name=name, _real=real, **k: asked.append(_name) or _real(self, *a, **k)
+        )
+    page = _page()
+    asked.clear()
+    page.get("button_group")[0].set_value("People").run()
+    assert asked == ["pace"]
+
+
+# accuracy ---------------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_says_how_it_was_got_and_random_images_stand_beside_it(opened: OpenProject, number: int) -> None:
+    page = _page("Accuracy")
+    figures = {one.label: one.value for one in page.metric}
+    assert (figures["Held-out accuracy"], figures["Accuracy on random images"]) == ("90.0%", "–")
+    assert "Held-out accuracy: 9 of 10 held\\-out labeled images right" in _texts(page)
+    for place, item in enumerate(opened.project.reviews.queue("random", 20)[0]):
+        said = str(item.prediction)
+        _answer(opened, item.image_id, {CAT: DOG, DOG: CAT}[said] if place < 3 else said)
+    page.run()
+    assert {one.label: one.value for one in page.metric}["Accuracy on random images"] == "85.0%"
+    assert "**Unbiased**: of 20 images 17 predicted right" in _texts(page)
+
+
+def test_calibration_error_is_said_before_and_after_and_on_how_many_labels(opened: OpenProject, number: int) -> None:
+    before, after = opened.project.quality.reliability(number)
+    texts = _texts(_page("Accuracy"))
+    assert f"error **{before.ece:.1%}** before and **{after.ece:.1%}** after, on 10 held-out labels" in texts
+    assert "With so few labels both are rough" in texts
+
+
+def test_images_of_a_cell_are_shown_as_text_and_handed_over_to_review(opened: OpenProject, number: int) -> None:
+    page = _page("Accuracy")
+    cell = page.selectbox(key=f"quality_cell_{number}")
+    assert cell.options[0] == f"{CAT} predicted as {DOG}"  # mistakes first
+    cell.select((CAT, DOG)).run()
+    assert "**1** images labeled **\\*cat\\*** and predicted **dog**" in _texts(page)
+    (wrong,) = opened.project.quality.confusion_ids(number, CAT, DOG)
+    assert f'src="{opened.base}/thumb/{wrong}"' in _html(page)
+    page.button(key="review_cell").click().run()
+    assert opened.selection == (wrong,)
+    assert _surface(page)["only"] == "selection"
+
+
+def test_click_on_a_cell_shows_its_images_and_the_list_may_choose_another_then(
+    opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = confusion.st.plotly_chart
+
+    def clicked(figure: Any, *args: Any, on_select: str = "ignore", **fields: Any) -> Any:
+        made = real(figure, *args, on_select=on_select, **fields)
+        return {"selection": {"points": [{"customdata": [0, 0]}]}} if on_select == "rerun" else made
+
+    monkeypatch.setattr(confusion.st, "plotly_chart", clicked)
+    page = _page("Accuracy")
+    key = f"quality_cell_{number}"
+    assert page.selectbox(key=key).value == (CAT, CAT)
+    page.selectbox(key=key).select((CAT, DOG)).run()
+    assert page.selectbox(key=key).value == (CAT, DOG)
+
+
+@pytest.mark.parametrize("event", [None, {}, {"selection": {"points": []}},
+                                   {"selection": {"points": [{"customdata": [7, 0]}]}},
+                                   {"selection": {"points": [{"x": 1}]}}])  # fmt: skip
+def test_a_click_beside_every_cell_chooses_none(event: Any) -> None:
+    assert confusion.clicked_cell(event, [CAT, DOG]) is None
+
+
+def test_cells_come_with_the_most_frequent_mistake_first_and_empty_ones_never() -> None:
+    assert confusion.filled_cells([[5, 1], [3, 0]], ["a", "b"]) == [("b", "a"), ("a", "b"), ("a", "a")]
+
+
+# accept by threshold ----------------------------------------------------------------------------------------------
+
+
+def test_thresholds_say_how_many_are_accepted_and_how_many_errors_are_expected(
+    opened: OpenProject, number: int
+) -> None:
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    page.slider(key="accept_threshold").set_value(0.895).run()
+    figures = {one.label: one.value for one in page.metric}
+    assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("90", "3.6")
+    assert "90.0% of 100 undecided images" in _texts(page)
+    page.radio(key="accept_way").set_value("by_class").run()
+    page.select_slider(key="accept_target").set_value(0.05).run()
+    assert {one.label: one.value for one in page.metric}["Would be accepted"] == "60"
+    assert "none good enough in dog" in _texts(page)
+    page.radio(key="accept_way").set_value("global").run()
+    assert {one.label: one.value for one in page.metric}["Would be accepted"] == "90"
+
+
+def test_the_page_says_beforehand_what_an_audit_can_show(opened: OpenProject, number: int) -> None:
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    page.slider(key="accept_threshold").set_value(0.895).run()
+    page.number_input(key="audit_size").set_value(40).run()
+    # beta.ppf(.95, 1, 40) = .0722, (2, 39) = .1137…, (3, 38) = .1492
+    assert "at most 7.3% with no wrong, 11.4% with 1 wrong, 15.0% with 2 wrong" in _texts(page)
+
+
+def test_nothing_to_accept_is_said_and_no_audit_offered(opened: OpenProject, number: int) -> None:
+    page = _page("Accept by threshold")
+    page.select_slider(key="accept_target").set_value(0.001).run()
+    assert "no undecided prediction would be accepted" in _texts(page)
+    assert "draw_audit" not in [one.key for one in page.button]
+
+
+def _drawn(size: int = 40) -> AppTest:
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    page.slider(key="accept_threshold").set_value(0.895).run()
+    page.number_input(key="audit_size").set_value(size).run()
+    page.button(key="draw_audit").click().run()
+    assert not page.exception
+    return page
+
+
+def test_an_audit_is_drawn_of_the_size_asked_for_and_leads_to_its_images(opened: OpenProject, number: int) -> None:
+    page = _drawn()
+    (audit,) = opened.project.quality.audits()
+    assert (len(audit.record.population), len(audit.record.sample)) == (90, 40)
+    assert page.get("progress")[0].proto.text == "0 of 40 answered"
+    assert page.button(key="draw_audit").disabled
+    assert "accept_audit_1" not in [one.key for one in page.button]
+    page.button(key="review_audit_1").click().run()
+    assert _surface(page)["only"] == "audit:1"
+
+
+def test_answered_audit_states_its_bound_and_is_accepted_after_a_confirmation(opened: OpenProject, number: int) -> None:
+    page = _drawn()
+    _answer_audit(opened, wrong=2)
+    page.run()
+    statement = opened.project.quality.audit(1).statement
+    assert "at most 15.0 % wrong" in statement
+    assert statement in _html(page)
+    accept = page.button(key="accept_audit_1")
+    assert accept.label == "Accept 50 labels as one batch"
+    accept.click().run()
+    assert opened.project.counts().labeled == LABELED + 40  # not before it is confirmed
+    assert "**50 predictions** of round 1 become labels" in _texts(page)
+    page.button(key="confirm_accept").click().run()
+    assert not page.exception
+    assert opened.project.counts().labeled == LABELED + 90
+    assert "Accepted 50 labels as batch" in _texts(page)
+    (row,) = page.dataframe[0].value.to_dict("records")
+    assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 2, statement)
+
+
+def test_declined_confirmation_accepts_nothing(opened: OpenProject, number: int) -> None:
+    page = _drawn()
+    _answer_audit(opened, wrong=0)
+    page.run()
+    page.button(key="accept_audit_1").click().run()
+    page.button(key="confirm_not").click().run()
+    assert opened.project.counts().labeled == LABELED + 40
+    assert "confirm_accept" not in [one.key for one in page.button]
+
+
+def test_audit_given_up_stays_in_the_table_and_makes_the_next_one_stricter(opened: OpenProject, number: int) -> None:
+    page = _drawn()
+    page.button(key="abandon_audit_1").click().run()
+    assert page.dataframe[0].value["State"].tolist() == ["given up"]
+    assert "look 2 at this round, 97.5%" in _texts(page)
+    page.button(key="draw_audit").click().run()
+    assert "It is look 2 at this round, so its level is stricter" in _texts(page)
+
+
+def test_audit_of_all_images_leaves_nothing_to_accept(opened: OpenProject, number: int) -> None:
+    page = _drawn(90)
+    _answer_audit(opened, wrong=0)
+    page.run()
+    assert "nothing is left to accept" in _texts(page)
+    assert "accept_audit_1" not in [one.key for one in page.button]
+
+
+# labels to check --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stands(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say where the checks of labels and duplicates stand."""
+
+    def tell(labels: CheckState, duplicates: CheckState | None = None) -> None:
+        found = {"labels": labels, "duplicates": duplicates or CheckState("none")}
+        monkeypatch.setattr(Quality, "check_state", lambda self, kind: found[kind])
+
+    return tell
+
+
+def test_checks_are_started_and_a_refusal_is_said(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(self: Quality, kind: str) -> CheckState:
+        if started:
+            raise ConfigError("Too few labels", way_out="Label more.")
+        started.append(kind)
+        return CheckState("running")
+
+    monkeypatch.setattr(Quality, "start_check", start)
+    stands(CheckState("none"))
+    page = _page("Labels to check")
+    page.button(key="check_duplicates").click().run()
+    assert started == ["duplicates"]
+    page.button(key="check_labels").click().run()
+    assert page.error[0].value == "Too few labels."
+
+
+def test_running_check_shows_how_far_it_is_and_can_be_cancelled(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def cancel(self: Quality, kind: str) -> None:
+        told.append(kind)
+        stands(CheckState("cancelled"))
+
+    monkeypatch.setattr(Quality, "cancel_check", cancel)
+    stands(CheckState("running", "Fold 2 of 5", 0.4))
+    page = _page("Labels to check")
+    bar = page.get("progress")[0].proto
+    assert (bar.value, bar.text) == (40, "Fold 2 of 5")
+    page.button(key="cancel_labels").click().run()
+    assert told == ["labels"]
+    assert "The check was cancelled." in _texts(page)
+
+
+def test_failed_check_says_why_as_text(opened: OpenProject, stands: Any) -> None:
+    stands(CheckState("failed", error="no *memory*"))
+    page = _page("Labels to check")
+    assert page.error[0].value == "no \\*memory\\*"
+    assert page.button(key="check_labels")
+
+
+def test_suspected_labels_are_listed_escaped_and_lead_to_their_queue(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issues = [LabelIssue(3, "<b>x", DOG, 0.031, 0.94, 0.9)]
+    monkeypatch.setattr(Quality, "label_issues", lambda self: issues)
+    stands(CheckState("ready", made="2026-03-01T09:05:12+00:00", stale=True))
+    page = _page("Labels to check")
+    assert "**1 suspected label**" in _texts(page)
+    assert "Checked on 2026-03-01 09:05. Labels or images changed since" in _texts(page)
+    assert "&lt;b&gt;x → dog" in _html(page)
+    assert "3.1% → 94.0%" in _html(page)
+    assert "<b>x" not in _html(page)
+    page.button(key="review_issues").click().run()
+    assert _surface(page)["only"] == "issues"
+
+
+def test_duplicates_with_different_labels_come_first_and_are_handed_over(
+    opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [DuplicateGroup((1, 2), (CAT, CAT), 1.0, True), DuplicateGroup((3, 4, 5), (CAT, DOG, None), 0.98, False)]
+    monkeypatch.setattr(Quality, "duplicates", lambda self: groups)
+    stands(CheckState("none"), CheckState("ready", made="2026-03-01T09:05:12+00:00"))
+    page = _page("Labels to check")
+    html = _html(page)
+    assert html.index("/thumb/3") < html.index("/thumb/1")
+    assert "no label" in html
+    assert "**2 groups** of images that look the same, 1 of them pixel for pixel; **1** with different" in _texts(page)
+    page.button(key="review_duplicates").click().run()
+    assert opened.selection == (3, 4, 5)
+    assert _surface(page)["only"] == "selection"
+
+
+def test_conflicts_are_counted_by_kind_and_lead_to_their_queue(
+    opened: OpenProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        Conflict("prediction", (1,), (CAT,), DOG, 0.99),
+        Conflict("prediction", (2,), (CAT,), DOG, 0.98),
+        Conflict("annotators", (3,), (CAT,), DOG, 1.0, (("a", DOG), ("b", CAT))),
+    ]
+    monkeypatch.setattr(Reviews, "conflicts", lambda self, number=None: found)
+    page = _page("Labels to check")
+    said = "**3 conflicts**: 2 label against a confident prediction, 1 labeled differently by two people."
+    assert said in _texts(page)
+    page.button(key="review_conflicts").click().run()
+    assert _surface(page)["only"] == "conflicts"
+
+
+# people, outlook --------------------------------------------------------------------------------------------------
+
+
+def test_pace_of_each_person_is_shown(opened: OpenProject, number: int) -> None:
+    for item in opened.project.reviews.queue("least_confidence", 4)[0]:
+        _answer(opened, item.image_id, str(item.prediction))
+    (row,) = _page("People").dataframe[0].value.to_dict("records")
+    assert (row["Who"], row["Single decisions"], row["Seconds each"], row["A minute"]) == ("local", 4, "2.0", "30")
+
+
+def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
+    opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, int]] = []
+    point = CurvePoint(1, "pseudo_label", 500, Estimate(90, 100, 0.82, 0.95, ""))
+
+    def outlook_of(self: Quality, target: float, next_count: int) -> Outlook:
+        asked.append((target, next_count))
+        return Outlook((point,), next_count, 31.4, 3.0, 120.0, target, 260, 13.0, "Go *on*.")
+
+    monkeypatch.setattr(Quality, "outlook", outlook_of)
+    page = _page("Is another round worth it?")
+    page.slider(key="outlook_target").set_value(99.5).run()
+    assert asked[-1] == (0.995, 100)
+    figures = {one.label: one.value for one in page.metric}
+    assert figures == {
+        "Corrections in the next 100": "31", "Time for the next 100": "5 min", "Decisions left to 99.5%": "260",
+        "Time for those": "13 min",
+    }  # fmt: skip
+    assert page.info[0].value == "Go \\*on\\*."
+    assert "One point is no curve" in _texts(page)
+
+
+def test_unknown_outlook_is_said_to_be_unknown(opened: OpenProject) -> None:
+    page = _page("Is another round worth it?")
+    assert {one.value for one in page.metric} == {"–"}
+    assert "no pace measured yet" in _texts(page)
+
+
+# figures and words ------------------------------------------------------------------------------------------------
+
+
+def test_learning_curve_has_the_intervals_and_is_in_order_of_labels() -> None:
+    points = [
+        CurvePoint(2, "supervised", 800, Estimate(95, 100, 0.89, 0.98, "")),
+        CurvePoint(1, "supervised", 500, Estimate(90, 100, 0.82, 0.95, "")),
+    ]
+    (trace,) = outlook.curve_figure(points).data
+    assert (trace.x, trace.y) == ((500, 800), (0.9, 0.95))
+    assert trace.error_y.array == pytest.approx((0.05, 0.03))
+    assert trace.error_y.arrayminus == pytest.approx((0.08, 0.06))
+    assert trace.mode == "lines+markers"
+    same = [CurvePoint(3, "pi_model", 500, points[0].accuracy), points[1]]
+    assert outlook.curve_figure(same).data[0].mode == "markers"  # two rounds on the same labels make no curve
+
+
+def test_reliability_leaves_empty_bins_out() -> None:
+    full, empty = ReliabilityBin(0.9, 1.0, 9, 0.95, 0.8), ReliabilityBin(0.5, 0.6, 0, 0.0, 0.0)
+    found = Reliability((empty, full), 0.15, 9, "")
+    before = accuracy.reliability_figure(found, found).data[1]
+    assert (before.x, before.y) == ((0.95,), (0.8,))
+
+
+def test_names_in_charts_and_galleries_are_never_markup() -> None:
+    figure = confusion.confusion_figure([[1, 0], [0, 1]], ["<i>a", "b"])
+    assert figure.layout.xaxis.ticktext == ("&lt;i&gt;a", "b")
+    html = gallery.tiles_html("/p/x", [gallery.Tile(1, '"><script>', "<b>")])
+    assert "<script>" not in html
+    assert "<b>" not in html
+
+
+def test_bounds_are_rounded_up_and_levels_down() -> None:
+    assert (words.at_most(0.06101), words.at_most(0.002345)) == ("6.2%", "0.24%")
+    assert (words.level(0.98666), words.level(0.95), words.level(0.975)) == ("98.6%", "95%", "97.5%")
+    assert [words.minutes(value) for value in (None, 0.2, 5.4, 75)] == ["–", "under 1 min", "5 min", "1:15 h"]

@@ -1,0 +1,58 @@
+"""Bins, calibration error and the way back before temperature scaling."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import ConfigError
+from engine.quality.reliability import reliability, untempered
+from engine.training.calibrate import ece
+
+
+def test_bins_hold_means_and_leave_empty_ones_out() -> None:
+    confidence = np.array([0.9, 0.7, 0.75, 0.3])
+    found = reliability(confidence, np.array([True, False, True, True]), bins=2, how="on 4 images")
+    assert [(b.low, b.high, b.n) for b in found.bins] == [(0.0, 0.5, 1), (0.5, 1.0, 3)]
+    assert found.bins[1].confidence == pytest.approx(2.35 / 3)
+    assert found.bins[1].accuracy == pytest.approx(2 / 3)
+    assert found.ece == pytest.approx((0.7 + 0.35) / 4)
+    assert (found.n, found.how) == (4, "on 4 images")
+    assert len(reliability(np.array([0.95, 0.97]), np.array([True, True])).bins) == 1
+
+
+def test_a_confidence_on_an_edge_falls_into_the_lower_bin_and_zero_into_the_first() -> None:
+    found = reliability(np.array([0.5, 0.0]), np.array([True, False]), bins=2)
+    assert [(b.low, b.n) for b in found.bins] == [(0.0, 2)]
+
+
+def test_agrees_with_the_error_that_training_reports() -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 300)
+    y = np.random.default_rng(1).integers(0, 4, 300)
+    found = reliability(p.max(axis=1), p.argmax(axis=1) == y)
+    assert found.ece == pytest.approx(ece(torch.from_numpy(p), torch.from_numpy(y)), abs=1e-12)
+    assert sum(b.n for b in found.bins) == 300
+
+
+def test_no_images_give_no_bins_and_broken_ones_are_refused() -> None:
+    assert reliability(np.zeros(0), np.zeros(0, bool)).bins == ()
+    assert reliability(np.zeros(0), np.zeros(0, bool)).ece == 0.0
+    with pytest.raises(ConfigError):
+        reliability(np.array([np.nan]), np.array([True]))
+    with pytest.raises(ConfigError):
+        reliability(np.array([0.5]), np.array([True, False]))
+    with pytest.raises(ConfigError):
+        reliability(np.array([0.5]), np.array([True]), bins=0)
+
+
+def test_untempered_is_what_the_logits_gave_before_scaling() -> None:
+    logits = torch.tensor([[4.0, 1.0, -2.0], [0.5, 0.4, 0.3]], dtype=torch.float64)
+    scaled = torch.softmax(logits / 2.5, dim=1).numpy()
+    assert np.allclose(untempered(scaled, 2.5), torch.softmax(logits, dim=1).numpy(), atol=1e-12)
+    assert np.allclose(untempered(scaled, 1.0), scaled)
+
+
+def test_untempered_keeps_zeros_and_refuses_nonsense() -> None:
+    assert untempered(np.array([[1.0, 0.0]]), 0.5).tolist() == [[1.0, 0.0]]
+    for p, temperature in (([[0.5, 0.5]], 0.0), ([[0.5, 0.5]], np.nan), ([[0.0, 0.0]], 1.0), ([[np.nan, 1.0]], 1.0)):
+        with pytest.raises(ConfigError):
+            untempered(np.array(p), temperature)

@@ -1,0 +1,105 @@
+"""Expected corrections, decisions left, the gain of a round, and the advice."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import ConfigError
+from engine.quality.sample import share
+from engine.quality.stopping import advice, decisions_left, expected_corrections, expected_gain
+from engine.review_records import CurvePoint
+
+
+def point(number: int, labels: int, right: int, n: int) -> CurvePoint:
+    return CurvePoint(number, "fixmatch", labels, share(right, n, "held out"))
+
+
+def test_corrections_are_counted_among_the_first_only() -> None:
+    confidence = np.array([0.5, 0.75, 0.9])
+    assert expected_corrections(confidence, 2) == pytest.approx(0.75)
+    assert expected_corrections(confidence, 99) == pytest.approx(0.85)
+    assert expected_corrections(confidence, 0) == 0.0
+    assert expected_corrections(np.zeros(0), 5) == 0.0
+
+
+def test_decisions_left_takes_the_least_confident_until_the_rest_is_good_enough() -> None:
+    confidence = np.array([0.9, 0.5, 0.99, 0.6])  # expected wrong .1 .5 .01 .4, together 1.01
+    assert decisions_left(confidence, 10, 0.89) == 0  # 1.1 allowed
+    assert decisions_left(confidence, 10, 0.9) == 1  # 1.0 allowed, .51 left after one
+    assert decisions_left(confidence, 10, 0.95) == 2  # 0.5 allowed, .51 would not do
+    assert decisions_left(confidence, 10, 1.0) == 4
+
+
+def test_wrong_labels_elsewhere_use_up_what_is_allowed() -> None:
+    confidence = np.array([0.5, 0.5])
+    assert decisions_left(confidence, 100, 0.99, wrong_elsewhere=0.5) == 1
+    assert decisions_left(confidence, 100, 0.99, wrong_elsewhere=1.0) == 2
+    assert decisions_left(confidence, 100, 0.99, wrong_elsewhere=1.1) is None
+    assert decisions_left(np.zeros(0), 100, 0.99) == 0
+
+
+def test_nothing_can_be_said_without_predictions() -> None:
+    assert decisions_left(None, 100, 0.99) is None
+
+
+@given(st.integers(0, 5000), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_decisions_left_is_the_smallest_number_that_does(seed: int, target: float) -> None:
+    confidence = np.random.default_rng(seed).random(20)
+    count = decisions_left(confidence, 25, target)
+    assert count is not None
+    wrong = np.sort(1 - confidence)[::-1]
+    assert wrong[count:].sum() <= (1 - target) * 25 + 1e-6
+    assert count == 0 or wrong[count - 1 :].sum() > (1 - target) * 25 - 1e-6
+
+
+@pytest.mark.parametrize(("total", "target", "elsewhere"), [(0, 0.9, 0.0), (5, 1.1, 0.0), (5, 0.9, -1.0)])
+def test_decisions_left_refuses_what_cannot_be(total: int, target: float, elsewhere: float) -> None:
+    with pytest.raises(ConfigError):
+        decisions_left(np.array([0.5]), total, target, elsewhere)
+
+
+def test_gain_joins_the_two_intervals_by_squares_and_passes_over_unmeasured_rounds() -> None:
+    before, last = point(1, 100, 800, 1000), point(3, 150, 850, 1000)
+    gain = expected_gain([point(0, 50, 1, 1000), before, point(2, 120, 0, 0), last])
+    assert gain is not None
+    assert (gain.value, gain.labels) == (pytest.approx(0.05), 50)
+    assert gain.low == pytest.approx(0.05 - math.hypot(0.85 - last.accuracy.low, before.accuracy.high - 0.8))
+    assert gain.high == pytest.approx(0.05 + math.hypot(last.accuracy.high - 0.85, 0.8 - before.accuracy.low))
+    assert expected_gain([before]) is None
+    assert expected_gain([before, point(2, 120, 0, 0)]) is None
+
+
+def test_advice_says_when_there_is_too_little_to_say() -> None:
+    assert "too little to say" in advice([], 100, None, 0.99)
+    few = advice([point(1, 100, 27, 30)], 100, 5.0, 0.99)
+    assert few.startswith("Only 30 held-out images measure the last round (between 73.5 and 97.9 % right): too little")
+    assert "audit" in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
+    assert "done:" not in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
+    assert "shows no trend" in advice([point(1, 100, 900, 1000)], 100, None, 0.99)
+    assert "cannot be said" in advice([point(1, 100, 900, 1000)], None, None, 0.99)
+
+
+def test_advice_follows_the_last_two_rounds() -> None:
+    first = point(1, 100, 800, 1000)
+    better = advice([first, point(2, 160, 900, 1000)], 420, 12.4, 0.995)
+    assert better.startswith("Another round is expected to help: the last one gained +10.0 points")
+    assert "with 60 more labels." in better
+    assert better.endswith("Go on labeling: about 420 decisions to 99.5 %, around 12 minutes at your pace.")
+    same = advice([first, point(2, 160, 810, 1000)], 420, None, 0.995)
+    assert "cannot be told apart (difference −2" in same
+    assert same.endswith("420 decisions to 99.5 %.")
+    assert "is worse than the one before (−10.0 points" in advice([first, point(2, 160, 700, 1000)], 1, 0.2, 0.99)
+    assert advice([first, point(2, 160, 700, 1000)], 1, 0.2, 0.99).endswith(
+        "about 1 decision to 99 %, less than a minute."
+    )
+
+
+def test_advice_sends_to_audit_and_export_when_the_target_is_met() -> None:
+    assert advice([point(1, 100, 990, 1000)], 0, 0.0, 0.99) == (
+        "Going by calibrated confidence, 99 % right labels are expected already. "
+        "You are done: audit what is left, then export."
+    )
