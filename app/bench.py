@@ -24,34 +24,38 @@ def bench(
     list_: Annotated[bool, typer.Option("--list", help="Show the benchmarks.")] = False,
 ) -> None:
     """Measure the algorithms on known data sets, several seeds each, and print a table."""
-    from engine.benchmarks import command
+    from engine.benchmarks import command, studies
 
     if list_ or name is None:
-        typer.echo(f"{command.listing()}\n{MAP_LINE}")
+        typer.echo(f"{studies.listing()}\n{MAP_LINE}\n{REVIEW_LINE}")
         return
-    if name == "map":
-        _map(data, tuple(set_ or ()), out)
+    if name in {"map", "review"}:
+        _project(name, data, tuple(set_ or ()), out)
         return
     line = shlex.join(["starling", *sys.argv[1:]])
     options = command.Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
-    typer.echo(command.run(options, command.progress))
+    typer.echo(studies.run(options, command.progress))
 
 
 MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
+REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
 
 
-def _map(data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
-    """Run the benchmark of the maps; `--set project=DIR` keeps its project, or goes on with one."""
-    from app import map_bench
+def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
+    """Run a benchmark on a project; `--set project=DIR` keeps it, or goes on with one."""
+    from app import map_bench, review_bench
     from engine.benchmarks.command import data_root
     from engine.errors import ConfigError
 
+    settings, run = {
+        "map": (map_bench.SETTINGS, map_bench.run),
+        "review": (review_bench.SETTINGS, review_bench.run),
+    }[name]
     given = dict(part.split("=", 1) for part in sets if "=" in part)
     project = Path(given.pop("project")) if "project" in given else None
-    wrong = [f"{key}={value}" for key, value in given.items() if key not in map_bench.SETTINGS or not value.isdecimal()]
+    wrong = [f"{key}={value}" for key, value in given.items() if key not in settings or not value.isdecimal()]
     wrong += [part for part in sets if "=" not in part]
     if wrong:
-        known = ", ".join([*map_bench.SETTINGS, "project"])
+        known = ", ".join([*settings, "project"])
         raise ConfigError("The benchmark has no such setting", value=", ".join(wrong), way_out=f"Known: {known}.")
-    settings = {key: int(value) for key, value in given.items()}
-    map_bench.run(data_root(data), settings, out, typer.echo, project)
+    run(data_root(data), {key: int(value) for key, value in given.items()}, out, typer.echo, project)

@@ -100,22 +100,24 @@ async def grid(request: Request, opened: OpenProject) -> Response:
     number, reviews = number_of(request, "round"), opened.project.reviews
     among = opened.selection if only == "selection" else None
     table = await run_in_threadpool(lambda: reviews.grid(number, only, sort, among))
-    return await run_in_threadpool(_packed, request, table)
+    return await run_in_threadpool(_sent, request, table)
 
 
-def _packed(request: Request, table: GridTable) -> Response:
+def packed(table: GridTable) -> bytes:
+    """Return a grid as JSON: classes by index, a label as -1 where there is none, OTHER_CLASS where it is unknown."""
     place = {name: at for at, name in enumerate(table.classes)}
-    body = json.dumps(
-        {
-            "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
-            "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
-            "confidence": np.round(table.confidence.astype(float), 4).tolist(),
-            "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
-            "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
-        },
-        separators=(",", ":"),
-    ).encode()  # fmt: skip
-    headers = dict(FRESH)
+    found = {
+        "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
+        "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
+        "confidence": np.round(table.confidence.astype(float), 4).tolist(),
+        "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
+        "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
+    }  # fmt: skip
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def _sent(request: Request, table: GridTable) -> Response:
+    body, headers = packed(table), dict(FRESH)
     if "gzip" in request.headers.get("accept-encoding", ""):
         body, headers = gzip.compress(body, compresslevel=2, mtime=0), headers | {"Content-Encoding": "gzip"}
     return Response(body, media_type="application/json", headers=headers)

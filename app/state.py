@@ -10,10 +10,12 @@ from typing import Any
 import streamlit as st
 
 from app import workbench
+from app.review_routes import WHO, actor_of
 from app.workbench import OpenProject
 from engine.errors import StarlingError
 
 _PROJECT = "starling_project"
+_ACTOR = "starling_actor"
 
 
 def current() -> OpenProject | None:
@@ -52,6 +54,18 @@ def create_project(name: str) -> OpenProject:
 def projects() -> list[Path]:
     """Return the folders of the projects that can be opened."""
     return workbench.current().projects()
+
+
+def actor() -> str:
+    """Return the name under which this browser's decisions are recorded."""
+    kept = st.session_state.get(_ACTOR)
+    return str(kept) if kept else actor_of(st.context.cookies)
+
+
+def take_actor(name: str | None) -> None:
+    """Take over a name that was just given; the routes read it from the browser's cookie."""
+    if name is not None:
+        st.session_state[_ACTOR] = actor_of({WHO: name})
 
 
 def get(name: str, default: Any = None) -> Any:

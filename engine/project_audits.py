@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ConfigError, RoundError
+from engine.errors import ConfigError, RoundError, StarlingError
 from engine.quality import audit
 from engine.records import Decision, Predictions
 from engine.review_records import AcceptPreview, AcceptRule, AuditRecord, AuditResult
@@ -129,16 +129,15 @@ class Audits:
 
     def abandon(self, number: int) -> None:
         """Give an open audit up; the answers given stay in the ledger, and it counts as a look at its round."""
-        self._project.store.close_audit(number, "abandoned", None, {})
+        found = self.get(number)
+        facts = {"answered": found.answered, "wrong": found.wrong}
+        self._project.store.close_audit(number, "abandoned", None, facts)
 
     def _accepting(self, record: AuditRecord, batch: str, actor: str) -> list[Decision]:
-        found = predictions(self._project, record.round)
-        table = self._project.label_table()
-        rows = np.searchsorted(table.image_ids, record.population)
+        found, table = predictions(self._project, record.round), self._project.label_table()
         decisions = []
-        for image_id, at in zip(record.population.tolist(), rows.tolist(), strict=True):
-            if table.label[at] is not None or table.mark[at] is not None:
-                continue
+        for image_id in self._rest(record).tolist():
+            at = int(np.searchsorted(table.image_ids, image_id))
             said = found.probabilities[int(np.searchsorted(found.image_ids, image_id))]
             best = int(said.argmax())
             decisions.append(
@@ -151,29 +150,36 @@ class Audits:
         return decisions
 
     def _result(self, record: AuditRecord) -> AuditResult:
-        answers = self._answers(record)
+        if record.state != "open":
+            return _closed(record)
+        try:
+            answers = self._answers(record)
+        except StarlingError as error:
+            return AuditResult(record, 0, 0, (), None, f"This audit cannot be read; give it up. {error}")
         wrong = tuple(image_id for image_id in record.sample if answers.get(image_id) is False)
-        done = len(answers) == len(record.sample)
-        bound = audit.upper_bound(len(wrong), len(record.sample), record.level) if done else None
-        text = (
-            audit.statement(len(record.population), len(record.sample), len(wrong), bound, record.level)
-            if bound is not None
-            else f"{len(answers)} of {len(record.sample)} answered"
-        )
-        if record.state == "accepted" and record.facts:
-            wrong_ids = tuple(int(image_id) for image_id in record.facts["wrong_ids"])
-            return AuditResult(
-                record, len(record.sample), len(wrong_ids), wrong_ids, float(record.facts["bound"]),
-                str(record.facts["statement"]),
-            )  # fmt: skip
-        return AuditResult(record, len(answers), len(wrong), wrong, bound, text)
+        size, population = len(record.sample), len(record.population)
+        if len(answers) < size:
+            return AuditResult(record, len(answers), len(wrong), wrong, None, f"{len(answers)} of {size} answered")
+        bound = audit.upper_bound(len(wrong), size, record.level)
+        rest = len(self._rest(record))
+        limit = audit.rest_bound(bound, population, len(wrong), rest)
+        text = audit.statement(population, size, len(wrong), bound, record.level)
+        return AuditResult(record, size, len(wrong), wrong, bound, text, rest, limit)
+
+    def _rest(self, record: AuditRecord) -> NDArray[np.int64]:
+        """The images of the population without label and mark, ascending."""
+        table = self._project.label_table()
+        rows = np.searchsorted(table.image_ids, record.population)
+        free = np.array([table.label[at] is None and table.mark[at] is None for at in rows.tolist()], bool)
+        return np.sort(record.population[free])
 
     def _answers(self, record: AuditRecord) -> dict[int, bool]:
-        """Whether the prediction was right, for each image of the sample that a person has answered since."""
+        """Whether the prediction was right, for each image of the sample that a person has looked at since."""
         found = predictions(self._project, record.round)
+        unseen = set(self._project.store.unseen().tolist())
         answers = {}
         for state in self._project.store.states(record.sample):
-            if state.version <= record.ledger_seq or state.mark in NO_ANSWER:
+            if state.version <= record.ledger_seq or state.mark in NO_ANSWER or state.image_id in unseen:
                 continue
             if state.label is None and state.mark is None:  # taken back
                 continue
@@ -181,6 +187,18 @@ class Audits:
             said = found.classes[int(found.probabilities[row].argmax())]
             answers[state.image_id] = state.mark is None and state.label == said
         return answers
+
+
+def _closed(record: AuditRecord) -> AuditResult:
+    """Return what was found when the audit was closed; its predictions need not be there any more."""
+    facts = record.facts
+    wrong_ids = tuple(int(image_id) for image_id in facts.get("wrong_ids", ()))
+    bound, limit = facts.get("bound"), facts.get("rest_bound")
+    return AuditResult(
+        record, int(facts.get("answered", facts.get("audited", 0))), int(facts.get("wrong", 0)), wrong_ids,
+        None if bound is None else float(bound), str(facts.get("statement", "given up")), int(facts.get("accepted", 0)),
+        None if limit is None else float(limit),
+    )  # fmt: skip
 
 
 def predictions(project: Project, number: int) -> Predictions:
@@ -210,5 +228,6 @@ def _facts(result: AuditResult) -> dict[str, Any]:
         "kind": "audit", "audit": record.number, "round": record.round, "thresholds": dict(record.thresholds),
         "population": len(record.population), "audited": len(record.sample), "wrong": result.wrong,
         "wrong_ids": list(result.wrong_ids), "bound": result.bound, "level": record.level, "look": record.look,
-        "method": "Clopper–Pearson, one-sided", "statement": result.statement,
+        "accepted": result.rest, "rest_bound": result.rest_bound, "method": "Clopper–Pearson, one-sided",
+        "statement": result.statement,
     }  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ProjectReadOnly, StarlingError
 from engine.images import array_cache
 from engine.quality import label_issues
 from engine.review_records import CheckKind, CheckState, DuplicateGroup, LabelIssue
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from engine.project import Project
 
 KINDS: tuple[CheckKind, ...] = ("labels", "duplicates")
+REJECT = "reject"
+
+T = TypeVar("T")
 
 
 class Checks:
@@ -25,21 +30,38 @@ class Checks:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._lock = threading.Lock()
-        self._issues: tuple[str, label_issues.Issues] | None = None
+        self._issues: tuple[check_control.LabelCheck, label_issues.Issues] | None = None
+        self._results: dict[CheckKind, tuple[tuple[int, int], Any]] = {}
         self._stamps: dict[CheckKind, tuple[tuple[Any, ...], str]] = {}
 
     def start(self, kind: CheckKind) -> CheckState:
         """Start a check unless it runs; return where it stands.
 
         Raises:
-            ConfigError: there is no such check, or nothing to check.
+            ConfigError: there is no such check.
+            RoundBlocked: there is nothing to check.
+            ProjectReadOnly: the project is open read-only; nothing was written.
+            StarlingError: its process or its files could not be made.
         """
         _known(kind)
         project = self._project
+        if project.read_only:
+            raise ProjectReadOnly(
+                "The check was not started: the project is open read-only",
+                way_out="Open it in a writable folder to check it.",
+            )
         items, labels = self._subject()
         spec = array_cache.recommend_spec(project.images())
         settings = {"size": spec.size, "channels": spec.channels, "ledger_seq": project.store.head_seq()}
-        return check_control.start(project.root, kind, items, labels, project.classes(), settings)
+        try:
+            return check_control.start(project.root, kind, items, labels, project.classes(), settings)
+        except OSError as error:
+            raise StarlingError(
+                "The check could not be started",
+                value=error,
+                way_out="Make room on the disk or free some memory, see that the project's folder can be written, and "
+                "start it again.",
+            ) from error
 
     def state(self, kind: CheckKind) -> CheckState:
         """Return where a check stands."""
@@ -53,13 +75,13 @@ class Checks:
 
     def label_issues(self) -> list[LabelIssue]:
         """Return the labels that the last check suspects and that nobody has decided since, most suspicious first."""
-        found = check_control.read_labels(self._project.root)
+        found = self._result("labels", check_control.read_labels)
         if found is None:
             return []
         with self._lock:
             kept = self._issues
-        if kept is None or kept[0] != found.made:
-            kept = (found.made, label_issues.find_issues(found.given, found.probabilities))
+        if kept is None or kept[0] is not found:
+            kept = (found, label_issues.find_issues(found.given, found.probabilities))
             with self._lock:
                 self._issues = kept
         table = self._project.label_table()
@@ -78,7 +100,7 @@ class Checks:
 
     def duplicates(self) -> list[DuplicateGroup]:
         """Return groups of images that look the same with their labels now, those with different labels first."""
-        found = check_control.read_duplicates(self._project.root)
+        found = self._result("duplicates", check_control.read_duplicates)
         if found is None:
             return []
         table = self._project.label_table()
@@ -88,20 +110,41 @@ class Checks:
             groups.append(DuplicateGroup(ids, tuple(table.label[row] for row in rows), similarity, exact))
         return sorted(groups, key=lambda one: (not one.differing, not one.exact, -one.similarity, one.image_ids))
 
-    def looked_at(self, group: DuplicateGroup) -> bool:
-        """Return whether every label of a group was given or confirmed since the check."""
-        found = check_control.read_duplicates(self._project.root)
-        if found is None:
-            return False
+    def not_looked_at(self, groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
+        """Return the groups of which not every label was given or confirmed since the check, in their order."""
+        found = self._result("duplicates", check_control.read_duplicates)
         table = self._project.label_table()
-        rows = np.searchsorted(table.image_ids, np.array(group.image_ids, np.int64))
-        labeled = np.array([label is not None for label in table.label[rows]], bool)
-        return bool((table.version[rows][labeled] > found.ledger_seq).all())
+        left = []
+        for group in groups:
+            rows = np.searchsorted(table.image_ids, np.array(group.image_ids, np.int64))
+            labeled = np.array([label is not None for label in table.label[rows]], bool)
+            if found is None or not (table.version[rows][labeled] > found.ledger_seq).all():
+                left.append(group)
+        return left
+
+    def _result(self, kind: CheckKind, read: Callable[[Path], T | None]) -> T | None:
+        """The last result of a check, read anew when its file is another one."""
+        try:
+            status = check_control.result_path(self._project.root, kind).stat()
+        except OSError:
+            return None
+        key = (status.st_mtime_ns, status.st_size)
+        with self._lock:
+            kept = self._results.get(kind)
+        if kept is not None and kept[0] == key:
+            result: T = kept[1]
+            return result
+        found = read(self._project.root)
+        if found is not None:
+            with self._lock:
+                self._results[kind] = (key, found)
+        return found
 
     def _subject(self) -> tuple[list[tuple[int, str]], dict[int, str]]:
-        """Ids and hashes of all images, and the labels in force by image."""
+        """Ids and hashes of all images, and the labels in force by image, those of rejected images left out."""
         table = self._project.label_table()
-        labels = {int(i): str(name) for i, name in zip(table.image_ids, table.label, strict=True) if name is not None}
+        columns = zip(table.image_ids.tolist(), table.label, table.mark, strict=True)
+        labels = {int(i): str(name) for i, name, mark in columns if name is not None and mark != REJECT}
         return [(item.id, item.sha256) for item in self._project.images()], labels
 
     def _stamp(self, kind: CheckKind) -> str:

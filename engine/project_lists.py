@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ConfigError
+from engine.project_checks import REJECT
 from engine.records import Beside, Predictions
-from engine.review_records import Conflict, LabelIssue
+from engine.review_records import Conflict, DuplicateGroup, LabelIssue
 
 if TYPE_CHECKING:
     from engine.project import Project
@@ -68,23 +69,33 @@ class Lists:
         return [Listed(image_id, why, round=record.round) for image_id in left]
 
     def conflicts(self, number: int | None = None) -> list[Conflict]:
-        """Return labels that something contradicts: two people, copies of the image, or a confident prediction."""
+        """Return labels that something contradicts: two people, copies of the image, or a confident prediction.
+
+        Rejected images are in none of them, also not as a copy of another.
+        """
         return [*self._annotators(), *self._duplicates(), *self._predictions(number)]
 
     def _annotators(self) -> list[Conflict]:
         conflicts = []
+        rejected = self._rejected()
         for image_id, said in self._project.store.relabeled():
+            if image_id in rejected:
+                continue
             words = tuple((actor, str(label)) for actor, label, _ in said)
             conflicts.append(Conflict("annotators", (image_id,), (words[-1][1],), words[0][1], 1.0, words))
         return conflicts
 
     def _duplicates(self) -> list[Conflict]:
-        quality = self._project.quality
+        quality, rejected = self._project.quality, self._rejected()
+        groups = [_without(group, rejected) for group in quality.duplicates() if group.differing]
         return [
             Conflict("duplicates", group.image_ids, group.labels, None, group.similarity)
-            for group in quality.duplicates()
-            if group.differing and not quality.checks.looked_at(group)
+            for group in quality.checks.not_looked_at(group for group in groups if group.differing)
         ]
+
+    def _rejected(self) -> set[int]:
+        table = self._project.label_table()
+        return set(table.image_ids[table.mark == REJECT].tolist())
 
     def _predictions(self, number: int | None) -> list[Conflict]:
         """Labels given before a round whose prediction contradicts them, and suspected labels of the check.
@@ -108,7 +119,7 @@ class Lists:
         conflicts = []
         for at in np.flatnonzero(known & (sure >= SURE)).tolist():
             label, said = table.label[at], predictions.classes[int(best[at])]
-            if label is not None and label != said:
+            if label is not None and label != said and table.mark[at] != REJECT:
                 image_id = int(table.image_ids[at])
                 conflicts.append(Conflict("prediction", (image_id,), (label,), said, float(sure[at])))
         return conflicts
@@ -122,6 +133,13 @@ def _issue(issue: LabelIssue) -> Listed:
     return Listed(
         issue.image_id, why, score=issue.score, suggested=issue.suggested, confidence=issue.suggested_confidence
     )
+
+
+def _without(group: DuplicateGroup, rejected: set[int]) -> DuplicateGroup:
+    """The group without rejected images."""
+    pairs = zip(group.image_ids, group.labels, strict=True)
+    kept = [(image_id, label) for image_id, label in pairs if image_id not in rejected]
+    return replace(group, image_ids=tuple(one for one, _ in kept), labels=tuple(label for _, label in kept))
 
 
 def _suspected(issue: LabelIssue) -> Conflict:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.project_audits import AUDITED, LEVEL, Audits, predictions, undecided
 from engine.project_checks import Checks
 from engine.quality import pace, reliability, sample, stopping
 from engine.query import random_order
+from engine.records import Predictions
 from engine.review_records import (
     AcceptPreview,
     AcceptRule,
@@ -33,6 +33,10 @@ from engine.rounds import heldout, results
 
 if TYPE_CHECKING:
     from engine.project import Project
+
+
+NOT_RIGHT = ("reject", "unsure")
+"""Marks that say of a label in force that it does not hold."""
 
 
 class Quality:
@@ -89,33 +93,27 @@ class Quality:
         """Return the share of a round's predictions that were right, by the images that chance put up for review.
 
         The images unlabeled in the round have a fixed random order; those before the first that nobody has looked at
-        are a random sample of them. Marked ones (rejected, unsure) count as wrong. Labels accepted through an audit
-        were not looked at one by one and end the sample.
+        are a random sample of them. Rejected and unsure ones count as wrong, so do those skipped or flagged without a
+        label. Labels that came in a batch were not looked at one by one and end the sample.
         """
         found = predictions(self._project, number)
         roles = results.roles(self._project.round_dir(number))
-        ids = np.array([image_id for image_id in found.image_ids.tolist() if roles.get(image_id) == "unlabeled"], int)
+        free = [image_id for image_id in found.image_ids.tolist() if roles.get(image_id) == "unlabeled"]
+        ids = np.array(free, np.int64)
         table = self._project.label_table()
         rows = np.searchsorted(table.image_ids, ids)
-        seq = self._project.round(number).ledger_seq
-        label, mark, version = table.label[rows], table.mark[rows], table.version[rows]
-        answered = np.array([one is not None for one in label], bool) | np.isin(mark.astype(str), ("reject", "unsure"))
-        decided = answered & (version > seq) & ~np.isin(ids, self._unseen_ids(table.source, table.image_ids))
-        chosen = sample.random_prefix(random_order(ids), decided)
+        label, mark = table.label[rows], table.mark[rows]
+        answered = np.array([a is not None or b is not None for a, b in zip(label, mark, strict=True)], bool)
+        answered &= table.version[rows] > self._project.round(number).ledger_seq
+        chosen = sample.random_prefix(random_order(ids), answered & ~np.isin(ids, self._project.store.unseen()))
         best = found.probabilities[np.searchsorted(found.image_ids, ids[chosen])].argmax(1)
         said = np.array(found.classes, object)[best]
-        marked = np.array([one is not None for one in mark[chosen]], bool)
-        right = int(((label[chosen] == said) & ~marked).sum())
-        how = f"images picked at random from the {len(ids):,} that round {number} had no label for, decided since"
+        right = int(((label[chosen] == said) & ~np.isin(mark[chosen].astype(str), NOT_RIGHT)).sum())
+        how = (
+            f"images picked at random from the {len(ids):,} that round {number} had no label for, looked at since; "
+            "those without an answer count as wrong"
+        )
         return sample.share(right, len(chosen), how)
-
-    def _unseen_ids(self, source: NDArray[np.object_], image_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Images whose label in force may come from an audit's batch."""
-        closed = [record for record in self._project.store.audits() if record.state == "accepted"]
-        if not closed:
-            return np.empty(0, np.int64)
-        taken = np.concatenate([np.setdiff1d(one.population, np.array(one.sample, np.int64)) for one in closed])
-        return np.intersect1d(taken, image_ids[source == "accepted"])
 
     def reliability(self, number: int) -> tuple[Reliability, Reliability]:
         """Return how well confidence told the share right on held-out labels, before and after calibration.
@@ -160,20 +158,39 @@ class Quality:
         found = self._project.predictions()
         confidence = None if found is None else np.sort(undecided(self._project, found)[1].max(1))
         next_count = next_count if confidence is None else min(next_count, len(confidence))
-        total = max(1, self._project.counts().images)
-        decisions = stopping.decisions_left(confidence, total, target)
+        total, blank, wrong = self._elsewhere(found)
+        asked = None if confidence is None else np.concatenate([np.zeros(blank), confidence])
+        measured = self._measured(curve)
+        decisions = stopping.decisions_left(asked, max(1, total), target, wrong) if measured else None
         minutes = None if decisions is None or seconds is None else decisions * seconds / 60
         return Outlook(
             curve=curve,
             next_count=next_count,
             next_corrections=None if confidence is None else stopping.expected_corrections(confidence, next_count),
             seconds_each=seconds,
-            errors_left=None if confidence is None else stopping.expected_corrections(confidence, len(confidence)),
+            errors_left=None if asked is None else wrong + stopping.expected_corrections(asked, len(asked)),
             target=target,
             decisions_left=decisions,
             minutes_left=minutes,
             advice=stopping.advice([one for one in curve if one.round in promoted], decisions, minutes, target),
         )
+
+    def _measured(self, curve: tuple[CurvePoint, ...]) -> bool:
+        """Whether enough labels were held out of the round in force to trust its confidence with a count."""
+        in_force = self._project.round_in_force()
+        return any(one.round == in_force and one.accuracy.n >= stopping.FEW_HELD_OUT for one in curve)
+
+    def _elsewhere(self, found: Predictions | None) -> tuple[int, int, float]:
+        """Images that are not rejected; those without a label that have no prediction or a mark, so that only a person
+        can say; and how many labels that nobody looked at are expected to be wrong, by their confidence."""
+        table = self._project.label_table()
+        marks = table.mark.astype(str)
+        free = np.array([label is None for label in table.label], bool) & (marks != "reject")
+        known = np.isin(table.image_ids, [] if found is None else found.image_ids)
+        blank = free & (~known | (marks != "None"))
+        unseen = np.isin(table.image_ids, self._project.store.unseen()) & (table.source == "accepted")
+        wrong = float(np.nansum(1.0 - table.confidence[unseen]))
+        return int((marks != "reject").sum()), int(blank.sum()), wrong
 
     def _seconds(self) -> float | None:
         """Median seconds of a timed decision of the busiest person; None without one."""

@@ -84,7 +84,8 @@ class Reviews:
         table = self._project.label_table()
         wanted = table.image_ids[chosen(table, only, among)]
         found = self._project.predictions(number)
-        ids, picks = self._picked(strategy, wanted, found, (only, limit, exclude))
+        part = only if among is None else f"{only} {hash(frozenset(among))}"
+        ids, picks = self._picked(strategy, wanted, found, (part, limit, exclude))
         whole = only == "unreviewed" and among is None  # else chance would choose from a part only
         rows = np.flatnonzero(~np.isin(ids, np.fromiter(exclude, np.int64, len(exclude))))[:limit]
         items = self._items(ids[rows], found)
@@ -107,6 +108,11 @@ class Reviews:
         items = self._items(pool.ids[picks.rows], found)
         return [replace(item, why=why) for item, why in zip(items, picks.why, strict=True)]
 
+    def forget_plan(self) -> None:
+        """Pick anew next time."""
+        with self._lock:
+            self._plan = None
+
     def _picked(
         self,
         strategy: str,
@@ -126,7 +132,7 @@ class Reviews:
             if fresh >= limit:
                 return plan.ids[keep], _taken(plan.picks, keep)
         pool = self.pool(wanted, found)
-        picks = pick(strategy, pool, max(limit, PLANNED), exclude=exclude)
+        picks = pick(strategy, pool, max(limit, PLANNED) + len(exclude))
         plan = _Plan(key, pool.ids[picks.rows], picks)
         with self._lock:
             self._plan = plan

@@ -109,7 +109,8 @@ class AuditResult:
     """Where an audit stands. `wrong` counts answers that differ from the prediction, rejected and unsure ones too.
 
     bound: Clopper–Pearson upper limit of the share of wrong predictions in the population, one-sided at `level`; None
-    until every image of the sample has an answer.
+    until every image of the sample has an answer. rest: images of the population that nobody has decided, which would
+    be accepted; rest_bound: upper limit of the share of wrong ones among these, at the same level.
     """
 
     record: AuditRecord
@@ -118,6 +119,8 @@ class AuditResult:
     wrong_ids: tuple[int, ...]
     bound: float | None
     statement: str
+    rest: int = 0
+    rest_bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import MapError, RoundError
+from engine.errors import RoundError, StarlingError
 from engine.records import Predictions
 from engine.review_records import ImageContext, Neighbour
-from engine.rounds import map_control, results
+from engine.rounds import damage, files, map_control, results
 
 if TYPE_CHECKING:
     from engine.project import Project
@@ -36,14 +36,25 @@ class Recorded:
 
 
 class Signals:
-    """Reads and keeps what the last rounds asked for have recorded. Thread-safe."""
+    """Reads and keeps what the last rounds asked for have recorded. Thread-safe.
+
+    What can not be read counts as not recorded, and `notices` says so: a queue goes on without it.
+    """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._lock = threading.Lock()
-        self._features: tuple[int | None, NDArray[np.int64], Floats] | None = None
+        self._features: tuple[int | None, bool, NDArray[np.int64], Floats] | None = None
+        """Of which round, whether they are those of the map in its place, ids and features."""
         self._signals: tuple[int, results.Signals] | None = None
         self._paths: tuple[int, results.Trajectories] | None = None
+        self._notices: dict[tuple[int, str], str] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What of the rounds asked for could not be read, in words for a person, the oldest round first."""
+        with self._lock:
+            return tuple(text for _, text in sorted(self._notices.items()))
 
     def features_of(
         self, found: Predictions | None, wanted: NDArray[np.int64], labeled: NDArray[np.int64]
@@ -126,21 +137,42 @@ class Signals:
         number = None if found is None else found.round
         with self._lock:
             kept = self._features
-        if kept is not None and kept[0] == number and (number is not None or len(kept[1]) == self._images()):
-            return kept[1], kept[2]
-        ids, features = np.empty(0, np.int64), np.empty((0, 0), np.float32)
-        recorded = None if number is None else results.final_features(self._project.round_dir(number))
+        if kept is not None and kept[0] == number and (not kept[1] or len(kept[2]) == self._images()):
+            return kept[2], kept[3]
+        recorded = None if found is None else self._recorded(found)
         if found is not None and recorded is not None:
-            ids, features = found.image_ids, np.asarray(recorded, np.float32)
+            ids, features = found.image_ids, recorded
         else:
             try:
                 ids, mapped = map_control.features(self._project.root, self._project.images(), "pixels")
                 features = np.asarray(mapped, np.float32)
-            except MapError:
-                return ids, features  # not kept: the map may come any time
+            except (StarlingError, *damage.DAMAGE):
+                return np.empty(0, np.int64), np.empty((0, 0), np.float32)  # not kept: the map may come any time
         with self._lock:
-            self._features = (number, ids, features)
+            self._features = (number, recorded is None, ids, features)
         return ids, features
+
+    def _recorded(self, found: Predictions) -> Floats | None:
+        """The round's own features (N, D), in memory; None where it has none that can be used."""
+        folder = self._project.round_dir(found.round)
+        try:
+            kept = results.final_features(folder)
+            features = None if kept is None else np.asarray(kept, np.float32)
+            if features is not None and not np.isfinite(features).all():
+                raise damage.corrupt("Features that a round wrote are not finite", folder / files.FINAL_FEATURES)
+        except StarlingError as error:
+            self._tell(found.round, "features", error)
+            return None
+        self._tell(found.round, "features", None)
+        return features
+
+    def _tell(self, number: int, what: str, error: StarlingError | None) -> None:
+        """Note that a part of a round can not be read, or that it can be."""
+        with self._lock:
+            if error is None:
+                self._notices.pop((number, what), None)
+            elif not isinstance(error, RoundError):  # that is not recorded, and no damage
+                self._notices[number, what] = f"Round {number}: {error}"
 
     def _images(self) -> int:
         return len(self._project.images())
@@ -152,8 +184,10 @@ class Signals:
             return kept[1]
         try:
             found = results.signals(self._project.round_dir(number))
-        except RoundError:
+        except StarlingError as error:
+            self._tell(number, "signals", error)
             return None
+        self._tell(number, "signals", None)
         with self._lock:
             self._signals = (number, found)
         return found
@@ -167,8 +201,10 @@ class Signals:
             return kept[1]
         try:
             paths = results.trajectories(self._project.round_dir(found.round))
-        except RoundError:
+        except StarlingError as error:
+            self._tell(found.round, "epochs", error)
             return None
+        self._tell(found.round, "epochs", None)
         with self._lock:
             self._paths = (found.round, paths)
         return paths

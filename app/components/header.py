@@ -5,7 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.who_box.component import who_box
+from app.review_routes import WHO
 from app.workbench import OpenProject
+
+COUNTS_SECONDS = 5.0
 
 
 def header() -> None:
@@ -13,16 +17,23 @@ def header() -> None:
     opened = state.current()
     if opened is None:
         return
-    counts = opened.project.counts()
-    percent = 100 * counts.labeled / counts.images if counts.images else 0.0
-    left, right = st.columns([3, 2], vertical_alignment="center")
+    left, right, who = st.columns([6, 3, 2], vertical_alignment="center")
     with left:
-        st.markdown(
-            f"**{state.plain(opened.project.name)}** &nbsp; {counts.images:,} images · {counts.labeled:,} labeled "
-            f"({percent:.1f}%) · {counts.unlabeled:,} unlabeled · {len(opened.project.classes())} classes"
-        )
+        st.fragment(_counts, run_every=COUNTS_SECONDS)(opened)
     with right:
         _running(opened)
+    with who:
+        state.take_actor(who_box(WHO, state.actor()))
+
+
+def _counts(opened: OpenProject) -> None:
+    """Say how far the project is; again and again, since review decides beside Streamlit."""
+    counts, classes = opened.project.counts(), len(opened.project.classes())
+    percent = 100 * counts.labeled / counts.images if counts.images else 0.0
+    st.markdown(
+        f"**{state.plain(opened.project.name)}** &nbsp; {counts.images:,} images · {counts.labeled:,} labeled "
+        f"({percent:.1f}%) · {counts.unlabeled:,} unlabeled · {classes} {'class' if classes == 1 else 'classes'}"
+    )
 
 
 def _running(opened: OpenProject) -> None:

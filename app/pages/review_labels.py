@@ -30,11 +30,13 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    for notice in opened.project.reviews.signals.notices:
+        st.warning(state.plain(notice))
     way, shown, predictions, order = st.columns([1.3, 2, 2, 2], vertical_alignment="bottom")
     with shown:
         only = _only(opened)
     with predictions:
-        number = _round(opened)
+        number = _round(opened, listed=only == ISSUES or only.startswith(AUDIT))
     rounds = opened.project.rounds_with_predictions()
     with way:
         as_grid = _way(only, bool(rounds) and number is not None)
@@ -50,7 +52,11 @@ def page() -> None:
         return
     with order:
         strategy = DEFAULT if is_list(only) else _strategy(opened, number)
-    if not rounds:
+    if only.startswith(AUDIT):
+        st.page_link(
+            "pages/check_quality.py", label="When all are answered: what the audit shows", icon=":material/verified:"
+        )
+    elif not rounds:
         st.caption("No round has finished yet: images come without predictions. Label a first batch by key.")
     elif number is None:
         st.caption("No round is in force. A round chosen above shows its predictions all the same.")
@@ -72,8 +78,9 @@ def _way(only: str, predicted: bool) -> bool:
     else:
         state.preset("review_way", ONE)
     chosen = st.segmented_control(
-        "Show as", [ONE, GRID], key="review_way", disabled=not possible, label_visibility="collapsed",
-        help="The grid shows many predictions of one class at once: mark the wrong ones, accept the rest with one key.",
+        "Show as", [ONE, GRID], key="review_way", disabled=not possible,
+        help="The grid shows many predictions of one class at once: mark the wrong ones, accept the rest with one "
+        "key. It needs a round with predictions.",
     )  # fmt: skip
     return chosen == GRID
 
@@ -94,8 +101,8 @@ def _only(opened: OpenProject) -> str:
     return str(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
 
 
-def _round(opened: OpenProject) -> int | None:
-    """Draw the choice of the round whose predictions are shown; return its number."""
+def _round(opened: OpenProject, *, listed: bool) -> int | None:
+    """Draw the choice of the round whose predictions are shown; return its number. Some lists bring their own."""
     rounds = {record.number: record for record in opened.project.rounds_with_predictions()}
     in_force = opened.project.round_in_force()
     numbers: list[int | None] = [*([None] if in_force is None else []), *sorted(rounds, reverse=True)]
@@ -111,7 +118,7 @@ def _round(opened: OpenProject) -> int | None:
         numbers,
         index=numbers.index(in_force),
         format_func=title,
-        disabled=not rounds,
+        disabled=not rounds or listed,
         key="review_round",
     )
 

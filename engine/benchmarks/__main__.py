@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from engine.benchmarks import command
+from engine.benchmarks import command, studies
 from engine.errors import StarlingError
 
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show the names")
     given = parser.parse_args(arguments)
     if given.list or given.name is None:
-        print(command.listing())
+        print(studies.listing())
         return 0
     line = shlex.join(["python", "-m", "engine.benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     options = command.Options(
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         line,
     )
     try:
-        print(command.run(options, command.progress))
+        print(studies.run(options, command.progress))
     except StarlingError as error:
         print(f"starling: {error}", file=sys.stderr)
         return 1

@@ -80,18 +80,18 @@ def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str
     rows = overrides.apply(benchmark.rows(context), options.set)
     seeds = parse_seeds(options.seeds or str(benchmark.seeds))
     minutes = benchmark.minutes if options.minutes is None else options.minutes
-    runs = _stored(options)
+    runs = stored(options)
     devices.set_threads(int(next((row.train["threads"] for row in rows if "threads" in row.train), 0)))
-    told = _told(options, context.device, minutes)
+    said = told(options, context.device, minutes)
     content: dict[str, Any] = {}
     for seed in seeds:
         for row in rows:
-            found = results.done_already(runs, row, seed, minutes, told["device"])
+            found = results.done_already(runs, row, seed, minutes, said["device"])
             kept = ", kept from the file"
             if found is None:
-                found = _one(benchmark, row, seed, context, minutes) | {"code": told["code"]}
+                found = _one(benchmark, row, seed, context, minutes) | {"code": said["code"]}
                 runs, kept = [*runs, found], ""
-            content = results.document(options.name, benchmark, rows, runs, told)
+            content = results.document(options.name, benchmark, rows, runs, said)
             if options.out is not None:
                 results.save(options.out, content)
             say(_line(options.name, benchmark, found) + kept)
@@ -114,7 +114,7 @@ def data_root(given: Path | None) -> Path:
     return given or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
 
 
-def _stored(options: Options) -> list[results.Run]:
+def stored(options: Options) -> list[results.Run]:
     """Return the runs to go on from."""
     if options.out is None or not options.out.exists():
         return []
@@ -152,7 +152,7 @@ def _line(name: str, benchmark: Benchmark, run: Mapping[str, Any]) -> str:
     return f"{name}, {run['row']}, seed {run['seed']}: {run['value']:.2f} {unit} in {run['seconds']:.0f} s"
 
 
-def _told(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
+def told(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
     """Return what the file says of how it came to be."""
     return {
         "command": options.command,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.benchmarks.two_moons_data import two_moons
@@ -51,7 +52,7 @@ def load_task(data: Mapping[str, Any], root: Path, seed: int) -> Task:
         return Task(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
     if name not in ("MNIST", "CIFAR10"):
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
-    images, y = _training(name, root)
+    images, y = training(name, root)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
     return Task(pools_of(images, y, train), lambda: read_split(name, root, train=False))
 
@@ -81,6 +82,21 @@ def choose_labels(y: Tensor, labels: int, seed: int, missing: tuple[int, ...] = 
             )
         chosen.append(rows[torch.randperm(len(rows), generator=generator)[:wanted]])
     return torch.cat(chosen).sort().values
+
+
+def subset(name: str, root: Path, count: int, seed: int) -> tuple[Tensor, NDArray[np.int64], NDArray[np.int64]]:
+    """Return images (n, C, H, W) uint8, their classes (n,) and their rows in the training set (n,), ascending.
+
+    Args:
+        name: MNIST, CIFAR10, or digits for scikit-learn's 1,797, which need no folder.
+        root: where torchvision's sets lie.
+        count: how many images the seed draws; 0, or more than there are, takes all.
+        seed: of the draw, which is not that of labels chosen by `choose_labels`.
+    """
+    images, y = _digits() if name == "digits" else training(name, root)
+    drawn = np.random.default_rng([seed, 10]).permutation(len(images))[: count or None]
+    rows = np.sort(drawn).astype(np.int64)
+    return images[rows], y[rows].numpy(), rows
 
 
 def pools_of(images: Tensor, y: Tensor, train: Tensor) -> Pools:
@@ -122,7 +138,15 @@ def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     return shaped, torch.from_numpy(np.asarray(found.targets, dtype=np.int64))
 
 
+def _digits() -> tuple[Tensor, Tensor]:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = torch.from_numpy(np.rint(found.images * (255 / 16)).astype(np.uint8))
+    return images[:, None], torch.from_numpy(found.target.astype(np.int64))
+
+
 @functools.lru_cache(maxsize=2)
-def _training(name: str, root: Path) -> tuple[Tensor, Tensor]:
+def training(name: str, root: Path) -> tuple[Tensor, Tensor]:
     """Return the training split, read once for all seeds."""
     return read_split(name, root, train=True)

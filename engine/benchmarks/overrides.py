@@ -50,13 +50,18 @@ def _fields(row: Row) -> dict[str, Any]:
 
 
 def _with(row: Row, name: str, text: str) -> Row:
-    value = _value(name, text, _fields(row)[name])
+    value = value_of(name, text, _fields(row)[name])
     if name in {field.name for field in dataclasses.fields(TrainConfig)}:
         return dataclasses.replace(row, train={**row.train, name: value})
     return dataclasses.replace(row, config={**row.config, name: value})
 
 
-def _value(name: str, text: str, default: Any) -> Any:
+def value_of(name: str, text: str, default: Any) -> Any:
+    """Return the text as a value of the default's type; "", none and auto are None where the default is None.
+
+    Raises:
+        ConfigError: the text is no such value.
+    """
     if isinstance(default, str):
         return text
     if default is None and text.lower() in ("", "none", "auto"):

@@ -79,7 +79,7 @@ def accuracy_run(row: Row, seed: int, task: Task, device: torch.device, minutes:
     algorithm = build(row, train, task.pools, device)
     steps = 0
     for epoch in range(row.epochs_run or algorithm.epochs):
-        steps += _epoch(algorithm, epoch)
+        steps += run_epoch(algorithm, epoch)
     model = algorithm.eval_model()
     images, y = task.test()
     said = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)
@@ -148,7 +148,7 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _epoch(algorithm: Algorithm, epoch: int) -> int:
+def run_epoch(algorithm: Algorithm, epoch: int) -> int:
     """Train one epoch and return its number of steps; the loss is looked at when the epoch ends."""
     total: float | Tensor = 0.0
     done = 0

@@ -21,7 +21,7 @@ def table(content: Mapping[str, Any], note: str = "") -> str:
         line = [part["row"], _spread(part, places), _each(part, places), f"{part['seconds']:.0f}"]
         line += [_number(part[key], places) for key, some in shown.items() if some]
         lines.append(line + [_number(part["more"].get(name), 2) for name in names])
-    told = [f"{content['benchmark']} on {content['device']}, torch {content['torch']}", "", *_aligned(lines)]
+    told = [f"{content['benchmark']} on {content['device']}, torch {content['torch']}", "", *aligned(lines)]
     for part in content["differences"]:
         first, second = part["pair"]
         told.append(f"{first} − {second}: {_spread(part, places, '+')} ({_each(part, places, '+')})")
@@ -41,7 +41,7 @@ def _each(part: Mapping[str, Any], places: int, sign: str = "") -> str:
     return " ".join(f"{value:{sign}.{places}f}" for value in part["values"].values())
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Return lines with columns of equal width, the first to the left, the others to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     sized = [[line[0].ljust(widths[0])] for line in lines]

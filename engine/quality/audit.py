@@ -98,11 +98,34 @@ def statement(population: int, n: int, wrong: int, bound: float | None, level: f
         return f"{whole}, none audited: nothing is known about how many are wrong"
     if n >= population:
         return f"{whole}, all audited, {wrong:,} wrong: {_percent_up(wrong / n)} wrong, counted"
-    sure = f"{math.floor(1000 * level + 1e-6) / 10:g} %"
     return (
         f"{whole}, {n:,} audited, {wrong:,} wrong: at most {_percent_up(bound)} wrong "
-        f"({sure} one-sided, Clopper–Pearson)"
+        f"({_sure(level)} one-sided, Clopper–Pearson)"
     )
+
+
+def rest_bound(bound: float, population: int, wrong: int, rest: int) -> float:
+    """Return an upper limit, 0..1, of the share of wrong predictions among those that nobody has looked at.
+
+    At most floor(bound · population) of all are wrong, and the wrong ones found are not among the rest. It is above
+    `bound` where the sample is a good part of a small population, and holds at the same level whatever was decided
+    between the draw and now.
+
+    Args:
+        bound: upper limit of the share wrong in the whole population, 0..1.
+        population: images the rule would accept.
+        wrong: how many of them were found wrong.
+        rest: images of the population that are left.
+    """
+    if rest <= 0:
+        return 0.0
+    return min(1.0, max(0.0, math.floor(bound * population + 1e-9) - wrong) / rest)
+
+
+def rest_statement(rest: int, bound: float, level: float) -> str:
+    """Return what follows for the images that would be accepted without a look, rounded as in `statement`."""
+    whole = f"{rest:,} {'label' if rest == 1 else 'labels'}"
+    return f"The {whole} nobody has looked at: at most {_percent_up(bound)} wrong ({_sure(level)} one-sided)"
 
 
 def expected_errors(confidence: NDArray[np.floating]) -> float:
@@ -215,6 +238,10 @@ def _confidence(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.float64
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise ConfigError("The level is outside 0 to 1", value=level, way_out="Choose 0.95 for 95 %.")
+
+
+def _sure(level: float) -> str:
+    return f"{math.floor(1000 * level + 1e-6) / 10:g} %"
 
 
 def _percent_up(share: float) -> str:

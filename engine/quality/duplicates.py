@@ -17,7 +17,9 @@ _SHIFTS = tuple((down, right) for down in range(-SHIFT, SHIFT + 1) for right in 
 Group = tuple[NDArray[np.int64], float, bool]
 
 
-def near_duplicates(images: NDArray[np.uint8], threshold: float = THRESHOLD, seed: int = 0) -> list[Group]:
+def near_duplicates(
+    images: NDArray[np.uint8], threshold: float = THRESHOLD, seed: int = 0, colours: NDArray[np.uint8] | None = None
+) -> list[Group]:
     """Return groups of images that look the same: (rows ascending, similarity 0..1, whether all are identical).
 
     Identical arrays are always found. Of the others, pairs that look alike from afar (see `duplicate_pairs`) are
@@ -31,25 +33,31 @@ def near_duplicates(images: NDArray[np.uint8], threshold: float = THRESHOLD, see
         threshold: correlation from which two images count as the same, above 0 to 1. Lower finds more, and takes
             images for the same that are only alike, such as two upright strokes.
         seed: of the hashing.
+        colours: (N, C, H, W), the same images in colour. What looks alike in grey must then reach the threshold in
+            colour too, correlated over all channels at once, and identical images are those of identical colours.
 
     Returns:
         Groups of at least two; the largest similarity first, ties by the first row.
 
     Raises:
-        ConfigError: the array has another form, or the threshold is outside its range.
+        ConfigError: an array has another form, or the threshold is outside its range.
     """
     if images.ndim != 3 or images.dtype != np.uint8 or min(images.shape[1:]) < 4:
         raise ConfigError("Images to compare must be grey and at least 4 pixels", value=images.shape)
+    if colours is not None and (colours.shape[:1], colours.shape[2:]) != (images.shape[:1], images.shape[1:]):
+        raise ConfigError("The colours must be those of the same images", value=colours.shape)
     if not 0.0 < threshold <= 1.0:
         raise ConfigError(
             "The likeness of duplicates is outside 0 to 1", value=threshold, way_out=f"Choose {THRESHOLD}."
         )
     if not len(images):
         return []
-    first, which = _distinct(images)
-    distinct = images[first]
-    pairs = candidates(features(distinct), seed)
-    likeness = _likeness(distinct, pairs)
+    first, which = _distinct(images if colours is None else colours)
+    pairs = candidates(features(images[first]), seed)
+    likeness = _likeness(images, first[pairs])
+    pairs, likeness = pairs[likeness >= threshold], likeness[likeness >= threshold]
+    if colours is not None:
+        likeness = np.minimum(likeness, _likeness(colours, first[pairs]))
     keep = likeness >= threshold
     return _groups(which, pairs[keep], likeness[keep])
 
@@ -63,34 +71,45 @@ def _distinct(images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _likeness(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The best correlation of each pair over shifts, (P,); −1 where one of the two is of nearly one grey."""
-    flat = images.reshape(len(images), -1)
-    means = flat.mean(axis=1, dtype=np.float32)[:, None, None]
+    """The best correlation of each pair over shifts, (P,); −1 where one of the two is of nearly one grey.
+
+    `images` are (N, H, W), or (N, C, H, W) with all channels taken as one pattern.
+    """
     found = np.full(len(pairs), -1.0)
-    patterned = np.flatnonzero((flat.std(axis=1, dtype=np.float32) >= FLAT)[pairs].all(axis=1))
-    for start in range(0, len(patterned), _BLOCK):
-        rows = patterned[start : start + _BLOCK]
-        a, b = (images[pairs[rows, side]] - means[pairs[rows, side]] for side in (0, 1))
+    for start in range(0, len(pairs), _BLOCK):
+        block = pairs[start : start + _BLOCK]
+        a, spread_a = _centred(images[block[:, 0]])
+        b, spread_b = _centred(images[block[:, 1]])
+        patterned = (spread_a >= FLAT) & (spread_b >= FLAT)
+        best = np.full(len(block), -1.0)
         for down, right in _SHIFTS:
-            shifted = _correlation(_part(a, down, right), _part(b, -down, -right))
-            found[rows] = np.maximum(found[rows], shifted)
+            best = np.maximum(best, _correlation(_part(a, down, right), _part(b, -down, -right)))
+        found[start : start + _BLOCK] = np.where(patterned, best, -1.0)
     return np.asarray(np.minimum(found, 1.0))
+
+
+def _centred(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Images less their mean, and their deviation (n,)."""
+    axes = tuple(range(1, images.ndim))
+    values = images - images.mean(axis=axes, dtype=np.float32, keepdims=True)
+    return values, np.sqrt(np.square(values).mean(axis=axes))
 
 
 def _part(images: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
     """What is left of images after cutting `down` rows at the top (below 0: at the bottom), and so for columns."""
-    h, w = images.shape[1:]
-    return images[:, max(0, down) : h + min(0, down), max(0, right) : w + min(0, right)]
+    h, w = images.shape[-2:]
+    part = images[..., max(0, down) : h + min(0, down), max(0, right) : w + min(0, right)]
+    return part.reshape(len(part), -1)
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pearson's correlation of the pixels of a[i] and b[i], (N,); 0 where one of them is of one grey."""
-    n = a[0].size
-    sum_a, sum_b = a.sum(axis=(1, 2)), b.sum(axis=(1, 2))
-    square_a = np.einsum("nhw,nhw->n", a, a) - sum_a**2 / n
-    square_b = np.einsum("nhw,nhw->n", b, b) - sum_b**2 / n
+    """Pearson's correlation of the values of a[i] and b[i], (n,); 0 where one of them is of one grey."""
+    n = a.shape[1]
+    sum_a, sum_b = a.sum(axis=1), b.sum(axis=1)
+    square_a = np.einsum("nv,nv->n", a, a) - sum_a**2 / n
+    square_b = np.einsum("nv,nv->n", b, b) - sum_b**2 / n
     scale = np.sqrt(np.maximum(square_a, 0.0) * np.maximum(square_b, 0.0))
-    product = np.einsum("nhw,nhw->n", a, b) - sum_a * sum_b / n
+    product = np.einsum("nv,nv->n", a, b) - sum_a * sum_b / n
     return np.asarray(np.where(scale > 1.0, product / np.maximum(scale, 1.0), 0.0), np.float32)
 
 

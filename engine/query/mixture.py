@@ -3,23 +3,27 @@
 The aim is the fewest decisions until labels and predictions together are right. A decision helps most where the
 prediction is likely wrong, and where it teaches the next round something that no other decision of the batch does.
 
-1. Random slice. One pick in ten is the first undecided image of the fixed random order, marked as random. Which pick
-   that is goes by the number of images left (5 modulo 10), so it stays one in ten, evenly, however small the batches
-   are that a page asks for.
-2. Candidates. For the other m picks: the max(10 m, 500) images with the highest u = 1 − (p₁ − p₂).
-3. Class quotas. Class c gets a share of m in proportion to s_c Σ u over the candidates predicted as c, where
+1. Random slice. One pick in twenty is the first undecided image of the fixed random order, marked as random. Which
+   pick that is goes by the number of images left (5 modulo 20), so it stays one in twenty, evenly, however small the
+   batches are that a page asks for.
+2. Doubt. d = ½ (u + v): u = 1 − (p₁ − p₂) is the image's own, v = 1 − q̄_c that of the 10 images most like it, with q̄_c
+   the mean probability they have of its predicted class; a labeled one counts with its label. What is confidently wrong
+   often lies among images that are said to be another class. Without features d = u. Images beyond the max(5 m, 500)
+   highest u, of the m other picks, are left out.
+3. Class quotas, over the m + max(m / 4, 30) images with the highest d: few to spare, since of the images further down
+   fewer and fewer are wrong. Class c gets a share of m in proportion to s_c Σ d over those predicted as c, where
    s_c = √((1 + mean labels a class) / (1 + labels of c)), kept within ½ and 2; rounded by largest remainders, never
    more than the class has candidates.
 4. Diversity. The candidates of a class are put into as many groups as its quota, by k-means on the features weighted
-   by u; the most uncertain image of each group is taken, so near-duplicates compete for one place. Without features
-   the most uncertain images of the class are taken.
-5. The picks come by falling u.
+   by d; the image of each group with the highest d is taken, so near-duplicates compete for one place. Without features
+   the most doubtful images of the class are taken.
+5. The picks come by falling d.
 
-Before any round there is no u: typical images of every group (TypiClust) take the place of 2 to 5, and without features
+Before any round there is no d: typical images of every group (TypiClust) take the place of 2 to 5, and without features
 the random order does, all of it marked as random.
 
 The steps follow known recipes: margin (Settles 2009), candidates of β times the batch and weighted k-means (Zhdanov,
-"Diverse mini-batch Active Learning", 2019, section 3, β = 10).
+"Diverse mini-batch Active Learning", 2019, section 3; there β = 10).
 """
 
 from __future__ import annotations
@@ -30,14 +34,15 @@ from numpy.typing import NDArray
 from engine.query.chance import choose_random
 from engine.query.clusters import centred, k_means_groups
 from engine.query.cold_start import typiclust
+from engine.query.neighbours import beliefs_nearby
 from engine.query.order import highest, random_order
 from engine.query.pool import Picks, Pool, picks
 from engine.query.uncertainty import margin, why_margin
 
-_EVERY = 10
+_EVERY = 20
 _PLACE = 5
-_CANDIDATES = 10
-_LEAST_CANDIDATES = 500
+_SHORTLIST, _LEAST_SHORTLIST = 5, 500
+_SPARE, _LEAST_SPARE = 4, 30
 _SCARCITY = (0.5, 2.0)
 _RANDOM = "random check: counts for the measured accuracy"
 
@@ -45,7 +50,7 @@ _RANDOM = "random check: counts for the measured accuracy"
 def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
     """Take doubtful, varied, class-balanced images and, evenly between them, the marked random slice.
 
-    Scores: u = 1 − (p₁ − p₂) in 0..1; before any round typicality (random images of it: 0).
+    Scores: d in 0..1, of the random images u; before any round typicality (random images of it: 0).
     """
     if not pool.trained and pool.features is None:
         return choose_random(pool, limit, seed)
@@ -100,37 +105,60 @@ def scarcity(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
     """Steps 2 to 5 of the module's docstring."""
-    doubt = margin(pool.probabilities, pool.ids)
-    candidates = highest(doubt, pool.ids, max(_CANDIDATES * wanted, _LEAST_CANDIDATES))
+    listed, doubt, nearby = _doubts(pool, wanted, seed)
+    first = highest(doubt, pool.ids[listed], wanted + max(wanted // _SPARE, _LEAST_SPARE))
+    candidates, doubt, nearby = listed[first], doubt[first], nearby[first]
     classes = pool.predicted[candidates]
     count = pool.probabilities.shape[1]
-    weights = scarcity(pool.counts) * np.bincount(classes, doubt[candidates], minlength=count)
+    weights = scarcity(pool.counts) * np.bincount(classes, doubt, minlength=count)
     shares = quotas(weights, np.bincount(classes, minlength=count), wanted)
-    found: dict[int, int] = {}  # row -> images it stands for
+    found: dict[int, int] = {}  # place among the candidates -> images it stands for
     for number, share in enumerate(shares.tolist()):
         if share:
-            found |= _spread(pool, candidates[classes == number], doubt, share, seed)
-    rows = np.array(sorted(found), np.int64)
-    rows = rows[highest(doubt[rows], pool.ids[rows], len(rows))]
-    return picks(rows, doubt[rows], [_why(pool, row, found[row]) for row in rows.tolist()])
+            found |= _spread(pool, candidates, np.flatnonzero(classes == number), doubt, (share, seed))
+    at = np.array(sorted(found), np.int64)  # candidates come by falling doubt
+    why = [_why(pool, int(candidates[place]), found[place], int(nearby[place])) for place in at.tolist()]
+    return picks(candidates[at], doubt[at], why)
 
 
-def _spread(pool: Pool, rows: NDArray[np.int64], doubt: NDArray[np.float64], share: int, seed: int) -> dict[int, int]:
-    """Return `share` of the rows, most uncertain of its group each, with the size of the group."""
-    if pool.features is None or share == len(rows):
-        return dict.fromkeys(rows[:share].tolist(), 1)
-    own, _ = centred(pool.features[rows])
-    group, _ = k_means_groups(own, share, seed, weights=doubt[rows])
-    first = np.unique(group, return_index=True)[1]  # rows come by falling doubt
+def _doubts(pool: Pool, wanted: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rows of the shortlist (S,), their d, and the class that the images most like them are said to be."""
+    own = margin(pool.probabilities, pool.ids)
+    listed = highest(own, pool.ids, max(_SHORTLIST * wanted, _LEAST_SHORTLIST))
+    classes = pool.predicted[listed]
+    if pool.features is None or not pool.features.shape[1]:
+        return listed, own[listed], classes
+    nearby = beliefs_nearby(pool, listed, seed)
+    other = np.clip(1.0 - nearby[np.arange(len(listed)), classes].astype(np.float64), 0.0, 1.0)
+    return listed, (own[listed] + other) / 2.0, nearby.argmax(axis=1)
+
+
+def _spread(
+    pool: Pool,
+    candidates: NDArray[np.int64],
+    places: NDArray[np.int64],
+    doubt: NDArray[np.float64],
+    how: tuple[int, int],
+) -> dict[int, int]:
+    """Return of these places among the candidates so many (how: share, seed), the most doubtful of its group each, with
+    the size of the group."""
+    share, seed = how
+    if pool.features is None or share == len(places):
+        return dict.fromkeys(places[:share].tolist(), 1)
+    own, _ = centred(pool.features[candidates[places]])
+    group, _ = k_means_groups(own, share, seed, weights=doubt[places])
+    first = np.unique(group, return_index=True)[1]  # places come by falling doubt
     size = np.bincount(group)
-    found = {int(rows[at]): int(size[group[at]]) for at in first}
-    for row in rows.tolist():  # groups that equal images left empty
+    found = {int(places[at]): int(size[group[at]]) for at in first}
+    for place in places.tolist():  # groups that equal images left empty
         if len(found) == share:
             break
-        found.setdefault(row, 1)
+        found.setdefault(place, 1)
     return found
 
 
-def _why(pool: Pool, row: int, size: int) -> str:
+def _why(pool: Pool, row: int, size: int, nearby: int) -> str:
     text = why_margin(pool.probabilities[row], pool.classes)
+    if nearby != int(pool.probabilities[row].argmax()):
+        text += f"; images like it are “{pool.classes[nearby]}”"
     return text if size < 2 else f"{text}; stands for {size} doubtful images like it"

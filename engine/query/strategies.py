@@ -38,7 +38,7 @@ _ALL = (
     Strategy(
         "mixture",
         "Recommended mixture",
-        "Doubtful images that are unlike each other, spread over the classes, and one random image in ten that "
+        "Doubtful images that are unlike each other, spread over the classes, and one random image in twenty that "
         "measures the accuracy. Before the first round: typical images of every group.",
         mixture.choose_mixture,
     ),

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+NO_CALL = 0.8
+"""Nobody calls it close above this, though it may be the closest that is left."""
+
 
 def least_confidence(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return 1 − p₁ for each row, in 0..1−1/K."""
@@ -46,6 +49,8 @@ def why_margin(row: NDArray[np.float32], classes: Sequence[str]) -> str:
     if len(order) < 2:
         return why_least_confidence(row, classes)
     a, b = int(order[0]), int(order[1])
+    if row[a] > NO_CALL:
+        return f"little in doubt: {row[a]:.2f} for “{classes[a]}”, {row[b]:.2f} for “{classes[b]}”"
     return f"close call: {row[a]:.2f} for “{classes[a]}”, {row[b]:.2f} for “{classes[b]}”"
 
 

@@ -24,7 +24,7 @@ from engine.rounds import check_job, files, jobs
 
 MODULE = "engine.rounds.check_job"
 LOG = "check.log"
-VERSION = "1"
+VERSIONS = {"labels": "1", "duplicates": "2"}
 """Raised when a check's result would be another for the same labels and images."""
 BATCH, RATE = 128, 0.05
 _STATES = {"running", "ready", "failed", "cancelled"}
@@ -61,7 +61,7 @@ class LabelCheck:
 
 @dataclass(frozen=True)
 class DuplicateCheck:
-    """Groups of images that look the same: (image ids, least similarity 0..1, whether the pixels are identical)."""
+    """Groups of images that look the same: (image ids, least similarity 0..1, whether identical at 32 × 32)."""
 
     groups: tuple[tuple[tuple[int, ...], float, bool], ...]
     ledger_seq: int
@@ -73,7 +73,7 @@ class DuplicateCheck:
 def stamp_of(kind: str, items: Items, labels: Mapping[int, str] | None = None) -> str:
     """Return what changes with what a check of this kind looks at: the images and, for "labels", their labels."""
     _check_kind(kind)
-    digest = hashlib.sha256(f"{VERSION} {kind}\n".encode())
+    digest = hashlib.sha256(f"{VERSIONS[kind]} {kind}\n".encode())
     for image, sha in sorted(items):
         digest.update(f"{image}:{sha}\n".encode())
     if kind == "labels":
@@ -99,8 +99,9 @@ def start(
             arrays of a round are used.
         labels: label in force of images; those of other images are not looked at.
         classes: all classes of the project.
-        settings: "size" and "channels" of arrays as `array_cache.recommend_spec` gives (kind "labels"); "ledger_seq",
-            "seed" and "train", settings of TrainConfig that come before what is chosen here, may be left out.
+        settings: "size" and "channels" of arrays as `array_cache.recommend_spec` gives (of "duplicates" the channels
+            alone count: 3 compares colours too); "ledger_seq", "seed" and "train", settings of TrainConfig that come
+            before what is chosen here, may be left out.
 
     Raises:
         ConfigError: there is no such check.
@@ -165,10 +166,15 @@ def cancel(root: Path, kind: str) -> bool:
     return jobs.cancel(_folder(root, kind))
 
 
+def result_path(root: Path, kind: str) -> Path:
+    """Return where the last result of a check lies, if there is one."""
+    return _folder(root, kind) / check_job.RESULTS[kind]
+
+
 def read_labels(root: Path) -> LabelCheck | None:
     """Return the last result of the check of labels; None without one, or where it can not be read."""
     try:
-        path = _folder(root, "labels") / check_job.LABELS_RESULT
+        path = result_path(root, "labels")
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as found:
             about = json.loads(str(found["about"]))
             ids, labels = found["image_ids"], found["labels"]
@@ -182,7 +188,7 @@ def read_labels(root: Path) -> LabelCheck | None:
 def read_duplicates(root: Path) -> DuplicateCheck | None:
     """Return the last result of the search for duplicates; None without one, or where it can not be read."""
     try:
-        found = files.read_json(_folder(root, "duplicates") / check_job.DUPLICATES_RESULT)
+        found = files.read_json(result_path(root, "duplicates"))
         groups = tuple(
             (tuple(int(image) for image in group["image_ids"]), float(group["similarity"]), bool(group["exact"]))
             for group in found["groups"]

@@ -36,6 +36,7 @@ LABELS_RESULT = "result.npz"
 DUPLICATES_RESULT = "result.json"
 RESULTS = {"labels": LABELS_RESULT, "duplicates": DUPLICATES_RESULT}
 DUPLICATE_SIDE = 32
+_LUMA = (299, 587, 114)
 LEAST_LABELS = 2
 """Images of a class, at least: one to learn it from while the other is asked about."""
 AT_ONCE = 1024
@@ -127,7 +128,7 @@ def check_labels(folder: Path, job: dict[str, Any], recorder: Recorder) -> None:
 
 
 def check_duplicates(folder: Path, job: dict[str, Any], recorder: Recorder) -> None:
-    """Write the groups of images that look the same.
+    """Write the groups of images that look the same; in colour, unless all are grey.
 
     Raises:
         DecodeError: an original is gone, changed or unreadable.
@@ -141,16 +142,20 @@ def check_duplicates(folder: Path, job: dict[str, Any], recorder: Recorder) -> N
     began = time.monotonic()
     frame = pd.read_parquet(folder / IMAGES)
     ids, shas = frame["image_id"].to_numpy(np.int64), frame["sha256"].tolist()
-    small = np.empty((len(ids), DUPLICATE_SIDE, DUPLICATE_SIDE), np.uint8)
+    spec = ArraySpec(DUPLICATE_SIDE, int(job["spec"]["channels"]))
+    whole = np.empty((len(ids), spec.channels, DUPLICATE_SIDE, DUPLICATE_SIDE), np.uint8)
+    grey = whole[:, 0] if spec.channels == 1 else np.empty((len(ids), DUPLICATE_SIDE, DUPLICATE_SIDE), np.uint8)
     tell, done = Telling(recorder, 0.0, 0.8), 0
-    for part in stream_arrays(Path(job["project_root"]), shas, ArraySpec(DUPLICATE_SIDE, 1), AT_ONCE):
-        small[done : done + len(part)] = part[:, 0]
+    for part in stream_arrays(Path(job["project_root"]), shas, spec, AT_ONCE):
+        whole[done : done + len(part)] = part
+        if spec.channels == 3:
+            grey[done : done + len(part)] = (np.tensordot(part, _LUMA, (1, 0)) + 500) // 1000
         done += len(part)
         tell("Reading images", done, len(ids))
     recorder.progress("running", "Comparing images", 0.8)
     groups = [
         {"image_ids": ids[np.asarray(rows, np.int64)].tolist(), "similarity": float(similarity), "exact": bool(exact)}
-        for rows, similarity, exact in near_duplicates(small)
+        for rows, similarity, exact in near_duplicates(grey, colours=whole if spec.channels == 3 else None)
     ]
     facts = {"images": len(ids), "groups": len(groups), "seconds": round(time.monotonic() - began, 1)}
     files.write_json(folder / DUPLICATES_RESULT, _origin(job) | {"facts": facts, "groups": groups})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
 from engine.records import Predictions
-from engine.rounds import files
+from engine.rounds import damage, files
 from engine.rounds.events import read_events
 
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
@@ -47,18 +47,20 @@ def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDAr
 
     Raises:
         RoundError: this epoch is not recorded.
+        ProjectCorrupt: its file can not be read.
     """
     path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
     if not path.is_file():
         raise RoundError(
             "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
         )
-    frame = pd.read_parquet(path, columns=["image_id", "class", "confidence"])
-    return (
-        frame["image_id"].to_numpy(np.int64),
-        frame["class"].to_numpy(np.int16),
-        frame["confidence"].to_numpy(np.float32),
-    )
+    with damage.told(path):
+        frame = pd.read_parquet(path, columns=["image_id", "class", "confidence"])
+        return (
+            frame["image_id"].to_numpy(np.int64),
+            frame["class"].to_numpy(np.int16),
+            frame["confidence"].to_numpy(np.float32),
+        )
 
 
 def final_predictions(folder: Path) -> Predictions:
@@ -180,31 +182,44 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     """Return penultimate features (N, D) of the evaluated model, memory-mapped, rows as in `final_predictions`.
 
     None where the round has none: it is not complete, is of an earlier version, or its report notes why.
+
+    Raises:
+        ProjectCorrupt: the file can not be read, or has not one row for each of the round's predictions.
     """
-    try:
-        found: NDArray[np.float16] = np.load(folder / files.FINAL_FEATURES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    path = folder / files.FINAL_FEATURES
+    if not path.is_file():
         return None
-    return found if found.ndim == 2 else None
+    with damage.told(path):
+        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+    if found.ndim != 2 or found.dtype.kind != "f":
+        raise damage.corrupt("A file that a round wrote holds no features", path)
+    damage.check_rows(folder, path, len(found))
+    return found
 
 
 def signals(folder: Path) -> Signals:
     """Return the signals of a round's images; of a round that has not written them, only flips are known.
 
     Raises:
-        ProjectCorrupt: the recorded epochs are not of the same images.
+        ProjectCorrupt: the recorded epochs are not of the same images, or a file can not be read.
     """
     path = folder / files.SIGNALS
     if path.is_file():
-        frame = pd.read_parquet(path)
         columns = (("flips", np.int16), ("disagreement", np.float32), ("teacher", np.int16), ("bald", np.float32))
-        return Signals(frame["image_id"].to_numpy(np.int64), *(frame[name].to_numpy(kind) for name, kind in columns))
+        with damage.told(path):
+            frame = pd.read_parquet(path)
+            ids = frame["image_id"].to_numpy(np.int64)
+            kept = Signals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
+        damage.check_rows(folder, path, len(ids))
+        return kept
     seen = trajectories(folder)
-    known = roles(folder)
+    with damage.told(folder / files.LABELS):
+        known = roles(folder)
     ids = np.array(sorted(known), np.int64) if known else seen.image_ids
     found = np.full(len(ids), -1, np.int16)
     if len(seen.epochs):
-        found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
+        with damage.told(folder / files.LABELS):  # an image that the round is not of
+            found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
     nothing = np.full(len(ids), np.nan, np.float32)
     return Signals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
 
@@ -234,7 +249,7 @@ def trajectories(folder: Path) -> Trajectories:
     """Return the pseudo-labels of all recorded epochs; also of a round that runs.
 
     Raises:
-        ProjectCorrupt: the epochs are not of the same images.
+        ProjectCorrupt: the epochs are not of the same images, or one can not be read.
     """
     ids = np.zeros(0, np.int64)
     kept: list[int] = []
@@ -256,14 +271,16 @@ def trajectories(folder: Path) -> Trajectories:
 def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
     """Return columns of an epoch's predictions, which must be of these images in this order."""
     path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
-    table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
-    if not np.array_equal(table.column("image_id").to_numpy(), ids):
+    with damage.told(path):
+        table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
+        found = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
+    if not np.array_equal(found[0], ids):
         raise ProjectCorrupt(
             "The recorded epochs of a round are not of the same images",
             value=path,
             way_out="Restore the round's folder from a backup, or train another round.",
         )
-    return [np.asarray(table.column(name).to_numpy()) for name in names]
+    return found[1:]
 
 
 def _numbers(folder: Path, ending: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,8 +38,12 @@ def record_batch(
     return acks
 
 
-def read_batches(connection: Connection, limit: int, before: int | None) -> list[BatchInfo]:
+def read_batches(
+    connection: Connection, limit: int, before: int | None, names: Collection[str] | None = None
+) -> list[BatchInfo]:
     """Return at most `limit` batches of people's decisions, newest first; those with a smaller seq than `before`.
+
+    Only those in `names` where given.
 
     `seq` is that of the batch's last decision, `time` that of its first. `label` and `action` are what all of its
     decisions have in common, None and "mixed" where they differ; a mark puts no label.
@@ -48,9 +52,11 @@ def read_batches(connection: Connection, limit: int, before: int | None) -> list
     recent = select(_ENTRY.batch).where(_ENTRY.batch.is_not(None), BY_A_PERSON).group_by(_ENTRY.batch)
     if before is not None:
         recent = recent.having(last < int(before))
-    names = list(connection.scalars(recent.order_by(last.desc()).limit(limit)))
-    facts = read_facts(connection, names)
-    found = (_summary(connection, name) for name in names)
+    if names is not None:
+        recent = recent.where(_ENTRY.batch.in_(list(names)))
+    chosen = list(connection.scalars(recent.order_by(last.desc()).limit(limit)))
+    facts = read_facts(connection, chosen)
+    found = (_summary(connection, name) for name in chosen)
     return [
         BatchInfo(
             batch=row["batch"],

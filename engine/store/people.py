@@ -9,14 +9,18 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from engine.store.ledger import LABELS
 from engine.store.rows import chunks
-from engine.store.schema import entries
+from engine.store.schema import batches, entries
 from engine.store.undo import BY_A_PERSON, NOT_UNDONE
 
 _ENTRY = entries.c
+_SETTLING = frozenset({"reject", "unsure"})
+_AUDITED = select(batches.c.batch).where(batches.c.facts["kind"].as_string() == "audit")
+_SAID = (BY_A_PERSON, NOT_UNDONE, or_(_ENTRY.batch.is_(None), _ENTRY.batch.not_in(_AUDITED)))
+"""Not what an audit let in: nobody looked at those images."""
 Saying = tuple[str, str, int]
 """Actor, label and seq of one label a person gave."""
 
@@ -63,21 +67,25 @@ def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
 
     People disagree on an image when the last labels of two or more differ. It counts as settled once someone who had
     labeled it labels it again after having seen the difference: another person's label given since the own first one,
-    or two other people's given before it. Imported labels and undone decisions are nobody's.
+    or two other people's given before it. It is settled too while the newest decision on it is to reject it, or unsure.
+    Imported labels, labels that an audit let in unseen and undone decisions are nobody's.
     """
-    labels = (_ENTRY.action.in_(LABELS), NOT_UNDONE)
-    several = select(_ENTRY.image_id).where(*labels).group_by(_ENTRY.image_id)
+    several = select(_ENTRY.image_id).where(*_SAID, _ENTRY.action.in_(LABELS)).group_by(_ENTRY.image_id)
     several = several.having(func.count(_ENTRY.actor.distinct()) > 1, func.count(_ENTRY.label.distinct()) > 1)
     said: dict[int, list[Saying]] = defaultdict(list)
+    newest: dict[int, str] = {}
     for chunk in chunks(sorted(connection.scalars(several))):
-        query = select(_ENTRY.image_id, _ENTRY.actor, _ENTRY.label, _ENTRY.seq)
-        query = query.where(*labels, _ENTRY.image_id.in_(chunk)).order_by(_ENTRY.image_id, _ENTRY.seq)
-        for image_id, *saying in connection.execute(query):
-            said[image_id].append((saying[0], saying[1], saying[2]))
+        query = select(_ENTRY.image_id, _ENTRY.action, _ENTRY.actor, _ENTRY.label, _ENTRY.seq)
+        query = query.where(*_SAID, _ENTRY.image_id.in_(chunk)).order_by(_ENTRY.image_id, _ENTRY.seq)
+        for image_id, action, *saying in connection.execute(query):
+            newest[image_id] = action
+            if action in LABELS:
+                said[image_id].append((saying[0], saying[1], saying[2]))
     found = []
     for image_id, sayings in said.items():
         last = sorted({saying[0]: saying for saying in sayings}.values(), key=lambda saying: saying[2])
-        if len({saying[1] for saying in last}) > 1 and not _settled([saying[0] for saying in sayings]):
+        settled = newest[image_id] in _SETTLING or _settled([saying[0] for saying in sayings])
+        if len({saying[1] for saying in last}) > 1 and not settled:
             found.append((image_id, last))
     return found
 

@@ -35,6 +35,7 @@ from engine.store import (
     images,
     imports,
     ledger,
+    looks,
     people,
     projection,
     rounds,
@@ -210,9 +211,9 @@ class Store:
             yield from page
             last = page[-1].seq
 
-    def batches(self, limit: int = 50, before: int | None = None) -> list[BatchInfo]:
-        """Return batches of people's decisions, newest first; only those with a smaller seq than `before`."""
-        return self._read(lambda connection: batches.read_batches(connection, limit, before))
+    def batches(self, limit: int = 50, before: int | None = None, names: list[str] | None = None) -> list[BatchInfo]:
+        """Return batches of people's decisions, newest first; only of smaller seq than `before`, only of `names`."""
+        return self._read(lambda connection: batches.read_batches(connection, limit, before, names))
 
     def batch_facts(self) -> dict[str, dict[str, Any]]:
         """Return the facts of every batch that carries some, oldest first."""
@@ -234,6 +235,10 @@ class Store:
         """Write what is in force anew from the ledger. Raises ProjectCorrupt when the ledger is damaged."""
         self._write(verify.rebuild_projection)
         self._label_table.forget()
+
+    def unseen(self) -> NDArray[np.int64]:
+        """Return the images, ascending, whose state in force nobody has looked at one by one."""
+        return self._read(looks.read_unseen)
 
     # --- audits ---------------------------------------------------------------------------------------------
 

@@ -59,7 +59,13 @@ def _last_of(connection: Connection, actor: str) -> Sequence[RowMapping]:
     last = connection.execute(own.limit(1)).mappings().all()
     if not last or last[0]["batch"] is None:
         return last
-    return connection.execute(own.where(_ENTRY.batch == last[0]["batch"])).mappings().all()
+    whole = connection.execute(own.where(_ENTRY.batch == last[0]["batch"])).mappings().all()
+    if len(whole) > 1:
+        raise LedgerError(
+            f"not taken back: the last thing was a batch of {len(whole):,} decisions",
+            way_out="Undo it on the History page, where you see what it holds.",
+        )
+    return whole
 
 
 def _named(connection: Connection, target: str) -> Sequence[RowMapping]:

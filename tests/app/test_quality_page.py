@@ -245,7 +245,7 @@ def test_thresholds_say_how_many_are_accepted_and_how_many_errors_are_expected(
     page.radio(key="accept_way").set_value("by_class").run()
     page.select_slider(key="accept_target").set_value(0.05).run()
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "60"
-    assert "none good enough in dog" in _texts(page)
+    assert "none taken in dog" in _texts(page)
     page.radio(key="accept_way").set_value("global").run()
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "90"
 
@@ -302,7 +302,7 @@ def test_answered_audit_states_its_bound_and_is_accepted_after_a_confirmation(op
     page.button(key="confirm_accept").click().run()
     assert not page.exception
     assert opened.project.counts().labeled == LABELED + 90
-    assert "Accepted 50 labels as batch" in _texts(page)
+    assert "Accepted 50 labels as one batch" in _texts(page)
     (row,) = page.dataframe[0].value.to_dict("records")
     assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 2, statement)
 
@@ -420,7 +420,9 @@ def test_duplicates_with_different_labels_come_first_and_are_handed_over(
     html = _html(page)
     assert html.index("/thumb/3") < html.index("/thumb/1")
     assert "no label" in html
-    assert "**2 groups** of images that look the same, 1 of them pixel for pixel; **1** with different" in _texts(page)
+    assert "**2 groups** of images that look the same, 1 of them the same at 32×32; **1** with different" in _texts(
+        page
+    )
     page.button(key="review_duplicates").click().run()
     assert opened.selection == (3, 4, 5)
     assert _surface(page)["only"] == "selection"

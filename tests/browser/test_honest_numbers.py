@@ -134,10 +134,9 @@ def test_wrong_labels_are_suspected_and_settled_by_keys(
     page.get_by_role("combobox", name=re.compile("Show")).click()
     page.get_by_role("option", name="Suspected labels").click()
     frame = page.get_by_test_id("review-image")
-    frame.locator("img").wait_for()
+    first = issues[0].image_id
+    wait_until(page, lambda: frame.get_attribute("data-image-id") == str(first), 30)
     settle(page)
-    first = int(frame.get_attribute("data-image-id"))
-    assert first == issues[0].image_id
     pictures.take("review_suspected")
     right = first in flipped
     page.keyboard.press("a" if right else "k")

@@ -16,6 +16,7 @@ from engine.errors import ConfigError, LedgerError
 from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
+from engine.quality import stopping
 from engine.records import Decision
 from engine.review_records import AuditResult
 from tests.made_round import make_round
@@ -95,6 +96,7 @@ def test_an_audit_is_accepted_as_one_batch_that_carries_its_bound_and_one_undo_t
     done = quality.audit(begun.record.number)
     assert (done.answered, done.wrong) == (40, 2)
     assert done.bound == pytest.approx(0.1492, abs=1e-3)  # beta.ppf(.95, 3, 38)
+    assert (done.rest, done.rest_bound) == (50, pytest.approx((13 - 2) / 50))  # floor(.1492 * 90) = 13 at most
     batch, count = quality.accept_audit(begun.record.number)
     assert count == 50
     assert project.counts().labeled == LABELED + 90
@@ -148,6 +150,64 @@ def test_a_second_look_at_a_round_is_held_to_a_stricter_level(project: Project, 
     assert (first.record.level, second.record.level, second.record.look) == (0.95, pytest.approx(0.975), 2)
 
 
+def test_answers_that_came_in_a_batch_are_no_answers_of_an_audit_or_of_the_random_sample(
+    project: Project, number: int
+) -> None:
+    begun = project.quality.start_audit(project.quality.rule_at(number, 0.9), size=5)
+    table = project.reviews.grid()
+    decisions = [
+        Decision(new_uid(), int(i), 0, "accept", table.classes[k], round=number)
+        for i, k in zip(table.image_ids, table.predicted, strict=True)
+    ]
+    project.decide(decisions, "page")
+    assert project.quality.audit(begun.record.number).answered == 0
+    assert project.quality.random_sample(number).n == 0
+    for image_id in begun.record.sample:
+        answer(project, image_id, project.reviews.item(image_id).prediction)
+    assert project.quality.audit(begun.record.number).answered == 5
+
+
+def test_labels_that_nobody_looked_at_and_images_without_prediction_count_in_what_is_left(
+    project: Project, number: int, tmp_path: Path
+) -> None:
+    free = free_ids(project)
+    unsure = project.reviews.queue("least_confidence", 1)[0][0].image_id
+    answer(project, unsure, None, "unsure")
+    begun = project.quality.start_audit(project.quality.rule_at(number, 0.9), size=5)
+    answer_all(project, begun, wrong=0)
+    project.quality.accept_audit(begun.record.number)
+    rest = [p for p in [0.99] * 60 + [0.9] * 30]
+    unseen = [i for i in begun.record.population.tolist() if i not in begun.record.sample]
+    confidence = {i: p for i, p in zip(free, rest, strict=False)}
+    expected = sum(1 - confidence[i] for i in unseen) + 9 * 0.4 + 1  # nine at .6, and the unsure one
+    assert project.quality.outlook().errors_left == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_skipped_image_does_not_stop_the_random_sample_and_counts_as_not_right(project: Project, number: int) -> None:
+    queue = project.reviews.queue("random", 20)[0]
+    answer(project, queue[0].image_id, None, "skip")
+    for item in queue[1:]:
+        answer(project, item.image_id, item.prediction)
+    assert (project.quality.random_sample(number).right, project.quality.random_sample(number).n) == (19, 20)
+    answer(project, queue[5].image_id, None, "flag")  # a second look, the label stays
+    assert project.quality.random_sample(number).right == 19
+
+
+def test_an_audit_of_a_round_that_is_gone_can_be_given_up_and_closed_ones_need_no_files(
+    project: Project, number: int
+) -> None:
+    quality = project.quality
+    quality.abandon_audit(quality.start_audit(quality.rule_at(number, 0.9), size=5).record.number)
+    open_one = quality.start_audit(quality.rule_at(number, 0.9), size=5).record.number
+    (project.round_dir(number) / "predictions" / "final.parquet").unlink()
+    project.close()
+    with Project.open(project.root) as again:
+        found = {one.record.number: one for one in again.quality.audits()}
+        assert "cannot be read" in found[open_one].statement
+        again.quality.abandon_audit(open_one)
+        assert {one.record.state for one in again.quality.audits()} == {"abandoned"}
+
+
 def test_nothing_to_accept_is_said(project: Project, number: int) -> None:
     with pytest.raises(ConfigError, match="accept no prediction"):
         project.quality.start_audit(project.quality.rule_at(number, 1.0))
@@ -191,18 +251,20 @@ def test_a_cell_of_the_confusion_matrix_names_its_held_out_images(project: Proje
     assert project.quality.confusion_ids(number, "cat", "dog") == []
 
 
-def test_pace_and_what_is_left(project: Project, number: int) -> None:
+def test_pace_and_what_is_left(project: Project, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for item in project.reviews.queue("least_confidence", 4)[0]:
         answer(project, item.image_id, item.prediction, "accept", actor="Ada")
     (pace,) = project.quality.pace()
     assert (pace.actor, pace.decisions, pace.seconds, pace.agreement) == ("Ada", 4, 2.0, 1.0)
+    assert project.quality.outlook(target=0.9699).decisions_left is None  # ten held-out labels say too little
+    monkeypatch.setattr(stopping, "FEW_HELD_OUT", 10)
     found = project.quality.outlook(target=0.9699, next_count=6)
     assert found.next_corrections == pytest.approx(6 * 0.4, abs=1e-3)
     assert found.errors_left == pytest.approx(6 * 0.4 + 30 * 0.1 + 60 * 0.01, abs=1e-3)
     # 120 images at 96.99 %: 3.6 may be wrong. Of 6.0 expected, the six at .6 (2.4) must go.
     assert found.decisions_left == 6
     assert found.minutes_left == pytest.approx(6 * 2 / 60)
-    assert "too little" in found.advice
+    assert "no trend" in found.advice
 
 
 def test_counts_at_an_earlier_entry(project: Project, number: int) -> None:

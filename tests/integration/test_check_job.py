@@ -21,10 +21,12 @@ from engine.images.files import original_path
 from engine.review_records import CheckState
 from engine.rounds import check_control, check_job, feature_cache, files, jobs
 from engine.training import out_of_fold
-from tests.integration.conftest import make_project
+from tests.integration.conftest import make_project, write_project
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
+RED_GREEN_FADED = ([200, 0, 0], [0, 102, 0], [190, 0, 0])
+"""Of about the same grey, by ITU-R 601: 0.299 · 200 = 0.587 · 102."""
 SETTINGS = {"size": 8, "channels": 1, "ledger_seq": 17, "train": {"device": "cpu"}}
 
 
@@ -288,6 +290,21 @@ def test_identical_images_are_found(checked: Callable[..., Checked]) -> None:
     assert not project.state("duplicates").stale  # labels do not matter to it
     project.items = project.items[1:]
     assert project.state("duplicates").stale
+
+
+def test_shapes_of_other_colours_are_no_copies(tmp_path: Path, at_once: None) -> None:
+    shape = np.zeros((32, 32), bool)
+    shape[8:24, 12:20] = shape[10:14, 4:28] = True
+    red, green, faded = ((shape[..., None] * np.array(colour)).astype(np.uint8) for colour in RED_GREEN_FADED)
+    store = write_project(tmp_path, [(pixels, None) for pixels in (red, green, faded)])
+    items = [(item.id, item.sha256) for item in store.images()]
+    store.close()
+    first, _, third = (image for image, _ in items)
+    settings = {"size": 32, "channels": 3}
+    assert check_control.start(tmp_path, "duplicates", items, {}, (), settings).status == "ready"
+    found = check_control.read_duplicates(tmp_path)
+    assert found is not None
+    assert [(group[0], group[2]) for group in found.groups] == [((first, third), False)]
 
 
 def test_the_exit_status_tells_a_failure_too(checked: Callable[..., Checked]) -> None:

@@ -65,10 +65,17 @@ function isTyping(event) {
   return target.closest("input, textarea, select, [role=slider], [role=combobox], [role=listbox]") !== null;
 }
 
+// After a choice above the images was made, the keys are for the images: a list that keeps the focus would take them.
+function leaveChoice() {
+  const chosen = document.activeElement;
+  if (chosen?.matches("[role=combobox], [role=combobox] *")) setTimeout(() => chosen.blur());
+}
+
 // Enter and Space belong to a control that was reached with the Tab key.
 function isOnControl(event) {
   const target = event.composedPath()[0];
-  return target instanceof Element && target.closest("button, a[href], summary, [role=button], [role=tab]") !== null;
+  const control = target instanceof Element && target.closest("button, a[href], summary, [role=button], [role=tab]");
+  return Boolean(control) && control.matches(":focus-visible"); // a link that was clicked lets go of them
 }
 
 // A mouse click must not leave the focus on a button: the next Space would press it again.

@@ -15,7 +15,6 @@ from engine.project import new_uid
 from engine.records import Ack
 from engine.review_records import BatchInfo
 
-ACTOR = "local"
 SHOWN = 25
 WIDTHS = [3, 2, 4, 6, 2]
 DID = {
@@ -91,7 +90,7 @@ def _dialog(opened: OpenProject, one: BatchInfo) -> None:
     if st.button("Undo the batch", type="primary", icon=":material/undo:", key="confirm_undo"):
         state.forget("undoing")
         try:
-            acks = opened.project.undo(new_uid(), ACTOR, one.batch)
+            acks = opened.project.undo(new_uid(), state.actor(), one.batch)
         except StarlingError as error:
             state.show_error(error)
             return

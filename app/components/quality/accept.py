@@ -86,7 +86,8 @@ def _preview(found: AcceptPreview) -> None:
     cells[2].metric("Thresholds", _span(usable))
     none = [name for name, value in found.rule.thresholds.items() if value > 1]
     if none:
-        cells[2].caption(f"none good enough in {state.plain(', '.join(none[:5]))}{' and others' * (len(none) > 5)}")
+        names = f"{state.plain(', '.join(none[:5]))}{' and others' * (len(none) > 5)}"
+        cells[2].caption(f"none taken in {names}: nothing undecided there is sure enough")
     if found.count:
         st.plotly_chart(per_class_figure(found), key="accept_classes", config={"displaylogo": False})
 
@@ -132,7 +133,12 @@ def _forecast(opened: OpenProject, found: AcceptPreview, size: int) -> None:
 def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
     """Offer to draw an audit of exactly the images the rule takes."""
     if not found.count:
-        st.info("With these thresholds no undecided prediction would be accepted. Allow more errors, or train again.")
+        if not found.undecided:
+            st.info("Every image this round has seen is decided: nothing is left to accept.")
+        else:
+            st.info(
+                "With these thresholds no undecided prediction would be accepted. Allow more errors, or train again."
+            )
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         size = st.number_input(
@@ -148,7 +154,7 @@ def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
     if not wanted:
         return
     try:
-        made = opened.project.quality.start_audit(found.rule, size=int(size))
+        made = opened.project.quality.start_audit(found.rule, size=int(size), actor=state.actor())
     except StarlingError as error:
         state.show_error(error)
         return

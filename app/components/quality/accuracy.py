@@ -53,8 +53,9 @@ def _random_slice(found: Estimate) -> None:
     left.metric("Accuracy on random images", f"{found.value:.1%}" if found.n else "–")
     if not found.n:
         right.markdown(
-            "No image picked at random is decided yet. On the Review page the mixture puts some in between: they give "
-            "an accuracy that no choice of images has bent."
+            "Too few images picked at random are decided yet to tell them from those that were chosen. On the Review "
+            "page the mixture puts one in twenty in between, and the order “Random” brings nothing else: they give an "
+            "accuracy that no choice of images has bent."
         )
         return
     right.markdown(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -13,9 +12,9 @@ from app.components.quality.gallery import Tile, gallery, review_queue, titles_o
 from app.components.quality.words import level, some, when
 from app.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.quality.audit import rest_statement
 from engine.review_records import AuditResult, BatchInfo
 
-MOST_BATCHES = 500
 STATES = {"open": "open", "accepted": "accepted", "abandoned": "given up"}
 
 
@@ -36,6 +35,8 @@ def open_audit(opened: OpenProject, found: AuditResult) -> None:
             st.markdown(f"**{found.wrong:,}** wrong so far. The bound comes when every image has an answer.")
         else:
             st.html(_large(found.statement))
+            if found.rest and found.rest_bound is not None:
+                st.markdown(state.plain(rest_statement(found.rest, found.rest_bound, record.level)) + ".")
         _actions(opened, found)
         _wrong(opened, found)
     if state.get("accepting") == record.number:
@@ -55,7 +56,7 @@ def _actions(opened: OpenProject, found: AuditResult) -> None:
         if found.bound is None:
             review_queue(f"audit:{number}", f"review_audit_{number}", "Review the audit images", primary=True)
         else:
-            left = left_to_accept(opened, found)
+            left = found.rest
             if left == 0:
                 st.markdown("Every one of these images is decided already: nothing is left to accept.")
             elif st.button(
@@ -67,14 +68,6 @@ def _actions(opened: OpenProject, found: AuditResult) -> None:
             opened.project.quality.abandon_audit(number)
             state.put("quality_told", f"Audit {number} was given up. The answers you gave stay as labels.")
             st.rerun()
-
-
-def left_to_accept(opened: OpenProject, found: AuditResult) -> int:
-    """Return how many images of the population are still without label and mark; those decided since keep theirs."""
-    table = opened.project.label_table()
-    undecided = np.array([label is None for label in table.label], bool)
-    undecided &= np.array([mark is None for mark in table.mark], bool)
-    return int(np.isin(table.image_ids[undecided], found.record.population).sum())
 
 
 def _wrong(opened: OpenProject, found: AuditResult) -> None:
@@ -92,20 +85,23 @@ def _confirm(opened: OpenProject, found: AuditResult) -> None:
 def _dialog(opened: OpenProject, found: AuditResult) -> None:
     """Say what will be accepted and with which bound; do it, or not."""
     record = found.record
-    left = left_to_accept(opened, found)
+    left = found.rest
     st.markdown(
-        f"**{some(left, 'prediction')}** of round {record.round} become labels, as one batch. What the audit says of "
-        f"them:\n\n> {state.plain(found.statement)}\n\nThis is kept with every label of the batch. One undo on the "
-        "History page takes the whole batch back."
+        f"**{some(left, 'prediction')}** of round {record.round} become labels, as one batch. What the audit says:\n\n"
+        f"> {state.plain(found.statement)}\n\n"
+        f"> {state.plain(rest_statement(found.rest, found.rest_bound or 0.0, record.level))}\n\n"
+        "This is kept with the batch, and exported with its labels. One undo on the History page takes all of it back."
     )
     if st.button(f"Accept {some(left, 'label')}", type="primary", key="confirm_accept"):
         state.forget("accepting")
         try:
-            batch, count = opened.project.quality.accept_audit(record.number)
+            _, count = opened.project.quality.accept_audit(record.number, state.actor())
         except StarlingError as error:
             state.show_error(error)
             return
-        state.put("quality_told", f"Accepted {some(count, 'label')} as batch {state.plain(batch)}.")
+        state.put(
+            "quality_told", f"Accepted {some(count, 'label')} as one batch. History shows it and can take it back."
+        )
         st.rerun()
     if st.button("Not now", key="confirm_not"):
         state.forget("accepting")
@@ -135,14 +131,14 @@ def past_audits(opened: OpenProject, found: list[AuditResult]) -> None:
     if not past:
         st.caption("None yet.")
         return
-    batches = {one.batch: one for one in opened.project.quality.batches(MOST_BATCHES)}
+    names = [one.record.batch for one in past if one.record.batch is not None]
+    batches = {one.batch: one for one in opened.project.store.batches(len(names), names=names)}
     rows = [_row(one, batches.get(one.record.batch or "")) for one in past]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="past_audits")
 
 
 def _row(found: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
     record = found.record
-    undone = batch is not None and batch.undone == batch.decisions
     return {
         "Audit": record.number,
         "Drawn": when(record.created),
@@ -153,6 +149,14 @@ def _row(found: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
         "Wrong": found.wrong,
         "Level": level(record.level),
         "Statement": str(record.facts.get("statement") or found.statement),
-        "State": "accepted, taken back" if undone else STATES[record.state],
+        "State": STATES[record.state] + _taken_back(batch),
         "Batch": record.batch or "",
     }
+
+
+def _taken_back(batch: BatchInfo | None) -> str:
+    """What of an accepted batch was undone, to be added to its state; "" for nothing."""
+    if batch is None or not batch.undone:
+        return ""
+    whole = batch.undone == batch.decisions
+    return ", taken back" if whole else f", {batch.undone:,} of {batch.decisions:,} taken back"

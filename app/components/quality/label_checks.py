@@ -19,7 +19,7 @@ STARTS: dict[CheckKind, str] = {"labels": "Check the labels", "duplicates": "Loo
 ABOUT: dict[CheckKind, str] = {
     "labels": "Five models are trained, each on four fifths of the labels, and asked about the rest (confident "
     "learning). Labels that the model which never saw them contradicts come first. It runs in the background.",
-    "duplicates": "All images are compared by a small grey picture of each. Copies with different labels come first. "
+    "duplicates": "All images are compared at 32×32 pixels, colours included. Copies with different labels come first. "
     "It runs in the background.",
 }
 CONFLICTS = {
@@ -133,7 +133,7 @@ def _duplicates(opened: OpenProject) -> None:
     exact = sum(one.exact for one in found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{some(len(found), 'group')}** of images that look the same, {exact:,} of them pixel for pixel; "
+            f"**{some(len(found), 'group')}** of images that look the same, {exact:,} of them the same at 32×32; "
             f"**{len(differing):,}** with different labels."
         )
         ids = [one for group in differing for one in group.image_ids]
@@ -156,7 +156,7 @@ def _groups(opened: OpenProject, groups: Sequence[DuplicateGroup]) -> None:
     columns = st.columns(2)
     for place, group in enumerate(groups):
         with columns[place % 2], st.container(border=True):
-            alike = "The same pixels" if group.exact else f"Similarity {group.similarity:.3f}"
+            alike = "The same at 32×32" if group.exact else f"Similarity {group.similarity:.3f}"
             badge = " &nbsp; :orange-badge[different labels]" if group.differing else ""
             st.markdown(f"{alike}, {some(len(group.image_ids), 'image')}{badge}")
             pairs = list(zip(group.image_ids, group.labels, strict=True))

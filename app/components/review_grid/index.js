@@ -100,6 +100,7 @@ function mountGrid(parent, first, trigger) {
       const { sort } = choices.get();
       const known = sorts.some(([one]) => one === sort);
       session.open({ round: next.round ?? null, only: next.only, sort: known ? sort : sorts[0][0] });
+      leaveChoice();
     }
     view.paint();
   }

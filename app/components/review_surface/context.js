@@ -80,7 +80,7 @@ function buildContext(base) {
     shownContext = context;
     const neighbours = (context?.neighbours || []).slice(0, NEIGHBOURS_SHOWN);
     const epochs = context?.epochs || [];
-    show(random, item?.random === true);
+    show(random, item?.random === true && item.prediction !== null);
     for (const one of [nearTitle, near]) show(one, neighbours.length > 0);
     for (const one of [pathTitle, path]) show(one, epochs.length > 0);
     show(node, item?.random === true || neighbours.length > 0 || epochs.length > 0);

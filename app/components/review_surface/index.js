@@ -46,6 +46,7 @@ function mountReview(parent, data) {
     if (key !== queryKey) {
       queryKey = key;
       session.open({ strategy: next.strategy, round: next.round, only: next.only });
+      leaveChoice();
     }
     view.paint();
   }

@@ -6,20 +6,13 @@ function buildPanel(session, base) {
   const says = buildPrediction();
   const classes = buildClasses(session);
   const acts = el("div", { class: "acts", role: "group", "aria-label": "Other answers" });
-  for (const [action, word, key] of ACT_BUTTONS) {
-    acts.append(el("button", {
-      type: "button", testid: `review-${action}`, "data-action": action, onclick: () => session.press({ action }),
-    }, word, el("kbd", {}, key)));
-  }
-  acts.append(el("button", { type: "button", testid: "review-undo", onclick: () => session.undo() },
-    "Undo", el("kbd", { "aria-label": "Backspace" }, "⌫")));
-  const steps = el("div", { class: "steps" },
-    el("button", { type: "button", class: "quiet", testid: "review-back", onclick: () => session.move(-1) },
-      el("kbd", {}, "←"), "Back"),
-    el("button", { type: "button", class: "quiet", testid: "review-forward", onclick: () => session.move(1) },
-      "Forward", el("kbd", {}, "→")));
-  const node = el("div", { class: "panel" },
-    beside.node, says.node, classes.node, acts, context.node, steps);
+  const act = ([action, word, key]) => el("button", {
+    type: "button", testid: `review-${action}`, "data-action": action, onclick: () => session.press({ action }),
+  }, word, el("kbd", {}, key));
+  const keep = act(KEEP_BUTTON);
+  acts.append(...ACT_BUTTONS.map(act), el("button", { type: "button", testid: "review-undo", onclick: () => session.undo() },
+    "Undo", el("kbd", { "aria-label": "Backspace" }, "⌫")), keep);
+  const node = el("div", { class: "panel" }, beside.node, says.node, classes.node, acts, context.node);
 
   function paint(look) {
     beside.paint(look);
@@ -28,7 +21,7 @@ function buildPanel(session, base) {
     classes.paint(look);
     node.dataset.idle = look.card === null ? "yes" : "no";
     const accept = acts.firstChild;
-    show(accept.nextSibling, Boolean(look.card && look.card.item.label !== null)); // keep
+    show(keep, Boolean(look.card && look.card.item.label !== null));
     accept.disabled = !look.card || (look.card.item.prediction === null && look.card.item.label === null);
   }
   return { node, paint, find: () => classes.find() };
@@ -55,7 +48,8 @@ function buildPrediction() {
   function paint({ card, classes }) {
     const item = card?.item;
     bars.dataset.short = isShort(classes) ? "yes" : "no";
-    setText(title, !item ? "" : item.prediction !== null ? `Prediction · round ${item.round}` : "No prediction yet");
+    setText(title, !item ? "" : item.prediction === null ? "No prediction yet"
+      : item.round === null ? "Suggestion" : `Prediction · round ${item.round}`);
     const ask = classes.length ? "Choose a class" : "Add the first class";
     setText(name, item?.prediction ?? (item ? ask : ""));
     name.dataset.none = item && item.prediction === null ? "yes" : "no";
@@ -97,6 +91,7 @@ function buildClasses(session) {
   let names = [];
   let buttons = new Map();
   let marked = 0;
+  show(finder, false);
 
   function rebuild(classes) {
     names = [...classes];

@@ -150,7 +150,8 @@ function createSession(base, paint, paintImage) {
 
   function giveClass(index) {
     const name = classKeys(classes)[index];
-    if (name === null) say(`No class has the key ${keyCap(index)}.`);
+    if (!classes.length) say("There is no class yet: add one beside the image.");
+    else if (name === null) say(`No class has the key ${keyCap(index)}.`);
     else giveLabel(name);
   }
 
@@ -260,6 +261,7 @@ function createSession(base, paint, paintImage) {
   return {
     deck, undo, reopen, addClass, setClasses,
     open: (query) => {
+      hint = "";
       decided = 0;
       waiting = [];
       returnTo = null;

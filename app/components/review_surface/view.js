@@ -7,9 +7,10 @@ const PICKER_FROM = 21; // this many classes and more get the type-ahead picker
 const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
 const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
 const ACT_BUTTONS = [
-  ["accept", "Accept", "a"], ["keep", "Keep", "k"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
+  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
   ["reject", "Reject", "x"],
 ];
+const KEEP_BUTTON = ["keep", "Keep", "k"]; // last: it comes and goes with a label in force
 
 function buildView(root, session, base) {
   const top = buildTop(() => toggleHelp());
@@ -97,7 +98,12 @@ function buildStage(session) {
   const again = el("button", { class: "solid", type: "button", testid: "review-again" }, "Look again");
   again.addEventListener("click", () => session.deck.again());
   empty.append(emptyText, again);
-  const caption = el("figcaption", {}, name, size, marks);
+  const step = (by, id, ...words) => el("button", {
+    type: "button", class: "quiet step", testid: `review-${id}`, title: id === "back" ? "Back" : "Forward",
+    "aria-label": id === "back" ? "Back" : "Forward", onclick: () => session.move(by),
+  }, ...words);
+  const caption = el("figcaption", {}, step(-1, "back", el("kbd", {}, "←")), name, size, marks,
+    step(1, "forward", el("kbd", {}, "→")));
   const hint = el("p", { class: "hint", role: "status", testid: "review-hint" });
   const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
   let shown = null;
@@ -133,7 +139,7 @@ function buildStage(session) {
     image.style.height = `${Math.round(height * scale)}px`;
   }
 
-  function paint({ card, deck, hint: words }) {
+  function paint({ card, deck, hint: words, only }) {
     setText(hint, words);
     show(frame, card !== null);
     show(caption, card !== null);
@@ -141,7 +147,7 @@ function buildStage(session) {
     if (!card) {
       shown = null;
       frame.replaceChildren();
-      setText(emptyText, emptyWords(deck));
+      setText(emptyText, emptyWords(deck, only));
       show(again, deck.dry && !deck.problem);
       return;
     }
@@ -169,9 +175,12 @@ function isPixelArt(item) {
   return Math.max(item.width, item.height) <= PIXEL_ART;
 }
 
-function emptyWords(deck) {
+function emptyWords(deck, only) {
   if (deck.problem) return `The queue cannot be read: ${deck.problem}. Trying again…`;
   if (!deck.dry) return "Looking for images…";
+  if (deck.dry && only.startsWith("audit:")) {
+    return "No image of this audit is left but those you skipped: look again. The result stands on the Quality page, under “Accept by threshold”.";
+  }
   if (deck.length === 0) return "Nothing to review here: no image matches this choice.";
   return "That was the last one. Skipped images come up again when you look again.";
 }

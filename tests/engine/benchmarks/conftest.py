@@ -38,6 +38,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return small_set(images if train else 50, *shape, seed=int(train))
 
     monkeypatch.setattr(data, "read_split", read_split)
-    data._training.cache_clear()
+    data.training.cache_clear()
     yield found  # type: ignore[misc]
-    data._training.cache_clear()
+    data.training.cache_clear()

@@ -115,3 +115,16 @@ def test_a_pattern_too_faint_to_see_makes_no_near_duplicates() -> None:
     faint[1, 20, 20] = 101
     assert near_duplicates(faint) == []
     assert rows(np.where(faint == 101, 150, 100).astype(np.uint8)) == [[0, 1]]
+
+
+def test_images_alike_in_grey_but_not_in_colour_are_left_apart() -> None:
+    grey = blobs(6)
+    colours = np.repeat(grey[:, None], 3, axis=1)
+    grey[1], colours[1] = grey[0], colours[0] * np.array([1, 0, 0], np.uint8)[:, None, None]
+    grey[3], colours[3] = grey[2], colours[2]
+    grey[5] = colours[5] = np.roll(colours[4][:1], 1, axis=1)[0]
+    assert [group.tolist() for group, _, exact in near_duplicates(grey) if exact] == [[0, 1], [2, 3]]
+    found = near_duplicates(grey, colours=colours)
+    assert [(group.tolist(), exact) for group, _, exact in found] == [([2, 3], True), ([4, 5], False)]
+    with pytest.raises(ConfigError, match="same images"):
+        near_duplicates(grey, colours=colours[:5])

@@ -70,6 +70,8 @@ def test_why_names_the_numbers_that_ranked_the_image() -> None:
     classes = ["4", "7", "9"]
     assert uncertainty.why_least_confidence(row, classes) == "least confident: 0.41 for “9”"
     assert uncertainty.why_margin(row, classes) == "close call: 0.41 for “9”, 0.34 for “7”"
+    sure = np.array([0.99, 0.01, 0], np.float32)
+    assert uncertainty.why_margin(sure, classes) == "little in doubt: 0.99 for “4”, 0.01 for “7”"
     # 0.25 ln 4 + 0.34 ln(1/0.34) + 0.41 ln(1/0.41) = 0.3466 + 0.3668 + 0.3656
     assert uncertainty.why_entropy(row, classes) == "undecided: entropy 1.08 nats, best 0.41 for “9”"
 

@@ -164,3 +164,12 @@ def test_a_batch_longer_than_any_one_query_is_undone_as_a_whole(store: Store) ->
     assert store.verify() == []
     with pytest.raises(LedgerError, match="no decision is left"):
         store.undo("z2", "local", batch)
+
+
+def test_batches_are_found_by_their_names_however_old(store: Store, decide: Make) -> None:
+    for number in range(4):
+        store.record_batch([decide(f"u{number}", number + 4)], f"b{number}")
+    store.undo("z1", "local", "b1")
+    found = store.batches(2, names=["b1", "b0", "unknown"])
+    assert [(info.batch, info.undone) for info in found] == [("b1", 1), ("b0", 0)]
+    assert store.batches(2, names=[]) == []

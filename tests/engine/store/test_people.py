@@ -6,6 +6,7 @@ import pytest
 
 from engine.records import Decision
 from engine.store import Store
+from engine.store.facts import batch_id
 
 Make = Callable[..., Decision]
 
@@ -70,6 +71,29 @@ def test_neither_imports_nor_marks_nor_undone_labels_disagree(store: Store, deci
     assert [image_id for image_id, _ in store.relabeled()] == [6]
     store.undo("z1", "ben")
     assert store.relabeled() == []
+
+
+@pytest.mark.parametrize(("mark", "settled"), [("reject", True), ("unsure", True), ("flag", False), ("skip", False)])
+def test_rejecting_an_image_or_being_unsure_of_it_settles_a_disagreement(
+    store: Store, decide: Make, mark: str, settled: bool
+) -> None:
+    store.record([decide("u1", 5, "label", "cat", actor="anna")])
+    store.record([decide("u2", 5, mark, None, actor="ben")])
+    store.record([decide("u3", 5, "correct", "dog", actor="ben")])
+    assert [image_id for image_id, _ in store.relabeled()] == [5]  # a label came after it
+    store.record([decide("u4", 5, mark, None, actor="cleo")])
+    assert [image_id for image_id, _ in store.relabeled()] == ([] if settled else [5])
+    store.undo("z1", "cleo")
+    assert [image_id for image_id, _ in store.relabeled()] == [5]
+
+
+def test_a_label_that_an_audit_let_in_is_nobodys_saying(store: Store, decide: Make) -> None:
+    for image_id, kind in ((5, "audit"), (6, "grid")):
+        facts = {"kind": kind}
+        given = decide(f"u{image_id}", image_id, "accept", "cat", actor="anna", round=1, confidence=0.9)
+        store.record_batch([given], batch_id(kind, facts), facts)
+        store.record([decide(f"v{image_id}", image_id, "correct", "dog", actor="ben")])
+    assert [image_id for image_id, _ in store.relabeled()] == [6]
 
 
 def test_the_counts_at_an_earlier_seq_do_not_see_later_decisions(store: Store, decide: Make) -> None:

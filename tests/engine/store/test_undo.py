@@ -44,17 +44,28 @@ def test_undo_again_goes_further_back_through_the_same_image(store: Store, decid
 
 def test_undo_takes_back_a_whole_batch(store: Store, decide: Make) -> None:
     store.record_batch([decide(f"u{number}", number, "accept", "fox") for number in (1, 5, 6)], "page-1")
-    acks = store.undo("z1", "local")
+    acks = store.undo("z1", "local", "page-1")
     assert [ack.status for ack in acks] == ["saved"] * 3
     assert [state.label for state in store.states([1, 5, 6])] == ["cat", None, None]
     with pytest.raises(NothingToUndo):
-        store.undo("z2", "local")
+        store.undo("z2", "local", "page-1")
     assert store.verify() == []
+
+
+def test_undo_without_a_name_takes_back_no_batch_but_says_where(store: Store, decide: Make) -> None:
+    store.record([decide("u0", 6)])
+    store.record_batch([decide(f"u{number}", number, "accept", "fox") for number in (1, 5)], "page-1")
+    with pytest.raises(LedgerError, match=r"batch of 2 decisions.*History"):
+        store.undo("z1", "local")
+    store.undo("z2", "local", "page-1")
+    assert store.undo("z3", "local")[0].state is not None
+    store.record_batch([decide("u7", 1)], "page-2")
+    assert [ack.status for ack in store.undo("z4", "local")] == ["saved"]
 
 
 def test_undo_of_a_batch_that_holds_an_image_twice_goes_back_before_both(store: Store, decide: Make) -> None:
     store.record_batch([decide("u1", 5, "label", "fox"), decide("u2", 5, "flag", None, base_version=3)], "b")
-    assert [ack.status for ack in store.undo("z1", "local")] == ["saved", "saved"]
+    assert [ack.status for ack in store.undo("z1", "local", "b")] == ["saved", "saved"]
     assert store.states([5]) == [LabelState(5, 6)]
 
 
@@ -89,7 +100,7 @@ def test_undo_does_not_overwrite_what_another_person_did_since(store: Store, dec
 def test_undo_of_a_batch_takes_back_what_no_one_changed_since(store: Store, decide: Make) -> None:
     store.record_batch([decide("u1", 5), decide("u2", 6)], "b")
     store.record([decide("u3", 6, "label", "dog", actor="ben")])
-    acks = store.undo("z1", "local")
+    acks = store.undo("z1", "local", "b")
     assert [(ack.status, ack.state and ack.state.image_id) for ack in acks] == [("conflict", 6), ("saved", 5)]
 
 
@@ -97,9 +108,9 @@ def test_undo_of_a_batch_takes_back_what_no_one_changed_since(store: Store, deci
 def test_the_same_undo_twice_happens_once(store: Store, decide: Make, size: int) -> None:
     store.record([decide("first", 1, "label", "dog")])
     store.record_batch([decide(f"u{number}", number) for number in range(5, 5 + size)], "b")
-    assert [ack.status for ack in store.undo("z1", "local")] == ["saved"] * size
+    assert [ack.status for ack in store.undo("z1", "local", "b")] == ["saved"] * size
     head = store.head_seq()
-    again = store.undo("z1", "local")
+    again = store.undo("z1", "local", "b")
     assert [ack.status for ack in again] == ["duplicate"] * size
     assert store.head_seq() == head
 

@@ -1,0 +1,1 @@
+"""Under which name this browser's decisions are recorded."""

@@ -1,0 +1,24 @@
+"""Which labels and marks in force nobody has looked at one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, and_, or_, select
+
+from engine.store.schema import current_labels, entries
+
+
+def read_unseen(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids (M,) ascending of images whose state in force came in a batch, or back by an undo.
+
+    A decision that was timed was made with its image in front, also when it shares a batch.
+    """
+    together = and_(entries.c.batch.is_not(None), entries.c.seconds.is_(None))
+    query = (
+        select(current_labels.c.image_id)
+        .join(entries, entries.c.seq == current_labels.c.version)
+        .where(or_(together, entries.c.action == "undo"))
+        .order_by(current_labels.c.image_id)
+    )
+    return np.array([row[0] for row in connection.execute(query).cursor.fetchall()], np.int64)
