@@ -20,7 +20,7 @@ def file(store: Store, decide: Make, tmp_path: Path) -> Path:
     """A closed project with a few decisions of every kind."""
     store.record([decide("u1", 5, "accept", "fox", round=1, confidence=0.75, actor="anna", seconds=2.5)])
     store.record_batch([decide("u2", 6, "label", "dog"), decide("u3", 1, "flag", None)], "page")
-    store.undo("z1", "local")
+    store.undo("z1", "local", "page")
     store.close()
     return tmp_path / "project.db"
 
