@@ -37,10 +37,17 @@ WATCH = """frame => {
   const watch = (window.watch = { presses: [], painted: 0, times: [], waiting: null });
   const numberOf = (image) => Number(image.src.split("/").at(-1));
   watch.fronts = [numberOf(frame.querySelector("img"))];
+  let framed = false, swapped = false;
   window.addEventListener("keydown", (event) => {
     const image = Number(frame.dataset.imageId);
     const { state } = frame.dataset;
     watch.presses.push({ key: event.key, image, state, stamp: event.timeStamp, at: performance.now() });
+    framed = true;
+    requestAnimationFrame(() => {
+      framed = false;
+      if (swapped) whenPainted();
+      swapped = false;
+    });
   }, true);
   const painted = () => {
     const now = performance.now(), press = watch.presses.at(-1);
@@ -48,17 +55,21 @@ WATCH = """frame => {
     watch.times.push({ ms: now - press.at, fromSystem: now - press.stamp });
     watch.waiting?.();
   };
-  const afterPaint = () => requestAnimationFrame(() => {
+  const whenPainted = () => {
     const channel = new MessageChannel();
     channel.port1.onmessage = painted;
     channel.port2.postMessage(0);
-  });
+  };
   new MutationObserver((changes) => {
     for (const change of changes) for (const node of change.addedNodes) watch.fronts.push(numberOf(node));
     const image = frame.querySelector("img");
-    if (image) image.complete ? afterPaint() : image.decode().then(afterPaint);
+    if (!image) return;
+    if (image.complete && framed) swapped = true;
+    else image.decode().then(() => requestAnimationFrame(whenPainted));
   }).observe(frame, { childList: true });
 }"""
+"""Painted: the first task after the frame in which the new image stood. The page's own work for the rest of the panel
+comes after that, so the frame is asked for when the key comes, before the page does."""
 PAINTED = """async (count) => {
   if (watch.painted < count) await new Promise((done) => (watch.waiting = () => watch.painted >= count && done()));
 }"""
