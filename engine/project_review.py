@@ -14,7 +14,7 @@ from engine.errors import ConfigError
 from engine.project_grid import KINDS, chosen, grid
 from engine.project_lists import Listed, Lists, is_list
 from engine.query import QUERY_STRATEGIES, Picks, Pool, available, pick, random_order
-from engine.records import LabelState, Predictions, ReviewItem
+from engine.records import Beside, LabelState, Predictions, ReviewItem
 from engine.review_records import Conflict, GridTable, ImageContext
 from engine.review_signals import Signals
 
@@ -215,9 +215,11 @@ class Reviews:
     def _listed_items(self, entries: Sequence[Listed], number: int | None) -> list[ReviewItem]:
         found = self._project.predictions(number)
         items = self._items(np.array([entry.image_id for entry in entries], np.int64), found)
+        examples = self._examples(entries, items, found)
         shown = []
         for entry, item in zip(entries, items, strict=True):
-            change: dict[str, Any] = {"why": entry.why, "beside": entry.beside, "score": entry.score}
+            beside = entry.beside or examples.get(entry.image_id, ())
+            change: dict[str, Any] = {"why": entry.why, "beside": beside, "score": entry.score}
             if entry.round is not None and (top := _top(self._project.predictions(entry.round), entry.image_id)):
                 change |= {"prediction": top[0][0], "confidence": top[0][1], "top": top, "round": entry.round}
             if entry.suggested is not None:
@@ -225,6 +227,21 @@ class Reviews:
                 change |= {"prediction": pair[0], "confidence": pair[1], "top": (pair,), "round": None}
             shown.append(replace(item, **change))
         return shown
+
+    def _examples(
+        self, entries: Sequence[Listed], items: Sequence[ReviewItem], found: Predictions | None
+    ) -> dict[int, tuple[Beside, ...]]:
+        """For images whose label something contradicts: the nearest image with that label, and with the other one."""
+        asked: dict[str, list[int]] = {}
+        for entry, item in zip(entries, items, strict=True):
+            if entry.suggested is not None and item.label is not None and not entry.beside:
+                for label in dict.fromkeys((item.label, entry.suggested)):
+                    asked.setdefault(label, []).append(entry.image_id)
+        beside: dict[int, tuple[Beside, ...]] = {}
+        for label, ids in asked.items():
+            for image_id, near in self.signals.nearest_with(ids, label, found).items():
+                beside[image_id] = (*beside.get(image_id, ()), Beside(near.image_id, label, "nearest with this label"))
+        return beside
 
     def conflicts(self) -> list[Conflict]:
         """Return the labels that something contradicts, graver kinds first."""

@@ -107,10 +107,18 @@ class Signals:
             contexts.append(context)
         return contexts
 
-    def _nearest(self, ids: Sequence[int], found: Predictions | None) -> dict[int, tuple[Neighbour, ...]]:
-        """The nearest labeled images of each image that has features, by Euclidean distance."""
+    def nearest_with(self, ids: Sequence[int], label: str, found: Predictions | None) -> dict[int, Neighbour]:
+        """Return for each image that has features the nearest other one with this label, if there is one."""
+        near = self._nearest(ids, found, label)
+        return {image_id: others[0] for image_id, others in near.items() if others}
+
+    def _nearest(
+        self, ids: Sequence[int], found: Predictions | None, label: str | None = None
+    ) -> dict[int, tuple[Neighbour, ...]]:
+        """The nearest labeled images (with this label) of each image that has features, by Euclidean distance."""
         table = self._project.label_table()
-        labeled = np.flatnonzero(np.array([label is not None for label in table.label], bool))
+        wanted = [one is not None and (label is None or one == label) for one in table.label]
+        labeled = np.flatnonzero(np.array(wanted, bool))
         if len(labeled) > MOST_LABELED:
             labeled = np.sort(np.random.default_rng(0).choice(labeled, MOST_LABELED, replace=False))
         all_ids, features = self._all_features(found)

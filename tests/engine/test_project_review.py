@@ -208,6 +208,19 @@ def test_a_confident_prediction_against_an_older_label_is_a_conflict_until_the_l
     assert project.reviews.conflicts() == []
 
 
+def test_a_contradicted_label_is_shown_beside_the_nearest_image_with_it_and_with_the_other_one(
+    project: Project,
+) -> None:
+    ids = project.label_table().image_ids
+    p = said(project, [0.9] * FREE)
+    p[0] = [0.02, 0.98]
+    features = np.zeros((len(ids), 1))
+    features[:LABELED, 0] = [0, 5, 2, 1]  # cat, cat, dog, dog
+    make_round(project, p, features=features)
+    (item,) = project.reviews.queue("mixture", 5, only="conflicts")[0]
+    assert [(one.image_id, one.label) for one in item.beside] == [(int(ids[1]), "cat"), (int(ids[3]), "dog")]
+
+
 def test_two_people_who_disagree_are_a_conflict_until_one_sees_both(project: Project, free: np.ndarray) -> None:
     image = int(free[0])
     first = project.decide([Decision(new_uid(), image, 0, "label", "cat", actor="Ada")])[0]
