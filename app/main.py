@@ -20,5 +20,5 @@ page = st.navigation(
     ],
     position="top",
 )
-state.guarded(header)()
+state.guarded(header)(page.title == "Review")
 state.guarded(page.run)()

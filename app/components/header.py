@@ -12,14 +12,18 @@ from app.workbench import OpenProject
 COUNTS_SECONDS = 5.0
 
 
-def header() -> None:
-    """Draw the project line."""
+def header(live: bool = False) -> None:
+    """Draw the project line.
+
+    Args:
+        live: whether its counts follow what is decided beside Streamlit while the page stands.
+    """
     opened = state.current()
     if opened is None:
         return
     left, right, who = st.columns([6, 3, 2], vertical_alignment="center")
     with left:
-        st.fragment(_counts, run_every=COUNTS_SECONDS)(opened)
+        st.fragment(_counts, run_every=COUNTS_SECONDS if live else None)(opened)
     with right:
         _running(opened)
     with who:
@@ -27,7 +31,7 @@ def header() -> None:
 
 
 def _counts(opened: OpenProject) -> None:
-    """Say how far the project is; again and again, since review decides beside Streamlit."""
+    """Say how far the project is."""
     counts, classes = opened.project.counts(), len(opened.project.classes())
     percent = 100 * counts.labeled / counts.images if counts.images else 0.0
     st.markdown(

@@ -250,7 +250,7 @@ def test_selection_goes_to_review_and_pictures_are_downloaded(shown: Any, tmp_pa
     count = number(shown, "map-selected-count")
     shown.get_by_test_id("map-to-review").click()
     shown.get_by_test_id("review-image").wait_for()
-    expect(shown.get_by_role("combobox", name=re.compile("Show"))).to_have_value(f"Selected on the map ({count})")
+    expect(shown.get_by_role("combobox", name=re.compile("Show"))).to_have_value(f"Selected ({count})")
     settle(shown)
     wait_until(shown, lambda: shown.get_by_test_id("review-image").is_visible())
 

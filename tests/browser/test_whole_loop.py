@@ -147,8 +147,13 @@ def choose_algorithm(page: Any, algorithm: str) -> None:
     if not start.is_visible():
         page.get_by_text("Choose yourself", exact=True).click()
         start.wait_for()
-    page.get_by_role("combobox", name=re.compile("Algorithm")).click()
-    page.get_by_role("option", name=algorithm, exact=True).click()
+    option = page.get_by_role("option", name=algorithm, exact=True)
+    for _ in range(3):  # a form that is drawn anew at this moment closes its list
+        page.get_by_role("combobox", name=re.compile("Algorithm")).click()
+        page.wait_for_timeout(500)
+        if option.is_visible():
+            break
+    option.click()
     settle(page)
 
 
