@@ -438,7 +438,7 @@ def test_conflicts_are_counted_by_kind_and_lead_to_their_queue(
     ]
     monkeypatch.setattr(Reviews, "conflicts", lambda self, number=None: found)
     page = _page("Labels to check")
-    said = "**3 conflicts**: 2 label against a confident prediction, 1 labeled differently by two people."
+    said = "**3 conflicts**: 2 where a prediction contradicts the label, 1 between two people."
     assert said in _texts(page)
     page.button(key="review_conflicts").click().run()
     assert _surface(page)["only"] == "conflicts"

@@ -23,9 +23,9 @@ ABOUT: dict[CheckKind, str] = {
     "It runs in the background.",
 }
 CONFLICTS = {
-    "prediction": "label against a confident prediction",
-    "duplicates": "copies with different labels",
-    "annotators": "labeled differently by two people",
+    "prediction": "where a prediction contradicts the label",
+    "duplicates": "between copies with different labels",
+    "annotators": "between two people",
 }
 
 

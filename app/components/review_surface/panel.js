@@ -57,6 +57,7 @@ function buildPrediction() {
     sure.title = "Calibrated confidence: of 100 predictions with this value about as many are right";
     const top = item?.top || [];
     show(bars, top.length > 0);
+    bars.dataset.single = top.length === 1 ? "yes" : "no";
     rows.forEach((row, i) => {
       show(row.node, i < top.length);
       if (i >= top.length) return;
