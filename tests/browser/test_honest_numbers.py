@@ -27,17 +27,14 @@ AUDITED = 15
 ROUND = ["--algorithm", "pseudo_label", "--set", "epochs=8", "--set", "run_baseline=false"]
 
 
-def trained(folder: Path) -> tuple[Project, dict[int, str]]:
-    """A project of 600 digits after a short round, and the true digit of each image."""
+def made(folder: Path) -> tuple[Project, dict[int, str]]:
+    """A project of 600 digits, 100 of them labeled, and the true digit of each image."""
     truth = digits_zip(folder / "digits.zip")
     root = folder / "home" / "digits"
     root.parent.mkdir()
     project = Project.create(root, "Digits")
     project.commit_import(project.scan(ImportSource("zip", folder / "digits.zip")))
-    by_id = {item.id: str(truth[Path(item.name).name]) for item in project.images()}
-    run = [sys.executable, "-m", "app.cli", "round", str(root), *ROUND]
-    subprocess.run(run, check=True, capture_output=True, timeout=240)
-    return project, by_id
+    return project, {item.id: str(truth[Path(item.name).name]) for item in project.images()}
 
 
 def answer(page: Any, truth: dict[int, str], count: int) -> None:
@@ -63,7 +60,9 @@ def tab(page: Any, name: str) -> None:
 def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
-    project, truth = trained(tmp_path)
+    project, truth = made(tmp_path)
+    run = [sys.executable, "-m", "app.cli", "round", str(project.root), *ROUND]
+    subprocess.run(run, check=True, capture_output=True, timeout=240)
     app = start_app(tmp_path / "home", str(project.root))
     pictures = Pictures(page, tmp_path)
     page.goto(app.url)
@@ -116,7 +115,7 @@ def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
 def test_wrong_labels_are_suspected_and_settled_by_keys(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
-    project, truth = trained(tmp_path)
+    project, truth = made(tmp_path)
     flipped = flip(project, truth, 6)
     app = start_app(tmp_path / "home", str(project.root))
     pictures = Pictures(page, tmp_path)
@@ -131,6 +130,8 @@ def test_wrong_labels_are_suspected_and_settled_by_keys(
     pictures.take("suspected_labels")
 
     go(page, "Review")
+    page.get_by_test_id("review-image").locator("img").wait_for()
+    settle(page)
     page.get_by_role("combobox", name=re.compile("Show")).click()
     page.get_by_role("option", name="Suspected labels").click()
     frame = page.get_by_test_id("review-image")

@@ -137,14 +137,14 @@ def answer(page: Any, truth: dict[str, int]) -> str:
 
 
 def label_by_key(page: Any, truth: dict[str, int], count: int) -> list[dict[str, float]]:
-    """Give `count` right labels, three to six a second, as nobody can; return the times of each press.
+    """Give `count` right labels, four to seven a second, as nobody can; return the times of each press.
 
     Without a pause the browser would share the cores with the server that still writes the answer before.
     """
     pauses = random.Random(0)  # at no fixed place between two frames
     before = page.evaluate("watch.times.length")
     for _ in range(count):
-        page.wait_for_timeout(pauses.uniform(150, 300))
+        page.wait_for_timeout(pauses.uniform(130, 250))
         key = answer(page, truth)
         done = page.evaluate("watch.painted")
         page.keyboard.press(key)

@@ -66,9 +66,10 @@ function isTyping(event) {
 }
 
 // After a choice above the images was made, the keys are for the images: a list that keeps the focus would take them.
+// A list that stands open is being chosen from.
 function leaveChoice() {
   const chosen = document.activeElement;
-  if (chosen?.matches("[role=combobox], [role=combobox] *")) setTimeout(() => chosen.blur());
+  if (chosen?.matches("[role=combobox]") && chosen.getAttribute("aria-expanded") !== "true") chosen.blur();
 }
 
 // Enter and Space belong to a control that was reached with the Tab key.

@@ -96,11 +96,11 @@ function mountGrid(parent, first, trigger) {
     view.setSorts(sorts);
     const key = JSON.stringify([next.round, next.only]);
     if (key !== queryKey) {
+      if (queryKey) leaveChoice();
       queryKey = key;
       const { sort } = choices.get();
       const known = sorts.some(([one]) => one === sort);
       session.open({ round: next.round ?? null, only: next.only, sort: known ? sort : sorts[0][0] });
-      leaveChoice();
     }
     view.paint();
   }

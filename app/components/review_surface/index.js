@@ -44,9 +44,9 @@ function mountReview(parent, data) {
     const key = JSON.stringify([next.strategy, next.round, next.only]);
     session.setClasses(next.classes || []);
     if (key !== queryKey) {
+      if (queryKey) leaveChoice();
       queryKey = key;
       session.open({ strategy: next.strategy, round: next.round, only: next.only });
-      leaveChoice();
     }
     view.paint();
   }
