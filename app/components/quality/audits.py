@@ -12,7 +12,8 @@ from app.components.quality.gallery import Tile, gallery, review_queue, titles_o
 from app.components.quality.words import level, some, when
 from app.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.quality.audit import rest_statement
+from engine.project_audits import LEVEL
+from engine.quality.audit import joint_level, rest_statement
 from engine.review_records import AuditResult, BatchInfo
 
 STATES = {"open": "open", "accepted": "accepted", "abandoned": "given up"}
@@ -119,7 +120,8 @@ def explanation() -> None:
             "- Every image of the sample needs an answer. Rejected and unsure answers count as wrong.\n"
             "- Looking again at the same round until a sample comes out well would make the limit too good. So a "
             "second look at the same round gets a stricter level (97.5%), and a third a stricter one still. Each "
-            "statement holds at its own level; that all of several looks hold is less sure: 92.5% for two.\n"
+            "statement holds at its own level; that all of several looks hold is less sure: "
+            f"{level(joint_level(LEVEL, 2))} for two.\n"
             "- Images that got a label in the meantime keep it: accepting never overwrites a decision."
         )
 
