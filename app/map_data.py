@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.workbench import OpenProject
 from engine.errors import MapError, RoundError
 from engine.project_maps import Said
-from engine.records import MapState
+from engine.records.rounds import MapState
 
 MOST_POINTS = 60_000
 """Above this the browser gets a fixed sample of the points, and a density grid of all of them."""

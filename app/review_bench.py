@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from engine.project import Project, new_uid
-from engine.records import Decision
-from engine.review_records import GridTable
+from engine.records.labels import Decision
+from engine.records.review import GridTable
 
 Say = Callable[[str], None]
 Figures = dict[str, Any]

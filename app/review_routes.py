@@ -18,8 +18,8 @@ from app.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project import as_json
 from engine.project_review import DEFAULT
-from engine.records import Decision
-from engine.review_records import GridTable
+from engine.records.labels import Decision
+from engine.records.review import GridTable
 
 ACTOR = "local"
 WHO = "starling_who"

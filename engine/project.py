@@ -30,21 +30,10 @@ from engine.importers.scan import ImportSource, discard, place, scan
 from engine.project_maps import Maps
 from engine.project_quality import Quality
 from engine.project_review import Reviews
-from engine.records import (
-    COMPLETE_STATES,
-    RESUMABLE_STATES,
-    Ack,
-    Decision,
-    FoundImage,
-    ImageItem,
-    ImportPreview,
-    ImportResult,
-    LedgerEntry,
-    Predictions,
-    Progress,
-    ProjectCounts,
-    RoundRecord,
-)
+from engine.records.imports import FoundImage, ImportPreview, ImportResult
+from engine.records.labels import Ack, Decision, ImageItem, LedgerEntry, ProjectCounts
+from engine.records.progress import Progress
+from engine.records.rounds import COMPLETE_STATES, RESUMABLE_STATES, Predictions, RoundRecord
 from engine.rounds import plan, results, timing
 from engine.store import LabelTable, Store
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, RoundError, StarlingError
 from engine.quality import audit
-from engine.records import Decision, Predictions
-from engine.review_records import AcceptPreview, AcceptRule, AuditRecord, AuditResult
+from engine.records.labels import Decision
+from engine.records.quality import AcceptPreview, AcceptRule, AuditRecord, AuditResult
+from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
 
 if TYPE_CHECKING:

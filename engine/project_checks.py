@@ -12,7 +12,7 @@ import numpy as np
 from engine.errors import ConfigError, ProjectReadOnly, StarlingError
 from engine.images import array_cache
 from engine.quality import label_issues
-from engine.review_records import CheckKind, CheckState, DuplicateGroup, LabelIssue
+from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 from engine.rounds import check_control
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, RoundError
 from engine.query import random_order
-from engine.records import Predictions
-from engine.review_records import GridTable
+from engine.records.review import GridTable
+from engine.records.rounds import Predictions
 from engine.review_signals import Signals
 
 if TYPE_CHECKING:

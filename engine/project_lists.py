@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.project_checks import REJECT
-from engine.records import Beside, Predictions
-from engine.review_records import Conflict, DuplicateGroup, LabelIssue
+from engine.records.quality import DuplicateGroup, LabelIssue
+from engine.records.review import Beside, Conflict
+from engine.records.rounds import Predictions
 
 if TYPE_CHECKING:
     from engine.project import Project

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError, RoundError
 from engine.images import array_cache
-from engine.records import COMPLETE_STATES, MapState, RoundRecord
+from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
 from engine.rounds import map_control, moving_control, results
 from engine.rounds.moving_control import Frames
 

@@ -12,8 +12,7 @@ from engine.project_audits import AUDITED, LEVEL, Audits, predictions, undecided
 from engine.project_checks import Checks
 from engine.quality import pace, reliability, sample, stopping
 from engine.query import random_order
-from engine.records import Predictions
-from engine.review_records import (
+from engine.records.quality import (
     AcceptPreview,
     AcceptRule,
     AuditRecord,
@@ -29,6 +28,7 @@ from engine.review_records import (
     Pace,
     Reliability,
 )
+from engine.records.rounds import Predictions
 from engine.rounds import heldout, results
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from engine.errors import ConfigError
 from engine.project_grid import KINDS, chosen, grid
 from engine.project_lists import Listed, Lists, is_list
 from engine.query import QUERY_STRATEGIES, Picks, Pool, available, pick, random_order
-from engine.records import Beside, LabelState, Predictions, ReviewItem
-from engine.review_records import Conflict, GridTable, ImageContext
+from engine.records.labels import LabelState
+from engine.records.review import Beside, Conflict, GridTable, ImageContext, ReviewItem
+from engine.records.rounds import Predictions
 from engine.review_signals import Signals
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import RoundError, StarlingError
-from engine.records import Predictions
-from engine.review_records import ImageContext, Neighbour
+from engine.records.review import ImageContext, Neighbour
+from engine.records.rounds import Predictions
 from engine.rounds import damage, files, map_control, results
 
 if TYPE_CHECKING:

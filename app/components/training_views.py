@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from app import state
 from engine.project import Project
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 
 STATES = {
     "queued": "queued",

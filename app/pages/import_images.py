@@ -12,7 +12,7 @@ from app.components.upload_box.component import upload_box
 from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.scan import ImportSource
-from engine.records import ImportPreview, ImportResult
+from engine.records.imports import ImportPreview, ImportResult
 
 
 def page() -> None:

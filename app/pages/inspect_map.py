@@ -9,7 +9,7 @@ from app.components.map_canvas.component import Shown, map_canvas
 from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project_maps import Source
-from engine.records import COMPLETE_STATES, MapState, RoundRecord
+from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
 
 POLL_SECONDS = 1.0
 PAGES = {"review": "pages/review_labels.py", "export": "pages/export_dataset.py"}

@@ -11,7 +11,7 @@ from app.components import round_choice, training_views
 from app.workbench import OpenProject
 from engine import options
 from engine.errors import StarlingError
-from engine.records import RESUMABLE_STATES, RoundRecord
+from engine.records.rounds import RESUMABLE_STATES, RoundRecord
 
 
 def page() -> None:

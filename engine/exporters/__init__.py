@@ -12,7 +12,8 @@ from typing import Any
 
 from engine.exporters import imagefolder_zip, tables
 from engine.exporters.rows import ExportRow
-from engine.records import LedgerEntry, Progress
+from engine.records.labels import LedgerEntry
+from engine.records.progress import Progress
 
 __all__ = ["EXPORTERS", "ExportRow", "Exporter"]
 

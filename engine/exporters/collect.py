@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.exporters.rows import ExportRow
-from engine.records import ImageItem, LedgerEntry, Predictions
+from engine.records.labels import ImageItem, LedgerEntry
+from engine.records.rounds import Predictions
 
 SOURCES = ("imported", "human", "accepted", "pseudo")
 

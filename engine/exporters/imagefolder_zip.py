@@ -27,7 +27,8 @@ from engine.exporters.atomic import complete_or_nothing
 from engine.exporters.names import class_folders, collision_key, distinct, file_name
 from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
 from engine.images.files import original_path
-from engine.records import LedgerEntry, Progress
+from engine.records.labels import LedgerEntry
+from engine.records.progress import Progress
 
 FORMAT_VERSION = 1
 UNLABELED = "_unlabeled"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.exporters.rows import ExportRow
-from engine.records import LedgerEntry
+from engine.records.labels import LedgerEntry
 
 _LABELS = frozenset({"import", "label", "correct", "accept"})
 

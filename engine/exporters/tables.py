@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from engine.exporters.atomic import complete_or_nothing
 from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
-from engine.records import LedgerEntry, Progress
+from engine.records.labels import LedgerEntry
+from engine.records.progress import Progress
 
 _BATCH = 10_000
 _TYPES = {"confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "image_id": pa.int64()}

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError, DecodeError
 from engine.images.files import original_path
 from engine.images.pool import Answer, DecodePool, Job
-from engine.records import ImageItem, Progress
+from engine.records.labels import ImageItem
+from engine.records.progress import Progress
 
 VERSION = 1  # raise it when decoding or resizing changes: older caches are then made again
 KEPT = 3

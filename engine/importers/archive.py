@@ -14,7 +14,7 @@ from engine.errors import ArchiveRefused, DecodeError, SourceMissing
 from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries
 from engine.importers.names import is_junk, name_flaw, shown
 from engine.importers.zip_directory import check_directory, check_overlaps
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 _NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".jar")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

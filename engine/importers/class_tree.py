@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, label_flaw, shown
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 CLASS_TREE = "class tree"
 IMAGES_ONLY = "images only"

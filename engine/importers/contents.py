@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.errors import DecodeError
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30

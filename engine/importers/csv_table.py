@@ -21,7 +21,7 @@ from engine.importers.contents import MEGABYTE
 from engine.importers.labeling import Labeling
 from engine.importers.name_index import NameIndex
 from engine.importers.names import label_flaw, shown
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 IMAGES_AND_CSV = "images + CSV"
 PATH_COLUMNS = ("file_path_abs", "file_name", "filename", "path")

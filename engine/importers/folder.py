@@ -11,7 +11,7 @@ from typing import cast
 from engine.errors import DecodeError, ImportRefused, SourceMissing
 from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries
 from engine.importers.names import is_junk, name_flaw, shown
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 
 class FolderContents:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.records import Refusal
+from engine.records.imports import Refusal
 
 
 @dataclass(frozen=True)

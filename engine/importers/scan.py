@@ -23,7 +23,8 @@ from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, shown
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.torchvision_sets import SetContents
-from engine.records import FoundImage, ImportPreview, Progress, Refusal
+from engine.records.imports import FoundImage, ImportPreview, Refusal
+from engine.records.progress import Progress
 
 _LISTED_COLLISIONS = 20
 

@@ -17,7 +17,8 @@ from engine.images.pool import DecodePool, Job
 from engine.importers.contents import Contents, Entry, Limits
 from engine.importers.csv_table import Table, is_table, read_table
 from engine.importers.names import shown
-from engine.records import Progress, Refusal
+from engine.records.imports import Refusal
+from engine.records.progress import Progress
 
 _CHECKED_EVERY = 256
 _ENDINGS = {

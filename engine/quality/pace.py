@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.review_records import Pace
+from engine.records.quality import Pace
 
 PAUSE_SECONDS = 60.0
 _DECISIONS = ("label", "accept", "correct", "reject", "skip", "unsure", "flag")

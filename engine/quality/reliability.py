@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.review_records import Reliability, ReliabilityBin
+from engine.records.quality import Reliability, ReliabilityBin
 
 
 def reliability(

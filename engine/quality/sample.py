@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
-from engine.review_records import Estimate
+from engine.records.quality import Estimate
 
 BY_LUCK = 0.01
 

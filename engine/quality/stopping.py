@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.review_records import CurvePoint, Estimate
+from engine.records.quality import CurvePoint, Estimate
 
 FEW_HELD_OUT = 100
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.algorithms import ALGORITHMS, Algorithm
 from engine.errors import RoundError
 from engine.importers.torchvision_sets import load_set
-from engine.records import Progress
+from engine.records.progress import Progress
 from engine.rounds import feature_cache, files, material
 from engine.rounds.plan import read_plan
 from engine.training import checkpoint, device

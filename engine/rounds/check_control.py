@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, RoundBlocked
-from engine.review_records import CheckState
+from engine.records.quality import CheckState
 from engine.rounds import check_job, files, jobs
 
 MODULE = "engine.rounds.check_job"

@@ -20,7 +20,7 @@ from engine.errors import ConfigError
 from engine.images.array_cache import ArraySpec, recommend_spec, stream_arrays
 from engine.nets.backbones import check_name
 from engine.nets.build import FROZEN
-from engine.records import ImageItem
+from engine.records.labels import ImageItem
 from engine.rounds import timing
 from engine.rounds.plan import HELDOUT_SOURCES
 from engine.store import LabelTable

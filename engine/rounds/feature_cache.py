@@ -24,7 +24,7 @@ from engine.images.array_cache import ArraySpec, stream_arrays, sweep
 from engine.images.array_row import array_row
 from engine.nets import frozen
 from engine.nets.build import FROZEN
-from engine.records import Progress
+from engine.records.progress import Progress
 from engine.rounds import files
 from engine.training import precision
 from engine.training.config import TrainConfig

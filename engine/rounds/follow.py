@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 
 if TYPE_CHECKING:
     from engine.store import Store

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from engine.errors import MapError
 from engine.images.array_cache import ArraySpec
-from engine.records import ImageItem, MapState
+from engine.records.labels import ImageItem
+from engine.records.rounds import MapState
 from engine.rounds import files, jobs, map_job, map_sources
 
 PARAMETERS = "2"

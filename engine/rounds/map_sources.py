@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError
 from engine.maps.features import Basis
-from engine.records import Progress
+from engine.records.progress import Progress
 from engine.rounds import files
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.images.array_cache import ArraySpec, build_arrays
-from engine.records import Progress
+from engine.records.progress import Progress
 from engine.rounds import feature_cache, files
 from engine.rounds.plan import ROLES, RoundPlan
 from engine.training.config import TrainConfig

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import MapError
-from engine.records import MapState
+from engine.records.rounds import MapState
 from engine.rounds import files, jobs, moving_job, results
 
 FOLDER = files.MOVING

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.images.array_cache import ArraySpec, recommend_spec
-from engine.records import ImageItem, LabelState, Predictions, RoundRecord
+from engine.records.labels import ImageItem, LabelState
+from engine.records.rounds import Predictions, RoundRecord
 from engine.rounds import files, results
 from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
 from engine.training.settings import settings_from

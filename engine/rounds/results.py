@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
-from engine.records import Predictions
+from engine.records.rounds import Predictions
 from engine.rounds import damage, files
 from engine.rounds.events import read_events
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RoundState, StarlingError
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 from engine.rounds import files, process
 from engine.rounds.plan import round_folder, write_plan
 from engine.rounds.process import Worker, WorkerBusy

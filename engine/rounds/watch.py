@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RoundState
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 from engine.rounds import files, process
 from engine.rounds.events import Event, EventTail
 from engine.rounds.files import RESUME

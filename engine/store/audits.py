@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from engine.errors import ConfigError, LedgerError
-from engine.records import Ack, Decision
-from engine.review_records import AuditRecord
+from engine.records.labels import Ack, Decision
+from engine.records.quality import AuditRecord
 from engine.store.batches import record_batch
 from engine.store.ledger import read_head_seq
 from engine.store.rounds import read_round

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select
 
-from engine.records import Ack, Decision
-from engine.review_records import BatchInfo
+from engine.records.labels import Ack, Decision
+from engine.records.quality import BatchInfo
 from engine.store.facts import batch_id, read_facts, write_facts
 from engine.store.ledger import LABELS, record
 from engine.store.schema import entries

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectCorrupt
-from engine.records import LabelState
+from engine.records.labels import LabelState
 from engine.store.database import GENESIS, HEAD_KEY
 from engine.store.projection import state_after
 from engine.store.rows import CHUNK, Row

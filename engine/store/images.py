@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from engine.errors import ConfigError
-from engine.records import ImageItem
+from engine.records.labels import ImageItem
 from engine.store.rows import INTEGER_MAX, chunks, nfc, text_flaw
 from engine.store.schema import classes, images, truth
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from engine.errors import ImportRefused
 from engine.importers.names import shown
-from engine.records import FoundImage, ImportResult, Refusal
+from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.store.images import add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
-from engine.records import Ack, Action, Decision, LabelState, LedgerEntry
+from engine.records.labels import Ack, Action, Decision, LabelState, LedgerEntry
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.projection import load_states, row_of, state_after
 from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw

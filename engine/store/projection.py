@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Subquery, delete, func, insert, select
 
-from engine.records import LabelState, ProjectCounts
+from engine.records.labels import LabelState, ProjectCounts
 from engine.store.rows import Row, chunks
 from engine.store.schema import classes, current_labels, entries, images
 

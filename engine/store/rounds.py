@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import ConfigError, RoundActive, RoundState
-from engine.records import ACTIVE_STATES, RESUMABLE_STATES, RoundRecord, RoundStateName
+from engine.records.rounds import ACTIVE_STATES, RESUMABLE_STATES, RoundRecord, RoundStateName
 from engine.store.ledger import read_head_seq
 from engine.store.rows import now, plain, text_flaw
 from engine.store.schema import rounds

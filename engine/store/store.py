@@ -13,20 +13,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly
-from engine.records import (
-    Ack,
-    Decision,
-    FoundImage,
-    ImageItem,
-    ImportResult,
-    LabelState,
-    LedgerEntry,
-    ProjectCounts,
-    Refusal,
-    RoundRecord,
-    RoundStateName,
-)
-from engine.review_records import AuditRecord, BatchInfo
+from engine.records.imports import FoundImage, ImportResult, Refusal
+from engine.records.labels import Ack, Decision, ImageItem, LabelState, LedgerEntry, ProjectCounts
+from engine.records.quality import AuditRecord, BatchInfo
+from engine.records.rounds import RoundRecord, RoundStateName
 from engine.store import (
     audits,
     backup,

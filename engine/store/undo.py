@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, and_, or_, select
 
 from engine.errors import LedgerError, NothingToUndo
-from engine.records import Ack
+from engine.records.labels import Ack
 from engine.store.ledger import Appending, Draft
 from engine.store.projection import load_states
 from engine.store.rows import chunks, text_flaw

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectCorrupt
-from engine.records import LabelState
+from engine.records.labels import LabelState
 from engine.store import audits, facts, rounds, sqlite
 from engine.store.chain import replay
 from engine.store.imports import digest_images

@@ -17,8 +17,8 @@ from app.components.history import batches, entries
 from app.workbench import OpenProject
 from engine.importers.scan import ImportSource
 from engine.project import new_uid
-from engine.records import Ack, Decision
-from engine.review_records import BatchInfo
+from engine.records.labels import Ack, Decision
+from engine.records.quality import BatchInfo
 from engine.store.batches import batch_id
 from tests.made_round import make_round
 

@@ -16,7 +16,8 @@ from app.workbench import OpenProject
 from engine.errors import MapError
 from engine.project import Project
 from engine.project_maps import Maps
-from engine.records import MapState, ProjectCounts
+from engine.records.labels import ProjectCounts
+from engine.records.rounds import MapState
 from engine.rounds import results
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"

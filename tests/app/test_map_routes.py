@@ -15,7 +15,7 @@ from app import map_data, workbench
 from app.map_data import REACH, Shown
 from engine.project import Project
 from engine.project_maps import Maps, Said
-from engine.records import MapState
+from engine.records.rounds import MapState
 from engine.rounds.moving_control import Frames
 
 

@@ -22,10 +22,9 @@ from engine.importers.scan import ImportSource
 from engine.project import new_uid
 from engine.project_quality import Quality
 from engine.project_review import Reviews
-from engine.records import Decision
-from engine.review_records import (
+from engine.records.labels import Decision
+from engine.records.quality import (
     CheckState,
-    Conflict,
     CurvePoint,
     DuplicateGroup,
     Estimate,
@@ -34,6 +33,7 @@ from engine.review_records import (
     Reliability,
     ReliabilityBin,
 )
+from engine.records.review import Conflict
 from tests.made_round import make_round
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"

@@ -22,7 +22,7 @@ from engine.algorithms import ALGORITHMS
 from engine.errors import RoundBlocked
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 from engine.rounds.timing import Timing
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to

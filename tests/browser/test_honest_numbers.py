@@ -16,7 +16,7 @@ import pytest
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
 from engine.quality.audit import upper_bound
-from engine.records import Decision
+from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
 from tests.browser.test_whole_loop import Pictures, export, go, settle, wait_until
 

@@ -15,7 +15,7 @@ import pytest
 from engine.errors import NothingToUndo
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.rounds.follow import follow
 from engine.rounds.thread import EngineThread
 from tests.browser.test_whole_loop import Pictures, go, settle, wait_until

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
-from engine.records import Decision
+from engine.records.labels import Decision
 
 LABELED, FREE = 4, 20
 

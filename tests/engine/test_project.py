@@ -17,7 +17,8 @@ import engine.exporters
 from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
-from engine.records import Decision, Predictions
+from engine.records.labels import Decision
+from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
 
 

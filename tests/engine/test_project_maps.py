@@ -12,7 +12,7 @@ import pytest
 from engine.errors import ConfigError, RoundError
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.records import Predictions
+from engine.records.rounds import Predictions
 from engine.rounds import map_control, results
 from tests.engine.importers.import_samples import png
 

@@ -17,8 +17,8 @@ from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
 from engine.quality import stopping
-from engine.records import Decision
-from engine.review_records import AuditResult
+from engine.records.labels import Decision
+from engine.records.quality import AuditResult
 from tests.made_round import make_round
 
 LABELED, FREE = 20, 100

@@ -14,7 +14,7 @@ from PIL import Image
 from engine.errors import ConfigError, RoundError
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
-from engine.records import Decision
+from engine.records.labels import Decision
 from tests.made_round import make_round
 
 LABELED, FREE = 4, 20

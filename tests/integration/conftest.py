@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from engine.records import FoundImage
+from engine.records.imports import FoundImage
 from engine.rounds import files, process, thread
 from engine.rounds.events import read_events
 from engine.rounds.thread import EngineThread

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from engine.project import Project, new_uid
-from engine.records import Decision
+from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
 
 LONG = {"device": "cpu", "threads": 1, "epochs": 400, "steps_per_epoch": 100, "run_baseline": False}

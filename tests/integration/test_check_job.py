@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, RoundBlocked
 from engine.images.files import original_path
-from engine.review_records import CheckState
+from engine.records.quality import CheckState
 from engine.rounds import check_control, check_job, feature_cache, files, jobs
 from engine.training import out_of_fold
 from tests.integration.conftest import make_project, write_project

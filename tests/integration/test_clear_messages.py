@@ -7,7 +7,7 @@ import torch
 
 from app import cli
 from engine.errors import ConfigError
-from engine.records import RESUMABLE_STATES
+from engine.records.rounds import RESUMABLE_STATES
 from engine.rounds import files, session, worker
 from engine.rounds.events import read_events
 from engine.rounds.plan import read_plan, write_plan

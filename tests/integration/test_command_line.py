@@ -80,7 +80,7 @@ def test_export_imports_again_to_the_same_labels(run: Run, digits: Path, tmp_pat
 
 
 def _states(project: Project) -> list[object]:
-    from engine.records import LabelState
+    from engine.records.labels import LabelState
 
     known = {state.image_id: state for state in project.store.states()}
     return [known.get(item.id, LabelState(item.id)) for item in project.images()]

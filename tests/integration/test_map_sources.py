@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from engine.images.array_cache import ArraySpec
-from engine.records import ImageItem, MapState
+from engine.records.labels import ImageItem
+from engine.records.rounds import MapState
 from engine.rounds import apply, files, jobs, map_control, map_job, map_sources
 from tests.engine.rounds.test_map_sources import quiet
 from tests.integration.conftest import RoundBench, make_project

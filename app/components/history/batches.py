@@ -12,8 +12,8 @@ from app.components.quality.words import at_most, level, some, when
 from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project import new_uid
-from engine.records import Ack
-from engine.review_records import BatchInfo
+from engine.records.labels import Ack
+from engine.records.quality import BatchInfo
 
 SHOWN = 25
 WIDTHS = [3, 2, 4, 6, 2]

@@ -11,7 +11,7 @@ from app.components.history.batches import DID
 from app.components.quality.gallery import Tile, gallery
 from app.components.quality.words import some, when
 from app.workbench import OpenProject
-from engine.records import ImageItem, LedgerEntry
+from engine.records.labels import ImageItem, LedgerEntry
 
 NEWEST = 200
 MOST_FOUND = 100

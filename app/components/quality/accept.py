@@ -14,7 +14,7 @@ from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project_audits import LEVEL
 from engine.quality import audit
-from engine.review_records import AcceptPreview, AcceptRule
+from engine.records.quality import AcceptPreview, AcceptRule
 
 TARGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 WAYS = {

@@ -15,8 +15,8 @@ from app.components.quality import confusion
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
 from app.workbench import OpenProject
-from engine.records import RoundRecord
-from engine.review_records import Estimate, Reliability
+from engine.records.quality import Estimate, Reliability
+from engine.records.rounds import RoundRecord
 
 MARGINS = {"l": 10, "r": 10, "t": 10, "b": 10}
 FEW = 100

@@ -14,7 +14,7 @@ from app.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project_audits import LEVEL
 from engine.quality.audit import joint_level, rest_statement
-from engine.review_records import AuditResult, BatchInfo
+from engine.records.quality import AuditResult, BatchInfo
 
 STATES = {"open": "open", "accepted": "accepted", "abandoned": "given up"}
 

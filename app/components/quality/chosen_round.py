@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.workbench import OpenProject
 from engine import options
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 
 
 def chosen_round(opened: OpenProject) -> RoundRecord | None:

@@ -13,7 +13,7 @@ from app.components import training_views
 from app.components.quality.gallery import Tile, gallery, review_these, titles_of
 from app.components.quality.words import chart_text
 from app.workbench import OpenProject
-from engine.records import RoundRecord
+from engine.records.rounds import RoundRecord
 
 Cell = tuple[str, str]
 HEIGHT = 460

@@ -11,7 +11,7 @@ from app.components.quality.gallery import Tile, gallery, review_queue, review_t
 from app.components.quality.words import percent, some, when
 from app.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.review_records import CheckKind, CheckState, DuplicateGroup, LabelIssue
+from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 
 POLL_SECONDS = 1.0
 ISSUES_SHOWN, GROUPS_SHOWN, MOST_OF_A_GROUP = 48, 12, 12

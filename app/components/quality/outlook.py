@@ -12,7 +12,7 @@ from app.components import training_views
 from app.components.quality.words import chart_text, minutes, percent
 from app.workbench import OpenProject
 from engine import options
-from engine.review_records import CurvePoint, Outlook
+from engine.records.quality import CurvePoint, Outlook
 
 NEXT = 100
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.components.quality.words import when
 from app.workbench import OpenProject
-from engine.review_records import Pace
+from engine.records.quality import Pace
 
 
 def people_tab(opened: OpenProject) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from engine.records import LedgerEntry
+from engine.records.labels import LedgerEntry
 
 
 def image_bytes(number: int, image_format: str) -> bytes:

@@ -5,7 +5,8 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.exporters.collect import ExportOptions, InForce, collect, count, tally
-from engine.records import ImageItem, Predictions
+from engine.records.labels import ImageItem
+from engine.records.rounds import Predictions
 from tests.engine.exporters.export_samples import entry
 
 ITEMS = [ImageItem(i, f"{i:064x}", f"{i}.png", "PNG", 4, 3, 3, 99) for i in (1, 2, 3, 4)]

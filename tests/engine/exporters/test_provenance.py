@@ -7,7 +7,7 @@ import pytest
 
 from engine.exporters.provenance import batches_of
 from engine.exporters.rows import ExportRow
-from engine.records import LedgerEntry
+from engine.records.labels import LedgerEntry
 from tests.engine.exporters.export_samples import entry
 
 FACTS = {"audit-b": {"bound": 0.02}, "audit-a": {"bound": 0.05}, "audit-c": {}}

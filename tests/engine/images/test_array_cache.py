@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.errors import ConfigError, DecodeError
 from engine.images.array_cache import ArraySpec, build_arrays, recommend_spec, stream_arrays
-from engine.records import ImageItem
+from engine.records.labels import ImageItem
 from tests.engine.images.image_samples import encoded, keep, solid
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from engine.importers.scan import ImportSource, scan
-from engine.records import ImportPreview
+from engine.records.imports import ImportPreview
 from tests.engine.images.image_samples import encoded, solid
 
 Files = dict[str, bytes]

@@ -8,7 +8,7 @@ import pytest
 
 from engine.images.thumbnails import display_bytes, thumbnail_bytes
 from engine.importers.scan import ImportSource, place, scan
-from engine.records import ImportPreview
+from engine.records.imports import ImportPreview
 from tests.engine.importers.import_samples import labels, quiet, reasons
 
 DATASETS = Path(os.environ.get("STARLING_DATASETS") or Path(__file__).resolve().parents[4] / "shared" / "datasets")

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.quality.pace import paces
-from engine.review_records import Pace
+from engine.records.quality import Pace
 
 Row = tuple[str, float, str, str | None]
 

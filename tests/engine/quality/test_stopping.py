@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.errors import ConfigError
 from engine.quality.sample import share
 from engine.quality.stopping import advice, decisions_left, expected_corrections, expected_gain
-from engine.review_records import CurvePoint
+from engine.records.quality import CurvePoint
 
 
 def point(number: int, labels: int, right: int, n: int) -> CurvePoint:

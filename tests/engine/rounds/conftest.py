@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.records import FoundImage
+from engine.records.imports import FoundImage
 from engine.rounds import material
 from engine.store import Store
 from tests.engine.rounds.small_session import noise_of_two_brightnesses

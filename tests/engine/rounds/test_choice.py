@@ -15,7 +15,7 @@ from PIL import Image
 from engine.errors import ConfigError
 from engine.importers.scan import ImportSource
 from engine.project import Project, new_uid
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.rounds import choice
 
 

@@ -18,7 +18,7 @@ import pytest
 from engine.errors import ConfigError, MapError
 from engine.images.array_cache import ArraySpec
 from engine.maps.features import fit_basis
-from engine.records import ImageItem
+from engine.records.labels import ImageItem
 from engine.rounds import jobs, map_control, map_sources
 from tests.engine.rounds.test_map_sources import a_round
 

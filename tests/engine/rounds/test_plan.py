@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
-from engine.records import Decision, FoundImage
+from engine.records.imports import FoundImage
+from engine.records.labels import Decision
 from engine.rounds import files, material, plan, results
 
 CPU = {"device": "cpu"}

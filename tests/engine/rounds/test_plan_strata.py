@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engine.records import FoundImage
+from engine.records.imports import FoundImage
 from engine.rounds import files, plan
 from engine.rounds.recorder import Recorder
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 from tests.engine.store.store_samples import found
 

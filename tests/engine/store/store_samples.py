@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.records import FoundImage
+from engine.records.imports import FoundImage
 
 REPOSITORY = Path(__file__).parents[3]
 

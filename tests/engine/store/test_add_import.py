@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import insert
 
 from engine.errors import ConfigError, ImportRefused
-from engine.records import Decision, Refusal
+from engine.records.imports import Refusal
+from engine.records.labels import Decision
 from engine.store import LabelTable, Store, imports
 from engine.store.schema import classes
 from tests.engine.store.store_samples import found

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, LedgerError, RoundState
-from engine.records import Decision
-from engine.review_records import AuditRecord
+from engine.records.labels import Decision
+from engine.records.quality import AuditRecord
 from engine.store import Store, audits
 from engine.store.facts import batch_id
 

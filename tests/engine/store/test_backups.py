@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, ProjectCorrupt
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store, backup
 
 Make = Callable[..., Decision]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, LedgerError
-from engine.records import Decision
-from engine.review_records import BatchInfo
+from engine.records.labels import Decision
+from engine.records.quality import BatchInfo
 from engine.store import Store, batches
 from engine.store.facts import batch_id, digest_of
 from engine.store.rows import CHUNK

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ProjectCorrupt, ProjectError
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 
 Make = Callable[..., Decision]

@@ -9,7 +9,7 @@ from tests.engine.store.store_samples import start_python
 
 RECORDER = """
 import os, sys, threading
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 url, run = sys.argv[1:]
 store = Store.open(url)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.records import Decision, LabelState
+from engine.records.labels import Decision, LabelState
 from engine.store import Store
 
 Make = Callable[..., Decision]

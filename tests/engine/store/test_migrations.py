@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly, SchemaTooNew
-from engine.records import Decision, LabelState
+from engine.records.labels import Decision, LabelState
 from engine.store import Store, migrate
 from engine.store.facts import batch_id
 from engine.store.schema import metadata

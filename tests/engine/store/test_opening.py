@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, NotAProject, ProjectCorrupt, ProjectExists, ProjectReadOnly
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 from tests.engine.store.store_samples import start_python
 

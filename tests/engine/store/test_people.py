@@ -4,7 +4,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 from engine.store.facts import batch_id
 

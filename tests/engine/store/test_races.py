@@ -3,13 +3,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from engine.errors import RoundActive
-from engine.records import Ack, Decision
+from engine.records.labels import Ack, Decision
 from engine.store import Store
 from tests.engine.store.store_samples import start_python
 
 RACER = """
 import sys
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 url, name = sys.argv[1:]
 saved = 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, RoundActive, RoundState
-from engine.records import ACTIVE_STATES, RoundStateName
+from engine.records.rounds import ACTIVE_STATES, RoundStateName
 from engine.store import Store
 
 # Written out by hand from the design, not taken from the module under test.

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from engine.errors import LedgerError, NothingToUndo
-from engine.records import Decision, LabelState
+from engine.records.labels import Decision, LabelState
 from engine.store import Store
 
 Make = Callable[..., Decision]

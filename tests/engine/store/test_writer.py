@@ -8,7 +8,7 @@ from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import LedgerError, ProjectError, ProjectReadOnly
-from engine.records import Decision
+from engine.records.labels import Decision
 from engine.store import Store
 from engine.store.database import Database, parse_url
 from engine.store.schema import meta

@@ -1,4 +1,4 @@
-"""Frozen records of review and quality: what the rooms hand to the app about queues, audits, checks and pace."""
+"""Audits, checks, pace, and how good labels and predictions are measured to be."""
 
 from __future__ import annotations
 
@@ -11,49 +11,6 @@ from numpy.typing import NDArray
 
 AuditState = Literal["open", "accepted", "abandoned"]
 CheckKind = Literal["labels", "duplicates"]
-ConflictKind = Literal["prediction", "duplicates", "annotators"]
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A labeled image near another one: its label in force and the Euclidean distance of their features."""
-
-    image_id: int
-    label: str
-    distance: float
-
-
-@dataclass(frozen=True, slots=True)
-class ImageContext:
-    """What the review surface shows beside one image.
-
-    neighbours: nearest labeled images, nearest first; empty where there are no features. epochs, pseudo_labels and
-    confidences: its pseudo-label after each recorded epoch of the round, equally long, empty where none is recorded.
-    """
-
-    image_id: int
-    neighbours: tuple[Neighbour, ...] = ()
-    epochs: tuple[int, ...] = ()
-    pseudo_labels: tuple[str, ...] = ()
-    confidences: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class GridTable:
-    """The images of a grid with predictions, all (N,), grouped by predicted class, in each class in order of `value`.
-
-    predicted: index into `classes`; version: of the label state looked at; label: text or None.
-    """
-
-    round: int | None
-    classes: tuple[str, ...]
-    sort: str
-    image_ids: NDArray[np.int64]
-    predicted: NDArray[np.int16]
-    confidence: NDArray[np.float32]
-    value: NDArray[np.float32]
-    version: NDArray[np.int64]
-    label: NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,22 +136,6 @@ class CheckState:
     made: str = ""
     stale: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Images whose labels contradict something, to be looked at side by side.
-
-    For "prediction": one image, its label and the suggested one. For "duplicates": the images of a group. For
-    "annotators": one image that two people labeled differently, `said` tells who said what, oldest first.
-    """
-
-    kind: ConflictKind
-    image_ids: tuple[int, ...]
-    labels: tuple[str | None, ...]
-    suggested: str | None
-    score: float
-    said: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
