@@ -15,7 +15,7 @@ from engine.errors import ConfigError
 from engine.project import slug
 
 if TYPE_CHECKING:
-    from engine.exporters.map_scene import Scene
+    from engine.exporters.pictures.scene import Scene
 
 MOVES = {"gif", "html"}
 """Kinds that show all epochs; the others show one."""
@@ -51,7 +51,7 @@ def make(opened: OpenProject, wanted: Wanted) -> Made:
         ConfigError: no such kind, layout or epoch.
         MapError: there is no such map yet.
     """
-    from engine.exporters.map_pictures import MAP_PICTURES
+    from engine.exporters.pictures.kinds import MAP_PICTURES
 
     if wanted.kind not in MAP_PICTURES:
         raise ConfigError("There is no such kind of picture", value=wanted.kind, way_out=f"Use {', '.join(MEDIA)}.")
@@ -65,7 +65,7 @@ def make(opened: OpenProject, wanted: Wanted) -> Made:
 
 
 def _scene(opened: OpenProject, wanted: Wanted) -> Scene:
-    from engine.exporters.map_scene import Scene
+    from engine.exporters.pictures.scene import Scene
 
     maps = opened.project.maps
     if wanted.layout == "moving":

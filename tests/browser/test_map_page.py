@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.exporters.map_html import html
-from engine.exporters.map_scene import Scene
+from engine.exporters.pictures.page import html
+from engine.exporters.pictures.scene import Scene
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 

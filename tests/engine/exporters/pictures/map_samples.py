@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from engine.exporters.map_scene import Scene
+from engine.exporters.pictures.scene import Scene
 
 SMALL = (400, 320)
 SVG = "{http://www.w3.org/2000/svg}"

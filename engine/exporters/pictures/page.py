@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from engine.exporters.map_layout import FADE_KEY, STAR_KEY, star_corners
-from engine.exporters.map_scene import COLOURS, LEVELS, Scene
-from engine.exporters.map_words import one_line
+from engine.exporters.pictures.layout import FADE_KEY, STAR_KEY, star_corners
+from engine.exporters.pictures.scene import COLOURS, LEVELS, Scene
+from engine.exporters.pictures.words import one_line
 
 MOST_POINTS = 20_000
 """Above this, a browser gets slow: a sample is shown."""
 LEAST_UNLABELED = 2_000
 """So many unlabeled images stay in the sample however many are labeled."""
-_PAGE = Path(__file__).with_name("map_page.html")
+_PAGE = Path(__file__).with_name("page.html")
 _STEPS = 32_000
 """Positions are whole numbers from -_STEPS to _STEPS."""
 

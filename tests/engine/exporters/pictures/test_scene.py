@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 
 from engine.errors import MapError
-from engine.exporters.map_scene import CLASS_COLOURS, LEVELS, OTHER, OTHER_COLOUR, Scene
-from tests.engine.exporters.map_samples import (
-    a_scene,
-    two_points,
-)
+from engine.exporters.pictures.scene import CLASS_COLOURS, LEVELS, OTHER, OTHER_COLOUR, Scene
+from tests.engine.exporters.pictures.map_samples import a_scene, two_points
 
-CANVAS = Path(__file__).resolve().parents[3] / "app" / "components" / "map_canvas"
+CANVAS = Path(__file__).resolve().parents[4] / "app" / "components" / "map_canvas"
 
 
 def test_colours_shapes_and_opacities_are_those_of_the_app() -> None:

@@ -8,17 +8,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from engine.exporters.map_html import html
-from engine.exporters.map_pictures import MAP_PICTURES
-from engine.exporters.map_scene import Scene
-from engine.exporters.map_svg import svg
-from tests.engine.exporters.map_samples import (
-    NASTY,
-    SVG,
-    a_scene,
-    opened,
-    page_data,
-)
+from engine.exporters.pictures.kinds import MAP_PICTURES
+from engine.exporters.pictures.page import html
+from engine.exporters.pictures.scene import Scene
+from engine.exporters.pictures.svg import svg
+from tests.engine.exporters.pictures.map_samples import NASTY, SVG, a_scene, opened, page_data
 
 
 def bad_scenes() -> dict[str, Scene]:

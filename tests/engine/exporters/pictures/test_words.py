@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.exporters import map_words
-from engine.exporters.map_words import fitted, font_for, measure, one_line
-from tests.engine.exporters.map_samples import NASTY
+from engine.exporters.pictures import words
+from engine.exporters.pictures.words import fitted, font_for, measure, one_line
+from tests.engine.exporters.pictures.map_samples import NASTY
 
 
 def drawn(letter: str) -> bytes:
@@ -21,17 +21,17 @@ def test_plain_words_are_written_with_the_font_within_pillow() -> None:
     assert font_for("Epoch 12 …", 20).getname()[0] == "Aileron"
 
 
-@pytest.mark.skipif(not map_words._installed(), reason="needs one of the fonts in SYSTEM_FONTS")
+@pytest.mark.skipif(not words._installed(), reason="needs one of the fonts in SYSTEM_FONTS")
 def test_umlauts_are_letters_of_their_own() -> None:
     letters = "äöüßÄÖÜé"
     assert len({drawn(letter) for letter in letters + "aouAOUe"}) == len(letters) + 7
 
 
 def test_without_a_system_font_a_name_is_still_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_words, "_installed", lambda: ())
-    map_words._file_for.cache_clear()
+    monkeypatch.setattr(words, "_installed", lambda: ())
+    words._file_for.cache_clear()
     assert np.frombuffer(drawn("ä"), np.uint8).any()
-    map_words._file_for.cache_clear()
+    words._file_for.cache_clear()
 
 
 def test_long_names_are_cut_to_fit() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from engine.exporters.map_layout import Frame, Layout, Line, Mark, Shape, Text, Theme, star_corners
-from engine.exporters.map_scene import COLOURS, LEVELS, Scene
-from engine.exporters.map_words import font_for
+from engine.exporters.pictures.layout import Frame, Layout, Line, Mark, Shape, Text, Theme, star_corners
+from engine.exporters.pictures.scene import COLOURS, LEVELS, Scene
+from engine.exporters.pictures.words import font_for
 
 SIZE = (1600, 1200)
 _FINE = 8

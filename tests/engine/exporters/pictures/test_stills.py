@@ -9,20 +9,11 @@ import pytest
 from PIL import ImageColor
 
 from engine.errors import MapError
-from engine.exporters.map_layout import DARK, LIGHT, Layout
-from engine.exporters.map_png import png
-from engine.exporters.map_scene import CLASS_COLOURS, Scene
-from engine.exporters.map_svg import svg
-from tests.engine.exporters.map_samples import (
-    HREF,
-    SMALL,
-    SVG,
-    a_scene,
-    colour_at,
-    near,
-    opened,
-    two_points,
-)
+from engine.exporters.pictures.layout import DARK, LIGHT, Layout
+from engine.exporters.pictures.png import png
+from engine.exporters.pictures.scene import CLASS_COLOURS, Scene
+from engine.exporters.pictures.svg import svg
+from tests.engine.exporters.pictures.map_samples import HREF, SMALL, SVG, a_scene, colour_at, near, opened, two_points
 
 
 def test_png_has_the_size_asked_for_and_the_ground_of_the_theme() -> None:

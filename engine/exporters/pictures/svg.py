@@ -7,9 +7,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from engine.exporters.map_layout import Frame, Layout, Line, Mark, Shape, Text, star_corners
-from engine.exporters.map_scene import COLOURS, LEVELS, Scene
-from engine.exporters.map_words import one_line
+from engine.exporters.pictures.layout import Frame, Layout, Line, Mark, Shape, Text, star_corners
+from engine.exporters.pictures.scene import COLOURS, LEVELS, Scene
+from engine.exporters.pictures.words import one_line
 
 SIZE = (1600, 1200)
 _FONT = "Inter, 'Helvetica Neue', Arial, 'Noto Sans', 'Noto Sans CJK SC', sans-serif"

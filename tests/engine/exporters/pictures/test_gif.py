@@ -9,18 +9,11 @@ import pytest
 from PIL import Image, ImageColor
 
 from engine.errors import MapError
-from engine.exporters.map_gif import gif, moments
-from engine.exporters.map_layout import DARK, LIGHT, Layout
-from engine.exporters.map_png import Painter
-from engine.exporters.map_scene import CLASS_COLOURS
-from tests.engine.exporters.map_samples import (
-    SMALL,
-    a_scene,
-    colour_at,
-    moving,
-    near,
-    opened,
-)
+from engine.exporters.pictures.gif import gif, moments
+from engine.exporters.pictures.layout import DARK, LIGHT, Layout
+from engine.exporters.pictures.png import Painter
+from engine.exporters.pictures.scene import CLASS_COLOURS
+from tests.engine.exporters.pictures.map_samples import SMALL, a_scene, colour_at, moving, near, opened
 
 
 def gif_frames(data: bytes) -> tuple[list[Image.Image], list[int]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.exporters.map_gif import gif
-from engine.exporters.map_html import html
-from engine.exporters.map_png import png
-from engine.exporters.map_scene import Scene
-from engine.exporters.map_svg import svg
+from engine.exporters.pictures.gif import gif
+from engine.exporters.pictures.page import html
+from engine.exporters.pictures.png import png
+from engine.exporters.pictures.scene import Scene
+from engine.exporters.pictures.svg import svg
 
 __all__ = ["MAP_PICTURES", "MapPicture"]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from engine.errors import MapError
-from engine.exporters.map_layout import Layout, Theme
-from engine.exporters.map_png import Painter
-from engine.exporters.map_scene import CLASS_COLOURS, OTHER, OTHER_COLOUR, Scene
+from engine.exporters.pictures.layout import Layout, Theme
+from engine.exporters.pictures.png import Painter
+from engine.exporters.pictures.scene import CLASS_COLOURS, OTHER, OTHER_COLOUR, Scene
 
 SIZE = (800, 640)
 HOLD = 2.0

@@ -7,12 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from engine.exporters.map_html import MOST_POINTS, html, sample
-from tests.engine.exporters.map_samples import (
-    a_scene,
-    page_data,
-    unpacked,
-)
+from engine.exporters.pictures.page import MOST_POINTS, html, sample
+from tests.engine.exporters.pictures.map_samples import a_scene, page_data, unpacked
 
 
 def test_html_holds_positions_classes_and_confidences_of_all_epochs() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import MapError
-from engine.exporters.map_scene import Entry, Scene
-from engine.exporters.map_words import fitted, measure
+from engine.exporters.pictures.scene import Entry, Scene
+from engine.exporters.pictures.words import fitted, measure
 
 SIDES = (320, 4000)
 """Least and most pixels of a side."""
