@@ -285,7 +285,7 @@ def round_(
     from app import settings
     from engine import options
     from engine.project import Project
-    from engine.rounds.thread import EngineThread
+    from engine.rounds.supervisor.thread import EngineThread
 
     opened = Project.open(project)
     engine = EngineThread(opened.store, opened.root)
@@ -317,7 +317,7 @@ def round_(
 
 
 def _watch(opened: Any, number: int) -> Any:
-    from engine.rounds.follow import follow
+    from engine.rounds.supervisor.follow import follow
 
     record = opened.round(number)
     columns = (
@@ -405,7 +405,7 @@ def evaluate(
 ) -> None:
     """Measure a round's final model on the test split of a torchvision data set, which no round ever sees."""
     from engine.project import Project
-    from engine.rounds import apply
+    from engine.rounds.worker import apply
 
     opened = Project.open(project)
     try:

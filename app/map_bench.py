@@ -170,8 +170,9 @@ def measure_fixed(root: Path) -> Figures:
 
 def measure_moving(root: Path) -> Figures:
     """Lay the last round's epochs out in their own process; compare each frame with a map made for it alone."""
+    from engine.jobs import moving_map_work
     from engine.project import Project
-    from engine.rounds import moving_job, results
+    from engine.rounds.folder import results
 
     with Project.open(root) as project:
         number = [one for one in project.rounds() if one.report][-1].number
@@ -180,7 +181,7 @@ def measure_moving(root: Path) -> Figures:
         project.maps.start_moving(number, fresh=True)
         while (state := project.maps.moving_state(number)).status == "running":
             now = time.perf_counter() - began
-            if not first and (folder / "moving" / moving_job.FRAMES).exists():
+            if not first and (folder / "moving" / moving_map_work.FRAMES).exists():
                 first = now
             if state.stage.startswith("Smoothing"):
                 live = live or now

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import ConfigError, ProjectInUse
+from engine.jobs import timing
 from engine.project import Project, slug
-from engine.rounds import timing
-from engine.rounds.thread import EngineThread
+from engine.rounds.supervisor.thread import EngineThread
 
 
 @dataclass

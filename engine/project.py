@@ -27,6 +27,7 @@ from engine.exporters.provenance import batches_of
 from engine.exporters.rows import ExportRow
 from engine.images import thumbnails
 from engine.importers.scan import ImportSource, discard, place, scan
+from engine.jobs import timing
 from engine.project_maps import Maps
 from engine.project_quality import Quality
 from engine.project_review import Reviews
@@ -34,7 +35,8 @@ from engine.records.imports import FoundImage, ImportPreview, ImportResult
 from engine.records.labels import Ack, Decision, ImageItem, LedgerEntry, ProjectCounts
 from engine.records.progress import Progress
 from engine.records.rounds import COMPLETE_STATES, RESUMABLE_STATES, Predictions, RoundRecord
-from engine.rounds import plan, results, timing
+from engine.rounds.folder import results
+from engine.rounds.supervisor import prepare
 from engine.store import LabelTable, Store
 
 if TYPE_CHECKING:
@@ -263,7 +265,7 @@ class Project:
 
     def check_round(self, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
         """Raise RoundBlocked, DeviceMissing or ConfigError if this round could not run."""
-        plan.check_round(self.store, algorithm, dict(config), dict(train))
+        prepare.check_round(self.store, algorithm, dict(config), dict(train))
 
     def queue_round(self, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> RoundRecord:
         """Queue a round at the ledger's present state; the engine thread starts it.

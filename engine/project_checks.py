@@ -11,9 +11,9 @@ import numpy as np
 
 from engine.errors import ConfigError, ProjectReadOnly, StarlingError
 from engine.images import array_cache
+from engine.jobs import check
 from engine.quality import label_issues
 from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
-from engine.rounds import check_control
 
 if TYPE_CHECKING:
     from engine.project import Project
@@ -30,7 +30,7 @@ class Checks:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._lock = threading.Lock()
-        self._issues: tuple[check_control.LabelCheck, label_issues.Issues] | None = None
+        self._issues: tuple[check.LabelCheck, label_issues.Issues] | None = None
         self._results: dict[CheckKind, tuple[tuple[int, int], Any]] = {}
         self._stamps: dict[CheckKind, tuple[tuple[Any, ...], str]] = {}
 
@@ -54,7 +54,7 @@ class Checks:
         spec = array_cache.recommend_spec(project.images())
         settings = {"size": spec.size, "channels": spec.channels, "ledger_seq": project.store.head_seq()}
         try:
-            return check_control.start(project.root, kind, items, labels, project.classes(), settings)
+            return check.start(project.root, kind, items, labels, project.classes(), settings)
         except OSError as error:
             raise StarlingError(
                 "The check could not be started",
@@ -66,16 +66,16 @@ class Checks:
     def state(self, kind: CheckKind) -> CheckState:
         """Return where a check stands."""
         _known(kind)
-        return check_control.state(self._project.root, kind, self._stamp(kind))
+        return check.state(self._project.root, kind, self._stamp(kind))
 
     def cancel(self, kind: CheckKind) -> None:
         """End a check that runs; the last result stays."""
         _known(kind)
-        check_control.cancel(self._project.root, kind)
+        check.cancel(self._project.root, kind)
 
     def label_issues(self) -> list[LabelIssue]:
         """Return the labels that the last check suspects and that nobody has decided since, most suspicious first."""
-        found = self._result("labels", check_control.read_labels)
+        found = self._result("labels", check.read_labels)
         if found is None:
             return []
         with self._lock:
@@ -100,7 +100,7 @@ class Checks:
 
     def duplicates(self) -> list[DuplicateGroup]:
         """Return groups of images that look the same with their labels now, those with different labels first."""
-        found = self._result("duplicates", check_control.read_duplicates)
+        found = self._result("duplicates", check.read_duplicates)
         if found is None:
             return []
         table = self._project.label_table()
@@ -112,7 +112,7 @@ class Checks:
 
     def not_looked_at(self, groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
         """Return the groups of which not every label was given or confirmed since the check, in their order."""
-        found = self._result("duplicates", check_control.read_duplicates)
+        found = self._result("duplicates", check.read_duplicates)
         table = self._project.label_table()
         left = []
         for group in groups:
@@ -125,7 +125,7 @@ class Checks:
     def _result(self, kind: CheckKind, read: Callable[[Path], T | None]) -> T | None:
         """The last result of a check, read anew when its file is another one."""
         try:
-            status = check_control.result_path(self._project.root, kind).stat()
+            status = check.result_path(self._project.root, kind).stat()
         except OSError:
             return None
         key = (status.st_mtime_ns, status.st_size)
@@ -154,7 +154,7 @@ class Checks:
         with self._lock:
             kept = self._stamps.get(kind)
         if kept is None or kept[0] != key:
-            kept = (key, check_control.stamp_of(kind, *self._subject()))
+            kept = (key, check.stamp_of(kind, *self._subject()))
             with self._lock:
                 self._stamps[kind] = kept
         return kept[1]

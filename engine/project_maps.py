@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError, RoundError
 from engine.images import array_cache
+from engine.jobs import fixed_map, moving_map
+from engine.jobs.moving_map import Frames
 from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
-from engine.rounds import map_control, moving_control, results
-from engine.rounds.moving_control import Frames
+from engine.rounds.folder import results
 
 if TYPE_CHECKING:
     from engine.maps.regions import Region
@@ -90,23 +91,23 @@ class Maps:
         items = self._project.images()
         spec = array_cache.recommend_spec(items)
         folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
-        return map_control.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+        return fixed_map.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
 
     def stamp(self, source: str) -> str:
         """Return what changes with the picture that `points` gives; "" without one."""
-        return map_control.stamp(self._project.root, self._project.images(), source)
+        return fixed_map.stamp(self._project.root, self._project.images(), source)
 
     def drawn(self, source: str) -> bool:
         """Return whether there is any picture of this source, also an old one; quick."""
-        return map_control.drawn(self._project.root, source)
+        return fixed_map.drawn(self._project.root, source)
 
     def cancel(self, source: str) -> None:
         """End the computation; the last picture stays."""
-        map_control.cancel(self._project.root, self._project.images(), source)
+        fixed_map.cancel(self._project.root, self._project.images(), source)
 
     def state(self, source: str) -> MapState:
         """Return where the fixed map of a source stands for the images now in the project."""
-        return map_control.state(self._project.root, self._project.images(), source)
+        return fixed_map.state(self._project.root, self._project.images(), source)
 
     def points(self, source: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return image ids (N,) int64 and positions (N, 2) float32 of the best picture there is so far.
@@ -114,7 +115,7 @@ class Maps:
         Raises:
             MapError: there is no picture yet.
         """
-        return map_control.points(self._project.root, self._project.images(), source)
+        return fixed_map.points(self._project.root, self._project.images(), source)
 
     def neighbours(
         self, image_id: int, source: str, count: int = NEIGHBOURS
@@ -126,7 +127,7 @@ class Maps:
         """
         from engine.maps.neighbours import nearest
 
-        ids, features = map_control.features(self._project.root, self._project.images(), source)
+        ids, features = fixed_map.features(self._project.root, self._project.images(), source)
         rows = np.flatnonzero(ids == image_id)
         if not len(rows):
             raise MapError(
@@ -147,10 +148,10 @@ class Maps:
         """
         project = self._project
         table = project.label_table()
-        ids, xy, features = map_control.laid_out(project.root, project.images(), source)
+        ids, xy, features = fixed_map.laid_out(project.root, project.images(), source)
         labeled = np.array([label is not None for label in table.label], bool)[np.searchsorted(table.image_ids, ids)]
         complete = number in {one.number for one in project.rounds_with_predictions()}
-        picture = map_control.stamp(project.root, project.images(), source)
+        picture = fixed_map.stamp(project.root, project.images(), source)
         key = (source, number, complete, picture, int(table.version.sum()), int(labeled.sum()))
         with self._lock:
             found = self._regions.get(key)
@@ -215,15 +216,15 @@ class Maps:
         Raises:
             MapError: the round has recorded no features.
         """
-        return moving_control.start(self._project.round_dir(number), fresh=fresh)
+        return moving_map.start(self._project.round_dir(number), fresh=fresh)
 
     def cancel_moving(self, number: int) -> None:
         """End it; the frames so far stay."""
-        moving_control.cancel(self._project.round_dir(number))
+        moving_map.cancel(self._project.round_dir(number))
 
     def moving_state(self, number: int) -> MapState:
         """Return where the moving map of a round stands."""
-        return moving_control.state(self._project.round_dir(number))
+        return moving_map.state(self._project.round_dir(number))
 
     def frames(self, number: int) -> Frames:
         """Return the frames so far.
@@ -231,7 +232,7 @@ class Maps:
         Raises:
             MapError: there are none yet.
         """
-        return moving_control.frames(self._project.round_dir(number))
+        return moving_map.frames(self._project.round_dir(number))
 
     def tracked(self, number: int, epochs: Sequence[int]) -> tuple[Said | None, Said | None]:
         """Return what student and teacher say of the tracked images at some epochs; None where it is not recorded."""

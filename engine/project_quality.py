@@ -29,7 +29,7 @@ from engine.records.quality import (
     Reliability,
 )
 from engine.records.rounds import Predictions
-from engine.rounds import heldout, results
+from engine.rounds.folder import heldout, results
 
 if TYPE_CHECKING:
     from engine.project import Project

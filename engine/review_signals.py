@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import RoundError, StarlingError
+from engine.jobs import fixed_map
 from engine.records.review import ImageContext, Neighbour
 from engine.records.rounds import Predictions
-from engine.rounds import damage, files, map_control, results
+from engine.rounds.folder import damage, files, results
 
 if TYPE_CHECKING:
     from engine.project import Project
@@ -152,7 +153,7 @@ class Signals:
             ids, features = found.image_ids, recorded
         else:
             try:
-                ids, mapped = map_control.features(self._project.root, self._project.images(), "pixels")
+                ids, mapped = fixed_map.features(self._project.root, self._project.images(), "pixels")
                 features = np.asarray(mapped, np.float32)
             except (StarlingError, *damage.DAMAGE):
                 return np.empty(0, np.int64), np.empty((0, 0), np.float32)  # not kept: the map may come any time

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from engine.files import write_json
 from engine.project import Project
-from engine.rounds import files, finish
-from engine.rounds.recorder import Recorder
+from engine.rounds.folder import files
+from engine.rounds.worker import finish
+from engine.rounds.worker.recorder import Recorder
 
 
 def make_round(
@@ -45,7 +47,7 @@ def make_round(
     roles = np.where(label < 0, "unlabeled", np.where(np.isin(table.image_ids, list(heldout)), "heldout", "train"))
     frame = pd.DataFrame({"image_id": table.image_ids, "sha256": "", "role": roles, "label": label})
     frame.to_parquet(folder / files.LABELS, index=False)
-    files.write_json(folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}})
+    write_json(folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}})
     recorder = Recorder(folder, "token")
     free = label < 0
     for number, said in enumerate(epochs, 1):
@@ -58,7 +60,7 @@ def make_round(
         pd.DataFrame({"image_id": table.image_ids, **columns}).to_parquet(folder / files.SIGNALS, index=False)
     recorder.close()
     report = _report(probabilities, label, roles, classes) | {"predictions": {"file": files.FINAL, "sha256": digest}}
-    files.write_json(folder / files.REPORT, report)
+    write_json(folder / files.REPORT, report)
     for step in ("running", "finished", state):
         fields = {"report": report} if step == "finished" else {}
         project.store.transition(record.number, step, **fields)  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         9,
         "held-out images are trained on",
-        "engine/rounds/material.py",
+        "engine/rounds/worker/material.py",
         "train_idx=torch.from_numpy(train)",
         "train_idx=torch.from_numpy(np.concatenate([train, heldout]))",
         "tests/engine/rounds tests/engine/training",
@@ -226,10 +226,10 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         15,
         "the split is drawn anew on resume",
-        "engine/rounds/plan.py",
+        "engine/rounds/folder/plan.py",
         "    if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():",
         "    if False:",
-        "tests/engine/rounds/test_plan.py",
+        "tests/engine/rounds/folder/test_plan.py",
     ),
     Defect(
         15,
@@ -291,7 +291,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         20,
         "labeled images are in the unlabeled pool too",
-        "engine/rounds/material.py",
+        "engine/rounds/worker/material.py",
         "unlabeled_idx=torch.from_numpy(unlabeled)",
         "unlabeled_idx=torch.from_numpy(np.concatenate([train, unlabeled]))",
         "tests/engine/rounds tests/engine/training",

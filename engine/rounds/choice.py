@@ -18,11 +18,11 @@ from PIL import Image
 
 from engine.errors import ConfigError
 from engine.images.array_cache import ArraySpec, recommend_spec, stream_arrays
+from engine.jobs import timing
 from engine.nets.backbones import check_name
 from engine.nets.build import FROZEN
 from engine.records.labels import ImageItem
-from engine.rounds import timing
-from engine.rounds.plan import HELDOUT_SOURCES
+from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
 from engine.store import LabelTable
 from engine.training import device
 from engine.training.config import TrainConfig

@@ -18,7 +18,7 @@ from engine.project import Project
 from engine.project_maps import Maps
 from engine.records.labels import ProjectCounts
 from engine.records.rounds import MapState
-from engine.rounds import results
+from engine.rounds.folder import results
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 

@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 from app import map_data, workbench
 from app.map_data import REACH, Shown
+from engine.jobs.moving_map import Frames
 from engine.project import Project
 from engine.project_maps import Maps, Said
 from engine.records.rounds import MapState
-from engine.rounds.moving_control import Frames
 
 
 def header_of(body: bytes) -> tuple[dict[str, Any], int]:

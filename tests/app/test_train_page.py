@@ -21,9 +21,9 @@ from engine import options
 from engine.algorithms import ALGORITHMS
 from engine.errors import RoundBlocked
 from engine.importers.scan import ImportSource
+from engine.jobs.timing import Timing
 from engine.project import Project
 from engine.records.rounds import RoundRecord
-from engine.rounds.timing import Timing
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to
 

@@ -16,8 +16,8 @@ from engine.errors import NothingToUndo
 from engine.importers.scan import ImportSource
 from engine.project import Project
 from engine.records.labels import Decision
-from engine.rounds.follow import follow
-from engine.rounds.thread import EngineThread
+from engine.rounds.supervisor.follow import follow
+from engine.rounds.supervisor.thread import EngineThread
 from tests.browser.test_whole_loop import Pictures, go, settle, wait_until
 
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ProjectReadOnly, StarlingError
+from engine.files import write_json
+from engine.jobs import check, parent
 from engine.project import Project
-from engine.rounds import check_control, files, jobs
 from tests.engine.pets import decide, ids_of, make_pets, said_of
 from tests.made_round import make_round
 
@@ -26,9 +27,9 @@ def duplicates_found(project: Project, groups: list[list[int]]) -> None:
     """Write the result of a check that found these groups."""
     found = [{"image_ids": ids, "similarity": 1.0, "exact": True} for ids in groups]
     about = {"made": "2026-03-01T09:05:12+00:00", "stamp": "s", "ledger_seq": project.store.head_seq(), "facts": {}}
-    path = check_control.result_path(project.root, "duplicates")
+    path = check.result_path(project.root, "duplicates")
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, about | {"groups": found})
+    write_json(path, about | {"groups": found})
 
 
 def test_a_project_opened_read_only_starts_no_check_and_writes_nothing(tmp_path: Path) -> None:
@@ -46,14 +47,14 @@ def test_a_check_that_the_system_can_not_start_is_told_in_words(
     def launch(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(jobs, "launch", launch)
+    monkeypatch.setattr(parent, "launch", launch)
     with pytest.raises(StarlingError, match=r"could not be started: .*No space left.*Make room"):
         project.quality.start_check("duplicates")
 
 
 def test_labels_of_rejected_images_are_not_checked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(check_control, "start", lambda root, kind, items, labels, *rest: asked.append((items, labels)))
+    monkeypatch.setattr(check, "start", lambda root, kind, items, labels, *rest: asked.append((items, labels)))
     ids = ids_of(project)
     decide(project, ids[1], None, "reject")
     decide(project, ids[2], None, "unsure")
@@ -102,8 +103,8 @@ def test_people_do_not_disagree_about_a_rejected_image(project: Project) -> None
 def test_a_result_is_read_once_however_many_groups_and_anew_when_it_is_another(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, real = [], check_control.read_duplicates
-    monkeypatch.setattr(check_control, "read_duplicates", lambda root: read.append(root) or real(root))
+    read, real = [], check.read_duplicates
+    monkeypatch.setattr(check, "read_duplicates", lambda root: read.append(root) or real(root))
     ids = ids_of(project)
     duplicates_found(project, [[ids[0], ids[2]], [ids[1], ids[3]]])
     assert len(project.reviews.conflicts()) == 2

@@ -11,9 +11,10 @@ import pytest
 
 from engine.errors import ConfigError, RoundError
 from engine.importers.scan import ImportSource
+from engine.jobs import fixed_map
 from engine.project import Project
 from engine.records.rounds import Predictions
-from engine.rounds import map_control, results
+from engine.rounds.folder import results
 from tests.engine.importers.import_samples import png
 
 N = 240
@@ -50,8 +51,8 @@ def laid(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         order = rng.permutation(unlabeled.sum())
         return ids[unlabeled][order], best[unlabeled][order].astype(np.int16), sure[order].astype(np.float32)
 
-    monkeypatch.setattr(map_control, "laid_out", laid_out)
-    monkeypatch.setattr(map_control, "stamp", lambda *arguments: given["stamp"])
+    monkeypatch.setattr(fixed_map, "laid_out", laid_out)
+    monkeypatch.setattr(fixed_map, "stamp", lambda *arguments: given["stamp"])
     monkeypatch.setattr(Project, "label_table", lambda self: table)
     monkeypatch.setattr(Project, "rounds_with_predictions", lambda self: [type("R", (), {"number": 1})])
     found = Predictions(1, ids, np.eye(3, dtype=np.float32)[best], ("a", "b", "c"))

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.jobs import fixed_map
 from engine.project import Project
-from engine.rounds import files, map_control
+from engine.rounds.folder import files
 from tests.engine.pets import FREE, LABELED, ids_of, make_pets, said_of
 from tests.made_round import make_round
 
@@ -104,7 +105,7 @@ def test_a_map_made_later_with_more_images_takes_the_place_of_an_older_one(
     def features(*_: object) -> tuple[np.ndarray, np.ndarray]:
         return ids[: mapped[0]], np.arange(mapped[0])[:, None].astype(np.float32)
 
-    monkeypatch.setattr(map_control, "features", features)
+    monkeypatch.setattr(fixed_map, "features", features)
     assert project.reviews.context(ids[-1:])[0].neighbours == ()
     mapped[0] = len(ids)
     assert project.reviews.context(ids[-1:])[0].neighbours[0].image_id == ids[LABELED - 1]

@@ -13,9 +13,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from engine.records.imports import FoundImage
-from engine.rounds import files, process, thread
-from engine.rounds.events import read_events
-from engine.rounds.thread import EngineThread
+from engine.rounds.folder import files
+from engine.rounds.folder.events import read_events
+from engine.rounds.supervisor import process, thread
+from engine.rounds.supervisor.thread import EngineThread
 from engine.store import Store
 
 IMAGES = 400

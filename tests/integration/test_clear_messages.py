@@ -7,12 +7,16 @@ import torch
 
 from app import cli
 from engine.errors import ConfigError
+from engine.files import read_json
 from engine.records.rounds import RESUMABLE_STATES
-from engine.rounds import files, session, worker
-from engine.rounds.events import read_events
-from engine.rounds.plan import read_plan, write_plan
-from engine.rounds.recorder import Recorder
-from engine.rounds.stop import Pulse, Stop
+from engine.rounds.folder import files
+from engine.rounds.folder.events import read_events
+from engine.rounds.folder.plan import read_plan
+from engine.rounds.supervisor.prepare import write_plan
+from engine.rounds.worker import __main__ as worker
+from engine.rounds.worker import session
+from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.stop import Pulse, Stop
 from tests.integration.conftest import RoundBench, write_project
 
 FAST = {"epochs": 2, "steps_per_epoch": 5, "run_baseline": False}
@@ -118,7 +122,7 @@ def test_thirty_classes_with_three_labels_each_run_to_the_end_and_the_report_say
     held = frame[frame["role"] == "heldout"]["label"]
     assert sorted(set(frame[frame["role"] == "train"]["label"])) == list(range(30))
     assert len(held) == len(set(held)) == 18  # round(0.2 * 90), no class twice while others have none
-    report = files.read_json(bench.folder(number) / files.REPORT)
+    report = read_json(bench.folder(number) / files.REPORT)
     assert report["heldout"]["n"] == 18
     assert report["heldout"]["high"] - report["heldout"]["low"] > 0.15
     assert report["heldout"]["low"] <= report["heldout"]["accuracy"] <= report["heldout"]["high"]
@@ -129,7 +133,7 @@ def test_a_round_that_holds_nothing_out_says_that_it_is_unmeasured(project):
     bench = project(pictures(2, 2, 6, (8, 8)))
     number = bench.queue("supervised", **FAST, heldout_fraction=0.01)
     status, _ = in_this_process(bench, number)
-    report = files.read_json(bench.folder(number) / files.REPORT)
+    report = read_json(bench.folder(number) / files.REPORT)
     assert (status, report["heldout"]["n"]) == (0, 0)
     assert (report["heldout"]["low"], report["heldout"]["high"]) == (0.0, 1.0)
     assert "unmeasured" in report["verdict"]["reason"]

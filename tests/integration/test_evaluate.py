@@ -12,7 +12,7 @@ import numpy as np
 from app import cli
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.rounds import apply
+from engine.rounds.worker import apply
 
 
 def _mnist_like(root: Path, prefix: str, count: int, seed: int) -> None:

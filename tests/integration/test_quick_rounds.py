@@ -9,8 +9,9 @@ import pytest
 from app import cli
 from engine.importers.scan import ImportSource
 from engine.project import Project
-from engine.rounds import apply, files, results
-from engine.rounds.events import read_events
+from engine.rounds.folder import files, results
+from engine.rounds.folder.events import read_events
+from engine.rounds.worker import apply
 from tests.engine.nets.weights_samples import SMALL, save_weights
 from tests.integration.conftest import RoundBench, write_project
 from tests.integration.test_evaluate import _mnist_like

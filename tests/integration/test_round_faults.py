@@ -7,10 +7,12 @@ import time
 
 import psutil
 
-from engine.rounds import files, process
-from engine.rounds.events import read_events
-from engine.rounds.plan import write_plan
-from engine.rounds.stop import EXIT_FENCED_OFF
+from engine.files import read_json, write_json
+from engine.rounds.folder import files
+from engine.rounds.folder.events import read_events
+from engine.rounds.supervisor import process
+from engine.rounds.supervisor.prepare import write_plan
+from engine.rounds.worker.stop import EXIT_FENCED_OFF
 
 LONG = {"epochs": 200, "steps_per_epoch": 200, "run_baseline": False}
 
@@ -111,8 +113,8 @@ def test_a_worker_whose_round_went_to_another_attempt_ends_by_itself(bench):
     folder = write_plan(bench.store, bench.store.round(number), bench.root)
     worker = process.start(folder)
     bench.wait_for_epoch(number, 1)
-    config = files.read_json(folder / files.CONFIG)
-    files.write_json(folder / files.CONFIG, config | {"token": "another"})
+    config = read_json(folder / files.CONFIG)
+    write_json(folder / files.CONFIG, config | {"token": "another"})
     assert worker.child is not None
     assert worker.child.wait(timeout=10) == EXIT_FENCED_OFF
 

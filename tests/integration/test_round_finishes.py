@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from engine.errors import RoundActive
-from engine.rounds import files, results
-from engine.rounds.plan import read_plan
+from engine.files import PARTIAL
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import read_plan
 
 
 def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
@@ -20,7 +21,7 @@ def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
     check_epochs(folder)
     assert record.progress["device"].startswith("CPU")
     assert bench.workers() == []
-    assert not list(folder.rglob(f"*{files.PARTIAL}"))
+    assert not list(folder.rglob(f"*{PARTIAL}"))
 
 
 def check_report(report):

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from engine.records.imports import FoundImage
-from engine.rounds import material
+from engine.rounds.worker import material
 from engine.store import Store
-from tests.engine.rounds.small_session import noise_of_two_brightnesses
+from tests.engine.rounds.worker.small_session import noise_of_two_brightnesses
 
 
 def found(name: str, label: str | None) -> FoundImage:

@@ -1,0 +1,219 @@
+"""Where a fixed map's features come from: the pixels, a pretrained network, or the final model of a round.
+
+Sources are written "pixels", "pretrained-<torchvision name>" and "round-<number>". A round that trained on frozen
+features has no features of its own; its map is made of the frozen ones. torch is loaded only where features of a
+network are computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, MapError
+from engine.files import read_json, sha256_of, write_atomic
+from engine.maps.features import Basis
+from engine.records.progress import Progress
+from engine.rounds.folder import files
+
+if TYPE_CHECKING:
+    from engine.training.config import TrainConfig
+
+PIXELS = "pixels"
+FEATURES = "features.npy"
+BASIS = "basis.npz"
+LABEL = "Looking with the round's model"
+_PATTERN = re.compile(r"pixels|pretrained-[a-z0-9_]+|round-[1-9][0-9]{0,8}")
+_FROZEN = "frozen:"
+_CLASSICAL = "classical_self_training"
+_AT_ONCE = 1024
+
+
+def check(source: str) -> None:
+    """Raise ConfigError unless this is the name of a source."""
+    if not _PATTERN.fullmatch(source):
+        raise ConfigError(
+            "Unknown source of map features",
+            value=source,
+            way_out='Use "pixels", "pretrained-<torchvision network>" or "round-<number>".',
+        )
+
+
+def round_number(source: str) -> int | None:
+    """Return the round a source stands for, None when it is no round."""
+    return int(source.removeprefix("round-")) if source.startswith("round-") else None
+
+
+def identity(source: str, round_dir: Path | None) -> str:
+    """Return what tells this source's features from those of the same name at another time.
+
+    Raises:
+        ConfigError: there is no such source.
+        MapError: the round is not complete, or its algorithm trains no network.
+    """
+    check(source)
+    if round_number(source) is None:
+        return source
+    assert round_dir is not None
+    try:
+        plan, report = read_json(round_dir / files.CONFIG), read_json(round_dir / files.REPORT)
+    except FileNotFoundError as error:
+        raise MapError(
+            "The features of a round are those of its final model, and this one has none yet",
+            value=source,
+            way_out="Let the round finish, or resume it.",
+        ) from error
+    if plan["algorithm"] == _CLASSICAL and not _net(plan).startswith(_FROZEN):
+        raise MapError(
+            "Classical self-training trains no network, so it has no features of its own",
+            value=source,
+            way_out='Use "pixels", which is what it looked at, or a round that trains a network.',
+        )
+    return f"{source} {report['checkpoint']['sha256']}"
+
+
+def stamp(job: Mapping[str, Any]) -> str:
+    """Return what the numbers of the features depend on besides the images; may fetch a network's weights.
+
+    Args:
+        job: job.json with "source", "spec" and, for a round, "round_dir".
+
+    Raises:
+        ConfigError: no such source or network, or its weights are not to be had.
+        MapError: as in `identity`.
+    """
+    check(job["source"])
+    known = identity(job["source"], _round_dir(job))
+    if known == PIXELS:
+        return f"{known} {job['spec']['size']} {job['spec']['channels']}"
+    train = _frozen(job)
+    if train is None:
+        return known
+    from engine.nets import frozen
+
+    name = train.net.removeprefix(_FROZEN)
+    return f"{known} {name} {sha256_of(frozen.weights_of(name))}"
+
+
+def features(job: Mapping[str, Any], shas: Sequence[str], progress: Progress) -> NDArray[Any]:
+    """Return the source's features of images of the project, one row (N, D) each; pixels are read from the disk.
+
+    Args:
+        job: job.json with "project_root", "source", "spec" and, for a round, "round_dir".
+        shas: (N,) SHA-256 of each image.
+        progress: told while images are prepared and looked at; may raise to stop.
+
+    Raises:
+        ConfigError: no such source or network, or its weights are not to be had.
+        MapError: the round is not complete or has no features.
+        DecodeError: an original is gone, changed or unreadable.
+    """
+    check(job["source"])
+    known = identity(job["source"], _round_dir(job))
+    root = Path(job["project_root"])
+    if known == PIXELS:
+        return _arrays(root, shas, job["spec"], progress).reshape(len(shas), -1)
+    train, folder = _frozen(job), _round_dir(job)
+    if train is None and folder is not None:
+        return _round_features(root, folder, shas, progress)
+    assert train is not None
+    from engine.rounds.worker import feature_cache
+    from engine.training import device
+
+    where = device.resolve("cpu" if train.device == "cpu" else "auto")
+    return np.asarray(feature_cache.project_features(root, shas, train, where, progress).numpy())
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a map was laid out by: features (N, k) float32, the basis that gives them, and the stamps they belong to;
+    `previous` names the map whose basis it is, "" when it is the map's own."""
+
+    features: NDArray[np.float32]
+    basis: Basis
+    stamp: str
+    previous: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write features.npy and basis.npz; the second counts only with the first, so it is written last."""
+        (folder / BASIS).unlink(missing_ok=True)
+
+        def fill_features(path: Path) -> None:
+            with open(path, "wb") as handle:
+                np.save(handle, self.features)
+
+        def fill_basis(path: Path) -> None:
+            with open(path, "wb") as handle:
+                np.savez(
+                    handle, mean=self.basis.mean, axes=self.basis.axes, scale=np.array(self.basis.scale),
+                    stamp=np.array(self.stamp), previous=np.array(self.previous),
+                )  # fmt: skip
+
+        write_atomic(folder / FEATURES, fill_features)
+        write_atomic(folder / BASIS, fill_basis)
+
+
+def read_components(folder: Path) -> Components | None:
+    """Return what was written into a map's folder, the features memory-mapped; None when it is not all there."""
+    try:
+        with open(folder / BASIS, "rb") as handle, np.load(handle, allow_pickle=False) as found:
+            basis = Basis(found["mean"], found["axes"], float(found["scale"]))
+            stamp, previous = str(found["stamp"]), str(found["previous"])
+        rows = np.load(folder / FEATURES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    return Components(rows, basis, stamp, previous)
+
+
+def _round_features(root: Path, folder: Path, shas: Sequence[str], progress: Progress) -> NDArray[np.float32]:
+    """Penultimate features (N, D) under the model that the round's report measures."""
+    import torch
+
+    from engine.rounds.worker import apply
+    from engine.training import device, evaluate
+
+    plan = read_json(folder / files.CONFIG)
+    where = device.resolve("cpu" if plan["train"].get("device") == "cpu" else "auto")
+    model = apply.final_run(folder, where, progress)[0].eval_model()
+    images = torch.from_numpy(_arrays(root, shas, plan["spec"], progress))
+    found = []
+    for start in range(0, len(shas), _AT_ONCE):
+        progress(LABEL, start, len(shas))
+        rows = torch.arange(start, min(start + _AT_ONCE, len(shas)))
+        found.append(evaluate.features(model, images, rows, where))
+    return np.asarray(torch.cat(found).numpy())
+
+
+def _arrays(root: Path, shas: Sequence[str], spec: Mapping[str, int], progress: Progress) -> NDArray[np.uint8]:
+    from engine.images.array_cache import ArraySpec, build_arrays
+
+    return build_arrays(root, shas, ArraySpec(size=int(spec["size"]), channels=int(spec["channels"])), progress)
+
+
+def _frozen(job: Mapping[str, Any]) -> TrainConfig | None:
+    """Settings that name the pretrained network whose features these are; None when they are a round's own."""
+    from engine.training.config import TrainConfig, settings_from
+
+    folder = _round_dir(job)
+    if folder is None:
+        return TrainConfig(net=_FROZEN + str(job["source"]).removeprefix("pretrained-"))
+    plan = read_json(folder / files.CONFIG)
+    return settings_from(TrainConfig, plan["train"]) if _net(plan).startswith(_FROZEN) else None
+
+
+def _net(plan: Mapping[str, Any]) -> str:
+    return str(plan["train"].get("net", ""))
+
+
+def _round_dir(job: Mapping[str, Any]) -> Path | None:
+    number = round_number(job["source"])
+    if number is None:
+        return None
+    return Path(job.get("round_dir") or Path(job["project_root"]) / "rounds" / f"{number:04d}")

@@ -1,0 +1,299 @@
+"""What a round has written, for the app: also while it runs, when later files are still missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from engine.errors import ProjectCorrupt, RoundError
+from engine.files import read_json, sha256_of
+from engine.records.rounds import Predictions
+from engine.rounds.folder import damage, files
+from engine.rounds.folder.events import read_events
+
+_EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
+
+
+def curves(folder: Path) -> dict[str, list[Any]]:
+    """Return a round's metrics as a table in long form: one row an epoch and phase, equally long columns.
+
+    The columns are "phase" ("ablation", "baseline" or "main"), "epoch" (counted from 1) and every metric that any
+    epoch reported; None where an epoch did not report one. Rows are in the order of phase and epoch. An epoch that was
+    trained twice, before and after an interruption, counts once. Empty lists before the first epoch.
+    """
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for event in read_events(folder / files.EVENTS, {"epoch"}):
+        found[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
+    names = sorted({name for metrics in found.values() for name in metrics})
+    keys = sorted(found)
+    table: dict[str, list[Any]] = {"phase": [key[0] for key in keys], "epoch": [key[1] for key in keys]}
+    return table | {name: [found[key].get(name) for key in keys] for name in names}
+
+
+def epochs(folder: Path) -> list[int]:
+    """Return the epochs (from 1, ascending) whose predictions are recorded."""
+    return _numbers(folder / "predictions", "parquet")
+
+
+def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
+    """Return image ids (U,), class indices (U,) and confidences (U,) of the images unlabeled in this round.
+
+    Raises:
+        RoundError: this epoch is not recorded.
+        ProjectCorrupt: its file can not be read.
+    """
+    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    if not path.is_file():
+        raise RoundError(
+            "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
+        )
+    with damage.told(path):
+        frame = pd.read_parquet(path, columns=["image_id", "class", "confidence"])
+        return (
+            frame["image_id"].to_numpy(np.int64),
+            frame["class"].to_numpy(np.int16),
+            frame["confidence"].to_numpy(np.float32),
+        )
+
+
+def final_predictions(folder: Path) -> Predictions:
+    """Return a complete round's calibrated predictions for all its images.
+
+    Raises:
+        RoundError: the round has not written them.
+        ProjectCorrupt: they are not what the round wrote.
+    """
+    path = folder / files.FINAL
+    try:
+        plan = read_json(folder / files.CONFIG)
+        report = read_json(folder / files.REPORT)
+        digest = sha256_of(path)
+    except FileNotFoundError as error:
+        raise RoundError(
+            "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
+        ) from error
+    if digest != report["predictions"]["sha256"]:
+        raise ProjectCorrupt(
+            "The round's predictions differ from what it wrote",
+            value=path,
+            way_out="Restore the file from a backup, or train another round.",
+        )
+    frame = pd.read_parquet(path)
+    classes = tuple(plan["classes"])
+    columns = [f"p_{k}" for k in range(len(classes))]
+    return Predictions(
+        round=int(plan["number"]),
+        image_ids=frame["image_id"].to_numpy(np.int64),
+        probabilities=np.ascontiguousarray(frame[columns].to_numpy(np.float32)),
+        classes=classes,
+    )
+
+
+def roles(folder: Path) -> dict[int, str]:
+    """Return each image's role in the round (train, heldout, unlabeled or excluded); empty before it was
+    planned."""
+    path = folder / files.LABELS
+    if not path.is_file():
+        return {}
+    frame = pd.read_parquet(path, columns=["image_id", "role"])
+    return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
+
+
+def tracked_epochs(folder: Path) -> list[int]:
+    """Return the epochs (from 1, ascending) whose features of the tracked images are recorded."""
+    return _numbers(folder / "features", "npy")
+
+
+def tracked_ids(folder: Path) -> NDArray[np.int64]:
+    """Return the ids (T,) of the images a round tracks, ascending.
+
+    Raises:
+        RoundError: the round has recorded none.
+    """
+    found: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
+    return found
+
+
+def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Return ids (T,) and features (T, D) of the tracked images after an epoch.
+
+    Raises:
+        RoundError: this epoch has none.
+    """
+    cause, value = "This epoch has no recorded features", f"epoch {epoch}"
+    base = folder / "features"
+    return _load(folder / files.TRACKED_IDS, cause, value), _load(base / f"epoch-{epoch:03d}.npy", cause, value)
+
+
+def tracked_predictions(
+    folder: Path, epoch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return ids (T,) and what is said of the tracked images, labeled ones too, after an epoch.
+
+    Probabilities (T, K) are the evaluated model's, not calibrated, with three digits; the third entry has those of the
+    teacher beside it, None where the algorithm has none.
+
+    Raises:
+        RoundError: this epoch has none; rounds of earlier versions recorded features alone.
+    """
+    cause, value = "This epoch has no recorded probabilities of tracked images", f"epoch {epoch}"
+    base = folder / "features"
+    ids = _load(folder / files.TRACKED_IDS, cause, value)
+    student = _load(base / f"student-{epoch:03d}.npy", cause, value).astype(np.float32)
+    path = base / f"teacher-{epoch:03d}.npy"
+    return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a round says of each of its images beside its predictions, all (N,), ids ascending.
+
+    flips: changes of the pseudo-label between recorded epochs, -1 unknown. disagreement: Jensen-Shannon divergence of
+    teacher and student in nats, 0..ln 2, NaN unknown. teacher: its class index, -1 unknown. bald: mutual information of
+    prediction and dropout masks in nats, NaN unknown.
+    """
+
+    image_ids: NDArray[np.int64]
+    flips: NDArray[np.int16]
+    disagreement: NDArray[np.float32]
+    teacher: NDArray[np.int16]
+    bald: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Pseudo-labels over the recorded epochs: image ids (U,) ascending, epochs (E,) ascending from 1, class indices
+    (E, U) and confidences (E, U), not calibrated. U and E are 0 where nothing is recorded."""
+
+    image_ids: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+    classes: NDArray[np.int16]
+    confidences: NDArray[np.float16]
+
+
+def final_features(folder: Path) -> NDArray[np.float16] | None:
+    """Return penultimate features (N, D) of the evaluated model, memory-mapped, rows as in `final_predictions`.
+
+    None where the round has none: it is not complete, is of an earlier version, or its report notes why.
+
+    Raises:
+        ProjectCorrupt: the file can not be read, or has not one row for each of the round's predictions.
+    """
+    path = folder / files.FINAL_FEATURES
+    if not path.is_file():
+        return None
+    with damage.told(path):
+        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+    if found.ndim != 2 or found.dtype.kind != "f":
+        raise damage.corrupt("A file that a round wrote holds no features", path)
+    damage.check_rows(folder, path, len(found))
+    return found
+
+
+def signals(folder: Path) -> Signals:
+    """Return the signals of a round's images; of a round that has not written them, only flips are known.
+
+    Raises:
+        ProjectCorrupt: the recorded epochs are not of the same images, or a file can not be read.
+    """
+    path = folder / files.SIGNALS
+    if path.is_file():
+        columns = (("flips", np.int16), ("disagreement", np.float32), ("teacher", np.int16), ("bald", np.float32))
+        with damage.told(path):
+            frame = pd.read_parquet(path)
+            ids = frame["image_id"].to_numpy(np.int64)
+            kept = Signals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
+        damage.check_rows(folder, path, len(ids))
+        return kept
+    seen = trajectories(folder)
+    with damage.told(folder / files.LABELS):
+        known = roles(folder)
+    ids = np.array(sorted(known), np.int64) if known else seen.image_ids
+    found = np.full(len(ids), -1, np.int16)
+    if len(seen.epochs):
+        with damage.told(folder / files.LABELS):  # an image that the round is not of
+            found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
+    nothing = np.full(len(ids), np.nan, np.float32)
+    return Signals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+
+
+def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:
+    """Return how often the pseudo-label of each image changed between recorded epochs (U,); None without any epoch.
+
+    Args:
+        folder: the round's folder.
+        ids: (U,) the images unlabeled in the round, ascending.
+        check: called between two epochs; may raise to stop.
+
+    Raises:
+        ProjectCorrupt: an epoch is of other images.
+    """
+    found: NDArray[np.int16] | None = None
+    before: NDArray[np.int16] | None = None
+    for epoch in epochs(folder):
+        check()
+        classes = _epoch_columns(folder, epoch, ids, ("class",))[0].astype(np.int16)
+        found = np.zeros(len(ids), np.int16) if found is None or before is None else found + (classes != before)
+        before = classes
+    return found
+
+
+def trajectories(folder: Path) -> Trajectories:
+    """Return the pseudo-labels of all recorded epochs; also of a round that runs.
+
+    Raises:
+        ProjectCorrupt: the epochs are not of the same images, or one can not be read.
+    """
+    ids = np.zeros(0, np.int64)
+    kept: list[int] = []
+    classes, confidences = [np.zeros((0, 0), np.int16)], [np.zeros((0, 0), np.float16)]
+    for epoch in epochs(folder):
+        try:
+            if not kept:
+                ids = epoch_predictions(folder, epoch)[0]
+                classes, confidences = [], []
+            found, sure = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
+        except (FileNotFoundError, RoundError):  # a recovery of the running round has begun anew
+            continue
+        kept.append(epoch)
+        classes.append(found.astype(np.int16)[None])
+        confidences.append(sure.astype(np.float16)[None])
+    return Trajectories(ids, np.array(kept, np.int64), np.concatenate(classes), np.concatenate(confidences))
+
+
+def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
+    """Return columns of an epoch's predictions, which must be of these images in this order."""
+    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    with damage.told(path):
+        table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
+        found = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
+    if not np.array_equal(found[0], ids):
+        raise ProjectCorrupt(
+            "The recorded epochs of a round are not of the same images",
+            value=path,
+            way_out="Restore the round's folder from a backup, or train another round.",
+        )
+    return found[1:]
+
+
+def _numbers(folder: Path, ending: str) -> list[int]:
+    """Return the numbers of the epochs that have a whole file in a folder, ascending."""
+    names = (path.name for path in folder.glob(f"epoch-*.{ending}"))
+    return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
+
+
+def _load(path: Path, cause: str, value: str) -> NDArray[Any]:
+    """Return a recorded array, or raise RoundError with this cause and value where it is not recorded."""
+    try:
+        found: NDArray[Any] = np.load(path)
+    except FileNotFoundError as error:
+        raise RoundError(cause, value=value, way_out="Choose another epoch or round.") from error
+    return found

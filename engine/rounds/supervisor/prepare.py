@@ -1,0 +1,260 @@
+"""What a round needs before it may start, and the plan and labels written into its folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from engine import __version__
+from engine.errors import ConfigError, RoundBlocked, StarlingError
+from engine.files import write_atomic, write_json
+from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.records.labels import ImageItem, LabelState
+from engine.records.rounds import Predictions, RoundRecord
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
+from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
+from engine.training.settings import settings_from
+
+if TYPE_CHECKING:
+    from engine.store import Store
+
+
+LEAST_LABELS = 2
+"""Labels a class needs: one to train on, one that may be held out."""
+
+
+LEAST_CLASSES = 2
+
+
+NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
+
+
+HELDOUT_SOURCES = frozenset({"imported", "human"})
+"""Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
+
+
+def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
+    """Raise if this round could not run on the project as it is now.
+
+    Raises:
+        RoundBlocked: no images, too few labels, or nothing unlabeled to learn from.
+        DeviceMissing: the device asked for is not on this machine.
+        ConfigError: a setting is outside its range, or there is no such algorithm.
+    """
+    check_settings(algorithm, config, train)
+    table = store.label_table()
+    kept = table.label[table.mark != "reject"]
+    labels = [label for label in kept if label is not None]
+    check_labels(labels, store.classes(), len(kept), algorithm)
+
+
+def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
+    """Raise ConfigError or DeviceMissing if the settings are not acceptable on this machine.
+
+    torch is imported here and not above, so that planning costs nothing where no round is asked for.
+    """
+    from engine.algorithms import ALGORITHMS
+    from engine.training import device
+
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(
+            "There is no such algorithm", value=algorithm, way_out=f"Choose one of: {', '.join(ALGORITHMS)}."
+        )
+    settings_from(ALGORITHMS[algorithm].config, config)
+    settings = settings_from(TrainConfig, train)
+    device.resolve(settings.device)
+    check_net(settings.net)
+
+
+def check_net(net: str) -> None:
+    """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
+    from engine.nets.backbones import check_name
+
+    if net in VECTOR_NETS:
+        raise ConfigError(
+            "This network takes vectors, not images",
+            value=net,
+            way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
+        )
+    for prefix in PREFIXES:
+        if net.startswith(prefix):
+            check_name(net.removeprefix(prefix))
+
+
+def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:
+    """Raise RoundBlocked unless these labels are enough to train on. A class without any label is left out of the
+    round: it may be one that was named and taken back, and nothing can be learned of it.
+
+    Args:
+        labels: the class names of all labeled images that are not rejected, one an image.
+        classes: all classes of the project.
+        images: how many images are not rejected, labeled or not.
+        algorithm: its key; only "supervised" can do without unlabeled images.
+    """
+    if images == 0:
+        raise RoundBlocked(
+            "The project has no images to train on", way_out="Import images, or take the rejection of some back."
+        )
+    counts = Counter(labels)
+    if not counts:
+        raise RoundBlocked(
+            f"None of the {images:,} images has a label",
+            way_out=f"{NEED} Label some on the review page, or import labels.",
+        )
+    if len(counts) < LEAST_CLASSES or len(classes) < LEAST_CLASSES:
+        only = next(iter(counts))
+        raise RoundBlocked(
+            "All labeled images are of one class",
+            value=f"{only} ({counts[only]:,})",
+            way_out=f"{NEED} Label images of another class.",
+        )
+    short = [(name, counts[name]) for name in classes if 0 < counts[name] < LEAST_LABELS]
+    if short:
+        shown = ", ".join(f"{name} has {count}" for name, count in short[:8])
+        more = f" and {len(short) - 8:,} more" if len(short) > 8 else ""
+        missing = sum(LEAST_LABELS - count for _, count in short)
+        which = "A class has" if len(short) == 1 else f"{len(short):,} classes have"
+        raise RoundBlocked(
+            f"{which} fewer than 2 labeled images",
+            value=shown + more,
+            way_out=f"{NEED} Label {missing:,} more image{'' if missing == 1 else 's'}.",
+        )
+    if len(labels) >= images and algorithm != "supervised":
+        raise RoundBlocked(
+            f"All {images:,} images are labeled, so there is nothing for pseudo-labels to add",
+            way_out="Choose the supervised algorithm, or import unlabeled images.",
+        )
+
+
+def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
+    """Write config.json and, the first time only, labels.parquet at the round's pinned ledger seq.
+
+    A resumed round keeps its images, labels, split, classes, array size and code version note; only the token,
+    the attempt and the round in force that it is compared with change.
+
+    Args:
+        store: the open project.
+        record: the queued round.
+        root: the project's folder.
+
+    Returns:
+        The round's folder.
+
+    Raises:
+        RoundBlocked: the labels at the pinned seq are not enough; nothing was written.
+    """
+    folder = round_folder(root, record.number)
+    if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
+        kept = asdict(read_plan(folder))
+        kept |= {"token": record.token, "attempt": record.attempt, "project_root": str(root)}
+        kept["previous"] = previous_round(store, record.number)
+        write_json(folder / files.CONFIG, kept)
+        return folder
+    train = dict(record.config.get("train", {}))
+    items = sorted(store.images(), key=lambda item: item.id)
+    present = {item.id for item in items}
+    states = {image: state for image, state in store.states_at(record.ledger_seq).items() if image in present}
+    kept_states = [state for state in states.values() if state.mark != "reject"]
+    labels = [state.label for state in kept_states if state.label is not None]
+    check_labels(labels, store.classes(), len(items) - (len(states) - len(kept_states)), record.algorithm)
+    classes = [name for name in store.classes() if name in set(labels)]
+    for name in ("checkpoints", "predictions", "features", "control"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    previous = previous_round(store, record.number)
+    frame = label_frame(items, states, classes, train)
+    frame["stratum"] = strata(frame["image_id"].to_numpy(np.int64), classes, _predicted(root, previous))
+    write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
+    spec = _spec(items, train)
+    plan = RoundPlan(
+        algorithm=record.algorithm,
+        config=dict(record.config.get("algorithm", {})),
+        train=train,
+        classes=classes,
+        project_root=str(root),
+        number=record.number,
+        token=record.token,
+        attempt=record.attempt,
+        code_version=__version__,
+        ledger_seq=record.ledger_seq,
+        spec={"size": spec.size, "channels": spec.channels},
+        previous=previous,
+    )
+    write_json(folder / files.CONFIG, asdict(plan))
+    return folder
+
+
+def label_frame(
+    items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
+
+    The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
+    that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
+    """
+    from engine.training.pools import split_labeled
+
+    settings = settings_from(TrainConfig, train)
+    column = {name: index for index, name in enumerate(classes)}
+    ids = np.array([item.id for item in items], np.int64)
+    found = [states.get(item.id, LabelState(item.id)) for item in items]
+    label = np.array([-1 if state.label is None else column[state.label] for state in found], np.int64)
+    rejected = np.array([state.mark == "reject" for state in found], bool)
+    labeled = (label >= 0) & ~rejected
+    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in found], bool)
+    _, heldout = split_labeled(ids[eligible], label[eligible], settings.heldout_fraction, settings.seed)
+    role = np.full(len(ids), "unlabeled", dtype=object)
+    role[labeled] = "train"
+    role[np.isin(ids, heldout)] = "heldout"
+    role[rejected] = "excluded"
+    return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
+
+
+def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Predictions | None = None) -> NDArray[np.int16]:
+    """Return the class index (N,) that the round in force predicts for each image, −1 where it predicts none.
+
+    Tracked images are chosen by it, see `engine.rounds.worker.material.tracked_rows`. A class
+    predicted then and gone since counts as none.
+    """
+    found = np.full(len(ids), -1, np.int16)
+    if predicted is None or not len(predicted.image_ids):
+        return found
+    column = {name: index for index, name in enumerate(classes)}
+    now = np.array([column.get(name, -1) for name in predicted.classes], np.int16)
+    by_image = dict(zip(predicted.image_ids.tolist(), now[predicted.probabilities.argmax(1)].tolist(), strict=True))
+    return np.array([by_image.get(image, -1) for image in ids.tolist()], np.int16)
+
+
+def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | None:
+    """Return what the round in force predicts; None where there is none or it can not be read.
+
+    A damaged file of an older round is no reason to refuse a new one; whoever asks for its predictions is told.
+    """
+    if previous is None:
+        return None
+    try:
+        return results.final_predictions(round_folder(root, previous["number"]))
+    except (StarlingError, OSError, ValueError, KeyError):
+        return None
+
+
+def previous_round(store: Store, number: int) -> dict[str, Any] | None:
+    """Return {number, heldout} of the last promoted round other than this one, or None."""
+    promoted = [found for found in store.rounds() if found.state == "promoted" and found.number != number]
+    if not promoted:
+        return None
+    last = max(promoted, key=lambda found: found.number)
+    return {"number": last.number, "heldout": dict((last.report or {}).get("heldout") or {})}
+
+
+def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:
+    spec = recommend_spec(items)
+    size = train.get("image_size")
+    return spec if size is None else ArraySpec(size=int(size), channels=spec.channels)

@@ -1,0 +1,85 @@
+"""Turns an exception of a worker into what the person is told: cause and way out."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import StarlingError
+from engine.rounds.folder.files import RESUME
+
+FULL_BYTES = 1024 * 1024
+"""Less free space than this next to a failed write counts as a full disk."""
+
+
+def describe(error: BaseException, folder: Path) -> dict[str, Any]:
+    """Return kind, cause, way_out, traceback, and retry: whether a fresh process may well succeed.
+
+    Args:
+        error: what ended the work.
+        folder: the round's folder, whose disk is looked at.
+    """
+    kind, cause, way_out = _told(error, folder)
+    return {
+        "kind": kind,
+        "cause": cause,
+        "way_out": way_out,
+        "traceback": "".join(traceback.format_exception(error)),
+        "retry": kind == "DeviceError",
+    }
+
+
+def _told(error: BaseException, folder: Path) -> tuple[str, str, str]:
+    if isinstance(error, StarlingError):
+        value = "" if error.value is None else f": {error.value}"
+        return type(error).__name__, f"{error.cause}{value}", error.way_out
+    if is_out_of_memory(error):
+        return (
+            "OutOfMemory",
+            f"Memory ran out ({_first_line(error)})",
+            "Choose a smaller labeled batch, unlabeled ratio, image size or network.",
+        )
+    if is_disk_full(error, folder):
+        return (
+            "DiskFull",
+            f"The disk is full ({_first_line(error)}); the last checkpoint is kept",
+            f"Free some space. {RESUME}",
+        )
+    if _is_device_error(error):
+        return "DeviceError", f"The device failed ({_first_line(error)})", RESUME
+    return (
+        type(error).__name__,
+        f"{type(error).__name__}: {_first_line(error)}",
+        f"The log tells more. {RESUME}",
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, on the device or in the process."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Return whether a write failed for want of space; torch and Arrow say so in errors of their own."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return True
+    if "No space left" in str(error):
+        return True
+    if isinstance(error, RuntimeError | OSError) and folder.is_dir():
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    return False
+
+
+def _is_device_error(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and ("CUDA" in str(error) or "MPS" in str(error))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,144 @@
+"""Loads what a round trains on: images or their frozen features, the pinned split, the tracked sample, the device."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from engine.images.array_cache import ArraySpec, build_arrays
+from engine.records.progress import Progress
+from engine.rounds.folder import files
+from engine.rounds.folder.plan import ROLES, RoundPlan
+from engine.rounds.worker import feature_cache
+from engine.training.config import TrainConfig
+from engine.training.pools import Pools
+from engine.training.settings import settings_from
+
+TRACKED = 2000
+"""Images, at most, whose features and probabilities are recorded each epoch."""
+FLOOR = 20
+"""Unlabeled images of each predicted class that are tracked before the rest are shared out in proportion."""
+NONE = -1
+"""No label, or no earlier prediction."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """One round's data. Rows of `pools.images`, `ids` and `roles` agree; `tracked` are row numbers,
+    ascending."""
+
+    ids: NDArray[np.int64]
+    roles: NDArray[np.object_]
+    pools: Pools
+    tracked: NDArray[np.int64]
+
+
+def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress) -> Material:
+    """Read labels.parquet and the images: their arrays, or for a frozen network their features.
+
+    Args:
+        folder: the round's folder.
+        plan: its plan.
+        where: the device that computes features.
+        progress: told while images are prepared; may raise to stop.
+
+    Raises:
+        DecodeError: an original can no longer be read.
+        ConfigError: a frozen network's weights are not on this machine and cannot be downloaded.
+    """
+    frame = pd.read_parquet(folder / files.LABELS)
+    shas = frame["sha256"].tolist()
+    roles = frame["role"].to_numpy(object)
+    label = frame["label"].to_numpy(np.int64)
+    ids = frame["image_id"].to_numpy(np.int64)
+    pools = make_pools(_images(plan, shas, where, progress), roles, label, len(plan.classes))
+    tracked = _tracked_before(folder, ids)
+    if tracked is None:  # a round planned by an earlier version has no strata
+        stratum = frame["stratum"].to_numpy(np.int64) if "stratum" in frame else np.full(len(ids), NONE)
+        tracked = tracked_rows(shas, roles, label, stratum)
+    return Material(ids, roles, pools, tracked)
+
+
+def _tracked_before(folder: Path, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the rows that an earlier attempt recorded, so that its epochs and those to come are of the same images."""
+    try:
+        found = np.load(folder / files.TRACKED_IDS)
+    except (OSError, ValueError, EOFError):
+        return None
+    rows = np.flatnonzero(np.isin(ids, found))
+    return rows if np.array_equal(ids[rows], found) else None
+
+
+def _images(plan: RoundPlan, shas: Sequence[str], where: torch.device, progress: Progress) -> torch.Tensor:
+    root, train = Path(plan.project_root), settings_from(TrainConfig, plan.train)
+    if feature_cache.is_frozen(train.net):
+        return feature_cache.project_features(root, shas, train, where, progress)
+    spec = ArraySpec(size=plan.spec["size"], channels=plan.spec["channels"])
+    return torch.from_numpy(np.asarray(build_arrays(root, shas, spec, progress)))
+
+
+def make_pools(images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[np.int64], classes: int) -> Pools:
+    """Return the three pools; each image is in exactly the one its role names."""
+    train, heldout, unlabeled = (np.flatnonzero(roles == role) for role in ROLES)
+    return Pools(
+        images=images,
+        train_idx=torch.from_numpy(train),
+        train_y=torch.from_numpy(label[train]),
+        heldout_idx=torch.from_numpy(heldout),
+        heldout_y=torch.from_numpy(label[heldout]),
+        unlabeled_idx=torch.from_numpy(unlabeled),
+        num_classes=classes,
+    )
+
+
+def tracked_rows(
+    shas: Sequence[str],
+    roles: NDArray[np.object_],
+    label: NDArray[np.int64] | None = None,
+    stratum: NDArray[np.int64] | None = None,
+    limit: int = TRACKED,
+) -> NDArray[np.int64]:
+    """Choose the images whose features are recorded: labeled ones, then unlabeled ones, then excluded ones.
+
+    All labeled images are chosen, but at most half of `limit` where unlabeled ones can fill the rest; then evenly over
+    the classes. Of the unlabeled ones the first `FLOOR` of each stratum are chosen, and the rest so that each stratum
+    has the same share of its images. Within a class or stratum images come in the order of a hash of their content, so
+    that every round of a project tracks the same ones as far as it can.
+
+    Args:
+        shas: (N,) content hashes.
+        roles: (N,) "train", "heldout", "unlabeled" or "excluded".
+        label: (N,) class of each labeled image; any number elsewhere. All of one class when None.
+        stratum: (N,) class that an earlier round predicts, −1 where there is none. All −1 when None.
+        limit: how many at most.
+
+    Returns:
+        (T,) row numbers, ascending.
+    """
+    keys = [hashlib.sha256(f"tracked:{sha}".encode()).digest() for sha in shas]
+    by_hash = np.array(sorted(range(len(shas)), key=keys.__getitem__), dtype=np.int64)
+    none = np.full(len(shas), NONE)
+    unlabeled, excluded = by_hash[roles[by_hash] == "unlabeled"], by_hash[roles[by_hash] == "excluded"]
+    labeled = by_hash[np.isin(roles[by_hash], ("train", "heldout"))]
+    places, _ = _ranks((none if label is None else label)[labeled])
+    chosen = labeled[np.argsort(places, kind="stable")][: max(limit // 2, limit - len(unlabeled))]
+    places, sizes = _ranks((none if stratum is None else stratum)[unlabeled])
+    share = np.where(places < FLOOR, (places - FLOOR).astype(float), places / sizes)
+    filling = np.concatenate([unlabeled[np.argsort(share, kind="stable")], excluded])
+    return np.sort(np.concatenate([chosen, filling])[:limit])
+
+
+def _ranks(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each entry's place among the entries of its group, counted from 0, and the size of its group."""
+    _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(which, kind="stable")
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places, counts[which]

@@ -1,0 +1,144 @@
+"""What a round says of its images beside its predictions: features, and three signs that an image deserves a look.
+
+Written at the end: features/final.npy and predictions/signals.parquet (image_id, flips, disagreement, teacher, bald).
+All of it depends on the finished model, the recorded epochs and the seed alone, so a resumed round writes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.algorithms import Algorithm
+from engine.rounds.folder import results
+from engine.rounds.worker import failures
+from engine.rounds.worker.material import Material
+from engine.training import evaluate, uncertainty
+from engine.training.protocol import HasTeacher
+
+FEATURE_BYTES = 1_000_000_000
+"""Features of all images that would take more are not kept."""
+MOST_PASSES_FOR = 10_000
+"""Images, at most, that are looked at through several masks."""
+AT_ONCE = 8192
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of each image, all (N,) in the order of the round's images; `notes` say what is left out and why.
+
+    flips: changes of the pseudo-label between recorded epochs, -1 for images that had a label. disagreement: nats, NaN
+    where there is no teacher. teacher: its class, -1 without. bald: nats, NaN where it was not computed.
+    """
+
+    flips: NDArray[np.int16]
+    disagreement: NDArray[np.float32]
+    teacher: NDArray[np.int16]
+    bald: NDArray[np.float32]
+    notes: list[str] = field(default_factory=list)
+
+    def frame(self, ids: NDArray[np.int64]) -> pd.DataFrame:
+        """Return the table that is written."""
+        columns = {"flips": self.flips, "disagreement": self.disagreement, "teacher": self.teacher, "bald": self.bald}
+        return pd.DataFrame({"image_id": ids.astype(np.int64), **columns})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the report says of them."""
+        measured = {"disagreement": self.disagreement, "bald": self.bald}
+        return {name: int(np.isfinite(values).sum()) for name, values in measured.items()} | {"notes": self.notes}
+
+
+def predict(algorithm: Algorithm, images: Tensor, check: Callable[[], None]) -> tuple[Tensor, Any, list[str]]:
+    """Return logits (N, K) of all images, their features (N, D) float16 or None, and notes on what is left out."""
+    model = algorithm.eval_model()
+    logits, features = evaluate.predict_all(model, images, most_bytes=FEATURE_BYTES, between=check)
+    if features is not None:
+        return logits, features, []
+    reason = "they would take more than 1 GB" if hasattr(model, "features") else "the model has none"
+    return logits, None, [f"The features of all images are not kept: {reason}."]
+
+
+def measure(
+    folder: Path, algorithm: Algorithm, data: Material, logits: Tensor, seed: int, check: Callable[[], None]
+) -> Measured:
+    """Return the signals of a finished run.
+
+    Args:
+        folder: the round's folder, with its epochs recorded.
+        algorithm: trained to its end.
+        data: what it was trained on.
+        logits: (N, K) of the evaluated model, not calibrated.
+        seed: of the masks.
+        check: called every second or more often; may raise to stop.
+    """
+    unlabeled = data.pools.unlabeled_idx
+    flips = np.full(len(data.ids), UNKNOWN, np.int16)
+    found = results.flips(folder, data.ids[unlabeled.numpy()], check)
+    if found is not None:
+        flips[unlabeled.numpy()] = found
+    disagreement, teacher = _disagreement(algorithm, logits, check)
+    bald, notes = _bald(algorithm, data, logits, seed, check)
+    return Measured(flips, disagreement, teacher, bald, notes)
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence (n,) in nats, 0 to ln 2, of distributions (n, K) each."""
+    both = torch.stack([first.double(), second.double()])
+    return uncertainty.mutual_information(both)
+
+
+def _disagreement(
+    algorithm: Algorithm, logits: Tensor, check: Callable[[], None]
+) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+    """Return the divergence of teacher and student (N,) and the teacher's class (N,)."""
+    apart = np.full(len(logits), np.nan, np.float32)
+    teacher = np.full(len(logits), UNKNOWN, np.int16)
+    if not isinstance(algorithm, HasTeacher):
+        return apart, teacher
+    for rows in evaluate.chunks(torch.arange(len(logits)), AT_ONCE):
+        said = algorithm.teacher_probabilities(rows)
+        check()
+        if said is not None:
+            place = rows.numpy()
+            apart[place] = divergence(torch.softmax(logits[rows], 1), said).numpy()
+            teacher[place] = said.argmax(1).numpy()
+    return apart, teacher
+
+
+def _bald(
+    algorithm: Algorithm, data: Material, logits: Tensor, seed: int, check: Callable[[], None]
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the mutual information (N,) of the most doubtful unlabeled images and what is left out."""
+    bald = np.full(len(logits), np.nan, np.float32)
+    rows = _most_doubtful(logits, data.pools.unlabeled_idx)
+    model, images = algorithm.eval_model(), data.pools.images
+    try:
+        found = uncertainty.mc_dropout(model, images, rows, seed=seed, between=check)
+    except (RuntimeError, MemoryError) as error:  # hours of training are not lost for a sign beside them
+        if not failures.is_out_of_memory(error):
+            raise
+        return bald, ["The mutual information is left out: memory ran out."]
+    if found is None:
+        return bald, ["The mutual information is left out: the network has no dropout."]
+    bald[rows.numpy()] = found
+    left = len(data.pools.unlabeled_idx) - len(rows)
+    note = f"The mutual information is that of the {len(rows):,} unlabeled images of the highest entropy."
+    return bald, [note] if left else []
+
+
+def _most_doubtful(logits: Tensor, unlabeled: Tensor) -> Tensor:
+    """Return the rows of the unlabeled images of the highest entropy, ascending."""
+    if len(unlabeled) <= MOST_PASSES_FOR:
+        return unlabeled
+    p = torch.softmax(logits[unlabeled].double(), 1)
+    order = torch.argsort(torch.special.xlogy(p, p).sum(1), stable=True)
+    return unlabeled[order[:MOST_PASSES_FOR]].sort().values

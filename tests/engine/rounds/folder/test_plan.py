@@ -1,0 +1,275 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from engine.errors import ConfigError, DeviceMissing, RoundBlocked
+from engine.files import read_json, write_json
+from engine.records.imports import FoundImage
+from engine.records.labels import Decision
+from engine.rounds.folder import files, plan, results
+from engine.rounds.supervisor import prepare
+from engine.rounds.worker import material
+
+CPU = {"device": "cpu"}
+
+
+def queue(store, **train):
+    return store.queue_round("pseudo_label", {"algorithm": {}, "train": {"device": "cpu", **train}})
+
+
+def label(store, image_id: int, name: str | None, action: str = "label") -> None:
+    uid = f"u{image_id}-{name}-{action}"
+    (ack,) = store.record([Decision(uid, image_id, version(store, image_id), action, name)])
+    assert ack.status == "saved"
+
+
+def version(store, image_id: int) -> int:
+    states = store.states([image_id])
+    return states[0].version if states else 0
+
+
+def blocked(store, algorithm: str = "pseudo_label") -> str:
+    with pytest.raises(RoundBlocked) as caught:
+        prepare.check_round(store, algorithm, {}, CPU)
+    return str(caught.value)
+
+
+def test_a_project_without_images_is_told_to_import(make_store):
+    assert "Import images" in blocked(make_store({}))
+
+
+def test_without_any_label_it_says_how_many_are_needed(make_store):
+    told = blocked(make_store({None: 30}, ("cat", "dog")))
+    assert "None of the 30 images has a label" in told
+    assert "at least 2 labeled images in each of at least 2 classes" in told
+
+
+def test_one_class_alone_is_not_enough(make_store):
+    told = blocked(make_store({"cat": 5, None: 5}))
+    assert "one class" in told
+    assert "cat" in told
+
+
+def test_a_class_with_one_label_is_named_with_what_it_lacks(make_store):
+    told = blocked(make_store({"cat": 5, "dog": 1, "owl": 1, None: 5}))
+    assert "dog has 1, owl has 1" in told
+    assert "Label 2 more images" in told
+
+
+def test_class_without_a_label_is_left_out_of_the_round(make_store, tmp_path):
+    store = make_store({"owl": 0, "cat": 5, "dog": 4, None: 5}, ("owl", "cat", "dog"))
+    record = store.queue_round("pseudo_label", {"algorithm": {}, "train": {}})
+    found = plan.read_plan(prepare.write_plan(store, record, tmp_path))
+    assert found.classes == ["cat", "dog"]
+    frame = pd.read_parquet(plan.round_folder(tmp_path, 1) / files.LABELS)
+    assert sorted(set(frame["label"])) == [-1, 0, 1]
+
+
+def test_nothing_unlabeled_blocks_all_but_supervised(make_store):
+    store = make_store({"cat": 3, "dog": 3})
+    assert "All 6 images are labeled" in blocked(store)
+    prepare.check_round(store, "supervised", {}, CPU)
+
+
+def test_two_labels_in_each_of_two_classes_are_enough(make_store):
+    prepare.check_round(make_store({"cat": 2, "dog": 2, None: 1}), "pseudo_label", {}, CPU)
+
+
+def test_a_device_that_is_not_here_is_refused(make_store):
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(DeviceMissing, match=missing):
+        prepare.check_round(store, "pseudo_label", {}, {"device": missing})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "config", "train"),
+    [
+        ("astrology", {}, {}),
+        ("pseudo_label", {"no_such": 1}, {}),
+        ("pseudo_label", {}, {"epochs": 0}),
+        ("pseudo_label", {}, {"net": "frozen:resnet19"}),
+        ("pseudo_label", {}, {"net": "torchvision:resnet19"}),
+        ("pseudo_label", {}, {"net": "frozen:squeezenet1_0"}),
+        ("pseudo_label", {}, {"net": "mlp"}),
+    ],
+)
+def test_settings_out_of_range_are_refused(make_store, algorithm, config, train):
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    with pytest.raises(ConfigError):
+        prepare.check_round(store, algorithm, config, train)
+
+
+def test_a_quick_round_may_be_queued_without_its_weights_and_without_a_download(make_store, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    store = make_store({"cat": 2, "dog": 2, None: 1})
+    prepare.check_round(store, "pseudo_label", {}, CPU | {"net": "frozen:mobilenet_v2"})
+    assert not (tmp_path / "hub").exists()
+
+
+def test_the_split_is_exact_stratified_and_disjoint(make_store, tmp_path):
+    store = make_store({"cat": 20, "dog": 10, None: 7})
+    folder = prepare.write_plan(store, queue(store, heldout_fraction=0.3), tmp_path)
+    frame = pd.read_parquet(folder / files.LABELS)
+    counts = frame.groupby(["label", "role"]).size().to_dict()
+    assert counts == {
+        (-1, "unlabeled"): 7, (0, "train"): 14, (0, "heldout"): 6, (1, "train"): 7, (1, "heldout"): 3,
+    }  # fmt: skip
+    assert frame["image_id"].tolist() == store.image_ids().tolist()
+    assert frame["image_id"].is_unique
+
+
+def test_labels_made_after_the_round_was_queued_do_not_count(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    record = queue(store)
+    first, second = (int(i) for i in store.image_ids()[[0, -1]])
+    label(store, first, "dog")
+    label(store, second, "cat")
+    frame = pd.read_parquet(prepare.write_plan(store, record, tmp_path) / files.LABELS).set_index("image_id")
+    assert frame.loc[first, "label"] == 0
+    assert frame.loc[second, "role"] == "unlabeled"
+
+
+def test_a_resume_keeps_labels_and_split_and_changes_the_token(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    record = queue(store)
+    folder = prepare.write_plan(store, record, tmp_path)
+    before = (folder / files.LABELS).read_bytes()
+    store.transition(record.number, "failed", token=record.token)
+    label(store, int(store.image_ids()[-1]), "cat")
+    late = FoundImage("late", Path("late"), "0" * 64, "PNG", 8, 8, 1, 9, "dog")
+    store.add_import("more", "test", [late], ("dog",), [])
+    again = store.transition(record.number, "queued")
+    assert prepare.write_plan(store, again, tmp_path) == folder
+    assert (folder / files.LABELS).read_bytes() == before
+    found = plan.read_plan(folder)
+    assert (found.token, found.attempt) == (again.token, 2)
+    assert found.classes == ["cat", "dog"]
+
+
+def test_labels_accepted_from_a_prediction_are_trained_on_and_never_held_out(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 4, None: 20}, ("cat", "dog", "owl"))
+    ids = store.image_ids().tolist()
+    for image_id in ids[6:16]:
+        label(store, image_id, "cat" if image_id % 2 else "dog", "accept")
+    label(store, ids[16], "owl")
+    label(store, ids[17], "owl", "accept")
+    for image_id in ids[18:20]:
+        label(store, image_id, "dog")
+    record = queue(store, heldout_fraction=0.5)
+    label(store, ids[6], "cat")  # a person's own word, but after the pinned seq
+    frame = pd.read_parquet(prepare.write_plan(store, record, tmp_path) / files.LABELS).set_index("image_id")
+    assert set(frame.loc[ids[6:16], "role"]) == {"train"}
+    eligible = frame.loc[ids[:6] + ids[16:17] + ids[18:20]]
+    # nine labels given by import or a person: 2 cats, 6 dogs, 1 owl; round(4.5) = 4 held out
+    assert eligible[eligible["role"] == "heldout"].groupby("label").size().to_dict() == {0: 1, 1: 3}
+    assert set(frame.loc[ids[16:18], "role"]) == {"train"}
+
+
+def test_without_a_label_that_may_measure_nothing_is_held_out(make_store, tmp_path):
+    store = make_store({None: 6}, ("cat", "dog"))
+    for image_id in store.image_ids().tolist()[:4]:
+        label(store, image_id, "cat" if image_id % 2 else "dog", "accept")
+    frame = pd.read_parquet(prepare.write_plan(store, queue(store), tmp_path) / files.LABELS)
+    assert frame["role"].tolist() == ["train"] * 4 + ["unlabeled"] * 2
+
+
+def test_a_rejected_image_keeps_its_row_and_is_in_no_pool(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    ids = store.image_ids().tolist()
+    for image_id in (ids[0], ids[8]):
+        label(store, image_id, None, "reject")
+    label(store, ids[9], None, "flag")
+    record = queue(store, heldout_fraction=0.5)
+    label(store, ids[10], None, "reject")  # after the pinned seq
+    folder = prepare.write_plan(store, record, tmp_path)
+    assert results.roles(folder) == dict(zip(ids, pd.read_parquet(folder / files.LABELS)["role"], strict=True))
+    frame = pd.read_parquet(folder / files.LABELS).set_index("image_id")
+    assert frame.index[frame["role"] == "excluded"].tolist() == [ids[0], ids[8]]
+    assert set(frame.loc[ids[9:], "role"]) == {"unlabeled"}
+    assert frame["role"].value_counts().to_dict() == {"train": 3, "heldout": 4, "unlabeled": 3, "excluded": 2}
+    pools = material.make_pools(
+        torch.zeros(12, 1, 8, 8, dtype=torch.uint8), frame["role"].to_numpy(object), frame["label"].to_numpy(), 2
+    )
+    pooled = torch.cat([pools.train_idx, pools.heldout_idx, pools.unlabeled_idx])
+    assert sorted(pooled.tolist()) == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11]
+
+
+def test_rejected_images_do_not_count_for_what_a_round_needs(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 2, None: 2})
+    ids = store.image_ids().tolist()
+    for image_id in ids[4:]:
+        label(store, image_id, None, "reject")
+    assert "All 4 images are labeled" in blocked(store)
+    label(store, ids[3], None, "reject")
+    assert "dog has 1" in blocked(store)
+    with pytest.raises(RoundBlocked, match="dog has 1"):
+        prepare.write_plan(store, queue(store), tmp_path)
+    for image_id in ids[:3]:
+        label(store, image_id, None, "reject")
+    assert "take the rejection of some back" in blocked(store)
+
+
+def test_a_resume_is_compared_with_the_round_now_in_force(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    first = queue(store)
+    folder = prepare.write_plan(store, first, tmp_path)
+    store.transition(first.number, "failed", token=first.token)
+    second = queue(store)
+    heldout = {"n": 4, "correct": 3, "accuracy": 0.75, "low": 0.2, "high": 0.99}
+    store.transition(second.number, "running")
+    store.transition(second.number, "finished", report={"heldout": heldout})
+    store.transition(second.number, "promoted")
+    assert plan.read_plan(folder).previous is None
+    prepare.write_plan(store, store.transition(first.number, "queued"), tmp_path)
+    assert plan.read_plan(folder).previous == {"number": 2, "heldout": heldout}
+
+
+def test_the_plan_names_the_round_in_force(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    heldout = {"n": 4, "correct": 3, "accuracy": 0.75, "low": 0.2, "high": 0.99}
+    for to in ("promoted", "held_back"):
+        record = queue(store)
+        store.transition(record.number, "running")
+        store.transition(record.number, "finished", report={"heldout": heldout})
+        store.transition(record.number, to)
+    folder = prepare.write_plan(store, queue(store), tmp_path)
+    assert plan.read_plan(folder).previous == {"number": 1, "heldout": heldout}
+
+
+def test_an_image_size_that_was_asked_for_is_taken(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    folder = prepare.write_plan(store, queue(store, image_size=16), tmp_path)
+    assert plan.read_plan(folder).spec == {"size": 16, "channels": 1}
+
+
+def test_labels_withdrawn_below_the_need_block_the_plan_and_write_nothing(make_store, tmp_path):
+    store = make_store({"cat": 2, "dog": 1, None: 4})
+    with pytest.raises(RoundBlocked):
+        prepare.write_plan(store, queue(store), tmp_path)
+    assert not (tmp_path / "rounds").exists()
+
+
+def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_store):
+    store = make_store({"cat": 30, "dog": 30})
+    states = store.states_at(store.head_seq())
+    roles = [
+        prepare.label_frame(store.images(), states, ["cat", "dog"], {"seed": seed})["role"].to_numpy()
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(roles[0], roles[1])
+    assert not np.array_equal(roles[0], roles[2])
+
+
+def test_a_round_recorded_before_there_was_a_choice_keeps_its_light_strong_view(make_store, tmp_path):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    folder = prepare.write_plan(store, queue(store), tmp_path)
+    assert plan.read_plan(folder).train["strong"] == "light"
+    found = read_json(folder / files.CONFIG)
+    found["train"]["strong"] = "rand_augment"
+    write_json(folder / files.CONFIG, found)
+    assert plan.read_plan(folder).train["strong"] == "rand_augment"

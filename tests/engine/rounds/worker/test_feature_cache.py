@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.errors import DecodeError
+from engine.files import PARTIAL
+from engine.images.array_row import array_row
+from engine.nets import frozen
+from engine.rounds.worker import feature_cache
+from engine.training.config import TrainConfig
+from tests.engine.images.image_samples import encoded, keep
+from tests.engine.nets.weights_samples import SMALL, save_weights
+
+CPU = torch.device("cpu")
+TRAIN = TrainConfig(net=f"frozen:{SMALL}", precision="float32")
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each pass of the network took."""
+    save_weights(tmp_path / "home")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    counts: list[int] = []
+    real = frozen.features_of
+
+    def features_of(trunk: frozen.FrozenTrunk, images: torch.Tensor, *rest: object) -> torch.Tensor:
+        counts.append(len(images))
+        return real(trunk, images, *rest)
+
+    monkeypatch.setattr(frozen, "features_of", features_of)
+    return counts
+
+
+def pictures(n: int, first: int = 0) -> list[Image.Image]:
+    """Small colour noise, each image of its own brightness."""
+    found = []
+    for number in range(first, first + n):
+        noise = np.random.default_rng(number).integers(0, 60, (20, 30, 3), dtype=np.uint8)
+        found.append(Image.fromarray(noise + np.uint8(3 * number % 190)))
+    return found
+
+
+def put(root: Path, n: int, first: int = 0) -> list[str]:
+    return [keep(root, encoded(picture)) for picture in pictures(n, first)]
+
+
+def features(root: Path, shas: list[str], progress=lambda *_: None, train: TrainConfig = TRAIN) -> np.ndarray:
+    return feature_cache.project_features(root, shas, train, CPU, progress).numpy()
+
+
+def parts(root: Path) -> list[Path]:
+    return sorted((root / "cache").glob("features-*/part-*.npz"))
+
+
+def test_each_image_has_the_features_of_its_own_centre_square(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 18)
+    trunk = frozen.load_frozen(SMALL, CPU)
+    rows = np.stack([array_row(picture, 224, 3) for picture in pictures(18)])
+    expected = frozen.features_of(trunk, torch.from_numpy(rows), CPU, "float32").numpy()
+    found = features(tmp_path, shas[::-1])[::-1]
+    assert found.dtype == np.float32
+    assert found.shape == (18, 1024)
+    np.testing.assert_allclose(found, expected, atol=5e-3, rtol=5e-3)
+    assert np.abs(expected[1:] - expected[:-1]).max(1).min() > 0.05  # so that an order mixed up would be seen
+
+
+def test_a_second_call_computes_nothing_and_gives_the_same_numbers(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 5)
+    first = features(tmp_path, shas)
+    assert sum(computed) == 5
+    for sha in shas:
+        (tmp_path / "images" / sha[:2] / sha).unlink()
+    assert np.array_equal(features(tmp_path, shas), first)
+    assert sum(computed) == 5
+
+
+def test_only_new_images_are_computed_and_told(tmp_path: Path, computed: list[int]) -> None:
+    old = put(tmp_path, 20)
+    before = features(tmp_path, old)
+    computed.clear()
+    told: list[tuple[str, int, int]] = []
+    new = put(tmp_path, 19, first=20)
+    mixed = [*new[:9], *old, *new[9:]]
+    found = features(tmp_path, mixed, lambda *args: told.append(args))
+    assert sum(computed) == 19
+    assert [entry for entry in told if entry[0] == "Computing features"] == [
+        ("Computing features", done, 19) for done in (0, 16, 19)
+    ]
+    assert np.array_equal(found[9:29], before)
+    assert not (found == 0).all(1).any()
+
+
+def test_a_stop_keeps_what_was_computed(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 40)
+
+    def stop(label: str, done: int, total: int) -> None:
+        if done == 32:
+            raise Stop
+
+    with pytest.raises(Stop):
+        features(tmp_path, shas, stop)
+    assert len(parts(tmp_path)) == 1
+    computed.clear()
+    features(tmp_path, shas)
+    assert sum(computed) == 8
+    assert not list((tmp_path / "cache").glob(".tmp-*"))
+
+
+def test_parts_are_written_on_the_way_so_that_a_kill_loses_little(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "PART_IMAGES", 16)
+    seen: list[int] = []
+    features(tmp_path, put(tmp_path, 40), lambda *_: seen.append(len(parts(tmp_path))))
+    assert seen == [0, 0, 1, 2, 2]
+    assert len(parts(tmp_path)) == 3
+
+
+def test_two_sets_of_weights_lie_side_by_side(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 4)
+    first = features(tmp_path, shas)
+    save_weights(tmp_path / "home", seed=1)
+    other = features(tmp_path, shas)
+    assert sum(computed) == 8
+    assert np.abs(first - other).max() > 0.1
+    save_weights(tmp_path / "home", seed=0)
+    assert np.array_equal(features(tmp_path, shas), first)
+    assert sum(computed) == 8
+
+
+@pytest.mark.parametrize("place", [0, 10, 40, 200, 2000, -200, -10])
+def test_a_damaged_part_is_made_again(tmp_path: Path, computed: list[int], place: int) -> None:
+    shas = put(tmp_path, 3)
+    first = features(tmp_path, shas)
+    (part,) = parts(tmp_path)
+    data = bytearray(part.read_bytes())
+    data[place] ^= 0xFF
+    part.write_bytes(data)
+    assert np.array_equal(features(tmp_path, shas), first)
+    assert np.array_equal(features(tmp_path, shas), first)
+    assert sum(computed) <= 6
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a cache"])
+def test_a_part_cut_short_is_made_again(tmp_path: Path, computed: list[int], content: bytes) -> None:
+    shas = put(tmp_path, 3)
+    first = features(tmp_path, shas)
+    (part,) = parts(tmp_path)
+    part.write_bytes(content)
+    assert np.array_equal(features(tmp_path, shas), first)
+    assert sum(computed) == 6
+
+
+def test_a_lost_original_is_named_and_the_others_are_kept(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 20)
+    (tmp_path / "images" / shas[18][:2] / shas[18]).unlink()
+    with pytest.raises(DecodeError, match=shas[18]):
+        features(tmp_path, shas)
+    computed.clear()
+    features(tmp_path, shas[:16])
+    assert computed == []
+
+
+def test_numbers_beyond_half_precision_are_held_at_its_limit(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "features_of", lambda trunk, images, *_: torch.full((len(images), 2), 1e6))
+    assert features(tmp_path, put(tmp_path, 1)).tolist() == [[65504.0, 65504.0]]
+
+
+def test_leftovers_of_a_killed_worker_are_swept_when_they_are_old(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas = put(tmp_path, 1)
+    features(tmp_path, shas)
+    folder = parts(tmp_path)[0].parent
+    for path in (folder / f"part-x.npz.1{PARTIAL}", tmp_path / "cache" / ".tmp-stream-x"):
+        path.write_bytes(b"left")
+    features(tmp_path, shas)
+    assert len(list(folder.iterdir())) == 2
+    monkeypatch.setattr(feature_cache, "LEFTOVER_SECONDS", -1.0)
+    features(tmp_path, shas)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+    assert list(folder.iterdir()) == parts(tmp_path)
+
+
+def test_arrays_from_outside_are_prepared_like_the_projects_own(tmp_path: Path, computed: list[int]) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (18, 28, 28), dtype=np.uint8)
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in grey]
+    found = feature_cache.array_features(grey[:, None], TRAIN, CPU).numpy()
+    np.testing.assert_allclose(found, features(tmp_path, shas), atol=5e-3, rtol=5e-3)
+    assert feature_cache.array_features(grey[:0, None], TRAIN, CPU).shape == (0, 1024)

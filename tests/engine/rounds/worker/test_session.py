@@ -1,0 +1,224 @@
+import dataclasses
+import errno
+
+import pytest
+import torch
+
+from engine.algorithms import supervised
+from engine.errors import TrainingDiverged
+from engine.files import read_json, write_json
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import RoundPlan
+from engine.rounds.worker import __main__ as worker
+from engine.rounds.worker import session
+from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.stop import Pulse, Stop, Stopped
+from tests.engine.rounds.worker.small_session import run, run_with_ablation, told
+
+
+def failing(monkeypatch, error, times: int, at_step: int = 0):
+    """Make a supervised run raise at a step, the first `times` times."""
+    real = supervised.Supervised.steps
+    left = [times]
+    seen = []
+
+    def steps(self, epoch):
+        seen.append((self._train.learning_rate, self._train.batch_size, epoch))
+        for step, metrics in enumerate(real(self, epoch)):
+            if left[0] and epoch * 3 + step >= at_step:
+                left[0] -= 1
+                raise error
+            yield metrics
+
+    monkeypatch.setattr(supervised.Supervised, "steps", steps)
+    return seen
+
+
+def test_out_of_memory_halves_the_batch_and_begins_again(folder, monkeypatch):
+    seen = failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 2)
+    run(folder, epochs=1)
+    assert [batch for _, batch, _ in seen] == [8, 4, 2]
+    assert "halved to 2" in read_json(folder / files.REPORT)["recoveries"][1]
+
+
+def test_out_of_memory_forgets_the_epochs_of_the_attempt_that_is_begun_again(folder, monkeypatch):
+    left = []
+    forget = Recorder.forget_epochs
+
+    def look(self):
+        forget(self)
+        left.append(sorted(path.name for kind in ("features", "predictions") for path in (folder / kind).iterdir()))
+
+    monkeypatch.setattr(Recorder, "forget_epochs", look)
+    failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 1, at_step=4)
+    run(folder, epochs=2)
+    assert left == [["ids.npy"]]
+    assert results.tracked_epochs(folder) == results.epochs(folder) == [1, 2]
+
+
+def test_out_of_memory_a_third_time_is_given_up(folder, monkeypatch):
+    failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(folder)
+
+
+def test_a_diverged_loss_goes_back_to_the_checkpoint_at_half_the_rate(folder, monkeypatch):
+    seen = failing(monkeypatch, TrainingDiverged("The loss is not finite"), 1, at_step=4)
+    run(folder, learning_rate=0.08)
+    assert seen == [(0.08, 8, 0), (0.08, 8, 1), (0.04, 8, 1)]
+
+
+def test_a_resume_keeps_the_lowered_rate(folder, monkeypatch):
+    seen = failing(monkeypatch, TrainingDiverged("The loss is not finite"), 3, at_step=4)
+    with pytest.raises(TrainingDiverged):
+        run(folder, learning_rate=0.08)
+    seen.clear()
+    run(folder, learning_rate=0.08)
+    assert seen == [(0.02, 8, 1)]
+
+
+def test_another_error_is_not_tried_again(folder, monkeypatch):
+    failing(monkeypatch, RuntimeError("shapes differ"), 1)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(folder)
+    assert told(folder, "recovery") == []
+
+
+def test_a_cancel_flag_stops_before_the_next_step(folder, monkeypatch):
+    seen = failing(monkeypatch, None, 0)
+    (folder / files.CANCEL).touch()
+    with pytest.raises(Stopped):
+        run(folder)
+    assert seen == []
+    assert not (folder / files.REPORT).exists()
+
+
+def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, monkeypatch):
+    real = session.checkpoint.save
+
+    def save(path, algorithm, epoch, extra):
+        if epoch == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, algorithm, epoch, extra)
+
+    monkeypatch.setattr(session.checkpoint, "save", save)
+    settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 2, "batch_size": 8}
+    plan = RoundPlan("supervised", {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
+    recorder = Recorder(folder, "t")
+    stop = Stop(folder)
+    write_json(folder / files.CONFIG, {"token": "t"})
+    pulse = Pulse(recorder, stop, "t")
+    pulse.start()
+    assert worker.run(folder, plan, recorder, stop, pulse) == worker.EXIT_FAILED
+    recorder.close()
+    (failed,) = told(folder, "failed")
+    assert failed["kind"] == "DiskFull"
+    assert "Free some space" in failed["way_out"]
+    assert [path.name for path in (folder / "checkpoints/main").iterdir()] == ["epoch-00001.ckpt"]
+    assert [event["epoch"] for event in told(folder, "checkpoint")] == [1]
+
+
+def test_a_baseline_that_is_done_is_not_trained_again(folder, monkeypatch):
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    write_json(folder / files.BASELINE, figures)
+    seen = failing(monkeypatch, None, 0)
+    run(folder, "pseudo_label")
+    assert seen == []
+    assert read_json(folder / files.REPORT)["baseline"] == figures
+
+
+def test_the_baseline_has_the_rounds_own_settings_and_number_of_steps(folder, monkeypatch):
+    seen = failing(monkeypatch, None, 0)
+    run(folder, "pseudo_label", learning_rate=0.07, epochs=2)
+    assert seen == [(0.07, 8, 0), (0.07, 8, 1)]
+    main = [event for event in told(folder, "epoch") if event["phase"] == "main"]
+    assert len(main) == 2
+
+
+def test_an_ablation_trains_the_same_algorithm_with_h_zero_first(folder, monkeypatch):
+    built = []
+    spec = session.ALGORITHMS["meta_pseudo_labels"]
+
+    def build(config, train, pools, where):
+        built.append((config, train))
+        return spec.build(config, train, pools, where)
+
+    monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
+    report = run_with_ablation(folder)
+    (first, first_train), (second, second_train) = built
+    assert (first.ablate, second.ablate) == (True, False)
+    assert dataclasses.replace(first, ablate=False, compare=True) == second
+    assert first_train == second_train
+    phases = [event["phase"] for event in told(folder, "epoch")]
+    assert phases == ["ablation"] * 2 + ["main"] * 2
+    gains = [event["metrics"]["h"] for event in told(folder, "epoch")]
+    assert gains[:2] == [0.0, 0.0]
+    assert all(gain != 0 for gain in gains[2:])
+    assert not (folder / "checkpoints/ablation").exists()
+    assert (folder / "checkpoints/main").exists()
+    kept, shown = read_json(folder / files.ABLATION), report["ablation"]
+    assert len(kept["predicted"]) == kept["n"] == shown["n"] == 4
+    assert "predicted" not in shown
+    assert shown["both_right"] + shown["only_ablation"] == shown["correct"] == kept["correct"]
+    assert shown["both_right"] + shown["only_main"] == report["heldout"]["correct"]
+
+
+def test_an_ablation_that_is_done_is_not_trained_again(folder):
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    write_json(folder / files.ABLATION, figures | {"predicted": [0, 0, 0, 0]})
+    report = run_with_ablation(folder)
+    assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
+    assert {key: report["ablation"][key] for key in figures} == figures
+
+
+def test_after_a_recovery_of_one_of_the_two_no_comparison_is_reported(folder, monkeypatch):
+    real, left = session.Session._epoch, [1]
+
+    def diverging(self, phase, *rest):
+        if phase == "main" and left[0]:
+            left[0] = 0
+            raise TrainingDiverged("The loss is no number", value="nan")
+        real(self, phase, *rest)
+
+    monkeypatch.setattr(session.Session, "_epoch", diverging)
+    report = run_with_ablation(folder)
+    assert report["ablation"] is None
+    assert any("left out" in message for message in report["recoveries"])
+
+
+def test_an_interrupted_ablation_goes_on_from_its_own_checkpoint(folder, monkeypatch):
+    real, left = session.Session._epoch, [2]
+
+    def stopping(self, phase, *rest):
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+        real(self, phase, *rest)
+
+    monkeypatch.setattr(session.Session, "_epoch", stopping)
+    with pytest.raises(Stopped):
+        run_with_ablation(folder)
+    assert not (folder / files.ABLATION).exists()
+    run_with_ablation(folder)
+    done = [(event["phase"], event["epoch"]) for event in told(folder, "epoch")]
+    assert done == [("ablation", 1), ("ablation", 2), ("main", 1), ("main", 2)]
+
+
+def test_without_being_asked_nothing_is_trained_beside(folder):
+    run(folder, "meta_pseudo_labels", strong="light", run_baseline=False, epochs=1)
+    assert read_json(folder / files.REPORT)["ablation"] is None
+    assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
+
+
+def test_a_batch_halved_for_the_ablation_stays_halved_for_the_round(folder, monkeypatch):
+    spec, seen = session.ALGORITHMS["meta_pseudo_labels"], []
+
+    def build(config, train, pools, where):
+        seen.append((config.ablate, train.batch_size))
+        if len(seen) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return spec.build(config, train, pools, where)
+
+    monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
+    run_with_ablation(folder, epochs=1)
+    assert seen == [(True, 8), (True, 4), (False, 4)]
