@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import workbench
-from app.review_routes import WHO, actor_of
-from app.workbench import OpenProject
+from app.routes.review import WHO, actor_of
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 
 _PROJECT = "starling_project"

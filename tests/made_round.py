@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine.files import write_json
-from engine.project import Project
+from engine.project.opened import Project
 from engine.rounds.folder import files
 from engine.rounds.worker import finish
 from engine.rounds.worker.recorder import Recorder

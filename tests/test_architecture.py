@@ -37,7 +37,7 @@ def test_top_level_holds_only_what_the_layout_names() -> None:
 
 
 def test_streamlit_settings_file_says_what_the_command_sets() -> None:
-    from app import server
+    from app.server import gate, streamlit_app
 
     found = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     flat = {}
@@ -47,6 +47,6 @@ def test_streamlit_settings_file_says_what_the_command_sets() -> None:
                 flat |= {f"{section}.{name}.{inner}": one for inner, one in value.items()}
             else:
                 flat[f"{section}.{name}"] = value
-    shipped = server.settings("127.0.0.1", 8501, server.LOOPBACK)
+    shipped = streamlit_app.settings("127.0.0.1", 8501, gate.LOOPBACK)
     del shipped["server.port"]
     assert flat == shipped

@@ -6,8 +6,8 @@ import streamlit as st
 
 from app import state
 from app.components.who_box.component import who_box
-from app.review_routes import WHO
-from app.workbench import OpenProject
+from app.routes.review import WHO
+from app.server.workbench import OpenProject
 
 COUNTS_SECONDS = 5.0
 

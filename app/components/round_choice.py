@@ -13,9 +13,9 @@ import streamlit as st
 
 from app import state
 from app.components.forms import config_form
-from app.workbench import OpenProject
-from engine import options
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project import options
 
 MAIN_FIELDS = ("net", "epochs", "device")
 VIEW_FIELDS = ("augment", "strong", "rand_ops", "rand_magnitude", "noise")

@@ -10,7 +10,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app import state
-from engine.project import Project
+from engine.project.opened import Project
 from engine.records.rounds import RoundRecord
 
 STATES = {

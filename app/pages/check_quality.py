@@ -12,7 +12,7 @@ from app.components.quality.accuracy import accuracy_tab
 from app.components.quality.label_checks import labels_tab
 from app.components.quality.outlook import outlook_tab
 from app.components.quality.people import people_tab
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 
 TABS: dict[str, Callable[[OpenProject], None]] = {
     "Accuracy": accuracy_tab,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app import state
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions

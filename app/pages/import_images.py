@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import state
 from app.components.upload_box.component import upload_box
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.scan import ImportSource
 from engine.records.imports import ImportPreview, ImportResult

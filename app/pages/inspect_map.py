@@ -6,9 +6,9 @@ import streamlit as st
 
 from app import state
 from app.components.map_canvas.component import Shown, map_canvas
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project_maps import Source
+from engine.project.maps import Source
 from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
 
 POLL_SECONDS = 1.0

@@ -7,11 +7,11 @@ import streamlit as st
 from app import state
 from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
-from app.workbench import OpenProject
-from engine import options
-from engine.project_grid import SORTS
-from engine.project_lists import AUDIT, CONFLICTS, ISSUES, is_list
-from engine.project_review import DEFAULT
+from app.server.workbench import OpenProject
+from engine.project import options
+from engine.project.review.grid import SORTS
+from engine.project.review.lists import AUDIT, CONFLICTS, ISSUES, is_list
+from engine.project.review.queue import DEFAULT
 from engine.query import QUERY_STRATEGIES
 
 ONE, GRID = "One by one", "Grid"

@@ -8,9 +8,9 @@ import streamlit as st
 
 from app import state
 from app.components import round_choice, training_views
-from app.workbench import OpenProject
-from engine import options
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project import options
 from engine.records.rounds import RESUMABLE_STATES, RoundRecord
 
 

@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.algorithms.mpl_terms import Batch, Pupil, guarded_step, labeled_loss, measured_loss
+from engine.nets.precision import exact_products
 from engine.training.optim import clip_gradients
-from engine.training.precision import exact_products
 
 
 def exact_step(

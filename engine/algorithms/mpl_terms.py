@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.algorithms.targets import uda_loss
+from engine.nets.precision import exact_products
 from engine.training.evaluate import evaluation_mode
 from engine.training.optim import clip_gradients
-from engine.training.precision import exact_products
 from engine.training.protocol import Metrics
 
 WIDTH = 64

@@ -34,13 +34,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.nets.precision import exact_products
 from engine.training.config import TrainConfig
 from engine.training.evaluate import evaluation_mode
 from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.learner import Learner
 from engine.training.optim import cosine
 from engine.training.pools import Pools
-from engine.training.precision import exact_products
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything

@@ -7,7 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from engine.benchmarks import command, studies
+from engine.benchmarks import studies
+from engine.benchmarks.options import Options, progress
 from engine.errors import StarlingError
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(studies.listing())
         return 0
     line = shlex.join(["python", "-m", "engine.benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
-    options = command.Options(
+    options = Options(
         given.name,
         given.data,
         given.seeds,
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         line,
     )
     try:
-        print(studies.run(options, command.progress))
+        print(studies.run(options, progress))
     except StarlingError as error:
         print(f"starling: {error}", file=sys.stderr)
         return 1

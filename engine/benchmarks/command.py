@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine import __version__
 from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.data import load_task
+from engine.benchmarks.options import Options, data_root, parse_seeds, stored, told
 from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.table import table
@@ -23,48 +17,14 @@ from engine.benchmarks.throughput import throughput_run
 from engine.errors import ConfigError
 from engine.training import device as devices
 
-DATA_VARIABLE = "STARLING_DATA"
-DEFAULT_DATA = Path("data") / "sets"
 MEASURES = {"accuracy": accuracy_run, "throughput": throughput_run}
 UNITS = {"accuracy": "%", "throughput": "steps/s"}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command was given; see its help. Empty `seeds` and `minutes` None take the benchmark's own."""
-
-    name: str
-    data: Path | None = None
-    seeds: str = ""
-    device: str = "auto"
-    out: Path | None = None
-    set: tuple[str, ...] = ()
-    minutes: float | None = None
-    resume: bool = False
-    command: str = ""
 
 
 def listing() -> str:
     """Return the names of the benchmarks with what each is."""
     width = max(map(len, BENCHMARKS))
     return "\n".join(f"{name:{width}}  {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds of "0,1,5", or 0, 1, … of a number of them such as "5".
-
-    Raises:
-        ConfigError: neither, a negative seed, or one twice.
-    """
-    try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        numbers = []
-    if numbers and "," not in text:
-        numbers = list(range(numbers[0]))
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise ConfigError("These are no seeds", value=text, way_out="Give a number of seeds, 5, or a list, 0,1,2.")
-    return tuple(numbers)
 
 
 def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str:
@@ -109,24 +69,6 @@ def _benchmark(options: Options) -> Benchmark:
     return BENCHMARKS[options.name]
 
 
-def data_root(given: Path | None) -> Path:
-    """Return where the data sets lie: the folder given, else the environment's, else the default."""
-    return given or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
-
-
-def stored(options: Options) -> list[results.Run]:
-    """Return the runs to go on from."""
-    if options.out is None or not options.out.exists():
-        return []
-    if not options.resume:
-        raise ConfigError(
-            "This file is there already",
-            value=options.out,
-            way_out="Give --resume to keep its runs and go on, or another --out.",
-        )
-    return results.load(options.out, options.name)
-
-
 def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: float | None) -> results.Run:
     """Run one row with one seed."""
     task = load_task(row.data, context.root, seed)
@@ -150,33 +92,3 @@ def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: f
 def _line(name: str, benchmark: Benchmark, run: Mapping[str, Any]) -> str:
     unit = UNITS[benchmark.measure]
     return f"{name}, {run['row']}, seed {run['seed']}: {run['value']:.2f} {unit} in {run['seconds']:.0f} s"
-
-
-def told(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
-    """Return what the file says of how it came to be."""
-    return {
-        "command": options.command,
-        "code": _code_version(),
-        "device": devices.describe(device),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "minutes": minutes,
-    }
-
-
-def _code_version() -> str:
-    """Return the version, with git's name of the commit where the code lies in a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    try:
-        found = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return __version__
-    commit = found.stdout.strip() if found.returncode == 0 else ""
-    return f"{__version__} ({commit})" if commit else __version__
-
-
-def progress(line: str) -> None:
-    """Write a line to the standard error output at once."""
-    print(line, file=sys.stderr, flush=True)

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks import data, overrides, results
-from engine.benchmarks.command import Options, data_root, parse_seeds
 from engine.benchmarks.decision_rounds import Rounds
 from engine.benchmarks.decisions import Game, Trainer, share_first, simulate
+from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study, take_settings
 from engine.benchmarks.table import aligned

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.benchmarks import data, overrides, results
-from engine.benchmarks.command import Options, data_root, parse_seeds
 from engine.benchmarks.decision_rounds import Rounds, Said
+from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study, take_settings
 from engine.benchmarks.table import aligned

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.algorithms import out_of_fold
 from engine.benchmarks import data, results
-from engine.benchmarks.command import Options, data_root, parse_seeds
+from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.study import RunFile, Say, Study, take_all
 from engine.benchmarks.table import aligned
 from engine.errors import ConfigError
 from engine.quality.label_issues import find_issues
 from engine.training import device as devices
-from engine.training import out_of_fold
 from engine.training.config import TrainConfig
 
 TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 0.05}

@@ -6,10 +6,10 @@ To add one: one file, one line here, one test.
 from __future__ import annotations
 
 from engine.benchmarks import BENCHMARKS, command
-from engine.benchmarks.command import Options
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.honesty import AUDIT, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
+from engine.benchmarks.options import Options
 from engine.benchmarks.study import Say, Study
 
 STUDIES: dict[str, Study] = {

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from engine.benchmarks import command, results
-from engine.benchmarks.command import Options
+from engine.benchmarks import results
+from engine.benchmarks.options import Options, stored, told
 from engine.benchmarks.overrides import value_of
 from engine.errors import ConfigError
 from engine.training import device as devices
@@ -69,8 +69,8 @@ class RunFile:
         if options.resume and options.out is None:
             raise ConfigError("There is nothing to resume", way_out="Name the file of results with --out.")
         self._name, self._out = options.name, options.out
-        self._runs = command.stored(options)
-        self._told = command.told(options, device, None)
+        self._runs = stored(options)
+        self._told = told(options, device, None)
         self._device = devices.describe(device)
 
     def find(self, row: str, seed: int, asked: Mapping[str, Any]) -> results.Run | None:

@@ -28,7 +28,7 @@ from engine.benchmarks.data import Task
 from engine.benchmarks.run import SKIPPED, Outcome, build, synchronize, train_config
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError
-from engine.training import precision
+from engine.nets import precision
 from engine.training.protocol import Metrics
 
 REPEATS = 5

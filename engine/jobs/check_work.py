@@ -95,8 +95,9 @@ def check_labels(folder: Path, job: dict[str, Any], recorder: Recorder) -> None:
     import pandas as pd
     import torch
 
+    from engine.algorithms import out_of_fold
     from engine.nets.build import choose_net
-    from engine.training import device, out_of_fold
+    from engine.training import device
     from engine.training.config import TrainConfig, settings_from
 
     began = time.monotonic()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.nets.backbones import check_name, fetch_weights, torchvision_trunk
 from engine.nets.classifier import Normalize
-from engine.training.precision import autocast
+from engine.nets.precision import autocast
 
 BATCH = 16
 """Images in one pass on the CPU; small, so that a stop is heard within seconds also with large networks."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from engine.nets.classifier import Classifier
 from engine.nets.ema import Ema
+from engine.nets.precision import autocast
 from engine.training.config import TrainConfig
 from engine.training.optim import clip_gradients, make_optimizer, set_rate
 from engine.training.pools import Pools
-from engine.training.precision import autocast
 from engine.training.start import new_net
 
 KINDS = ("fused", "foreach")

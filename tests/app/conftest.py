@@ -13,7 +13,8 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app import routes, workbench
+from app.routes import table as routes
+from app.server import workbench
 from engine.importers.scan import ImportSource
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app import state
-from app.review_routes import actor_of
+from app.routes.review import actor_of
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import workbench
 from app.components.history import batches, entries
-from app.workbench import OpenProject
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.importers.scan import ImportSource
-from engine.project import new_uid
+from engine.project.opened import new_uid
 from engine.records.labels import Ack, Decision
 from engine.records.quality import BatchInfo
 from engine.store.batches import batch_id

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import workbench
 from app.components.map_canvas.component import Goto
-from app.workbench import OpenProject
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.errors import MapError
-from engine.project import Project
-from engine.project_maps import Maps
+from engine.project.maps import Maps
+from engine.project.opened import Project
 from engine.records.labels import ProjectCounts
 from engine.records.rounds import MapState
 from engine.rounds.folder import results

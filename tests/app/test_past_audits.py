@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from app.components.quality import audits
-from engine.project import Project, new_uid
+from engine.project.opened import Project, new_uid
 from tests.engine.pets import FREE, decide, make_pets, said_of
 from tests.made_round import make_round
 

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import workbench
 from app.components.quality import accuracy, confusion, gallery, outlook, words
-from app.workbench import OpenProject
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.importers.scan import ImportSource
-from engine.project import new_uid
-from engine.project_quality import Quality
-from engine.project_review import Reviews
+from engine.project.opened import new_uid
+from engine.project.quality.measured import Quality
+from engine.project.review.queue import Reviews
 from engine.records.labels import Decision
 from engine.records.quality import (
     CheckState,

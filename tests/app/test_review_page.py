@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import workbench
-from app.workbench import OpenProject
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.importers.scan import ImportSource
 from tests.made_round import make_round
 

@@ -14,15 +14,14 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import workbench
 from app.components import round_choice, training_views
-from app.workbench import OpenProject
-from engine import options
+from app.server import workbench
+from app.server.workbench import OpenProject
 from engine.algorithms import ALGORITHMS
 from engine.errors import RoundBlocked
 from engine.importers.scan import ImportSource
 from engine.jobs.timing import Timing
-from engine.project import Project
+from engine.project.opened import Project, options
 from engine.records.rounds import RoundRecord
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.project import Project
+from engine.project.opened import Project
 
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
 pytestmark = pytest.mark.browser

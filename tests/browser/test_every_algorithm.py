@@ -11,7 +11,7 @@ import pytest
 
 from engine.algorithms import ALGORITHMS
 from engine.importers.scan import ImportSource
-from engine.project import Project
+from engine.project.opened import Project
 from tests.browser.test_whole_loop import choose_algorithm, go, set_number, settle, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]

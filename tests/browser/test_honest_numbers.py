@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from engine.importers.scan import ImportSource
-from engine.project import Project, new_uid
+from engine.project.opened import Project, new_uid
 from engine.quality.audit import upper_bound
 from engine.records.labels import Decision
 from tests.browser.digits import digits_zip

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from engine.importers.scan import ImportSource
-from engine.project import Project
+from engine.project.opened import Project
 from tests.browser.digits import digits_zip
 from tests.browser.test_whole_loop import settle, wait_until
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.importers.scan import ImportSource
-from engine.project import Project
+from engine.project.opened import Project
 from engine.rounds.supervisor.follow import follow
 from engine.rounds.supervisor.thread import EngineThread
 from tests.browser.test_whole_loop import Pictures, go, settle, wait_until

@@ -14,7 +14,7 @@ import pytest
 
 from engine.errors import NothingToUndo
 from engine.importers.scan import ImportSource
-from engine.project import Project
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.rounds.supervisor.follow import follow
 from engine.rounds.supervisor.thread import EngineThread

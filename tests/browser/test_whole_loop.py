@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from engine.project import Project
+from engine.project.opened import Project
 from tests.browser.digits import digits_zip
 
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.importers.scan import ImportSource
-from engine.project import Project, new_uid
+from engine.project.opened import Project, new_uid
 from engine.records.labels import Decision
 
 LABELED, FREE = 4, 20

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.project import Project, new_uid
+from engine.project.opened import Project, new_uid
 from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from engine.algorithms import out_of_fold
 from engine.errors import ConfigError, RoundBlocked
 from engine.files import PARTIAL, write_json
 from engine.images.files import original_path
@@ -23,7 +24,6 @@ from engine.jobs import check, check_work, parent
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
 from engine.rounds.worker import feature_cache
-from engine.training import out_of_fold
 from tests.integration.conftest import make_project, write_project
 
 REPOSITORY = Path(__file__).resolve().parents[2]

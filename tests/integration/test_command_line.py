@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.project import Project
+from engine.project.opened import Project
 from tests.browser.digits import digits_zip
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -149,7 +149,7 @@ def test_bad_settings_are_named(run: Run, digits: Path) -> None:
 
 
 def test_port_in_use_and_second_app_are_refused(run: Run, digits: Path) -> None:
-    from app.workbench import Workbench
+    from app.server.workbench import Workbench
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

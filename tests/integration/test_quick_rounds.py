@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app import cli
+from app.cli import main
 from engine.importers.scan import ImportSource
-from engine.project import Project
+from engine.project.opened import Project
 from engine.rounds.folder import files, results
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import apply
@@ -94,7 +94,7 @@ def test_accuracy_on_a_test_split_is_measured_with_features_prepared_like_the_ro
         project.commit_import(project.scan(ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=20)))
         truth = {image.id: int(Path(image.name).stem) % 2 for image in project.store.images()}
     settings = ["epochs=1", "steps_per_epoch=3", f"net={NET}", "learning_rate=0.001"]
-    cli.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
+    main.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
     folder = tmp_path / "pair" / "rounds" / "0001"
     final = pd.read_parquet(folder / files.FINAL)
     right = int((final["class"].to_numpy() == final["image_id"].map(truth).to_numpy()).sum())

@@ -9,9 +9,9 @@ import streamlit as st
 
 from app import state
 from app.components.quality.words import at_most, level, some, when
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project import new_uid
+from engine.project.opened import new_uid
 from engine.records.labels import Ack
 from engine.records.quality import BatchInfo
 

@@ -10,7 +10,7 @@ import streamlit as st
 from app.components.history.batches import DID
 from app.components.quality.gallery import Tile, gallery
 from app.components.quality.words import some, when
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.records.labels import ImageItem, LedgerEntry
 
 NEWEST = 200

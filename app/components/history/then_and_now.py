@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from app.components.quality.words import when
-from app.workbench import OpenProject
-from engine import options
+from app.server.workbench import OpenProject
+from engine.project import options
 
 SOURCES = {
     "images": "images",

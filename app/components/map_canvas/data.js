@@ -1,4 +1,4 @@
-// The map's data: parsed from the binary routes (app/map_data.py says how they are packed), kept as typed arrays.
+// The map's data: parsed from the binary routes (app/routes/map_wire.py says how they are packed), kept as typed arrays.
 
 const NO_TRUTH = -1;
 

@@ -10,9 +10,9 @@ from app.components import training_views
 from app.components.quality import audits
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import at_most, chart_text, level, percent, some
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project_audits import LEVEL
+from engine.project.quality.audits import LEVEL
 from engine.quality import audit
 from engine.records.quality import AcceptPreview, AcceptRule
 

@@ -14,7 +14,7 @@ from app.components import training_views
 from app.components.quality import confusion
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.records.quality import Estimate, Reliability
 from engine.records.rounds import RoundRecord
 

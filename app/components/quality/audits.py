@@ -10,9 +10,9 @@ import streamlit as st
 from app import state
 from app.components.quality.gallery import Tile, gallery, review_queue, titles_of
 from app.components.quality.words import level, some, when
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project_audits import LEVEL
+from engine.project.quality.audits import LEVEL
 from engine.quality.audit import joint_level, rest_statement
 from engine.records.quality import AuditResult, BatchInfo
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.workbench import OpenProject
-from engine import options
+from app.server.workbench import OpenProject
+from engine.project import options
 from engine.records.rounds import RoundRecord
 
 

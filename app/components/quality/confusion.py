@@ -12,7 +12,7 @@ from app import state
 from app.components import training_views
 from app.components.quality.gallery import Tile, gallery, review_these, titles_of
 from app.components.quality.words import chart_text
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.records.rounds import RoundRecord
 
 Cell = tuple[str, str]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import state
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 
 REVIEW_PAGE = "pages/review_labels.py"
 _STYLE = """<style>

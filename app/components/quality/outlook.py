@@ -10,8 +10,8 @@ import streamlit as st
 from app import state
 from app.components import training_views
 from app.components.quality.words import chart_text, minutes, percent
-from app.workbench import OpenProject
-from engine import options
+from app.server.workbench import OpenProject
+from engine.project import options
 from engine.records.quality import CurvePoint, Outlook
 
 NEXT = 100

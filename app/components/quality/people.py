@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.quality.words import when
-from app.workbench import OpenProject
+from app.server.workbench import OpenProject
 from engine.records.quality import Pace
 
 

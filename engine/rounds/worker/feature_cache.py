@@ -23,10 +23,9 @@ from PIL import Image
 from engine.files import PARTIAL, sha256_of, write_atomic
 from engine.images.array_cache import ArraySpec, stream_arrays, sweep
 from engine.images.array_row import array_row
-from engine.nets import frozen
+from engine.nets import frozen, precision
 from engine.nets.build import FROZEN
 from engine.records.progress import Progress
-from engine.training import precision
 from engine.training.config import TrainConfig
 
 VERSION = 1  # raise it when decoding, resizing or the features' numbers change: all are then computed again

@@ -11,7 +11,8 @@ import torch
 
 from engine.algorithms import ALGORITHMS
 from engine.benchmarks import BENCHMARKS, Context, command
-from engine.benchmarks.command import Options, parse_seeds, run
+from engine.benchmarks.command import run
+from engine.benchmarks.options import Options, parse_seeds
 from engine.errors import ConfigError, SourceMissing, StarlingError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks import data, decisions_study, studies
-from engine.benchmarks.command import Options
 from engine.benchmarks.decision_rounds import Rounds, Said
 from engine.benchmarks.decisions import Game, share_first, simulate
 from engine.benchmarks.decisions_study import DecisionSettings, training_rows
+from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
 TRUTH = np.arange(100) % 2

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from engine.benchmarks import studies
-from engine.benchmarks.command import Options
 from engine.benchmarks.honesty import Known, coverage
 from engine.benchmarks.label_issues_study import flip, found_of
+from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
 SMALL = ("steps_per_epoch=3", "batch_size=8", "precision=float32", "threads=1", "images=200")
@@ -106,7 +106,7 @@ def test_the_list_of_issues_is_held_against_the_planted_ones() -> None:
 
 
 def test_label_issues_runs_over_the_seeds(opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.out_of_fold.steps_for", lambda labeled, batch: 4)
+    monkeypatch.setattr("engine.algorithms.out_of_fold.steps_for", lambda labeled, batch: 4)
     out = tmp_path / "out.json"
     shown = studies.run(Options("label-issues", tmp_path, "2", "cpu", out, ("images=200", "share=0.1", "threads=1")))
     runs = json.loads(out.read_text())["runs"]

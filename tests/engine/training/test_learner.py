@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.errors import ConfigError
-from engine.training import precision
+from engine.nets import precision
 from engine.training.config import TrainConfig
 from engine.training.learner import Learner
 from engine.training.pools import Pools

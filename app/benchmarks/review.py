@@ -1,0 +1,128 @@
+"""`starling bench review`: what the review costs at full size: queues, what stands beside an image, grid, batches.
+
+A project of MNIST's 60,000 training images with a short round; every step goes through the project as a page's request
+does, and the batches through the ledger on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.project.opened import Project, new_uid
+from engine.records.labels import Decision
+from engine.records.review import GridTable
+
+Say = Callable[[str], None]
+Figures = dict[str, Any]
+SETTINGS = {"labels": 1000, "epochs": 3, "steps": 60, "batch": 500, "threads": 2}
+SHOWN = 40
+"""Items a page asks for at once."""
+AGAIN = 5
+
+
+def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, project: Path | None = None) -> Figures:
+    """Measure everything and return the figures, in seconds.
+
+    Args:
+        data: where torchvision's MNIST lies.
+        settings: see SETTINGS; `batch` is the number of images of a page that is accepted.
+        out: a JSON file.
+        say: told each result in words.
+        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+    """
+    from app.benchmarks.map import make_project
+
+    chosen = {**SETTINGS, **settings}
+    os.environ["OMP_NUM_THREADS"] = str(chosen["threads"])
+    figures: Figures = {"settings": chosen, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    with tempfile.TemporaryDirectory() as folder:
+        root = project or Path(folder) / "mnist"
+        figures["round"] = make_project(root, data, chosen)
+        with Project.open(root) as opened:
+            for part, measure in (("queues", queues), ("surface", surface), ("grid", grids)):
+                figures[part] = measure(opened)
+                say(f"{part}: {json.dumps(figures[part])}")
+            for size in (chosen["batch"], opened.counts().unlabeled):
+                figures[f"batch of {size}"] = found = batches(opened, size)
+                say(f"batch of {size}: {json.dumps(found)}")
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def queues(project: Project) -> Figures:
+    """Time the first items of each query strategy that the round allows, with nothing kept from before."""
+    usable = [key for key, reason in project.reviews.strategies().items() if not reason]
+    project.reviews.context([1])  # reads the features once, as the first look at the page does
+    found = {}
+    for key in usable:
+        project.reviews.forget_plan()
+        found[key] = timed(lambda key=key: project.reviews.queue(key, SHOWN))  # type: ignore[misc]
+    return found
+
+
+def surface(project: Project) -> Figures:
+    """Time the next items of a queue that is on its way, and what stands beside 20 images."""
+    items, _ = project.reviews.queue("mixture", SHOWN)
+    ids = [item.image_id for item in items]
+    return {
+        "next items": least(lambda: project.reviews.queue("mixture", SHOWN, exclude=ids)),
+        "beside 20 images": least(lambda: project.reviews.context(ids[:20])),
+    }
+
+
+def grids(project: Project) -> Figures:
+    """Time the whole grid, and how large it is on its way to the browser."""
+    from app.routes.review import packed
+
+    body = packed(project.reviews.grid())
+    return {
+        "whole grid": least(lambda: packed(project.reviews.grid())),
+        "by most changes": least(lambda: packed(project.reviews.grid(sort="flips"))),
+        "megabytes before compression": round(len(body) / 1e6, 2),
+    }
+
+
+def batches(project: Project, size: int) -> Figures:
+    """Accept the surest predictions as one batch, take it back by one undo, and time both."""
+    table, batch = project.reviews.grid(sort="confident"), new_uid()
+    chosen = np.argsort(-table.confidence, kind="stable")[:size]
+    decisions = [_accepted(table, int(row)) for row in chosen]
+    begun = time.perf_counter()
+    acks = project.decide(decisions, batch)
+    accepted = time.perf_counter() - begun
+    begun = time.perf_counter()
+    back = project.undo(new_uid(), "local", batch)
+    return {
+        "saved": sum(ack.status == "saved" for ack in acks), "accept": round(accepted, 3),
+        "taken back": sum(ack.status == "saved" for ack in back), "undo": round(time.perf_counter() - begun, 3),
+    }  # fmt: skip
+
+
+def _accepted(table: GridTable, row: int) -> Decision:
+    label = table.classes[int(table.predicted[row])]
+    return Decision(
+        new_uid(), int(table.image_ids[row]), int(table.version[row]), "accept", label, round=table.round,
+        confidence=float(table.confidence[row]),
+    )  # fmt: skip
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
+    begun = time.perf_counter()
+    work()
+    return round(time.perf_counter() - begun, 3)
+
+
+def least(work: Callable[[], object]) -> float:
+    """Return the least seconds of some calls: what it takes when nothing else wants the machine."""
+    return min(timed(work) for _ in range(AGAIN))

@@ -1,0 +1,185 @@
+"""Data in and out: import, export, backup, doctor."""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from app.cli.terminal import ProjectArgument, out, progress_bar
+from engine.errors import ConfigError, SourceMissing
+
+
+def import_(
+    project: ProjectArgument,
+    path: Annotated[Path | None, typer.Argument(help="A folder or a zip.", metavar="[PATH]")] = None,
+    torchvision: Annotated[str | None, typer.Option(help="A torchvision data set on disk, by name (MNIST, …).")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the torchvision data set lies.")] = None,
+    labels: Annotated[int | None, typer.Option(min=0, help="How many labels of it to keep, over all classes.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses which labels are kept.")] = 0,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A class of it to leave out, as if nobody knew of it; may be repeated.")
+    ] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Import the images without their labels.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
+) -> None:
+    """Import images into a project, which is made if it does not exist."""
+    from engine.importers.scan import ImportSource
+    from engine.project.opened import DATABASE, Project
+
+    if (path is None) == (torchvision is None):
+        raise ConfigError("Give either a path or --torchvision NAME", way_out="See “starling import --help”.")
+    if torchvision is not None:
+        hidden = tuple(without or ())
+        source = ImportSource(
+            "torchvision", root or Path(), name=torchvision, labels_kept=labels, seed=seed, without=hidden
+        )
+    elif path is not None and path.expanduser().exists():
+        path = path.expanduser().resolve()
+        source = ImportSource("zip" if path.is_file() else "folder", path, name=path.name)
+    else:
+        raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
+    began = time.monotonic()
+    created = not (project / DATABASE).exists()
+    target = Project.create(project) if created else Project.open(project)
+    try:
+        with progress_bar() as progress:
+            preview = target.scan(source, progress)
+        _show_preview(preview)
+        if dry_run:
+            target.discard(preview)
+            target.close()
+            if created:
+                remove_empty(project)
+            return
+        with progress_bar() as progress:
+            result = target.commit_import(preview, progress, use_labels=not no_labels)
+    except BaseException:
+        target.close()
+        if created:
+            remove_empty(project)
+        raise
+    target.close()
+    out.print(
+        f"Imported {result.added:,} images with {result.labels_added:,} labels into {escape(str(project))} in "
+        f"{time.monotonic() - began:.1f} s; {result.already_there:,} were already there, {result.refused:,} refused.",
+        soft_wrap=True,
+    )
+    for row in result.differing[:20]:
+        out.print(f"  label differs from the one in force: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
+
+
+def remove_empty(project: Path) -> None:
+    """Remove a project that was just made, if it holds nothing."""
+    import shutil
+
+    from engine.project.opened import DATABASE, Project
+
+    if (project / DATABASE).exists():
+        with Project.open(project) as found:
+            empty = found.counts().images == 0
+        if empty:
+            shutil.rmtree(project)
+
+
+def _show_preview(preview: Any) -> None:
+    labeled = sum(preview.counts.values())
+    out.print(
+        f"{escape(preview.source)}: {len(preview.found):,} images ({preview.layout}), {labeled:,} labeled in "
+        f"{len(preview.counts)} classes, {preview.unlabeled:,} unlabeled; {len(preview.refused):,} refused, "
+        f"{preview.skipped:,} skipped.",
+        soft_wrap=True,
+    )
+    for notice in preview.notices:
+        out.print(f"  {escape(notice)}", soft_wrap=True)
+    for title, rows in (("refused", preview.refused), ("conflicting labels", preview.conflicts)):
+        for row in rows[:20]:
+            out.print(f"  {title}: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
+        if len(rows) > 20:
+            out.print(f"  … and {len(rows) - 20:,} more {title}")
+
+
+class Format(StrEnum):
+    """Export formats."""
+
+    imagefolder_zip = "imagefolder_zip"
+    csv = "csv"
+    parquet = "parquet"
+
+
+def export(
+    project: ProjectArgument,
+    target: Annotated[
+        Path | None, typer.Argument(help="The file to write; the project's exports folder if not given.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.imagefolder_zip,
+    pseudo: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Add pseudo-labels at least this confident.")
+    ] = None,
+    human_only: Annotated[
+        bool, typer.Option("--human-only", help="Leave out labels that came with the import.")
+    ] = False,
+    labeled_only: Annotated[bool, typer.Option("--labeled-only", help="Leave out images without a label.")] = False,
+    round: Annotated[int | None, typer.Option(help="The round whose pseudo-labels are taken.")] = None,
+) -> None:
+    """Write the curated set, all or nothing."""
+    from engine.exporters.collect import ExportOptions
+    from engine.project.opened import Project
+
+    sources = (
+        {"human", "accepted"} | (set() if human_only else {"imported"}) | ({"pseudo"} if pseudo is not None else set())
+    )
+    options = ExportOptions(
+        format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round
+    )
+    opened = Project.open(project)
+    try:
+        counts = opened.export_counts(options)
+        with progress_bar() as progress:
+            written = opened.export(options, progress, target=target)
+    finally:
+        opened.close()
+    out.print(
+        f"Wrote {escape(str(written))}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n),
+        soft_wrap=True,
+    )
+
+
+def backup(
+    project: ProjectArgument,
+    target: Annotated[Path | None, typer.Argument(help="The file to write; the backups folder if not given.")] = None,
+) -> None:
+    """Write a verified copy of all labels and rounds, also while people label."""
+    from datetime import UTC, datetime
+
+    from engine.project.opened import Project
+
+    opened = Project.open(project)
+    try:
+        name = f"project-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
+        written = opened.backup(target or opened.root / "backups" / name)
+    finally:
+        opened.close()
+    out.print(f"Wrote and verified {escape(str(written))}", soft_wrap=True)
+
+
+def doctor(project: ProjectArgument) -> None:
+    """Check the database, the ledger's chain and every original; exit with 1 if something is wrong."""
+    from engine.project.opened import Project
+
+    opened = Project.open(project, read_only=not os.access(project, os.W_OK))
+    try:
+        with progress_bar() as progress:
+            problems = opened.doctor(progress)
+    finally:
+        opened.close()
+    for problem in problems:
+        out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+    out.print("Sound: the database, the ledger's chain and all originals agree.")

@@ -1,0 +1,78 @@
+"""The table of Starling's own routes.
+
+All lie behind the gate of app.server. Errors the engine raises on purpose come back as JSON {"message": …}.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.routes import map as map_routes
+from app.routes import review as review_routes
+from app.routes.pictures import image, thumb
+from app.routes.requests import FRESH
+from app.routes.uploads import download, upload
+from app.server import workbench
+from app.server.workbench import OpenProject
+from engine import __version__
+from engine.errors import LedgerError, MapError, NotAProject, StarlingError
+
+Endpoint = Callable[[Request, OpenProject], Awaitable[Response]]
+
+
+def _guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Find the project of the path; turn intended errors into their message."""
+
+    @functools.wraps(endpoint)
+    async def call(request: Request) -> Response:
+        opened = workbench.current().get(request.path_params["key"])
+        try:
+            if opened is None:
+                raise NotAProject("This project is not open here", way_out="Open it in Starling and reload the page.")
+            return await endpoint(request, opened)
+        except StarlingError as error:
+            status = 404 if isinstance(error, NotAProject | MapError) else 400
+            if isinstance(error, LedgerError):
+                status = 409
+            return JSONResponse({"message": str(error)}, status_code=status, headers=FRESH)
+
+    return call
+
+
+async def health(request: Request) -> Response:
+    """Say that Starling, and not just any page, answers."""
+    keys = [opened.key for opened in workbench.current().opened()]
+    return JSONResponse({"starling": __version__, "projects": keys}, headers=FRESH)
+
+
+def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+    return Route("/starling/p/{key}" + path, _guarded(endpoint), methods=list(methods or ("GET",)))
+
+
+ROUTES = [
+    Route("/starling/health", health),
+    _route("/thumb/{image_id:int}", thumb),
+    _route("/image/{image_id:int}", image),
+    _route("/item/{image_id:int}", review_routes.item),
+    _route("/queue", review_routes.queue, "GET", "POST"),
+    _route("/decisions", review_routes.decisions, "POST"),
+    _route("/undo", review_routes.undo, "POST"),
+    _route("/classes", review_routes.classes, "POST"),
+    _route("/context", review_routes.context, "POST"),
+    _route("/grid", review_routes.grid),
+    _route("/map/points", map_routes.points),
+    _route("/map/epochs", map_routes.epochs),
+    _route("/map/frames", map_routes.frames),
+    _route("/map/moving", map_routes.moving, "POST"),
+    _route("/map/neighbours", map_routes.neighbours),
+    _route("/map/regions", map_routes.regions),
+    _route("/map/selection", map_routes.selection, "POST"),
+    _route("/map/picture", map_routes.picture),
+    _route("/upload", upload, "POST"),
+    _route("/exports/{file}", download),
+]

@@ -1,0 +1,53 @@
+"""A zip into the project, an export out of it."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from app.routes.requests import FRESH
+from app.server.workbench import OpenProject
+from engine.errors import ConfigError, NotAProject
+
+UPLOAD_CAP = 64 * 1024**3
+
+
+async def upload(request: Request, opened: OpenProject) -> Response:
+    """Stream an upload to disk; the import page looks at it next."""
+    name = Path(request.query_params.get("name", "upload.zip").replace("\\", "/")).name[:200] or "upload.zip"
+    found = uuid.uuid4().hex
+    target = opened.project.root / "staging" / f"upload-{found}.zip"
+    size = 0
+    try:
+        with open(target, "xb") as out:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > UPLOAD_CAP:
+                    raise ConfigError("The upload is too large", value=name, way_out="Import it as a folder instead.")
+                await run_in_threadpool(out.write, chunk)
+    except ClientDisconnect:
+        target.unlink(missing_ok=True)
+        return Response(status_code=499)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise ConfigError(
+            f"The upload could not be stored ({error.strerror})", value=name, way_out="Free some disk space."
+        ) from error
+    except ConfigError:
+        target.unlink(missing_ok=True)
+        raise
+    opened.uploads[found] = target
+    return JSONResponse({"upload": found, "name": name, "bytes": size}, headers=FRESH)
+
+
+async def download(request: Request, opened: OpenProject) -> Response:
+    """Send an export file; ranges work."""
+    name = request.path_params["file"]
+    folder = opened.project.root / "exports"
+    if name not in {path.name for path in folder.iterdir() if path.is_file()}:
+        raise NotAProject("There is no such export", value=name, way_out="Export again.")
+    return FileResponse(folder / name, filename=name, headers=FRESH)

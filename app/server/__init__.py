@@ -1,0 +1,1 @@
+"""The web server: the gate, Streamlit with the routes, the open projects."""

@@ -1,0 +1,170 @@
+"""The open projects of this process, shared by the pages, the routes and the command line."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from engine.errors import ConfigError, ProjectInUse
+from engine.jobs import timing
+from engine.project.opened import Project, slug
+from engine.rounds.supervisor.thread import EngineThread
+
+
+@dataclass
+class OpenProject:
+    """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
+    images last handed over from the map."""
+
+    key: str
+    project: Project
+    engine: EngineThread
+    lock: IO[str]
+    uploads: dict[str, Path] = field(default_factory=dict)
+    selection: tuple[int, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """Start of this project's routes."""
+        return f"/starling/p/{self.key}"
+
+
+class Workbench:
+    """Opens, creates and closes projects; each is opened once and served by one app at a time.
+
+    Args:
+        home: the folder whose sub-folders are the projects offered in the app.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self.url = ""
+        self._open: dict[str, OpenProject] = {}
+        self._lock = threading.RLock()
+
+    def projects(self) -> list[Path]:
+        """Return the project folders in `home` and those opened from elsewhere, by name."""
+        here = [path.parent for path in self.home.glob("*/project.db")] if self.home.is_dir() else []
+        with self._lock:
+            elsewhere = [found.project.root for found in self._open.values()]
+        return sorted(set(here) | set(elsewhere), key=lambda path: path.name.casefold())
+
+    def create(self, name: str) -> OpenProject:
+        """Make a project of this name in `home` and open it.
+
+        Raises:
+            ConfigError: the name is empty or has no letter or digit.
+            ProjectExists: there is one already.
+        """
+        folder = slug(name)
+        if not folder:
+            raise ConfigError("A project needs a name with a letter or a digit", value=repr(name))
+        Project.create(self.home / folder, name.strip()).close()
+        return self.open(self.home / folder)
+
+    def open(self, root: Path) -> OpenProject:
+        """Open the project in `root`, once, and start its engine thread.
+
+        Raises:
+            ProjectInUse: another app serves it.
+            NotAProject, SchemaTooNew, ProjectCorrupt: see engine.project.opened.
+        """
+        root = root.expanduser().resolve()
+        with self._lock:
+            for found in self._open.values():
+                if found.project.root == root:
+                    return found
+            project = Project.open(root)
+            try:
+                lock = self._claim(root)
+            except ProjectInUse:
+                project.close()
+                raise
+            project.sweep()
+            engine = EngineThread(project.store, root)
+            engine.start()
+            opened = OpenProject(self._key(project), project, engine, lock)
+            self._open[opened.key] = opened
+            return opened
+
+    def get(self, key: str) -> OpenProject | None:
+        """Return the open project with this key."""
+        with self._lock:
+            return self._open.get(key)
+
+    def opened(self) -> list[OpenProject]:
+        """Return the projects that are open."""
+        with self._lock:
+            return list(self._open.values())
+
+    def close(self) -> None:
+        """Stop the engine threads and close all projects; workers go on and are found again at the next start."""
+        timing.SHARED.drop_all()
+        with self._lock:
+            for opened in self._open.values():
+                opened.engine.stop()
+                opened.project.close()
+                opened.lock.close()
+            self._open.clear()
+
+    @staticmethod
+    def _key(project: Project) -> str:
+        """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
+        return f"{slug(project.root.name) or 'project'}-{project.uid[:8]}"
+
+    def _claim(self, root: Path) -> IO[str]:
+        handle = open(root / "app.lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the project is
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            holder = _holder(handle.read())
+            handle.close()
+            raise ProjectInUse(
+                "Another Starling serves this project",
+                value=f"{root} ({holder})",
+                way_out="Use that one, or stop it and try again.",
+            ) from error
+        handle.truncate(0)
+        handle.write(json.dumps({"pid": os.getpid(), "url": self.url}))
+        handle.flush()
+        return handle
+
+
+def _holder(text: str) -> str:
+    try:
+        found = json.loads(text)
+        address = found.get("url") or "no address yet"
+        return f"process {found['pid']}, {address}"
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return "process unknown"
+
+
+_current: Workbench | None = None
+
+
+def use(workbench: Workbench) -> Workbench:
+    """Make this the process's workbench."""
+    global _current
+    _current = workbench
+    return workbench
+
+
+def current() -> Workbench:
+    """Return the process's workbench; without one, the one of the default home."""
+    return _current if _current is not None else use(Workbench(default_home()))
+
+
+def default_home() -> Path:
+    """Return where projects live: $STARLING_HOME, else `data` in a checkout, else ~/starling."""
+    if os.environ.get("STARLING_HOME"):
+        return Path(os.environ["STARLING_HOME"])
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "data").is_dir():
+        return checkout / "data"
+    return Path.home() / "starling"

@@ -1,0 +1,1 @@
+"""An open project: a workspace, and one desk a subject over it."""

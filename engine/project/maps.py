@@ -1,0 +1,295 @@
+"""A project's maps: the fixed one of each feature source, the moving one of each round, and what lies on them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, MapError, RoundError
+from engine.images import array_cache
+from engine.jobs import fixed_map, moving_map
+from engine.jobs.moving_map import Frames
+from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
+from engine.rounds.folder import results
+
+if TYPE_CHECKING:
+    from engine.maps.regions import Region
+    from engine.project.opened import Project
+
+PIXELS, PRETRAINED, ROUND = "pixels", "pretrained-", "round-"
+PRETRAINED_NET = "mobilenet_v2"
+NEIGHBOURS = 12
+MOST_EPOCHS = 40
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fixed map's features come from: its key, its name for people, and what to expect of it."""
+
+    key: str
+    title: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of T images at E epochs: class (E, T) in the round's order and confidence (E, T) in 0..1."""
+
+    best: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+
+class Maps:
+    """The maps of one project. Thread-safe; computing happens in processes of their own."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._lock = threading.Lock()
+        self._regions: dict[tuple[Any, ...], list[Region]] = {}
+
+    # fixed --------------------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[Source]:
+        """Return the sources a fixed map can be made of, the one to take without further thought first.
+
+        Photos start with a pretrained network: the pixels of photos say nearly nothing about what is on them.
+        """
+        pixels = Source(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
+        trained = Source(
+            PRETRAINED + PRETRAINED_NET, f"pretrained features ({PRETRAINED_NET})",
+            "Features of a network trained on ImageNet; good for photos. Its weights are downloaded once.",
+        )  # fmt: skip
+        rounds = [
+            Source(
+                f"{ROUND}{one.number}", f"features of round {one.number} ({one.algorithm.replace('_', ' ')})",
+                "What the round's final model sees in the images; groups what it takes for alike.",
+            )
+            for one in reversed(self._project.rounds())
+            if one.state in COMPLETE_STATES
+        ]  # fmt: skip
+        items = self._project.images()
+        photos = bool(items) and array_cache.recommend_spec(items).channels == 3
+        return [trained, pixels, *rounds] if photos else [pixels, *rounds, trained]
+
+    def start(self, source: str, *, fresh: bool = False) -> MapState:
+        """Start computing a fixed map in a process of its own, unless it is ready or on its way.
+
+        Args:
+            source: key of one of `sources`.
+            fresh: lay all images out anew, where new ones were only placed among the others.
+
+        Raises:
+            ConfigError: there is no such source.
+            MapError: there are no images.
+        """
+        self._known(source)
+        items = self._project.images()
+        spec = array_cache.recommend_spec(items)
+        folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
+        return fixed_map.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+
+    def stamp(self, source: str) -> str:
+        """Return what changes with the picture that `points` gives; "" without one."""
+        return fixed_map.stamp(self._project.root, self._project.images(), source)
+
+    def drawn(self, source: str) -> bool:
+        """Return whether there is any picture of this source, also an old one; quick."""
+        return fixed_map.drawn(self._project.root, source)
+
+    def cancel(self, source: str) -> None:
+        """End the computation; the last picture stays."""
+        fixed_map.cancel(self._project.root, self._project.images(), source)
+
+    def state(self, source: str) -> MapState:
+        """Return where the fixed map of a source stands for the images now in the project."""
+        return fixed_map.state(self._project.root, self._project.images(), source)
+
+    def points(self, source: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return image ids (N,) int64 and positions (N, 2) float32 of the best picture there is so far.
+
+        Raises:
+            MapError: there is no picture yet.
+        """
+        return fixed_map.points(self._project.root, self._project.images(), source)
+
+    def neighbours(
+        self, image_id: int, source: str, count: int = NEIGHBOURS
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return ids (k,) and feature distances (k,) of the images most like one, nearest first.
+
+        Raises:
+            MapError: the map is not computed yet, or the image came after it.
+        """
+        from engine.maps.neighbours import nearest
+
+        ids, features = fixed_map.features(self._project.root, self._project.images(), source)
+        rows = np.flatnonzero(ids == image_id)
+        if not len(rows):
+            raise MapError(
+                "This image is not on the map yet", value=f"image {image_id}", way_out="Compute the map again."
+            )
+        found, distances = nearest(features, int(rows[0]), count)
+        return ids[found], distances
+
+    def regions(self, source: str, number: int | None) -> list[tuple[Region, NDArray[np.int64]]]:
+        """Return the regions of the map that labels do not cover, each with its image ids, most typical first.
+
+        Args:
+            source: of the fixed map, which must be ready.
+            number: the round whose calibrated predictions tell how sure the model is; None looks at labels alone.
+
+        Raises:
+            MapError: the map is not computed yet.
+        """
+        project = self._project
+        table = project.label_table()
+        ids, xy, features = fixed_map.laid_out(project.root, project.images(), source)
+        labeled = np.array([label is not None for label in table.label], bool)[np.searchsorted(table.image_ids, ids)]
+        complete = number in {one.number for one in project.rounds_with_predictions()}
+        picture = fixed_map.stamp(project.root, project.images(), source)
+        key = (source, number, complete, picture, int(table.version.sum()), int(labeled.sum()))
+        with self._lock:
+            found = self._regions.get(key)
+        if found is None:
+            predicted, confidence = self._predicted(ids, number)
+            found = _flag(features, xy, labeled, predicted, confidence)
+            with self._lock:
+                self._regions = {key: found}
+        return [(region, ids[region.rows]) for region in found]
+
+    def _predicted(self, ids: NDArray[np.int64], number: int | None) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Final class index in the round's order (-1 none), and mean confidence over the epochs (NaN none), (N,) each.
+
+        The mean tells more than the last epoch: pseudo-labels make a network sure also of what it took wrongly.
+
+        Source: Swayamdipta et al., "Dataset Cartography" (2020), section 2.
+        """
+        best, sure = np.full(len(ids), -1, np.int16), np.full(len(ids), np.nan, np.float32)
+        complete = {one.number for one in self._project.rounds_with_predictions()}
+        found = self._project.predictions(number) if number in complete else None
+        if found is not None and number is not None:
+            rows, there = _rows_of(ids, found.image_ids)
+            best[there] = found.probabilities[rows[there]].argmax(1)
+            image_ids, mean = self._mean_confidence(number)
+            rows, there = _rows_of(ids, image_ids)
+            sure[there] = mean[rows[there]]
+        return best, sure
+
+    def _mean_confidence(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Image ids (U,), ascending, and the mean of their confidences over at most 40 epochs, evenly chosen."""
+        recorded = self._project.epochs(number)
+        if not recorded:
+            return np.zeros(0, np.int64), np.zeros(0)
+        chosen = [recorded[at] for at in np.unique(np.linspace(0, len(recorded) - 1, MOST_EPOCHS).astype(int))]
+        found = [self._project.epoch_predictions(number, epoch) for epoch in chosen]
+        order = np.argsort(found[0][0], kind="stable")
+        return found[0][0][order], np.mean([confidence for _, _, confidence in found], axis=0)[order]
+
+    def _known(self, source: str) -> None:
+        keys = [one.key for one in self.sources()]
+        if source not in keys:
+            way_out = f"Use {', '.join(keys)}."
+            raise ConfigError("There is no such source of map features", value=source, way_out=way_out)
+
+    def truth(self) -> dict[int, str]:
+        """Return the class of each image whose label the import kept hidden, by image id; empty outside benchmarks."""
+        return self._project.store.truth()
+
+    # moving -------------------------------------------------------------------------------------------------------
+
+    def rounds(self) -> list[RoundRecord]:
+        """Return the rounds that have recorded an epoch, oldest first."""
+        return [one for one in self._project.rounds() if results.epochs(self._project.round_dir(one.number))]
+
+    def can_move(self, number: int) -> bool:
+        """Return whether a round has recorded features of tracked images."""
+        return bool(results.tracked_epochs(self._project.round_dir(number)))
+
+    def start_moving(self, number: int, *, fresh: bool = False) -> MapState:
+        """Start laying out a round's epochs in a process of its own, unless that is done or on its way.
+
+        Raises:
+            MapError: the round has recorded no features.
+        """
+        return moving_map.start(self._project.round_dir(number), fresh=fresh)
+
+    def cancel_moving(self, number: int) -> None:
+        """End it; the frames so far stay."""
+        moving_map.cancel(self._project.round_dir(number))
+
+    def moving_state(self, number: int) -> MapState:
+        """Return where the moving map of a round stands."""
+        return moving_map.state(self._project.round_dir(number))
+
+    def frames(self, number: int) -> Frames:
+        """Return the frames so far.
+
+        Raises:
+            MapError: there are none yet.
+        """
+        return moving_map.frames(self._project.round_dir(number))
+
+    def tracked(self, number: int, epochs: Sequence[int]) -> tuple[Said | None, Said | None]:
+        """Return what student and teacher say of the tracked images at some epochs; None where it is not recorded."""
+        folder = self._project.round_dir(number)
+        students, teachers = [], []
+        for epoch in epochs:
+            try:
+                _, student, teacher = results.tracked_predictions(folder, epoch)
+            except RoundError:
+                return None, None
+            students.append(_said(student))
+            teachers.append(None if teacher is None else _said(teacher))
+        whole = [one for one in teachers if one is not None]
+        return _stacked(students), _stacked(whole) if len(whole) == len(teachers) else None
+
+    def accuracy(self, number: int) -> dict[int, float]:
+        """Return a round's held-out accuracy by epoch; empty without held-out images."""
+        table = self._project.curves(number)
+        rows = zip(table["phase"], table["epoch"], table.get("heldout_accuracy", []), strict=False)
+        return {int(epoch): float(value) for phase, epoch, value in rows if phase == "main" and value is not None}
+
+
+def class_columns(project: Project, number: int) -> NDArray[np.int64]:
+    """Return the project's class index of each of a round's columns."""
+    index = {name: k for k, name in enumerate(project.classes())}
+    return np.array([index[name] for name in project.round_classes(number)], np.int64)
+
+
+def _said(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    return probabilities.argmax(1), probabilities.max(1)
+
+
+def _stacked(said: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> Said | None:
+    if not said:
+        return None
+    return Said(np.stack([best for best, _ in said]), np.stack([sure for _, sure in said]))
+
+
+def _round_of(source: str) -> int | None:
+    return int(source.removeprefix(ROUND)) if source.startswith(ROUND) else None
+
+
+def _rows_of(wanted: NDArray[np.int64], have: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return each wanted id's row among ascending ids, and whether it is there at all."""
+    if not len(have):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    rows = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
+    return rows, have[rows] == wanted
+
+
+def _flag(
+    features: NDArray[np.float32],
+    xy: NDArray[np.float32],
+    labeled: NDArray[np.bool_],
+    predicted: NDArray[np.int16],
+    confidence: NDArray[np.float32],
+) -> list[Region]:
+    from engine.maps.regions import flag_regions
+
+    return flag_regions(features, xy, labeled, predicted, confidence)

@@ -1,0 +1,1 @@
+"""The desk of quality: what was measured, audits, checks."""

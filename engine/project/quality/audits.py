@@ -1,0 +1,234 @@
+"""Audits: predictions above a threshold, accepted as one batch with a measured bound of the share of wrong ones."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, RoundError, StarlingError
+from engine.quality import audit
+from engine.records.labels import Decision
+from engine.records.quality import AcceptPreview, AcceptRule, AuditRecord, AuditResult
+from engine.records.rounds import Predictions
+from engine.store.facts import batch_id
+
+if TYPE_CHECKING:
+    from engine.project.opened import Project
+
+LEVEL = 0.95
+AUDITED = 100
+NO_ANSWER = frozenset({"skip", "flag"})
+"""Marks that leave a question open; rejected and unsure are answers, and not in the prediction's favour."""
+
+
+class Audits:
+    """The audits of one project. Thread-safe."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def rule_at(self, number: int, threshold: float) -> AcceptRule:
+        """Return the rule with one threshold, 0..1, for all classes of a round."""
+        found = predictions(self._project, number)
+        return AcceptRule(found.round, dict.fromkeys(found.classes, float(threshold)))
+
+    def rule_for(self, number: int, target_error: float, by_class: bool = False) -> AcceptRule:
+        """Return the rule that accepts the most of what is undecided at this expected share of errors.
+
+        Args:
+            number: a complete round.
+            target_error: 0..1, mean of 1 − calibrated confidence over what is accepted, in each class if `by_class`.
+            by_class: a threshold for each class instead of one for all.
+        """
+        found = predictions(self._project, number)
+        said = undecided(self._project, found)[1]
+        if by_class:
+            thresholds = audit.class_thresholds(said, target_error)
+            return AcceptRule(found.round, {name: float(t) for name, t in zip(found.classes, thresholds, strict=True)})
+        return AcceptRule(found.round, dict.fromkeys(found.classes, float(audit.global_threshold(said, target_error))))
+
+    def preview(self, rule: AcceptRule) -> AcceptPreview:
+        """Return what a rule would accept now."""
+        found = predictions(self._project, rule.round)
+        ids, said = undecided(self._project, found)
+        taken = audit.accepted(said, _row(rule, found))
+        best = np.bincount(said[taken].argmax(1) if taken.any() else [], minlength=len(found.classes))
+        return AcceptPreview(
+            rule=rule,
+            count=int(taken.sum()),
+            undecided=len(ids),
+            expected_errors=float(audit.expected_errors(said[taken].max(1))) if taken.any() else 0.0,
+            per_class={name: int(n) for name, n in zip(found.classes, best.tolist(), strict=True)},
+        )
+
+    def start(self, rule: AcceptRule, size: int = AUDITED, level: float = LEVEL, actor: str = "local") -> AuditResult:
+        """Draw a random sample of exactly the predictions a rule accepts, for a person to answer.
+
+        Each further audit of the same round states its bound at a stricter level; see `audit.look_level`.
+
+        Raises:
+            ConfigError: the rule accepts nothing, or the size or level is out of range.
+            LedgerError: another audit is open.
+        """
+        if not 0.5 <= level < 1.0 or size < 1:
+            raise ConfigError("An audit needs a size from 1 and a level from 0.5", value=f"{size}, {level}")
+        found = predictions(self._project, rule.round)
+        ids, said = undecided(self._project, found)
+        population = ids[audit.accepted(said, _row(rule, found))]
+        if not len(population):
+            raise ConfigError(
+                "These thresholds accept no prediction", way_out="Lower them, or allow a larger expected error."
+            )
+        looks = sum(one.round == rule.round for one in self._project.store.audits())
+        drawn = audit.draw(population, min(size, len(population)), secrets.randbits(63))
+        record = self._project.store.add_audit(
+            actor=actor, round=rule.round, thresholds=dict(rule.thresholds),
+            level=audit.look_level(level, looks + 1), population=population, sample=[int(i) for i in drawn],
+        )  # fmt: skip
+        return self._result(record)
+
+    def all(self) -> list[AuditResult]:
+        """Return all audits, newest first."""
+        return [self._result(record) for record in sorted(self._project.store.audits(), key=lambda one: -one.number)]
+
+    def get(self, number: int) -> AuditResult:
+        """Return where one audit stands. Raises ConfigError when there is none with this number."""
+        return self._result(self._project.store.audit(number))
+
+    def unanswered(self, number: int) -> tuple[AuditRecord, list[int]]:
+        """Return an audit and the images of its sample that have no answer yet, in the order drawn."""
+        record = self._project.store.audit(number)
+        answers = self._answers(record)
+        return record, [image_id for image_id in record.sample if image_id not in answers]
+
+    def accept(self, number: int, actor: str = "local") -> tuple[str, int]:
+        """Accept the audited predictions that are still undecided as one batch that carries the bound.
+
+        Returns:
+            The batch, which one undo takes back, and how many labels it gave.
+
+        Raises:
+            ConfigError: an image of the sample has no answer yet.
+            LedgerError: the audit is not open.
+        """
+        result = self.get(number)
+        record = result.record
+        if result.bound is None:
+            raise ConfigError(
+                "Every image of the sample needs an answer first",
+                value=f"{result.answered} of {len(record.sample)}",
+                way_out="Review the audit's images.",
+            )
+        facts = _facts(result)
+        batch = batch_id(f"audit-{number}", facts)
+        decisions = self._accepting(record, batch, actor)
+        acks = self._project.store.accept_audit(number, decisions, batch, facts)
+        return batch, sum(ack.status == "saved" for ack in acks)
+
+    def abandon(self, number: int) -> None:
+        """Give an open audit up; the answers given stay in the ledger, and it counts as a look at its round."""
+        found = self.get(number)
+        facts = {"answered": found.answered, "wrong": found.wrong}
+        self._project.store.close_audit(number, "abandoned", None, facts)
+
+    def _accepting(self, record: AuditRecord, batch: str, actor: str) -> list[Decision]:
+        found, table = predictions(self._project, record.round), self._project.label_table()
+        decisions = []
+        for image_id in self._rest(record).tolist():
+            at = int(np.searchsorted(table.image_ids, image_id))
+            said = found.probabilities[int(np.searchsorted(found.image_ids, image_id))]
+            best = int(said.argmax())
+            decisions.append(
+                Decision(
+                    uid=f"{batch}/{image_id}", image_id=image_id, base_version=int(table.version[at]), action="accept",
+                    label=found.classes[best], actor=actor, round=record.round, confidence=float(said[best]),
+                    batch=batch,
+                )
+            )  # fmt: skip
+        return decisions
+
+    def _result(self, record: AuditRecord) -> AuditResult:
+        if record.state != "open":
+            return _closed(record)
+        try:
+            answers = self._answers(record)
+        except StarlingError as error:
+            return AuditResult(record, 0, 0, (), None, f"This audit cannot be read; give it up. {error}")
+        wrong = tuple(image_id for image_id in record.sample if answers.get(image_id) is False)
+        size, population = len(record.sample), len(record.population)
+        if len(answers) < size:
+            return AuditResult(record, len(answers), len(wrong), wrong, None, f"{len(answers)} of {size} answered")
+        bound = audit.upper_bound(len(wrong), size, record.level)
+        rest = len(self._rest(record))
+        limit = audit.rest_bound(bound, population, len(wrong), rest)
+        text = audit.statement(population, size, len(wrong), bound, record.level)
+        return AuditResult(record, size, len(wrong), wrong, bound, text, rest, limit)
+
+    def _rest(self, record: AuditRecord) -> NDArray[np.int64]:
+        """The images of the population without label and mark, ascending."""
+        table = self._project.label_table()
+        rows = np.searchsorted(table.image_ids, record.population)
+        free = np.array([table.label[at] is None and table.mark[at] is None for at in rows.tolist()], bool)
+        return np.sort(record.population[free])
+
+    def _answers(self, record: AuditRecord) -> dict[int, bool]:
+        """Whether the prediction was right, for each image of the sample that a person has looked at since."""
+        found = predictions(self._project, record.round)
+        unseen = set(self._project.store.unseen().tolist())
+        answers = {}
+        for state in self._project.store.states(record.sample):
+            if state.version <= record.ledger_seq or state.mark in NO_ANSWER or state.image_id in unseen:
+                continue
+            if state.label is None and state.mark is None:  # taken back
+                continue
+            row = int(np.searchsorted(found.image_ids, state.image_id))
+            said = found.classes[int(found.probabilities[row].argmax())]
+            answers[state.image_id] = state.mark is None and state.label == said
+        return answers
+
+
+def _closed(record: AuditRecord) -> AuditResult:
+    """Return what was found when the audit was closed; its predictions need not be there any more."""
+    facts = record.facts
+    wrong_ids = tuple(int(image_id) for image_id in facts.get("wrong_ids", ()))
+    bound, limit = facts.get("bound"), facts.get("rest_bound")
+    return AuditResult(
+        record, int(facts.get("answered", facts.get("audited", 0))), int(facts.get("wrong", 0)), wrong_ids,
+        None if bound is None else float(bound), str(facts.get("statement", "given up")), int(facts.get("accepted", 0)),
+        None if limit is None else float(limit),
+    )  # fmt: skip
+
+
+def predictions(project: Project, number: int) -> Predictions:
+    """Return a complete round's predictions. Raises RoundError when there are none."""
+    found = project.predictions(number)
+    if found is None:
+        raise RoundError("This round has no predictions", value=number, way_out="Choose another round.")
+    return found
+
+
+def undecided(project: Project, found: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return ids (U,) ascending and probabilities (U, K) of the undecided images that the round has seen."""
+    table = project.label_table()
+    free = np.array([a is None and b is None for a, b in zip(table.label, table.mark, strict=True)], bool)
+    ids = table.image_ids[free & np.isin(table.image_ids, found.image_ids)]
+    return ids, found.probabilities[np.searchsorted(found.image_ids, ids)]
+
+
+def _row(rule: AcceptRule, found: Predictions) -> NDArray[np.float64]:
+    """The rule's thresholds (K,) in the round's order; a class it does not name takes nothing."""
+    return np.array([rule.thresholds.get(name, 2.0) for name in found.classes], np.float64)
+
+
+def _facts(result: AuditResult) -> dict[str, Any]:
+    record = result.record
+    return {
+        "kind": "audit", "audit": record.number, "round": record.round, "thresholds": dict(record.thresholds),
+        "population": len(record.population), "audited": len(record.sample), "wrong": result.wrong,
+        "wrong_ids": list(result.wrong_ids), "bound": result.bound, "level": record.level, "look": record.look,
+        "accepted": result.rest, "rest_bound": result.rest_bound, "method": "Clopper–Pearson, one-sided",
+        "statement": result.statement,
+    }  # fmt: skip

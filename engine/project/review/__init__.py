@@ -1,0 +1,1 @@
+"""The desk of review: the queue, lists, the grid, what rounds recorded."""

@@ -1,0 +1,116 @@
+"""The routes of the review: grid, context, lists, and under whose name decisions are recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from app.server import workbench
+from engine.project.opened import Project
+from tests.made_round import make_round
+
+
+@pytest.fixture
+def project(client: TestClient) -> Project:
+    return workbench.current().opened()[0].project
+
+
+@pytest.fixture
+def number(project: Project) -> int:
+    """Of the six images 1 and 2 have no label; they are predicted right at .9 and left at .7."""
+    workbench.current().opened()[0].engine.stop()
+    table = project.label_table()
+    left = np.array([1.0 if label == "left" else 0.0 for label in table.label])
+    left[[label is None for label in table.label]] = [0.1, 0.7]
+    p = np.stack([left, 1 - left], 1)
+    return make_round(project, p, epochs=[p], features=np.arange(12.0).reshape(6, 2))
+
+
+def free(project: Project) -> list[int]:
+    table = project.label_table()
+    return table.image_ids[[label is None for label in table.label]].tolist()
+
+
+def test_grid_gives_flat_arrays_of_what_is_undecided(client: TestClient, project: Project, number: int) -> None:
+    found = client.get("grid", params={"sort": "confidence"}).json()
+    first, second = free(project)
+    assert found == {
+        "round": number, "classes": ["left", "right"], "sort": "confidence", "total": 2, "ids": [second, first],
+        "predicted": [0, 1], "confidence": [0.7, 0.9], "value": [0.7, 0.9], "version": [0, 0], "label": [-1, -1],
+    }  # fmt: skip
+
+
+def test_grid_of_everything_names_labels_by_their_class(client: TestClient, project: Project, number: int) -> None:
+    found = client.get("grid", params={"only": "all"}).json()
+    by_id = dict(zip(found["ids"], found["label"], strict=True))
+    table = project.label_table()
+    names = {int(i): label for i, label in zip(table.image_ids, table.label, strict=True)}
+    assert by_id == {i: {"left": 0, "right": 1, None: -1}[name] for i, name in names.items()}
+
+
+def test_label_of_a_class_that_came_after_the_round_is_not_taken_for_none(
+    client: TestClient, project: Project, number: int
+) -> None:
+    project.add_class("middle")
+    image = free(project)[0]
+    decision = {"uid": "u", "image_id": image, "base_version": 0, "action": "label", "label": "middle"}
+    client.post("decisions", json={"decisions": [decision]})
+    found = client.get("grid", params={"only": "all"}).json()
+    assert found["label"][found["ids"].index(image)] == -2
+
+
+def test_grid_without_a_round_says_so(client: TestClient) -> None:
+    found = client.get("grid")
+    assert found.status_code == 400
+    assert "no round is in force" in found.json()["message"]
+
+
+def test_context_gives_neighbours_and_path(client: TestClient, project: Project, number: int) -> None:
+    one = client.post("context", json={"ids": free(project), "round": number}).json()["contexts"][0]
+    assert one["image_id"] == free(project)[0]
+    assert (one["epochs"], one["pseudo_labels"]) == ([1], ["right"])
+    assert len(one["neighbours"]) == 4
+    assert set(one["neighbours"][0]) == {"image_id", "label", "distance"}
+
+
+@pytest.mark.parametrize("body", [{"ids": "1"}, {"ids": [1.5]}, {"ids": [-1]}, {"ids": [1], "round": "x"}, {}])
+def test_context_refuses_what_is_no_list_of_images(client: TestClient, body: dict[str, object]) -> None:
+    assert client.post("context", json=body).status_code == 400
+
+
+def test_decisions_are_recorded_under_the_name_the_browser_keeps(client: TestClient, project: Project) -> None:
+    image = free(project)[0]
+    decision = {"uid": "u1", "image_id": image, "base_version": 0, "action": "label", "label": "left"}
+    client.cookies.set("starling_who", "Ada%20L.")
+    client.post("decisions", json={"decisions": [decision]})
+    assert project.history(image)[0].actor == "Ada L."
+    assert client.post("undo", json={"uid": "u2"}).json()["acks"][0]["status"] == "saved"
+
+
+def test_undo_without_a_target_takes_back_ones_own_decision_only(client: TestClient, project: Project) -> None:
+    one, two = free(project)
+    for name, image in (("Ada", one), ("Bo", two)):
+        client.cookies.set("starling_who", name)
+        decision = {"uid": name, "image_id": image, "base_version": 0, "action": "label", "label": "left"}
+        client.post("decisions", json={"decisions": [decision]})
+    client.cookies.set("starling_who", "Ada")
+    client.post("undo", json={"uid": "back"})
+    assert free(project) == [one]
+
+
+@pytest.mark.parametrize("name", ["", "%00", " ", "%0A"])
+def test_a_name_that_is_none_is_local(client: TestClient, project: Project, name: str) -> None:
+    client.cookies.set("starling_who", name)
+    image = free(project)[0]
+    decision = {"uid": "u", "image_id": image, "base_version": 0, "action": "skip"}
+    assert client.post("decisions", json={"decisions": [decision]}).status_code == 200
+    assert project.history(image)[0].actor == "local"
+
+
+def test_queue_of_an_audit_comes_with_its_own_order(client: TestClient, project: Project, number: int) -> None:
+    quality = project.quality
+    begun = quality.start_audit(quality.rule_at(number, 0.5), size=2)
+    found = client.post("queue", json={"only": f"audit:{begun.record.number}", "limit": 9}).json()
+    assert [item["image_id"] for item in found["items"]] == list(begun.record.sample)
+    assert client.post("queue", json={"only": "audit:99"}).status_code in {400, 409}

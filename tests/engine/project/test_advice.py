@@ -1,0 +1,132 @@
+"""What a person who chooses a round is shown of the own project: facts, sizes to be timed, views of the images."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.errors import ConfigError
+from engine.importers.scan import ImportSource
+from engine.project import advice
+from engine.project.opened import Project, new_uid
+from engine.records.labels import Decision
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Grey images of 12×12 pixels: ten “left”, five “right”, 25 unlabeled; each of one value of its own."""
+    path = tmp_path / "spots.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(40):
+            folder = "left" if number < 10 else "right" if number < 15 else "_unlabeled"
+            out = io.BytesIO()
+            Image.fromarray(np.full((12, 12), 6 * number, np.uint8)).save(out, "PNG")
+            archive.writestr(f"{folder}/{number:02d}.png", out.getvalue())
+    with Project.create(tmp_path / "spots") as opened:
+        opened.commit_import(opened.scan(ImportSource("zip", path)))
+        yield opened
+
+
+def _facts(project: Project) -> advice.DataFacts:
+    return advice.facts(project.root, project.images(), project.label_table(), project.classes())
+
+
+def test_facts_count_images_and_labels_by_class_also_of_a_class_without_any(project: Project) -> None:
+    project.add_class("none")
+    found = _facts(project)
+    assert (found.images, found.side, found.channels, found.one_size) == (40, 12, 1, True)
+    assert found.labels == {"left": 10, "right": 5, "none": 0}
+    assert (found.labeled, found.unlabeled) == (15, 25)
+
+
+def test_rejected_images_do_not_count(project: Project) -> None:
+    image = next(item for item in project.images() if item.name.startswith("left"))
+    version = next(state.version for state in project.store.states([image.id]))
+    project.decide([Decision(new_uid(), image.id, version, "reject")])
+    found = _facts(project)
+    assert found.images == 39
+    assert found.labels["left"] == 9
+
+
+def test_weights_count_when_their_file_is_in_torchs_cache(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert _facts(project).weights == frozenset()
+    path = advice.weights_file("mobilenet_v2")
+    assert path.parent == tmp_path / "hub" / "checkpoints"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert _facts(project).weights == {"mobilenet_v2"}
+
+
+def test_job_has_the_sizes_of_the_pools_and_of_the_training_arrays(project: Project) -> None:
+    def job(train: dict[str, object]) -> advice.timing.Job:
+        settings = ("supervised", {}, train)
+        found = advice.job(project.root, project.images(), project.label_table(), 2, settings)
+        assert found is not None
+        return found
+
+    assert job({}).counts == (12, 3, 25, 2)
+    assert job({}).shape == (1, 12, 12)
+    assert job({"image_size": 8, "heldout_fraction": 0.4}).shape == (1, 8, 8)
+    assert job({"image_size": 8, "heldout_fraction": 0.4}).counts == (9, 6, 25, 2)
+    assert not job({"net": "frozen:resnet18"}).features_kept
+    (project.root / "cache" / "features-resnet18-abc").mkdir()
+    (project.root / "cache" / "features-resnet18-abc" / "part-1.npz").write_bytes(b"")
+    assert job({"net": "frozen:resnet18"}).features_kept
+    assert not job({"net": "frozen:mobilenet_v2"}).features_kept
+
+
+@pytest.mark.parametrize(("count", "rounded"), [(0, 0), (7, 7), (99, 99), (104, 100), (1797, 1800), (59_014, 59_000)])
+def test_counts_are_rounded_to_two_digits(count: int, rounded: int) -> None:
+    assert advice._rounded(count) == rounded
+
+
+def test_nothing_is_timed_where_nothing_could_be_trained(project: Project) -> None:
+    assert advice.job(project.root, project.images(), project.label_table(), 1, ("supervised", {}, {})) is None
+    found = advice.time_round(project.root, project.images(), project.label_table(), 1, ("supervised", {}, {}))
+    assert found.done
+    assert found.seconds is None
+
+
+def test_examples_are_labeled_ones_of_all_classes_first_and_another_draw_gives_others(project: Project) -> None:
+    first = advice.examples(project.images(), project.label_table(), 6, 0)
+    assert sorted(item.name.split("/")[0] for item in first) == ["left"] * 3 + ["right"] * 3
+    assert len({item.id for item in first}) == 6
+    assert [item.id for item in first] == [
+        item.id for item in advice.examples(project.images(), project.label_table(), 6, 0)
+    ]
+    second = advice.examples(project.images(), project.label_table(), 6, 1)
+    assert {item.id for item in first} != {item.id for item in second}
+    assert any("_unlabeled" in item.name for item in advice.examples(project.images(), project.label_table(), 16, 0))
+
+
+def test_preview_shows_the_projects_images_and_their_views_in_rows_that_line_up(project: Project) -> None:
+    found = project.augmentation_preview({"augment": "none"}, count=3, copies=2, seed=4)
+    pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (found.original, found.weak, found.strong)]
+    assert tuple(picture.shape[1] for picture in pictures) == found.widths
+    assert len({picture.shape[0] for picture in pictures}) == 1
+    shown = advice.examples(project.images(), project.label_table(), 3, 4)
+    values = [6 * int(item.name.split("/")[1][:2]) for item in shown]
+    step = pictures[0].shape[0] // 3
+    for original_or_weak in pictures[:2]:
+        corners = [original_or_weak[row * step, 0].tolist() for row in range(3)]
+        assert corners == [[value, value, value, 255] for value in values]
+
+
+def test_preview_of_a_project_without_images_is_refused(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "empty") as empty, pytest.raises(ConfigError, match="no images"):
+        empty.augmentation_preview({})
+
+
+def test_project_without_images_has_no_recommendation(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "empty") as empty:
+        assert empty.recommendation() is None
