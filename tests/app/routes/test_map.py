@@ -218,7 +218,7 @@ def test_selection_becomes_the_review_queue_and_can_be_exported(client: TestClie
     chosen = frozenset(workbench.current().opened()[0].selection)
     counts = project().exports.counts(ExportOptions("csv", images=chosen))
     assert (counts["imported"], counts["unlabeled"]) == (1, 1)
-    path = project().export(ExportOptions("csv", images=chosen))
+    path = project().exports.write(ExportOptions("csv", images=chosen))
     assert len(path.read_text().splitlines()) == 3
     for wrong in ({"ids": "1"}, {"ids": [True]}, {"ids": [-1]}, {}):
         assert client.post("map/selection", json=wrong).status_code == 400
@@ -228,9 +228,9 @@ def test_neighbours_are_the_nearest_by_features(client: TestClient) -> None:
     assert client.get("map/neighbours", params={"image": 1}).status_code == 404
     project().maps.start("pixels")
     wait(lambda: project().maps.state("pixels").status == "ready")
-    (middle,) = [item.id for item in project().images() if item.name == "right/2.png"]
+    (middle,) = [item.id for item in project().workspace.items() if item.name == "right/2.png"]
     found = client.get("map/neighbours", params={"image": middle, "k": 2}).json()
-    names = {item.id: item.name for item in project().images()}
+    names = {item.id: item.name for item in project().workspace.items()}
     assert {names[i] for i in found["ids"]} == {"left/1.png", "right/3.png"}  # grey 80 is between 40 and 120
     assert found["distances"] == sorted(found["distances"])
     assert client.get("map/neighbours", params={"image": 99}).status_code == 404
