@@ -1,4 +1,7 @@
-"""The only place that touches st.session_state: which project this browser session looks at, and small page states."""
+"""Which project this browser session looks at, and small states of its pages, kept in st.session_state.
+
+Widgets keep their own values there by key; a page that has to change one does so by `preset`.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ def current() -> OpenProject | None:
     """Return the project this session looks at: the chosen one, else the only one open, else None."""
     bench = workbench.current()
     key = st.session_state.get(_PROJECT)
-    if key is not None and (found := bench.get(key)) is not None:
-        return found
+    if key is not None and (chosen := bench.get(key)) is not None:
+        return chosen
     opened = bench.opened()
     if opened:
         st.session_state[_PROJECT] = opened[0].key
@@ -59,8 +62,8 @@ def projects() -> list[Path]:
 
 def actor() -> str:
     """Return the name under which this browser's decisions are recorded."""
-    kept = st.session_state.get(_ACTOR)
-    return str(kept) if kept else actor_of(st.context.cookies)
+    name = st.session_state.get(_ACTOR)
+    return str(name) if name else actor_of(st.context.cookies)
 
 
 def take_actor(name: str | None) -> None:

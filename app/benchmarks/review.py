@@ -53,8 +53,8 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
                 figures[part] = measure(opened)
                 say(f"{part}: {json.dumps(figures[part])}")
             for size in (chosen["batch"], opened.store.counts().unlabeled):
-                figures[f"batch of {size}"] = found = batches(opened, size)
-                say(f"batch of {size}: {json.dumps(found)}")
+                figures[f"batch of {size}"] = result = batches(opened, size)
+                say(f"batch of {size}: {json.dumps(result)}")
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
@@ -66,11 +66,11 @@ def queues(project: Project) -> Figures:
     project.signals.context(
         [1], project.results.predictions()
     )  # reads the features once, as the first look at the page does
-    found = {}
+    seconds = {}
     for key in usable:
         project.queue.forget_plan()
-        found[key] = timed(lambda key=key: project.queue.next(key, SHOWN))  # type: ignore[misc]
-    return found
+        seconds[key] = timed(lambda key=key: project.queue.next(key, SHOWN))  # type: ignore[misc]
+    return seconds
 
 
 def surface(project: Project) -> Figures:

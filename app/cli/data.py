@@ -83,8 +83,8 @@ def remove_empty(project: Path) -> None:
     from engine.project.workspace import is_project
 
     if is_project(project):
-        with Project.open(project) as found:
-            empty = found.store.counts().images == 0
+        with Project.open(project) as opened:
+            empty = opened.store.counts().images == 0
         if empty:
             shutil.rmtree(project)
 

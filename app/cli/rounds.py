@@ -91,11 +91,11 @@ def _show_round(opened: Any, record: Any) -> None:
     report = record.report or {}
     rows = ("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline"), ("Without feedback", "ablation")
     for name, key in rows:
-        found = report.get(key)
-        if found and found.get("n"):
+        figures = report.get(key)
+        if figures and figures.get("n"):
             out.print(
-                f"  {name}: {percent(found['accuracy'], 2)} ({found['correct']}/{found['n']}), 95 % interval "
-                f"{percent(found['low'])}–{percent(found['high'])}"
+                f"  {name}: {percent(figures['accuracy'], 2)} ({figures['correct']}/{figures['n']}), 95 % interval "
+                f"{percent(figures['low'])}–{percent(figures['high'])}"
             )
     if record.state in {"promoted", "held_back"}:
         truth = opened.results.true_accuracy(record.number)
@@ -125,11 +125,11 @@ def status(project: ProjectArgument) -> None:
         table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
         for record in opened.store.rounds():
             report = record.report or {}
-            found = report.get("heldout") or {}
+            heldout = report.get("heldout") or {}
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                percent(found['accuracy'], 2) if found.get("n") else "–",
-                f"{percent(found['low'])}–{percent(found['high'])}" if found.get("n") else "–",
+                percent(heldout['accuracy'], 2) if heldout.get("n") else "–",
+                f"{percent(heldout['low'])}–{percent(heldout['high'])}" if heldout.get("n") else "–",
                 str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
             )  # fmt: skip
         if opened.store.rounds():
@@ -153,10 +153,10 @@ def evaluate(
         number = round if round is not None else opened.results.in_force()
         if number is None:
             raise RoundError("No round is in force", way_out="Give one: --round N.")
-        found = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)
+        accuracy = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)
     finally:
         opened.close()
     out.print(
-        f"Round {number}: {percent(found['accuracy'], 2)} on the {found['n']:,} test images of {torchvision} "
-        f"({found['correct']:,} right), 95 % interval {percent(found['low'], 2)}–{percent(found['high'], 2)}"
+        f"Round {number}: {percent(accuracy['accuracy'], 2)} on the {accuracy['n']:,} test images of {torchvision} "
+        f"({accuracy['correct']:,} right), 95 % interval {percent(accuracy['low'], 2)}–{percent(accuracy['high'], 2)}"
     )

@@ -36,13 +36,13 @@ def page() -> None:
 def _projects() -> None:
     st.subheader("Project")
     opened = state.current()
-    found = state.projects()
-    if found:
-        roots = [str(path) for path in found]
+    projects = state.projects()
+    if projects:
+        roots = [str(path) for path in projects]
         at = roots.index(str(opened.project.root)) if opened is not None and str(opened.project.root) in roots else None
         chosen = st.selectbox(
             "Open a project",
-            found,
+            projects,
             index=at,
             format_func=lambda path: path.name,
             placeholder="Choose a project",

@@ -54,8 +54,8 @@ async def frames(request: Request, opened: OpenProject) -> Response:
 
 async def moving(request: Request, opened: OpenProject) -> Response:
     """Start, start anew or cancel laying out a round's epochs."""
-    found = await request_body(request)
-    number, action = found.get("round"), found.get("action")
+    body = await request_body(request)
+    number, action = body.get("round"), body.get("action")
     if type(number) is not int:
         raise ConfigError("A round is needed", value=number)
     maps = opened.project.maps
@@ -81,7 +81,7 @@ async def neighbours(request: Request, opened: OpenProject) -> Response:
 async def regions(request: Request, opened: OpenProject) -> Response:
     """The regions of the map that labels do not cover."""
     number = number_of(request, "round")
-    found = await run_in_threadpool(opened.project.maps.regions, _source(request), number)
+    flagged = await run_in_threadpool(opened.project.maps.regions, _source(request), number)
     names = opened.project.store.classes() if number is None else opened.project.results.classes(number)
     rows = [
         {
@@ -91,7 +91,7 @@ async def regions(request: Request, opened: OpenProject) -> Response:
             "called": [[names[k], round(float(share), 4)] for k, share in region.called],
             "reason": region.told(names, "overall, mean over the epochs"),
         }
-        for region, ids in found
+        for region, ids in flagged
     ]  # fmt: skip
     return JSONResponse({"regions": rows}, headers=FRESH)
 

@@ -67,30 +67,30 @@ def _queue_query(request: Request) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _queue_fields(found: dict[str, Any]) -> dict[str, Any]:
+def _queue_fields(body: dict[str, Any]) -> dict[str, Any]:
     kinds = {"strategy": str, "only": str, "limit": int, "round": int}
     for name, kind in kinds.items():
-        value = found.get(name)
+        value = body.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise ConfigError("A field of the queue has the wrong type", value=f"{name}={value!r}"[:200])
-    exclude = found.get("exclude") or []
+    exclude = body.get("exclude") or []
     if not isinstance(exclude, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in exclude):
         raise ConfigError("“exclude” must be a list of image ids")
-    return {name: found.get(name) for name in kinds} | {"exclude": set(exclude)}
+    return {name: body.get(name) for name in kinds} | {"exclude": set(exclude)}
 
 
 async def item(request: Request, opened: OpenProject) -> Response:
     """One image as the review page shows it."""
-    found = await run_in_threadpool(
+    shown = await run_in_threadpool(
         opened.project.queue.item, request.path_params["image_id"], number_of(request, "round")
     )
-    return JSONResponse(asdict(found), headers=FRESH)
+    return JSONResponse(asdict(shown), headers=FRESH)
 
 
 async def context(request: Request, opened: OpenProject) -> Response:
     """Neighbours and trajectories of the images named by {"ids": […], "round": …}."""
-    found = await request_body(request)
-    ids, number = found.get("ids"), found.get("round")
+    body = await request_body(request)
+    ids, number = body.get("ids"), body.get("round")
     if not isinstance(ids, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in ids):
         raise ConfigError("“ids” must be a list of image ids")
     if len(ids) > MOST_CONTEXT or not (number is None or type(number) is int):
@@ -111,14 +111,14 @@ async def grid(request: Request, opened: OpenProject) -> Response:
 def packed(table: GridTable) -> bytes:
     """Return a grid as JSON: classes by index, a label as -1 where there is none, OTHER_CLASS where it is unknown."""
     place = {name: at for at, name in enumerate(table.classes)}
-    found = {
+    columns = {
         "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
         "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
         "confidence": np.round(table.confidence.astype(float), 4).tolist(),
         "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
         "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
     }  # fmt: skip
-    return json.dumps(found, separators=(",", ":")).encode()
+    return json.dumps(columns, separators=(",", ":")).encode()
 
 
 def _sent(request: Request, table: GridTable) -> Response:
@@ -135,21 +135,21 @@ FIELDS = {
 NEEDED = ("uid", "image_id", "base_version", "action")
 
 
-def parse_decision(found: Any, actor: str = ACTOR) -> Decision:
+def parse_decision(fields: Any, actor: str = ACTOR) -> Decision:
     """Make a decision of untrusted JSON.
 
     Raises:
         ConfigError: a field is missing or of the wrong type.
     """
-    if not isinstance(found, dict) or any(found.get(name) is None for name in NEEDED):
-        raise ConfigError("A decision needs uid, image_id, base_version and action", value=str(found)[:200])
-    kept = {name: found[name] for name in FIELDS if found.get(name) is not None}
-    for name, value in kept.items():
+    if not isinstance(fields, dict) or any(fields.get(name) is None for name in NEEDED):
+        raise ConfigError("A decision needs uid, image_id, base_version and action", value=str(fields)[:200])
+    given = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+    for name, value in given.items():
         if not isinstance(value, FIELDS[name]) or isinstance(value, bool):  # type: ignore[arg-type]
             raise ConfigError("A field of a decision has the wrong type", value=f"{name}={value!r}")
-    if len(kept["uid"]) > 100 or kept["action"] in {"import", "undo"}:
-        raise ConfigError("A decision has a bad uid or action", value=str(found)[:200])
-    return Decision(actor=actor, **kept)
+    if len(given["uid"]) > 100 or given["action"] in {"import", "undo"}:
+        raise ConfigError("A decision has a bad uid or action", value=str(fields)[:200])
+    return Decision(actor=actor, **given)
 
 
 async def decisions(request: Request, opened: OpenProject) -> Response:
@@ -167,8 +167,8 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
 
 async def undo(request: Request, opened: OpenProject) -> Response:
     """Take back the last decision, or the one named."""
-    found = await request_body(request)
-    uid, target = str(found.get("uid") or new_uid()), found.get("target")
+    body = await request_body(request)
+    uid, target = str(body.get("uid") or new_uid()), body.get("target")
     acks = await run_in_threadpool(
         opened.project.store.undo, uid, actor_of(request.cookies), str(target) if target else None
     )
@@ -181,5 +181,5 @@ async def undo(request: Request, opened: OpenProject) -> Response:
 async def classes(request: Request, opened: OpenProject) -> Response:
     """Add a class."""
     name = str((await request_body(request)).get("name") or "")
-    found = await run_in_threadpool(opened.project.labels.add_class, name)
-    return JSONResponse({"classes": list(found)}, headers=FRESH)
+    names = await run_in_threadpool(opened.project.labels.add_class, name)
+    return JSONResponse({"classes": list(names)}, headers=FRESH)

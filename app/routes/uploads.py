@@ -19,8 +19,8 @@ UPLOAD_CAP = 64 * 1024**3
 async def upload(request: Request, opened: OpenProject) -> Response:
     """Stream an upload to disk; the import page looks at it next."""
     name = Path(request.query_params.get("name", "upload.zip").replace("\\", "/")).name[:200] or "upload.zip"
-    found = uuid.uuid4().hex
-    target = opened.project.root / "staging" / f"upload-{found}.zip"
+    upload_id = uuid.uuid4().hex
+    target = opened.project.root / "staging" / f"upload-{upload_id}.zip"
     size = 0
     try:
         with open(target, "xb") as out:
@@ -40,8 +40,8 @@ async def upload(request: Request, opened: OpenProject) -> Response:
     except ConfigError:
         target.unlink(missing_ok=True)
         raise
-    opened.uploads[found] = target
-    return JSONResponse({"upload": found, "name": name, "bytes": size}, headers=FRESH)
+    opened.uploads[upload_id] = target
+    return JSONResponse({"upload": upload_id, "name": name, "bytes": size}, headers=FRESH)
 
 
 async def download(request: Request, opened: OpenProject) -> Response:

@@ -52,7 +52,7 @@ class Workbench:
         """Return the project folders in `home` and those opened from elsewhere, by name."""
         here = [path.parent for path in self.home.glob("*/project.db")] if self.home.is_dir() else []
         with self._lock:
-            elsewhere = [found.project.root for found in self._open.values()]
+            elsewhere = [opened.project.root for opened in self._open.values()]
         return sorted(set(here) | set(elsewhere), key=lambda path: path.name.casefold())
 
     def create(self, name: str) -> OpenProject:
@@ -77,9 +77,9 @@ class Workbench:
         """
         root = root.expanduser().resolve()
         with self._lock:
-            for found in self._open.values():
-                if found.project.root == root:
-                    return found
+            for other in self._open.values():
+                if other.project.root == root:
+                    return other
             project = Project.open(root)
             try:
                 lock = self._claim(root)
@@ -139,9 +139,9 @@ class Workbench:
 
 def _holder(text: str) -> str:
     try:
-        found = json.loads(text)
-        address = found.get("url") or "no address yet"
-        return f"process {found['pid']}, {address}"
+        holder = json.loads(text)
+        address = holder.get("url") or "no address yet"
+        return f"process {holder['pid']}, {address}"
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         return "process unknown"
 

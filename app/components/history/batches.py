@@ -27,25 +27,25 @@ DID = {
 def batches_part(opened: OpenProject) -> None:
     """Draw the batches, newest first."""
     st.subheader("Batches")
-    told = state.get("history_told")
-    if told:
-        (st.success if told[0] else st.warning)(told[1])
+    message = state.get("history_told")
+    if message:
+        (st.success if message[0] else st.warning)(message[1])
         state.forget("history_told")
     wanted = int(state.get("history_batches", SHOWN))
-    found = opened.project.store.batches(limit=wanted + 1)
-    if not found:
+    batches = opened.project.store.batches(limit=wanted + 1)
+    if not batches:
         st.caption(
             "Nothing was decided in a batch yet. Accepting in the grid, a region of the map or an audit makes one."
         )
         return
     for cell, title in zip(st.columns(WIDTHS), ("When", "Who", "What", "With", ""), strict=True):
         cell.caption(title)
-    for one in found[:wanted]:
+    for one in batches[:wanted]:
         _row(one)
-    if len(found) > wanted and st.button("Older batches", icon=":material/expand_more:", key="older_batches"):
+    if len(batches) > wanted and st.button("Older batches", icon=":material/expand_more:", key="older_batches"):
         state.put("history_batches", wanted + SHOWN)
         st.rerun()
-    asked = next((one for one in found if one.batch == state.get("undoing")), None)
+    asked = next((one for one in batches if one.batch == state.get("undoing")), None)
     if asked is not None:
         st.dialog("Undo this batch?", on_dismiss=lambda: state.forget("undoing"))(_dialog)(opened, asked)
 

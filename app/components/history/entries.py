@@ -25,15 +25,15 @@ def image_part(opened: OpenProject) -> None:
     if not text:
         st.caption("The whole history of an image: who said what of it, when, and what was taken back.")
         return
-    found = matching(opened.project.workspace.items(), text)
-    if not found:
+    images = matching(opened.project.workspace.items(), text)
+    if not images:
         st.info("No image has this id, and no name holds this text.")
         return
-    item = found[0]
-    if len(found) > 1:
-        more = f"the first {MOST_FOUND}" if len(found) > MOST_FOUND else f"{len(found)}"
+    item = images[0]
+    if len(images) > 1:
+        more = f"the first {MOST_FOUND}" if len(images) > MOST_FOUND else f"{len(images)}"
         item = st.selectbox(
-            f"Which one ({more})", found[:MOST_FOUND], format_func=lambda one: f"{one.id} · {one.name}", width=420,
+            f"Which one ({more})", images[:MOST_FOUND], format_func=lambda one: f"{one.id} · {one.name}", width=420,
             key="history_image",
         )  # fmt: skip
     left, right = st.columns([1, 4])
@@ -51,13 +51,13 @@ def matching(items: Sequence[ImageItem], text: str) -> list[ImageItem]:
     """Return the image with this id, then those whose name holds the text, at most `MOST_FOUND` + 1."""
     wanted = text.casefold()
     by_id = [item for item in items if str(item.id) == text]
-    found = [*by_id]
+    matches = [*by_id]
     for item in items:
         if wanted in item.name.casefold() and item not in by_id:
-            found.append(item)
-        if len(found) > MOST_FOUND:
+            matches.append(item)
+        if len(matches) > MOST_FOUND:
             break
-    return found
+    return matches
 
 
 def newest_part(opened: OpenProject) -> None:

@@ -68,5 +68,5 @@ def map_canvas(base: str, shown: Shown, *, key: str = "map_canvas") -> Goto | No
     """
     # “saved” only makes the page run again, so that the counts above the map are those of now
     result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=_nothing, on_saved_change=_nothing)
-    found = getattr(result, "goto", None)
-    return Goto(str(found["page"])) if isinstance(found, dict) and "page" in found else None
+    goto = getattr(result, "goto", None)
+    return Goto(str(goto["page"])) if isinstance(goto, dict) and "page" in goto else None

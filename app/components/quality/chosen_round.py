@@ -19,9 +19,9 @@ def chosen_round(opened: OpenProject) -> RoundRecord | None:
         return None
     in_force = opened.project.results.in_force()
     numbers = sorted(complete, reverse=True)
-    kept = state.get("quality_round")
-    first = kept if kept in complete else in_force if in_force in complete else numbers[0]
-    state.preset("quality_round", first, again=kept not in complete)
+    last = state.get("quality_round")
+    first = last if last in complete else in_force if in_force in complete else numbers[0]
+    state.preset("quality_round", first, again=last not in complete)
     number = st.selectbox(
         "Round",
         numbers,

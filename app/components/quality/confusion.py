@@ -22,9 +22,9 @@ HEIGHT = 460
 def confusion_part(opened: OpenProject, record: RoundRecord) -> None:
     """Draw the matrix and the images of the cell chosen in it."""
     st.subheader("Confusion on the held-out set")
-    found = record.report or {}
-    counts = found.get("confusion") or []
-    classes = [str(name) for name in found.get("classes", [])]
+    report = record.report or {}
+    counts = report.get("confusion") or []
+    classes = [str(name) for name in report.get("classes", [])]
     if not counts or not any(map(any, counts)):
         st.info("No labels were held out in this round.")
         return

@@ -13,12 +13,12 @@ from engine.records.quality import Pace
 
 def people_tab(opened: OpenProject) -> None:
     """Draw the tab."""
-    found = opened.project.measured.pace()
-    if not found:
+    paces = opened.project.measured.pace()
+    if not paces:
         st.info("Nobody has decided anything yet. Labels that came with the import do not count here.")
         st.page_link("pages/review_labels.py", label="Go to Review", icon=":material/keyboard:")
         return
-    st.dataframe(pd.DataFrame([_row(one) for one in found]), hide_index=True, key="pace")
+    st.dataframe(pd.DataFrame([_row(one) for one in paces]), hide_index=True, key="pace")
     st.caption(
         "Seconds: the median time of a single decision; those made together in a batch count apart and have none. "
         "Agreement: the share of predictions shown that the person accepted; a high one is good only where the "

@@ -44,7 +44,7 @@ def upload_box(
         on_uploaded: called before the page runs again after an upload.
     """
     result = _mount(key=key, data={"base": base, "accept": accept}, on_uploaded_change=on_uploaded)
-    found = getattr(result, "uploaded", None)
-    if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+    uploaded = getattr(result, "uploaded", None)
+    if not isinstance(uploaded, dict) or not isinstance(uploaded.get("id"), str):
         return None
-    return Upload(found["id"], str(found.get("name", "")))
+    return Upload(uploaded["id"], str(uploaded.get("name", "")))

@@ -31,5 +31,5 @@ def who_box(cookie: str, name: str, key: str = "who_box") -> str | None:
         key: identity of this mount.
     """
     result = _mount(key=key, data={"cookie": cookie, "name": name}, on_who_change=_nothing)
-    found = getattr(result, "who", None)
-    return found if isinstance(found, str) else None
+    who = getattr(result, "who", None)
+    return who if isinstance(who, str) else None
