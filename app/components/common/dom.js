@@ -1,6 +1,6 @@
 // Small DOM helpers shared by the components. Text always goes in as text, never as markup.
 
-function el(tag, props = {}, ...children) {
+export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
@@ -13,26 +13,26 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
-function setText(node, text) {
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function show(node, visible) {
+export function show(node, visible) {
   node.hidden = !visible;
 }
 
-function percent(value, digits = 0) {
+export function percent(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const shown = value * 100;
   if (digits === 0 && shown > 99.5 && shown < 100) return ">99\u202f%";
   return `${shown.toFixed(digits)}\u202f%`;
 }
 
-function count(value) {
+export function count(value) {
   return Math.round(value).toLocaleString("en-US");
 }
 
-function newUid() {
+export function newUid() {
   if (globalThis.crypto?.randomUUID) return crypto.randomUUID(); // absent outside secure contexts
   const bytes = new Uint8Array(16);
   if (globalThis.crypto?.getRandomValues) crypto.getRandomValues(bytes);
@@ -44,7 +44,7 @@ function newUid() {
 }
 
 // Runs work once the frame now being made is painted; in a tab that paints nothing, soon all the same.
-function afterPaint(work) {
+export function afterPaint(work) {
   let waiting = true;
   const run = () => {
     if (waiting) work();
@@ -57,7 +57,7 @@ function afterPaint(work) {
 const STEERS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", " "]);
 
 // A typing target keeps its keys, a box or a slider those that steer it. composedPath sees through shadow roots, where event.target does not.
-function isTyping(event) {
+export function isTyping(event) {
   const target = event.composedPath()[0];
   if (!(target instanceof Element)) return false;
   if (target.isContentEditable) return true;
@@ -67,20 +67,20 @@ function isTyping(event) {
 
 // After a choice above the images was made, the keys are for the images: a list that keeps the focus would take them.
 // A list that stands open is being chosen from.
-function leaveChoice() {
+export function leaveChoice() {
   const chosen = document.activeElement;
   if (chosen?.matches("[role=combobox]") && chosen.getAttribute("aria-expanded") !== "true") chosen.blur();
 }
 
 // Enter and Space belong to a control that was reached with the Tab key.
-function isOnControl(event) {
+export function isOnControl(event) {
   const target = event.composedPath()[0];
   const control = target instanceof Element && target.closest("button, a[href], summary, [role=button], [role=tab]");
   return Boolean(control) && control.matches(":focus-visible"); // a link that was clicked lets go of them
 }
 
 // A mouse click must not leave the focus on a button: the next Space would press it again.
-function releaseAfterClick(root) {
+export function releaseAfterClick(root) {
   root.addEventListener("click", (event) => {
     if (event.detail === 0) return; // pressed by keyboard
     const target = event.composedPath()[0];
@@ -88,41 +88,9 @@ function releaseAfterClick(root) {
   });
 }
 
-// Reads a JSON answer; anything else (a proxy's page, Streamlit's own page) is an error with words.
-async function fetchJson(url, options = {}) {
-  const { timeout = 15000, ...init } = options;
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), timeout);
-  try {
-    const response = await fetch(url, { ...init, signal: limit.signal });
-    const isJson = (response.headers.get("content-type") || "").includes("json");
-    const body = isJson ? await response.json() : null;
-    if (!response.ok) {
-      throw Object.assign(new Error(errorWords(response.status, body)), { status: response.status, body });
-    }
-    if (body === null) throw Object.assign(new Error("the answer was not Starling's"), { status: 0 });
-    return body;
-  } catch (error) {
-    if (error.name === "AbortError") throw Object.assign(new Error("the server does not answer"), { status: 0 });
-    if (error instanceof TypeError) throw Object.assign(new Error("no connection to Starling"), { status: 0 });
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function errorWords(status, body) {
-  if (body && typeof body.message === "string" && body.message) return body.message;
-  if (status === 401 || status === 403) {
-    return "this browser is not signed in; open the link that Starling printed when it started";
-  }
-  if (status === 404) return "this project is not open in Starling any more";
-  return `the server answered with error ${status}`;
-}
-
 // Keeps native controls (sliders, lists, scroll bars) light or dark with Streamlit's theme and tells when it changes:
 // the node's background follows the theme through a transition, and the end of that is the signal.
-function watchTheme(node, onChange = () => {}) {
+export function watchTheme(node, onChange = () => {}) {
   const apply = () => {
     const [red, green, blue] = cssToRgb(getComputedStyle(node).backgroundColor);
     node.style.colorScheme = 0.3 * red + 0.6 * green + 0.1 * blue < 128 ? "dark" : "light";
@@ -136,7 +104,7 @@ function watchTheme(node, onChange = () => {}) {
 }
 
 // Any CSS colour as [red, green, blue], by letting the browser paint it.
-function cssToRgb(text) {
+export function cssToRgb(text) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -1,6 +1,6 @@
 // What a key press means. Digits go by their place on the keyboard, so that they work on every layout and with Shift.
 
-const REVIEW_KEYS = [
+export const REVIEW_KEYS = [
   ["1 – 9, 0", "give the class with this key"],
   ["Shift + digit", "classes marked ⇧"],
   ["a or Enter", "accept the prediction or suggestion"],
@@ -17,7 +17,9 @@ const REVIEW_KEYS = [
 
 const LETTER_INTENTS = { a: "accept", k: "keep", x: "reject", u: "unsure", f: "flag" };
 
-function classIndexOf(event) {
+export const FIND_FROM = 21; // this many classes and more can be found by typing: not all have a key
+
+export function classIndexOf(event) {
   const onRow = /^Digit(\d)$/.exec(event.code);
   const onPad = /^Numpad(\d)$/.exec(event.code);
   const digit = onRow ? Number(onRow[1]) : onPad && /^\d$/.test(event.key) ? Number(onPad[1]) : null;
@@ -26,7 +28,7 @@ function classIndexOf(event) {
 }
 
 // Returns {kind, index?, action?} or null when the key means nothing here.
-function intentOf(event) {
+export function intentOf(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const index = classIndexOf(event);
   if (index !== null) return { kind: "class", index };
@@ -46,7 +48,7 @@ function intentOf(event) {
 
 // Which class each of the 20 digit keys gives. A class named by one digit has its own key ("7" gives 7); the others
 // take the keys that are left, in their order.
-function classKeys(classes) {
+export function classKeys(classes) {
   const keys = new Array(20).fill(null);
   const place = (name) => (Number(name) + 9) % 10;
   for (const name of classes) if (/^\d$/.test(name)) keys[place(name)] = name;
@@ -59,7 +61,7 @@ function classKeys(classes) {
   return keys;
 }
 
-function keyCap(index) {
+export function keyCap(index) {
   if (index < 0) return "";
   const digit = String((index + 1) % 10);
   return index < 10 ? digit : `⇧${digit}`;

@@ -3,12 +3,15 @@
 // a second tab nor a lost connection can lose it. One outbox a project and page, shared by all components; it goes on
 // sending after a component has gone.
 
+import { afterPaint, newUid } from "./dom.js";
+import { fetchJson } from "./http.js";
+
 const OUTBOX_LIMIT = 200; // entries in one request
 const OUTBOX_FIELDS = [
   "uid", "image_id", "base_version", "action", "label", "round", "confidence", "batch", "seconds",
 ];
 
-function outboxFor(base) {
+export function outboxFor(base) {
   const registry = (globalThis.__starlingOutboxes ||= new Map());
   if (!registry.has(base)) registry.set(base, createOutbox(base));
   return registry.get(base);

@@ -1,10 +1,16 @@
 // One answer for many images: what it records, sent as one batch, and taken back as one.
 
+import { count, el, newUid, show } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { UNKNOWN } from "./codes.js";
+import { placesFor } from "./images.js";
+
 const MOST_AT_ONCE = 20000; // decisions in one request; a larger batch travels in several, all with the same batch id
 const MOST_TO_UNDO = 50;
+const BATCH_PATIENCE = 120000; // ms
 
 // Which of the images have a pseudo-label that can be accepted, and why the others are left alone.
-function acceptable(model, indices) {
+export function acceptable(model, indices) {
   const found = { take: [], labeled: 0, without: [] };
   for (const i of indices) {
     if (model.points.label[i] >= 0) found.labeled += 1;
@@ -15,7 +21,7 @@ function acceptable(model, indices) {
 }
 
 // The decisions that give each image the class classOf(i).
-function batchDecisions(model, indices, classOf, { round, batch }) {
+export function batchDecisions(model, indices, classOf, { round, batch }) {
   const { ids, versions, label } = model.points;
   return indices.map((i) => {
     const k = classOf(i);
@@ -36,35 +42,17 @@ function inChunks(list, size = MOST_AT_ONCE) {
   return chunks;
 }
 
-// "3 as “7”, 2 as “9” and 1 more class" for the classes that most of the images have.
-function spread(model, indices, classOf, most = 3) {
-  const counts = new Map();
-  for (const i of indices) counts.set(classOf(i), (counts.get(classOf(i)) || 0) + 1);
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  const words = sorted.slice(0, most).map(([k, n]) => `${count(n)} as “${model.className(k)}”`);
-  const rest = sorted.slice(most).reduce((sum, [, n]) => sum + n, 0);
-  const others = sorted.length - most;
-  if (rest) words.push(`${count(rest)} in ${count(others)} more ${others === 1 ? "class" : "classes"}`);
-  return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
-}
-
-function postJson(url, body, timeout = 120000) {
-  return fetchJson(url, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), timeout,
-  });
-}
-
 // Adds a class and returns its index. The server may write the name differently (trimmed, composed).
-async function addMapClass(model, base, name) {
+export async function addMapClass(model, base, name) {
   const before = new Set(model.classes);
-  const { classes } = await postJson(`${base}/classes`, { name }, 30000);
+  const { classes } = await postJson(`${base}/classes`, { name }, { timeout: 30000 });
   model.addClasses(classes);
   const exact = classes.indexOf(name.trim().normalize("NFC"));
   return exact >= 0 ? exact : classes.findIndex((one) => !before.has(one));
 }
 
 // Sends batches one after another and shows in `node` what became of the last one.
-function createBatches(model, base, actions, paint) {
+export function createBatches(model, base, actions, paint) {
   let outcome = null; // {kind, text, undo?, retry?}
   let busy = false;
   const done = []; // batches that can be taken back, the last one at the end: {batch, ids}
@@ -83,7 +71,7 @@ function createBatches(model, base, actions, paint) {
     paint();
     try {
       while (job.left.length) {
-        const { acks } = await postJson(`${base}/decisions`, { decisions: job.left[0] });
+        const { acks } = await postJson(`${base}/decisions`, { decisions: job.left[0] }, { timeout: BATCH_PATIENCE });
         job.left.shift();
         job.acks.push(...acks);
         model.learn(acks.map((ack) => ack.state).filter(Boolean));
@@ -132,7 +120,7 @@ function createBatches(model, base, actions, paint) {
     outcome = { kind: "good", text: "Taking back…" };
     paint();
     try {
-      const { acks } = await postJson(`${base}/undo`, { uid, target: last.batch });
+      const { acks } = await postJson(`${base}/undo`, { uid, target: last.batch }, { timeout: BATCH_PATIENCE });
       done.splice(done.indexOf(last), 1);
       model.learn(acks.map((ack) => ack.state).filter(Boolean));
       const kept = acks.filter((ack) => ack.status === "conflict").length;

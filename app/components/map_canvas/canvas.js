@@ -1,6 +1,8 @@
 // The drawing: one image buffer, filled only when something changed.
 
-function createCanvas(canvas, readTheme) {
+import { blit, CIRCLE, createSprites, FULL, LEVELS, RING, RING_SLOTS, STAR } from "./sprites.js";
+
+export function createCanvas(canvas, readTheme) {
   const context = canvas.getContext("2d", { alpha: false });
   let image = null;
   let buffer = null;

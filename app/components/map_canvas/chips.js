@@ -1,15 +1,17 @@
 // The classes as chips with their keys, and a new class right beside them.
 
-const FINDER_FROM = 21; // this many classes and more can be found by typing
+import { el, setText, show } from "../common/dom.js";
+import { classIndexOf, classKeys, FIND_FROM, keyCap } from "../common/keys.js";
+import { classSwatch } from "./images.js";
 
 // The index of the class that a digit key gives, or -1: the same keys as on the review page.
-function classOfKey(classes, event) {
+export function classOfKey(classes, event) {
   const place = classIndexOf(event);
   const name = place === null ? null : classKeys(classes)[place];
   return name === null || name === undefined ? -1 : classes.indexOf(name);
 }
 
-function buildChips(model, { onPick, onNew }) {
+export function buildChips(model, { onPick, onNew }) {
   const find = el("input", {
     type: "text", class: "chip-find", placeholder: "Find a class", "aria-label": "Find a class", autocomplete: "off",
     spellcheck: "false", testid: "map-class-search", oninput: filter, onkeydown: onFindKey,
@@ -44,7 +46,7 @@ function buildChips(model, { onPick, onNew }) {
       return { name: name.toLowerCase(), button, swatch };
     });
     list.replaceChildren(...buttons.map(({ button }) => button), namer.open);
-    show(find, buttons.length >= FINDER_FROM);
+    show(find, buttons.length >= FIND_FROM);
     filter();
   }
 
@@ -71,7 +73,7 @@ function buildChips(model, { onPick, onNew }) {
 }
 
 // A button that turns into a small field for a name. onName may throw; its words are shown and the field stays.
-function buildNamer({ word, testid, field, onName }) {
+export function buildNamer({ word, testid, field, onName }) {
   const input = el("input", {
     type: "text", maxlength: "200", placeholder: "Name of the new class", "aria-label": "Name of the new class",
     autocomplete: "off", spellcheck: "false", testid: `${field}-name`,

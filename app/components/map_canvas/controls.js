@@ -1,12 +1,17 @@
 // The toolbar above the map.
 
+import { count, el, setText, show } from "../common/dom.js";
+import { BY_LABEL, FIXED, MOVING } from "./codes.js";
+import { activeFilters } from "./filters.js";
+import { checkbox, segments } from "./widgets.js";
+
 const MODES = [["pan", "Move"], ["box", "Box"], ["lasso", "Lasso"]];
 const LAYOUTS = [[FIXED, "Fixed", "All images, each in its place; only colours change"], [MOVING, "Moving", "The tracked images as the round saw them, epoch by epoch"]];
 const COLOURS = [
   [BY_LABEL, "pseudo-label"], ["confidence", "confidence"], ["truth", "true label"], ["changed", "what changed"], ["teacher", "teacher against student"],
 ];
 
-function buildToolbar(model, actions) {
+export function buildToolbar(model, actions) {
   const layouts = segments(LAYOUTS, "map-layout", "Layout", (kind) => actions.setLayout(kind));
   const modes = segments(MODES, "map-mode", "What dragging does", (mode) => actions.mode(mode));
   modes.press("pan");
@@ -51,25 +56,3 @@ function amountWords({ points, shown, present, layout }) {
 }
 
 const option = (select, value) => select.querySelector(`option[value="${value}"]`);
-
-function segments(choices, testid, name, choose) {
-  const buttons = choices.map(([value, word, title]) => el("button", {
-    type: "button", class: "segment", testid: `${testid}-${value}`, "aria-pressed": "false", title,
-    onclick: () => {
-      press(value);
-      choose(value);
-    },
-  }, word));
-  const press = (value) => choices.forEach(([other], k) => buttons[k].setAttribute("aria-pressed", String(other === value)));
-  function disable(value, on, why) {
-    const k = choices.findIndex(([other]) => other === value);
-    buttons[k].disabled = on;
-    buttons[k].title = on ? why : choices[k][2];
-  }
-  return { disable, node: el("div", { class: "segments", role: "group", "aria-label": name }, ...buttons), press };
-}
-
-function checkbox(text, testid, onChange) {
-  const box = el("input", { type: "checkbox", testid, onchange: () => onChange(box.checked) });
-  return { box, node: el("label", { class: "inline check" }, box, el("span", {}, text)) };
-}

@@ -1,6 +1,7 @@
 // The map's data: parsed from the binary routes (app/routes/map_wire.py says how they are packed), kept as typed arrays.
 
-const NO_TRUTH = -1;
+import { errorWords } from "../common/http.js";
+import { NO_CLASS } from "./codes.js";
 
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
@@ -24,7 +25,7 @@ function reader(buffer, start) {
   return take;
 }
 
-function parsePoints(buffer) {
+export function parsePoints(buffer) {
   const { header, take } = unpack(buffer);
   const { n } = header;
   const points = {
@@ -37,7 +38,7 @@ function parsePoints(buffer) {
   return { ...points, buckets: buildGrid(points) };
 }
 
-function parseEpochs(buffer) {
+export function parseEpochs(buffer) {
   const { header, take } = unpack(buffer);
   const { n, epochs } = header;
   const cls = takeClasses(take, header.wide, epochs.length, n);
@@ -47,13 +48,13 @@ function parseEpochs(buffer) {
 }
 
 // Later epochs of the same round put behind those already here.
-function appendEpochs(known, more) {
+export function appendEpochs(known, more) {
   return {
     ...more, first: 0, epochs: [...known.epochs, ...more.epochs], cls: [...known.cls, ...more.cls], conf: [...known.conf, ...more.conf],
   };
 }
 
-function parseFrames(buffer) {
+export function parseFrames(buffer) {
   const { header, take } = unpack(buffer);
   const { t, epochs, wide } = header;
   const many = epochs.length;
@@ -90,7 +91,7 @@ function takeClasses(take, wide, rows, size) {
   });
 }
 
-async function fetchBinary(url) {
+export async function fetchBinary(url) {
   let response;
   try {
     response = await fetch(url);
@@ -121,7 +122,7 @@ function buildGrid({ n, x, y }) {
   return { side, cell, starts, members };
 }
 
-function nearest(points, x, y, reach, visible) {
+export function nearest(points, x, y, reach, visible) {
   const { side, cell, starts, members } = points.buckets;
   const clampCell = (value) => Math.max(0, Math.min(side - 1, Math.floor((value + 32768) / cell)));
   let best = -1;
@@ -142,7 +143,7 @@ function nearest(points, x, y, reach, visible) {
 }
 
 // Indices of the visible points inside a polygon [[x, y], …] in map coordinates.
-function insidePolygon(points, polygon, visible) {
+export function insidePolygon(points, polygon, visible) {
   const xs = polygon.map((corner) => corner[0]);
   const ys = polygon.map((corner) => corner[1]);
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -158,4 +159,9 @@ function insidePolygon(points, polygon, visible) {
     if (inside) found.push(i);
   }
   return found;
+}
+
+// A confidence sent in steps of 1/255; the last step stands for everything above 99.8 %, not for certainty.
+export function shareOf(step) {
+  return Math.min(step / 255, 0.998);
 }

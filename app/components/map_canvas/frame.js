@@ -1,10 +1,13 @@
 // Around the map: what is kept while its page is left, its colours from the theme, and the words over an empty map.
 
+import { cssToRgb, el, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
+
 const mapMemory = () => (globalThis.__starlingMaps ||= new Map());
 
-const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
+export const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
 
-function readMapTheme(map) {
+export function readMapTheme(map) {
   const style = getComputedStyle(map);
   const line = style.getPropertyValue("--st-text-color").trim() || style.color;
   return {
@@ -13,7 +16,7 @@ function readMapTheme(map) {
   };
 }
 
-function buildVeil() {
+export function buildVeil() {
   const text = el("p", { testid: "map-message" }, "Loading the map…");
   const fill = el("span", { class: "veil-fill" });
   const track = el("div", { class: "veil-track", hidden: true }, fill);
@@ -31,7 +34,7 @@ function buildVeil() {
 }
 
 // Takes over what the person had set when the page was left; returns whether the layout was chosen by hand.
-function recallMap(model, base, data) {
+export function recallMap(model, base, data) {
   const kept = mapMemory().get(base);
   if (!kept) return false;
   const { colourBy, filter, ring, split, since, fade, wanted } = kept;
@@ -41,7 +44,7 @@ function recallMap(model, base, data) {
   return kept.chosen;
 }
 
-function rememberMap(model, base, { chosen, round }) {
+export function rememberMap(model, base, { chosen, round }) {
   const { colourBy, filter, ring, split, since, fade, layout } = model;
   const last = !model.epochs || model.epoch === model.epochs.epochs.length - 1;
   mapMemory().set(base, {

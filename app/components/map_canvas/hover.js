@@ -1,11 +1,17 @@
 // The card beside the pointer: the image, what it is called now, how its pseudo-label moved over the epochs, and, after
 // a short rest, its calibrated probabilities.
 
+import { count, el, percent, setText, show } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { NO_CLASS, UNKNOWN } from "./codes.js";
+import { aboutImage, classSwatch } from "./images.js";
+
 const HOVER_WIDTH = 292;
 const HOVER_REST = 120; // ms on one point before its probabilities are asked for
 const HOVER_KEPT = 500; // answers kept in this page
 
-function buildHover(model, base, actions) {
+export function buildHover(model, base, actions) {
   const image = el("img", { alt: "", width: 104, height: 104, onload: pixelate });
   const name = el("span", { class: "hover-class" });
   const about = el("span", { class: "faint" });

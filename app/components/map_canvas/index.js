@@ -1,11 +1,29 @@
-// Mounts the map. Streamlit calls the default export on every data change and its cleanup only at the end.
+// The map: puts its parts together and follows the page's choices.
 
-const mapMounts = new WeakMap();
+import { el, isTyping, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { mountedOnce } from "../common/mounts.js";
+import { createCanvas } from "./canvas.js";
+import { FIXED, MOVING } from "./codes.js";
+import { buildToolbar } from "./controls.js";
+import { buildFilters } from "./filter_row.js";
+import { buildVeil, readMapTheme, recallMap, rememberMap, sizeFor } from "./frame.js";
+import { buildHover } from "./hover.js";
+import { createInk } from "./ink.js";
+import { buildLegend } from "./legend.js";
+import { createLoader } from "./loader.js";
+import { createModel } from "./model.js";
+import { buildMoving, movingWords } from "./moving.js";
+import { buildPictures } from "./pictures.js";
+import { buildPlayer } from "./player.js";
+import { watchPointer } from "./pointer.js";
+import { buildRegions } from "./regions.js";
+import { buildSelection } from "./selection.js";
+import { createView } from "./view.js";
 
-function mountMap(parent, first, trigger) {
-  const { base } = first;
+function mountMap(parent, first) {
+  const { base } = first.data;
   const model = createModel();
-  let data = first;
+  let { data, setTriggerValue } = first;
   let radius = 5;
   let hovered = { i: -1, at: [0, 0], pane: "now" };
   let problem = "";
@@ -76,12 +94,12 @@ function mountMap(parent, first, trigger) {
       changed();
     },
     round: () => data.round ?? null,
-    saved: () => trigger.set("saved", Date.now()), // the page's own counts are drawn anew
+    saved: () => setTriggerValue("saved", Date.now()), // the page's own counts are drawn anew
     source: () => data.source,
     layout: () => model.layout,
     epochShown: shownEpoch,
     dark: () => map.style.colorScheme === "dark",
-    goto: (page, payload = {}) => trigger.set("goto", { page, ...payload, at: Date.now() }),
+    goto: (page, payload = {}) => setTriggerValue("goto", { page, ...payload, at: Date.now() }),
     enclose(path, add) {
       if (!touchable()) return;
       const pane = view.paneAt(path[0]);
@@ -308,9 +326,10 @@ function mountMap(parent, first, trigger) {
 
   return {
     base,
-    update(next) {
+    update(given) {
       const before = data;
-      data = next;
+      const next = given.data;
+      ({ data, setTriggerValue } = given);
       applyTheme();
       if (next.source !== before.source && model.points) model.wanted = model.selection.map((i) => model.points.ids[i]);
       if (next.source !== before.source) model.points = null;
@@ -335,21 +354,20 @@ function mountMap(parent, first, trigger) {
   };
 }
 
-export default function mapCanvas({ data, parentElement, setTriggerValue }) {
-  let mounted = mapMounts.get(parentElement);
-  if (mounted && mounted.base !== data.base) {
-    mounted.remove();
-    mounted = null;
-  }
-  if (mounted) {
-    mounted.trigger.set = setTriggerValue;
-    mounted.update(data);
-  } else {
-    const trigger = { set: setTriggerValue };
-    mapMounts.set(parentElement, Object.assign(mountMap(parentElement, data, trigger), { trigger }));
-  }
-  return () => {
-    mapMounts.get(parentElement)?.remove();
-    mapMounts.delete(parentElement);
+// Another project is another map.
+function mountMaps(parent, first) {
+  let map = mountMap(parent, first);
+  return {
+    update(next) {
+      if (next.data.base === map.base) {
+        map.update(next);
+      } else {
+        map.remove();
+        map = mountMap(parent, next);
+      }
+    },
+    remove: () => map.remove(),
   };
 }
+
+export default mountedOnce(mountMaps);

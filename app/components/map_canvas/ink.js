@@ -1,6 +1,8 @@
 // Drawn over the points: names of the panes, the way selected points came, outlines of flagged regions, the point meant.
 
-function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions }) {
+import { TRAILS_AT_MOST } from "./layout.js";
+
+export function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions }) {
   let meant = -1;
 
   function paint() {

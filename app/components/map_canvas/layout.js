@@ -1,10 +1,11 @@
 // Where the points are: all images on the fixed map, or the tracked ones of a round at one of its epochs.
 
-const FIXED = "fixed";
-const MOVING = "moving";
-const TRAILS_AT_MOST = 200;
+import { FIXED, MOVING } from "./codes.js";
+import { nearest, shareOf } from "./data.js";
 
-function createLayout(model) {
+export const TRAILS_AT_MOST = 200;
+
+export function createLayout(model) {
   const layout = { kind: FIXED, place: new Int32Array(0), tracked: null, now: null, then: null };
   const blank = () => ({ n: 0, x: new Float32Array(0), y: new Float32Array(0) });
   layout.now = blank();

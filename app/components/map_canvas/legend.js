@@ -1,6 +1,11 @@
 // The legend: classes with their colours and counts. A click shows or hides one, a double click leaves it alone on the map.
 
-function buildLegend(model, actions) {
+import { count, el, setText, show } from "../common/dom.js";
+import { CHANGED, IMPROVED, UNKNOWN, WORSENED } from "./codes.js";
+import { DIFFERS_COLOUR, RAMP_COLOURS, SAME_COLOUR } from "./palette.js";
+import { CIRCLE, drawShape, RING_COLOURS, STAR } from "./sprites.js";
+
+export function buildLegend(model, actions) {
   const list = el("div", { class: "legend-list", role: "group", "aria-label": "Classes on the map" });
   const key = el("div", { class: "colour-key", hidden: true, testid: "map-colour-key" });
   const rings = el("div", { class: "shapes faint", hidden: true }, ringKey("now right", IMPROVED), ringKey("now wrong", WORSENED), ringKey("changed", CHANGED));

@@ -1,10 +1,13 @@
 // Fetches what the map shows and looks again while something is still being computed or trained.
 
+import { postJson } from "../common/http.js";
+import { appendEpochs, fetchBinary, parseEpochs, parseFrames, parsePoints } from "./data.js";
+
 const COMPUTING_EVERY = 1500; // ms
 const LIVE_EVERY = 3000;
 const TRY_AGAIN = 1500;
 
-function createLoader(base, model, current, seen) {
+export function createLoader(base, model, current, seen) {
   const timers = {};
   let stopped = false;
   let reloads = 0;
@@ -97,9 +100,7 @@ function createLoader(base, model, current, seen) {
   async function tell(action) {
     const { round } = current();
     try {
-      await fetchJson(`${base}/map/moving`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ round, action }),
-      });
+      await postJson(`${base}/map/moving`, { round, action });
     } catch (error) {
       seen.frames(model.frames, error.message);
       return;

@@ -1,14 +1,20 @@
 // What the map knows at one moment: which class each point shows, how strongly, what is hidden, ringed, selected.
 
-const UNKNOWN = -1; // an unlabeled point without a pseudo-label
+import { BY_LABEL, CHANGED, IMPROVED, NO_CLASS, NO_RING, NO_TRUTH, UNKNOWN, WORSENED } from "./codes.js";
+import { insidePolygon, shareOf } from "./data.js";
+import { activeFilters, CALM, passes } from "./filters.js";
+import { createLayout } from "./layout.js";
+import {
+  assignSlots, CLASS_COLOURS, DIFFERS_COLOUR, OTHER_COLOUR, RAMP_COLOURS, RAMP_LIMITS, SAME_COLOUR, slotColour,
+} from "./palette.js";
+import { FULL } from "./sprites.js";
+
 const OTHER_SLOT = CLASS_COLOURS.length;
 const RAMP_SLOT = OTHER_SLOT + 1;
 const SAME_SLOT = RAMP_SLOT + RAMP_COLOURS.length;
 const DIFFERS_SLOT = SAME_SLOT + 1;
-const [NO_RING, CHANGED, IMPROVED, WORSENED] = [0, 1, 2, 3];
-const BY_LABEL = "label";
 
-function createModel() {
+export function createModel() {
   const model = {
     points: null, epochs: null, frames: null, epoch: 0, moment: 0, since: 0, slots: new Int16Array(0), classes: [],
     colours: [...CLASS_COLOURS, OTHER_COLOUR, ...RAMP_COLOURS, SAME_COLOUR, DIFFERS_COLOUR],
@@ -251,11 +257,6 @@ function countFlips({ cls }, n) {
     for (let i = 0; i < n; i += 1) if (row[i] !== before[i] && before[i] !== NO_CLASS && row[i] !== NO_CLASS) flips[i] += 1;
   }
   return flips;
-}
-
-// A confidence sent in steps of 1/255; the last step stands for everything above 99.8 %, not for certainty.
-function shareOf(step) {
-  return Math.min(step / 255, 0.998);
 }
 
 function total(pair) {

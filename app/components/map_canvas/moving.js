@@ -1,6 +1,9 @@
 // The line above a moving map: how far it is laid out, what its frames keep of the neighbourhoods, start and cancel.
 
-function buildMoving(model, actions) {
+import { el, percent, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
+
+export function buildMoving(model, actions) {
   const words = el("span", { testid: "map-moving-text" });
   const fill = el("span", { class: "veil-fill" });
   const track = el("span", { class: "moving-track", hidden: true }, fill);
@@ -26,7 +29,7 @@ function buildMoving(model, actions) {
   return { node, paint };
 }
 
-function movingWords(model) {
+export function movingWords(model) {
   const { frames } = model;
   if (!frames) return "Asking for the moving map…";
   const laid = frames.epochs.length;

@@ -1,34 +1,19 @@
 // One image and its nearest neighbours in the features of the map's source.
 
+import { el, setText, show } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { aboutImage, classSwatch, inOrder, placesFor, placesOf, sureWords } from "./images.js";
+
 const NEIGHBOURS = 12;
 const MOST_NEIGHBOURHOODS = 200; // kept in this page
-const selectionOrders = new WeakMap(); // a selection that came in an order of its own -> the words for that order
-const placesByPoints = new WeakMap();
-
-// Index of each image id; made once for each set of points.
-function placesOf(points) {
-  if (!placesByPoints.has(points)) placesByPoints.set(points, new Map(Array.from(points.ids, (id, i) => [id, i])));
-  return placesByPoints.get(points);
-}
-
-// Indices of the images of these ids, in their order; those that are not on the map are left out.
-function placesFor(points, ids) {
-  if (!ids.length) return [];
-  const places = placesOf(points);
-  return Array.from(ids, (id) => places.get(id)).filter((i) => i !== undefined);
-}
-
-function inOrder(indices, words) {
-  selectionOrders.set(indices, words);
-  return indices;
-}
 
 function distanceWords(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return "";
   return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toPrecision(2);
 }
 
-function buildNeighbours(model, base, actions) {
+export function buildNeighbours(model, base, actions) {
   const known = new Map(); // "source|id" -> {ids, distances}
   let trail = []; // selections to go back to, as ids
   let opened = null; // id of the image that was opened from here
@@ -161,25 +146,4 @@ function buildNeighbours(model, base, actions) {
   }
 
   return { node, paint, open };
-}
-
-function classSwatch(model, k) {
-  const swatch = el("span", { class: "swatch" });
-  swatch.style.background = model.classColour(k);
-  return swatch;
-}
-
-// "label", or the confidence of the pseudo-label.
-function sureWords(model, i) {
-  return model.points.label[i] >= 0 ? "label" : model.shownClass[i] === UNKNOWN ? "–" : percent(model.confidence(i));
-}
-
-function aboutImage(model, i) {
-  if (model.points.label[i] >= 0) return model.points.flags[i] & 2 ? "label, reviewed" : "label";
-  return model.shownClass[i] === UNKNOWN ? "unlabeled" : `pseudo-label · ${percent(model.confidence(i))}`;
-}
-
-function pixelate(event) {
-  const { naturalWidth, naturalHeight, classList } = event.target;
-  if (Math.max(naturalWidth, naturalHeight) <= 96) classList.add("pixels");
 }

@@ -1,6 +1,9 @@
 // "Picture…": the map as a file: all its points by label and pseudo-label, in the layout, at the epoch and in the light or
 // dark now on the screen.
 
+import { el, setText, show } from "../common/dom.js";
+import { errorWords } from "../common/http.js";
+
 const PICTURE_KINDS = [
   ["png", "Still, PNG", "for documents"], ["svg", "Still, SVG", "sharp at any size"],
   ["html", "Page, HTML", "zoom it in a browser"], ["gif", "Animation, GIF", "all epochs"],
@@ -42,7 +45,7 @@ async function fetchPicture(url, signal) {
   throw new Error(response.ok ? "the answer was not a picture" : errorWords(response.status, body));
 }
 
-function buildPictures(base, actions) {
+export function buildPictures(base, actions) {
   let running = null; // AbortController of the picture being made
   let clock = 0;
 

@@ -1,8 +1,12 @@
 // Below the map: play, pause, scrub and speed; the held-out accuracy under the scrubber; what changed since an epoch.
 
+import { count, el, percent, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
+import { checkbox } from "./widgets.js";
+
 const SPEEDS = [[1, "1/s"], [2, "2/s"], [5, "5/s"], [12, "12/s"]];
 
-function buildPlayer(model, actions) {
+export function buildPlayer(model, actions) {
   let frame = 0;
   let last = 0;
   const play = el("button", { type: "button", class: "play", testid: "map-play", "aria-label": "Play the epochs", onclick: toggle });

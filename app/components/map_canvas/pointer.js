@@ -2,7 +2,7 @@
 
 const CLICK_SLACK = 4; // pixels a press may wander and still be a click
 
-function watchPointer(area, overlay, actions) {
+export function watchPointer(area, overlay, actions) {
   let mode = "pan"; // pan | box | lasso
   let press = null;
   const ink = overlay.getContext("2d");

@@ -1,5 +1,11 @@
 // Regions of the map that look like nothing labeled: cards that offer to select them or to make a class of them.
 
+import { count, el, percent, setText, show } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { buildNamer } from "./chips.js";
+import { inOrder, placesFor } from "./images.js";
+
 const REGION_THUMBS = 12;
 const REGION_CARDS = 3; // shown before "Show all"
 
@@ -35,7 +41,7 @@ function dismissedRegions(base) {
   };
 }
 
-function buildRegions(model, base, actions) {
+export function buildRegions(model, base, actions) {
   const dismissed = dismissedRegions(base);
   let regions = []; // as the route gave them, with their key
   let source = "";

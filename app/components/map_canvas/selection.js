@@ -1,8 +1,17 @@
 // The selection: its images as a grid, and one answer for all of them that are not left out.
 
+import { count, el, isOnControl, isTyping, newUid, setText, show } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { spreadWords } from "../common/words.js";
+import { acceptable, addMapClass, batchDecisions, createBatches } from "./batch.js";
+import { buildChips, classOfKey } from "./chips.js";
+import { selectionOrders } from "./images.js";
+import { buildNeighbours } from "./neighbours.js";
+import { buildThumbs, firstShown, MOST_THUMBS } from "./thumbs.js";
+
 const ASK_FROM = 2; // selections of this many and more are labeled after one question
 
-function buildSelection(model, base, actions) {
+export function buildSelection(model, base, actions) {
   let sort = "unsure";
   let asked = null; // {accept: true} or {k}: the answer waiting for a yes
   let out = new Set(); // ids left out of the batch
@@ -164,7 +173,7 @@ function buildSelection(model, base, actions) {
     const stay = new Set([...out, ...without.map((i) => model.points.ids[i])]);
     const details = { round: model.epochs?.round ?? null, batch: newUid() };
     const classOf = accepting ? (i) => model.pseudo(i) : () => k;
-    const words = accepting ? `accepted (${spread(model, take, classOf)})` : `labeled as “${model.classes[k]}”`;
+    const words = accepting ? `accepted (${spreadWords(take.map((i) => model.className(classOf(i))), 3)})` : `labeled as “${model.classes[k]}”`;
     const keep = seen.ids.filter((id) => stay.has(id));
     focus();
     asked = null;
@@ -193,7 +202,7 @@ function buildSelection(model, base, actions) {
     leaving = true;
     batches.say("good", page === "review" ? "Opening the review…" : "Opening the export…");
     try {
-      const answer = await postJson(`${base}/map/selection`, { ids: chosen.map((i) => model.points.ids[i]) }, 60000);
+      const answer = await postJson(`${base}/map/selection`, { ids: chosen.map((i) => model.points.ids[i]) }, { timeout: 60000 });
       actions.goto(page, { count: answer.count });
       batches.say("good", "");
     } catch (error) {
@@ -236,7 +245,7 @@ function questionWords(model, chosen, asked) {
     const { take, labeled, without } = acceptable(model, chosen);
     const where = model.epochs ? ` at epoch ${model.epochs.epochs[model.epoch]}` : "";
     const one = take.length === 1 ? "the pseudo-label of 1 image" : `the pseudo-labels of ${count(take.length)} images`;
-    const text = `Accept ${one}${where}: ${spread(model, take, (i) => model.pseudo(i))}?`;
+    const text = `Accept ${one}${where}: ${spreadWords(take.map((i) => model.className(model.pseudo(i))), 3)}?`;
     const alone = [labeled && `${count(labeled)} with a label`, without.length && `${count(without.length)} without a pseudo-label`];
     const rest = alone.filter(Boolean).join(" and ");
     return { text: rest ? `${text} Left alone: ${rest}.` : text, yes: "Accept" };

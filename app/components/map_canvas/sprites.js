@@ -1,15 +1,15 @@
 // Point shapes drawn once, kept as lists of pixels: offset, colour, coverage. Copying those into one image buffer is
 // several times faster than a canvas call for each point when there is no graphics card.
 
-const LEVELS = [0.1, 0.2, 0.32, 0.44, 0.57, 0.71, 0.85, 1]; // opacities a point can have
-const FULL = LEVELS.length - 1;
-const STAR = 0;
-const CIRCLE = 1;
-const RING = 2;
-const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
-const RING_COLOURS = [null, null, "#00b140", "#e8112d"]; // none, changed (the line's colour), improved, worsened
+export const LEVELS = [0.1, 0.2, 0.32, 0.44, 0.57, 0.71, 0.85, 1]; // opacities a point can have
+export const FULL = LEVELS.length - 1;
+export const STAR = 0;
+export const CIRCLE = 1;
+export const RING = 2;
+export const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
+export const RING_COLOURS = [null, null, "#00b140", "#e8112d"]; // none, changed (the line's colour), improved, worsened
 
-function createSprites({ radius, stride, line, colours }) {
+export function createSprites({ radius, stride, line, colours }) {
   const cache = new Map();
   const reach = Math.ceil(ringRadius(radius) + 2);
 
@@ -50,7 +50,7 @@ function createSprites({ radius, stride, line, colours }) {
 
 const ringRadius = (radius) => radius * 1.25 + 1.8;
 
-function drawShape(context, shape, radius, colour, line) {
+export function drawShape(context, shape, radius, colour, line) {
   context.beginPath();
   if (shape === STAR) {
     for (let k = 0; k < 10; k += 1) {
@@ -76,7 +76,7 @@ function drawShape(context, shape, radius, colour, line) {
   context.stroke();
 }
 
-function blit(buffer, at, sprite) {
+export function blit(buffer, at, sprite) {
   const { offsets, packed, alphas } = sprite;
   for (let k = 0; k < offsets.length; k += 1) {
     const alpha = alphas[k];

@@ -1,11 +1,15 @@
 // The selection as a grid of small images. A click leaves an image out of the batch, Shift and click a range of them,
 // a double click opens its neighbours. One Tab stop: arrows move, Space leaves out, n opens the neighbours.
 
-const MOST_THUMBS = 200;
+import { el, setText } from "../common/dom.js";
+import { pixelate } from "../common/pixels.js";
+import { aboutImage, sureWords } from "./images.js";
+
+export const MOST_THUMBS = 200;
 const SURENESS_STEPS = 257; // confidences come in steps of 1/255; labels are surer than any of them
 
 // out(): the set of ids left out, changed here; onToggle: it changed; onOpen(i): show the image's neighbours.
-function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
+export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
   const node = el("div", {
     class: "thumbs", testid: "map-thumbs", role: "group", onkeydown: onKey,
     "aria-label": "Selected images. Arrow keys move, Space leaves one out, n shows its neighbours.",
@@ -126,7 +130,7 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
 }
 
 // The first `most` images of the selection in the order asked for, without sorting all of them.
-function firstShown(model, sort, most) {
+export function firstShown(model, sort, most) {
   const seen = model.selection.filter((i) => !model.hidden[i]);
   if (sort === "own") return seen.slice(0, most);
   const last = SURENESS_STEPS - 1;

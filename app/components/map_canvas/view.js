@@ -1,6 +1,6 @@
 // The part of the map that is in sight: pan, zoom, fit, and one or two panes side by side.
 
-function createView(canvas, model, settings, redraw) {
+export function createView(canvas, model, settings, redraw) {
   const now = { scale: 0.01, left: 0, top: 0 }; // device pixels; `left` counts from the pane's own left edge
   let ratio = 1;
   let touched = false; // the person has moved the view: a change of size keeps its middle

@@ -1,8 +1,13 @@
 // Above the wall: how far it is, the classes with their counts, the order, the sizes, and the pages.
 
-const GRID_PAGES = [100, 200, 500];
+import { count, el, setText, show } from "../common/dom.js";
+import { waitingWords } from "../common/words.js";
+import { GRID_ALL, GRID_MARKED } from "./table.js";
+import { GRID_SIZES } from "./wall.js";
 
-function buildGridTop(session, onHelp) {
+export const GRID_PAGES = [100, 200, 500];
+
+export function buildGridTop(session, onHelp) {
   const left = el("strong", { testid: "grid-left" });
   const about = el("span", {});
   const save = el("span", { class: "save", role: "status", testid: "grid-save-state" });
@@ -22,15 +27,13 @@ function buildGridTop(session, onHelp) {
   return { node, help, paint };
 }
 
-function gridSaveWords({ jobs, pending, problem, kept, undoing }) {
-  if (!jobs) return ["saved", "saved"];
-  const what = undoing ? "undo" : count(pending);
-  if (!problem) return ["saving", undoing ? "taking back…" : `saving ${what}…`];
-  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
-  return ["offline", `${what} not saved: ${problem} · ${where}`];
+function gridSaveWords(saving) {
+  if (!saving.jobs) return ["saved", "saved"];
+  const amount = count(saving.pending);
+  return saving.undoing ? waitingWords(saving, "undo", "taking back…") : waitingWords(saving, amount, `saving ${amount}…`);
 }
 
-function buildGridChips(session) {
+export function buildGridChips(session) {
   const node = el("div", { class: "filters", role: "group", "aria-label": "Predicted class", testid: "grid-classes" });
   const chip = (filter, name) => {
     const words = el("span", { class: "filter-name" }, name);
@@ -64,7 +67,7 @@ function buildGridChips(session) {
   return { node, paint };
 }
 
-function buildGridControls(session, { onSize, onPages, onSort }) {
+export function buildGridControls(session, { onSize, onPages, onSort }) {
   const sort = el("select", { "aria-label": "First come", testid: "grid-sort", onchange: () => onSort(sort.value) });
   const size = el("input", {
     type: "range", min: 0, max: GRID_SIZES.length - 1, step: 1, "aria-label": "Size of the pictures", testid: "grid-size",

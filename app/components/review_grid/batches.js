@@ -1,12 +1,17 @@
 // Batches of answers: what one would record, sent as one, and what is shown when the ledger has answered.
 
+import { count, newUid } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { GRID_ACTIONS, gridAckImage, gridJob, gridSenderFor } from "./sender.js";
+import { gridOpenWords, ROW_DONE, ROW_FLYING, ROW_LATER } from "./table.js";
+
 const GRID_ASK_ABOVE = 2000; // larger batches are recorded after a question
 const GRID_TURN_PAUSE = 400; // ms in which a page that came by itself is not accepted: the press was for the one before
 const GRID_WORDS = { accept: "accepted", correct: "corrected", reject: "rejected", label: "labeled" };
 
 // state: the session's {everything, asked, outcome, notices, query, focus, turnedAt}. hooks: paint(), say(kind, text),
 // turned(byItself), load(), saved().
-function createGridBatches(base, table, state, hooks) {
+export function createGridBatches(base, table, state, hooks) {
   const sender = gridSenderFor(base);
   const journal = new Map(); // batch -> where it was sent from
   const stop = sender.subscribe(onSender);

@@ -1,9 +1,13 @@
 // Below the wall: the classes for what is marked wrong, the batch that would be recorded, and the question before a large one.
 
-const GRID_FIND_FROM = 21; // this many classes and more get a field to find them
+import { count, el, setText, show } from "../common/dom.js";
+import { classKeys, FIND_FROM, keyCap } from "../common/keys.js";
+import { spreadWords } from "../common/words.js";
+import { gridOpenWords, ROW_SEEN } from "./table.js";
+
 const GRID_MOST_SHOWN = 60; // class buttons shown at once
 
-function buildGridAnswers(session) {
+export function buildGridAnswers(session) {
   const words = el("span", { class: "answers-words", testid: "grid-marked-words" });
   const find = el("input", {
     type: "text", placeholder: "Find a class  /", "aria-label": "Find a class", testid: "grid-class-find", autocomplete: "off",
@@ -25,7 +29,7 @@ function buildGridAnswers(session) {
         type: "button", class: "answer-class", testid: "grid-class", "data-class": name, title: name, onclick: () => give(name),
       }, el("span", { class: "filter-name" }, name), cap ? el("kbd", {}, cap) : null);
     });
-    show(find, names.length >= GRID_FIND_FROM);
+    show(find, names.length >= FIND_FROM);
     filter();
   }
 
@@ -68,7 +72,7 @@ function buildGridAnswers(session) {
   return { node, paint, find: () => (find.hidden ? false : (find.focus(), true)) };
 }
 
-function buildGridFoot(session) {
+export function buildGridFoot(session) {
   const outcome = el("span", { class: "outcome", role: "status", testid: "grid-outcome" });
   const rest = el("span", { class: "faint rest", testid: "grid-rest" });
   const undo = el("button", { type: "button", testid: "grid-undo", onclick: () => session.undo() },
@@ -114,7 +118,7 @@ function gridRestWords({ take, answered, open, flying, everything, total }, tabl
 }
 
 // Lies over the wall while a large batch waits for a yes.
-function buildGridQuestion(session) {
+export function buildGridQuestion(session) {
   const text = el("p", { testid: "grid-question-text" });
   const yes = el("button", { type: "button", class: "solid", testid: "grid-question-yes", onclick: () => session.confirm() });
   const no = el("button", { type: "button", testid: "grid-question-no", onclick: () => session.escape() }, "Cancel");
@@ -128,7 +132,7 @@ function buildGridQuestion(session) {
     if (asked === null) return;
     const { take, answered, open } = asked;
     const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
-    const parts = [`Accept ${count(take.length)} predictions as they are: ${gridSpread(take.map(table.className))}?`];
+    const parts = [`Accept ${count(take.length)} predictions as they are: ${spreadWords(take.map(table.className), 4)}?`];
     if (unseen) parts.push(`${count(unseen)} of them ${unseen === 1 ? "was" : "were"} never on the screen.`);
     if (answered.length) parts.push(`Saved with them: ${count(answered.length)} answered.`);
     if (open.length) parts.push(gridOpenWords(open.length));

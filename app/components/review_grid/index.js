@@ -1,10 +1,17 @@
-// Mounts the grid. Streamlit calls the default export on every data change and its cleanup only at the end: everything
-// with a lifetime is made once for each parent element.
+// The review grid: listens to keys, opens the images that the page asks for, keeps the person's choices.
 
-const gridMounts = new WeakMap();
+import { isOnControl, isTyping, leaveChoice } from "../common/dom.js";
+import { classIndexOf } from "../common/keys.js";
+import { mountedOnce } from "../common/mounts.js";
+import { GRID_PAGES } from "./bars.js";
+import { createGridSession } from "./session.js";
+import { buildGridView } from "./view.js";
+import { GRID_SIZES } from "./wall.js";
+
 const GRID_MOVES = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
 
-function mountGrid(parent, first, trigger) {
+function mountGrid(parent, first) {
+  let current = first;
   let session = null;
   let view = null;
   let base = null;
@@ -81,14 +88,16 @@ function mountGrid(parent, first, trigger) {
     view?.remove();
   }
 
-  function update(next) {
+  function update(given) {
+    current = given;
+    const next = given.data;
     const sorts = next.sorts?.length ? next.sorts : [["confidence", "confidence"]];
     if (next.base !== base) {
       close();
       base = next.base;
       queryKey = "";
       choices = gridChoices(base);
-      session = createGridSession(base, () => view?.paint(), () => trigger.set("saved", Date.now()));
+      session = createGridSession(base, () => view?.paint(), () => current.setTriggerValue("saved", Date.now()));
       session.table.pageSize = choices.get().pageSize;
       view = buildGridView(parent, session, base, choices);
     }
@@ -141,17 +150,4 @@ function gridChoices(base) {
   };
 }
 
-export default function reviewGrid({ data, parentElement, setTriggerValue }) {
-  const mounted = gridMounts.get(parentElement);
-  if (mounted) {
-    mounted.trigger.set = setTriggerValue;
-    mounted.update(data);
-  } else {
-    const trigger = { set: setTriggerValue };
-    gridMounts.set(parentElement, Object.assign(mountGrid(parentElement, data, trigger), { trigger }));
-  }
-  return () => {
-    gridMounts.get(parentElement)?.remove();
-    gridMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountGrid);

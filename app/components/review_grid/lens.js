@@ -1,11 +1,16 @@
 // A larger look at one image: a card beside the pointer after a rest, or the whole wall for Enter.
 
+import { el, setText, show } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { gridSureWords } from "./table.js";
+
 const GRID_HOVER_REST = 350; // ms on one image before its larger picture comes
 const GRID_CARD = 232; // px, the card's least width
 const GRID_CARD_ZOOM = 1.8; // its picture against the tile's
 
 // where(): the element that the card and the large picture lie in.
-function buildGridLens(base, session, where) {
+export function buildGridLens(base, session, where) {
   const cardImage = el("img", { alt: "" });
   const cardWords = el("span", { class: "lens-words" });
   const card = el("div", { class: "lens-card", hidden: true, "aria-hidden": "true", testid: "grid-hover" }, cardImage, cardWords);
@@ -19,14 +24,10 @@ function buildGridLens(base, session, where) {
     el("div", { class: "lens-stage" }, image),
     el("div", { class: "lens-foot" }, name, about, file, mark,
       el("button", { type: "button", class: "quiet", onclick: () => close(), testid: "grid-large-close" }, "Close ", el("kbd", {}, "Esc"))));
-  const pixels = (event) => {
-    const { naturalWidth, naturalHeight, classList } = event.target;
-    classList.toggle("pixels", Math.max(naturalWidth, naturalHeight) <= GRID_PIXEL_ART);
-  };
   let timer = 0;
   let hovered = -1;
   let shown = null; // id of the large picture
-  cardImage.onload = image.onload = pixels;
+  cardImage.onload = image.onload = pixelate;
 
   function words(row) {
     const { table } = session;

@@ -1,18 +1,22 @@
 // Batches on their way to the ledger, one after another. Each is kept in localStorage until it is acknowledged; its
 // uids are made of the batch's uid and the image's id, so that sending it again records nothing twice.
 
+import { newUid } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+
 const GRID_PART = 20000; // decisions in one request after the server refused all of them in one
 const GRID_UNDO_STEPS = 50;
-const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
+const GRID_PATIENCE = 300000; // ms
+export const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
 
-function gridSenderFor(base) {
+export function gridSenderFor(base) {
   const registry = (globalThis.__starlingGridSenders ||= new Map());
   if (!registry.has(base)) registry.set(base, createGridSender(base));
   return registry.get(base);
 }
 
 // answers: [{id, version, action, label, confidence}]. Columns keep 50,000 of them under localStorage's limit.
-function gridJob(answers, { round, batch }) {
+export function gridJob(answers, { round, batch }) {
   const labels = [...new Set(answers.map((one) => one.label).filter((label) => label !== null))];
   const place = new Map(labels.map((label, k) => [label, k]));
   return {
@@ -35,7 +39,7 @@ function gridDecisions(job, from, to) {
   });
 }
 
-const gridAckImage = (job, ack) => Number(ack.uid.slice(job.batch.length + 1));
+export const gridAckImage = (job, ack) => Number(ack.uid.slice(job.batch.length + 1));
 
 function createGridSender(base) {
   const listeners = new Set();
@@ -97,7 +101,7 @@ function createGridSender(base) {
     const acks = [];
     for (let from = 0; from < job.ids.length; from += size) {
       const decisions = gridDecisions(job, from, from + size);
-      const answer = await gridPost(`${base}/decisions`, { decisions });
+      const answer = await postJson(`${base}/decisions`, { decisions }, { timeout: GRID_PATIENCE });
       acks.push(...(answer.acks || []));
     }
     if (acks.length < job.ids.length) throw new Error("no acknowledgement came back");
@@ -108,7 +112,7 @@ function createGridSender(base) {
   }
 
   async function sendUndo(job) {
-    const { acks } = await gridPost(`${base}/undo`, { uid: job.uid, target: job.target });
+    const { acks } = await postJson(`${base}/undo`, { uid: job.uid, target: job.target }, { timeout: GRID_PATIENCE });
     remove(job);
     remember(done.filter((one) => one.batch !== job.target));
     emit({ type: "undone", job, acks: acks || [] });
@@ -159,12 +163,6 @@ function createGridSender(base) {
       return () => listeners.delete(listener);
     },
   };
-}
-
-function gridPost(url, body, timeout = 300000) {
-  return fetchJson(url, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), timeout,
-  });
 }
 
 // localStorage for batches not yet acknowledged, sessionStorage for those that can still be taken back.

@@ -1,8 +1,15 @@
 // The grid's session: loads the images, turns pages, and turns presses into marks.
 
+import { count } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { classKeys, keyCap } from "../common/keys.js";
+import { outboxFor } from "../common/outbox.js";
+import { createGridBatches } from "./batches.js";
+import { createGridTable, GRID_ALL, GRID_MARKED, ROW_FLYING } from "./table.js";
+
 const GRID_STAYING = ["all", "selection", "labeled"]; // what is shown here stays after an answer
 
-function createGridSession(base, paint, onSaved) {
+export function createGridSession(base, paint, onSaved) {
   const table = createGridTable();
   const state = {
     query: { round: null, only: "unreviewed", sort: "" },

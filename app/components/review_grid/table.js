@@ -1,15 +1,17 @@
 // The images of the grid as flat arrays, what of them is shown, and what the person marked.
 // A row is a place in the server's order; a place is one in the list shown now (one class, or all).
 
-const GRID_ALL = -1;
-const GRID_MARKED = -2;
-const ROW_FLYING = 1; // its answer is on its way
-const ROW_DONE = 2; // its answer is in the ledger
-const ROW_LATER = 4; // passed over without an answer: comes last
-const ROW_SEEN = 8; // was on the screen
+import { count, percent } from "../common/dom.js";
+
+export const GRID_ALL = -1;
+export const GRID_MARKED = -2;
+export const ROW_FLYING = 1; // its answer is on its way
+export const ROW_DONE = 2; // its answer is in the ledger
+export const ROW_LATER = 4; // passed over without an answer: comes last
+export const ROW_SEEN = 8; // was on the screen
 
 // leaves: whether answered images leave the list; else they stay, greyed.
-function createGridTable() {
+export function createGridTable() {
   const table = {
     n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], value: [], version: [], label: [],
     flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
@@ -111,29 +113,17 @@ function createGridTable() {
 }
 
 // The value that the images are sorted by, in few characters.
-function gridValueWords(sort, value) {
+export function gridValueWords(sort, value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (sort.startsWith("confiden")) return gridSureWords(value);
   if (sort.startsWith("flips")) return value < 0 ? "–" : count(value);
   return value.toFixed(3);
 }
 
-function gridSureWords(value) {
+export function gridSureWords(value) {
   return value > 0.9995 && value < 1 ? ">99.9\u202f%" : percent(value, 1);
 }
 
-// "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
-function gridSpread(names, most = 4) {
-  const counts = new Map();
-  for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  const words = sorted.slice(0, most).map(([name, n]) => `${count(n)} as “${name}”`);
-  const others = sorted.length - most;
-  const rest = sorted.slice(most).reduce((sum, [, n]) => sum + n, 0);
-  if (rest) words.push(`${count(rest)} in ${count(others)} more ${others === 1 ? "class" : "classes"}`);
-  return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
-}
-
-function gridOpenWords(n) {
+export function gridOpenWords(n) {
   return `${count(n)} marked without an answer ${n === 1 ? "stays" : "stay"} undecided.`;
 }

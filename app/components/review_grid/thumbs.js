@@ -1,9 +1,10 @@
 // Loads small pictures, a few at a time: those on the screen first, then those ahead.
 
-const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
-const GRID_PIXEL_ART = 96; // pictures up to this side are shown with hard pixels
+import { markPixels } from "../common/pixels.js";
 
-function createGridThumbs(base) {
+const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
+
+export function createGridThumbs(base) {
   let wanted = []; // images on the screen whose picture has not come: {image, id}
   let ahead = []; // ids
   const flying = new Set();
@@ -27,7 +28,7 @@ function createGridThumbs(base) {
     flying.add(image);
     image.onload = () => {
       known.add(id);
-      if (Math.max(image.naturalWidth, image.naturalHeight) <= GRID_PIXEL_ART) image.classList.add("pixels");
+      markPixels(image);
       image.dataset.state = "ready";
       over(image);
     };

@@ -1,13 +1,17 @@
 // The page of images: fixed tile sizes, only the rows on the screen in the document.
 
-const GRID_SIZES = [["S", 64], ["M", 104], ["L", 168]];
+import { count, el, setText, show } from "../common/dom.js";
+import { GRID_ALL, gridValueWords, ROW_FLYING, ROW_SEEN } from "./table.js";
+import { createGridThumbs } from "./thumbs.js";
+
+export const GRID_SIZES = [["S", 64], ["M", 104], ["L", 168]];
 const GRID_TILE_EXTRA = 32; // px below and around a picture
 const GRID_GAP = 8;
 const GRID_HEAD = 34; // px of a class's heading
 const GRID_MORE_ROWS = 2; // rows kept above and below the screen
 const GRID_AHEAD = 60; // pictures of the next page fetched in advance
 
-function buildGridWall(base, session, lens, onSeen) {
+export function buildGridWall(base, session, lens, onSeen) {
   const thumbs = createGridThumbs(base);
   const space = el("div", { class: "wall-space", role: "rowgroup" });
   const node = el("div", {

@@ -1,7 +1,11 @@
 // Beside the image in front: its nearest labeled images, its pseudo-label over the epochs, and whether it is a random
 // check. Fetched for many images ahead at once, kept by image; a server that has none only leaves the place empty.
 
-const CONTEXT_AHEAD = 20; // images asked for at once
+import { el, show } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { isPixelArt } from "../common/pixels.js";
+
+export const CONTEXT_AHEAD = 20; // images asked for at once
 const CONTEXT_REFILL = 10; // fewer than this many known ahead: ask again
 const CONTEXT_KEPT = 500;
 const CONTEXT_PATIENCE = 30000; // ms until a server that gave none is asked again
@@ -9,7 +13,7 @@ const NEIGHBOURS_SHOWN = 5;
 const PATH_POINTS = 200;
 const SVG = "http://www.w3.org/2000/svg";
 
-function createContexts(base, onNew) {
+export function createContexts(base, onNew) {
   const known = new Map(); // image id -> context, null where the server knows none
   let round = null;
   let generation = 0;
@@ -20,9 +24,7 @@ function createContexts(base, onNew) {
     asking = true;
     const mine = generation;
     try {
-      const answer = await fetchJson(`${base}/context`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ids, round }),
-      });
+      const answer = await postJson(`${base}/context`, { ids, round });
       if (mine !== generation) return;
       for (const id of ids) known.set(id, null);
       for (const context of answer.contexts || []) known.set(context.image_id, context);
@@ -61,7 +63,7 @@ function createContexts(base, onNew) {
   };
 }
 
-function buildContext(base) {
+export function buildContext(base) {
   const random = el("p", { class: "random", testid: "review-random" },
     el("span", { class: "mark" }, "Random check"), " counts for the measured accuracy");
   const nearTitle = el("h3", { class: "context-title" }, "Nearest labeled images");

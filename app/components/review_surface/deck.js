@@ -1,11 +1,14 @@
 // The deck: the images shown and to be shown, in order, some ahead of the one in front, pictures preloaded.
 
+import { afterPaint } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+
 const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
 const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
 
-function createDeck(onChange, onClasses) {
+export function createDeck(onChange, onClasses) {
   let query = null;
   let cards = []; // {item, decision: {uid, action, label} | null}
   let position = 0;
@@ -43,11 +46,9 @@ function createDeck(onChange, onClasses) {
     const { base, strategy, round, only } = query;
     const exclude = new Set([...query.exclude(), ...cards.map((card) => card.item.image_id)]);
     exclude.delete(null); // of a waiting undo that names no image
-    const body = JSON.stringify({ strategy, only, limit: DECK_FETCH, round: round ?? null, exclude: [...exclude] });
+    const wanted = { strategy, only, limit: DECK_FETCH, round: round ?? null, exclude: [...exclude] };
     try {
-      const answer = await fetchJson(`${base}/queue`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body,
-      });
+      const answer = await postJson(`${base}/queue`, wanted);
       if (mine !== generation) return;
       take(answer);
       problem = "";

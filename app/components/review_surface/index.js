@@ -1,9 +1,12 @@
-// Mounts the review surface. Streamlit calls the default export on every data change and its cleanup only at the end:
-// everything with a lifetime is made once for each parent element.
+// The review surface: listens to keys and opens the queue that the page asks for.
 
-const reviewMounts = new WeakMap();
+import { isOnControl, isTyping, leaveChoice } from "../common/dom.js";
+import { intentOf } from "../common/keys.js";
+import { mountedOnce } from "../common/mounts.js";
+import { createSession } from "./session.js";
+import { buildView } from "./view.js";
 
-function mountReview(parent, data) {
+function mountReview(parent, first) {
   let session = null;
   let view = null;
   let queryKey = "";
@@ -33,7 +36,7 @@ function mountReview(parent, data) {
     view?.remove();
   }
 
-  function update(next) {
+  function update({ data: next }) {
     if (next.base !== base) {
       close();
       base = next.base;
@@ -52,7 +55,7 @@ function mountReview(parent, data) {
   }
 
   document.addEventListener("keydown", onKey);
-  update(data);
+  update(first);
   return {
     update,
     remove() {
@@ -62,12 +65,4 @@ function mountReview(parent, data) {
   };
 }
 
-export default function reviewSurface({ data, parentElement }) {
-  const mounted = reviewMounts.get(parentElement);
-  if (mounted) mounted.update(data);
-  else reviewMounts.set(parentElement, mountReview(parentElement, data));
-  return () => {
-    reviewMounts.get(parentElement)?.remove();
-    reviewMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountReview);

@@ -1,6 +1,22 @@
 // The panel beside the image: what the model says, why the image is here, and the answers that can be given.
 
-function buildPanel(session, base) {
+import { el, percent, setText, show } from "../common/dom.js";
+import { classKeys, FIND_FROM, keyCap } from "../common/keys.js";
+import { isPixelArt } from "../common/pixels.js";
+import { buildContext } from "./context.js";
+
+export const ACTION_WORDS = {
+  label: "labeled", accept: "accepted", correct: "corrected", reject: "rejected",
+  skip: "skipped", unsure: "unsure", flag: "flagged",
+};
+const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
+const ACT_BUTTONS = [
+  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
+  ["reject", "Reject", "x"],
+];
+const KEEP_BUTTON = ["keep", "Keep", "k"]; // last: it comes and goes with a label in force
+
+export function buildPanel(session, base) {
   const beside = buildBeside(base);
   const context = buildContext(base);
   const says = buildPrediction();
@@ -103,8 +119,8 @@ function buildClasses(session) {
       onclick: () => pick(name),
     }, el("span", { class: "class-name" }, name), cap(name) ? el("kbd", {}, cap(name)) : null)]));
     grid.replaceChildren(...buttons.values());
-    show(finder, names.length >= PICKER_FROM);
-    grid.dataset.many = names.length >= PICKER_FROM ? "yes" : "no";
+    show(finder, names.length >= FIND_FROM);
+    grid.dataset.many = names.length >= FIND_FROM ? "yes" : "no";
     grid.dataset.short = isShort(names) ? "yes" : "no";
   }
 
@@ -174,7 +190,7 @@ function buildClasses(session) {
   return {
     node, paint,
     find() {
-      if (names.length >= PICKER_FROM) search.focus();
+      if (names.length >= FIND_FROM) search.focus();
     },
   };
 }
@@ -219,4 +235,49 @@ function buildAdder(session) {
     }
   });
   return el("div", { class: "add" }, open, form);
+}
+
+// Side by side: the images or answers that contradict the one in front.
+function buildBeside(base) {
+  const strip = el("div", { class: "beside-strip" });
+  const node = el("section", { class: "beside", hidden: true, "aria-label": "Side by side", testid: "review-beside" },
+    el("h3", { class: "context-title" }, "Side by side"), strip);
+  let shown = null;
+
+  function paint({ card }) {
+    const item = card?.item || null;
+    if (item === shown) return;
+    shown = item;
+    const others = item?.beside || [];
+    show(node, others.length > 0);
+    strip.replaceChildren(...others.map((other) => besideCard(other, item, base)));
+  }
+  return { node, paint };
+}
+
+function besideCard({ image_id, label, who }, item, base) {
+  const words = label ?? "no label";
+  const itself = image_id === item.image_id;
+  return el("figure", { class: "beside-card", "data-itself": itself ? "yes" : "no", testid: "review-beside-image" },
+    el("img", {
+      src: `${base}/thumb/${image_id}`, alt: itself ? "this image" : "the other image", draggable: "false",
+      class: isPixelArt(item) ? "pixels" : null,
+    }),
+    el("figcaption", {}, el("strong", {}, words), who ? el("span", { class: "faint" }, who) : null));
+}
+
+// What became of an answer that was not recorded.
+export function ackWords(entry, ack, record) {
+  const name = record?.item.name || `Image ${entry.image_id}`;
+  const wanted = entry.label === null ? ACTION_WORDS[entry.action] : `“${entry.label}”`;
+  if (ack.status === "refused") return `${name}: ${wanted} was not recorded. ${ack.message || ""}`.trim();
+  const label = ack.state?.label;
+  const now = label ? `its label is now “${label}”` : "it has no label now";
+  return `${name} was changed elsewhere after you saw it: ${now}. Your answer ${wanted} was not recorded.`;
+}
+
+export function undoConflictWords(acks, image) {
+  const label = image?.label ?? acks[0]?.state?.label;
+  const now = label ? `the label in force is “${label}”` : "it has no label";
+  return `Not undone: ${image?.name || "the image"} was changed since; ${now}.`;
 }

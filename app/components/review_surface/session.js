@@ -1,12 +1,20 @@
 // The review session: turns intents into decisions, and acknowledgements into what is shown.
 
+import { afterPaint, newUid } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { classKeys, keyCap } from "../common/keys.js";
+import { outboxFor } from "../common/outbox.js";
+import { CONTEXT_AHEAD, createContexts } from "./context.js";
+import { createDeck } from "./deck.js";
+import { ackWords, ACTION_WORDS, undoConflictWords } from "./panel.js";
+
 const STRIP_LENGTH = 10;
 const SESSION_MEMORY = 50; // decisions that undo can walk back through
 
 const PATIENCE = 400; // ms a key press waits for the picture it is meant for
 
 // paint shows everything, paintImage only the image in front: it goes first, the rest in the frame after it.
-function createSession(base, paint, paintImage) {
+export function createSession(base, paint, paintImage) {
   const outbox = outboxFor(base);
   const memoryKey = `starling.recent|${base}`;
   let classes = [];
@@ -246,9 +254,7 @@ function createSession(base, paint, paintImage) {
   }
 
   async function addClass(name) {
-    const answer = await fetchJson(`${base}/classes`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }),
-    });
+    const answer = await postJson(`${base}/classes`, { name });
     setClasses(answer.classes);
     paint();
   }

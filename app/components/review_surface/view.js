@@ -1,26 +1,26 @@
 // Everything the review surface shows. Built once; paint() then only changes what differs.
 
-const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
-const PIXEL_ART = 128; // images up to this side are shown with hard pixels
-const PIXEL_ART_ZOOM = 40;
-const PICKER_FROM = 21; // this many classes and more get the type-ahead picker
-const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
-const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
-const ACT_BUTTONS = [
-  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
-  ["reject", "Reject", "x"],
-];
-const KEEP_BUTTON = ["keep", "Keep", "k"]; // last: it comes and goes with a label in force
+import { count, el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { buildHelp } from "../common/help.js";
+import { REVIEW_KEYS } from "../common/keys.js";
+import { buildNotices } from "../common/notices.js";
+import { isPixelArt } from "../common/pixels.js";
+import { waitingWords } from "../common/words.js";
+import { ACTION_WORDS, buildPanel } from "./panel.js";
 
-function buildView(root, session, base) {
+const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
+const PIXEL_ART_ZOOM = 40;
+const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
+
+export function buildView(root, session, base) {
   const top = buildTop(() => toggleHelp());
-  const notices = el("div", { class: "notices", "aria-live": "polite", testid: "review-notices" });
+  const notices = buildNotices("review", session.dismiss, (notice) => reopenButton(notice, session));
   const stage = buildStage(session);
   const panel = buildPanel(session, base);
   const strip = el("ol", { class: "strip", "aria-label": "Last ten decisions", testid: "review-strip" });
-  const help = buildHelp(() => toggleHelp(false));
+  const help = buildHelp(REVIEW_KEYS, "review", () => toggleHelp(false));
   const surface = el("div", { class: "surface", testid: "review-surface" },
-    top.node, notices, el("div", { class: "main" },
+    top.node, notices.node, el("div", { class: "main" },
       el("section", { class: "recent" }, el("h3", { class: "recent-title" }, "Last ten"), strip), stage.node, panel.node),
     help);
   root.append(surface);
@@ -35,7 +35,7 @@ function buildView(root, session, base) {
   function paint() {
     const look = session.look();
     top.paint(look);
-    paintNotices(notices, look.notices, session);
+    notices.paint(look.notices);
     stage.paint(look);
     panel.paint(look);
     paintStrip(strip, look, session, base);
@@ -81,11 +81,9 @@ function buildTop(onHelp) {
   return { node, help, paint };
 }
 
-function savedWords({ pending, problem, today, kept }) {
-  if (pending === 0) return ["saved", `saved · ${count(today)} today`];
-  if (!problem) return ["saving", "saving…"];
-  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
-  return ["offline", `${count(pending)} not saved: ${problem} · ${where}`];
+function savedWords(saving) {
+  if (saving.pending === 0) return ["saved", `saved · ${count(saving.today)} today`];
+  return waitingWords(saving, count(saving.pending), "saving…");
 }
 
 function buildStage(session) {
@@ -171,10 +169,6 @@ function buildStage(session) {
   return { node, paint, stop };
 }
 
-function isPixelArt(item) {
-  return Math.max(item.width, item.height) <= PIXEL_ART;
-}
-
 function emptyWords(deck, only) {
   if (deck.problem) return `The queue cannot be read: ${deck.problem}. Trying again…`;
   if (!deck.dry) return "Looking for images…";
@@ -195,21 +189,15 @@ function paintMarks(node, card) {
   node.replaceChildren(...words.map((word) => el("span", { class: "mark" }, word)));
 }
 
-function paintNotices(node, notices, session) {
-  const shown = notices.slice(-3);
-  if (node.shown && node.shown.length === shown.length && shown.every((one, i) => one === node.shown[i])) return;
-  node.shown = shown;
-  node.replaceChildren(...shown.map((notice) => el("div", { class: "notice", "data-kind": notice.kind },
-    el("span", {}, notice.text),
-    notice.item && el("button", {
-      type: "button", class: "solid", testid: "review-notice-reopen",
-      onclick: () => {
-        session.dismiss(notice);
-        session.reopen(notice.item);
-      },
-    }, "Open it again"),
-    el("button", { type: "button", class: "quiet", testid: "review-notice-dismiss", onclick: () => session.dismiss(notice) },
-      "Dismiss"))));
+function reopenButton(notice, session) {
+  const { item } = notice;
+  return item && el("button", {
+    type: "button", class: "solid", testid: "review-notice-reopen",
+    onclick: () => {
+      session.dismiss(notice);
+      session.reopen(item);
+    },
+  }, "Open it again");
 }
 
 const RECORD_WORDS = { unsaved: "not yet saved", saved: "saved", conflict: "not recorded", refused: "not recorded" };
@@ -254,14 +242,4 @@ function buildRecent(record, session, base) {
     button.setAttribute("aria-label", `${now.item.name}: ${words}, ${RECORD_WORDS[now.status]}. Open again`);
   }
   return { node: el("li", {}, button), paint };
-}
-
-function buildHelp(onClose) {
-  const rows = REVIEW_KEYS.map(([keys, what]) => el("div", { class: "help-row" },
-    el("span", {}, ...keys.split(/( or | – |, | \+ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),
-    el("span", {}, what)));
-  return el("section", { class: "help", hidden: true, "aria-label": "Keys", testid: "review-help-panel" },
-    el("div", { class: "help-head" }, el("h3", {}, "Keys"),
-      el("button", { type: "button", class: "quiet", onclick: onClose, testid: "review-help-close" }, "Close")),
-    ...rows, el("p", { class: "faint" }, "Keys rest while you type in a field."));
 }

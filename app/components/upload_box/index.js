@@ -1,9 +1,11 @@
 // One file, dropped or chosen, streamed to the upload route with progress; Python then hears of its id.
 
-const uploadMounts = new WeakMap();
+import { el, percent, setText, show, watchTheme } from "../common/dom.js";
+import { errorWords } from "../common/http.js";
+import { mountedOnce } from "../common/mounts.js";
 
-function mountUpload(parent) {
-  let current = null; // {base, accept, setTriggerValue}
+function mountUpload(parent, first) {
+  let current = first;
   let request = null;
 
   const input = el("input", { type: "file", class: "file-input", testid: "upload-input", "aria-label": "Choose a zip file" });
@@ -49,7 +51,7 @@ function mountUpload(parent) {
     const [file] = files;
     if (!file) return fail("That was not a file. Drop one zip file.");
     if (files.length > 1) return fail(`Those are ${files.length} files. Put them into one zip, or import a folder.`);
-    const wanted = current.accept.split(",").map((part) => part.trim().toLowerCase());
+    const wanted = current.data.accept.split(",").map((part) => part.trim().toLowerCase());
     if (!wanted.some((suffix) => file.name.toLowerCase().endsWith(suffix))) {
       return fail(`“${file.name}” is not a ${wanted.join(" or ")} file. Put the images into a zip.`);
     }
@@ -65,7 +67,7 @@ function mountUpload(parent) {
     progressed(0, file.size);
     request = new XMLHttpRequest();
     const mine = request;
-    request.open("POST", `${current.base}/upload?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", `${current.data.base}/upload?name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Content-Type", "application/zip");
     request.upload.onprogress = (event) => progressed(event.loaded, file.size);
     request.onabort = () => fail("Upload cancelled; nothing was kept.");
@@ -98,11 +100,14 @@ function mountUpload(parent) {
     setText(amount, share >= 1 ? "checking…" : `${bytes(sent)} of ${bytes(size)} · ${percent(share)}`);
   }
 
+  function update(next) {
+    current = next;
+    input.accept = next.data.accept;
+  }
+
+  update(first);
   return {
-    update(next) {
-      current = next;
-      input.accept = next.accept;
-    },
+    update,
     remove() {
       request?.abort();
       box.remove();
@@ -127,15 +132,4 @@ function arrow() {
   return svg;
 }
 
-export default function uploadBox({ data, parentElement, setTriggerValue }) {
-  let mounted = uploadMounts.get(parentElement);
-  if (!mounted) {
-    mounted = mountUpload(parentElement);
-    uploadMounts.set(parentElement, mounted);
-  }
-  mounted.update({ base: data.base, accept: data.accept || ".zip", setTriggerValue });
-  return () => {
-    uploadMounts.get(parentElement)?.remove();
-    uploadMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountUpload);

@@ -1,6 +1,8 @@
 // The name this browser's decisions carry. It lives in a cookie, so that every request to Starling brings it along.
 
-const whoMounts = new WeakMap();
+import { el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { mountedOnce } from "../common/mounts.js";
+
 const WHO_LENGTH = 60;
 const WHO_SECONDS = 365 * 24 * 3600;
 const WHO_NONE = "local";
@@ -14,8 +16,8 @@ function readWho(cookie) {
   }
 }
 
-function mountWho(parent) {
-  let current = null; // {cookie, name, setTriggerValue}
+function mountWho(parent, first) {
+  let current = first;
   const shown = el("strong", { testid: "who-name" });
   const change = el("button", { type: "button", class: "quiet", testid: "who-change", onclick: open,
     title: "The name under which your decisions are recorded" }, "Labeling as ", shown);
@@ -40,23 +42,24 @@ function mountWho(parent) {
   }
 
   function open() {
-    input.value = readWho(current.cookie);
+    input.value = readWho(current.data.cookie);
     toggle(true);
     input.focus();
   }
 
   function keep(name) {
     const age = name && name !== WHO_NONE ? WHO_SECONDS : 0;
-    document.cookie = `${current.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
+    document.cookie = `${current.data.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
     toggle(false);
     paint();
     current.setTriggerValue("who", name || WHO_NONE);
   }
 
   function paint() {
-    setText(shown, readWho(current.cookie) || WHO_NONE);
+    setText(shown, readWho(current.data.cookie) || WHO_NONE);
   }
 
+  paint();
   return {
     update(next) {
       current = next;
@@ -66,15 +69,4 @@ function mountWho(parent) {
   };
 }
 
-export default function whoBox({ data, parentElement, setTriggerValue }) {
-  let mounted = whoMounts.get(parentElement);
-  if (!mounted) {
-    mounted = mountWho(parentElement);
-    whoMounts.set(parentElement, mounted);
-  }
-  mounted.update({ cookie: data.cookie, name: data.name, setTriggerValue });
-  return () => {
-    whoMounts.get(parentElement)?.remove();
-    whoMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountWho);
