@@ -4,10 +4,21 @@
 const FAILED = "This part of the page could not be loaded. Reload the page; if that does not help, see whether Starling "
   + "still runs.";
 
-// entry: address of the module whose default export is the component. ahead: addresses of all that it imports, fetched
-// at once instead of one level of imports after another.
+/**
+ * @typedef {{ parentElement: HTMLElement }} Given
+ * @typedef {(given: Given) => () => void} Component
+ * @typedef {{ given: Given, component: Component | null, cleanup: (() => void) | null, gone: boolean }} Mount
+ */
+
+/**
+ * @param {string} entry address of the module whose default export is the component
+ * @param {string[]} ahead addresses of all that it imports, fetched at once instead of one level after another
+ * @returns {Component}
+ */
 export function componentAt(entry, ahead) {
-  const mounts = new WeakMap(); // parent element -> {given: latest arguments, component, cleanup, gone}
+  /** @type {WeakMap<HTMLElement, Mount>} with the arguments that came last */
+  const mounts = new WeakMap();
+  /** @type {Promise<{ default: Component }> | null} */
   let modules = null;
 
   function load() {
@@ -20,6 +31,7 @@ export function componentAt(entry, ahead) {
     return import(new URL(entry, location.origin).href);
   }
 
+  /** @param {Mount} mount */
   async function open(mount) {
     try {
       modules ??= load();
@@ -33,6 +45,7 @@ export function componentAt(entry, ahead) {
     if (mount.component) mount.cleanup = mount.component(mount.given);
   }
 
+  /** @param {Mount} mount */
   function fail(mount) {
     const words = document.createElement("p");
     words.setAttribute("role", "alert");
@@ -46,12 +59,10 @@ export function componentAt(entry, ahead) {
   // come while the modules are on their way.
   return (given) => {
     const { parentElement } = given;
-    let mount = mounts.get(parentElement);
-    if (mount) {
-      mount.given = given;
-      if (mount.component) mount.cleanup = mount.component(given);
-    } else {
-      mount = { given, component: null, cleanup: null, gone: false };
+    const mount = mounts.get(parentElement) ?? { given, component: null, cleanup: null, gone: false };
+    mount.given = given;
+    if (mount.component) mount.cleanup = mount.component(given);
+    if (!mounts.has(parentElement)) {
       mounts.set(parentElement, mount);
       open(mount);
     }

@@ -2,7 +2,11 @@
 
 import { el } from "./dom.js";
 
-// keys: [what to press, what it does]; parts between " or ", commas and the like are key caps.
+/**
+ * @param {[string, string][]} keys what to press, with what it does; what " or ", commas and the like divide are key caps
+ * @param {string} component for the test ids
+ * @param {() => void} onClose
+ */
 export function buildHelp(keys, component, onClose) {
   const rows = keys.map(([presses, what]) => el("div", { class: "help-row" },
     el("span", {}, ...presses.split(/( or | – |, | \+ | \/ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),

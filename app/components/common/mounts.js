@@ -1,10 +1,29 @@
 // Streamlit calls a component on every data change and its cleanup only at the end: everything with a lifetime is made
 // once for each parent element.
 
-// mount(parentElement, given) returns {update(given), remove()}. given: {data, setTriggerValue, …}, always the latest.
+/**
+ * What Streamlit gives a component, always the latest.
+ * @template Data
+ * @typedef {{
+ *   data: Data,
+ *   parentElement: HTMLElement,
+ *   setTriggerValue: (name: string, value: unknown) => void,
+ * }} Given
+ */
+
+/**
+ * @template Data
+ * @typedef {{ update: (given: Given<Data>) => void, remove: () => void }} Mounted
+ */
+
+/**
+ * @template Data
+ * @param {(parent: HTMLElement, given: Given<Data>) => Mounted<Data>} mount
+ */
 export function mountedOnce(mount) {
+  /** @type {WeakMap<HTMLElement, Mounted<Data>>} */
   const mounts = new WeakMap();
-  return (given) => {
+  return (/** @type {Given<Data>} */ given) => {
     const { parentElement } = given;
     const mounted = mounts.get(parentElement);
     if (mounted) mounted.update(given);

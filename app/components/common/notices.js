@@ -4,11 +4,20 @@ import { el } from "./dom.js";
 
 const NOTICES_SHOWN = 3;
 
-// more(notice): a button beside the words, or null.
+/** @typedef {{ kind: string, text: string }} Notice */
+
+/**
+ * @template {Notice} Kind
+ * @param {string} component for the test ids
+ * @param {(notice: Kind) => void} onDismiss
+ * @param {(notice: Kind) => Node | null} more a button beside the words
+ */
 export function buildNotices(component, onDismiss, more = () => null) {
   const node = el("div", { class: "notices", "aria-live": "polite", testid: `${component}-notices` });
+  /** @type {Kind[]} */
   let shown = [];
 
+  /** @param {Kind[]} notices */
   function paint(notices) {
     const next = notices.slice(-NOTICES_SHOWN);
     if (shown.length === next.length && next.every((one, i) => one === shown[i])) return;

@@ -2,8 +2,13 @@
 
 import { count } from "./dom.js";
 
-// "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
+/**
+ * "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
+ * @param {Iterable<string>} names a class for each image
+ * @param {number} most classes that are named
+ */
 export function spreadWords(names, most) {
+  /** @type {Map<string, number>} */
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
@@ -14,7 +19,12 @@ export function spreadWords(names, most) {
   return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
 }
 
-// Where decisions stand that the ledger may not have yet: ["saved" | "saving" | "offline", words].
+/**
+ * Where decisions stand that the ledger does not have yet: a kind for the style sheet, and words.
+ * @param {{ problem: string, kept: boolean }} status of a durable queue
+ * @param {string} what is on its way
+ * @param {string} saving words while nothing is wrong
+ */
 export function waitingWords({ problem, kept }, what, saving) {
   if (!problem) return ["saving", saving];
   const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";

@@ -13,7 +13,11 @@ export const RAMP_COLOURS = [
 ]; // confidence from low to high
 export const RAMP_LIMITS = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
 
-// Gives each class a slot of CLASS_COLOURS; -1 is "other". Counts decide who gets one when there are too many.
+/**
+ * Gives each class a slot of CLASS_COLOURS; -1 is "other". Counts decide who gets one when there are too many.
+ * @param {string[]} classes
+ * @param {number[]} counts
+ */
 export function assignSlots(classes, counts) {
   const slots = new Int16Array(classes.length).fill(-1);
   if (classes.length <= CLASS_COLOURS.length) return slots.map((_, k) => k);
@@ -22,6 +26,7 @@ export function assignSlots(classes, counts) {
   return slots;
 }
 
+/** @param {number} slot */
 export function slotColour(slot) {
   return slot >= 0 ? CLASS_COLOURS[slot] : OTHER_COLOUR;
 }

@@ -9,6 +9,10 @@ import { buildGridLens } from "./lens.js";
 import { GRID_ALL } from "./table.js";
 import { buildGridWall } from "./wall.js";
 
+/** @import { GridChoices } from "./choices.js" */
+/** @import { GridLook, GridSession } from "./session.js" */
+
+/** @type {[string, string][]} */
 const GRID_KEYS = [
   ["← → ↑ ↓", "move to another image"],
   ["Space or click", "mark as wrong, or no longer"],
@@ -26,6 +30,12 @@ const GRID_KEYS = [
   ["h", "show or hide this list"],
 ];
 
+/**
+ * @param {HTMLElement} root
+ * @param {GridSession} session
+ * @param {string} base
+ * @param {GridChoices} choices
+ */
 export function buildGridView(root, session, base, choices) {
   const frame = el("div", { class: "wall-frame" });
   const lens = buildGridLens(base, session, () => frame);
@@ -70,7 +80,7 @@ export function buildGridView(root, session, base, choices) {
     });
   }
 
-  function toggleHelp(on = help.hidden) {
+  function toggleHelp(on = help.hidden === true) {
     show(help, on);
     top.help.setAttribute("aria-expanded", String(on));
   }
@@ -107,6 +117,7 @@ export function buildGridView(root, session, base, choices) {
   };
 }
 
+/** @param {GridLook} look */
 function gridEmptyWords({ problem, loading, table, saving }) {
   if (problem) return `The images cannot be read: ${problem}.`;
   if (loading || !table.loaded) return "Looking for images…";

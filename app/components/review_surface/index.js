@@ -6,14 +6,32 @@ import { mountedOnce } from "../common/mounts.js";
 import { createSession } from "./session.js";
 import { buildView } from "./view.js";
 
-function mountReview(parent, first) {
-  let session = null;
-  let view = null;
-  let queryKey = "";
-  let base = null;
+/** @import { Intent } from "../common/keys.js" */
+/** @import { Given } from "../common/mounts.js" */
 
+/** @typedef {{ base: string, strategy: string, round: number | null, only: string, classes: string[] }} ReviewData */
+
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<ReviewData>} first
+ */
+function mountReview(parent, first) {
+  let { base } = first.data;
+  let queryKey = "";
+  let { session, view } = open();
+
+  // The session and its view, of one project.
+  function open() {
+    /** @type {ReturnType<typeof buildView> | null} */
+    let shown = null;
+    const made = createSession(base, () => shown?.paint(), () => shown?.paintImage());
+    shown = buildView(parent, made, base);
+    return { session: made, view: shown };
+  }
+
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
-    if (!session || event.defaultPrevented || isTyping(event)) return;
+    if (event.defaultPrevented || isTyping(event)) return;
     if (document.querySelector("[role=dialog]")) return; // an open dialog has the keys
     const intent = intentOf(event);
     if (!intent || (intent.native && isOnControl(event))) return;
@@ -21,6 +39,10 @@ function mountReview(parent, first) {
     if (obey(intent)) event.preventDefault();
   }
 
+  /**
+   * Returns whether it meant something here.
+   * @param {Intent} intent
+   */
   function obey(intent) {
     if (intent.kind === "class" || intent.kind === "act") session.press(intent);
     else if (intent.kind === "move") session.move(intent.step);
@@ -32,20 +54,20 @@ function mountReview(parent, first) {
   }
 
   function close() {
-    session?.stop();
-    view?.remove();
+    session.stop();
+    view.remove();
   }
 
+  /** @param {Given<ReviewData>} given */
   function update({ data: next }) {
     if (next.base !== base) {
       close();
       base = next.base;
       queryKey = "";
-      session = createSession(base, () => view?.paint(), () => view?.paintImage());
-      view = buildView(parent, session, base);
+      ({ session, view } = open());
     }
     const key = JSON.stringify([next.strategy, next.round, next.only]);
-    session.setClasses(next.classes || []);
+    session.setClasses(next.classes);
     if (key !== queryKey) {
       if (queryKey) leaveChoice();
       queryKey = key;

@@ -3,19 +3,28 @@
 import { el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
 import { mountedOnce } from "../common/mounts.js";
 
+/** @import { Given } from "../common/mounts.js" */
+
 const WHO_LENGTH = 60;
 const WHO_SECONDS = 365 * 24 * 3600;
 const WHO_NONE = "local";
 
+/** @typedef {{ cookie: string, name: string }} WhoData */
+
+/** @param {string} cookie its name */
 function readWho(cookie) {
-  const found = document.cookie.split("; ").find((part) => part.startsWith(`${cookie}=`));
+  const pair = document.cookie.split("; ").find((one) => one.startsWith(`${cookie}=`));
   try {
-    return found ? decodeURIComponent(found.slice(cookie.length + 1)) : "";
+    return pair ? decodeURIComponent(pair.slice(cookie.length + 1)) : "";
   } catch {
     return ""; // written by something else
   }
 }
 
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<WhoData>} first
+ */
 function mountWho(parent, first) {
   let current = first;
   const shown = el("strong", { testid: "who-name" });
@@ -36,6 +45,7 @@ function mountWho(parent, first) {
   releaseAfterClick(node);
   watchTheme(node);
 
+  /** @param {boolean} editing */
   function toggle(editing) {
     show(form, editing);
     show(change, !editing);
@@ -47,6 +57,7 @@ function mountWho(parent, first) {
     input.focus();
   }
 
+  /** @param {string} name */
   function keep(name) {
     const age = name && name !== WHO_NONE ? WHO_SECONDS : 0;
     document.cookie = `${current.data.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
@@ -61,6 +72,7 @@ function mountWho(parent, first) {
 
   paint();
   return {
+    /** @param {Given<WhoData>} next */
     update(next) {
       current = next;
       paint();
