@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { gridDecisions, gridJob, gridSenderFor } from "../../app/components/review_grid/sender.js";
-import { aBase, browser, flush } from "./fakes.js";
+import { aBase, browser, flush, pass } from "./fakes.js";
 
 let server;
 let base;
@@ -17,11 +17,6 @@ beforeEach(() => {
 function aBatch(batch, ids, more = {}) {
   const answers = ids.map((id) => ({ id, version: 0, action: "accept", label: id % 2 ? "odd" : "even", confidence: 0.75, ...more }));
   return gridJob(answers, { round: 3, batch });
-}
-
-async function pass(t, ms) {
-  t.mock.timers.tick(ms);
-  await flush();
 }
 
 test("columns give back the answers they were made of", () => {
@@ -139,7 +134,8 @@ test("a batch at fault is let go with words, and the next one goes on", async (t
   assert.deepEqual([...server.recorded.keys()], ["good-2"]);
 });
 
-test("the images of all batches on their way are known", () => {
+test("the images of all batches on their way are known", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   globalThis.fetch = () => new Promise(() => undefined);
   const sender = gridSenderFor(base);
   sender.send(aBatch("one", [1, 2]));

@@ -42,6 +42,12 @@ export async function flush(turns = 30) {
   for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Moves mocked timers on by `ms` and lets all that follows run. */
+export async function pass(t, ms) {
+  t.mock.timers.tick(ms);
+  await flush();
+}
+
 export function jsonAnswer(body, status = 200) {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { outboxFor } from "../../app/components/common/outbox.js";
-import { aBase, aDecision, browser, flush } from "./fakes.js";
+import { aBase, aDecision, browser, pass } from "./fakes.js";
 
 const WAITS = [800, 1600, 3200, 6400, 12800, 15000, 15000]; // ms before each new try, as the person waits for it
 let server;
@@ -19,12 +19,6 @@ beforeEach(() => {
 async function reloaded() {
   const again = await import(`../../app/components/common/outbox.js?${base}`);
   return again.outboxFor(base);
-}
-
-/** Mocked timers, moved on by `ms`, and all that follows. */
-async function pass(t, ms) {
-  t.mock.timers.tick(ms);
-  await flush();
 }
 
 test("decisions arrive and leave the browser once they are acknowledged", async (t) => {

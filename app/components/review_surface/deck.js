@@ -9,6 +9,7 @@ const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
 const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
+const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is asked for again
 
 /**
  * An image with what was decided of it here; `failed`: its picture cannot be shown.
@@ -110,15 +111,16 @@ export function createDeck(onChange, onClasses) {
   }
 
   /**
-   * The picture of an image, on its way or there. One that failed is asked for again.
+   * The picture of an image, on its way, there, or failed.
    * @param {ReviewItem} item
    */
   function picture(item) {
     const known = pictures.get(item.image_id);
-    if (known && !known.failed) return known;
+    if (known) return known;
     const asked = { image: new Image(), failed: false };
     const failed = () => {
       asked.failed = true;
+      setTimeout(() => askAgain(item, asked), DECK_PICTURE_PAUSE);
       onChange();
     };
     asked.image.draggable = false;
@@ -132,6 +134,16 @@ export function createDeck(onChange, onClasses) {
   }
 
   /**
+   * @param {ReviewItem} item
+   * @param {Picture} failed
+   */
+  function askAgain(item, failed) {
+    if (!query || pictures.get(item.image_id) !== failed) return;
+    pictures.delete(item.image_id);
+    onChange();
+  }
+
+  /**
    * @param {Card | null} card
    * @returns {"none" | "loading" | "ready" | "failed"}
    */
@@ -141,10 +153,11 @@ export function createDeck(onChange, onClasses) {
     return failed ? "failed" : image.complete ? "ready" : "loading";
   }
 
+  // Those that failed are asked for again.
   function preload() {
     const window = cards.slice(Math.max(0, position - DECK_BEHIND), position + DECK_PRELOAD);
     const wanted = new Set(window.map((card) => card.item.image_id));
-    for (const id of pictures.keys()) if (!wanted.has(id)) pictures.delete(id);
+    for (const [id, { failed }] of pictures) if (failed || !wanted.has(id)) pictures.delete(id);
     for (const card of window) picture(card.item);
   }
 
