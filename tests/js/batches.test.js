@@ -108,6 +108,25 @@ test("a batch that waits behind another is dropped without a word to the server"
   assert.equal(server.recorded.size, 0);
 });
 
+test("pressing undo twice takes back two batches, the newest first", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const sender = gridSenderFor(base);
+  sender.send(aBatch("one", [1]));
+  sender.send(aBatch("two", [2]));
+  await flush();
+  sender.undo();
+  sender.undo();
+  assert.equal(sender.undo(), false);
+  await flush();
+  assert.deepEqual(server.requests.map(({ body }) => body.target).filter(Boolean), ["two", "one"]);
+  server.faults = ["down"];
+  sender.send(aBatch("three", [3]));
+  await flush();
+  sender.undo(); // may have arrived, so an undo travels behind it
+  assert.equal(sender.undo(), false);
+  await flush();
+});
+
 test("a batch refused as too large travels in parts, all of it once", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const sender = gridSenderFor(base);

@@ -1,7 +1,11 @@
 // The loader that Streamlit is given: nothing is lost while the modules are on their way.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, test } from "node:test";
+import { pathToFileURL } from "node:url";
 
 import { browser, flush } from "./fakes.js";
 import { componentAt } from "../../app/components/loader.js";
@@ -68,6 +72,21 @@ test("modules that cannot be loaded are told of in words, until the component le
   component({ data: 2, parentElement });
   leave();
   assert.equal(parentElement.byTestId("component-not-loaded"), null);
+});
+
+test("once the modules can be had, the next place loads them", async (t) => {
+  t.mock.method(console, "error", () => undefined);
+  const folder = mkdtempSync(join(tmpdir(), "starling-"));
+  const file = join(folder, "index.mjs");
+  globalThis.calls = [];
+  const component = componentAt(pathToFileURL(file).href, []);
+  component({ data: 1, parentElement })();
+  await flush();
+  writeFileSync(file, "export default ({ data }) => { globalThis.calls.push(data); return () => undefined; };");
+  component({ data: 2, parentElement });
+  for (let turn = 0; turn < 50 && !globalThis.calls.length; turn += 1) await flush();
+  assert.deepEqual(globalThis.calls, [2]);
+  rmSync(folder, { recursive: true });
 });
 
 test("all modules are asked for at once", () => {

@@ -145,6 +145,18 @@ test("a batch that did not arrive can be sent again and records nothing twice", 
   assert.match(words("map-result"), /^Saved: 2 labeled as “a”\./);
 });
 
+test("a batch of very many travels in parts, and is one batch all the same", async () => {
+  const many = 20001;
+  model.setPoints(pointsOf({ label: new Array(many).fill(-1), classes: ["a", "b"], mark: 2 }));
+  select(Array.from({ length: many }, (_, i) => i));
+  selection.onKey(aKey("1"));
+  selection.onKey(aKey("Enter"));
+  await flush();
+  assert.deepEqual(server.requests.map(({ body }) => body.decisions?.length).filter(Boolean), [20000, 1]);
+  assert.equal(server.recorded.size, many);
+  assert.equal(new Set(server.sent().map((one) => one.batch)).size, 1);
+});
+
 test("a proposed class is made only with its first labels", async () => {
   select([1, 2]);
   selection.propose("bird");

@@ -59,15 +59,14 @@ function createOutbox(base) {
     /** @type {Entry[]} */
     const group = [];
     for (const entry of entries) {
-      const free = !blocked.has(entry.image_id);
-      blocked.add(entry.image_id);
       if (entry.kind === "undo") {
-        if (group.length === 0 && free) return [entry];
+        if (group.length === 0) return [entry];
         if (entry.image_id === null) break; // takes back "the last one": everything before it must be in first
-      } else if (free) {
+      } else if (!blocked.has(entry.image_id)) {
         group.push(entry);
         if (group.length >= limit) break;
       }
+      blocked.add(entry.image_id);
     }
     return group;
   }

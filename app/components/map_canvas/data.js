@@ -4,7 +4,7 @@ import { fetchAnswer } from "../common/http.js";
 import { NO_CLASS } from "./codes.js";
 
 /** @import { EpochsHeader, FramesHeader, PointsHeader } from "../common/wire.d.ts" */
-/** @import { Buckets, Epochs, Frames, Place, Points, Positions, Said } from "./types.d.ts" */
+/** @import { Buckets, Epochs, Frames, Place, Points, Positions, Predicted } from "./types.d.ts" */
 
 const UNFIT = "the map's data do not fit this page; reload it";
 
@@ -71,9 +71,9 @@ export function parsePoints(buffer) {
 export function parseEpochs(buffer) {
   const { header, take, done } = unpack(buffer);
   const about = /** @type {EpochsHeader} */ (header);
-  const said = takeSaid(take, about.wide, about.epochs.length, about.n);
+  const predicted = takePredicted(take, about.wide, about.epochs.length, about.n);
   done();
-  return { ...about, ...said };
+  return { ...about, ...predicted };
 }
 
 /**
@@ -99,7 +99,7 @@ export function parseFrames(buffer) {
   const many = about.epochs.length;
   const frames = {
     ...about, ids: take(Int32Array, t), x: takeSums(take, Int16Array, many, t), y: takeSums(take, Int16Array, many, t),
-    student: about.student ? takeSaid(take, wide, many, t) : null, teacher: about.teacher ? takeSaid(take, wide, many, t) : null,
+    student: about.student ? takePredicted(take, wide, many, t) : null, teacher: about.teacher ? takePredicted(take, wide, many, t) : null,
     index: new Int32Array(0),
   };
   done();
@@ -111,9 +111,9 @@ export function parseFrames(buffer) {
  * @param {boolean} wide
  * @param {number} rows
  * @param {number} size
- * @returns {Said}
+ * @returns {Predicted}
  */
-function takeSaid(take, wide, rows, size) {
+function takePredicted(take, wide, rows, size) {
   return { cls: takeClasses(take, wide, rows, size), conf: takeSums(take, Uint8Array, rows, size) };
 }
 

@@ -127,10 +127,10 @@ export function createLayout(model) {
    */
   function guess(who, i, e = model.epoch) {
     const t = layout.place[i] ?? -1;
-    const said = model.frames?.[who];
-    if (!said || t < 0 || !said.cls.length) return null;
+    const predicted = model.frames?.[who];
+    if (!predicted || t < 0 || !predicted.cls.length) return null;
     const f = frameOf(e);
-    return { k: said.cls[f][t], p: shareOf(said.conf[f][t]) };
+    return { k: predicted.cls[f][t], p: shareOf(predicted.conf[f][t]) };
   }
 
   return Object.assign(layout, { fit, moving, frameOf, put, positions, nearestTo, trail, guess });

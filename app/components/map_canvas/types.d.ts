@@ -47,20 +47,20 @@ export interface Points extends Omit<PointsHeader, "truth">, Positions {
 }
 
 /** Class (-1 for none) and confidence in steps of 1/255 of each image at each epoch. */
-export interface Said {
+export interface Predicted {
   cls: Int16Array[];
   conf: Uint8Array[];
 }
 
-export interface Epochs extends EpochsHeader, Said {}
+export interface Epochs extends EpochsHeader, Predicted {}
 
 /** The moving map. `index`: of each tracked image, -1 where it is not among the points. */
 export interface Frames extends Omit<FramesHeader, "student" | "teacher"> {
   ids: Int32Array;
   x: Int16Array[];
   y: Int16Array[];
-  student: Said | null;
-  teacher: Said | null;
+  student: Predicted | null;
+  teacher: Predicted | null;
   index: Int32Array;
 }
 

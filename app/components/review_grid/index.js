@@ -28,11 +28,11 @@ function mountGrid(parent, first) {
   function open() {
     /** @type {ReturnType<typeof buildGridView> | null} */
     let shown = null;
-    const kept = gridChoices(base);
+    const stored = gridChoices(base);
     const made = createGridSession(base, () => shown?.paint(), () => current.setTriggerValue("saved", Date.now()));
-    made.table.pageSize = kept.get().pageSize;
-    shown = buildGridView(parent, made, base, kept);
-    return { session: made, view: shown, choices: kept };
+    made.table.pageSize = stored.get().pageSize;
+    shown = buildGridView(parent, made, base, stored);
+    return { session: made, view: shown, choices: stored };
   }
 
   /** @param {KeyboardEvent} event */
