@@ -3,12 +3,12 @@
 /**
  * What an element gets: a class, a test id, attributes (null, undefined and false leave one out) and listeners.
  * @typedef {string | number | boolean | null | undefined} Attribute
- * @typedef {"type" | "title" | "role" | "hidden" | "tabindex" | "src" | "alt" | "width" | "height" | "draggable" | "min" | "max" | "step"
- *   | "value" | "placeholder" | "autocomplete" | "spellcheck" | "maxlength" | "loading" | "href" | "download" | "selected"
- *   | "style" | "id"} AttributeName
+ * @typedef {"type" | "title" | "role" | "hidden" | "tabindex" | "src" | "alt" | "width" | "height" | "draggable" | "min" | "max"
+ *   | "step" | "value" | "placeholder" | "autocomplete" | "spellcheck" | "maxlength" | "loading" | "href" | "download"
+ *   | "selected" | "style" | "id"} AttributeName
  * @typedef {{ class?: string | null, testid?: string } & { [name in AttributeName]?: Attribute }
  *   & { [name: `data-${string}` | `aria-${string}`]: Attribute }
- *   & { [event in keyof HTMLElementEventMap as `on${event}`]?: (event: HTMLElementEventMap[event]) => unknown }} Properties
+ *   & { [name in keyof HTMLElementEventMap as `on${name}`]?: (event: HTMLElementEventMap[name]) => unknown }} Properties
  */
 
 /**
@@ -27,7 +27,9 @@ export function el(tag, properties = {}, ...children) {
     if (typeof value === "function") node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  for (const child of children) if (child !== null && child !== undefined) node.append(child instanceof Node ? child : String(child));
+  for (const child of children) {
+    if (child !== null && child !== undefined) node.append(child instanceof Node ? child : String(child));
+  }
   return node;
 }
 

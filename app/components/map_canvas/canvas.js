@@ -8,7 +8,8 @@ import { blit, CIRCLE, createSprites, FULL, LEVELS, RING, RING_SLOTS, STAR } fro
 
 /**
  * What is drawn in one pane; `ringed`: kind of ring of each point, null for none.
- * @typedef {Pane & { x: Float32Array, y: Float32Array, slotOf: Uint8Array, levels: Uint8Array, ringed: Uint8Array | null }} PaneScene
+ * @typedef {{ slotOf: Uint8Array, levels: Uint8Array, ringed: Uint8Array | null }} Marks
+ * @typedef {Pane & Marks & { x: Float32Array, y: Float32Array }} PaneScene
  * @typedef {{ scale: number, left: number, top: number }} Sight
  *
  * @typedef {object} Scene

@@ -3,7 +3,7 @@
 import { count, el, setText, show } from "../common/dom.js";
 import { BY_LABEL, FIXED, MOVING } from "./codes.js";
 import { activeFilters } from "./filters.js";
-import { checkbox, segments } from "./widgets.js";
+import { checkbox, labeled, segments } from "./widgets.js";
 
 /** @import { ColourBy, DragMode, LayoutKind, MapActions, MapModel } from "./types.d.ts" */
 
@@ -36,10 +36,9 @@ export function buildToolbar(model, actions) {
   fade.box.checked = true;
   const filter = el("button", { type: "button", testid: "map-filter", "aria-expanded": "false", onclick: () => actions.toggleFilters() }, "Filter");
   const amount = el("span", { class: "faint amount", testid: "map-count" });
-  const inline = (/** @type {string} */ text, /** @type {HTMLElement} */ control) => el("label", { class: "inline" }, el("span", { class: "faint" }, text), control);
   const node = el("div", { class: "toolbar" }, layouts.node, modes.node,
-    el("button", { type: "button", testid: "map-fit", onclick: actions.fit }, "Fit"), inline("Colour", colour), filter,
-    inline("Size", size), fade.node, amount);
+    el("button", { type: "button", testid: "map-fit", onclick: actions.fit }, "Fit"), labeled("Colour", colour), filter,
+    labeled("Size", size), fade.node, amount);
 
   colour.append(...options.values());
   colour.addEventListener("change", () => actions.colourBy(COLOURS[colour.selectedIndex][0]));

@@ -84,7 +84,8 @@ export function parseEpochs(buffer) {
  */
 export function appendEpochs(known, more) {
   return {
-    ...more, first: 0, epochs: [...known.epochs, ...more.epochs], cls: [...known.cls, ...more.cls], conf: [...known.conf, ...more.conf],
+    ...more, first: 0, epochs: [...known.epochs, ...more.epochs], cls: [...known.cls, ...more.cls],
+    conf: [...known.conf, ...more.conf],
   };
 }
 
@@ -99,8 +100,8 @@ export function parseFrames(buffer) {
   const many = about.epochs.length;
   const frames = {
     ...about, ids: take(Int32Array, t), x: takeSums(take, Int16Array, many, t), y: takeSums(take, Int16Array, many, t),
-    student: about.student ? takePredicted(take, wide, many, t) : null, teacher: about.teacher ? takePredicted(take, wide, many, t) : null,
-    index: new Int32Array(0),
+    student: about.student ? takePredicted(take, wide, many, t) : null,
+    teacher: about.teacher ? takePredicted(take, wide, many, t) : null, index: new Int32Array(0),
   };
   done();
   return frames;

@@ -2,7 +2,7 @@
 
 import { count, el, percent, setText, show } from "../common/dom.js";
 import { activeFilters, CALM } from "./filters.js";
-import { checkbox } from "./widgets.js";
+import { checkbox, labeled } from "./widgets.js";
 
 /** @import { Filter, MapActions, MapModel } from "./types.d.ts" */
 
@@ -29,10 +29,9 @@ export function buildFilters(model, actions) {
   const differs = checkbox("teacher differs", "map-filter-differs", (on) => set({ differs: on }));
   const amount = el("span", { class: "filter-count", testid: "map-filter-count" });
   const clear = el("button", { type: "button", class: "quiet", testid: "map-filter-clear", onclick: () => actions.filter({ ...CALM }) }, "Clear filters");
-  const label = (/** @type {string} */ text, /** @type {HTMLElement[]} */ ...nodes) => el("label", { class: "inline" }, el("span", { class: "faint" }, text), ...nodes);
   const withEpochs = el("span", { class: "filter-group" },
-    label("Changed at least", flips, el("span", { class: "faint" }, "×")), label("Joined", joined), label("Confidence below", below, belowText), differs.node);
-  const node = el("div", { class: "filters", hidden: true, testid: "map-filters" }, label("Show", pool), withEpochs, amount, clear);
+    labeled("Changed at least", flips, el("span", { class: "faint" }, "×")), labeled("Joined", joined), labeled("Confidence below", below, belowText), differs.node);
+  const node = el("div", { class: "filters", hidden: true, testid: "map-filters" }, labeled("Show", pool), withEpochs, amount, clear);
   let built = "";
   pool.addEventListener("change", () => set({ pool: POOLS[pool.selectedIndex][0] }));
   flips.addEventListener("input", () => set({ flips: Math.max(0, Math.floor(Number(flips.value) || 0)) }));

@@ -7,7 +7,8 @@ import { MOVING } from "./codes.js";
 
 /**
  * What the person had set when the page was left. `moment`: an epoch, null for the last one; `wanted`: ids selected.
- * @typedef {MapSettings & { layout: LayoutKind, chosen: boolean, round: number | null, moment: number | null, wanted: number[] }} Remembered
+ * @typedef {{ layout: LayoutKind, chosen: boolean, round: number | null, moment: number | null, wanted: number[] }} Whereabouts
+ * @typedef {MapSettings & Whereabouts} Remembered
  */
 
 /** @type {Map<string, Remembered>} by base of the routes, for as long as the page lives */

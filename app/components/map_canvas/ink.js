@@ -131,7 +131,10 @@ function core(places) {
  */
 function hull(places) {
   const sorted = [...places].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const turn = (/** @type {Place} */ o, /** @type {Place} */ a, /** @type {Place} */ b) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
+
+  /** @type {(o: Place, a: Place, b: Place) => number} */
+  const turn = (o, a, b) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
+
   const half = (/** @type {Place[]} */ list) => {
     /** @type {Place[]} */
     const chain = [];

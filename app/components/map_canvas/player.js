@@ -2,7 +2,7 @@
 
 import { count, el, inkOf, percent, setText, show } from "../common/dom.js";
 import { MOVING } from "./codes.js";
-import { checkbox } from "./widgets.js";
+import { checkbox, labeled } from "./widgets.js";
 
 /** @import { Epochs, MapActions, MapModel } from "./types.d.ts" */
 
@@ -47,7 +47,7 @@ export function buildPlayer(model, actions) {
   const changed = el("span", { class: "changed", testid: "map-changed" });
   const row = el("div", { class: "epoch-row" }, play, el("div", { class: "scrub" }, slider, curve.node), where, speed);
   const compare = el("div", { class: "compare-row" },
-    el("label", { class: "inline" }, el("span", { class: "faint" }, "Compare with epoch"), from), ring.node, split.node, changed);
+    labeled("Compare with epoch", from), ring.node, split.node, changed);
   const none = el("p", { class: "faint none", testid: "map-no-epochs" });
   const node = el("div", { class: "epochs" }, row, compare, none);
   let listed = "";

@@ -18,7 +18,11 @@ export function segments(choices, testid, name, choose) {
       choose(value);
     },
   }, word));
-  const press = (/** @type {Value} */ value) => choices.forEach(([other], k) => buttons[k].setAttribute("aria-pressed", String(other === value)));
+
+  /** @param {Value} value */
+  function press(value) {
+    choices.forEach(([other], k) => buttons[k].setAttribute("aria-pressed", String(other === value)));
+  }
   /**
    * @param {Value} value
    * @param {boolean} on
@@ -41,4 +45,13 @@ export function checkbox(text, testid, onChange) {
   const box = el("input", { type: "checkbox", testid });
   box.addEventListener("change", () => onChange(box.checked));
   return { box, node: el("label", { class: "inline check" }, box, el("span", {}, text)) };
+}
+
+/**
+ * A control with words before it.
+ * @param {string} text
+ * @param {HTMLElement[]} nodes
+ */
+export function labeled(text, ...nodes) {
+  return el("label", { class: "inline" }, el("span", { class: "faint" }, text), ...nodes);
 }

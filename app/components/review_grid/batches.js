@@ -244,7 +244,8 @@ export function createGridBatches(base, table, state, hooks) {
    */
   function onRefused(job, message) {
     if (job.kind === "decide") putBack(job.batch, job.ids, "");
-    state.notices = [...state.notices, { kind: "refused", text: `Not ${job.kind === "undo" ? "taken back" : "recorded"}: ${message}` }];
+    const what = job.kind === "undo" ? "taken back" : "recorded";
+    state.notices = [...state.notices, { kind: "refused", text: `Not ${what}: ${message}` }];
   }
 
   return {

@@ -151,7 +151,8 @@ export function createGridSession(base, paint, onSaved) {
       say("warn", "Mark the wrong images first: click them, or press Space.");
       return;
     }
-    const agrees = (/** @type {number} */ row) => action !== "reject" && table.label[row] === null && table.className(row) === label;
+    /** @type {(row: number) => boolean} */
+    const agrees = (row) => action !== "reject" && table.label[row] === null && table.className(row) === label;
     let same = 0;
     for (const row of rows) {
       if (agrees(row)) {
