@@ -227,8 +227,8 @@ DEFECTS: tuple[Defect, ...] = (
         13,
         "the place of the largest probability is taken for the class",
         f"{ALGORITHMS}/classical_model.py",
-        "found[start : start + len(part), classifier.classes_] = np.maximum(said, FLOOR)",
-        "found[start : start + len(part), : said.shape[1]] = np.maximum(said, FLOOR)",
+        "all_classes[start : start + len(part), classifier.classes_] = np.maximum(fitted, FLOOR)",
+        "all_classes[start : start + len(part), : fitted.shape[1]] = np.maximum(fitted, FLOOR)",
         "tests/engine/algorithms/test_classical_self_training.py",
     ),
     Defect(
