@@ -20,7 +20,7 @@ from engine.errors import ConfigError
 from engine.images.array_cache import ArraySpec, recommend_spec, stream_arrays
 from engine.jobs import timing
 from engine.nets.backbones import check_name
-from engine.nets.build import FROZEN
+from engine.nets.net_name import NetName
 from engine.records.labels import ImageItem
 from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
 from engine.store import LabelTable
@@ -131,7 +131,7 @@ def weights_missing(train: TrainConfig) -> bool:
         ConfigError: torchvision has no such network.
     """
     name = train.net.partition(":")[2]
-    if not (train.net.startswith(FROZEN) or train.weights):
+    if not (NetName.parse(train.net).is_frozen or train.weights):
         return False
     check_name(name)
     return not weights_file(name).exists()
@@ -160,7 +160,8 @@ def job(
     spec = shapes(root, items).spec
     side = shared.image_size or spec.size
     counts = (training, heldout, int((kept & ~labeled).sum()))
-    known = shared.net.startswith(FROZEN) and features_kept(root, shared.net.removeprefix(FROZEN))
+    net = NetName.parse(shared.net)
+    known = net.is_frozen and features_kept(root, net.base)
     return timing.Job(
         algorithm=algorithm,
         config=dict(config),
