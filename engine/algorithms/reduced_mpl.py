@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from engine.algorithms.mpl_terms import Baseline, Batch, sample_labels, student_step, teacher_logits
 from engine.algorithms.targets import uda_loss
+from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
@@ -315,5 +316,5 @@ def _teacher_config(config: ReducedMplConfig, train: TrainConfig) -> TrainConfig
     """Return the run's settings with the teacher's network; weights are kept only where they exist for it."""
     if not config.teacher_net:
         return train
-    weights = train.weights if config.teacher_net.startswith("torchvision:") else ""
+    weights = train.weights if NetName.parse(config.teacher_net).is_torchvision else ""
     return dataclasses.replace(train, net=config.teacher_net, weights=weights)

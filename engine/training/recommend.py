@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
 from engine.training.settings import settings_from
@@ -25,7 +26,8 @@ PHOTO_NET = "mobilenet_v2"
 PHOTO_NET_MB = 14
 PHOTO_ALGORITHM = "pseudo_label"
 """What quick rounds on frozen features use."""
-QUICK_TRAIN = {"net": f"frozen:{PHOTO_NET}", "learning_rate": 0.01, "noise": 0.5}
+QUICK_NET = str(NetName("frozen", PHOTO_NET))
+QUICK_TRAIN = {"net": QUICK_NET, "learning_rate": 0.01, "noise": 0.5}
 """A linear classifier on many values wants a low rate, and noise against learning the few labels by heart."""
 HELDOUT = TrainConfig().heldout_fraction
 
@@ -150,7 +152,7 @@ LENGTHS = (
 
 def _budgets(net: str, device: str) -> tuple[int, int, int]:
     """Return about how many steps the three lengths take: what a network does in a minute, and multiples of it."""
-    if net.startswith("frozen:"):
+    if NetName.parse(net).is_frozen:
         return 300, 900, 3_000
     if device == "cpu":
         return 300, 2_400, 9_600
@@ -185,7 +187,7 @@ COLOUR = (
 def _quick_reason(facts: DataFacts) -> str:
     what = "These are photos" if facts.side > SMALL_SIDE else "These are small colour images and there is no GPU"
     return (
-        f"{what}: features of a network that has seen a million photos (frozen:{PHOTO_NET}) save training one from "
+        f"{what}: features of a network that has seen a million photos ({QUICK_NET}) save training one from "
         "scratch. They are computed once an image, in the first round; from then on only a linear classifier is "
         "trained on them, which takes seconds, so that you can label and train in turns. The features are varied by "
         "noise; nothing is mirrored or distorted."
@@ -201,7 +203,7 @@ def _scratch_reason(net: str) -> str:
 
 
 def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
-    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": f"frozen:{PHOTO_NET}"}.get(kind)
+    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": QUICK_NET}.get(kind)
     net = net or ("simple_cnn" if facts.device == "cpu" else "wrn_28_2")
     train = dict(QUICK_TRAIN) if kind == "quick" else _whole(net)
     return (
@@ -254,7 +256,7 @@ def _warnings(facts: DataFacts, kind: str) -> list[str]:
     if kind == "scratch":
         found.append(
             f"Pretrained weights are not on this machine. On a machine with a connection, choosing the network "
-            f"frozen:{PHOTO_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
+            f"{QUICK_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
             "file and where to put it."
         )
     return found
@@ -296,7 +298,7 @@ def _alternatives(
                 "The labels alone", "supervised", {}, train, "To see what the unlabeled images add to the features."
             )
         )
-        whole = {"net": f"torchvision:{PHOTO_NET}", "weights": "DEFAULT", "learning_rate": 0.01}
+        whole = {"net": str(NetName("torchvision", PHOTO_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
         found.append(
             Alternative(
                 "Train the whole network",
