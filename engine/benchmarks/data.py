@@ -141,9 +141,9 @@ def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
 def _digits() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.from_numpy(np.rint(found.images * (255 / 16)).astype(np.uint8))
-    return images[:, None], torch.from_numpy(found.target.astype(np.int64))
+    digits = load_digits()
+    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))
+    return images[:, None], torch.from_numpy(digits.target.astype(np.int64))
 
 
 @functools.lru_cache(maxsize=2)

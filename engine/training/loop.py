@@ -93,7 +93,7 @@ def train(
                 yield event
         if should_stop():
             return
-        if tally.told < tally.done:
+        if tally.reported < tally.done:
             yield tally.event()
         yield _epoch_event(algorithm, pools, tally, tracked)
 
@@ -106,7 +106,7 @@ class _Tally:
     epochs: int
     steps: int
     done: int = 0
-    told: int = -1
+    reported: int = -1
     sums: dict[str, float | Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=lambda: time.perf_counter())
@@ -134,7 +134,7 @@ class _Tally:
         Raises:
             TrainingDiverged: the summed loss is not finite.
         """
-        self.told = self.done
+        self.reported = self.done
         means = self.means()
         self._check(means.get("loss", 0.0))
         rate = self.done / max(time.perf_counter() - self.began, 1e-9)

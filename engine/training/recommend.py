@@ -131,14 +131,14 @@ def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
     held = round(HELDOUT * facts.labeled)
     per_epoch = steps_for(settings_from(TrainConfig, train), facts.labeled - held, facts.unlabeled)
     budgets = _budgets(str(train.get("net", "auto")), facts.device)
-    found = []
+    choices = []
     for (title, summary, least, most), budget in zip(LENGTHS, budgets, strict=True):
         epochs = min(max(round(budget / per_epoch), least), most)
         settings: dict[str, Any] = {"epochs": epochs}
         if title == QUICK and epochs * per_epoch > budget:
             settings["steps_per_epoch"] = max(budget // epochs, 1)
-        found.append(Length(title, settings, summary))
-    return tuple(found)
+        choices.append(Length(title, settings, summary))
+    return tuple(choices)
 
 
 QUICK, STANDARD, THOROUGH = "Quick look", "Standard", "Thorough"
@@ -228,38 +228,38 @@ def _alignment(facts: DataFacts) -> dict[str, Any]:
 
 def _warnings(facts: DataFacts, kind: str) -> list[str]:
     """Return what is likely to go wrong with these labels, and what to do."""
-    found = []
+    warnings = []
     short = [name for name, count in facts.labels.items() if 0 < count < LEAST_LABELS]
     empty = [name for name, count in facts.labels.items() if not count]
     few = {name: FEW_LABELS - count for name, count in facts.labels.items() if LEAST_LABELS <= count < FEW_LABELS}
     some = {name: count for name, count in facts.labels.items() if count}
     if short:
-        found.append(
+        warnings.append(
             f"A round cannot start yet: each class needs at least {LEAST_LABELS} labeled images, and {_names(short)} "
             f"{'has' if len(short) == 1 else 'have'} fewer. Label some first."
         )
     if empty and some:
-        found.append(
+        warnings.append(
             f"{_names(empty)} {'has' if len(empty) == 1 else 'have'} no label, so a round leaves "
             f"{'it' if len(empty) == 1 else 'them'} out and takes such images for other classes. Label at least "
             f"{LEAST_LABELS} of {'it' if len(empty) == 1 else 'each'} first, if there are any."
         )
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])
-        found.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
+        warnings.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
     if some and max(some.values()) > IMBALANCE * min(some.values()):
         most, least = max(some, key=lambda name: some[name]), min(some, key=lambda name: some[name])
-        found.append(
+        warnings.append(
             f"The classes are uneven: {most} has {some[most]:,} labels, {least} {some[least]:,}. Pseudo-labels lean to "
             "large classes; keep an eye on the small ones, and label more of them."
         )
     if kind == "scratch":
-        found.append(
+        warnings.append(
             f"Pretrained weights are not on this machine. On a machine with a connection, choosing the network "
             f"{QUICK_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
             "file and where to put it."
         )
-    return found
+    return warnings
 
 
 def _names(names: list[str], most: int = 8) -> str:
@@ -271,9 +271,9 @@ def _alternatives(
     facts: DataFacts, kind: str, algorithm: str, config: dict[str, Any], train: dict[str, Any]
 ) -> list[Alternative]:
     """Return other ways worth trying, the likeliest first."""
-    found = []
+    alternatives = []
     if kind in ("colour", "scratch"):
-        found.append(
+        alternatives.append(
             Alternative(
                 "With mirrored images",
                 algorithm,
@@ -283,7 +283,7 @@ def _alternatives(
             )
         )
     if algorithm == "fixmatch":
-        found.append(
+        alternatives.append(
             Alternative(
                 "Pseudo-Label",
                 "pseudo_label",
@@ -293,13 +293,13 @@ def _alternatives(
             )
         )
     if kind == "quick" and algorithm != "supervised":
-        found.append(
+        alternatives.append(
             Alternative(
                 "The labels alone", "supervised", {}, train, "To see what the unlabeled images add to the features."
             )
         )
         whole = {"net": str(NetName("torchvision", PHOTO_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
-        found.append(
+        alternatives.append(
             Alternative(
                 "Train the whole network",
                 "fixmatch",
@@ -310,7 +310,7 @@ def _alternatives(
             )
         )
     if kind == "scratch" or (kind == "colour" and algorithm != "supervised"):
-        found.append(
+        alternatives.append(
             Alternative(
                 "Quick round",
                 PHOTO_ALGORITHM if algorithm != "supervised" else "supervised",
@@ -320,4 +320,4 @@ def _alternatives(
                 + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
             )
         )
-    return found
+    return alternatives
