@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
+REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
+
 
 def bench(
     name: Annotated[str | None, typer.Argument(help="Which benchmark; see --list.")] = None,
@@ -36,10 +39,6 @@ def bench(
     line = shlex.join(["starling", *sys.argv[1:]])
     options = Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
     typer.echo(command.run(options, progress))
-
-
-MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
-REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
 
 
 def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:

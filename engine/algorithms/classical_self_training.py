@@ -14,6 +14,9 @@ Choices and deviations:
 - Coordinates are scaled by one number to a mean squared length of 1: unscaled, their products drown them and the
   stochastic classifier does not settle.
 - Runs on the CPU; network, augmentation, optimizer and epochs of the round do not apply.
+
+Measured (`starling bench logreg`, seeds 0-4): MNIST, 1,000 labels: 93.82 ± 0.33 % of the test images, 92.20 ± 0.67 %
+before it labels for itself.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ Deviations, and why:
   dropout; its defaults (100 steps, rate 1e-3) replace the paper's 1000 steps at 1e-5 of batch 512.
 - `ablate` sets h = 0 and skips the measurements: the same teacher and student without the feedback. One public search
   found no effect of the term; `compare` lets a round train both.
+
+Measured (`starling bench mpl-ablation`, seeds 0-4): MNIST, 1,000 labels, 600 steps: 97.89 ± 0.06 % of the test images,
+97.90 ± 0.09 % with h = 0: no effect of the feedback there.
 """
 
 from __future__ import annotations
@@ -206,6 +209,7 @@ class MetaPseudoLabels:
     def _step(self, number: int, step: Step) -> Metrics:
         """Take step `number`; the numbers beside it are those of the head of this file."""
         config, feed, student = self.config, self._feed, self.student
+        smoothing, grad_clip, measure = config.label_smoothing, self._train.grad_clip, not config.ablate
         teacher_rate, student_rate, uda_weight = self.rates(number)
         batch = Batch(feed.weak(step.x), step.y, feed.weak(step.u), feed.strong(step.u))
         on_labeled, on_weak, on_strong = teacher_logits(self.teacher, batch)  # 1: (B, K), (U, K), (U, K)
@@ -217,18 +221,14 @@ class MetaPseudoLabels:
         if number >= self.wait and config.mode == "sampled":
             uniform = feed.uniform(len(q))  # drawn for argmax too: every target then sees the same views
             labels = q.argmax(1) if config.target == "argmax" else sample_labels(q, uniform)  # 2: ŷ (U,)
-            h, student_loss = student_step(  # 2 and 3
-                student, batch, labels, config.label_smoothing, self._train.grad_clip, measure=not config.ablate
-            )
-            advantage = h if config.ablate else self.baseline.advantage(h)  # 4: h − b
+            h, student_loss = student_step(student, batch, labels, smoothing, grad_clip, measure=measure)  # 2 to 4: h
+            advantage = self.baseline.advantage(h) if measure else h  # 4: h − b
             feedback = advantage * F.cross_entropy(z, labels)  # 5, its last term
             heard = {"h": h, "h_baseline": self.baseline.value}
             student.ema.update(student.model)
         elif number >= self.wait:
-            credit, h, student_loss = exact_step(  # 2 to 4, image by image: (U, K)
-                student, batch, q.detach(), student_rate, config.label_smoothing, measure=not config.ablate
-            )
-            feedback = (q * credit).sum()
+            credit, h, student_loss = exact_step(student, batch, q.detach(), student_rate, smoothing, measure=measure)
+            feedback = (q * credit).sum()  # the last term of 5 image by image, credit (U, K)
             heard = {"h": h}
             student.ema.update(student.model)
         supervised = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
