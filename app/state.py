@@ -13,6 +13,7 @@ from app.routes.review import WHO, actor_of
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project.review.ref import QueueRef
 
 _PROJECT = "starling_project"
 _ACTOR = "starling_actor"
@@ -141,9 +142,9 @@ def take_selection(page: str) -> None:
         st.session_state["export_selection"] = True
 
 
-def take_queue(only: str) -> None:
-    """Let "review" begin with one of its queues: "issues", "audit:3" or another thing it can show."""
-    st.session_state["review_only"] = only
+def take_queue(ref: QueueRef) -> None:
+    """Let "review" begin with one of its queues."""
+    st.session_state["review_only"] = str(ref)
 
 
 def preset(widget: str, value: Any, *, again: bool = False) -> None:

@@ -162,13 +162,13 @@ def make_project(root: Path, data: Path, labels: int, epochs: int, steps: int) -
     from engine.project.opened import Project
 
     with Project.open(root, read_only=True) as project:
-        done = [one for one in project.rounds() if one.report]
+        done = [one for one in project.store.rounds() if one.report]
     if not done:
         sets = f"--set=epochs={epochs}", f"--set=steps_per_epoch={steps}"
         starling("round", root, "--algorithm", "pseudo_label", *sets)
     with Project.open(root, read_only=True) as project:
-        record = [one for one in project.rounds() if one.report][-1]
-        recorded, truth = project.epochs(record.number), project.true_accuracy(record.number)
+        record = [one for one in project.store.rounds() if one.report][-1]
+        recorded, truth = project.results.epochs(record.number), project.results.true_accuracy(record.number)
     report = record.report or {}
     share = None if truth is None else round(truth.accuracy, 4)
     return {"epochs": len(recorded), "seconds": report.get("run", report).get("seconds"), "right of the hidden": share}
@@ -215,8 +215,8 @@ def measure_moving(root: Path) -> Figures:
     from engine.rounds.folder import results
 
     with Project.open(root) as project:
-        number = [one for one in project.rounds() if one.report][-1].number
-        folder = project.round_dir(number)
+        number = [one for one in project.store.rounds() if one.report][-1].number
+        folder = project.workspace.round_folder(number)
         began, first, live = time.perf_counter(), 0.0, 0.0
         project.maps.start_moving(number, fresh=True)
         while (state := project.maps.moving_state(number)).status == "running":

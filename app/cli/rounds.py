@@ -33,16 +33,16 @@ def round_(
     engine = EngineThread(opened.store, opened.root)
     try:
         if cancel is not None:
-            record = opened.cancel_round(cancel)
+            record = opened.training.cancel(cancel)
         elif resume is not None:
-            record = opened.resume_round(resume)
+            record = opened.training.resume(resume)
         else:
             spec = options.algorithms().get(algorithm)
             if spec is None:
                 known = ", ".join(options.algorithms())
                 raise ConfigError("Unknown algorithm", value=algorithm, way_out=f"Known: {known}.")
             train, config = pairs.parse(set_ or (), options.TRAIN_CONFIG, spec.config)
-            record = opened.queue_round(algorithm, config, {**train, "device": device})
+            record = opened.training.queue(algorithm, config, {**train, "device": device})
         engine.start()
         engine.wake()
         record = _watch(opened, record.number)
@@ -61,7 +61,7 @@ def round_(
 def _watch(opened: Any, number: int) -> Any:
     from engine.rounds.supervisor.follow import follow
 
-    record = opened.round(number)
+    record = opened.store.round(number)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -97,7 +97,7 @@ def _show_round(opened: Any, record: Any) -> None:
                 f"{found['low']:.1%}–{found['high']:.1%}"
             )
     if record.state in {"promoted", "held_back"}:
-        truth = opened.true_accuracy(record.number)
+        truth = opened.results.true_accuracy(record.number)
         if truth is not None:
             out.print(f"  True accuracy on hidden labels: {truth.accuracy:.2%} ({truth.correct:,}/{truth.n:,})")
         out.print(f"  {escape(str((report.get('verdict') or {}).get('reason', '')))}", soft_wrap=True)
@@ -114,15 +114,15 @@ def status(project: ProjectArgument) -> None:
 
     opened = Project.open(project, read_only=not os.access(project, os.W_OK))
     try:
-        counts = opened.counts()
-        out.print(f"{escape(opened.name)}: {counts.images:,} images, {len(opened.classes())} classes")
+        counts = opened.store.counts()
+        out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
         out.print(
             f"  {counts.labeled:,} labeled: {counts.imported:,} imported, {counts.human:,} by a person, "
             f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
         )
         out.print(f"  device: {options.describe_device()}")
         table = Table("round", "algorithm", "state", "held-out", "95% interval", "epochs", "seconds")
-        for record in opened.rounds():
+        for record in opened.store.rounds():
             report = record.report or {}
             found = report.get("heldout") or {}
             table.add_row(
@@ -131,7 +131,7 @@ def status(project: ProjectArgument) -> None:
                 f"{found['low']:.1%}–{found['high']:.1%}" if found.get("n") else "–",
                 str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
             )  # fmt: skip
-        if opened.rounds():
+        if opened.store.rounds():
             out.print(table)
     finally:
         opened.close()
@@ -149,10 +149,10 @@ def evaluate(
 
     opened = Project.open(project)
     try:
-        number = round if round is not None else opened.round_in_force()
+        number = round if round is not None else opened.results.in_force()
         if number is None:
             raise RoundError("No round is in force", way_out="Give one: --round N.")
-        found = apply.test_accuracy(opened.round_dir(number), torchvision, root)
+        found = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)
     finally:
         opened.close()
     out.print(

@@ -41,7 +41,7 @@ class Chosen:
 
 def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
     """Draw the recommended round; return it once its button is pressed."""
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     st.subheader("Recommended")
     if found is None:
         st.info("Import images first; what suits them is recommended here.")
@@ -108,7 +108,7 @@ def _times(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, active
 
 @state.guarded
 def _times_line(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, known: bool) -> None:
-    if opened.project.active_round() is not None:
+    if opened.project.store.active_round() is not None:
         return  # a timing would disturb it
     times = {name: _time(opened, one) for name, one in chosen.items()}
     if not known and all(time.done for time in times.values()):
@@ -128,7 +128,7 @@ def _times_line(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, k
 
 
 def _time(opened: OpenProject, chosen: Chosen) -> Any:
-    return opened.project.time_round(chosen.algorithm, chosen.config, chosen.train)
+    return opened.project.training.time(chosen.algorithm, chosen.config, chosen.train)
 
 
 def about(seconds: float) -> str:
@@ -147,7 +147,7 @@ def about(seconds: float) -> str:
 
 def own(opened: OpenProject, *, active: bool) -> Chosen | None:
     """Draw the settings of any algorithm, filled with the recommendation; return them once started."""
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         return None
     picked = state.get("own_settings")
     # Kept while the form is open: labels made meanwhile may change the recommendation, never what is on screen.
@@ -201,7 +201,7 @@ def _form(opened: OpenProject, spec: Any, start: Chosen) -> Chosen:
 
 def _recommended_settings(opened: OpenProject) -> Chosen:
     """Return the recommendation in its standard length, or an algorithm with all its defaults."""
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     if found is None:
         return Chosen(next(iter(options.algorithms())), {}, {})
     standard = next(length for length in found.lengths if length.title == "Standard")
@@ -220,7 +220,7 @@ def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
         return
     draw = int(state.get(f"draw_{key}", 0))
     try:
-        found = opened.project.augmentation_preview(train, IMAGES, COPIES, draw)
+        found = opened.project.training.augmentation_preview(train, IMAGES, COPIES, draw)
     except StarlingError as error:
         state.show_error(error)
         return
@@ -237,10 +237,10 @@ def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
 def start(opened: OpenProject, chosen: Chosen) -> None:
     """Queue the round and look at it, or say why it cannot start."""
     try:
-        record = opened.project.queue_round(chosen.algorithm, chosen.config, chosen.train)
+        record = opened.project.training.queue(chosen.algorithm, chosen.config, chosen.train)
     except StarlingError as error:
         state.show_error(error)
-        if not opened.project.counts().labeled:
+        if not opened.project.store.counts().labeled:
             st.page_link("pages/review_labels.py", label="Label a first batch", icon=":material/keyboard:")
         return
     opened.engine.wake()

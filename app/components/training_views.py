@@ -157,7 +157,7 @@ def report(project: Project, record: RoundRecord) -> None:
     for cell, title, figures in shown:
         cell.metric(title, accuracy(figures), help=how(figures or {}))
         cell.caption(interval(figures))
-    truth = project.true_accuracy(record.number)
+    truth = project.results.true_accuracy(record.number)
     if truth is not None and truth.n:
         cells[2].metric(
             "True accuracy",

@@ -18,12 +18,12 @@ PAGES = {"review": "pages/review_labels.py", "export": "pages/export_dataset.py"
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet. Import some first.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
     records = {one.number: one for one in opened.project.maps.rounds()}
-    if opened.project.active_round() is not None:
+    if opened.project.store.active_round() is not None:
         st.fragment(_watch, run_every=2 * POLL_SECONDS)(opened, _stands(records))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = _choose_round(records)

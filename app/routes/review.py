@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import uuid
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse, Response
 from app.routes.requests import FRESH, MOST_ID, number_of, request_body
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
-from engine.project.opened import as_json
+from engine.project.labels import new_uid
 from engine.project.review.queue import DEFAULT
+from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
 from engine.records.review import GridTable
 
@@ -41,15 +42,20 @@ async def queue(request: Request, opened: OpenProject) -> Response:
     """The next images to review. POST takes the same fields as JSON: a long `exclude` does not fit an address."""
     asked = _queue_fields(await request_body(request)) if request.method == "POST" else _queue_query(request)
     limit, project = min(asked["limit"] or 20, 500), opened.project
+    ref = QueueRef.parse(asked["only"] or "unreviewed")
     items, total = await run_in_threadpool(
-        lambda: project.reviews.queue(
+        lambda: project.queue.next(
             asked["strategy"] or DEFAULT, limit,
-            number=asked["round"], only=asked["only"] or "unreviewed", exclude=asked["exclude"],
-            among=opened.selection if asked["only"] == "selection" else None,
+            number=asked["round"], ref=ref, exclude=asked["exclude"], among=_among(opened, ref),
         )
     )  # fmt: skip
-    body = {"items": [as_json(item) for item in items], "total": total, "classes": list(project.classes())}
+    body = {"items": [asdict(item) for item in items], "total": total, "classes": list(project.store.classes())}
     return JSONResponse(body, headers=FRESH)
+
+
+def _among(opened: OpenProject, ref: QueueRef) -> tuple[int, ...] | None:
+    """The images handed over from the map, where only those are asked for; None for all."""
+    return opened.selection if ref.kind == "selection" else None
 
 
 def _queue_query(request: Request) -> dict[str, Any]:
@@ -76,9 +82,9 @@ def _queue_fields(found: dict[str, Any]) -> dict[str, Any]:
 async def item(request: Request, opened: OpenProject) -> Response:
     """One image as the review page shows it."""
     found = await run_in_threadpool(
-        opened.project.reviews.item, request.path_params["image_id"], number_of(request, "round")
+        opened.project.queue.item, request.path_params["image_id"], number_of(request, "round")
     )
-    return JSONResponse(as_json(found), headers=FRESH)
+    return JSONResponse(asdict(found), headers=FRESH)
 
 
 async def context(request: Request, opened: OpenProject) -> Response:
@@ -89,17 +95,16 @@ async def context(request: Request, opened: OpenProject) -> Response:
         raise ConfigError("“ids” must be a list of image ids")
     if len(ids) > MOST_CONTEXT or not (number is None or type(number) is int):
         raise ConfigError(f"At most {MOST_CONTEXT} images at once, of a round by its number", value=len(ids))
-    contexts = await run_in_threadpool(opened.project.reviews.context, ids, number)
-    return JSONResponse({"contexts": [as_json(one) for one in contexts]}, headers=FRESH)
+    project = opened.project
+    contexts = await run_in_threadpool(lambda: project.signals.context(ids, project.results.predictions(number)))
+    return JSONResponse({"contexts": [asdict(one) for one in contexts]}, headers=FRESH)
 
 
 async def grid(request: Request, opened: OpenProject) -> Response:
     """The whole grid as flat arrays of equal length, grouped by predicted class."""
-    only = request.query_params.get("only") or "unreviewed"
-    sort = request.query_params.get("sort") or "confidence"
-    number, reviews = number_of(request, "round"), opened.project.reviews
-    among = opened.selection if only == "selection" else None
-    table = await run_in_threadpool(lambda: reviews.grid(number, only, sort, among))
+    ref = QueueRef.parse(request.query_params.get("only") or "unreviewed")
+    sort, number = request.query_params.get("sort") or "confidence", number_of(request, "round")
+    table = await run_in_threadpool(opened.project.grid.table, number, ref, sort, _among(opened, ref))
     return await run_in_threadpool(_sent, request, table)
 
 
@@ -156,23 +161,25 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
     parsed = [parse_decision(one, actor) for one in given]
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
-    acks = await run_in_threadpool(opened.project.decide, parsed, batch)
-    return JSONResponse({"acks": [as_json(ack) for ack in acks]}, headers=FRESH)
+    acks = await run_in_threadpool(opened.project.labels.decide, parsed, batch)
+    return JSONResponse({"acks": [asdict(ack) for ack in acks]}, headers=FRESH)
 
 
 async def undo(request: Request, opened: OpenProject) -> Response:
     """Take back the last decision, or the one named."""
     found = await request_body(request)
-    uid, target = str(found.get("uid") or uuid.uuid4().hex), found.get("target")
-    acks = await run_in_threadpool(opened.project.undo, uid, actor_of(request.cookies), str(target) if target else None)
+    uid, target = str(found.get("uid") or new_uid()), found.get("target")
+    acks = await run_in_threadpool(
+        opened.project.store.undo, uid, actor_of(request.cookies), str(target) if target else None
+    )
     shown = None
     if len(acks) == 1 and acks[0].state is not None:
-        shown = as_json(await run_in_threadpool(opened.project.reviews.item, acks[0].state.image_id))
-    return JSONResponse({"acks": [as_json(ack) for ack in acks], "image": shown}, headers=FRESH)
+        shown = asdict(await run_in_threadpool(opened.project.queue.item, acks[0].state.image_id))
+    return JSONResponse({"acks": [asdict(ack) for ack in acks], "image": shown}, headers=FRESH)
 
 
 async def classes(request: Request, opened: OpenProject) -> Response:
     """Add a class."""
     name = str((await request_body(request)).get("name") or "")
-    found = await run_in_threadpool(opened.project.add_class, name)
+    found = await run_in_threadpool(opened.project.labels.add_class, name)
     return JSONResponse({"classes": list(found)}, headers=FRESH)

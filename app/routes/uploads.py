@@ -47,7 +47,7 @@ async def upload(request: Request, opened: OpenProject) -> Response:
 async def download(request: Request, opened: OpenProject) -> Response:
     """Send an export file; ranges work."""
     name = request.path_params["file"]
-    folder = opened.project.root / "exports"
-    if name not in {path.name for path in folder.iterdir() if path.is_file()}:
+    paths = {path.name: path for path in opened.project.exports.files()}
+    if name not in paths:
         raise NotAProject("There is no such export", value=name, way_out="Export again.")
-    return FileResponse(folder / name, filename=name, headers=FRESH)
+    return FileResponse(paths[name], filename=name, headers=FRESH)

@@ -12,7 +12,8 @@ from typing import IO
 
 from engine.errors import ConfigError, ProjectInUse
 from engine.jobs import timing
-from engine.project.opened import Project, slug
+from engine.project.opened import Project
+from engine.project.workspace import slug
 from engine.rounds.supervisor.thread import EngineThread
 
 
@@ -85,7 +86,7 @@ class Workbench:
             except ProjectInUse:
                 project.close()
                 raise
-            project.sweep()
+            project.workspace.sweep()
             engine = EngineThread(project.store, root)
             engine.start()
             opened = OpenProject(self._key(project), project, engine, lock)
@@ -115,7 +116,7 @@ class Workbench:
     @staticmethod
     def _key(project: Project) -> str:
         """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
-        return f"{slug(project.root.name) or 'project'}-{project.uid[:8]}"
+        return f"{slug(project.root.name) or 'project'}-{project.workspace.uid[:8]}"
 
     def _claim(self, root: Path) -> IO[str]:
         handle = open(root / "app.lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the project is

@@ -11,7 +11,7 @@ from app import state
 from app.components.quality.words import at_most, level, some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project.opened import new_uid
+from engine.project.labels import new_uid
 from engine.records.labels import Ack
 from engine.records.quality import BatchInfo
 
@@ -31,7 +31,7 @@ def batches_part(opened: OpenProject) -> None:
         (st.success if told[0] else st.warning)(told[1])
         state.forget("history_told")
     wanted = int(state.get("history_batches", SHOWN))
-    found = opened.project.quality.batches(limit=wanted + 1)
+    found = opened.project.store.batches(limit=wanted + 1)
     if not found:
         st.caption(
             "Nothing was decided in a batch yet. Accepting in the grid, a region of the map or an audit makes one."
@@ -90,7 +90,7 @@ def _dialog(opened: OpenProject, one: BatchInfo) -> None:
     if st.button("Undo the batch", type="primary", icon=":material/undo:", key="confirm_undo"):
         state.forget("undoing")
         try:
-            acks = opened.project.undo(new_uid(), state.actor(), one.batch)
+            acks = opened.project.store.undo(new_uid(), state.actor(), one.batch)
         except StarlingError as error:
             state.show_error(error)
             return

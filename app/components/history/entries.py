@@ -24,7 +24,7 @@ def image_part(opened: OpenProject) -> None:
     if not text:
         st.caption("The whole history of an image: who said what of it, when, and what was taken back.")
         return
-    found = matching(opened.project.images(), text)
+    found = matching(opened.project.workspace.items(), text)
     if not found:
         st.info("No image has this id, and no name holds this text.")
         return
@@ -39,7 +39,7 @@ def image_part(opened: OpenProject) -> None:
     with left:
         gallery(opened, [Tile(item.id, item.name, f"image {item.id}, {item.width}×{item.height}")])
     with right:
-        entries = opened.project.history(item.id, limit=NEWEST)
+        entries = opened.project.store.history(item.id, limit=NEWEST)
         if entries:
             st.dataframe(table(entries, with_image=False), hide_index=True, key="image_entries")
         else:
@@ -62,7 +62,7 @@ def matching(items: Sequence[ImageItem], text: str) -> list[ImageItem]:
 def newest_part(opened: OpenProject) -> None:
     """Draw the newest entries of the project."""
     st.subheader("Newest entries")
-    entries = opened.project.history(limit=NEWEST)
+    entries = opened.project.store.history(limit=NEWEST)
     if not entries:
         st.caption("The ledger is empty: no label was imported or given yet.")
         return

@@ -28,14 +28,14 @@ SAMPLE = 100
 def accept_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     _tell()
-    found = opened.project.quality.audits()
+    found = opened.project.audits.all()
     running = [one for one in found if one.record.state == "open"]
     for one in running:
         audits.open_audit(opened, one)
     record = chosen_round(opened)
     if record is not None:
         rule = _rule(opened, record.number)
-        preview = opened.project.quality.preview(rule)
+        preview = opened.project.audits.preview(rule)
         _preview(preview)
         _draw(opened, preview, busy=bool(running))
     audits.explanation()
@@ -62,7 +62,7 @@ def _rule(opened: OpenProject, number: int) -> AcceptRule:
             state.preset("accept_threshold", state.get("accept_threshold", 0.95))
             threshold = st.slider("Least confidence", 0.5, 1.0, step=0.005, format="%.3f", key="accept_threshold")
             state.put("accept_threshold", threshold)
-            return opened.project.quality.rule_at(number, float(threshold))
+            return opened.project.audits.rule_at(number, float(threshold))
         state.preset("accept_target", state.get("accept_target", 0.01))
         target = st.select_slider(
             "Expected share of wrong labels, at most", TARGETS, format_func=percent, key="accept_target",
@@ -70,7 +70,7 @@ def _rule(opened: OpenProject, number: int) -> AcceptRule:
             + (", in each class by itself." if way == "by_class" else "."),
         )  # fmt: skip
         state.put("accept_target", target)
-    return opened.project.quality.rule_for(number, float(target), way == "by_class")
+    return opened.project.audits.rule_for(number, float(target), way == "by_class")
 
 
 def _preview(found: AcceptPreview) -> None:
@@ -123,7 +123,7 @@ def _forecast(opened: OpenProject, found: AcceptPreview, size: int) -> None:
     if size >= found.count:
         st.caption("This audits all of them, so nothing would be left to accept.")
         return
-    looks = sum(one.record.round == found.rule.round for one in opened.project.quality.audits())
+    looks = sum(one.record.round == found.rule.round for one in opened.project.audits.all())
     sure = audit.look_level(LEVEL, looks + 1)
     bounds = [at_most(audit.upper_bound(wrong, size, sure)) for wrong in range(min(size, 2) + 1)]
     ends = ", ".join(f"{bound} with {wrong or 'no'} wrong" for wrong, bound in enumerate(bounds))
@@ -154,7 +154,7 @@ def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
     if not wanted:
         return
     try:
-        made = opened.project.quality.start_audit(found.rule, size=int(size), actor=state.actor())
+        made = opened.project.audits.start(found.rule, size=int(size), actor=state.actor())
     except StarlingError as error:
         state.show_error(error)
         return

@@ -35,14 +35,14 @@ def accuracy_tab(opened: OpenProject) -> None:
         st.caption(f"Held-out accuracy: {state.plain(training_views.how(heldout))}")
     else:
         st.info("No labels were held out in this round, so nothing was measured at its end.")
-    _random_slice(opened.project.quality.random_sample(record.number))
+    _random_slice(opened.project.measured.random_sample(record.number))
     left, right = st.columns(2, gap="large")
     with left:
         confusion.confusion_part(opened, record)
     with right:
         _confidence(opened, record)
         st.subheader("Class balance")
-        labeled = opened.project.counts().per_class
+        labeled = opened.project.store.counts().per_class
         st.plotly_chart(balance_figure(found, labeled), key="balance", config={"displaylogo": False})
     _footer(record)
 
@@ -67,7 +67,7 @@ def _random_slice(found: Estimate) -> None:
 def _confidence(opened: OpenProject, record: RoundRecord) -> None:
     """Show how well the confidences tell the share right, before and after calibration."""
     st.subheader("Confidence")
-    before, after = opened.project.quality.reliability(record.number)
+    before, after = opened.project.measured.reliability(record.number)
     if not after.n:
         st.info("Without held-out labels it cannot be said how far the confidences can be trusted.")
         return

@@ -13,6 +13,7 @@ from app.components.quality.words import level, some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project.quality.audits import LEVEL
+from engine.project.review.ref import QueueRef
 from engine.quality.audit import joint_level, rest_statement
 from engine.records.quality import AuditResult, BatchInfo
 
@@ -55,7 +56,7 @@ def _actions(opened: OpenProject, found: AuditResult) -> None:
     number = found.record.number
     with st.container(horizontal=True):
         if found.bound is None:
-            review_queue(f"audit:{number}", f"review_audit_{number}", "Review the audit images", primary=True)
+            review_queue(QueueRef.of_audit(number), f"review_audit_{number}", "Review the audit images", primary=True)
         else:
             left = found.rest
             if left == 0:
@@ -66,7 +67,7 @@ def _actions(opened: OpenProject, found: AuditResult) -> None:
             ):  # fmt: skip
                 state.put("accepting", number)
         if st.button("Give this audit up", icon=":material/close:", key=f"abandon_audit_{number}"):
-            opened.project.quality.abandon_audit(number)
+            opened.project.audits.abandon(number)
             state.put("quality_told", f"Audit {number} was given up. The answers you gave stay as labels.")
             st.rerun()
 
@@ -96,7 +97,7 @@ def _dialog(opened: OpenProject, found: AuditResult) -> None:
     if st.button(f"Accept {some(left, 'label')}", type="primary", key="confirm_accept"):
         state.forget("accepting")
         try:
-            _, count = opened.project.quality.accept_audit(record.number, state.actor())
+            _, count = opened.project.audits.accept(record.number, state.actor())
         except StarlingError as error:
             state.show_error(error)
             return

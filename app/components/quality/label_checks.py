@@ -11,6 +11,7 @@ from app.components.quality.gallery import Tile, gallery, review_queue, review_t
 from app.components.quality.words import percent, some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project.review.ref import QueueRef
 from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 
 POLL_SECONDS = 1.0
@@ -33,19 +34,19 @@ def labels_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     _conflicts(opened)
     st.subheader("Suspected labels")
-    if not opened.project.counts().labeled:
+    if not opened.project.store.counts().labeled:
         st.info("No image has a label yet, so there is none to check.")
     elif _check(opened, "labels"):
         _issues(opened)
     st.subheader("Duplicates")
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet.")
     elif _check(opened, "duplicates"):
         _duplicates(opened)
 
 
 def _conflicts(opened: OpenProject) -> None:
-    found = opened.project.reviews.conflicts()
+    found = opened.project.lists.conflicts()
     if not found:
         st.caption("No conflicts: nothing known contradicts a label.")
         return
@@ -53,12 +54,12 @@ def _conflicts(opened: OpenProject) -> None:
     parts = [f"{count:,} {CONFLICTS[kind]}" for kind, count in counts.items() if count]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{some(len(found), 'conflict')}**: {', '.join(parts)}.")
-        review_queue("conflicts", "review_conflicts", "Look at them side by side")
+        review_queue(QueueRef("conflicts"), "review_conflicts", "Look at them side by side")
 
 
 def _check(opened: OpenProject, kind: CheckKind) -> bool:
     """Draw where a check stands and what can be done; return whether there is a result to show."""
-    found = opened.project.quality.check_state(kind)
+    found = opened.project.checks.state(kind)
     if found.status == "running":
         st.fragment(_running, run_every=POLL_SECONDS)(opened, kind)
         return bool(found.made)
@@ -85,7 +86,7 @@ def _tell_result(found: CheckState) -> None:
 
 def _start(opened: OpenProject, kind: CheckKind) -> None:
     try:
-        opened.project.quality.start_check(kind)
+        opened.project.checks.start(kind)
     except StarlingError as error:
         state.show_error(error)
         return
@@ -94,17 +95,17 @@ def _start(opened: OpenProject, kind: CheckKind) -> None:
 
 def _running(opened: OpenProject, kind: CheckKind) -> None:
     """Show how far a check is; run the page anew when it ended."""
-    found = opened.project.quality.check_state(kind)
+    found = opened.project.checks.state(kind)
     if found.status != "running":
         st.rerun()
     st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
     if st.button("Cancel", icon=":material/close:", key=f"cancel_{kind}"):
-        opened.project.quality.cancel_check(kind)
+        opened.project.checks.cancel(kind)
         st.rerun()
 
 
 def _issues(opened: OpenProject) -> None:
-    found = opened.project.quality.label_issues()
+    found = opened.project.checks.label_issues()
     if not found:
         st.success("No label is suspected, or all suspected ones have been looked at.")
         return
@@ -113,7 +114,7 @@ def _issues(opened: OpenProject) -> None:
             f"**{some(len(found), 'suspected label')}**, most suspicious first: given → suggested, and how sure the "
             "model that never saw the label is of each."
         )
-        review_queue("issues", "review_issues")
+        review_queue(QueueRef("issues"), "review_issues")
     gallery(opened, [_issue_tile(one) for one in found[:ISSUES_SHOWN]])
     if len(found) > ISSUES_SHOWN:
         st.caption(f"The first {ISSUES_SHOWN} of {len(found):,}; the review page shows all of them.")
@@ -125,7 +126,7 @@ def _issue_tile(one: LabelIssue) -> Tile:
 
 
 def _duplicates(opened: OpenProject) -> None:
-    found = sorted(opened.project.quality.duplicates(), key=lambda one: not one.differing)
+    found = sorted(opened.project.checks.duplicates(), key=lambda one: not one.differing)
     if not found:
         st.success("No two images look the same.")
         return

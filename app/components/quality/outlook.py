@@ -25,7 +25,7 @@ def outlook_tab(opened: OpenProject) -> None:
         width=420,
     )  # fmt: skip
     state.put("outlook_target", target)
-    found = opened.project.quality.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
+    found = opened.project.measured.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
     if found.advice:
         st.info(state.plain(found.advice), icon=":material/lightbulb:")
     _figures(found)

@@ -12,7 +12,7 @@ from engine.records.quality import Pace
 
 def people_tab(opened: OpenProject) -> None:
     """Draw the tab."""
-    found = opened.project.quality.pace()
+    found = opened.project.measured.pace()
     if not found:
         st.info("Nobody has decided anything yet. Labels that came with the import do not count here.")
         st.page_link("pages/review_labels.py", label="Go to Review", icon=":material/keyboard:")
