@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundError
+from engine.percent import percent
 
 
 def round_(
@@ -77,7 +78,7 @@ def _watch(opened: Any, number: int) -> Any:
             metrics = now.get("metrics") or {}
             more = f"{now.get('steps_per_second') or 0:.1f} steps/s"
             if metrics.get("heldout_accuracy") is not None:
-                more += f", held-out {metrics['heldout_accuracy']:.1%}"
+                more += f", held-out {percent(metrics['heldout_accuracy'])}"
             done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else step / steps
             words = f"Round {number} {record.state}, {now.get('phase') or 'waiting'} {epoch}/{epochs}"
             bar.update(task, completed=done, description=words, more=more)
@@ -93,13 +94,13 @@ def _show_round(opened: Any, record: Any) -> None:
         found = report.get(key)
         if found and found.get("n"):
             out.print(
-                f"  {name}: {found['accuracy']:.2%} ({found['correct']}/{found['n']}), 95% interval "
-                f"{found['low']:.1%}–{found['high']:.1%}"
+                f"  {name}: {percent(found['accuracy'], 2)} ({found['correct']}/{found['n']}), 95 % interval "
+                f"{percent(found['low'])}–{percent(found['high'])}"
             )
     if record.state in {"promoted", "held_back"}:
         truth = opened.results.true_accuracy(record.number)
         if truth is not None:
-            out.print(f"  True accuracy on hidden labels: {truth.accuracy:.2%} ({truth.correct:,}/{truth.n:,})")
+            out.print(f"  True accuracy on hidden labels: {percent(truth.accuracy, 2)} ({truth.correct:,}/{truth.n:,})")
         out.print(f"  {escape(str((report.get('verdict') or {}).get('reason', '')))}", soft_wrap=True)
         out.print(
             f"  {report.get('seconds', 0):.0f} s, {report.get('seconds_per_epoch', 0):.2f} s an epoch, "
@@ -121,14 +122,14 @@ def status(project: ProjectArgument) -> None:
             f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
         )
         out.print(f"  device: {options.describe_device()}")
-        table = Table("round", "algorithm", "state", "held-out", "95% interval", "epochs", "seconds")
+        table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
         for record in opened.store.rounds():
             report = record.report or {}
             found = report.get("heldout") or {}
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                f"{found['accuracy']:.2%}" if found.get("n") else "–",
-                f"{found['low']:.1%}–{found['high']:.1%}" if found.get("n") else "–",
+                percent(found['accuracy'], 2) if found.get("n") else "–",
+                f"{percent(found['low'])}–{percent(found['high'])}" if found.get("n") else "–",
                 str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
             )  # fmt: skip
         if opened.store.rounds():
@@ -156,6 +157,6 @@ def evaluate(
     finally:
         opened.close()
     out.print(
-        f"Round {number}: {found['accuracy']:.2%} on the {found['n']:,} test images of {torchvision} "
-        f"({found['correct']:,} right), 95% interval {found['low']:.2%}–{found['high']:.2%}"
+        f"Round {number}: {percent(found['accuracy'], 2)} on the {found['n']:,} test images of {torchvision} "
+        f"({found['correct']:,} right), 95 % interval {percent(found['low'], 2)}–{percent(found['high'], 2)}"
     )

@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app import state
+from engine.percent import percent
 from engine.project.opened import Project
 from engine.records.rounds import RoundRecord
 
@@ -85,13 +86,13 @@ def progress(record: RoundRecord) -> None:
     cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
-    cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
+    cells[2].metric("Held-out accuracy", _share(metrics.get("heldout_accuracy")))
     weight = weight_of(metrics)
     if weight is None:
         cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
     else:
         cells[3].metric(WEIGHTS[weight][0], _number(metrics.get(weight), "{:.2f}"))
-    cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
+    cells[4].metric("Pseudo-labels used", _share(metrics.get("used_share"), 0))
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
@@ -161,7 +162,7 @@ def report(project: Project, record: RoundRecord) -> None:
     if truth is not None and truth.n:
         cells[2].metric(
             "True accuracy",
-            f"{truth.accuracy:.2%}",
+            percent(truth.accuracy, 2),
             help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither "
             "training nor calibration nor the choice of rounds ever saw them.",
         )
@@ -195,14 +196,14 @@ def difference(found: Mapping[str, Any]) -> str:
 
 def accuracy(found: dict[str, Any] | None) -> str:
     """Return an accuracy as a percentage."""
-    return f"{found['accuracy']:.1%}" if found and found.get("n") else "–"
+    return percent(found["accuracy"]) if found and found.get("n") else "–"
 
 
 def interval(found: dict[str, Any] | None) -> str:
     """Return the interval of an accuracy and the number of labels behind it."""
     if not found or not found.get("n"):
         return "not run"
-    return f"95% interval {found['low']:.1%} to {found['high']:.1%}, {found['n']:,} labels"
+    return f"95 % interval {percent(found['low'])} to {percent(found['high'])}, {found['n']:,} labels"
 
 
 def how(found: dict[str, Any]) -> str:
@@ -210,7 +211,7 @@ def how(found: dict[str, Any]) -> str:
     if not found or not found.get("n"):
         return "There is no held-out set."
     return (
-        f"{found['correct']} of {found['n']} held-out labeled images right; 95% interval ({found['method']}). They "
+        f"{found['correct']} of {found['n']} held-out labeled images right; 95 % interval ({found['method']}). They "
         "were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
         "as it is."
     )
@@ -226,6 +227,10 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _share(value: float | None, digits: int | None = None) -> str:
+    return "–" if value is None else percent(value, digits)
 
 
 def _number(value: Any, pattern: str) -> str:

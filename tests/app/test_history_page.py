@@ -198,7 +198,7 @@ def test_partly_undone_batch_and_unknown_facts_are_told_in_words() -> None:
     one = BatchInfo("b", "ada", "2026-03-01T09:05:12", 9, "accept", 500, 3, "*cat*")
     assert batches.what(one) == "500 images accepted as **\\*cat\\***, 3 of them undone"
     assert batches.facts_in_words({}) == ""
-    assert batches.facts_in_words({"bound": 0.06101, "level": 0.95}) == "at most 6.2% wrong (95%)"
+    assert batches.facts_in_words({"bound": 0.06101, "level": 0.95}) == "at most 6.2 % wrong (95 %)"
     assert batches.facts_in_words({"why": "grid", "deep": {"a": 1}}) == "why grid"
 
 

@@ -177,7 +177,7 @@ def cancel_round(page: Any) -> None:
 
 def wait_for_end(page: Any) -> None:
     page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=4 * MINUTES)
-    page.get_by_text(re.compile(r"95% interval .* labels")).first.wait_for()
+    page.get_by_text(re.compile(r"95 % interval .* labels")).first.wait_for()
     settle(page)
 
 

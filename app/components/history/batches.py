@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.components.quality.words import at_most, level, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import at_least, at_most
 from engine.project.labels import new_uid
 from engine.records.labels import Ack
 from engine.records.quality import BatchInfo
@@ -74,7 +75,7 @@ def facts_in_words(facts: Mapping[str, Any]) -> str:
         name = f"Audit {facts['audit']} of round {facts.get('round', '?')}: " if facts.get("audit") is not None else ""
         return f"{name}{facts['statement']}"
     if isinstance(facts.get("bound"), int | float):
-        sure = f" ({level(float(facts['level']))})" if isinstance(facts.get("level"), int | float) else ""
+        sure = f" ({at_least(float(facts['level']))})" if isinstance(facts.get("level"), int | float) else ""
         return f"at most {at_most(float(facts['bound']))} wrong{sure}"
     simple = [f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int | float)]
     return ", ".join(simple)[:300]

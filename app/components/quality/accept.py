@@ -9,9 +9,10 @@ from app import state
 from app.components import training_views
 from app.components.quality import audits
 from app.components.quality.chosen_round import chosen_round
-from app.components.quality.words import at_most, chart_text, level, percent, some
+from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import at_least, at_most, percent
 from engine.project.quality.audits import LEVEL
 from engine.quality import audit
 from engine.records.quality import AcceptPreview, AcceptRule
@@ -127,7 +128,9 @@ def _forecast(opened: OpenProject, found: AcceptPreview, size: int) -> None:
     sure = audit.look_level(LEVEL, looks + 1)
     bounds = [at_most(audit.upper_bound(wrong, size, sure)) for wrong in range(min(size, 2) + 1)]
     ends = ", ".join(f"{bound} with {wrong or 'no'} wrong" for wrong, bound in enumerate(bounds))
-    st.caption(f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {level(sure)}): at most {ends}.")
+    st.caption(
+        f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {at_least(sure)}): at most {ends}."
+    )
 
 
 def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:

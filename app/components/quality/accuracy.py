@@ -15,6 +15,7 @@ from app.components.quality import confusion
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
+from engine.percent import percent
 from engine.records.quality import Estimate, Reliability
 from engine.records.rounds import RoundRecord
 
@@ -50,7 +51,7 @@ def accuracy_tab(opened: OpenProject) -> None:
 def _random_slice(found: Estimate) -> None:
     """Show the accuracy over images picked at random, beside how it was got."""
     left, right = st.columns([1, 3], vertical_alignment="center")
-    left.metric("Accuracy on random images", f"{found.value:.1%}" if found.n else "–")
+    left.metric("Accuracy on random images", percent(found.value) if found.n else "–")
     if not found.n:
         right.markdown(
             "Too few images picked at random are decided yet to tell them from those that were chosen. On the Review "
@@ -59,8 +60,8 @@ def _random_slice(found: Estimate) -> None:
         )
         return
     right.markdown(
-        f"**Unbiased**: of {some(found.n, 'image')} {found.right:,} predicted right, 95% interval {found.low:.1%} to "
-        f"{found.high:.1%}: {state.plain(found.how)}."
+        f"**Unbiased**: of {some(found.n, 'image')} {found.right:,} predicted right, 95 % interval "
+        f"{percent(found.low)} to {percent(found.high)}: {state.plain(found.how)}."
     )
 
 
@@ -76,8 +77,8 @@ def _confidence(opened: OpenProject, record: RoundRecord) -> None:
     temperature = f"Temperature **{calibration['temperature']:.2f}**. " if calibration.get("temperature") else ""
     rough = " With so few labels both are rough." if after.n < FEW else ""
     st.markdown(
-        f"{temperature}Expected calibration error **{before.ece:.1%}** before and **{after.ece:.1%}** after, on "
-        f"{some(after.n, 'held-out label')}.{rough}"
+        f"{temperature}Expected calibration error **{percent(before.ece)}** before and **{percent(after.ece)}** after, "
+        f"on {some(after.n, 'held-out label')}.{rough}"
     )
     st.caption(
         f"Before: {state.plain(before.how)}. After: {state.plain(after.how)}. A point above the dashed line was right "

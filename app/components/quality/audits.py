@@ -9,9 +9,10 @@ import streamlit as st
 
 from app import state
 from app.components.quality.gallery import Tile, gallery, review_queue, titles_of
-from app.components.quality.words import level, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import at_least
 from engine.project.quality.audits import LEVEL
 from engine.project.review.ref import QueueRef
 from engine.quality.audit import joint_level, rest_statement
@@ -29,7 +30,7 @@ def open_audit(opened: OpenProject, found: AuditResult) -> None:
         st.markdown(
             f"{some(len(record.sample), 'image')} drawn at random from the {len(record.population):,} that would be "
             f"accepted, on {when(record.created)} by {state.plain(record.actor)}; the bound is one-sided at "
-            f"{level(record.level)}.{second}"
+            f"{at_least(record.level)}.{second}"
         )
         size = len(record.sample)
         st.progress(found.answered / size if size else 1.0, f"{found.answered:,} of {size:,} answered")
@@ -122,7 +123,7 @@ def explanation() -> None:
             "- Looking again at the same round until a sample comes out well would make the limit too good. So a "
             "second look at the same round gets a stricter level (97.5%), and a third a stricter one still. Each "
             "statement holds at its own level; that all of several looks hold is less sure: "
-            f"{level(joint_level(LEVEL, 2))} for two.\n"
+            f"{at_least(joint_level(LEVEL, 2))} for two.\n"
             "- Images that got a label in the meantime keep it: accepting never overwrites a decision."
         )
 
@@ -150,7 +151,7 @@ def _row(found: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
         "Images": len(record.sample),
         "Answered": found.answered,
         "Wrong": found.wrong,
-        "Level": level(record.level),
+        "Level": at_least(record.level),
         "Statement": str(record.facts.get("statement") or found.statement),
         "State": STATES[record.state] + _taken_back(batch),
         "Batch": record.batch or "",

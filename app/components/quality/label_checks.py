@@ -8,9 +8,10 @@ import streamlit as st
 
 from app import state
 from app.components.quality.gallery import Tile, gallery, review_queue, review_these, titles_of
-from app.components.quality.words import percent, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import percent
 from engine.project.review.ref import QueueRef
 from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 

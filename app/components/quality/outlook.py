@@ -9,8 +9,9 @@ import streamlit as st
 
 from app import state
 from app.components import training_views
-from app.components.quality.words import chart_text, minutes, percent
+from app.components.quality.words import chart_text, minutes
 from app.server.workbench import OpenProject
+from engine.percent import percent, short
 from engine.project import options
 from engine.records.quality import CurvePoint, Outlook
 
@@ -21,7 +22,7 @@ def outlook_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     state.preset("outlook_target", state.get("outlook_target", 99.0))
     target = st.slider(
-        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f%%", key="outlook_target",
+        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f %%", key="outlook_target",
         width=420,
     )  # fmt: skip
     state.put("outlook_target", target)
@@ -37,7 +38,7 @@ def outlook_tab(opened: OpenProject) -> None:
     st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
     few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
     st.caption(
-        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95% interval. Rounds "
+        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95 % interval. Rounds "
         f"of different algorithms or settings can only be compared roughly.{few}"
     )
 
@@ -53,7 +54,7 @@ def _figures(found: Outlook) -> None:
     cells[1].metric(f"Time for the next {found.next_count:,}", minutes(pace))
     cells[1].caption("no pace measured yet" if each is None else f"at the measured {each:.1f} s each")
     left = found.decisions_left
-    cells[2].metric(f"Decisions left to {found.target:.1%}", "–" if left is None else f"{left:,}")
+    cells[2].metric(f"Decisions left to {short(found.target)}", "–" if left is None else f"{left:,}")
     cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
     cells[3].metric("Time for those", minutes(found.minutes_left))
     if found.errors_left is not None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.components.quality.words import when
 from app.server.workbench import OpenProject
+from engine.percent import percent
 from engine.records.quality import Pace
 
 
@@ -32,6 +33,6 @@ def _row(one: Pace) -> dict[str, object]:
         "In batches": one.batch_decisions,
         "Seconds each": "–" if one.seconds is None else f"{one.seconds:.1f}",
         "A minute": "–" if not one.seconds else f"{60 / one.seconds:.0f}",
-        "Agreement": "–" if one.agreement is None else f"{one.agreement:.0%}",
+        "Agreement": "–" if one.agreement is None else percent(one.agreement, 0),
         "Last": when(one.last),
     }

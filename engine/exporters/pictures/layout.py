@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import MapError
 from engine.exporters.pictures.scene import Entry, Scene
 from engine.exporters.pictures.words import fitted, measure
+from engine.percent import percent
 
 SIDES = (320, 4000)
 """Least and most pixels of a side."""
@@ -182,15 +183,15 @@ class Layout:
             found.append(Line(tuple(place(*one) for one in known), theme.accent, 0.13 * unit))
         if now is not None:
             found.append(Shape("circle", *place(scene.epochs[frame], now), 0.32 * unit, theme.accent, theme.ground))
-            found.append(_before(self._text(right, top + 0.75 * unit, percent(now), 0.92)))
+            found.append(_before(self._text(right, top + 0.75 * unit, percent(now, 1), 0.92)))
         return found
 
     def _ends(self, known: list[tuple[int, float]], right: float, y: float) -> list[Mark]:
         """The first and the last value under the curve: they give its scale."""
         (first, low), (last, high) = known[0], known[-1]
         return [
-            self._text(self._panel, y, f"{first}: {percent(low)}", 0.8, faint=True),
-            _before(self._text(right, y, f"{last}: {percent(high)}", 0.8, faint=True)),
+            self._text(self._panel, y, f"{first}: {percent(low, 1)}", 0.8, faint=True),
+            _before(self._text(right, y, f"{last}: {percent(high, 1)}", 0.8, faint=True)),
         ]
 
     def _legend(self, frame: int, top: float) -> list[Mark]:
@@ -223,11 +224,6 @@ class Layout:
 def _before(text: Text) -> Text:
     """Return the text so that it ends at its place."""
     return replace(text, anchor="end")
-
-
-def percent(share: float) -> str:
-    """Return a share 0..1 as people read it."""
-    return f"{100 * share:.1f} %"
 
 
 def star_corners(radius: float) -> list[tuple[float, float]]:
