@@ -63,8 +63,8 @@ def decisions_left(
         return None
     wrong = np.sort(1.0 - np.asarray(confidence, np.float64))  # the surest first
     left = wrong_elsewhere + np.concatenate([[0.0], np.cumsum(wrong)])
-    kept = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
-    return len(wrong) - int(kept[-1]) if len(kept) else None
+    enough = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
+    return len(wrong) - int(enough[-1]) if len(enough) else None
 
 
 def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
