@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from engine.errors import MapError
+from engine.percent import percent
 
 LEAST_ROWS = 50
 SMALLEST, SMALLEST_SHARE, LARGEST_SHARE = 20, 0.002, 0.5
@@ -75,7 +76,7 @@ class Region:
         if np.isnan(self.confidence):
             return text
         digits = 1 if min(self.confidence, self.overall_confidence) > 0.95 else 0
-        inside, overall = (f"{100 * c:.{digits}f} %" for c in (self.confidence, self.overall_confidence))
+        inside, overall = (percent(share, digits) for share in (self.confidence, self.overall_confidence))
         doubt, usual = 1 - self.confidence, 1 - self.overall_confidence
         sure = "unsure" if doubt >= 1.5 * usual else "less sure" if inside != overall and doubt > usual else "as sure"
         called = [names[c] if c < len(names) else str(c) for c, share in self.called[:2] if share >= MENTIONED]
