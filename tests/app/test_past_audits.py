@@ -13,6 +13,7 @@ from app.components.quality import audits
 from engine.project.opened import Project, new_uid
 from tests.engine.pets import FREE, decide, make_pets, said_of
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 AUDITED = 4
 
@@ -27,9 +28,9 @@ def states(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_was_taken_back_of_an_audits_batch_is_said_however_many_batches_came_since(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with make_pets(tmp_path) as project:
+    with make_pets(ready, tmp_path) as project:
         number, quality = make_round(project, said_of(0.9)), project.quality
         record = quality.start_audit(quality.rule_at(number, 0.5), AUDITED).record
         for image_id in record.sample:

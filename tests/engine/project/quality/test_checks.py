@@ -15,11 +15,12 @@ from engine.jobs import check, parent
 from engine.project.opened import Project
 from tests.engine.pets import decide, ids_of, make_pets, said_of
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with make_pets(tmp_path) as opened:
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    with make_pets(ready, tmp_path) as opened:
         yield opened
 
 
@@ -32,8 +33,8 @@ def duplicates_found(project: Project, groups: list[list[int]]) -> None:
     write_json(path, about | {"groups": found})
 
 
-def test_a_project_opened_read_only_starts_no_check_and_writes_nothing(tmp_path: Path) -> None:
-    make_pets(tmp_path).close()
+def test_a_project_opened_read_only_starts_no_check_and_writes_nothing(ready: ReadyProjects, tmp_path: Path) -> None:
+    make_pets(ready, tmp_path).close()
     with Project.open(tmp_path / "pets", read_only=True) as project:
         for kind in ("labels", "duplicates"):
             with pytest.raises(ProjectReadOnly, match="read-only"):
