@@ -17,9 +17,13 @@ import pytest
 
 from engine.project.opened import Project, new_uid
 from engine.records.labels import Decision
-from tests.browser.digits import digits_zip
+from tests.browser.digits import digit_pictures
+from tests.ready_project import ReadyProjects
 
-LONG = {"device": "cpu", "threads": 1, "epochs": 400, "steps_per_epoch": 100, "run_baseline": False}
+LONG = {
+    "device": "cpu", "threads": 1, "net": "simple_cnn", "batch_size": 16, "epochs": 2000, "steps_per_epoch": 40,
+    "run_baseline": False,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -43,12 +47,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[bytes]]]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    from engine.importers.scan import ImportSource
-
-    digits_zip(tmp_path / "digits.zip", images=300)
-    opened = Project.create(tmp_path / "digits")
-    opened.commit_import(opened.scan(ImportSource("zip", tmp_path / "digits.zip")))
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    opened = Project.open(ready.copy(digit_pictures(images=300, labeled_each=8), tmp_path / "digits"))
     yield opened
     for pid in _workers(opened):
         os.kill(pid, signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
 
 def test_killed_worker_is_shown_as_interrupted_and_resumes(project: Project, start: Callable[[Path], Any]) -> None:
     start(project.root)
-    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4}).number
+    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 400}).number
     _until(lambda: _trains(project, number), 90)
     uids = _decide(project, 3)
     (worker,) = _workers(project)

@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
 RED_GREEN_FADED = ([200, 0, 0], [0, 102, 0], [190, 0, 0])
 """Of about the same grey, by ITU-R 601: 0.299 · 200 = 0.587 · 102."""
-SETTINGS = {"size": 8, "channels": 1, "ledger_seq": 17, "train": {"device": "cpu"}}
+SETTINGS = {"size": 8, "channels": 1, "ledger_seq": 17, "train": {"device": "cpu", "batch_size": 16}}
 
 
 class Checked:

@@ -3,9 +3,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
+import pytest
 
 from engine.files import read_json, write_json
 from engine.rounds.folder import files
@@ -17,14 +17,13 @@ from engine.rounds.worker.stop import EXIT_FENCED_OFF
 LONG = {"epochs": 200, "steps_per_epoch": 200, "run_baseline": False}
 
 
-def test_cancel_takes_effect_within_five_seconds_and_leaves_no_process(bench):
+@pytest.mark.parametrize("seconds", [60, pytest.param(5, marks=pytest.mark.speed)])
+def test_cancel_takes_effect_and_leaves_no_process(bench, seconds):
     bench.engine()
     number = bench.queue(**LONG)
     bench.wait_for_epoch(number, 1)
-    began = time.monotonic()
     bench.store.transition(number, "cancelling")
-    bench.wait(number, "cancelled", seconds=15)
-    assert time.monotonic() - began < 5
+    bench.wait(number, "cancelled", seconds=seconds)
     assert bench.workers() == []
     ending = read_events(bench.folder(number) / files.EVENTS)[-1]
     assert ending["type"] == "cancelled"

@@ -118,6 +118,7 @@ def test_a_result_is_read_once_however_many_groups_and_anew_when_it_is_another(
     assert project.reviews.conflicts() == []  # both looked at since
 
 
+@pytest.mark.speed
 def test_a_thousand_groups_of_copies_take_moments(project: Project) -> None:
     ids = ids_of(project)
     duplicates_found(project, [[ids[0], ids[2]]] * 1000)
