@@ -38,7 +38,14 @@ class RoundBench:
         return engine
 
     def queue(self, algorithm: str = "pseudo_label", *, config: dict | None = None, **train: object) -> int:
-        settings = {"device": "cpu", "threads": 1, "epochs": 3, "steps_per_epoch": 12, "batch_size": 32}
+        settings = {
+            "device": "cpu",
+            "threads": 1,
+            "epochs": 3,
+            "steps_per_epoch": 12,
+            "batch_size": 32,
+            "image_size": 8,
+        }
         whole = {"algorithm": config or {}, "train": settings | train}
         number = self.store.queue_round(algorithm, whole).number
         for engine in self.engines:

@@ -21,7 +21,7 @@ from tests.browser.digits import digit_pictures
 from tests.ready_project import ReadyProjects
 
 LONG = {
-    "device": "cpu", "threads": 1, "net": "simple_cnn", "batch_size": 16, "epochs": 2000, "steps_per_epoch": 40,
+    "device": "cpu", "threads": 1, "batch_size": 16, "epochs": 2000, "steps_per_epoch": 40,
     "run_baseline": False,
 }  # fmt: skip
 
@@ -111,31 +111,13 @@ def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
     assert project.doctor() == []
 
 
-def test_killed_worker_is_shown_as_interrupted_and_resumes(project: Project, start: Callable[[Path], Any]) -> None:
-    start(project.root)
-    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 400}).number
-    _until(lambda: _trains(project, number), 90)
-    uids = _decide(project, 3)
-    (worker,) = _workers(project)
-    os.kill(worker, signal.SIGKILL)
-    _until(lambda: project.round(number).state == "interrupted", 30)
-    assert _workers(project) == []
-    assert project.round(number).error["way_out"]
-    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
-    done = project.epochs(number)
-    project.resume_round(number)
-    _until(lambda: project.round(number).state in {"promoted", "held_back"}, 120)
-    assert project.round(number).attempt == 2
-    assert project.epochs(number) == [1, 2, 3, 4]
-    assert set(done) <= {1, 2, 3, 4}
-
-
-def test_app_and_worker_killed_together_are_found_by_the_next_app(
+def test_app_and_worker_killed_together_are_found_by_the_next_app_where_the_round_resumes(
     project: Project, start: Callable[[Path], Any]
 ) -> None:
     app = start(project.root)
-    number = project.queue_round("pseudo_label", {}, LONG).number
+    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 100}).number
     _until(lambda: _trains(project, number), 90)
+    uids = _decide(project, 3)
     (worker,) = _workers(project)
     app.kill()
     os.kill(worker, signal.SIGKILL)
@@ -144,4 +126,10 @@ def test_app_and_worker_killed_together_are_found_by_the_next_app(
     start(project.root)
     _until(lambda: project.round(number).state == "interrupted", 30)
     assert _workers(project) == []
+    assert project.round(number).error["way_out"]
+    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
+    project.resume_round(number)
+    _until(lambda: project.round(number).state in {"promoted", "held_back"}, 120)
+    assert project.round(number).attempt == 2
+    assert project.epochs(number) == [1, 2, 3, 4]
     assert project.doctor() == []

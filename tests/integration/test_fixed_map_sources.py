@@ -84,7 +84,7 @@ def test_new_images_are_placed_among_their_kind_and_the_others_keep_their_places
 
 
 def test_a_cancelled_map_keeps_its_picture_and_goes_on_from_its_features(tmp_path: Path) -> None:
-    items = project(tmp_path, 1700)
+    items = project(tmp_path, 600)
     fixed_map.start(tmp_path, items, SPEC)
     folder = tmp_path / "map" / f"pixels-{fixed_map.version_of(items)}"
     end = time.monotonic() + 60
@@ -95,9 +95,9 @@ def test_a_cancelled_map_keeps_its_picture_and_goes_on_from_its_features(tmp_pat
     assert until(tmp_path, items, "pixels", "cancelled").fraction < 1
     ids, first = fixed_map.points(tmp_path, items)
     assert ids.tolist() == [item.id for item in items]
-    assert len(np.unique(first, axis=0)) > 1000
+    assert len(np.unique(first, axis=0)) > 400
     written = (folder / "features.npy").stat().st_mtime_ns
-    assert ready(tmp_path, items).points == 1700
+    assert ready(tmp_path, items).points == 600
     assert not np.allclose(fixed_map.points(tmp_path, items)[1], first)
     assert (folder / "features.npy").stat().st_mtime_ns == written
 
