@@ -8,6 +8,7 @@ from engine.errors import RoundActive
 from engine.files import PARTIAL
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import read_plan
+from tests.integration.conftest import RoundBench, make_project
 
 
 def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
@@ -76,10 +77,20 @@ def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_is_held_back(be
     assert "worse than the supervised baseline" in record.report["verdict"]["reason"]
 
 
-def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(bench):
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory):
+    """The bench of a project whose only round is a short supervised one, and the round's number: to be read only."""
+    root = tmp_path_factory.mktemp("supervised")
+    bench = RoundBench(root, make_project(root))
     bench.engine()
     number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
     bench.wait(number, "promoted", "held_back")
+    yield bench, number
+    bench.close()
+
+
+def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(supervised):
+    bench, number = supervised
     frame = pd.read_parquet(bench.folder(number) / files.LABELS)
     by_role = {role: set(part["image_id"]) for role, part in frame.groupby("role")}
     assert not by_role["train"] & by_role["heldout"]
@@ -90,11 +101,9 @@ def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_
     assert {row.image_id: str(row.label) for row in labeled.itertuples()} == state
 
 
-def test_a_supervised_round_runs_no_baseline_beside_itself(bench):
-    bench.engine()
-    number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
-    record = bench.wait(number, "promoted", "held_back")
-    assert record.report["baseline"] is None
+def test_a_supervised_round_runs_no_baseline_beside_itself(supervised):
+    bench, number = supervised
+    assert bench.store.round(number).report["baseline"] is None
     assert set(results.curves(bench.folder(number))["phase"]) == {"main"}
 
 
