@@ -28,12 +28,6 @@ from tests.integration.test_clear_messages import in_this_process
 SPEC = ArraySpec(8, 1)
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make maps in this process, before `start` returns."""
-    monkeypatch.setattr(parent, "launch", lambda module, folder, log="map.log": fixed_map_work.run(folder))
-
-
 @pytest.fixture(autouse=True)
 def no_process_outlives_its_test() -> Iterator[None]:
     """Take the exit status of every map's process."""
@@ -109,7 +103,9 @@ def test_a_cancelled_map_keeps_its_picture_and_goes_on_from_its_features(tmp_pat
     assert (folder / "features.npy").stat().st_mtime_ns == written
 
 
-def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(bench: RoundBench, here: None) -> None:
+def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(
+    bench: RoundBench, jobs_here: None
+) -> None:
     number = bench.queue("supervised", epochs=2, steps_per_epoch=10, learning_rate=0.05)
     assert in_this_process(bench, number)[0] == 0
     source, items, folder = f"round-{number}", bench.store.images(), bench.folder(number)
@@ -132,7 +128,7 @@ def _version(items: Sequence[ImageItem], source: str, folder: Path) -> str:
     return fixed_map.version_of(items, fixed_map_sources.identity(source, folder))
 
 
-def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, here: None) -> None:
+def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, jobs_here: None) -> None:
     items = project(tmp_path, 12)
     assert ready(tmp_path, items[:1]).points == 1
     assert fixed_map.points(tmp_path, items[:1])[1].tolist() == [[0, 0]]
@@ -142,7 +138,7 @@ def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, her
 
 
 @pytest.fixture
-def two_jobs(tmp_path: Path, here: None) -> tuple[Path, Path]:
+def two_jobs(tmp_path: Path, jobs_here: None) -> tuple[Path, Path]:
     """A finished map of 30 digits and a job, not yet run, that places 10 more on it."""
     items = project(tmp_path, 40)
     ready(tmp_path, items[:30])
@@ -205,7 +201,7 @@ def test_a_map_that_can_no_longer_be_trusted_is_not_placed_on(two_jobs: tuple[Pa
     assert not picture(folder)["placed"].any()
 
 
-def test_images_placed_on_a_map_with_placed_ones_count_together(tmp_path: Path, here: None) -> None:
+def test_images_placed_on_a_map_with_placed_ones_count_together(tmp_path: Path, jobs_here: None) -> None:
     items = project(tmp_path, 60)
     ready(tmp_path, items[:40])
     ready(tmp_path, items[:50])

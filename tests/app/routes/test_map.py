@@ -19,6 +19,8 @@ from engine.project.maps import Maps, Said
 from engine.project.opened import Project
 from engine.records.rounds import MapState
 
+pytestmark = pytest.mark.usefixtures("jobs_here")
+
 
 def header_of(body: bytes) -> tuple[dict[str, Any], int]:
     """Return the header and where the arrays begin."""
