@@ -122,6 +122,7 @@ def test_round_adds_the_baseline_and_its_start() -> None:
     assert "baseline" in beside.how
 
 
+@pytest.mark.speed
 def test_real_run_takes_about_as_long_as_estimated() -> None:
     train = TrainConfig(net="simple_cnn", epochs=3, steps_per_epoch=12, batch_size=16, device="cpu")
     spec = ALGORITHMS["pseudo_label"]
