@@ -85,7 +85,7 @@ def test_export_imports_again_to_the_same_labels(run: Run, digits: Path, tmp_pat
     run("import", tmp_path / "copy", tmp_path / "again.zip")
     first, second = Project.open(digits), Project.open(tmp_path / "copy")
     by_content = [
-        {item.sha256: state.label for item, state in zip(one.images(), _states(one), strict=True)}
+        {item.sha256: state.label for item, state in zip(one.workspace.items(), _states(one), strict=True)}
         for one in (first, second)
     ]
     first.close()
