@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.files import PARTIAL, read_json, sha256_of, write_atomic, write_json
+from engine.files import PARTIAL, sha256_of
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import recorder
@@ -57,20 +57,6 @@ def test_final_predictions_hold_every_class_and_give_their_hash(rec, tmp_path):
     assert frame["p_1"].tolist() == pytest.approx([0.1, 0.6])
     assert frame["role"].tolist() == ["train", "unlabeled"]
     assert frame["calibrated"].all()
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_partial_one(tmp_path):
-    target = tmp_path / "report.json"
-    write_json(target, {"old": 1})
-
-    def fill(path):
-        path.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_atomic(target, fill)
-    assert read_json(target) == {"old": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_leftovers_of_a_killed_write_are_swept(tmp_path):
