@@ -90,8 +90,7 @@ class Maps:
         self._known(source)
         items = self._project.images()
         spec = array_cache.recommend_spec(items)
-        folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
-        return fixed_map.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+        return fixed_map.start(self._project.root, items, spec, source, fresh=fresh)
 
     def stamp(self, source: str) -> str:
         """Return what changes with the picture that `points` gives; "" without one."""

@@ -291,8 +291,8 @@ def test_a_round_that_cannot_be_planned_fails_with_its_cause(bench):
 
 def test_an_id_given_to_another_process_is_not_taken_for_the_worker(tmp_path):
     own = psutil.Process()
-    assert process.alive(own.pid, own.create_time(), tmp_path)
-    assert not process.alive(own.pid, own.create_time() - 3600, tmp_path)
+    assert process.Worker(own.pid, own.create_time()).alive(tmp_path)
+    assert not process.Worker(own.pid, own.create_time() - 3600).alive(tmp_path)
     process.kill_group(process.Worker(own.pid, own.create_time() - 3600), tmp_path)  # we are still here
 
 
