@@ -13,7 +13,7 @@ from engine.files import write_json
 from engine.project.opened import Project
 from engine.rounds.folder import files
 from engine.rounds.worker import finish
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 
 def make_round(
@@ -48,7 +48,7 @@ def make_round(
     frame = pd.DataFrame({"image_id": table.image_ids, "sha256": "", "role": roles, "label": label})
     frame.to_parquet(folder / files.LABELS, index=False)
     write_json(folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}})
-    recorder = Recorder(folder, "token")
+    recorder = RoundRecorder(folder, "token")
     free = label < 0
     for number, said in enumerate(epochs, 1):
         recorder.epoch_predictions(number, table.image_ids[free], said[free].astype(np.float32))

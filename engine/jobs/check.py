@@ -23,6 +23,7 @@ from engine.files import read_json, write_atomic
 from engine.jobs import check_work, parent
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
+from engine.rounds.folder.plan import round_folders
 
 MODULE = "engine.jobs.check_work"
 VERSIONS = {"labels": "1", "duplicates": "2"}
@@ -201,7 +202,7 @@ def train_settings(root: Path) -> dict[str, Any]:
     round it takes over which views leave an image what it is.
     """
     chosen: dict[str, Any] = {"net": "auto", "batch_size": BATCH, "learning_rate": RATE, "run_baseline": False}
-    for folder in sorted((root / "rounds").glob("[0-9]*"), reverse=True):
+    for folder in reversed(round_folders(root)):
         try:
             train = read_json(folder / files.CONFIG)["train"]
         except (OSError, ValueError, KeyError):

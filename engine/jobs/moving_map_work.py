@@ -9,7 +9,6 @@ with the last frame in place, and the job is ready. Never touches the database.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import zipfile
@@ -25,6 +24,7 @@ from engine.jobs import child
 from engine.jobs.child import JobProgress
 from engine.jobs.folder import JOB
 from engine.rounds.folder import files
+from engine.rounds.folder.events import round_over
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 FRAMES = "frames.npz"
 POLL_SECONDS = 1.0
-SILENT_SECONDS = 30.0
-"""A round whose events stop for so long has ended without saying so: its worker writes one every second or two."""
-ENDS = {"finished", "failed", "cancelled", "interrupted"}
 NEIGHBOURS = 10
 _LOOKED_AT = 4096  # bytes of a features file that tell it from another
 
@@ -199,32 +196,12 @@ def read_course(folder: Path) -> Course:
 def stamp(source: Path, epoch: int) -> int:
     """Return a number that changes with an epoch's features, by their size and last bytes; -1 when they are gone."""
     try:
-        with open(source / "features" / f"epoch-{epoch:03d}.npy", "rb") as handle:
+        with open(source / files.epoch_features(epoch), "rb") as handle:
             size = handle.seek(0, os.SEEK_END)
             handle.seek(max(0, size - _LOOKED_AT))
             return zlib.crc32(handle.read(), size & 0xFFFFFFFF)
     except FileNotFoundError:
         return -1
-
-
-def round_over(source: Path) -> bool:
-    """Return whether the round's last event ends it, or none came for half a minute."""
-    path = source / files.EVENTS
-    try:
-        if time.time() - path.stat().st_mtime > SILENT_SECONDS:
-            return True
-        with open(path, "rb") as handle:
-            handle.seek(max(0, path.stat().st_size - 65536))
-            lines = handle.read().split(b"\n")
-    except FileNotFoundError:
-        return True
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        return isinstance(event, dict) and event.get("type") in ENDS
-    return False
 
 
 if __name__ == "__main__":

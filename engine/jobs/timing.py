@@ -59,7 +59,7 @@ class Timing:
 
 
 @dataclass
-class Timings:
+class TimingQueue:
     """Times jobs one after another in a child process, oldest first, and keeps the answers.
 
     Of many waiting jobs only the newest few are timed: the others are of settings nobody looks at any more.
@@ -126,7 +126,7 @@ class Timings:
             _end(child)
 
 
-SHARED = Timings()
+SHARED = TimingQueue()
 """The one of this process: two timings at once would disturb each other."""
 
 
@@ -232,11 +232,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the protocol
     for line in sys.stdin:
-        told = json.loads(line)
-        told |= {"shape": tuple(told["shape"]), "counts": tuple(told["counts"])}
+        asked = json.loads(line)
+        asked |= {"shape": tuple(asked["shape"]), "counts": tuple(asked["counts"])}
         try:
             signal.alarm(int(SECONDS) + GRACE_SECONDS)  # ends the process even within a long step
-            answer = time_job(Job(**told))
+            answer = time_job(Job(**asked))
         except StarlingError as error:
             answer = Timing(how=str(error), done=True)
         except Exception as error:

@@ -47,7 +47,7 @@ class Signals:
         self._lock = threading.Lock()
         self._features: tuple[int | None, bool, NDArray[np.int64], Floats] | None = None
         """Of which round, whether they are those of the map in its place, ids and features."""
-        self._signals: tuple[int, results.Signals] | None = None
+        self._signals: tuple[int, results.RoundSignals] | None = None
         self._paths: tuple[int, results.Trajectories] | None = None
         self._notices: dict[tuple[int, str], str] = {}
 
@@ -186,7 +186,7 @@ class Signals:
     def _images(self) -> int:
         return len(self._project.images())
 
-    def _signals_of(self, number: int) -> results.Signals | None:
+    def _signals_of(self, number: int) -> results.RoundSignals | None:
         with self._lock:
             kept = self._signals
         if kept is not None and kept[0] == number:

@@ -1,17 +1,15 @@
-"""What a round needs before it may start, and the pinned plan its worker follows."""
+"""Where the folders of a project's rounds lie, and the pinned plan that the worker of one follows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.files import read_json
 from engine.rounds.folder import files
 
-if TYPE_CHECKING:
-    pass
-
+ROUNDS = "rounds"
 ROLES = ("train", "heldout", "unlabeled")
 """The pools. An image that was rejected has the role "excluded": it gets a prediction and is in no pool."""
 
@@ -30,7 +28,6 @@ class RoundPlan:
     config: dict[str, Any]
     train: dict[str, Any]
     classes: list[str]
-    project_root: str
     number: int
     token: str
     attempt: int
@@ -41,8 +38,18 @@ class RoundPlan:
 
 
 def round_folder(root: Path, number: int) -> Path:
-    """Return the folder of a round."""
-    return root / "rounds" / f"{number:04d}"
+    """Return the folder of a round of the project at `root`."""
+    return root / ROUNDS / f"{number:04d}"
+
+
+def round_folders(root: Path) -> list[Path]:
+    """Return the folders of the project's rounds there are, in the order of their numbers."""
+    return sorted((root / ROUNDS).glob("[0-9]*"))
+
+
+def project_root(folder: Path) -> Path:
+    """Return the project that a round's folder lies in, wherever both are mounted."""
+    return folder.parents[1]
 
 
 def read_plan(folder: Path) -> RoundPlan:
@@ -51,7 +58,4 @@ def read_plan(folder: Path) -> RoundPlan:
     Raises:
         FileNotFoundError: the round was never planned.
     """
-    found = read_json(folder / files.CONFIG)
-    known = {field.name for field in fields(RoundPlan)}
-    found["train"].setdefault("strong", "light")  # recorded before there was a choice
-    return RoundPlan(**{key: value for key, value in found.items() if key in known})
+    return RoundPlan(**read_json(folder / files.CONFIG))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from engine.files import read_json, sha256_of
 from engine.records.rounds import Predictions
 from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
-
-_EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -40,7 +37,7 @@ def curves(folder: Path) -> dict[str, list[Any]]:
 
 def epochs(folder: Path) -> list[int]:
     """Return the epochs (from 1, ascending) whose predictions are recorded."""
-    return _numbers(folder / "predictions", "parquet")
+    return files.recorded(folder, files.epoch_predictions)
 
 
 def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
@@ -50,7 +47,7 @@ def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDAr
         RoundError: this epoch is not recorded.
         ProjectCorrupt: its file can not be read.
     """
-    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    path = folder / files.epoch_predictions(epoch)
     if not path.is_file():
         raise RoundError(
             "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
@@ -109,7 +106,7 @@ def roles(folder: Path) -> dict[int, str]:
 
 def tracked_epochs(folder: Path) -> list[int]:
     """Return the epochs (from 1, ascending) whose features of the tracked images are recorded."""
-    return _numbers(folder / "features", "npy")
+    return files.recorded(folder, files.epoch_features)
 
 
 def tracked_ids(folder: Path) -> NDArray[np.int64]:
@@ -129,8 +126,8 @@ def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArr
         RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded features", f"epoch {epoch}"
-    base = folder / "features"
-    return _load(folder / files.TRACKED_IDS, cause, value), _load(base / f"epoch-{epoch:03d}.npy", cause, value)
+    ids = _load(folder / files.TRACKED_IDS, cause, value)
+    return ids, _load(folder / files.epoch_features(epoch), cause, value)
 
 
 def tracked_predictions(
@@ -142,18 +139,17 @@ def tracked_predictions(
     teacher beside it, None where the algorithm has none.
 
     Raises:
-        RoundError: this epoch has none; rounds of earlier versions recorded features alone.
+        RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded probabilities of tracked images", f"epoch {epoch}"
-    base = folder / "features"
     ids = _load(folder / files.TRACKED_IDS, cause, value)
-    student = _load(base / f"student-{epoch:03d}.npy", cause, value).astype(np.float32)
-    path = base / f"teacher-{epoch:03d}.npy"
+    student = _load(folder / files.epoch_student(epoch), cause, value).astype(np.float32)
+    path = folder / files.epoch_teacher(epoch)
     return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
 
 
 @dataclass(frozen=True)
-class Signals:
+class RoundSignals:
     """What a round says of each of its images beside its predictions, all (N,), ids ascending.
 
     flips: changes of the pseudo-label between recorded epochs, -1 unknown. disagreement: Jensen-Shannon divergence of
@@ -182,7 +178,7 @@ class Trajectories:
 def final_features(folder: Path) -> NDArray[np.float16] | None:
     """Return penultimate features (N, D) of the evaluated model, memory-mapped, rows as in `final_predictions`.
 
-    None where the round has none: it is not complete, is of an earlier version, or its report notes why.
+    None where the round has none: it is not complete, or its report notes why.
 
     Raises:
         ProjectCorrupt: the file can not be read, or has not one row for each of the round's predictions.
@@ -198,8 +194,8 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     return found
 
 
-def signals(folder: Path) -> Signals:
-    """Return the signals of a round's images; of a round that has not written them, only flips are known.
+def signals(folder: Path) -> RoundSignals:
+    """Return the signals of a round's images; of a round that is not complete, only flips are known.
 
     Raises:
         ProjectCorrupt: the recorded epochs are not of the same images, or a file can not be read.
@@ -210,9 +206,9 @@ def signals(folder: Path) -> Signals:
         with damage.told(path):
             frame = pd.read_parquet(path)
             ids = frame["image_id"].to_numpy(np.int64)
-            kept = Signals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
+            recorded = RoundSignals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
         damage.check_rows(folder, path, len(ids))
-        return kept
+        return recorded
     seen = trajectories(folder)
     with damage.told(folder / files.LABELS):
         known = roles(folder)
@@ -222,7 +218,7 @@ def signals(folder: Path) -> Signals:
         with damage.told(folder / files.LABELS):  # an image that the round is not of
             found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
     nothing = np.full(len(ids), np.nan, np.float32)
-    return Signals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+    return RoundSignals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
 
 
 def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:
@@ -271,7 +267,7 @@ def trajectories(folder: Path) -> Trajectories:
 
 def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
     """Return columns of an epoch's predictions, which must be of these images in this order."""
-    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    path = folder / files.epoch_predictions(epoch)
     with damage.told(path):
         table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
         found = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
@@ -282,12 +278,6 @@ def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tupl
             way_out="Restore the round's folder from a backup, or train another round.",
         )
     return found[1:]
-
-
-def _numbers(folder: Path, ending: str) -> list[int]:
-    """Return the numbers of the epochs that have a whole file in a folder, ascending."""
-    names = (path.name for path in folder.glob(f"epoch-*.{ending}"))
-    return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
 
 
 def _load(path: Path, cause: str, value: str) -> NDArray[Any]:

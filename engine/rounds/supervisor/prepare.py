@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +29,8 @@ if TYPE_CHECKING:
 
 LEAST_LABELS = 2
 """Labels a class needs: one to train on, one that may be held out."""
-
-
 LEAST_CLASSES = 2
-
-
 NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
-
-
 HELDOUT_SOURCES = frozenset({"imported", "human"})
 """Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
@@ -153,10 +147,9 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     """
     folder = round_folder(root, record.number)
     if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
-        kept = asdict(read_plan(folder))
-        kept |= {"token": record.token, "attempt": record.attempt, "project_root": str(root)}
-        kept["previous"] = previous_round(store, record.number)
-        write_json(folder / files.CONFIG, kept)
+        previous = previous_round(store, record.number)
+        plan = replace(read_plan(folder), token=record.token, attempt=record.attempt, previous=previous)
+        write_json(folder / files.CONFIG, asdict(plan))
         return folder
     train = dict(record.config.get("train", {}))
     items = sorted(store.images(), key=lambda item: item.id)
@@ -166,7 +159,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     labels = [state.label for state in kept_states if state.label is not None]
     check_labels(labels, store.classes(), len(items) - (len(states) - len(kept_states)), record.algorithm)
     classes = [name for name in store.classes() if name in set(labels)]
-    for name in ("checkpoints", "predictions", "features", "control"):
+    for name in files.FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
     frame = label_frame(items, states, classes, train)
@@ -178,7 +171,6 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         config=dict(record.config.get("algorithm", {})),
         train=train,
         classes=classes,
-        project_root=str(root),
         number=record.number,
         token=record.token,
         attempt=record.attempt,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -15,16 +14,12 @@ import psutil
 
 from engine import processes
 from engine.rounds.folder import files
+from engine.rounds.folder.lock import LOCK_VARIABLE, lock_folder
 
 COMMAND = (sys.executable, "-m", "engine.rounds.worker")
-LOCK_VARIABLE = "STARLING_WORKER_LOCK"
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**31 - 1), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 """glibc keeps freed activations instead of giving them back each step: fewer page faults, at the price of memory."""
-
-
-class WorkerBusy(Exception):
-    """A worker of this round's folder is alive; a second one must not start."""
 
 
 @dataclass
@@ -49,22 +44,6 @@ class Worker:
     def exit_code(self) -> int | None:
         """Return the exit status of a child that has ended (negative: the signal); None for others."""
         return None if self.child is None else self.child.poll()
-
-
-def lock_folder(folder: Path) -> int:
-    """Take the worker lock of a round's folder and return its file descriptor; the lock ends with its last
-    holder.
-
-    Raises:
-        WorkerBusy: a worker holds it.
-    """
-    handle = os.open(folder / files.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise WorkerBusy(str(folder)) from error
-    return handle
 
 
 def start(folder: Path) -> Worker:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import RoundState, StarlingError
 from engine.records.rounds import RoundRecord
 from engine.rounds.folder import files
+from engine.rounds.folder.lock import WorkerBusy
 from engine.rounds.folder.plan import round_folder
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.prepare import write_plan
-from engine.rounds.supervisor.process import Worker, WorkerBusy
+from engine.rounds.supervisor.process import Worker
 from engine.rounds.supervisor.watch import Patience, Watch, judge, started_worker
 
 if TYPE_CHECKING:

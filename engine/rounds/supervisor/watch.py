@@ -14,7 +14,7 @@ from engine.errors import RoundState
 from engine.files import read_json
 from engine.records.rounds import RoundRecord
 from engine.rounds.folder import files
-from engine.rounds.folder.events import Event, EventTail
+from engine.rounds.folder.events import ENDINGS, Event, EventTail
 from engine.rounds.folder.files import RESUME
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.process import Worker
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from engine.store import Store
 
 log = logging.getLogger("starling.rounds")
-ENDINGS = frozenset({"finished", "failed", "cancelled", "interrupted"})
 NEWS = frozenset({"progress", "heartbeat", "epoch", "checkpoint", "recovery", "started"})
 RETRIES = 2
 """How often a round whose worker asked for a fresh process is queued again by itself."""

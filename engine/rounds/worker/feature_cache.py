@@ -64,7 +64,7 @@ def project_features(
     progress("Reading the network's weights", 0, 1)
     folder = _folder(root, name, precision.resolve(train.precision, where))
     _sweep(folder)
-    known = _Rows(shas)
+    known = _KnownFeatures(shas)
     for path in sorted(folder.glob("part-*.npz")):
         part = _read(path)
         if part is None:
@@ -74,7 +74,7 @@ def project_features(
     missing = known.missing()
     if missing:
         trunk = frozen.load_frozen(name, where)
-        writer = _Writer(folder, known)
+        writer = _PartWriter(folder, known)
         size = frozen.batch_size(where)
         progress(LABEL, 0, len(missing))
         with closing(stream_arrays(root, missing, ArraySpec(trunk.side, 3), size)) as batches, closing(writer):
@@ -99,7 +99,7 @@ def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.d
     return torch.from_numpy(np.concatenate(found).astype(np.float32))
 
 
-class _Rows:
+class _KnownFeatures:
     """The features of the images asked for, as far as they are known."""
 
     def __init__(self, shas: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ class _Rows:
         return self._values
 
 
-class _Writer:
+class _PartWriter:
     """Gathers computed features and writes them, a part at a time; `close` writes the rest.
 
     Args:
@@ -136,7 +136,7 @@ class _Writer:
         known: takes over what is added.
     """
 
-    def __init__(self, folder: Path, known: _Rows) -> None:
+    def __init__(self, folder: Path, known: _KnownFeatures) -> None:
         self.count = 0
         self._folder, self._known = folder, known
         self._shas: list[str] = []

@@ -17,17 +17,17 @@ from engine.rounds.folder import files
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import guard, signals
 from engine.rounds.worker.material import Material
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stop
 from engine.training import calibrate, evaluate
 from engine.training.pools import Pools
 
 
 @dataclass(frozen=True)
-class Beside:
+class HeldoutBeside:
     """Held-out figures of what was trained beside the round, each None where it was not.
 
-    `ablation` has besides them "predicted", its class of each held-out image in the order of the pools.
+    They have "predicted" too, the class given to each held-out image in the order of the pools.
     """
 
     baseline: dict[str, Any] | None = None
@@ -36,10 +36,10 @@ class Beside:
 
 def complete(
     plan: RoundPlan,
-    recorder: Recorder,
+    recorder: RoundRecorder,
     algorithm: Algorithm,
     data: Material,
-    beside: Beside,
+    beside: HeldoutBeside,
     facts: dict[str, Any],
     stop: Stop,
 ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def complete(
         "algorithm": plan.algorithm,
         "classes": plan.classes,
         "heldout": heldout_figures(held, labels),
-        "baseline": beside.baseline,
+        "baseline": _figures(beside.baseline),
         "ablation": compared(beside.ablation, held, labels),
         "calibration": calibration(held, labels, temperature),
         "confusion": confusion(held, labels, len(plan.classes)),
@@ -124,17 +124,20 @@ def compared(ablation: dict[str, Any] | None, logits: Tensor, labels: Tensor) ->
     """
     if ablation is None:
         return None
-    figures = {key: value for key, value in ablation.items() if key != "predicted"}
     main = logits.argmax(1) == labels
     other = torch.tensor(ablation["predicted"], dtype=torch.int64) == labels
     only_main, only_other = int((main & ~other).sum()), int((other & ~main).sum())
     differ = only_main + only_other
-    return figures | {
+    return (_figures(ablation) or {}) | {
         "both_right": int((main & other).sum()),
         "only_main": only_main,
         "only_ablation": only_other,
         "p_value": float(binomtest(only_main, differ).pvalue) if differ else 1.0,
     }
+
+
+def _figures(beside: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if beside is None else {key: value for key, value in beside.items() if key != "predicted"}
 
 
 def calibration(logits: Tensor, labels: Tensor, temperature: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from engine.jobs import child, moving_map, moving_map_work, parent
 from engine.jobs.child import JobProgress
 from engine.jobs.folder import JOB, read_progress
 from engine.rounds.folder import files, results
+from engine.rounds.folder.events import SILENT_SECONDS, round_over
 
 T = 40
 
@@ -239,13 +240,13 @@ def test_last_event_tells_whether_the_round_is_over(round_dir, kind, over):
     say(round_dir, kind)
     with open(round_dir / files.EVENTS, "a") as handle:
         handle.write('{"type": "fini')  # cut off while writing
-    assert moving_map_work.round_over(round_dir) is over
+    assert round_over(round_dir) is over
 
 
 def test_round_that_has_been_silent_for_long_is_over(round_dir):
-    past = time.time() - 2 * moving_map_work.SILENT_SECONDS
+    past = time.time() - 2 * SILENT_SECONDS
     os.utime(round_dir / files.EVENTS, (past, past))
-    assert moving_map_work.round_over(round_dir)
+    assert round_over(round_dir)
 
 
 def test_own_process_lays_out_can_be_cancelled_and_goes_on(round_dir):

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.rounds.folder.lock import WorkerBusy
 from engine.rounds.supervisor import process, thread
 from engine.rounds.supervisor.follow import follow
 from engine.rounds.supervisor.thread import EngineThread
@@ -257,7 +258,7 @@ def test_a_worker_launched_just_before_the_app_died_is_adopted_and_not_doubled(b
     record = queue(store)
     folder = thread.write_plan(store, record, tmp_path)
     worker = process.start(folder)  # and the app dies before it writes "running"
-    with pytest.raises(process.WorkerBusy):
+    with pytest.raises(WorkerBusy):
         process.start(folder)
     engine.start()
     assert running(store).pid == worker.pid

@@ -10,12 +10,12 @@ from engine.files import PARTIAL, sha256_of
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import recorder
-from engine.rounds.worker.recorder import Recorder, summary_columns
+from engine.rounds.worker.recorder import RoundRecorder, summary_columns
 
 
 @pytest.fixture
 def rec(tmp_path):
-    made = Recorder(tmp_path, "token-1")
+    made = RoundRecorder(tmp_path, "token-1")
     yield made
     made.close()
 
@@ -72,7 +72,7 @@ def test_a_full_disk_can_still_be_told_with_the_space_held_back(rec, tmp_path, m
     real = os.write
 
     def write(handle, data):
-        if (tmp_path / recorder.RESERVE).exists():
+        if (tmp_path / files.RESERVE).exists():
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(handle, data)
 
