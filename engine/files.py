@@ -67,8 +67,8 @@ def read_json(path: Path) -> dict[str, Any]:
         FileNotFoundError: it is not there.
         json.JSONDecodeError: it is not JSON.
     """
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
 
 
 def sha256_of(path: Path) -> str:

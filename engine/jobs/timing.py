@@ -75,9 +75,9 @@ class TimingQueue:
     def ask(self, job: Job) -> Timing:
         """Return what is known; a job that is not is timed in the background."""
         with self._lock:
-            found = self._answers.get(job.key)
-            if found is not None:
-                return found
+            answer = self._answers.get(job.key)
+            if answer is not None:
+                return answer
             while len(self._answers) >= KEPT:
                 self._answers.pop(next(iter(self._answers)))
             self._answers[job.key] = Timing()
@@ -200,8 +200,8 @@ def time_job(job: Job) -> Timing:
     if train.run_baseline and job.algorithm != "supervised":
         plain = ALGORITHMS["supervised"]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)
-    found = whole_round(main, baseline, device.describe(where))
-    return Timing((found.seconds or 0.0) + before, found.how + note, done=True)
+    whole = whole_round(main, baseline, device.describe(where))
+    return Timing((whole.seconds or 0.0) + before, whole.how + note, done=True)
 
 
 def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str]:

@@ -37,9 +37,9 @@ def rows(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     Raises:
         RoundError: the round is not complete.
     """
-    found = results.final_predictions(folder)
+    predictions = results.final_predictions(folder)
     held, labels = ids(folder)
-    return found.probabilities[np.searchsorted(found.image_ids, held)], labels
+    return predictions.probabilities[np.searchsorted(predictions.image_ids, held)], labels
 
 
 def temperature(folder: Path) -> float:

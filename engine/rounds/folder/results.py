@@ -26,13 +26,13 @@ def curves(folder: Path) -> dict[str, list[Any]]:
     epoch reported; None where an epoch did not report one. Rows are in the order of phase and epoch. An epoch that was
     trained twice, before and after an interruption, counts once. Empty lists before the first epoch.
     """
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    by_epoch: dict[tuple[str, int], dict[str, Any]] = {}
     for event in read_events(folder / files.EVENTS, {"epoch"}):
-        found[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
-    names = sorted({name for metrics in found.values() for name in metrics})
-    keys = sorted(found)
+        by_epoch[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
+    names = sorted({name for metrics in by_epoch.values() for name in metrics})
+    keys = sorted(by_epoch)
     table: dict[str, list[Any]] = {"phase": [key[0] for key in keys], "epoch": [key[1] for key in keys]}
-    return table | {name: [found[key].get(name) for key in keys] for name in names}
+    return table | {name: [by_epoch[key].get(name) for key in keys] for name in names}
 
 
 def epochs(folder: Path) -> list[int]:
@@ -115,8 +115,8 @@ def tracked_ids(folder: Path) -> NDArray[np.int64]:
     Raises:
         RoundError: the round has recorded none.
     """
-    found: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
-    return found
+    ids: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
+    return ids
 
 
 def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
@@ -187,11 +187,11 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     if not path.is_file():
         return None
     with damage.told(path):
-        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
-    if found.ndim != 2 or found.dtype.kind != "f":
+        features: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+    if features.ndim != 2 or features.dtype.kind != "f":
         raise damage.corrupt("A file that a round wrote holds no features", path)
-    damage.check_rows(folder, path, len(found))
-    return found
+    damage.check_rows(folder, path, len(features))
+    return features
 
 
 def signals(folder: Path) -> RoundSignals:
@@ -213,12 +213,12 @@ def signals(folder: Path) -> RoundSignals:
     with damage.told(folder / files.LABELS):
         known = roles(folder)
     ids = np.array(sorted(known), np.int64) if known else seen.image_ids
-    found = np.full(len(ids), -1, np.int16)
+    changes = np.full(len(ids), -1, np.int16)
     if len(seen.epochs):
         with damage.told(folder / files.LABELS):  # an image that the round is not of
-            found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
+            changes[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
     nothing = np.full(len(ids), np.nan, np.float32)
-    return RoundSignals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+    return RoundSignals(ids, changes, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
 
 
 def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:
@@ -232,14 +232,14 @@ def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lamb
     Raises:
         ProjectCorrupt: an epoch is of other images.
     """
-    found: NDArray[np.int16] | None = None
+    changes: NDArray[np.int16] | None = None
     before: NDArray[np.int16] | None = None
     for epoch in epochs(folder):
         check()
         classes = _epoch_columns(folder, epoch, ids, ("class",))[0].astype(np.int16)
-        found = np.zeros(len(ids), np.int16) if found is None or before is None else found + (classes != before)
+        changes = np.zeros(len(ids), np.int16) if changes is None or before is None else changes + (classes != before)
         before = classes
-    return found
+    return changes
 
 
 def trajectories(folder: Path) -> Trajectories:
@@ -249,20 +249,20 @@ def trajectories(folder: Path) -> Trajectories:
         ProjectCorrupt: the epochs are not of the same images, or one can not be read.
     """
     ids = np.zeros(0, np.int64)
-    kept: list[int] = []
+    read: list[int] = []
     classes, confidences = [np.zeros((0, 0), np.int16)], [np.zeros((0, 0), np.float16)]
     for epoch in epochs(folder):
         try:
-            if not kept:
+            if not read:
                 ids = epoch_predictions(folder, epoch)[0]
                 classes, confidences = [], []
-            found, sure = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
+            labels, confidence = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
         except (FileNotFoundError, RoundError):  # a recovery of the running round has begun anew
             continue
-        kept.append(epoch)
-        classes.append(found.astype(np.int16)[None])
-        confidences.append(sure.astype(np.float16)[None])
-    return Trajectories(ids, np.array(kept, np.int64), np.concatenate(classes), np.concatenate(confidences))
+        read.append(epoch)
+        classes.append(labels.astype(np.int16)[None])
+        confidences.append(confidence.astype(np.float16)[None])
+    return Trajectories(ids, np.array(read, np.int64), np.concatenate(classes), np.concatenate(confidences))
 
 
 def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
@@ -270,20 +270,20 @@ def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tupl
     path = folder / files.epoch_predictions(epoch)
     with damage.told(path):
         table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
-        found = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
-    if not np.array_equal(found[0], ids):
+        columns = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
+    if not np.array_equal(columns[0], ids):
         raise ProjectCorrupt(
             "The recorded epochs of a round are not of the same images",
             value=path,
             way_out="Restore the round's folder from a backup, or train another round.",
         )
-    return found[1:]
+    return columns[1:]
 
 
 def _load(path: Path, cause: str, value: str) -> NDArray[Any]:
     """Return a recorded array, or raise RoundError with this cause and value where it is not recorded."""
     try:
-        found: NDArray[Any] = np.load(path)
+        array: NDArray[Any] = np.load(path)
     except FileNotFoundError as error:
         raise RoundError(cause, value=value, way_out="Choose another epoch or round.") from error
-    return found
+    return array

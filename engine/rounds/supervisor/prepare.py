@@ -45,9 +45,9 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     """
     check_settings(algorithm, config, train)
     table = store.label_table()
-    kept = table.label[table.mark != "reject"]
-    labels = [label for label in kept if label is not None]
-    check_labels(labels, store.classes(), len(kept), algorithm)
+    usable = table.label[table.mark != "reject"]
+    labels = [label for label in usable if label is not None]
+    check_labels(labels, store.classes(), len(usable), algorithm)
 
 
 def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
@@ -196,11 +196,11 @@ def label_frame(
     settings = settings_from(TrainConfig, train)
     column = {name: index for index, name in enumerate(classes)}
     ids = np.array([item.id for item in items], np.int64)
-    found = [states.get(item.id, LabelState(item.id)) for item in items]
-    label = np.array([-1 if state.label is None else column[state.label] for state in found], np.int64)
-    rejected = np.array([state.mark == "reject" for state in found], bool)
+    known = [states.get(item.id, LabelState(item.id)) for item in items]
+    label = np.array([-1 if state.label is None else column[state.label] for state in known], np.int64)
+    rejected = np.array([state.mark == "reject" for state in known], bool)
     labeled = (label >= 0) & ~rejected
-    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in found], bool)
+    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in known], bool)
     _, heldout = split_labeled(ids[eligible], label[eligible], settings.heldout_fraction, settings.seed)
     role = np.full(len(ids), "unlabeled", dtype=object)
     role[labeled] = "train"
@@ -215,9 +215,9 @@ def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Prediction
     Tracked images are chosen by it, see `engine.rounds.worker.material.tracked_rows`. A class
     predicted then and gone since counts as none.
     """
-    found = np.full(len(ids), -1, np.int16)
+    stratum = np.full(len(ids), -1, np.int16)
     if predicted is None or not len(predicted.image_ids):
-        return found
+        return stratum
     column = {name: index for index, name in enumerate(classes)}
     now = np.array([column.get(name, -1) for name in predicted.classes], np.int16)
     by_image = dict(zip(predicted.image_ids.tolist(), now[predicted.probabilities.argmax(1)].tolist(), strict=True))
@@ -239,10 +239,10 @@ def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | 
 
 def previous_round(store: Store, number: int) -> dict[str, Any] | None:
     """Return {number, heldout} of the last promoted round other than this one, or None."""
-    promoted = [found for found in store.rounds() if found.state == "promoted" and found.number != number]
+    promoted = [record for record in store.rounds() if record.state == "promoted" and record.number != number]
     if not promoted:
         return None
-    last = max(promoted, key=lambda found: found.number)
+    last = max(promoted, key=lambda record: record.number)
     return {"number": last.number, "heldout": dict((last.report or {}).get("heldout") or {})}
 
 

@@ -170,7 +170,7 @@ class EngineThread:
 
     def _fail(self, record: RoundRecord, error: Exception) -> None:
         log.warning("round %d could not start", record.number, exc_info=error)
-        told: dict[str, Any] = {
+        failure: dict[str, Any] = {
             "kind": type(error).__name__,
             "cause": str(error),
             "way_out": "",
@@ -178,8 +178,8 @@ class EngineThread:
         }
         if isinstance(error, StarlingError):
             value = "" if error.value is None else f": {error.value}"
-            told |= {"cause": f"{error.cause}{value}", "way_out": error.way_out}
-        self.store.transition(record.number, "failed", token=record.token, error=told)
+            failure |= {"cause": f"{error.cause}{value}", "way_out": error.way_out}
+        self.store.transition(record.number, "failed", token=record.token, error=failure)
 
     def _take_lock(self) -> bool:
         handle = os.open(self.root / ENGINE_LOCK, os.O_RDWR | os.O_CREAT, 0o644)

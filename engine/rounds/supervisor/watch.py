@@ -210,10 +210,10 @@ def started_worker(folder: Path, token: str | None) -> Worker | None:
         token: the attempt's token; None for the last attempt, whichever it was.
     """
     events = EventTail(folder / files.EVENTS, {"started"}).read()
-    found = [event for event in events if token is None or event.get("token") == token]
-    if not found:
+    words = [event for event in events if token is None or event.get("token") == token]
+    if not words:
         return None
-    return Worker(int(found[-1]["pid"]), float(found[-1]["pid_created"]))
+    return Worker(int(words[-1]["pid"]), float(words[-1]["pid_created"]))
 
 
 def _merge(progress: dict[str, Any], event: Event) -> dict[str, Any]:
@@ -226,8 +226,8 @@ def _merge(progress: dict[str, Any], event: Event) -> dict[str, Any]:
     if kind in {"progress", "epoch"}:
         before = progress.get("metrics") if event.get("phase") == progress.get("phase") else None
         metrics = {**(before or {}), **(event.get("metrics") or {})}
-        told = set(event) - {"type", "time", "token"} if kind == "progress" else {"phase", "epoch"}
-        merged |= {key: event.get(key) for key in told} | {"metrics": metrics}
+        fields = set(event) - {"type", "time", "token"} if kind == "progress" else {"phase", "epoch"}
+        merged |= {key: event.get(key) for key in fields} | {"metrics": metrics}
     elif kind == "checkpoint":
         merged["checkpoint"] = {key: event.get(key) for key in ("phase", "epoch", "file", "sha256")}
     elif kind == "recovery":

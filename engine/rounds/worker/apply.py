@@ -97,9 +97,9 @@ def _logits(folder: Path, images: NDArray[np.uint8]) -> torch.Tensor:
 
 def _test_split(dataset: str, root: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the images (N, C, H, W) and class names as the import names them."""
-    found = load_set(dataset, root, "test")
-    images = found.images[:, None] if found.images.ndim == 3 else found.images.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(images), [found.classes[label] for label in found.labels.tolist()]
+    split = load_set(dataset, root, "test")
+    images = split.images[:, None] if split.images.ndim == 3 else split.images.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(images), [split.classes[label] for label in split.labels.tolist()]
 
 
 def _quiet(label: str, done: int, total: int) -> None:

@@ -24,7 +24,7 @@ def describe(error: BaseException, folder: Path) -> dict[str, Any]:
         error: what ended the work.
         folder: the round's folder, whose disk is looked at.
     """
-    kind, cause, way_out = _told(error, folder)
+    kind, cause, way_out = _words(error, folder)
     return {
         "kind": kind,
         "cause": cause,
@@ -34,7 +34,7 @@ def describe(error: BaseException, folder: Path) -> dict[str, Any]:
     }
 
 
-def _told(error: BaseException, folder: Path) -> tuple[str, str, str]:
+def _words(error: BaseException, folder: Path) -> tuple[str, str, str]:
     if isinstance(error, StarlingError):
         value = "" if error.value is None else f": {error.value}"
         return type(error).__name__, f"{error.cause}{value}", error.way_out

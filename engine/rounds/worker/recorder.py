@@ -80,11 +80,11 @@ class RoundRecorder:
         """Return whether the events file is still the one in the round's folder (the project was not
         removed)."""
         try:
-            found = os.stat(self.folder / files.EVENTS)
+            there = os.stat(self.folder / files.EVENTS)
         except OSError:
             return False
         own = os.fstat(self._handle)
-        return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
+        return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
 
     def epoch_predictions(self, epoch: int, ids: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
         """Write predictions/epoch-EEE.parquet: one row an unlabeled image.

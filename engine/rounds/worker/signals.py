@@ -82,9 +82,9 @@ def measure(
     """
     unlabeled = data.pools.unlabeled_idx
     flips = np.full(len(data.ids), UNKNOWN, np.int16)
-    found = results.flips(folder, data.ids[unlabeled.numpy()], check)
-    if found is not None:
-        flips[unlabeled.numpy()] = found
+    changes = results.flips(folder, data.ids[unlabeled.numpy()], check)
+    if changes is not None:
+        flips[unlabeled.numpy()] = changes
     disagreement, teacher = _disagreement(algorithm, logits, check)
     bald, notes = _bald(algorithm, data, logits, seed, check)
     return Measured(flips, disagreement, teacher, bald, notes)
@@ -105,12 +105,12 @@ def _disagreement(
     if not isinstance(algorithm, HasTeacher):
         return apart, teacher
     for rows in evaluate.chunks(torch.arange(len(logits)), AT_ONCE):
-        said = algorithm.teacher_probabilities(rows)
+        probabilities = algorithm.teacher_probabilities(rows)
         check()
-        if said is not None:
+        if probabilities is not None:
             place = rows.numpy()
-            apart[place] = divergence(torch.softmax(logits[rows], 1), said).numpy()
-            teacher[place] = said.argmax(1).numpy()
+            apart[place] = divergence(torch.softmax(logits[rows], 1), probabilities).numpy()
+            teacher[place] = probabilities.argmax(1).numpy()
     return apart, teacher
 
 
@@ -122,14 +122,14 @@ def _bald(
     rows = _most_doubtful(logits, data.pools.unlabeled_idx)
     model, images = algorithm.eval_model(), data.pools.images
     try:
-        found = uncertainty.mc_dropout(model, images, rows, seed=seed, between=check)
+        information = uncertainty.mc_dropout(model, images, rows, seed=seed, between=check)
     except (RuntimeError, MemoryError) as error:  # hours of training are not lost for a sign beside them
         if not failures.is_out_of_memory(error):
             raise
         return bald, ["The mutual information is left out: memory ran out."]
-    if found is None:
+    if information is None:
         return bald, ["The mutual information is left out: the network has no dropout."]
-    bald[rows.numpy()] = found
+    bald[rows.numpy()] = information
     left = len(data.pools.unlabeled_idx) - len(rows)
     note = f"The mutual information is that of the {len(rows):,} unlabeled images of the highest entropy."
     return bald, [note] if left else []
