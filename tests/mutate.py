@@ -226,7 +226,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         15,
         "the split is drawn anew on resume",
-        "engine/rounds/folder/plan.py",
+        "engine/rounds/supervisor/prepare.py",
         "    if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():",
         "    if False:",
         "tests/engine/rounds/folder/test_plan.py",

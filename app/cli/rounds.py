@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundError
+from engine.records.rounds import RoundReport
 
 
 def round_(
@@ -87,23 +88,26 @@ def _watch(opened: Any, number: int) -> Any:
 
 def _show_round(opened: Any, record: Any) -> None:
     out.print(f"Round {record.number} ({record.algorithm}) is {record.state}.")
-    report = record.report or {}
-    rows = ("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline"), ("Without feedback", "ablation")
-    for name, key in rows:
-        found = report.get(key)
-        if found and found.get("n"):
+    report = record.report or RoundReport()
+    rows = {
+        "Held-out accuracy": report.heldout,
+        "Supervised baseline": report.baseline,
+        "Without feedback": None if report.ablation is None else report.ablation.heldout,
+    }
+    for name, figures in rows.items():
+        if figures is not None and figures.n:
             out.print(
-                f"  {name}: {found['accuracy']:.2%} ({found['correct']}/{found['n']}), 95% interval "
-                f"{found['low']:.1%}–{found['high']:.1%}"
+                f"  {name}: {figures.accuracy:.2%} ({figures.correct}/{figures.n}), 95% interval "
+                f"{figures.low:.1%}–{figures.high:.1%}"
             )
     if record.state in {"promoted", "held_back"}:
         truth = opened.true_accuracy(record.number)
         if truth is not None:
             out.print(f"  True accuracy on hidden labels: {truth.accuracy:.2%} ({truth.correct:,}/{truth.n:,})")
-        out.print(f"  {escape(str((report.get('verdict') or {}).get('reason', '')))}", soft_wrap=True)
+        out.print(f"  {escape(report.verdict.reason)}", soft_wrap=True)
         out.print(
-            f"  {report.get('seconds', 0):.0f} s, {report.get('seconds_per_epoch', 0):.2f} s an epoch, "
-            f"{report.get('peak_memory_mb', 0):,.0f} MB at most, on {report.get('device')}"
+            f"  {report.seconds:.0f} s, {report.seconds_per_epoch:.2f} s an epoch, "
+            f"{report.peak_memory_mb:,.0f} MB at most, on {report.device}"
         )
 
 
@@ -123,13 +127,13 @@ def status(project: ProjectArgument) -> None:
         out.print(f"  device: {options.describe_device()}")
         table = Table("round", "algorithm", "state", "held-out", "95% interval", "epochs", "seconds")
         for record in opened.rounds():
-            report = record.report or {}
-            found = report.get("heldout") or {}
+            report = record.report or RoundReport()
+            held = report.heldout
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                f"{found['accuracy']:.2%}" if found.get("n") else "–",
-                f"{found['low']:.1%}–{found['high']:.1%}" if found.get("n") else "–",
-                str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
+                f"{held.accuracy:.2%}" if held.n else "–",
+                f"{held.low:.1%}–{held.high:.1%}" if held.n else "–",
+                str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",
             )  # fmt: skip
         if opened.rounds():
             out.print(table)

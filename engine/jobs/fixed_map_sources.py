@@ -22,7 +22,7 @@ from engine.files import read_json, sha256_of, write_atomic
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.maps.features import Basis
 from engine.records.progress import Progress
-from engine.rounds.folder import files
+from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import round_folder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def identity(root: Path, source: str) -> str:
     if folder is None:
         return source
     try:
-        plan, report = read_json(folder / files.CONFIG), read_json(folder / files.REPORT)
+        plan, report = read_json(folder / files.CONFIG), results.read_report(folder)
     except FileNotFoundError as error:
         raise MapError(
             "The features of a round are those of its final model, and this one has none yet",
@@ -78,7 +78,7 @@ def identity(root: Path, source: str) -> str:
             value=source,
             way_out='Use "pixels", which is what it looked at, or a round that trains a network.',
         )
-    return f"{source} {report['checkpoint']['sha256']}"
+    return f"{source} {report.checkpoint.sha256}"
 
 
 def stamp(root: Path, source: str, spec: ArraySpec) -> str:

@@ -469,6 +469,7 @@ class Project:
         name = f"{slug(self.name) or 'project'}-{stamp}{exporter.suffix}"
         target = target if target is not None else self.root / "exports" / name
         found = self.predictions(options.round) if "pseudo" in options.sources else None
+        report = None if found is None else self.store.round(found.round).report
         manifest = {
             "project": self.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -481,7 +482,7 @@ class Project:
             "images": None if options.images is None else len(options.images),
             "classes": list(self.classes()),
             "counts": collect.count(rows),
-            "heldout": (self.store.round(found.round).report or {}).get("heldout") if found is not None else None,
+            "heldout": None if report is None else asdict(report.heldout),
             "batches": batches_of(rows, entries, self.store.batch_facts()),
         }
         exporter.write(rows, self.root, target, manifest, entries, progress)

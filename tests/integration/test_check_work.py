@@ -109,6 +109,7 @@ def test_wrong_labels_are_contradicted_by_networks_that_have_not_seen_them(check
     assert project.state().status == "none"
     assert check.read_labels(project.root) is None
     assert project.start().status == "running"
+    assert str(project.root) not in (project.folder() / "job.json").read_text()
     seen = project.wait()
     assert seen[-1].status == "ready", project.log()
     fractions = [one.fraction for one in seen]

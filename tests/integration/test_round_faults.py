@@ -78,7 +78,7 @@ def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(bench):
     newest.write_bytes(data)
     bench.store.transition(number, "queued")
     record = bench.wait(number, "promoted", "held_back")
-    assert any("differs" in told for told in record.report["recoveries"])
+    assert any("differs" in told for told in record.report.recoveries)
     again = [
         e["epoch"] for e in read_events(bench.folder(number) / files.EVENTS, {"epoch"}) if e["token"] == record.token
     ]

@@ -16,7 +16,7 @@ features/ids.npy                  the tracked images (T,)
 features/epoch-003.npy            their features (T, D) after an epoch: written last, so that the epoch has all else
 features/student-003.npy          their probabilities (T, K) by the evaluated model; teacher-003.npy: by the teacher
 features/final.npy                features (N, D) of every image, rows as in final.parquet
-baseline.json, ablation.json      held-out figures of what was trained beside the round
+baseline.json, ablation.json      what was trained beside the round: `HeldoutFigures`, and the classes predicted
 report.json                       `RoundReport`: there once the round is complete
 moving/                           the moving map: a job of its own writes here, see `engine.jobs`
 """

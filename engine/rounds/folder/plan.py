@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import read_json
+from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files
 
 ROUNDS = "rounds"
@@ -15,13 +16,20 @@ ROLES = ("train", "heldout", "unlabeled")
 
 
 @dataclass(frozen=True)
+class PreviousRound:
+    """The round in force, which a new one is compared with."""
+
+    number: int
+    heldout: HeldoutFigures
+
+
+@dataclass(frozen=True)
 class RoundPlan:
     """A round's whole plan as its worker reads it from config.json.
 
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
-    force when this attempt was planned, {number, heldout}, or None. `token` fences the attempt; all else stays
-    the same on a resume.
+    force when this attempt was planned, or None. `token` fences the attempt; all else stays the same on a resume.
     """
 
     algorithm: str
@@ -34,7 +42,7 @@ class RoundPlan:
     code_version: str
     ledger_seq: int
     spec: dict[str, int]
-    previous: dict[str, Any] | None = None
+    previous: PreviousRound | None = None
 
 
 def round_folder(root: Path, number: int) -> Path:
@@ -58,4 +66,8 @@ def read_plan(folder: Path) -> RoundPlan:
     Raises:
         FileNotFoundError: the round was never planned.
     """
-    return RoundPlan(**read_json(folder / files.CONFIG))
+    plan = read_json(folder / files.CONFIG)
+    previous = plan.pop("previous", None)
+    if previous is not None:
+        previous = PreviousRound(previous["number"], HeldoutFigures(**previous["heldout"]))
+    return RoundPlan(**plan, previous=previous)

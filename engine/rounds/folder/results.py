@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
 from engine.files import read_json, sha256_of
-from engine.records.rounds import Predictions
+from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
+
+
+def read_report(folder: Path) -> RoundReport:
+    """Return a complete round's report.
+
+    Raises:
+        FileNotFoundError: the round is not complete.
+    """
+    return RoundReport.from_json(read_json(folder / files.REPORT))
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -71,13 +80,13 @@ def final_predictions(folder: Path) -> Predictions:
     path = folder / files.FINAL
     try:
         plan = read_json(folder / files.CONFIG)
-        report = read_json(folder / files.REPORT)
+        report = read_report(folder)
         digest = sha256_of(path)
     except FileNotFoundError as error:
         raise RoundError(
             "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
         ) from error
-    if digest != report["predictions"]["sha256"]:
+    if digest != report.predictions.sha256:
         raise ProjectCorrupt(
             "The round's predictions differ from what it wrote",
             value=path,
@@ -148,6 +157,9 @@ def tracked_predictions(
     return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
 
 
+SIGNAL_COLUMNS = {"flips": np.int16, "disagreement": np.float32, "teacher": np.int16, "bald": np.float32}
+
+
 @dataclass(frozen=True)
 class RoundSignals:
     """What a round says of each of its images beside its predictions, all (N,), ids ascending.
@@ -162,6 +174,10 @@ class RoundSignals:
     disagreement: NDArray[np.float32]
     teacher: NDArray[np.int16]
     bald: NDArray[np.float32]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table that is written."""
+        return pd.DataFrame({"image_id": self.image_ids, **{name: getattr(self, name) for name in SIGNAL_COLUMNS}})
 
 
 @dataclass(frozen=True)
@@ -202,11 +218,10 @@ def signals(folder: Path) -> RoundSignals:
     """
     path = folder / files.SIGNALS
     if path.is_file():
-        columns = (("flips", np.int16), ("disagreement", np.float32), ("teacher", np.int16), ("bald", np.float32))
         with damage.told(path):
             frame = pd.read_parquet(path)
             ids = frame["image_id"].to_numpy(np.int64)
-            recorded = RoundSignals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
+            recorded = RoundSignals(ids, *(frame[name].to_numpy(kind) for name, kind in SIGNAL_COLUMNS.items()))
         damage.check_rows(folder, path, len(ids))
         return recorded
     seen = trajectories(folder)

@@ -17,9 +17,9 @@ from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.records.labels import ImageItem, LabelState
-from engine.records.rounds import Predictions, RoundRecord
+from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
+from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
 from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
 from engine.training.settings import settings_from
 
@@ -224,7 +224,7 @@ def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Prediction
     return np.array([by_image.get(image, -1) for image in ids.tolist()], np.int16)
 
 
-def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | None:
+def _predicted(root: Path, previous: PreviousRound | None) -> Predictions | None:
     """Return what the round in force predicts; None where there is none or it can not be read.
 
     A damaged file of an older round is no reason to refuse a new one; whoever asks for its predictions is told.
@@ -232,18 +232,18 @@ def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | 
     if previous is None:
         return None
     try:
-        return results.final_predictions(round_folder(root, previous["number"]))
+        return results.final_predictions(round_folder(root, previous.number))
     except (StarlingError, OSError, ValueError, KeyError):
         return None
 
 
-def previous_round(store: Store, number: int) -> dict[str, Any] | None:
-    """Return {number, heldout} of the last promoted round other than this one, or None."""
+def previous_round(store: Store, number: int) -> PreviousRound | None:
+    """Return the last promoted round other than this one, or None."""
     promoted = [record for record in store.rounds() if record.state == "promoted" and record.number != number]
     if not promoted:
         return None
     last = max(promoted, key=lambda record: record.number)
-    return {"number": last.number, "heldout": dict((last.report or {}).get("heldout") or {})}
+    return PreviousRound(last.number, HeldoutFigures() if last.report is None else last.report.heldout)
 
 
 def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:

@@ -198,8 +198,8 @@ class Watch:
 
 def judge(store: Store, record: RoundRecord) -> None:
     """Promote a finished round or hold it back, as its report says."""
-    found = (record.report or {}).get("verdict") or {}
-    store.transition(record.number, "promoted" if found.get("promoted") else "held_back", token=record.token)
+    promoted = record.report is not None and record.report.verdict.promoted
+    store.transition(record.number, "promoted" if promoted else "held_back", token=record.token)
 
 
 def started_worker(folder: Path, token: str | None) -> Worker | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
+from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.folder.plan import RoundPlan
@@ -33,6 +34,8 @@ BASELINE = "baseline"
 ABLATION = "ablation"
 MAIN = "main"
 PHASES = (BASELINE, ABLATION, MAIN)
+Reached = tuple[HeldoutFigures, list[int]]
+"""What a phase reached on the held-out images, and the class it gave to each."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +112,22 @@ class Session:
             None if config is None else Phase(ABLATION, f"{self.spec.title}, h = 0", self.spec, config, files.ABLATION)
         )
 
-    def _beside(self, phase: Phase | None, data: Material) -> dict[str, Any] | None:
-        """Return a phase's held-out figures and "predicted", the classes given, training it unless that is done."""
+    def _beside(self, phase: Phase | None, data: Material) -> Reached | None:
+        """Return what a phase reached on the held-out images and the classes it gave; train it unless that is done."""
         if phase is None or phase.result is None:
             return None
         done = self.folder / phase.result
         if not done.exists():
             logits = finish.heldout_logits(self._trained(phase, data), data.pools)
             figures = finish.heldout_figures(logits, data.pools.heldout_y)
-            self.recorder.json(phase.result, figures | {"predicted": logits.argmax(1).tolist()})
-            self.recorder.event(phase.name, durable=True, heldout=figures)
+            self.recorder.json(phase.result, asdict(figures) | {"predicted": logits.argmax(1).tolist()})
+            self.recorder.event(phase.name, durable=True, heldout=asdict(figures))
             shutil.rmtree(self.folder / files.checkpoints(phase.name), ignore_errors=True)
-        return read_json(done)
+        reached = read_json(done)
+        return of_json(HeldoutFigures, reached), list(reached["predicted"])
 
-    def _comparable(self, ablation: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return the ablation's figures; None where a recovery changed the settings of it or of the round."""
+    def _comparable(self, ablation: Reached | None) -> Reached | None:
+        """Return what the ablation reached; None where a recovery changed the settings of it or of the round."""
         recovered = any(self._recoveries(phase, kind) for phase in (ABLATION, MAIN) for kind in ("memory", "diverged"))
         if ablation is None or not recovered:
             return ablation
@@ -276,7 +280,7 @@ class Session:
             self.recorder.event("progress", phase=phase, **fields)
 
     def _facts(self) -> dict[str, Any]:
-        """Return what the report says of the run itself."""
+        """Return the fields of the report on the run itself."""
         events = read_events(self.folder / files.EVENTS)
         spans: dict[str, list[float]] = {}
         for event in events:
@@ -291,7 +295,7 @@ class Session:
             "peak_memory_mb": finish.peak_memory_mb(),
             "peak_device_memory_mb": finish.peak_device_memory_mb(self.where),
             "epochs": len(epochs),
-            "checkpoint": {"file": last["file"], "sha256": last["sha256"]},
-            "recoveries": [event["message"] for event in events if event["type"] == "recovery"],
+            "checkpoint": WrittenFile(last["file"], last["sha256"]),
+            "recoveries": tuple(event["message"] for event in events if event["type"] == "recovery"),
             "attempts": len(spans),
         }

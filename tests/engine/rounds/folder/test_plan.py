@@ -8,6 +8,7 @@ import torch
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
 from engine.records.imports import FoundImage
 from engine.records.labels import Decision
+from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, plan, results
 from engine.rounds.supervisor import prepare
 from engine.rounds.worker import material
@@ -225,7 +226,7 @@ def test_a_resume_is_compared_with_the_round_now_in_force(make_store, tmp_path):
     store.transition(second.number, "promoted")
     assert plan.read_plan(folder).previous is None
     prepare.write_plan(store, store.transition(first.number, "queued"), tmp_path)
-    assert plan.read_plan(folder).previous == {"number": 2, "heldout": heldout}
+    assert plan.read_plan(folder).previous == plan.PreviousRound(2, HeldoutFigures(**heldout))
 
 
 def test_the_plan_names_the_round_in_force(make_store, tmp_path):
@@ -237,7 +238,7 @@ def test_the_plan_names_the_round_in_force(make_store, tmp_path):
         store.transition(record.number, "finished", report={"heldout": heldout})
         store.transition(record.number, to)
     folder = prepare.write_plan(store, queue(store), tmp_path)
-    assert plan.read_plan(folder).previous == {"number": 1, "heldout": heldout}
+    assert plan.read_plan(folder).previous == plan.PreviousRound(1, HeldoutFigures(**heldout))
 
 
 def test_an_image_size_that_was_asked_for_is_taken(make_store, tmp_path):

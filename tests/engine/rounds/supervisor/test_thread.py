@@ -71,13 +71,13 @@ def running(store):
 
 
 def test_a_finished_worker_settles_its_round_with_the_reports_verdict(bench):
-    store, engine = bench(report={"verdict": {"promoted": False, "reason": "worse"}, "x": 1})
+    store, engine = bench(report={"verdict": {"promoted": False, "reason": "worse"}, "epochs": 3})
     assert engine.start()
     queue(store)
     engine.wake()
     record = end_of(store)
     assert record.state == "held_back"
-    assert record.report["x"] == 1
+    assert (record.report.epochs, record.report.verdict.reason) == (3, "worse")
 
 
 def test_progress_of_the_worker_reaches_the_store(bench):

@@ -120,7 +120,7 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
 
 def test_a_baseline_that_is_done_is_not_trained_again(folder, monkeypatch):
     figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
-    write_json(folder / files.BASELINE, figures)
+    write_json(folder / files.BASELINE, figures | {"predicted": [0, 1, 0, 1]})
     seen = failing(monkeypatch, None, 0)
     run(folder, "pseudo_label")
     assert seen == []
