@@ -135,6 +135,19 @@ def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path) -> 
     assert len(np.unique(fixed_map.points(tmp_path, items)[1], axis=0)) == 12
 
 
+def test_a_planned_map_is_computed_where_its_project_has_moved_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = project(tmp_path / "here", 12)
+    monkeypatch.setattr(parent, "launch", lambda folder, module: None)
+    fixed_map.start(tmp_path / "here", items, SPEC)
+    (tmp_path / "here").rename(tmp_path / "there")
+    (folder,) = (tmp_path / "there" / "map").iterdir()
+    assert str(tmp_path) not in (folder / "job.json").read_text()
+    assert child.run(folder, fixed_map_work.work) == 0
+    assert fixed_map.points(tmp_path / "there", items)[0].tolist() == [item.id for item in items]
+
+
 @pytest.fixture
 def two_jobs(tmp_path: Path) -> tuple[Path, Path]:
     """A finished map of 30 digits and a job, not yet run, that places 10 more on it."""

@@ -108,9 +108,9 @@ class Session:
     def _ablation(self) -> Phase | None:
         """Return the round's algorithm without what makes it, of the same split, seed and steps; None if not asked."""
         config = self.spec.ablation(self.config) if self.spec.ablation else None
-        return (
-            None if config is None else Phase(ABLATION, f"{self.spec.title}, h = 0", self.spec, config, files.ABLATION)
-        )
+        if config is None:
+            return None
+        return Phase(ABLATION, f"{self.spec.title}, h = 0", self.spec, config, files.ABLATION)
 
     def _beside(self, phase: Phase | None, data: Material) -> Reached | None:
         """Return what a phase reached on the held-out images and the classes it gave; train it unless that is done."""
