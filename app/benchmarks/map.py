@@ -45,9 +45,9 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     figures: Figures = {"settings": chosen, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 
-    def keep(part: str, found: Any) -> None:
-        figures[part] = found
-        say(f"{part}: {json.dumps(found)}")
+    def keep(part: str, result: Any) -> None:
+        figures[part] = result
+        say(f"{part}: {json.dumps(result)}")
         if out is not None:
             out.write_text(json.dumps(figures, indent=1))
 
@@ -72,24 +72,24 @@ def mnist(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the training images (60000, 1, 28, 28) and digits in a fixed random order."""
     from torchvision.datasets import MNIST
 
-    found = MNIST(str(data), train=True)
-    order = np.random.default_rng(0).permutation(len(found.targets))
-    return found.data.numpy()[order, None], found.targets.numpy()[order]
+    images = MNIST(str(data), train=True)
+    order = np.random.default_rng(0).permutation(len(images.targets))
+    return images.data.numpy()[order, None], images.targets.numpy()[order]
 
 
-def ours(features: NDArray[np.float32], told: Callable[[], None]) -> NDArray[np.float32]:
+def ours(features: NDArray[np.float32], first_picture: Callable[[], None]) -> NDArray[np.float32]:
     """Lay rows out as the product does."""
     from engine.maps.fixed_map import fixed_map
 
-    return fixed_map(features, seed=0, report=lambda *_: told(), threads=int(os.environ["OMP_NUM_THREADS"]))
+    return fixed_map(features, seed=0, report=lambda *_: first_picture(), threads=int(os.environ["OMP_NUM_THREADS"]))
 
 
-def sklearns(features: NDArray[np.float32], told: Callable[[], None]) -> NDArray[np.float32]:
+def sklearns(features: NDArray[np.float32], first_picture: Callable[[], None]) -> NDArray[np.float32]:
     """Lay rows out by scikit-learn's Barnes-Hut t-SNE with the same perplexity; it has no picture before its last."""
     from sklearn.manifold import TSNE
 
     xy = TSNE(perplexity=30, init="pca", learning_rate="auto", random_state=0).fit_transform(features)
-    told()
+    first_picture()
     return np.asarray(xy, np.float32)
 
 
@@ -122,13 +122,13 @@ def make_project(root: Path, data: Path, chosen: Mapping[str, int]) -> Figures:
     from engine.project.opened import Project
 
     with Project.open(root, read_only=True) as project:
-        done = [one for one in project.rounds() if one.report]
+        done = [one for one in project.store.rounds() if one.report]
     if not done:
         sets = [f"--set={name}={chosen[key]}" for name, key in (("epochs", "epochs"), ("steps_per_epoch", "steps"))]
         starling("round", root, "--algorithm", "pseudo_label", *sets)
     with Project.open(root, read_only=True) as project:
-        record = [one for one in project.rounds() if one.report][-1]
-        recorded, truth = project.epochs(record.number), project.true_accuracy(record.number)
+        record = [one for one in project.store.rounds() if one.report][-1]
+        recorded, truth = project.results.epochs(record.number), project.results.true_accuracy(record.number)
     seconds = None if record.report is None else record.report.seconds
     share = None if truth is None else round(truth.accuracy, 4)
     return {"epochs": len(recorded), "seconds": seconds, "right of the hidden": share}
@@ -175,8 +175,8 @@ def measure_moving(root: Path) -> Figures:
     from engine.rounds.folder import results
 
     with Project.open(root) as project:
-        number = [one for one in project.rounds() if one.report][-1].number
-        folder = project.round_dir(number)
+        number = [one for one in project.store.rounds() if one.report][-1].number
+        folder = project.workspace.round_folder(number)
         began, first, live = time.perf_counter(), 0.0, 0.0
         project.maps.start_moving(number, fresh=True)
         while (state := project.maps.moving_state(number)).status == "running":
@@ -211,8 +211,8 @@ def against_unaligned(features: list[NDArray[np.float32]], xy: NDArray[np.float3
 
     alone: list[NDArray[np.float64]] = []
     for rows in features:
-        found = fixed_map(rows, seed=0, report=lambda *_: None).astype(np.float64)
-        alone.append(turned(found, alone[-1]) if alone else found - found.mean(0))
+        aligned = fixed_map(rows, seed=0, report=lambda *_: None).astype(np.float64)
+        alone.append(turned(aligned, alone[-1]) if alone else aligned - aligned.mean(0))
     ratios = [
         recall(rows, frame, 10) / recall(rows, own.astype(np.float32), 10)
         for rows, frame, own in zip(features, xy, alone, strict=True)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.records.review import GridTable
 
@@ -51,9 +52,9 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
             for part, measure in (("queues", queues), ("surface", surface), ("grid", grids)):
                 figures[part] = measure(opened)
                 say(f"{part}: {json.dumps(figures[part])}")
-            for size in (chosen["batch"], opened.counts().unlabeled):
-                figures[f"batch of {size}"] = found = batches(opened, size)
-                say(f"batch of {size}: {json.dumps(found)}")
+            for size in (chosen["batch"], opened.store.counts().unlabeled):
+                figures[f"batch of {size}"] = result = batches(opened, size)
+                say(f"batch of {size}: {json.dumps(result)}")
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
@@ -61,22 +62,24 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
 
 def queues(project: Project) -> Figures:
     """Time the first items of each query strategy that the round allows, with nothing kept from before."""
-    usable = [key for key, reason in project.reviews.strategies().items() if not reason]
-    project.reviews.context([1])  # reads the features once, as the first look at the page does
-    found = {}
+    usable = [key for key, reason in project.queue.strategies().items() if not reason]
+    project.signals.context(
+        [1], project.results.predictions()
+    )  # reads the features once, as the first look at the page does
+    seconds = {}
     for key in usable:
-        project.reviews.forget_plan()
-        found[key] = timed(lambda key=key: project.reviews.queue(key, SHOWN))  # type: ignore[misc]
-    return found
+        project.queue.forget_plan()
+        seconds[key] = timed(lambda key=key: project.queue.next(key, SHOWN))  # type: ignore[misc]
+    return seconds
 
 
 def surface(project: Project) -> Figures:
     """Time the next items of a queue that is on its way, and what stands beside 20 images."""
-    items, _ = project.reviews.queue("mixture", SHOWN)
+    items, _ = project.queue.next("mixture", SHOWN)
     ids = [item.image_id for item in items]
     return {
-        "next items": least(lambda: project.reviews.queue("mixture", SHOWN, exclude=ids)),
-        "beside 20 images": least(lambda: project.reviews.context(ids[:20])),
+        "next items": least(lambda: project.queue.next("mixture", SHOWN, exclude=ids)),
+        "beside 20 images": least(lambda: project.signals.context(ids[:20], project.results.predictions())),
     }
 
 
@@ -84,24 +87,24 @@ def grids(project: Project) -> Figures:
     """Time the whole grid, and how large it is on its way to the browser."""
     from app.routes.review import packed
 
-    body = packed(project.reviews.grid())
+    body = packed(project.grid.table())
     return {
-        "whole grid": least(lambda: packed(project.reviews.grid())),
-        "by most changes": least(lambda: packed(project.reviews.grid(sort="flips"))),
+        "whole grid": least(lambda: packed(project.grid.table())),
+        "by most changes": least(lambda: packed(project.grid.table(sort="flips"))),
         "megabytes before compression": round(len(body) / 1e6, 2),
     }
 
 
 def batches(project: Project, size: int) -> Figures:
     """Accept the surest predictions as one batch, take it back by one undo, and time both."""
-    table, batch = project.reviews.grid(sort="confident"), new_uid()
+    table, batch = project.grid.table(sort="confident"), new_uid()
     chosen = np.argsort(-table.confidence, kind="stable")[:size]
     decisions = [_accepted(table, int(row)) for row in chosen]
     begun = time.perf_counter()
-    acks = project.decide(decisions, batch)
+    acks = project.labels.decide(decisions, batch)
     accepted = time.perf_counter() - begun
     begun = time.perf_counter()
-    back = project.undo(new_uid(), "local", batch)
+    back = project.store.undo(new_uid(), "local", batch)
     return {
         "saved": sum(ack.status == "saved" for ack in acks), "accept": round(accepted, 3),
         "taken back": sum(ack.status == "saved" for ack in back), "undo": round(time.perf_counter() - begun, 3),

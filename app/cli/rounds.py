@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundError
+from engine.percent import percent
 from engine.records.rounds import RoundReport
 
 
@@ -34,16 +35,16 @@ def round_(
     engine = EngineThread(opened.store, opened.root)
     try:
         if cancel is not None:
-            record = opened.cancel_round(cancel)
+            record = opened.training.cancel(cancel)
         elif resume is not None:
-            record = opened.resume_round(resume)
+            record = opened.training.resume(resume)
         else:
             spec = options.algorithms().get(algorithm)
             if spec is None:
                 known = ", ".join(options.algorithms())
                 raise ConfigError("Unknown algorithm", value=algorithm, way_out=f"Known: {known}.")
             train, config = pairs.parse(set_ or (), options.TRAIN_CONFIG, spec.config)
-            record = opened.queue_round(algorithm, config, {**train, "device": device})
+            record = opened.training.queue(algorithm, config, {**train, "device": device})
         engine.start()
         engine.wake()
         record = _watch(opened, record.number)
@@ -62,7 +63,7 @@ def round_(
 def _watch(opened: Any, number: int) -> Any:
     from engine.rounds.supervisor.follow import follow
 
-    record = opened.round(number)
+    record = opened.store.round(number)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -78,7 +79,7 @@ def _watch(opened: Any, number: int) -> Any:
             metrics = now.get("metrics") or {}
             more = f"{now.get('steps_per_second') or 0:.1f} steps/s"
             if metrics.get("heldout_accuracy") is not None:
-                more += f", held-out {metrics['heldout_accuracy']:.1%}"
+                more += f", held-out {percent(metrics['heldout_accuracy'])}"
             done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else step / steps
             words = f"Round {number} {record.state}, {now.get('phase') or 'waiting'} {epoch}/{epochs}"
             bar.update(task, completed=done, description=words, more=more)
@@ -97,13 +98,13 @@ def _show_round(opened: Any, record: Any) -> None:
     for name, figures in rows.items():
         if figures is not None and figures.n:
             out.print(
-                f"  {name}: {figures.accuracy:.2%} ({figures.correct}/{figures.n}), 95% interval "
-                f"{figures.low:.1%}–{figures.high:.1%}"
+                f"  {name}: {percent(figures.accuracy, 2)} ({figures.correct}/{figures.n}), 95 % interval "
+                f"{percent(figures.low)}–{percent(figures.high)}"
             )
     if record.state in {"promoted", "held_back"}:
-        truth = opened.true_accuracy(record.number)
+        truth = opened.results.true_accuracy(record.number)
         if truth is not None:
-            out.print(f"  True accuracy on hidden labels: {truth.accuracy:.2%} ({truth.correct:,}/{truth.n:,})")
+            out.print(f"  True accuracy on hidden labels: {percent(truth.accuracy, 2)} ({truth.correct:,}/{truth.n:,})")
         out.print(f"  {escape(report.verdict.reason)}", soft_wrap=True)
         out.print(
             f"  {report.seconds:.0f} s, {report.seconds_per_epoch:.2f} s an epoch, "
@@ -118,24 +119,24 @@ def status(project: ProjectArgument) -> None:
 
     opened = Project.open(project, read_only=not os.access(project, os.W_OK))
     try:
-        counts = opened.counts()
-        out.print(f"{escape(opened.name)}: {counts.images:,} images, {len(opened.classes())} classes")
+        counts = opened.store.counts()
+        out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
         out.print(
             f"  {counts.labeled:,} labeled: {counts.imported:,} imported, {counts.human:,} by a person, "
             f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
         )
         out.print(f"  device: {options.describe_device()}")
-        table = Table("round", "algorithm", "state", "held-out", "95% interval", "epochs", "seconds")
-        for record in opened.rounds():
+        table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
+        for record in opened.store.rounds():
             report = record.report or RoundReport()
             held = report.heldout
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                f"{held.accuracy:.2%}" if held.n else "–",
-                f"{held.low:.1%}–{held.high:.1%}" if held.n else "–",
+                percent(held.accuracy, 2) if held.n else "–",
+                f"{percent(held.low)}–{percent(held.high)}" if held.n else "–",
                 str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",
             )  # fmt: skip
-        if opened.rounds():
+        if opened.store.rounds():
             out.print(table)
     finally:
         opened.close()
@@ -153,13 +154,13 @@ def evaluate(
 
     opened = Project.open(project)
     try:
-        number = round if round is not None else opened.round_in_force()
+        number = round if round is not None else opened.results.in_force()
         if number is None:
             raise RoundError("No round is in force", way_out="Give one: --round N.")
-        found = apply.test_accuracy(opened.round_dir(number), torchvision, root)
+        accuracy = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)
     finally:
         opened.close()
     out.print(
-        f"Round {number}: {found['accuracy']:.2%} on the {found['n']:,} test images of {torchvision} "
-        f"({found['correct']:,} right), 95% interval {found['low']:.2%}–{found['high']:.2%}"
+        f"Round {number}: {percent(accuracy['accuracy'], 2)} on the {accuracy['n']:,} test images of {torchvision} "
+        f"({accuracy['correct']:,} right), 95 % interval {percent(accuracy['low'], 2)}–{percent(accuracy['high'], 2)}"
     )

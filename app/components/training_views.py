@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app import state
+from engine.percent import percent
 from engine.project.opened import Project
 from engine.records.rounds import AblationFigures, HeldoutFigures, RoundRecord, RoundReport
 
@@ -85,13 +86,13 @@ def progress(record: RoundRecord) -> None:
     cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
-    cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
+    cells[2].metric("Held-out accuracy", _share(metrics.get("heldout_accuracy")))
     weight = weight_of(metrics)
     if weight is None:
         cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
     else:
         cells[3].metric(WEIGHTS[weight][0], _number(metrics.get(weight), "{:.2f}"))
-    cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
+    cells[4].metric("Pseudo-labels used", _share(metrics.get("used_share"), 0))
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
@@ -145,27 +146,27 @@ def weight_of(metrics: Mapping[str, Any]) -> str | None:
 
 def report(project: Project, record: RoundRecord) -> None:
     """Show what a complete round reached, how that was measured, and whether it is in force."""
-    report = record.report or RoundReport()
-    if report.verdict.reason:
-        (st.success if report.verdict.promoted else st.warning)(state.plain(report.verdict.reason))
-    ablation = report.ablation
+    outcome = record.report or RoundReport()
+    if outcome.verdict.reason:
+        (st.success if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
+    ablation = outcome.ablation
     cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
-    shown = [(cells[0], "Held-out accuracy", report.heldout), (cells[1], "Supervised baseline", report.baseline)]
+    shown = [(cells[0], "Held-out accuracy", outcome.heldout), (cells[1], "Supervised baseline", outcome.baseline)]
     if ablation:
         shown.append((cells[4], "Without feedback (h = 0)", ablation.heldout))
     for cell, title, figures in shown:
         cell.metric(title, accuracy(figures), help=how(figures))
         cell.caption(interval(figures))
-    truth = project.true_accuracy(record.number)
+    truth = project.results.true_accuracy(record.number)
     if truth is not None and truth.n:
         cells[2].metric(
             "True accuracy",
-            f"{truth.accuracy:.2%}",
+            percent(truth.accuracy, 2),
             help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither "
             "training nor calibration nor the choice of rounds ever saw them.",
         )
         cells[2].caption(f"{truth.n:,} hidden labels")
-    cells[3].metric("Time", duration(report.seconds), help=f"{report.seconds_per_epoch:.2f} s an epoch")
+    cells[3].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
     if ablation:
         st.markdown(difference(ablation))
 
@@ -194,14 +195,14 @@ def difference(ablation: AblationFigures) -> str:
 
 def accuracy(figures: HeldoutFigures | None) -> str:
     """Return an accuracy as a percentage."""
-    return f"{figures.accuracy:.1%}" if figures is not None and figures.n else "–"
+    return percent(figures.accuracy) if figures is not None and figures.n else "–"
 
 
 def interval(figures: HeldoutFigures | None) -> str:
     """Return the interval of an accuracy and the number of labels behind it."""
     if figures is None or not figures.n:
         return "not run"
-    return f"95% interval {figures.low:.1%} to {figures.high:.1%}, {figures.n:,} labels"
+    return f"95 % interval {percent(figures.low)} to {percent(figures.high)}, {figures.n:,} labels"
 
 
 def how(figures: HeldoutFigures | None) -> str:
@@ -209,8 +210,8 @@ def how(figures: HeldoutFigures | None) -> str:
     if figures is None or not figures.n:
         return "There is no held-out set."
     return (
-        f"{figures.correct} of {figures.n} held-out labeled images right; 95% interval ({figures.method}). They "
-        "were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
+        f"{figures.correct} of {figures.n} held-out labeled images right; 95 % interval ({figures.method}). "
+        "They were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
         "as it is."
     )
 
@@ -225,6 +226,10 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _share(value: float | None, digits: int | None = None) -> str:
+    return "–" if value is None else percent(value, digits)
 
 
 def _number(value: Any, pattern: str) -> str:

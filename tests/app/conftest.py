@@ -22,7 +22,7 @@ from engine.importers.scan import ImportSource
 def client(tmp_path: Path) -> Iterator[TestClient]:
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
     opened = bench.create("Spots")
-    opened.project.commit_import(opened.project.scan(ImportSource("zip", _spots(tmp_path / "spots.zip"))))
+    opened.project.imports.commit(opened.project.imports.scan(ImportSource("zip", _spots(tmp_path / "spots.zip"))))
     yield TestClient(Starlette(routes=routes.ROUTES), base_url=f"http://testserver{opened.base}/")
     bench.close()
     workbench._current = None

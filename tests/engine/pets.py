@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.importers.scan import ImportSource
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 
 LABELED, FREE = 4, 20
@@ -27,13 +28,13 @@ def make_pets(folder: Path) -> Project:
             Image.fromarray(np.full((8, 8), 10 * number, np.uint8)).save(out, "PNG")
             archive.writestr(name, out.getvalue())
     project = Project.create(folder / "pets")
-    project.commit_import(project.scan(ImportSource("zip", path)))
+    project.imports.commit(project.imports.scan(ImportSource("zip", path)))
     return project
 
 
 def ids_of(project: Project) -> list[int]:
     """Return all ids, ascending: the labeled ones first."""
-    return [int(image_id) for image_id in project.label_table().image_ids]
+    return [int(image_id) for image_id in project.store.label_table().image_ids]
 
 
 def said_of(cat: float) -> NDArray[np.float64]:
@@ -44,6 +45,6 @@ def said_of(cat: float) -> NDArray[np.float64]:
 
 def decide(project: Project, image_id: int, label: str | None, action: str = "label", actor: str = "local") -> None:
     """Record a decision on what is in force now."""
-    version = int(project.label_table().version[ids_of(project).index(image_id)])
+    version = int(project.store.label_table().version[ids_of(project).index(image_id)])
     decision = Decision(new_uid(), image_id, version, action, label, actor=actor)  # type: ignore[arg-type]
-    assert project.decide([decision])[0].status == "saved"
+    assert project.labels.decide([decision])[0].status == "saved"

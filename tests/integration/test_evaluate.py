@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.cli import main
+from app.cli import rounds
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 from engine.rounds.worker import apply
@@ -38,9 +38,9 @@ def test_accuracy_on_the_test_split_is_that_of_the_final_model(tmp_path: Path, c
     _mnist_like(tmp_path, "t10k", 50, 2)
     with Project.create(tmp_path / "pair") as project:
         source = ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=40)
-        project.commit_import(project.scan(source))
+        project.imports.commit(project.imports.scan(source))
     settings = ["epochs=3", "steps_per_epoch=20", "net=simple_cnn"]
-    main.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
+    rounds.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
     found = apply.test_accuracy(tmp_path / "pair" / "rounds" / "0001", "MNIST", tmp_path)
     assert (found["n"], found["correct"]) == (50, 50)
     for image in (tmp_path / "MNIST" / "raw").glob("t10k-labels*"):

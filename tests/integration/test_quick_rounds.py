@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.cli import main
+from app.cli import rounds
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 from engine.records.rounds import PoolCounts
@@ -92,10 +92,12 @@ def test_accuracy_on_a_test_split_is_measured_with_features_prepared_like_the_ro
     _mnist_like(tmp_path, "train", 60, 1)
     _mnist_like(tmp_path, "t10k", 60, 1)  # the same images, so that what is right is known from the round itself
     with Project.create(tmp_path / "pair") as project:
-        project.commit_import(project.scan(ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=20)))
+        project.imports.commit(
+            project.imports.scan(ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=20))
+        )
         truth = {image.id: int(Path(image.name).stem) % 2 for image in project.store.images()}
     settings = ["epochs=1", "steps_per_epoch=3", f"net={NET}", "learning_rate=0.001"]
-    main.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
+    rounds.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
     folder = tmp_path / "pair" / "rounds" / "0001"
     final = pd.read_parquet(folder / files.FINAL)
     right = int((final["class"].to_numpy() == final["image_id"].map(truth).to_numpy()).sum())

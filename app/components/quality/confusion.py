@@ -59,7 +59,7 @@ def _images(opened: OpenProject, number: int, cells: Sequence[Cell]) -> None:
     )
     if cell is None:
         return
-    ids = [int(one) for one in opened.project.quality.confusion_ids(number, cell[0], cell[1])]
+    ids = [int(one) for one in opened.project.measured.confusion_ids(number, cell[0], cell[1])]
     st.markdown(
         f"**{len(ids):,}** images labeled **{state.plain(cell[0])}** and predicted **{state.plain(cell[1])}**: "
         "all of them held out, none trained on."

@@ -16,7 +16,7 @@ from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
-from engine.records.labels import ImageItem, LabelState
+from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
@@ -31,7 +31,7 @@ LEAST_LABELS = 2
 """Labels a class needs: one to train on, one that may be held out."""
 LEAST_CLASSES = 2
 NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
-HELDOUT_SOURCES = frozenset({"imported", "human"})
+HELDOUT_SOURCES: frozenset[LabelSource] = frozenset({"imported", "human"})
 """Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from engine.percent import percent
 from engine.records.rounds import HeldoutFigures, Verdict
 from engine.rounds.folder.plan import PreviousRound
 
@@ -39,7 +40,7 @@ def verdict(own: HeldoutFigures, baseline: HeldoutFigures | None, previous: Prev
     if baseline is not None and baseline.n and own.high < baseline.accuracy:
         reason = (
             f"Held back: {_say(own)} is worse than the supervised baseline's "
-            f"{_percent(baseline.accuracy)} on the same images."
+            f"{percent(baseline.accuracy)} on the same images."
         )
         return Verdict(False, reason)
     if previous is not None and previous.heldout.n and _difference_high(own, previous.heldout) < 0:
@@ -59,18 +60,14 @@ def _difference_high(own: HeldoutFigures, other: HeldoutFigures) -> float:
 def _compared(baseline: HeldoutFigures | None, previous: PreviousRound | None) -> str:
     against = []
     if baseline is not None and baseline.n:
-        against.append(f"the supervised baseline ({_percent(baseline.accuracy)})")
+        against.append(f"the supervised baseline ({percent(baseline.accuracy)})")
     if previous is not None and previous.heldout.n:
-        against.append(f"round {previous.number} ({_percent(previous.heldout.accuracy)})")
+        against.append(f"round {previous.number} ({percent(previous.heldout.accuracy)})")
     if not against:
         return "; there was nothing to compare it with"
     return f" is not shown to be worse than {' or '.join(against)}"
 
 
 def _say(figures: HeldoutFigures) -> str:
-    interval = f"95% interval {_percent(figures.low)} to {_percent(figures.high)}"
-    return f"{figures.correct:,} of {figures.n:,} held-out images right ({_percent(figures.accuracy)}, {interval})"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}%"
+    interval = f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
+    return f"{figures.correct:,} of {figures.n:,} held-out images right ({percent(figures.accuracy)}, {interval})"

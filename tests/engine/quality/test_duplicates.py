@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 import pytest
+from engine.checks.duplicates import near_duplicates
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from engine.errors import ConfigError
 from engine.quality.duplicate_pairs import PAIRS_EACH, candidates, features
-from engine.quality.duplicates import near_duplicates
 
 
 def blobs(n: int, seed: int = 0, side: int = 28) -> NDArray[np.uint8]:
