@@ -130,12 +130,11 @@ def _count_bytes(page: Any) -> dict[str, int]:
     return sent
 
 
-def _speed(figures: dict[str, float]) -> dict[str, float]:
-    seconds = figures["seconds"]
+def _speed(play: dict[str, float]) -> dict[str, float]:
+    seconds = play["seconds"]
     return {
-        "frames a second": round(figures["ticks"] / seconds, 1),
-        "drawings a second": round(figures["drawn"] / seconds, 1),
-        "longest frame ms": round(figures["worst"], 1), "seconds": round(seconds, 1),
+        "frames a second": round(play["ticks"] / seconds, 1), "drawings a second": round(play["drawn"] / seconds, 1),
+        "longest frame ms": round(play["worst"], 1), "seconds": round(seconds, 1),
     }  # fmt: skip
 
 

@@ -11,12 +11,14 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from app.benchmarks.map import check_counts, counts, make_project
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
@@ -24,37 +26,57 @@ from engine.records.review import GridTable
 
 Say = Callable[[str], None]
 Figures = dict[str, Any]
-SETTINGS = {"labels": 1000, "epochs": 3, "steps": 60, "batch": 500, "threads": 2}
 SHOWN = 40
 """Items a page asks for at once."""
 AGAIN = 5
 
 
-def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, project: Path | None = None) -> Figures:
+@dataclass(frozen=True)
+class ReviewSettings:
+    """Settings of the benchmark, each by `--set name=value`.
+
+    Attributes:
+        labels, epochs, steps: labels and epochs of the project's round, and steps of an epoch.
+        batch: the number of images of a page that is accepted.
+        threads: CPU threads.
+        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+
+    Raises:
+        ConfigError: a number is below 0.
+    """
+
+    labels: int = 1000
+    epochs: int = 3
+    steps: int = 60
+    batch: int = 500
+    threads: int = 2
+    project: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(self)
+
+
+def run(data: Path, settings: ReviewSettings, out: Path | None, say: Say) -> Figures:
     """Measure everything and return the figures, in seconds.
 
     Args:
         data: where torchvision's MNIST lies.
-        settings: see SETTINGS; `batch` is the number of images of a page that is accepted.
+        settings: see there.
         out: a JSON file.
-        say: told each result in words.
-        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+        say: called with each result in words.
     """
-    from app.benchmarks.map import make_project
-
-    chosen = {**SETTINGS, **settings}
-    os.environ["OMP_NUM_THREADS"] = str(chosen["threads"])
-    figures: Figures = {"settings": chosen, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+    figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     with tempfile.TemporaryDirectory() as folder:
-        root = project or Path(folder) / "mnist"
-        figures["round"] = make_project(root, data, chosen)
+        root = settings.project or Path(folder) / "mnist"
+        figures["round"] = make_project(root, data, settings.labels, settings.epochs, settings.steps)
         with Project.open(root) as opened:
             for part, measure in (("queues", queues), ("surface", surface), ("grid", grids)):
                 figures[part] = measure(opened)
                 say(f"{part}: {json.dumps(figures[part])}")
-            for size in (chosen["batch"], opened.store.counts().unlabeled):
-                figures[f"batch of {size}"] = result = batches(opened, size)
-                say(f"batch of {size}: {json.dumps(result)}")
+            for size in (settings.batch, opened.store.counts().unlabeled):
+                figures[f"batch of {size}"] = batches(opened, size)
+                say(f"batch of {size}: {json.dumps(figures[f'batch of {size}'])}")
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
@@ -63,9 +85,7 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
 def queues(project: Project) -> Figures:
     """Time the first items of each query strategy that the round allows, with nothing kept from before."""
     usable = [key for key, reason in project.queue.strategies().items() if not reason]
-    project.signals.context(
-        [1], project.results.predictions()
-    )  # reads the features once, as the first look at the page does
+    project.signals.context([1], project.results.predictions())  # reads the features once, as the first look does
     seconds = {}
     for key in usable:
         project.queue.forget_plan()

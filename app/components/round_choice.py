@@ -15,6 +15,7 @@ from app import state
 from app.components.forms import config_form
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.nets.net_name import NetName
 from engine.project import options
 
 MAIN_FIELDS = ("net", "epochs", "device")
@@ -216,7 +217,7 @@ def augmentation(opened: OpenProject, train: Mapping[str, Any], key: str) -> Non
 
 @state.guarded
 def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
-    if str(train.get("net", "")).startswith("frozen:"):
+    if NetName.parse(str(train.get("net", ""))).is_frozen:
         st.caption("This network's features are computed once from the images as they are; noise varies the features.")
         return
     draw = int(state.get(f"draw_{key}", 0))

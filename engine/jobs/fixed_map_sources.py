@@ -21,6 +21,7 @@ from engine.errors import ConfigError, MapError
 from engine.files import read_json, sha256_of, write_atomic
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.maps.features import Basis
+from engine.nets.net_name import NetName
 from engine.records.progress import Progress
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import round_folder
@@ -33,7 +34,6 @@ FEATURES = "features.npy"
 BASIS = "basis.npz"
 LABEL = "Looking with the round's model"
 _PATTERN = re.compile(r"pixels|pretrained-[a-z0-9_]+|round-[1-9][0-9]{0,8}")
-_FROZEN = "frozen:"
 _CLASSICAL = "classical_self_training"
 _AT_ONCE = 1024
 
@@ -72,7 +72,7 @@ def identity(root: Path, source: str) -> str:
             value=source,
             way_out="Let the round finish, or resume it.",
         ) from error
-    if plan["algorithm"] == _CLASSICAL and not _net(plan).startswith(_FROZEN):
+    if plan["algorithm"] == _CLASSICAL and not NetName.parse(_net(plan)).is_frozen:
         raise MapError(
             "Classical self-training trains no network, so it has no features of its own",
             value=source,
@@ -101,7 +101,7 @@ def stamp(root: Path, source: str, spec: ArraySpec) -> str:
         return known
     from engine.nets import frozen
 
-    name = train.net.removeprefix(_FROZEN)
+    name = NetName.parse(train.net).base
     return f"{known} {name} {sha256_of(frozen.weights_of(name))}"
 
 
@@ -199,9 +199,9 @@ def _frozen(root: Path, source: str) -> TrainConfig | None:
 
     folder = _round_folder(root, source)
     if folder is None:
-        return TrainConfig(net=_FROZEN + source.removeprefix("pretrained-"))
+        return TrainConfig(net=str(NetName("frozen", source.removeprefix("pretrained-"))))
     plan = read_json(folder / files.CONFIG)
-    return settings_from(TrainConfig, plan["train"]) if _net(plan).startswith(_FROZEN) else None
+    return settings_from(TrainConfig, plan["train"]) if NetName.parse(_net(plan)).is_frozen else None
 
 
 def _net(plan: Mapping[str, Any]) -> str:

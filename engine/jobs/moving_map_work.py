@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.maps.moving_map import Frame
+    from engine.maps.moving_map import MapFrame
 
 FRAMES = "frames.npz"
 POLL_SECONDS = 1.0
@@ -43,7 +43,7 @@ class Course:
     """The frames so far, in the order of the epochs; `stamps` tell whether a features file was written anew."""
 
     epochs: list[int]
-    frames: list[Frame]
+    frames: list[MapFrame]
     recall: list[float]
     stamps: list[int]
     smoothed: bool = False
@@ -179,12 +179,12 @@ def read_course(folder: Path) -> Course:
     """Return the frames written so far; none where there is no readable file."""
     import numpy as np
 
-    from engine.maps.moving_map import Frame
+    from engine.maps.moving_map import MapFrame
 
     try:
         with open(folder / FRAMES, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             rows = zip(arrays["xy"], arrays["repeated"], arrays["reasons"], strict=True)
-            frames = [Frame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
+            frames = [MapFrame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
             return Course(
                 arrays["epochs"].tolist(), frames, arrays["recall"].tolist(), arrays["stamps"].tolist(),
                 bool(arrays["smoothed"]),

@@ -15,7 +15,7 @@ import torch
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.jobs import timing
 from engine.nets.backbones import check_name
-from engine.nets.build import FROZEN
+from engine.nets.net_name import NetName
 from engine.project.workspace import Workspace
 from engine.records.labels import ImageItem
 from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
@@ -88,8 +88,9 @@ def weights_missing(train: Mapping[str, Any]) -> bool:
         ConfigError: a setting is outside its range, or torchvision has no such network.
     """
     settings = settings_from(TrainConfig, train)
-    name = settings.net.partition(":")[2]
-    if not (settings.net.startswith(FROZEN) or settings.weights):
+    net = NetName.parse(settings.net)
+    name = net.base
+    if not (net.is_frozen or settings.weights):
         return False
     check_name(name)
     return not weights_file(name).exists()
@@ -116,14 +117,14 @@ def timing_job(
     spec = shapes(workspace.root, workspace.items()).spec
     side = settings.image_size or spec.size
     unlabeled = int((~table.labeled & ~table.rejected).sum())
-    frozen = settings.net.startswith(FROZEN)
+    net = NetName.parse(settings.net)
     return timing.Job(
         algorithm=algorithm,
         config=dict(config),
         train=dict(train),
         shape=(spec.channels, side, side),
         counts=(_rounded(training), _rounded(heldout), _rounded(unlabeled), classes),
-        features_kept=frozen and features_kept(workspace.root, settings.net.removeprefix(FROZEN)),
+        features_kept=net.is_frozen and features_kept(workspace.root, net.base),
     )
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.components.history import batches, entries
 from app.server import workbench
 from app.server.workbench import OpenProject
-from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.records.labels import Ack, Decision
 from engine.records.quality import BatchInfo
 from engine.store.batches import batch_id
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects, grey
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -34,17 +31,11 @@ def bench(tmp_path: Path) -> Iterator[workbench.Workbench]:
 
 
 @pytest.fixture
-def opened(bench: workbench.Workbench, tmp_path: Path) -> OpenProject:
+def opened(bench: workbench.Workbench, ready: ReadyProjects) -> OpenProject:
     """Twelve images: two cats, two dogs, eight without a label."""
-    path = tmp_path / "pets.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(12):
-            out = BytesIO()
-            Image.fromarray(np.full((8, 8), 20 * number, np.uint8)).save(out, "PNG")
-            folder = ["cat", "dog"][number % 2] if number < 4 else "_unlabeled"
-            archive.writestr(f"{folder}/shot-{number:02}.png", out.getvalue())
-    found = bench.create("Pets")
-    found.project.imports.commit(found.project.imports.scan(ImportSource("zip", path)))
+    folders = ["cat", "dog", "cat", "dog", *["_unlabeled"] * 8]
+    pets = grey(8, {f"{folder}/shot-{number:02}.png": 20 * number for number, folder in enumerate(folders)})
+    found = bench.open(ready.copy(pets, bench.home / "pets"))
     found.engine.stop()
     return found
 

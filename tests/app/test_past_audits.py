@@ -15,6 +15,7 @@ from engine.project.opened import Project
 from engine.store import Store
 from tests.engine.pets import FREE, decide, make_pets, said_of
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 AUDITED = 4
 
@@ -29,9 +30,9 @@ def states(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_was_taken_back_of_an_audits_batch_is_said_however_many_batches_came_since(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with make_pets(tmp_path) as project:
+    with make_pets(ready, tmp_path) as project:
         number, audits = make_round(project, said_of(0.9)), project.audits
         record = audits.start(audits.rule_at(number, 0.5), AUDITED).record
         for image_id in record.sample:

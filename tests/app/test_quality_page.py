@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.components.quality import accuracy, confusion, gallery, outlook, words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
-from engine.importers.scan import ImportSource
 from engine.percent import percent
 from engine.project.labels import new_uid
 from engine.project.quality.audits import Audits
@@ -38,6 +34,7 @@ from engine.records.quality import (
 )
 from engine.records.review import Conflict
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects, noisy_pets
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 LABELED, FREE = 20, 100
@@ -53,17 +50,9 @@ def bench(tmp_path: Path) -> Iterator[workbench.Workbench]:
 
 
 @pytest.fixture
-def opened(bench: workbench.Workbench, tmp_path: Path) -> OpenProject:
+def opened(bench: workbench.Workbench, ready: ReadyProjects) -> OpenProject:
     """20 labeled images, every other one a cat, and 100 without a label."""
-    path = tmp_path / "pets.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(LABELED + FREE):
-            out = BytesIO()
-            Image.fromarray(np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)).save(out, "PNG")
-            folder = "_unlabeled" if number >= LABELED else (CAT, DOG)[number % 2]
-            archive.writestr(f"{folder}/{number:03}.png", out.getvalue())
-    found = bench.create("Pets")
-    found.project.imports.commit(found.project.imports.scan(ImportSource("zip", path)))
+    found = bench.open(ready.copy(noisy_pets(LABELED, FREE, (CAT, DOG)), bench.home / "pets"))
     found.engine.stop()
     return found
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.server import workbench
 from app.server.workbench import OpenProject
-from engine.importers.scan import ImportSource
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects, grey
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -31,17 +28,10 @@ def bench(tmp_path: Path) -> Iterator[workbench.Workbench]:
 
 
 @pytest.fixture
-def opened(bench: workbench.Workbench, tmp_path: Path) -> OpenProject:
+def opened(bench: workbench.Workbench, ready: ReadyProjects) -> OpenProject:
     """Three 12×12 images: one “left”, one “right”, one unlabeled."""
-    path = tmp_path / "spots.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, folder in enumerate(["left", "right", "_unlabeled"]):
-            out = BytesIO()
-            Image.fromarray(np.full((12, 12), 80 * number, np.uint8)).save(out, "PNG")
-            archive.writestr(f"{folder}/{number}.png", out.getvalue())
-    found = bench.create("Spots")
-    found.project.imports.commit(found.project.imports.scan(ImportSource("zip", path)))
-    return found
+    spots = grey(12, {"left/0.png": 0, "right/1.png": 80, "_unlabeled/2.png": 160})
+    return bench.open(ready.copy(spots, bench.home / "spots"))
 
 
 def _page() -> AppTest:

@@ -27,6 +27,7 @@ from engine.project.training import Training
 from engine.records.rounds import RoundRecord
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to
+from tests.ready_project import ReadyProjects, grey
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -42,17 +43,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[workbench
 
 
 @pytest.fixture
-def opened(bench: workbench.Workbench, tmp_path: Path) -> OpenProject:
+def opened(bench: workbench.Workbench, ready: ReadyProjects) -> OpenProject:
     """Grey 12×12 images: six of each of “left” and “right”, four unlabeled."""
-    path = tmp_path / "spots.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(16):
-            folder = "left" if number < 6 else "right" if number < 12 else "_unlabeled"
-            out = BytesIO()
-            Image.fromarray(np.full((12, 12), 15 * number, np.uint8)).save(out, "PNG")
-            archive.writestr(f"{folder}/{number}.png", out.getvalue())
-    found = bench.create("Spots")
-    found.project.imports.commit(found.project.imports.scan(ImportSource("zip", path)))
+    folders = [*["left"] * 6, *["right"] * 6, *["_unlabeled"] * 4]
+    spots = grey(12, {f"{folder}/{number}.png": 15 * number for number, folder in enumerate(folders)})
+    found = bench.open(ready.copy(spots, bench.home / "spots"))
     found.engine.stop()
     return found
 

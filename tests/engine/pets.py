@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
+from tests.ready_project import ReadyProjects, grey
 
 LABELED, FREE = 4, 20
 
 
-def make_pets(folder: Path) -> Project:
+def make_pets(ready: ReadyProjects, folder: Path) -> Project:
     """Two cats and two dogs with labels, then 20 images without: ids in the order of their names."""
-    path = folder / "pets.zip"
     names = ["cat/a.png", "cat/b.png", "dog/c.png", "dog/d.png", *(f"no_label/{i:02}.png" for i in range(FREE))]
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, name in enumerate(names):
-            out = io.BytesIO()
-            Image.fromarray(np.full((8, 8), 10 * number, np.uint8)).save(out, "PNG")
-            archive.writestr(name, out.getvalue())
-    project = Project.create(folder / "pets")
-    project.imports.commit(project.imports.scan(ImportSource("zip", path)))
-    return project
+    return Project.open(ready.copy(grey(8, {name: 10 * k for k, name in enumerate(names)}), folder / "pets"))
 
 
 def ids_of(project: Project) -> list[int]:

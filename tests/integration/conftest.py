@@ -3,7 +3,8 @@
 import hashlib
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -115,10 +116,18 @@ def write_project(root: Path, pictures: Sequence[tuple[np.ndarray, str | None]])
     return store
 
 
+@contextmanager
+def made_bench(root: Path) -> Iterator[RoundBench]:
+    """Give the bench of a project of digits whose engine threads look often; end its processes afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thread, "IDLE_SECONDS", 0.1)
+        patch.setattr(thread, "BUSY_SECONDS", 0.05)
+        made = RoundBench(root, make_project(root))
+        yield made
+        made.close()
+
+
 @pytest.fixture
-def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(thread, "IDLE_SECONDS", 0.1)
-    monkeypatch.setattr(thread, "BUSY_SECONDS", 0.05)
-    made = RoundBench(tmp_path, make_project(tmp_path))
-    yield made
-    made.close()
+def bench(tmp_path: Path) -> Iterator[RoundBench]:
+    with made_bench(tmp_path) as made:
+        yield made

@@ -18,9 +18,13 @@ import pytest
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
-from tests.browser.digits import digits_zip
+from tests.browser.digits import digit_pictures
+from tests.ready_project import ReadyProjects
 
-LONG = {"device": "cpu", "threads": 1, "epochs": 400, "steps_per_epoch": 100, "run_baseline": False}
+LONG = {
+    "device": "cpu", "threads": 1, "batch_size": 16, "epochs": 2000, "steps_per_epoch": 40,
+    "run_baseline": False,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,12 +48,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[bytes]]]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    from engine.importers.scan import ImportSource
-
-    digits_zip(tmp_path / "digits.zip", images=300)
-    opened = Project.create(tmp_path / "digits")
-    opened.imports.commit(opened.imports.scan(ImportSource("zip", tmp_path / "digits.zip")))
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    opened = Project.open(ready.copy(digit_pictures(images=300, labeled_each=8), tmp_path / "digits"))
     yield opened
     for pid in _workers(opened):
         os.kill(pid, signal.SIGKILL)
@@ -112,31 +112,13 @@ def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
     assert project.upkeep.doctor() == []
 
 
-def test_killed_worker_is_shown_as_interrupted_and_resumes(project: Project, start: Callable[[Path], Any]) -> None:
-    start(project.root)
-    number = project.training.queue("pseudo_label", {}, {**LONG, "epochs": 4}).number
-    _until(lambda: _trains(project, number), 90)
-    uids = _decide(project, 3)
-    (worker,) = _workers(project)
-    os.kill(worker, signal.SIGKILL)
-    _until(lambda: project.store.round(number).state == "interrupted", 30)
-    assert _workers(project) == []
-    assert project.store.round(number).error["way_out"]
-    assert {entry.uid for entry in project.store.history(limit=20)} >= set(uids)
-    done = project.results.epochs(number)
-    project.training.resume(number)
-    _until(lambda: project.store.round(number).state in {"promoted", "held_back"}, 120)
-    assert project.store.round(number).attempt == 2
-    assert project.results.epochs(number) == [1, 2, 3, 4]
-    assert set(done) <= {1, 2, 3, 4}
-
-
-def test_app_and_worker_killed_together_are_found_by_the_next_app(
+def test_app_and_worker_killed_together_are_found_by_the_next_app_where_the_round_resumes(
     project: Project, start: Callable[[Path], Any]
 ) -> None:
     app = start(project.root)
-    number = project.training.queue("pseudo_label", {}, LONG).number
+    number = project.training.queue("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 100}).number
     _until(lambda: _trains(project, number), 90)
+    uids = _decide(project, 3)
     (worker,) = _workers(project)
     app.kill()
     os.kill(worker, signal.SIGKILL)
@@ -145,4 +127,10 @@ def test_app_and_worker_killed_together_are_found_by_the_next_app(
     start(project.root)
     _until(lambda: project.store.round(number).state == "interrupted", 30)
     assert _workers(project) == []
+    assert project.store.round(number).error["way_out"]
+    assert {entry.uid for entry in project.store.history(limit=20)} >= set(uids)
+    project.training.resume(number)
+    _until(lambda: project.store.round(number).state in {"promoted", "held_back"}, 120)
+    assert project.store.round(number).attempt == 2
+    assert project.results.epochs(number) == [1, 2, 3, 4]
     assert project.upkeep.doctor() == []

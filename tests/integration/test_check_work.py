@@ -21,7 +21,7 @@ from engine.algorithms import out_of_fold
 from engine.errors import ConfigError, RoundBlocked
 from engine.files import PARTIAL, write_json
 from engine.images.files import original_path
-from engine.jobs import check, check_work, child, parent
+from engine.jobs import check, parent
 from engine.jobs.folder import LOG, read_progress
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
 RED_GREEN_FADED = ([200, 0, 0], [0, 102, 0], [190, 0, 0])
 """Of about the same grey, by ITU-R 601: 0.299 · 200 = 0.587 · 102."""
-SETTINGS = {"size": 8, "channels": 1, "ledger_seq": 17, "train": {"device": "cpu"}}
+SETTINGS = {"size": 8, "channels": 1, "ledger_seq": 17, "train": {"device": "cpu", "batch_size": 16}}
 
 
 class Checked:
@@ -193,9 +193,8 @@ def test_a_missing_original_is_told_in_words(checked: Callable[..., Checked]) ->
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_once(jobs_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do checks in this process, with few steps, before `start` returns."""
-    monkeypatch.setattr(parent, "launch", lambda folder, module: child.run(folder, check_work.work))
     monkeypatch.setattr(out_of_fold, "LEAST_STEPS", 5)
 
 

@@ -82,6 +82,7 @@ def test_a_diverging_round_recovers_twice_then_fails_in_plain_words_and_can_be_r
     assert record.state == "failed"
     assert "The loss is no longer a finite number" in record.error["cause"]
     assert "Lower the learning rate" in record.error["way_out"]
+    assert "Traceback" in record.error["traceback"]
     assert record.state in RESUMABLE_STATES
     bench.store.transition(number, "queued", token=record.token)
     again = bench.wait(number, "failed")

@@ -12,40 +12,55 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app.cli import main
 from engine.project.opened import Project
-from tests.browser.digits import digits_zip
+from tests.browser.digits import digit_pictures, digits_zip
+from tests.ready_project import ReadyProjects
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+class Said(NamedTuple):
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Said]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run `starling …` in a process of its own."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `starling …` as its entry point does, in this process."""
+    monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=250, check=False)
-        assert (done.returncode == 0) == ok, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    def call(*arguments: object, ok: bool = True) -> Said:
+        monkeypatch.setattr(sys, "argv", ["starling", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        done = Said(*capsys.readouterr())
+        assert (ended.value.code == 0) == ok, done
         return done
 
     return call
 
 
 @pytest.fixture
-def digits(tmp_path: Path, run: Run) -> Path:
+def digits(ready: ReadyProjects, tmp_path: Path) -> Path:
+    return ready.copy(digit_pictures(images=300, labeled_each=8), tmp_path / "digits")
+
+
+def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> None:
     digits_zip(tmp_path / "digits.zip", images=300, labeled_each=8)
-    run("import", tmp_path / "digits", tmp_path / "digits.zip")
-    return tmp_path / "digits"
-
-
-def test_import_round_status_export_backup_doctor(run: Run, digits: Path, tmp_path: Path) -> None:
-    done = run("round", digits, "--algorithm", "supervised", "--set", "epochs=4", "--device", "cpu")
+    digits = tmp_path / "digits"
+    assert "300 images with 80 labels" in _flat(run("import", digits, tmp_path / "digits.zip").stdout)
+    quick = ("--set", "epochs=2", "--set", "steps_per_epoch=5", "--set", "net=simple_cnn")
+    done = run("round", digits, "--algorithm", "supervised", *quick, "--device", "cpu")
     assert "Round 1 (supervised) is promoted" in done.stdout
     assert "Held-out accuracy" in done.stdout
     status = run("status", digits).stdout
@@ -161,9 +176,12 @@ def test_port_in_use_and_second_app_are_refused(run: Run, digits: Path) -> None:
     bench = Workbench(digits.parent)
     bench.url = "http://127.0.0.1:7777/"
     bench.open(digits)
-    done = run("ui", digits, "--port", 0, "--home", digits.parent, ok=False)
-    assert "Another Starling serves this project" in _flat(done.stderr)
-    assert "http://127.0.0.1:7777/" in _flat(done.stderr)
+    command = [sys.executable, "-m", "app.cli", "ui", str(digits), "--port", "0", "--home", str(digits.parent)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert second.returncode == 1
+    assert "Another Starling serves this project" in _flat(second.stderr)
+    assert "http://127.0.0.1:7777/" in _flat(second.stderr)
+    assert "Traceback" not in second.stderr
     bench.close()
 
 

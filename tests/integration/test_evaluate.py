@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from app.cli import rounds
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 from engine.rounds.worker import apply
+from tests.integration.conftest import RoundBench
+from tests.integration.test_clear_messages import in_this_process
 
 
 def _mnist_like(root: Path, prefix: str, count: int, seed: int) -> None:
@@ -33,14 +34,15 @@ def _mnist_like(root: Path, prefix: str, count: int, seed: int) -> None:
             packed.write(header + data.tobytes())
 
 
-def test_accuracy_on_the_test_split_is_that_of_the_final_model(tmp_path: Path, capsys: object) -> None:
+def test_accuracy_on_the_test_split_is_that_of_the_final_model(tmp_path: Path) -> None:
     _mnist_like(tmp_path, "train", 120, 1)
     _mnist_like(tmp_path, "t10k", 50, 2)
     with Project.create(tmp_path / "pair") as project:
         source = ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=40)
         project.imports.commit(project.imports.scan(source))
-    settings = ["epochs=3", "steps_per_epoch=20", "net=simple_cnn"]
-    rounds.round_(tmp_path / "pair", algorithm="supervised", set_=settings, device="cpu")
+        bench = RoundBench(project.root, project.store)
+        number = bench.queue("supervised", epochs=3, steps_per_epoch=20, net="simple_cnn")
+        assert in_this_process(bench, number)[0] == 0
     found = apply.test_accuracy(tmp_path / "pair" / "rounds" / "0001", "MNIST", tmp_path)
     assert (found["n"], found["correct"]) == (50, 50)
     for image in (tmp_path / "MNIST" / "raw").glob("t10k-labels*"):

@@ -23,6 +23,7 @@ from engine.rounds.folder import files
 from engine.rounds.worker import apply
 from tests.engine.jobs.test_fixed_map_sources import quiet
 from tests.integration.conftest import RoundBench, make_project
+from tests.integration.test_clear_messages import in_this_process
 
 SPEC = ArraySpec(8, 1)
 
@@ -84,7 +85,7 @@ def test_new_images_are_placed_among_their_kind_and_the_others_keep_their_places
 
 
 def test_a_cancelled_map_keeps_its_picture_and_goes_on_from_its_features(tmp_path: Path) -> None:
-    items = project(tmp_path, 1700)
+    items = project(tmp_path, 600)
     fixed_map.start(tmp_path, items, SPEC)
     folder = tmp_path / "map" / f"pixels-{fixed_map.version_of(items)}"
     end = time.monotonic() + 60
@@ -95,18 +96,18 @@ def test_a_cancelled_map_keeps_its_picture_and_goes_on_from_its_features(tmp_pat
     assert until(tmp_path, items, "pixels", "cancelled").fraction < 1
     ids, first = fixed_map.points(tmp_path, items)
     assert ids.tolist() == [item.id for item in items]
-    assert len(np.unique(first, axis=0)) > 1000
+    assert len(np.unique(first, axis=0)) > 400
     written = (folder / "features.npy").stat().st_mtime_ns
-    assert ready(tmp_path, items).points == 1700
+    assert ready(tmp_path, items).points == 600
     assert not np.allclose(fixed_map.points(tmp_path, items)[1], first)
     assert (folder / "features.npy").stat().st_mtime_ns == written
 
 
-def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(bench: RoundBench) -> None:
-    bench.engine()
+def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(
+    bench: RoundBench, jobs_here: None
+) -> None:
     number = bench.queue("supervised", epochs=2, steps_per_epoch=10, learning_rate=0.05)
-    record = bench.wait(number, "promoted", "held_back", "failed")
-    assert record.state != "failed", bench.log(number)
+    assert in_this_process(bench, number)[0] == 0
     source, items, folder = f"round-{number}", bench.store.images(), bench.folder(number)
     rows = fixed_map_sources.features(bench.root, source, ArraySpec(28, 3), [item.sha256 for item in items], quiet)
     model = apply.final_run(folder, torch.device("cpu"), quiet)[0].eval_model().eval()
@@ -126,7 +127,7 @@ def _version(root: Path, items: Sequence[ImageItem], source: str) -> str:
     return fixed_map.version_of(items, fixed_map_sources.identity(root, source))
 
 
-def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path) -> None:
+def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, jobs_here: None) -> None:
     items = project(tmp_path, 12)
     assert ready(tmp_path, items[:1]).points == 1
     assert fixed_map.points(tmp_path, items[:1])[1].tolist() == [[0, 0]]
@@ -149,7 +150,7 @@ def test_a_planned_map_is_computed_where_its_project_has_moved_to(
 
 
 @pytest.fixture
-def two_jobs(tmp_path: Path) -> tuple[Path, Path]:
+def two_jobs(tmp_path: Path, jobs_here: None) -> tuple[Path, Path]:
     """A finished map of 30 digits and a job, not yet run, that places 10 more on it."""
     items = project(tmp_path, 40)
     ready(tmp_path, items[:30])
@@ -212,7 +213,7 @@ def test_a_map_that_can_no_longer_be_trusted_is_not_placed_on(two_jobs: tuple[Pa
     assert not picture(folder)["placed"].any()
 
 
-def test_images_placed_on_a_map_with_placed_ones_count_together(tmp_path: Path) -> None:
+def test_images_placed_on_a_map_with_placed_ones_count_together(tmp_path: Path, jobs_here: None) -> None:
     items = project(tmp_path, 60)
     ready(tmp_path, items[:40])
     ready(tmp_path, items[:50])

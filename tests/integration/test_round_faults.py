@@ -3,38 +3,37 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
+import pytest
 
 from engine.files import read_json, write_json
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.prepare import write_plan
+from engine.rounds.worker.__main__ import EXIT_FAILED
 from engine.rounds.worker.stop import EXIT_FENCED_OFF
+from tests.integration.test_clear_messages import in_this_process
 
-LONG = {"epochs": 200, "steps_per_epoch": 200, "run_baseline": False}
+LONG = {"epochs": 2000, "steps_per_epoch": 50, "batch_size": 8, "run_baseline": False}
 
 
-def test_cancel_takes_effect_within_five_seconds_and_leaves_no_process(bench):
+@pytest.mark.parametrize("seconds", [60, pytest.param(5, marks=pytest.mark.speed)])
+def test_cancel_takes_effect_and_leaves_no_process(bench, seconds):
     bench.engine()
     number = bench.queue(**LONG)
     bench.wait_for_epoch(number, 1)
-    began = time.monotonic()
     bench.store.transition(number, "cancelling")
-    bench.wait(number, "cancelled", seconds=15)
-    assert time.monotonic() - began < 5
+    bench.wait(number, "cancelled", seconds=seconds)
     assert bench.workers() == []
     ending = read_events(bench.folder(number) / files.EVENTS)[-1]
     assert ending["type"] == "cancelled"
 
 
 def test_a_killed_round_resumes_and_ends_bit_identical_to_an_uninterrupted_one(bench):
-    same = {"epochs": 3, "steps_per_epoch": 60, "seed": 5}
-    bench.engine()
-    whole = bench.queue(**same)
-    bench.wait(whole, "promoted", "held_back")
+    same = {"epochs": 3, "steps_per_epoch": 60, "batch_size": 16, "seed": 5}
+    engine = bench.engine()
     cut = bench.queue(**same)
     bench.wait_for_epoch(cut, 1)
     os.kill(bench.store.round(cut).pid, signal.SIGKILL)
@@ -45,6 +44,9 @@ def test_a_killed_round_resumes_and_ends_bit_identical_to_an_uninterrupted_one(b
     record = bench.wait(cut, "promoted", "held_back")
     assert record.attempt == 2
     assert (bench.folder(cut) / files.LABELS).read_bytes() == labels
+    engine.stop()
+    whole = bench.queue(**same)
+    assert in_this_process(bench, whole)[0] == 0
     for name in (files.FINAL, files.FINAL_FEATURES, files.SIGNALS):
         assert (bench.folder(cut) / name).read_bytes() == (bench.folder(whole) / name).read_bytes()
     events = read_events(bench.folder(cut) / files.EVENTS)
@@ -55,7 +57,7 @@ def test_a_killed_round_resumes_and_ends_bit_identical_to_an_uninterrupted_one(b
 
 def test_a_round_survives_the_end_of_its_engine_thread(bench):
     first = bench.engine()
-    number = bench.queue(epochs=2, steps_per_epoch=150, run_baseline=False)
+    number = bench.queue(epochs=2, steps_per_epoch=20, run_baseline=False)
     pid = bench.wait(number, "running").pid
     first.stop()
     assert psutil.pid_exists(pid)
@@ -67,8 +69,8 @@ def test_a_round_survives_the_end_of_its_engine_thread(bench):
 
 
 def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(bench):
-    bench.engine()
-    number = bench.queue(epochs=4, steps_per_epoch=60, run_baseline=False)
+    engine = bench.engine()
+    number = bench.queue(epochs=4, steps_per_epoch=60, batch_size=16, run_baseline=False)
     bench.wait_for_epoch(number, 2)
     os.kill(bench.store.round(number).pid, signal.SIGKILL)
     bench.wait(number, "interrupted")
@@ -76,22 +78,20 @@ def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(bench):
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)
+    engine.stop()
+    told = len(read_events(bench.folder(number) / files.EVENTS, {"epoch"}))
     bench.store.transition(number, "queued")
-    record = bench.wait(number, "promoted", "held_back")
-    assert any("differs" in told for told in record.report.recoveries)
-    again = [
-        e["epoch"] for e in read_events(bench.folder(number) / files.EVENTS, {"epoch"}) if e["token"] == record.token
-    ]
-    assert again[0] == int(newest.stem.split("-")[1])
+    assert in_this_process(bench, number)[0] == 0
+    assert any("differs" in one for one in read_json(bench.folder(number) / files.REPORT)["recoveries"])
+    again = read_events(bench.folder(number) / files.EVENTS, {"epoch"})[told:]
+    assert again[0]["epoch"] == int(newest.stem.split("-")[1])
 
 
 def test_a_loss_that_stays_infinite_fails_after_two_lower_rates(bench):
-    bench.engine()
     number = bench.queue("supervised", epochs=1, steps_per_epoch=300, learning_rate=10.0, weight_decay=1.0)
-    record = bench.wait(number, "failed", "promoted", "held_back")
+    status, last = in_this_process(bench, number)
     events = read_events(bench.folder(number) / files.EVENTS, {"recovery"})
-    assert record.state == "failed"
-    assert record.error["kind"] == "TrainingDiverged"
+    assert (status, last["type"], last["kind"]) == (EXIT_FAILED, "failed", "TrainingDiverged")
     assert [event["kind"] for event in events] == ["diverged", "diverged"]
     assert "halved to 5" in events[0]["message"]
     assert "halved to 2.5" in events[1]["message"]

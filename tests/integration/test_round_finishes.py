@@ -1,20 +1,31 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from engine.errors import RoundActive
-from engine.files import PARTIAL
+from engine.files import PARTIAL, read_json
 from engine.records.rounds import PoolCounts
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import read_plan
+from engine.rounds.worker.__main__ import EXIT_FAILED
+from tests.integration.conftest import made_bench
+from tests.integration.test_clear_messages import in_this_process
 
 
-def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(bench):
-    bench.engine()
-    number = bench.queue(config={"alpha_f": 0.1}, epochs=4, steps_per_epoch=25, learning_rate=0.1)
-    record = bench.wait(number, "promoted", "held_back", "failed", seconds=120)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The bench of a project whose only round has ended, and the round's number: to be read only."""
+    root = tmp_path_factory.mktemp("finished")
+    with made_bench(root) as bench:
+        bench.engine()
+        number = bench.queue(config={"alpha_f": 0.1}, epochs=4, steps_per_epoch=25, learning_rate=0.1)
+        bench.wait(number, "promoted", "held_back", "failed", seconds=120)
+        yield bench, number
+
+
+def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(finished):
+    bench, number = finished
+    record = bench.store.round(number)
     assert record.state == "promoted", (record.error, record.report, bench.log(number))
     folder = bench.folder(number)
     check_report(record.report)
@@ -77,10 +88,8 @@ def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_is_held_back(be
     assert "worse than the supervised baseline" in record.report.verdict.reason
 
 
-def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(bench):
-    bench.engine()
-    number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
-    bench.wait(number, "promoted", "held_back")
+def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(finished):
+    bench, number = finished
     frame = pd.read_parquet(bench.folder(number) / files.LABELS)
     by_role = {role: set(part["image_id"]) for role, part in frame.groupby("role")}
     assert not by_role["train"] & by_role["heldout"]
@@ -92,10 +101,9 @@ def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_
 
 
 def test_a_supervised_round_runs_no_baseline_beside_itself(bench):
-    bench.engine()
     number = bench.queue("supervised", epochs=1, steps_per_epoch=2)
-    record = bench.wait(number, "promoted", "held_back")
-    assert record.report.baseline is None
+    assert in_this_process(bench, number)[0] == 0
+    assert read_json(bench.folder(number) / files.REPORT)["baseline"] is None
     assert set(results.curves(bench.folder(number))["phase"]) == {"main"}
 
 
@@ -109,9 +117,7 @@ def test_of_two_starts_at_once_one_is_refused(bench):
 def test_a_worker_error_is_told_with_its_cause_and_traceback(bench):
     lost = bench.store.images()[7]
     (bench.root / "images" / lost.sha256[:2] / lost.sha256).unlink()
-    bench.engine()
-    record = bench.wait(bench.queue(epochs=1), "failed")
-    assert record.error["kind"] == "DecodeError"
-    assert lost.sha256 in record.error["cause"]
-    assert "Traceback" in record.error["traceback"]
-    assert json.dumps(record.error)
+    status, last = in_this_process(bench, bench.queue(epochs=1))
+    assert (status, last["type"], last["kind"]) == (EXIT_FAILED, "failed", "DecodeError")
+    assert lost.sha256 in last["cause"]
+    assert "Traceback" in last["traceback"]

@@ -22,9 +22,9 @@ from app.components import modules
 from app.routes import map_wire
 from app.routes import table as routes
 from app.server import workbench
-from engine.importers.scan import ImportSource
-from tests.app.conftest import _spots
+from tests.app.conftest import SPOTS
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -68,16 +68,14 @@ def test_every_module_is_needed_by_a_component() -> None:
 
 
 @pytest.fixture
-def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def packed(ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Bodies as the routes send them, each beside what it should be read as."""
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
     folder = tmp_path / "packed"
     folder.mkdir()
     try:
-        opened = bench.create("Spots")
+        opened = bench.open(ready.copy(SPOTS, bench.home / "spots"))
         opened.engine.stop()  # the rounds are made, not trained
-        source = ImportSource("zip", _spots(tmp_path / "spots.zip"))
-        opened.project.imports.commit(opened.project.imports.scan(source))
         _pack(opened, folder, monkeypatch)
         yield folder
     finally:

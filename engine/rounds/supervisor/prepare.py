@@ -16,11 +16,12 @@ from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.nets.net_name import NetName
 from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
-from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
+from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
 
 if TYPE_CHECKING:
@@ -72,15 +73,15 @@ def check_net(net: str) -> None:
     """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
     from engine.nets.backbones import check_name
 
-    if net in VECTOR_NETS:
+    name = NetName.parse(net)
+    if name.is_vector:
         raise ConfigError(
             "This network takes vectors, not images",
             value=net,
             way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
         )
-    for prefix in PREFIXES:
-        if net.startswith(prefix):
-            check_name(net.removeprefix(prefix))
+    if name.is_frozen or name.is_torchvision:
+        check_name(name.base)
 
 
 def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:

@@ -21,6 +21,8 @@ from engine.project.results import Results
 from engine.records.rounds import MapState
 from engine.store import Store
 
+pytestmark = pytest.mark.usefixtures("jobs_here")
+
 
 def header_of(body: bytes) -> tuple[dict[str, Any], int]:
     """Return the header and where the arrays begin."""

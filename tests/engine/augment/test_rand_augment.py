@@ -222,6 +222,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.speed
 @pytest.mark.usefixtures("one_thread")
 def test_a_batch_takes_less_than_half_the_time_of_torchvision_on_its_images_one_by_one() -> None:
     """In processor time, which does not count waiting for other programs."""

@@ -235,6 +235,7 @@ def test_progress_counts_images_up_to_the_total(root: Path, add: Add, tmp_path: 
     assert seen == [(0, 501), (500, 501), (501, 501)]
 
 
+@pytest.mark.speed
 def test_many_tiny_images_are_written_fast_and_not_held_in_memory(root: Path, tmp_path: Path) -> None:
     n = 6_000  # a tenth of MNIST's 60,000, which must take at most 20 s
     rng = np.random.default_rng(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,25 +12,19 @@ import torch
 from PIL import Image
 
 from engine.errors import ConfigError
-from engine.importers.scan import ImportSource
 from engine.project import advice, preview
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
+from tests.ready_project import ReadyProjects, grey
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
     """Grey images of 12×12 pixels: ten “left”, five “right”, 25 unlabeled; each of one value of its own."""
-    path = tmp_path / "spots.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(40):
-            folder = "left" if number < 10 else "right" if number < 15 else "_unlabeled"
-            out = io.BytesIO()
-            Image.fromarray(np.full((12, 12), 6 * number, np.uint8)).save(out, "PNG")
-            archive.writestr(f"{folder}/{number:02d}.png", out.getvalue())
-    with Project.create(tmp_path / "spots") as opened:
-        opened.imports.commit(opened.imports.scan(ImportSource("zip", path)))
+    folders = [*["left"] * 10, *["right"] * 5, *["_unlabeled"] * 25]
+    spots = grey(12, {f"{folder}/{number:02d}.png": 6 * number for number, folder in enumerate(folders)})
+    with Project.open(ready.copy(spots, tmp_path / "spots")) as opened:
         yield opened
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from PIL import Image
 
 import engine.exporters
 from engine.exporters.collect import ExportOptions
@@ -23,23 +21,18 @@ from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
 from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
+from tests.ready_project import ReadyProjects, grey, write_zip
 
 
 def _zip(path: Path, names: dict[str, int]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, value in names.items():
-            out = io.BytesIO()
-            Image.fromarray(np.full((8, 8), value, np.uint8)).save(out, "PNG")
-            archive.writestr(name, out.getvalue())
-    return path
+    return write_zip(path, grey(8, names))
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
     """Images 1–4 unlabeled, 5 and 6 labeled; round 7 predicts all six."""
     names = {"cat/5.png": 50, "dog/6.png": 60, **{f"_unlabeled/{i}.png": 10 * i for i in range(1, 5)}}
-    with Project.create(tmp_path / "pets") as opened:
-        opened.imports.commit(opened.imports.scan(ImportSource("zip", _zip(tmp_path / "pets.zip", names))))
+    with Project.open(ready.copy(grey(8, names), tmp_path / "pets")) as opened:
         yield opened
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from engine.checks.label_issues import NOT_JUDGED, find_issues
 
 from engine.errors import ConfigError
+from engine.quality.label_issues import NOT_JUDGED, find_issues
 
 
 def clean(per_class: int = 10) -> tuple[list[int], list[list[float]]]:

@@ -9,6 +9,8 @@ import pytest
 
 from engine.query import QUERY_STRATEGIES, Pool, pick
 
+pytestmark = pytest.mark.speed
+
 _SECONDS = 15.0  # at most 2 s on idle cores; the rest is for busy machines
 
 

@@ -144,6 +144,7 @@ def test_an_image_that_is_not_there_is_named(store: Store, number: int) -> None:
         store.images([1, number])
 
 
+@pytest.mark.speed
 def test_sixty_thousand_images_are_imported_and_tabled_fast(url: str) -> None:
     labels = ["cat" if number < 1_000 else None for number in range(60_000)]
     images = [found(f"train/{number:05d}.png", label) for number, label in enumerate(labels)]

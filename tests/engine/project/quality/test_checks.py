@@ -17,11 +17,12 @@ from engine.project.review.ref import QueueRef
 from engine.store.label_table import MARKS
 from tests.engine.pets import decide, ids_of, make_pets, said_of
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with make_pets(tmp_path) as opened:
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    with make_pets(ready, tmp_path) as opened:
         yield opened
 
 
@@ -34,8 +35,8 @@ def duplicates_found(project: Project, groups: list[list[int]]) -> None:
     write_json(path, about | {"groups": found})
 
 
-def test_a_project_opened_read_only_starts_no_check_and_writes_nothing(tmp_path: Path) -> None:
-    make_pets(tmp_path).close()
+def test_a_project_opened_read_only_starts_no_check_and_writes_nothing(ready: ReadyProjects, tmp_path: Path) -> None:
+    make_pets(ready, tmp_path).close()
     with Project.open(tmp_path / "pets", read_only=True) as project:
         for kind in ("labels", "duplicates"):
             with pytest.raises(ProjectReadOnly, match="read-only"):
@@ -119,6 +120,7 @@ def test_a_result_is_read_once_however_many_groups_and_anew_when_it_is_another(
     assert project.lists.conflicts() == []  # both looked at since
 
 
+@pytest.mark.speed
 def test_a_thousand_groups_of_copies_take_moments(project: Project) -> None:
     ids = ids_of(project)
     duplicates_found(project, [[ids[0], ids[2]]] * 1000)

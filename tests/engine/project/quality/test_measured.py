@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -10,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from engine.errors import ConfigError, LedgerError
 from engine.exporters.collect import ExportOptions
-from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
@@ -22,23 +19,15 @@ from engine.quality import stopping
 from engine.records.labels import Decision
 from engine.records.quality import AuditResult
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 100
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """20 labeled images (even ids cat), 100 without a label."""
-    path = tmp_path / "pets.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(LABELED + FREE):
-            pixels = np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)
-            out = io.BytesIO()
-            Image.fromarray(pixels).save(out, "PNG")
-            folder = "no_label" if number >= LABELED else ("cat", "dog")[number % 2]
-            archive.writestr(f"{folder}/{number:03}.png", out.getvalue())
-    with Project.create(tmp_path / "pets") as opened:
-        opened.imports.commit(opened.imports.scan(ImportSource("zip", path)))
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    """20 labeled images (every other one a cat), 100 without a label."""
+    with Project.open(ready.copy(noisy_pets(LABELED, FREE, ("cat", "dog")), tmp_path / "pets")) as opened:
         yield opened
 
 

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from engine.errors import ConfigError, RoundError
-from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
+from tests.engine.pets import FREE, LABELED, make_pets
 from tests.made_round import make_round
-
-LABELED, FREE = 4, 20
+from tests.ready_project import ReadyProjects
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """Two cats and two dogs with labels, then 20 images without: ids in the order of their names."""
-    path = tmp_path / "pets.zip"
-    names = ["cat/a.png", "cat/b.png", "dog/c.png", "dog/d.png", *(f"no_label/{i:02}.png" for i in range(FREE))]
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, name in enumerate(names):
-            out = io.BytesIO()
-            Image.fromarray(np.full((8, 8), 10 * number, np.uint8)).save(out, "PNG")
-            archive.writestr(name, out.getvalue())
-    with Project.create(tmp_path / "pets") as opened:
-        opened.imports.commit(opened.imports.scan(ImportSource("zip", path)))
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    with make_pets(ready, tmp_path) as opened:
         yield opened
 
 

@@ -14,13 +14,14 @@ from engine.project.opened import Project
 from engine.rounds.folder import files
 from tests.engine.pets import FREE, LABELED, ids_of, make_pets, said_of
 from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
 
 EPOCH = "predictions/epoch-002.parquet"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with make_pets(tmp_path) as opened:
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    with make_pets(ready, tmp_path) as opened:
         yield opened
 
 

@@ -33,7 +33,7 @@ def version(store, image_id: int) -> int:
 
 def blocked(store, algorithm: str = "pseudo_label") -> str:
     with pytest.raises(RoundBlocked) as caught:
-        prepare.training.check(store, algorithm, {}, CPU)
+        prepare.check_round(store, algorithm, {}, CPU)
     return str(caught.value)
 
 
@@ -71,18 +71,18 @@ def test_class_without_a_label_is_left_out_of_the_round(make_store, tmp_path):
 def test_nothing_unlabeled_blocks_all_but_supervised(make_store):
     store = make_store({"cat": 3, "dog": 3})
     assert "All 6 images are labeled" in blocked(store)
-    prepare.training.check(store, "supervised", {}, CPU)
+    prepare.check_round(store, "supervised", {}, CPU)
 
 
 def test_two_labels_in_each_of_two_classes_are_enough(make_store):
-    prepare.training.check(make_store({"cat": 2, "dog": 2, None: 1}), "pseudo_label", {}, CPU)
+    prepare.check_round(make_store({"cat": 2, "dog": 2, None: 1}), "pseudo_label", {}, CPU)
 
 
 def test_a_device_that_is_not_here_is_refused(make_store):
     store = make_store({"cat": 2, "dog": 2, None: 1})
     missing = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(DeviceMissing, match=missing):
-        prepare.training.check(store, "pseudo_label", {}, {"device": missing})
+        prepare.check_round(store, "pseudo_label", {}, {"device": missing})
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_a_device_that_is_not_here_is_refused(make_store):
 def test_settings_out_of_range_are_refused(make_store, algorithm, config, train):
     store = make_store({"cat": 2, "dog": 2, None: 1})
     with pytest.raises(ConfigError):
-        prepare.training.check(store, algorithm, config, train)
+        prepare.check_round(store, algorithm, config, train)
 
 
 def test_a_quick_round_may_be_queued_without_its_weights_and_without_a_download(make_store, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", None)
     store = make_store({"cat": 2, "dog": 2, None: 1})
-    prepare.training.check(store, "pseudo_label", {}, CPU | {"net": "frozen:mobilenet_v2"})
+    prepare.check_round(store, "pseudo_label", {}, CPU | {"net": "frozen:mobilenet_v2"})
     assert not (tmp_path / "hub").exists()
 
 
