@@ -1,45 +1,63 @@
-"""Whole-file writes that a crash can not leave half done."""
+"""Whole-file writes that a crash can not leave half done: written aside, brought to the disk, put in place at once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial"
+"""How the names of files end that are not whole yet. What a killed process left of them may be removed."""
 
 
-def write_atomic(path: Path, fill: Callable[[Path], None]) -> None:
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a path beside `path`; the file written there then takes its place, or after an exception goes.
+
+    Args:
+        path: the file to make or replace; its folder must be there.
+        durable: return only when the file would survive a power cut. False for what can be made again.
+
+    Raises:
+        OSError: the content could not be written; `path` is unchanged.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        yield aside
+        if durable:
+            _sync(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    if durable:
+        _sync(path.parent)
+
+
+def write_atomic(path: Path, fill: Callable[[Path], object]) -> None:
     """Make `path` hold exactly what `fill` wrote, or leave it as it was.
 
     Args:
-        path: the file to make or replace; its folder is made if missing, but not
-            the one above: what a person removed does not come back.
+        path: the file to make or replace; its folder is made if missing, but not the one above: what a person removed
+            does not come back.
         fill: writes the content to the temporary path it is given, in the same folder.
 
     Raises:
         OSError: the content could not be written; the temporary file is removed and `path` is unchanged.
     """
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
-    try:
-        fill(temporary)
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with replacing(path) as aside:
+        fill(aside)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a mapping as JSON, whole or not at all."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomic(path, lambda temporary: _write_text(temporary, text))
+    write_atomic(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -49,17 +67,8 @@ def read_json(path: Path) -> dict[str, Any]:
         FileNotFoundError: it is not there.
         json.JSONDecodeError: it is not JSON.
     """
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
 
 
 def sha256_of(path: Path) -> str:
@@ -68,5 +77,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _sync(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

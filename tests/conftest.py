@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from engine.jobs import parent
+from engine.jobs import child, parent
 from tests.ready_project import ReadyProjects
 
 
@@ -20,7 +20,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> ReadyProjects:
 @pytest.fixture
 def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Maps and checks are made in this process, before the call that starts them returns."""
-    monkeypatch.setattr(parent, "launch", lambda module, folder, log="": import_module(module).run(folder))
+    monkeypatch.setattr(parent, "launch", lambda folder, module: child.run(folder, import_module(module).work))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

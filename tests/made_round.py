@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from engine.files import write_json
 from engine.project.opened import Project
+from engine.records.rounds import PoolCounts, RoundReport, Verdict, WrittenFile
 from engine.rounds.folder import files
 from engine.rounds.worker import finish
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 
 def make_round(
@@ -48,7 +49,7 @@ def make_round(
     frame = pd.DataFrame({"image_id": table.image_ids, "sha256": "", "role": roles, "label": label})
     frame.to_parquet(folder / files.LABELS, index=False)
     write_json(folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}})
-    recorder = Recorder(folder, "token")
+    recorder = RoundRecorder(folder, "token")
     free = label < 0
     for number, said in enumerate(epochs, 1):
         recorder.epoch_predictions(number, table.image_ids[free], said[free].astype(np.float32))
@@ -59,7 +60,7 @@ def make_round(
         columns = {"flips": -1, "disagreement": np.nan, "teacher": -1, "bald": np.nan} | dict(signals)
         pd.DataFrame({"image_id": table.image_ids, **columns}).to_parquet(folder / files.SIGNALS, index=False)
     recorder.close()
-    report = _report(probabilities, label, roles, classes) | {"predictions": {"file": files.FINAL, "sha256": digest}}
+    report = _report(probabilities, label, roles, classes, digest).to_json()
     write_json(folder / files.REPORT, report)
     for step in ("running", "finished", state):
         fields = {"report": report} if step == "finished" else {}
@@ -68,27 +69,30 @@ def make_round(
 
 
 def _report(
-    probabilities: NDArray[np.floating], label: NDArray[np.int64], roles: NDArray[np.str_], classes: Sequence[str]
-) -> dict[str, Any]:
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.int64],
+    roles: NDArray[np.str_],
+    classes: Sequence[str],
+    digest: str,
+) -> RoundReport:
     import torch
 
     held = roles == "heldout"
     logits = torch.from_numpy(np.log(np.maximum(probabilities[held], 1e-9)))
     known = torch.from_numpy(label[held])
     best = probabilities[roles == "unlabeled"].argmax(1)
-    return {
-        "algorithm": "pseudo_label",
-        "classes": list(classes),
-        "heldout": finish.heldout_figures(logits, known),
-        "baseline": None,
-        "ablation": None,
-        "calibration": finish.calibration(logits, known, 1.0),
-        "confusion": finish.confusion(logits, known, len(classes)),
-        "counts": {
-            "train": int((roles == "train").sum()), "heldout": int(held.sum()),
-            "unlabeled": int((roles == "unlabeled").sum()),
-        },
-        "histogram": np.bincount(best, minlength=len(classes)).tolist(),
-        "verdict": {"promoted": True, "reason": "Promoted for a test."},
-        "epochs": 1, "seconds": 1.0, "device": "cpu", "peak_memory_mb": 1.0, "recoveries": [],
-    }  # fmt: skip
+    return RoundReport(
+        algorithm="pseudo_label",
+        classes=tuple(classes),
+        heldout=finish.heldout_figures(logits, known),
+        calibration=finish.calibration(logits, known, 1.0),
+        confusion=finish.confusion(logits, known, len(classes)),
+        counts=PoolCounts(*(int((roles == role).sum()) for role in ("train", "heldout", "unlabeled"))),
+        histogram=tuple(np.bincount(best, minlength=len(classes)).tolist()),
+        predictions=WrittenFile(files.FINAL, digest),
+        verdict=Verdict(True, "Promoted for a test."),
+        epochs=1,
+        seconds=1.0,
+        device="cpu",
+        peak_memory_mb=1.0,
+    )

@@ -169,9 +169,9 @@ def make_project(root: Path, data: Path, labels: int, epochs: int, steps: int) -
     with Project.open(root, read_only=True) as project:
         record = [one for one in project.store.rounds() if one.report][-1]
         recorded, truth = project.results.epochs(record.number), project.results.true_accuracy(record.number)
-    report = record.report or {}
+    seconds = None if record.report is None else record.report.seconds
     share = None if truth is None else round(truth.accuracy, 4)
-    return {"epochs": len(recorded), "seconds": report.get("run", report).get("seconds"), "right of the hidden": share}
+    return {"epochs": len(recorded), "seconds": seconds, "right of the hidden": share}
 
 
 def starling(*arguments: object) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundError
 from engine.percent import percent
+from engine.records.rounds import RoundReport
 
 
 def round_(
@@ -88,23 +89,26 @@ def _watch(opened: Any, number: int) -> Any:
 
 def _show_round(opened: Any, record: Any) -> None:
     out.print(f"Round {record.number} ({record.algorithm}) is {record.state}.")
-    report = record.report or {}
-    rows = ("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline"), ("Without feedback", "ablation")
-    for name, key in rows:
-        figures = report.get(key)
-        if figures and figures.get("n"):
+    report = record.report or RoundReport()
+    rows = {
+        "Held-out accuracy": report.heldout,
+        "Supervised baseline": report.baseline,
+        "Without feedback": None if report.ablation is None else report.ablation.heldout,
+    }
+    for name, figures in rows.items():
+        if figures is not None and figures.n:
             out.print(
-                f"  {name}: {percent(figures['accuracy'], 2)} ({figures['correct']}/{figures['n']}), 95 % interval "
-                f"{percent(figures['low'])}–{percent(figures['high'])}"
+                f"  {name}: {percent(figures.accuracy, 2)} ({figures.correct}/{figures.n}), 95 % interval "
+                f"{percent(figures.low)}–{percent(figures.high)}"
             )
     if record.state in {"promoted", "held_back"}:
         truth = opened.results.true_accuracy(record.number)
         if truth is not None:
             out.print(f"  True accuracy on hidden labels: {percent(truth.accuracy, 2)} ({truth.correct:,}/{truth.n:,})")
-        out.print(f"  {escape(str((report.get('verdict') or {}).get('reason', '')))}", soft_wrap=True)
+        out.print(f"  {escape(report.verdict.reason)}", soft_wrap=True)
         out.print(
-            f"  {report.get('seconds', 0):.0f} s, {report.get('seconds_per_epoch', 0):.2f} s an epoch, "
-            f"{report.get('peak_memory_mb', 0):,.0f} MB at most, on {report.get('device')}"
+            f"  {report.seconds:.0f} s, {report.seconds_per_epoch:.2f} s an epoch, "
+            f"{report.peak_memory_mb:,.0f} MB at most, on {report.device}"
         )
 
 
@@ -124,13 +128,13 @@ def status(project: ProjectArgument) -> None:
         out.print(f"  device: {options.describe_device()}")
         table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
         for record in opened.store.rounds():
-            report = record.report or {}
-            heldout = report.get("heldout") or {}
+            report = record.report or RoundReport()
+            held = report.heldout
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                percent(heldout['accuracy'], 2) if heldout.get("n") else "–",
-                f"{percent(heldout['low'])}–{percent(heldout['high'])}" if heldout.get("n") else "–",
-                str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
+                percent(held.accuracy, 2) if held.n else "–",
+                f"{percent(held.low)}–{percent(held.high)}" if held.n else "–",
+                str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",
             )  # fmt: skip
         if opened.store.rounds():
             out.print(table)

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from app import state
 from engine.percent import percent
 from engine.project.opened import Project
-from engine.records.rounds import RoundRecord
+from engine.records.rounds import AblationFigures, HeldoutFigures, RoundRecord, RoundReport
 
 STATES = {
     "queued": "queued",
@@ -146,17 +146,16 @@ def weight_of(metrics: Mapping[str, Any]) -> str | None:
 
 def report(project: Project, record: RoundRecord) -> None:
     """Show what a complete round reached, how that was measured, and whether it is in force."""
-    outcome = record.report or {}
-    verdict = outcome.get("verdict") or {}
-    if verdict:
-        (st.success if verdict.get("promoted") else st.warning)(state.plain(verdict.get("reason", "")))
-    heldout, ablation = outcome.get("heldout") or {}, outcome.get("ablation")
+    outcome = record.report or RoundReport()
+    if outcome.verdict.reason:
+        (st.success if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
+    ablation = outcome.ablation
     cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
-    shown = [(cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", outcome.get("baseline"))]
+    shown = [(cells[0], "Held-out accuracy", outcome.heldout), (cells[1], "Supervised baseline", outcome.baseline)]
     if ablation:
-        shown.append((cells[4], "Without feedback (h = 0)", ablation))
+        shown.append((cells[4], "Without feedback (h = 0)", ablation.heldout))
     for cell, title, figures in shown:
-        cell.metric(title, accuracy(figures), help=how(figures or {}))
+        cell.metric(title, accuracy(figures), help=how(figures))
         cell.caption(interval(figures))
     truth = project.results.true_accuracy(record.number)
     if truth is not None and truth.n:
@@ -167,53 +166,51 @@ def report(project: Project, record: RoundRecord) -> None:
             "training nor calibration nor the choice of rounds ever saw them.",
         )
         cells[2].caption(f"{truth.n:,} hidden labels")
-    cells[3].metric(
-        "Time", duration(outcome.get("seconds")), help=f"{outcome.get('seconds_per_epoch', 0):.2f} s an epoch"
-    )
+    cells[3].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
     if ablation:
         st.markdown(difference(ablation))
 
 
-def difference(compared: Mapping[str, Any]) -> str:
+def difference(ablation: AblationFigures) -> str:
     """Return in a sentence what the feedback changed on the held-out images, and whether that shows anything.
 
     Args:
-        compared: the report's ablation, with its paired counts.
+        ablation: with its paired counts.
     """
-    n, gained, lost = compared.get("n") or 0, compared["only_main"], compared["only_ablation"]
+    n, gained, lost = ablation.heldout.n, ablation.only_main, ablation.only_ablation
     if not n:
         return "Whether the feedback changed anything cannot be said: no image was held out."
     counts = (
-        f"Of the same {n:,} held-out images {compared['both_right']:,} were right with and without feedback, "
+        f"Of the same {n:,} held-out images {ablation.both_right:,} were right with and without feedback, "
         f"{gained:,} only with it, {lost:,} only without it"
     )
     if gained == lost:
         return f"{counts}: no difference."
-    p = compared["p_value"]
+    p = ablation.p_value
     chance = f"p = {p:.2g}, exact McNemar test"
     if p >= CHANCE:
         return f"{counts}. A difference this small is likely to be chance ({chance}): the feedback shows no effect."
     return f"{counts}: the feedback {'helped' if gained > lost else 'did harm'} here ({chance}; one split, one seed)."
 
 
-def accuracy(figures: dict[str, Any] | None) -> str:
+def accuracy(figures: HeldoutFigures | None) -> str:
     """Return an accuracy as a percentage."""
-    return percent(figures["accuracy"]) if figures and figures.get("n") else "–"
+    return percent(figures.accuracy) if figures is not None and figures.n else "–"
 
 
-def interval(figures: dict[str, Any] | None) -> str:
+def interval(figures: HeldoutFigures | None) -> str:
     """Return the interval of an accuracy and the number of labels behind it."""
-    if not figures or not figures.get("n"):
+    if figures is None or not figures.n:
         return "not run"
-    return f"95 % interval {percent(figures['low'])} to {percent(figures['high'])}, {figures['n']:,} labels"
+    return f"95 % interval {percent(figures.low)} to {percent(figures.high)}, {figures.n:,} labels"
 
 
-def how(figures: dict[str, Any]) -> str:
+def how(figures: HeldoutFigures | None) -> str:
     """Return how an accuracy was measured."""
-    if not figures or not figures.get("n"):
+    if figures is None or not figures.n:
         return "There is no held-out set."
     return (
-        f"{figures['correct']} of {figures['n']} held-out labeled images right; 95 % interval ({figures['method']}). "
+        f"{figures.correct} of {figures.n} held-out labeled images right; 95 % interval ({figures.method}). "
         "They were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
         "as it is."
     )

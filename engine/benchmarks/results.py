@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from engine.benchmarks.spec import Benchmark, Row
 from engine.errors import ConfigError
+from engine.files import write_atomic
 
 Run = dict[str, Any]
 """One run as it is stored: row, seed, asked, train, value, more, seconds, steps, device, torch, code."""
@@ -100,16 +100,8 @@ def document(
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Replace the file by the content, at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def load(path: Path, name: str) -> list[Run]:

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError, ExportError
-from engine.exporters.atomic import complete_or_nothing
 from engine.exporters.names import class_folders, collision_key, distinct, file_name
 from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
+from engine.exporters.target import complete_or_nothing
 from engine.images.files import original_path
 from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.exporters.atomic import complete_or_nothing
 from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
+from engine.exporters.target import complete_or_nothing
 from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, DecodeError
+from engine.files import PARTIAL, replacing
 from engine.images.files import original_path
 from engine.images.pool import Answer, DecodePool, Job
 from engine.records.labels import ImageItem
@@ -87,14 +88,8 @@ def build_arrays(
         return cached
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    handle, name = tempfile.mkstemp(prefix=".tmp-arrays-", dir=path.parent)
-    os.close(handle)
-    try:
-        _fill(Path(name), root, shas, shape, progress, workers)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path, durable=False) as aside:
+        _fill(aside, root, shas, shape, progress, workers)
     _prune(path.parent)
     return cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
 
@@ -127,7 +122,7 @@ def stream_arrays(
 
 def sweep(folder: Path, seconds: float = 3600.0) -> None:
     """Remove what killed processes left in a cache folder; one that is being filled was changed lately."""
-    for path in (*folder.glob(".tmp-arrays-*"), *folder.glob(".tmp-stream-*")):
+    for path in (*folder.glob(f"*{PARTIAL}"), *folder.glob(".tmp-stream-*")):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from engine.errors import ConfigError
+from engine.files import replacing
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -33,14 +32,8 @@ def thumb_path(root: Path, sha256: str) -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that readers see all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path, durable=False) as aside:
+        aside.write_bytes(data)
 
 
 def _checked(sha256: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import ConfigError, ImportRefused, NothingToImport
+from engine.files import replacing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
@@ -261,6 +262,5 @@ def _move(staged: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = target.with_name(f".tmp-{target.name}")  # staged on another disk
-        shutil.copyfile(staged, beside)
-        os.replace(beside, target)
+        with replacing(target, durable=False) as aside:  # staged on another disk
+            shutil.copyfile(staged, aside)

@@ -19,18 +19,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, RoundBlocked
-from engine.files import read_json, write_atomic, write_json
+from engine.files import read_json, write_atomic
 from engine.jobs import check_work, parent
 from engine.nets.net_name import NetName
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
+from engine.rounds.folder.plan import round_folders
 
 MODULE = "engine.jobs.check_work"
-LOG = "check.log"
 VERSIONS = {"labels": "1", "duplicates": "2"}
 """Raised when a check's result would be another for the same labels and images."""
 BATCH, RATE = 128, 0.05
-_STATES = {"running", "ready", "failed", "cancelled"}
 _FROM_ROUND = ("augment",)
 _FROM_FROZEN_ROUND = ("net", "learning_rate", "noise", "precision", "weight_decay")
 
@@ -117,23 +116,22 @@ def start(
     if kind == "labels":
         check_work.usable(frame["label"].to_numpy(np.int64), len(classes))  # before a process starts for nothing
     folder = _folder(root, kind)
-    folder.parent.mkdir(exist_ok=True)
-    with parent.held(folder):
-        found = state(root, kind, stamp)
-        if found.status == "running" or (found.status == "ready" and not found.stale):
-            return found
-        plan = {
+
+    def plan() -> dict[str, Any]:
+        write_atomic(folder / check_work.IMAGES, lambda aside: frame.to_parquet(aside, index=False))
+        return {
             "kind": kind,
-            "project_root": str(root),
             "classes": list(classes),
             "spec": {"size": int(settings.get("size", 32)), "channels": int(settings.get("channels", 3))},
             "train": train_settings(root) | dict(settings.get("train", {})) | {"seed": int(settings.get("seed", 0))},
             "ledger_seq": int(settings.get("ledger_seq", 0)),
             "stamp": stamp,
         }
-        write_atomic(folder / check_work.IMAGES, lambda path: frame.to_parquet(path, index=False))
-        write_json(folder / check_work.JOB, plan)
-        parent.launch(MODULE, folder, LOG)
+
+    def due(status: str) -> bool:
+        return status != "ready" or _about(folder, kind).get("stamp") != stamp
+
+    parent.start(folder, MODULE, plan, due=due)
     return state(root, kind, stamp)
 
 
@@ -147,16 +145,12 @@ def state(root: Path, kind: str, stamp: str) -> CheckState:
     """
     _check_kind(kind)
     folder = _folder(root, kind)
-    found = parent.state(folder, LOG)
-    about = _about(folder, kind)
-    status = str(found.get("status", "none"))
-    if status not in _STATES or (status == "ready" and not about):
-        status = "none"
+    job, about = parent.state(folder), _about(folder, kind)
     return CheckState(
-        status,  # type: ignore[arg-type]
-        stage=str(found.get("stage", "")),
-        fraction=float(found.get("fraction", 0.0)),
-        error=str(found.get("error") or ""),
+        "none" if job.status == "ready" and not about else job.status,
+        stage=job.stage,
+        fraction=job.fraction,
+        error=job.error,
         made=str(about.get("made", "")),
         stale=bool(about) and about.get("stamp") != stamp,
         facts=about.get("facts", {}),
@@ -178,10 +172,10 @@ def read_labels(root: Path) -> LabelCheck | None:
     """Return the last result of the check of labels; None without one, or where it can not be read."""
     try:
         path = result_path(root, "labels")
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as found:
-            about = json.loads(str(found["about"]))
-            ids, labels = found["image_ids"], found["labels"]
-            classes, probabilities = tuple(found["classes"].tolist()), found["probabilities"]
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            ids, labels = arrays["image_ids"], arrays["labels"]
+            classes, probabilities = tuple(arrays["classes"].tolist()), arrays["probabilities"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     origin = (int(about["ledger_seq"]), str(about["stamp"]), str(about["made"]))
@@ -191,15 +185,15 @@ def read_labels(root: Path) -> LabelCheck | None:
 def read_duplicates(root: Path) -> DuplicateCheck | None:
     """Return the last result of the search for duplicates; None without one, or where it can not be read."""
     try:
-        found = read_json(result_path(root, "duplicates"))
+        result = read_json(result_path(root, "duplicates"))
         groups = tuple(
             (tuple(int(image) for image in group["image_ids"]), float(group["similarity"]), bool(group["exact"]))
-            for group in found["groups"]
+            for group in result["groups"]
         )
     except (OSError, ValueError, KeyError):
         return None
-    origin = (int(found["ledger_seq"]), str(found["stamp"]), str(found["made"]))
-    return DuplicateCheck(groups, *origin, facts=found["facts"])
+    origin = (int(result["ledger_seq"]), str(result["stamp"]), str(result["made"]))
+    return DuplicateCheck(groups, *origin, facts=result["facts"])
 
 
 def train_settings(root: Path) -> dict[str, Any]:
@@ -209,7 +203,7 @@ def train_settings(root: Path) -> dict[str, Any]:
     round it takes over which views leave an image what it is.
     """
     chosen: dict[str, Any] = {"net": "auto", "batch_size": BATCH, "learning_rate": RATE, "run_baseline": False}
-    for folder in sorted((root / "rounds").glob("[0-9]*"), reverse=True):
+    for folder in reversed(round_folders(root)):
         try:
             train = read_json(folder / files.CONFIG)["train"]
         except (OSError, ValueError, KeyError):
@@ -235,8 +229,8 @@ def _about(folder: Path, kind: str) -> dict[str, Any]:
     """Return made, stamp, ledger_seq and facts of the last result; empty without one."""
     try:
         if kind == "labels":
-            with open(folder / check_work.LABELS_RESULT, "rb") as handle, np.load(handle, allow_pickle=False) as found:
-                return dict(json.loads(str(found["about"])))
+            with open(folder / check_work.LABELS_RESULT, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+                return dict(json.loads(str(arrays["about"])))
         return read_json(folder / check_work.DUPLICATES_RESULT)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError
 from engine.files import read_json, sha256_of, write_atomic
+from engine.images.array_cache import ArraySpec, build_arrays
 from engine.maps.features import Basis
 from engine.nets.net_name import NetName
 from engine.records.progress import Progress
-from engine.rounds.folder import files
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import round_folder
 
 if TYPE_CHECKING:
     from engine.training.config import TrainConfig
@@ -51,7 +53,7 @@ def round_number(source: str) -> int | None:
     return int(source.removeprefix("round-")) if source.startswith("round-") else None
 
 
-def identity(source: str, round_dir: Path | None) -> str:
+def identity(root: Path, source: str) -> str:
     """Return what tells this source's features from those of the same name at another time.
 
     Raises:
@@ -59,11 +61,11 @@ def identity(source: str, round_dir: Path | None) -> str:
         MapError: the round is not complete, or its algorithm trains no network.
     """
     check(source)
-    if round_number(source) is None:
+    folder = _round_folder(root, source)
+    if folder is None:
         return source
-    assert round_dir is not None
     try:
-        plan, report = read_json(round_dir / files.CONFIG), read_json(round_dir / files.REPORT)
+        plan, report = read_json(folder / files.CONFIG), results.read_report(folder)
     except FileNotFoundError as error:
         raise MapError(
             "The features of a round are those of its final model, and this one has none yet",
@@ -76,24 +78,25 @@ def identity(source: str, round_dir: Path | None) -> str:
             value=source,
             way_out='Use "pixels", which is what it looked at, or a round that trains a network.',
         )
-    return f"{source} {report['checkpoint']['sha256']}"
+    return f"{source} {report.checkpoint.sha256}"
 
 
-def stamp(job: Mapping[str, Any]) -> str:
+def stamp(root: Path, source: str, spec: ArraySpec) -> str:
     """Return what the numbers of the features depend on besides the images; may fetch a network's weights.
 
     Args:
-        job: job.json with "source", "spec" and, for a round, "round_dir".
+        root: the project's folder.
+        source: what the features come from.
+        spec: size and channels of pixels that are compared.
 
     Raises:
         ConfigError: no such source or network, or its weights are not to be had.
         MapError: as in `identity`.
     """
-    check(job["source"])
-    known = identity(job["source"], _round_dir(job))
+    known = identity(root, source)
     if known == PIXELS:
-        return f"{known} {job['spec']['size']} {job['spec']['channels']}"
-    train = _frozen(job)
+        return f"{known} {spec.size} {spec.channels}"
+    train = _frozen(root, source)
     if train is None:
         return known
     from engine.nets import frozen
@@ -102,11 +105,13 @@ def stamp(job: Mapping[str, Any]) -> str:
     return f"{known} {name} {sha256_of(frozen.weights_of(name))}"
 
 
-def features(job: Mapping[str, Any], shas: Sequence[str], progress: Progress) -> NDArray[Any]:
+def features(root: Path, source: str, spec: ArraySpec, shas: Sequence[str], progress: Progress) -> NDArray[Any]:
     """Return the source's features of images of the project, one row (N, D) each; pixels are read from the disk.
 
     Args:
-        job: job.json with "project_root", "source", "spec" and, for a round, "round_dir".
+        root: the project's folder.
+        source: what the features come from.
+        spec: size and channels of pixels that are compared.
         shas: (N,) SHA-256 of each image.
         progress: told while images are prepared and looked at; may raise to stop.
 
@@ -115,12 +120,9 @@ def features(job: Mapping[str, Any], shas: Sequence[str], progress: Progress) ->
         MapError: the round is not complete or has no features.
         DecodeError: an original is gone, changed or unreadable.
     """
-    check(job["source"])
-    known = identity(job["source"], _round_dir(job))
-    root = Path(job["project_root"])
-    if known == PIXELS:
-        return _arrays(root, shas, job["spec"], progress).reshape(len(shas), -1)
-    train, folder = _frozen(job), _round_dir(job)
+    if identity(root, source) == PIXELS:
+        return build_arrays(root, shas, spec, progress).reshape(len(shas), -1)
+    train, folder = _frozen(root, source), _round_folder(root, source)
     if train is None and folder is not None:
         return _round_features(root, folder, shas, progress)
     assert train is not None
@@ -163,9 +165,9 @@ class Components:
 def read_components(folder: Path) -> Components | None:
     """Return what was written into a map's folder, the features memory-mapped; None when it is not all there."""
     try:
-        with open(folder / BASIS, "rb") as handle, np.load(handle, allow_pickle=False) as found:
-            basis = Basis(found["mean"], found["axes"], float(found["scale"]))
-            stamp, previous = str(found["stamp"]), str(found["previous"])
+        with open(folder / BASIS, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            basis = Basis(arrays["mean"], arrays["axes"], float(arrays["scale"]))
+            stamp, previous = str(arrays["stamp"]), str(arrays["previous"])
         rows = np.load(folder / FEATURES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
@@ -182,28 +184,22 @@ def _round_features(root: Path, folder: Path, shas: Sequence[str], progress: Pro
     plan = read_json(folder / files.CONFIG)
     where = device.resolve("cpu" if plan["train"].get("device") == "cpu" else "auto")
     model = apply.final_run(folder, where, progress)[0].eval_model()
-    images = torch.from_numpy(_arrays(root, shas, plan["spec"], progress))
-    found = []
+    images = torch.from_numpy(build_arrays(root, shas, ArraySpec(**plan["spec"]), progress))
+    batches = []
     for start in range(0, len(shas), _AT_ONCE):
         progress(LABEL, start, len(shas))
         rows = torch.arange(start, min(start + _AT_ONCE, len(shas)))
-        found.append(evaluate.features(model, images, rows, where))
-    return np.asarray(torch.cat(found).numpy())
+        batches.append(evaluate.features(model, images, rows, where))
+    return np.asarray(torch.cat(batches).numpy())
 
 
-def _arrays(root: Path, shas: Sequence[str], spec: Mapping[str, int], progress: Progress) -> NDArray[np.uint8]:
-    from engine.images.array_cache import ArraySpec, build_arrays
-
-    return build_arrays(root, shas, ArraySpec(size=int(spec["size"]), channels=int(spec["channels"])), progress)
-
-
-def _frozen(job: Mapping[str, Any]) -> TrainConfig | None:
+def _frozen(root: Path, source: str) -> TrainConfig | None:
     """Settings that name the pretrained network whose features these are; None when they are a round's own."""
     from engine.training.config import TrainConfig, settings_from
 
-    folder = _round_dir(job)
+    folder = _round_folder(root, source)
     if folder is None:
-        return TrainConfig(net=str(NetName("frozen", str(job["source"]).removeprefix("pretrained-"))))
+        return TrainConfig(net=str(NetName("frozen", source.removeprefix("pretrained-"))))
     plan = read_json(folder / files.CONFIG)
     return settings_from(TrainConfig, plan["train"]) if NetName.parse(_net(plan)).is_frozen else None
 
@@ -212,8 +208,6 @@ def _net(plan: Mapping[str, Any]) -> str:
     return str(plan["train"].get("net", ""))
 
 
-def _round_dir(job: Mapping[str, Any]) -> Path | None:
-    number = round_number(job["source"])
-    if number is None:
-        return None
-    return Path(job.get("round_dir") or Path(job["project_root"]) / "rounds" / f"{number:04d}")
+def _round_folder(root: Path, source: str) -> Path | None:
+    number = round_number(source)
+    return None if number is None else round_folder(root, number)

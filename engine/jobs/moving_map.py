@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import MapError
-from engine.files import write_json
 from engine.jobs import moving_map_work, parent
 from engine.records.rounds import MapState
 from engine.rounds.folder import files, results
 
-FOLDER = files.MOVING
-LOG = "moving.log"
 MODULE = "engine.jobs.moving_map_work"
 
 
@@ -56,37 +54,33 @@ def start(round_dir: Path, *, fresh: bool = False) -> MapState:
             value=round_dir.name,
             way_out="They come with its first epoch; or look at another round.",
         )
-    job = round_dir / FOLDER
-    with parent.held(job):
-        found = state(round_dir)
-        if found.status == "running" or (found.status == "ready" and not fresh):
-            return found
+    folder = round_dir / files.MOVING
+
+    def plan() -> dict[str, Any]:
         if fresh:
-            (job / moving_map_work.FRAMES).unlink(missing_ok=True)
-        write_json(job / moving_map_work.JOB, {"seed": 0})
-        parent.launch(MODULE, job, LOG)
+            (folder / moving_map_work.FRAMES).unlink(missing_ok=True)
+        return {"seed": 0}
+
+    parent.start(folder, MODULE, plan, due=lambda status: fresh or status != "ready" or not _complete(round_dir))
     return state(round_dir)
 
 
 def cancel(round_dir: Path) -> bool:
     """Ask the process to end; the frames so far stay. Return whether one ran."""
-    return parent.cancel(round_dir / FOLDER)
+    return parent.cancel(round_dir / files.MOVING)
 
 
 def state(round_dir: Path) -> MapState:
     """Return where the moving map stands: "none" also when the round has epochs that it lacks and nothing runs."""
-    job = round_dir / FOLDER
-    found = parent.state(job, LOG)
-    status = str(found.get("status", "none"))
-    if status == "ready" and not _complete(round_dir):
-        status = "none"
+    folder = round_dir / files.MOVING
+    job = parent.state(folder)
     return MapState(
-        status if status in {"running", "ready", "failed", "cancelled"} else "none",  # type: ignore[arg-type]
-        stage=str(found.get("stage", "")),
-        fraction=float(found.get("fraction", 0.0)),
-        points=int(found.get("points", 0)),
-        error=str(found.get("error") or ""),
-        version=_version(job),
+        "none" if job.status == "ready" and not _complete(round_dir) else job.status,
+        stage=job.stage,
+        fraction=job.fraction,
+        points=job.counts.get("points", 0),
+        error=job.error,
+        version=_version(folder),
     )
 
 
@@ -96,7 +90,7 @@ def frames(round_dir: Path) -> Frames:
     Raises:
         MapError: there are none yet.
     """
-    course = moving_map_work.read_course(round_dir / FOLDER)
+    course = moving_map_work.read_course(round_dir / files.MOVING)
     if not course.frames:
         raise MapError("There is no moving map of this round yet", value=round_dir.name, way_out="Start it.")
     xy = np.stack([frame.xy for frame in course.frames])
@@ -117,14 +111,14 @@ def frames(round_dir: Path) -> Frames:
 
 def _complete(round_dir: Path) -> bool:
     """Whether every recorded epoch has its frame, of the features as they are now."""
-    course = moving_map_work.read_course(round_dir / FOLDER)
+    course = moving_map_work.read_course(round_dir / files.MOVING)
     known = results.tracked_epochs(round_dir)
     return course.epochs == known and course.stamps == [moving_map_work.stamp(round_dir, epoch) for epoch in known]
 
 
-def _version(job: Path) -> str:
+def _version(folder: Path) -> str:
     """Changes when the frames do."""
     try:
-        return str((job / moving_map_work.FRAMES).stat().st_mtime_ns)
+        return str((folder / moving_map_work.FRAMES).stat().st_mtime_ns)
     except FileNotFoundError:
         return ""

@@ -1,21 +1,16 @@
 """Computes a round's moving map: `python -m engine.jobs.moving_map_work ROUND_DIR/moving`.
 
-Reads job.json {seed} and, as they appear, the features that the round recorded each epoch. Writes progress.json
-{status, stage, fraction, points, error, pid, time} and frames.npz, both whole or not at all: `epochs` (E,), `xy`
-(E, T, 2) float32, `repeated` (E,) bool, `reasons` (E,), `recall` (E,) float32 (mean share of the 10 nearest
-neighbours in the features that are neighbours on the map, NaN where unknown), `stamps` (E,) of the features' files and
-`smoothed`. It follows a round that runs; once the round has ended the whole course is smoothed with the last frame in
-place, and the status becomes "ready". Never touches the database.
+Reads job.json {seed} and, as they appear, the features that the round recorded each epoch. Writes frames.npz, whole or
+not at all: `epochs` (E,), `xy` (E, T, 2) float32, `repeated` (E,) bool, `reasons` (E,), `recall` (E,) float32 (mean
+share of the 10 nearest neighbours in the features that are neighbours on the map, NaN where unknown), `stamps` (E,) of
+the features' files and `smoothed`. It follows a round that runs; once the round has ended the whole course is smoothed
+with the last frame in place, and the job is ready. Never touches the database.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import sys
 import time
-import traceback
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MapError, StarlingError
+from engine.errors import MapError
 from engine.files import read_json, write_atomic
-from engine.jobs.fixed_map_work import Cancelled, Recorder, prepare_process, threads
+from engine.jobs import child
+from engine.jobs.child import JobProgress
+from engine.jobs.folder import JOB
 from engine.rounds.folder import files
+from engine.rounds.folder.events import round_over
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,11 +33,7 @@ if TYPE_CHECKING:
     from engine.maps.moving_map import MapFrame
 
 FRAMES = "frames.npz"
-JOB = "job.json"
 POLL_SECONDS = 1.0
-SILENT_SECONDS = 30.0
-"""A round whose events stop for so long has ended without saying so: its worker writes one every second or two."""
-ENDS = {"finished", "failed", "cancelled", "interrupted"}
 NEIGHBOURS = 10
 _LOOKED_AT = 4096  # bytes of a features file that tell it from another
 
@@ -79,36 +73,18 @@ class Course:
             del rows[count:]
 
 
-def run(folder: Path) -> int:
-    """Compute the moving map of a round; return the exit status: 0 ready, 1 failed, 143 cancelled."""
-    recorder = Recorder(folder)
-    try:
-        recorder.progress("running", "Starting", 0.0)
-        _compute(folder, recorder)
-        recorder.progress("ready", "Ready", 1.0)
-    except Cancelled:
-        recorder.progress("cancelled", "Cancelled", recorder.fraction)
-        return 128 + signal.SIGTERM
-    except Exception as error:
-        traceback.print_exc()
-        text = str(error) if isinstance(error, StarlingError) else f"{type(error).__name__}: {error}"
-        recorder.progress("failed", recorder.stage, recorder.fraction, text)
-        return 1
-    return 0
-
-
-def _compute(folder: Path, recorder: Recorder) -> None:
+def work(folder: Path, progress: JobProgress) -> None:
     """Follow the round to its end, then smooth; go on where an earlier attempt stopped."""
     course = read_course(folder)
     seed = int(read_json(folder / JOB)["seed"])
     source = folder.parent
     while True:
         over = round_over(source)  # asked before the epochs are listed, so that the last one is not missed
-        course = _lay_out_new(folder, recorder, course, seed)
+        course = _lay_out_new(folder, progress, course, seed)
         if over:
             break
         wait = f"Epoch {course.epochs[-1]} laid out; waiting for the next" if course.epochs else "Waiting for an epoch"
-        recorder.progress("running", wait, 0.5)
+        progress.running(wait, 0.5)
         time.sleep(POLL_SECONDS)
     if not course.epochs:
         raise MapError(
@@ -117,10 +93,10 @@ def _compute(folder: Path, recorder: Recorder) -> None:
             way_out="It ended before its first epoch; resume it, or look at another round.",
         )
     if not course.smoothed and len(course.frames) > 1:
-        _smooth(folder, recorder, course, seed)
+        _smooth(folder, progress, course, seed)
 
 
-def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) -> Course:
+def _lay_out_new(folder: Path, progress: JobProgress, course: Course, seed: int) -> Course:
     """Add a frame for every epoch that has features and no frame, or other features than when it was laid out."""
     import numpy as np
 
@@ -130,19 +106,19 @@ def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) ->
     source = folder.parent
     known = results.tracked_epochs(source)
     stamps = [stamp(source, epoch) for epoch in known]
-    kept = _agreeing(course, known, stamps)
-    if kept == len(known) == len(course.epochs):
+    count = _agreeing(course, known, stamps)
+    if count == len(known) == len(course.epochs):
         return course
     if course.smoothed:  # smoothed frames are not the live ones that the next would go on from
-        kept = 0
-    course.drop_from(kept)
+        count = 0
+    course.drop_from(count)
     course.smoothed = False
     if course.frames:
         course.write(folder)
-    moving = MovingMap.resume(course.frames, seed=seed, threads=threads())
-    for at in range(kept, len(known)):
+    moving = MovingMap.resume(course.frames, seed=seed, threads=child.threads())
+    for at in range(count, len(known)):
         ids, features = results.tracked_features(source, known[at])
-        recorder.points = len(ids)
+        progress.counts["points"] = len(ids)
         if at and np.array_equal(features, results.tracked_features(source, known[at - 1])[1], equal_nan=True):
             moving.frames.append(moving.frames[-1])  # a frozen network's: the very same picture
         else:
@@ -152,7 +128,7 @@ def _lay_out_new(folder: Path, recorder: Recorder, course: Course, seed: int) ->
         course.stamps.append(stamps[at])
         course.recall.append(kept_neighbours(features, course.frames[-1].xy))
         course.write(folder)
-        recorder.progress("running", f"Laid out epoch {known[at]}", 0.5 * (at + 1) / len(known))
+        progress.running(f"Laid out epoch {known[at]}", 0.5 * (at + 1) / len(known))
     return course
 
 
@@ -167,7 +143,7 @@ def _agreeing(course: Course, epochs: Sequence[int], stamps: Sequence[int]) -> i
     return count
 
 
-def _smooth(folder: Path, recorder: Recorder, course: Course, seed: int) -> None:
+def _smooth(folder: Path, progress: JobProgress, course: Course, seed: int) -> None:
     import numpy as np
 
     from engine.maps.moving_map import replay
@@ -179,10 +155,10 @@ def _smooth(folder: Path, recorder: Recorder, course: Course, seed: int) -> None
         return results.tracked_features(source, course.epochs[at])[1]
 
     def report(share: float) -> None:
-        recorder.progress("running", "Smoothing the course", 0.5 + 0.5 * share)
+        progress.running("Smoothing the course", 0.5 + 0.5 * share)
 
     if any(not np.array_equal(frame.xy, course.frames[0].xy) for frame in course.frames):
-        course.frames = replay(course.frames, features, seed=seed, threads=threads(), report=report)
+        course.frames = replay(course.frames, features, seed=seed, threads=child.threads(), report=report)
         course.recall = [kept_neighbours(features(at), frame.xy) for at, frame in enumerate(course.frames)]
     course.smoothed = True
     course.write(folder)
@@ -206,12 +182,12 @@ def read_course(folder: Path) -> Course:
     from engine.maps.moving_map import MapFrame
 
     try:
-        with open(folder / FRAMES, "rb") as handle, np.load(handle, allow_pickle=False) as found:
-            rows = zip(found["xy"], found["repeated"], found["reasons"], strict=True)
+        with open(folder / FRAMES, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            rows = zip(arrays["xy"], arrays["repeated"], arrays["reasons"], strict=True)
             frames = [MapFrame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
             return Course(
-                found["epochs"].tolist(), frames, found["recall"].tolist(), found["stamps"].tolist(),
-                bool(found["smoothed"]),
+                arrays["epochs"].tolist(), frames, arrays["recall"].tolist(), arrays["stamps"].tolist(),
+                bool(arrays["smoothed"]),
             )  # fmt: skip
     except (ValueError, KeyError, OSError, zipfile.BadZipFile):
         return Course([], [], [], [])
@@ -220,7 +196,7 @@ def read_course(folder: Path) -> Course:
 def stamp(source: Path, epoch: int) -> int:
     """Return a number that changes with an epoch's features, by their size and last bytes; -1 when they are gone."""
     try:
-        with open(source / "features" / f"epoch-{epoch:03d}.npy", "rb") as handle:
+        with open(source / files.epoch_features(epoch), "rb") as handle:
             size = handle.seek(0, os.SEEK_END)
             handle.seek(max(0, size - _LOOKED_AT))
             return zlib.crc32(handle.read(), size & 0xFFFFFFFF)
@@ -228,27 +204,5 @@ def stamp(source: Path, epoch: int) -> int:
         return -1
 
 
-def round_over(source: Path) -> bool:
-    """Return whether the round's last event ends it, or none came for half a minute."""
-    path = source / files.EVENTS
-    try:
-        if time.time() - path.stat().st_mtime > SILENT_SECONDS:
-            return True
-        with open(path, "rb") as handle:
-            handle.seek(max(0, path.stat().st_size - 65536))
-            lines = handle.read().split(b"\n")
-    except FileNotFoundError:
-        return True
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        return isinstance(event, dict) and event.get("type") in ENDS
-    return False
-
-
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    prepare_process()
-    sys.exit(run(Path(sys.argv[1])))
+    child.main(work)

@@ -1,107 +1,106 @@
-"""Starting the process of a map or a check in a session of its own, reading how far it is, and ending it."""
+"""A job as its starter sees it: starting its process in a session of its own, how far it is, and ending it."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import psutil
+from engine import processes
+from engine.files import replacing, write_json
+from engine.jobs.folder import CANCEL, JOB, LOG, PROGRESS, held, read_progress
 
-PROGRESS = "progress.json"
-CANCEL = "cancel"
-"""Marks a job that was asked to end: its process may not have come so far that it can say so itself."""
-LOCK = "lock"
 NAMED_SECONDS = 5.0
+_FRAME = {"status", "stage", "fraction", "error", "pid", "time"}
+
+JobStatus = Literal["none", "running", "ready", "failed", "cancelled"]
 
 
-@contextlib.contextmanager
-def held(job: Path) -> Iterator[None]:
-    """Hold the job against other starts, of this process or another, until the block ends; makes its folder."""
-    job.mkdir(parents=True, exist_ok=True)
-    with open(job / LOCK, "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+@dataclass(frozen=True)
+class JobState:
+    """Where a job stands: what the person reads, the share done 0..1, and the job's own counts."""
+
+    status: JobStatus = "none"
+    stage: str = ""
+    fraction: float = 0.0
+    error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def launch(module: str, job: Path, log: str = "map.log") -> None:
-    """Start `python -m module job`; until it writes its own progress, progress.json names its process. Call it while
-    the job is held."""
-    (job / CANCEL).unlink(missing_ok=True)
+def start(
+    folder: Path,
+    module: str,
+    plan: Callable[[], Mapping[str, Any]],
+    *,
+    due: Callable[[JobStatus], bool] = lambda status: status != "ready",
+) -> None:
+    """Start `python -m module folder` unless it runs or is not due; makes the folder.
+
+    Args:
+        folder: the job's folder.
+        module: the job's module, which ends with `child.main`.
+        plan: writes the job's inputs into the folder and returns job.json.
+        due: told where the job stands when it does not run; whether it is to be done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        status = state(folder).status
+        if status != "running" and due(status):
+            write_json(folder / JOB, plan())
+            launch(folder, module)
+
+
+def launch(folder: Path, module: str) -> None:
+    """Start the process of a job that is held; until it writes its own progress, progress.json names it."""
+    (folder / CANCEL).unlink(missing_ok=True)
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    with open(job / log, "ab") as out:
+    with open(folder / LOG, "ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(job)], cwd=Path(__file__).resolve().parents[2],
+            [sys.executable, "-m", module, str(folder)], cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=environment,
         )  # fmt: skip
-    _wait_until_named(process, job)
-    first = {"status": "running", "stage": "Starting", "fraction": 0.0, "points": 0, "pid": process.pid}
-    temporary = job / "progress.first"
-    temporary.write_text(json.dumps(first))
-    if read(job).get("pid") != process.pid:  # not written by this process: what an earlier one left
-        os.replace(temporary, job / PROGRESS)
-    else:
-        temporary.unlink()
     _children.append(process)
+    _wait_until_named(process, folder)
+    with replacing(folder / PROGRESS, durable=False) as aside:
+        aside.write_text(f'{{"status": "running", "stage": "Starting", "fraction": 0.0, "pid": {process.pid}}}')
 
 
-def read(job: Path) -> dict[str, Any]:
-    """Return progress.json; empty when there is none."""
-    try:
-        found = json.loads((job / PROGRESS).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def state(job: Path, log: str = "map.log") -> dict[str, Any]:
-    """Return progress.json, its status "failed" where the process that should be running has gone, and "cancelled"
-    where that was asked for."""
+def state(folder: Path) -> JobState:
+    """Return where a job stands: failed where the process that should be running has gone, cancelled where that was
+    asked for."""
     reap()
-    found = read(job)
-    if found.get("status") == "running" and not alive(int(found.get("pid", 0)), job):
-        found = read(job)  # it may have ended between the two looks
-        if found.get("status") == "running" and (job / CANCEL).exists():
-            found |= {"status": "cancelled", "stage": "Cancelled"}
-        elif found.get("status") == "running":
-            found |= {"status": "failed", "error": f"The process ended unexpectedly; its log is {job / log}."}
-    elif found.get("status") == "running" and (job / CANCEL).exists():
-        found["stage"] = "Cancelling"
-    return found
+    written = read_progress(folder)
+    if written.get("status") == "running" and not _works(written, folder):
+        written = read_progress(folder)  # it may have ended between the two looks
+        if written.get("status") == "running" and (folder / CANCEL).exists():
+            written |= {"status": "cancelled", "stage": "Cancelled"}
+        elif written.get("status") == "running":
+            written |= {"status": "failed", "error": f"The process ended unexpectedly; its log is {folder / LOG}."}
+    elif written.get("status") == "running" and (folder / CANCEL).exists():
+        written["stage"] = "Cancelling"
+    return JobState(
+        status=written.get("status", "none"),
+        stage=written.get("stage", ""),
+        fraction=float(written.get("fraction", 0.0)),
+        error=written.get("error", ""),
+        counts={name: number for name, number in written.items() if name not in _FRAME},
+    )
 
 
-def alive(pid: int, job: Path) -> bool:
-    """Return whether this process runs and works on this job."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and str(job) in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
-        return False
-
-
-def cancel(job: Path) -> bool:
+def cancel(folder: Path) -> bool:
     """Ask the job's process to end; return whether there was one."""
-    pid = int(read(job).get("pid", 0))
-    if not pid or not alive(pid, job):
+    written = read_progress(folder)
+    if written.get("status") != "running" or not _works(written, folder):
         return False
-    (job / CANCEL).touch()
-    os.kill(pid, signal.SIGTERM)
+    (folder / CANCEL).touch()
+    os.kill(written["pid"], signal.SIGTERM)
     return True
-
-
-def _wait_until_named(process: subprocess.Popen[bytes], job: Path) -> None:
-    """Wait until the system shows the arguments of a new process: before that it looks like a dead one."""
-    end = time.monotonic() + NAMED_SECONDS
-    while process.poll() is None and not alive(process.pid, job) and time.monotonic() < end:
-        time.sleep(0.005)
 
 
 def reap() -> None:
@@ -109,6 +108,17 @@ def reap() -> None:
     for process in list(_children):
         if process.poll() is not None:
             _children.remove(process)
+
+
+def _works(written: Mapping[str, Any], folder: Path) -> bool:
+    return processes.alive(int(written.get("pid", 0)), folder)
+
+
+def _wait_until_named(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until the system shows the arguments of a new process: before that it looks like a dead one."""
+    end = time.monotonic() + NAMED_SECONDS
+    while process.poll() is None and not processes.alive(process.pid, folder) and time.monotonic() < end:
+        time.sleep(0.005)
 
 
 _children: list[subprocess.Popen[bytes]] = []

@@ -59,7 +59,7 @@ class Timing:
 
 
 @dataclass
-class Timings:
+class TimingQueue:
     """Times jobs one after another in a child process, oldest first, and keeps the answers.
 
     Of many waiting jobs only the newest few are timed: the others are of settings nobody looks at any more.
@@ -75,9 +75,9 @@ class Timings:
     def ask(self, job: Job) -> Timing:
         """Return what is known; a job that is not is timed in the background."""
         with self._lock:
-            found = self._answers.get(job.key)
-            if found is not None:
-                return found
+            answer = self._answers.get(job.key)
+            if answer is not None:
+                return answer
             while len(self._answers) >= KEPT:
                 self._answers.pop(next(iter(self._answers)))
             self._answers[job.key] = Timing()
@@ -126,7 +126,7 @@ class Timings:
             _end(child)
 
 
-SHARED = Timings()
+SHARED = TimingQueue()
 """The one of this process: two timings at once would disturb each other."""
 
 
@@ -200,8 +200,8 @@ def time_job(job: Job) -> Timing:
     if train.run_baseline and job.algorithm != "supervised":
         plain = ALGORITHMS["supervised"]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)
-    found = whole_round(main, baseline, device.describe(where))
-    return Timing((found.seconds or 0.0) + before, found.how + note, done=True)
+    whole = whole_round(main, baseline, device.describe(where))
+    return Timing((whole.seconds or 0.0) + before, whole.how + note, done=True)
 
 
 def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str]:
@@ -232,11 +232,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the protocol
     for line in sys.stdin:
-        told = json.loads(line)
-        told |= {"shape": tuple(told["shape"]), "counts": tuple(told["counts"])}
+        asked = json.loads(line)
+        asked |= {"shape": tuple(asked["shape"]), "counts": tuple(asked["counts"])}
         try:
             signal.alarm(int(SECONDS) + GRACE_SECONDS)  # ends the process even within a long step
-            answer = time_job(Job(**told))
+            answer = time_job(Job(**asked))
         except StarlingError as error:
             answer = Timing(how=str(error), done=True)
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,7 +96,7 @@ class Exports:
             "images": None if options.images is None else len(options.images),
             "classes": list(store.classes()),
             "counts": collect.count(rows),
-            "heldout": (report or {}).get("heldout"),
+            "heldout": None if report is None else asdict(report.heldout),
             "batches": batches_of(rows, entries, store.batch_facts()),
         }
 

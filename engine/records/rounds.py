@@ -3,18 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Record = TypeVar("Record")
 RoundStateName = Literal[
     "queued", "running", "cancelling", "cancelled", "failed", "interrupted", "finished", "promoted", "held_back"
 ]
 ACTIVE_STATES: frozenset[str] = frozenset({"queued", "running", "cancelling"})
 RESUMABLE_STATES: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 COMPLETE_STATES: frozenset[str] = frozenset({"finished", "promoted", "held_back"})
+
+
+@dataclass(frozen=True, slots=True)
+class HeldoutFigures:
+    """How many of n held-out images were right, and the exact 95 % interval of the share; n 0: nothing measured."""
+
+    n: int = 0
+    correct: int = 0
+    accuracy: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AblationFigures:
+    """The round's algorithm without what makes it, on the same held-out images.
+
+    Images that both had right, only the round, only the ablation. p_value: of the exact two-sided McNemar test.
+    """
+
+    heldout: HeldoutFigures
+    both_right: int = 0
+    only_main: int = 0
+    only_ablation: int = 0
+    p_value: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFigures:
+    """The temperature, and the expected calibration error 0..1 before and after it, None without held-out labels."""
+
+    temperature: float = 1.0
+    ece_before: float | None = None
+    ece_after: float | None = None
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCounts:
+    """How many images a round trained on, held out and gave pseudo-labels."""
+
+    train: int = 0
+    heldout: int = 0
+    unlabeled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file of a round's folder, by its name in it, and the SHA-256 of its content."""
+
+    file: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a round comes into force, and why, in words for the person."""
+
+    promoted: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What a complete round reached, as it stands in report.json and with the round in the store.
+
+    `confusion` (K, K) counts held-out images, rows are labels; `histogram` (K,) the unlabeled images by predicted
+    class; `signals` says of how many images each signal is known. `checkpoint` and `predictions` are the round's last.
+    """
+
+    algorithm: str = ""
+    classes: tuple[str, ...] = ()
+    heldout: HeldoutFigures = HeldoutFigures()
+    baseline: HeldoutFigures | None = None
+    ablation: AblationFigures | None = None
+    calibration: CalibrationFigures = CalibrationFigures()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    counts: PoolCounts = PoolCounts()
+    histogram: tuple[int, ...] = ()
+    predictions: WrittenFile = WrittenFile()
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    seconds_per_epoch: float = 0.0
+    device: str = ""
+    peak_memory_mb: float = 0.0
+    peak_device_memory_mb: float | None = None
+    epochs: int = 0
+    checkpoint: WrittenFile = WrittenFile()
+    recoveries: tuple[str, ...] = ()
+    attempts: int = 0
+    verdict: Verdict = Verdict()
+
+    @classmethod
+    def from_json(cls, report: Mapping[str, Any]) -> RoundReport:
+        """Return the report that JSON data hold; what they lack is as in a report of nothing."""
+        baseline, ablation = report.get("baseline"), report.get("ablation")
+        nested = {
+            "heldout": of_json(HeldoutFigures, report.get("heldout") or {}),
+            "baseline": None if baseline is None else of_json(HeldoutFigures, baseline),
+            "ablation": None
+            if ablation is None
+            else of_json(AblationFigures, ablation | {"heldout": of_json(HeldoutFigures, ablation)}),
+            "calibration": of_json(CalibrationFigures, report.get("calibration") or {}),
+            "counts": of_json(PoolCounts, report.get("counts") or {}),
+            "predictions": of_json(WrittenFile, report.get("predictions") or {}),
+            "checkpoint": of_json(WrittenFile, report.get("checkpoint") or {}),
+            "verdict": of_json(Verdict, report.get("verdict") or {}),
+            "classes": tuple(report.get("classes", ())),
+            "confusion": tuple(tuple(row) for row in report.get("confusion", ())),
+            "histogram": tuple(report.get("histogram", ())),
+            "recoveries": tuple(report.get("recoveries", ())),
+        }
+        return of_json(cls, {**report, **nested})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        plain = asdict(self)
+        if self.ablation is not None:
+            figures = plain["ablation"].pop("heldout")
+            plain["ablation"] = figures | plain["ablation"]
+        for name in ("classes", "histogram", "recoveries"):
+            plain[name] = list(plain[name])
+        return plain | {"confusion": [list(row) for row in self.confusion]}
+
+
+def of_json(kind: type[Record], values: Mapping[str, Any]) -> Record:
+    """Return the record of a dataclass whose fields JSON data hold; other data are passed over."""
+    return kind(**{one.name: values[one.name] for one in fields(kind) if one.name in values})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +161,7 @@ class RoundRecord:
     ended: str | None
     progress: Mapping[str, Any]
     error: Mapping[str, Any] | None
-    report: Mapping[str, Any] | None
+    report: RoundReport | None
     pid: int | None
     pid_created: float | None
     token: str

@@ -1,6 +1,6 @@
-"""Training rounds: planned from the store, run by a worker process, watched by a thread in the app.
+"""Training rounds: a folder, the worker that writes it, and the supervisor that starts workers and watches them.
 
-plan → thread (watch, process) → worker (session, finish; recorder, failures) → results, guard; follow for the
-command line. This file imports nothing, so that `python -m engine.rounds.worker` gives its first sign of life
-at once.
+supervisor (prepare, thread, watch, process; follow) → worker (session; material, recorder, finish, guard, failures) →
+folder (files, plan, events, lock, results). This file imports nothing, so that `python -m engine.rounds.worker` gives
+its first sign of life at once.
 """

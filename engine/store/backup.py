@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from engine.errors import ConfigError, LedgerError, ProjectCorrupt, ProjectError
+from engine.files import replacing
 from engine.store import sqlite
 from engine.store.database import Database, parse_url
 from engine.store.verify import find_problems
@@ -30,19 +29,16 @@ def backup(database: Database, target: Path) -> None:
         raise ConfigError("a backup needs a file name in a folder that exists", value=target)
     if target.exists() and target.samefile(sqlite.file_of(database.url)):
         raise ConfigError("a backup cannot replace the project itself", value=target)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        sqlite.vacuum_into(database.source, partial)
-        _check(partial)
-        _put_in_place(partial, target)
+        with replacing(target) as aside:
+            sqlite.vacuum_into(database.source, aside)
+            _check(aside)
     except OSError as error:
         raise LedgerError("not saved: the backup could not be written", value=str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _check(partial: Path) -> None:
-    url = parse_url("sqlite://").set(database=str(partial))
+def _check(aside: Path) -> None:
+    url = parse_url("sqlite://").set(database=str(aside))
     copy = Database(url, read_only=True)
     try:
         with copy.read() as connection:
@@ -55,17 +51,3 @@ def _check(partial: Path) -> None:
             value=problems[0],
             way_out="Keep the last good backup and check the project.",
         )
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    _sync(partial)
-    os.replace(partial, target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

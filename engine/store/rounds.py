@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import ConfigError, RoundActive, RoundState
-from engine.records.rounds import ACTIVE_STATES, RESUMABLE_STATES, RoundRecord, RoundStateName
+from engine.records.rounds import ACTIVE_STATES, RESUMABLE_STATES, RoundRecord, RoundReport, RoundStateName
 from engine.store.ledger import read_head_seq
 from engine.store.rows import now, plain, text_flaw
 from engine.store.schema import rounds
@@ -137,7 +137,9 @@ def read_active(connection: Connection) -> RoundRecord | None:
 
 
 def _record(row: RowMapping) -> RoundRecord:
-    return RoundRecord(**{name: value for name, value in row.items() if name != "active"})
+    values = {name: value for name, value in row.items() if name != "active"}
+    report = values["report"]
+    return RoundRecord(**values | {"report": None if report is None else RoundReport.from_json(report)})
 
 
 def _fence(record: RoundRecord, token: str | None) -> None:

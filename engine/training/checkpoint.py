@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from engine.errors import CheckpointCorrupt
+from engine.files import PARTIAL, write_atomic
 from engine.training.protocol import Algorithm
 
 FORMAT = 1
@@ -47,7 +47,7 @@ def save(path: Path, algorithm: Algorithm, epoch: int, extra: dict[str, Any]) ->
     torch.save(state, buffer)
     data = buffer.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, data)
+    write_atomic(path, lambda aside: aside.write_bytes(data))
     _prune(path)
     return hashlib.sha256(data).hexdigest()
 
@@ -80,31 +80,12 @@ def load(path: Path, sha256: str, algorithm: Algorithm) -> tuple[int, dict[str, 
     return int(state["epoch"]), dict(state["extra"])
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write bytes beside the target, flush, rename, flush the folder."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _prune(path: Path) -> None:
     """Remove all but the newest files of this suffix, and what an interrupted write left."""
     for old in sorted(path.parent.glob(f"*{path.suffix}"))[:-KEEP]:
         if old != path:
             old.unlink()
-    for orphan in path.parent.glob(f"*{path.suffix}.tmp"):
+    for orphan in path.parent.glob(f"*{PARTIAL}"):
         orphan.unlink()
 
 

@@ -8,13 +8,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.components import training_views
+from engine.records.rounds import AblationFigures, HeldoutFigures, RoundReport
 
-FIGURES = {"n": 200, "correct": 180, "accuracy": 0.9, "low": 0.85, "high": 0.94, "method": "x"}
+FIGURES = HeldoutFigures(200, 180, 0.9, 0.85, 0.94, "x")
 
 
-def ablation(only_main: int, only_ablation: int, p_value: float) -> dict[str, Any]:
-    counts = {"both_right": 150, "only_main": only_main, "only_ablation": only_ablation, "p_value": p_value}
-    return FIGURES | counts
+def ablation(only_main: int, only_ablation: int, p_value: float) -> AblationFigures:
+    return AblationFigures(FIGURES, 150, only_main, only_ablation, p_value)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_difference_is_said_with_its_counts_and_only_claimed_beyond_chance(
 
 
 def test_without_held_out_images_nothing_is_claimed() -> None:
-    assert "cannot be said" in training_views.difference(ablation(0, 0, 1.0) | {"n": 0})
+    assert "cannot be said" in training_views.difference(AblationFigures(HeldoutFigures()))
 
 
 def curves(**columns: list[Any]) -> dict[str, list[Any]]:
@@ -60,7 +60,7 @@ def test_rounds_without_ablation_and_h_have_no_such_lines() -> None:
     assert {trace.name for trace in figure.data} == {"held-out accuracy", "training loss"}
 
 
-def _page(found: dict) -> None:  # type: ignore[type-arg]
+def _page(found: object) -> None:
     import types
 
     from app.components import training_views
@@ -71,8 +71,8 @@ def _page(found: dict) -> None:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize("beside", [None, ablation(6, 4, 0.75)])
-def test_the_report_shows_the_round_without_feedback_where_it_was_trained(beside: dict[str, Any] | None) -> None:
-    report = {"heldout": FIGURES, "baseline": FIGURES, "ablation": beside, "seconds": 3.0}
+def test_the_report_shows_the_round_without_feedback_where_it_was_trained(beside: AblationFigures | None) -> None:
+    report = RoundReport(heldout=FIGURES, baseline=FIGURES, ablation=beside, seconds=3.0)
     page = AppTest.from_function(_page, args=(report,)).run()
     assert not page.exception
     titles = [metric.label for metric in page.metric]

@@ -16,11 +16,13 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from engine import processes
 from engine.algorithms import out_of_fold
 from engine.errors import ConfigError, RoundBlocked
 from engine.files import PARTIAL, write_json
 from engine.images.files import original_path
 from engine.jobs import check, parent
+from engine.jobs.folder import LOG, read_progress
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
 from engine.rounds.worker import feature_cache
@@ -70,10 +72,10 @@ class Checked:
         return self.root / "checks" / kind
 
     def pid(self, kind: str = "labels") -> int:
-        return int(parent.read(self.folder(kind))["pid"])
+        return int(read_progress(self.folder(kind))["pid"])
 
     def log(self, kind: str = "labels") -> str:
-        return (self.folder(kind) / check.LOG).read_text()[-2000:]
+        return (self.folder(kind) / LOG).read_text()[-2000:]
 
 
 @pytest.fixture
@@ -88,8 +90,8 @@ def checked(tmp_path: Path) -> Iterator[Callable[..., Checked]]:
     yield _checked
     for one in made:
         for kind in ("labels", "duplicates"):
-            pid = int(parent.read(one.folder(kind)).get("pid", 0))
-            if pid and parent.alive(pid, one.folder(kind)):
+            pid = int(read_progress(one.folder(kind)).get("pid", 0))
+            if pid and processes.alive(pid, one.folder(kind)):
                 os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 20
     while parent._children and time.monotonic() < end:
@@ -107,6 +109,7 @@ def test_wrong_labels_are_contradicted_by_networks_that_have_not_seen_them(check
     assert project.state().status == "none"
     assert check.read_labels(project.root) is None
     assert project.start().status == "running"
+    assert str(project.root) not in (project.folder() / "job.json").read_text()
     seen = project.wait()
     assert seen[-1].status == "ready", project.log()
     fractions = [one.fraction for one in seen]
@@ -156,7 +159,7 @@ def test_a_check_that_is_cancelled_ends_within_seconds_and_leaves_no_result(chec
     began = time.monotonic()
     assert check.cancel(project.root, "labels")
     assert project.wait()[-1].status == "cancelled"
-    while parent.alive(pid, project.folder()):
+    while processes.alive(pid, project.folder()):
         assert time.monotonic() - began < 10  # said within moments; the libraries take theirs to be put away
         time.sleep(0.02)
     assert check.read_labels(project.root) is None
@@ -174,7 +177,7 @@ def test_a_killed_check_is_told_as_failed_with_its_log(checked: Callable[..., Ch
     os.kill(pid, signal.SIGKILL)
     last = project.wait()[-1]
     assert last.status == "failed"
-    assert check.LOG in last.error
+    assert LOG in last.error
     assert project.start().status == "running"
 
 
@@ -315,5 +318,5 @@ def test_the_exit_status_tells_a_failure_too(checked: Callable[..., Checked]) ->
     command = [sys.executable, "-m", check.MODULE, str(folder)]
     ended = subprocess.run(command, cwd=REPOSITORY, timeout=LIMIT, check=False, stderr=subprocess.PIPE)
     assert ended.returncode == 1
-    assert parent.read(folder)["status"] == "failed"
+    assert read_progress(folder)["status"] == "failed"
     assert b"job.json" in ended.stderr

@@ -15,7 +15,7 @@ from engine.rounds.folder.plan import read_plan
 from engine.rounds.supervisor.prepare import write_plan
 from engine.rounds.worker import __main__ as worker
 from engine.rounds.worker import session
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Pulse, Stop
 from tests.integration.conftest import RoundBench, write_project
 
@@ -52,7 +52,7 @@ def in_this_process(bench, number):
     """Run the worker's own code here; return its exit status and the last event."""
     folder = write_plan(bench.store, bench.store.round(number), bench.root)
     plan = read_plan(folder)
-    recorder, stop = Recorder(folder, plan.token), Stop(folder)
+    recorder, stop = RoundRecorder(folder, plan.token), Stop(folder)
     pulse = Pulse(recorder, stop, plan.token)
     pulse.start()
     try:

@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from engine.files import read_json, write_json
 from engine.images.array_cache import ArraySpec
-from engine.jobs import fixed_map, fixed_map_sources, fixed_map_work, parent
+from engine.jobs import child, fixed_map, fixed_map_sources, fixed_map_work, parent
 from engine.records.labels import ImageItem
 from engine.records.rounds import MapState
 from engine.rounds.folder import files
@@ -109,8 +109,7 @@ def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(
     number = bench.queue("supervised", epochs=2, steps_per_epoch=10, learning_rate=0.05)
     assert in_this_process(bench, number)[0] == 0
     source, items, folder = f"round-{number}", bench.store.images(), bench.folder(number)
-    job = {"project_root": str(bench.root), "source": source, "spec": {"size": 28, "channels": 3}}
-    rows = fixed_map_sources.features(job, [item.sha256 for item in items], quiet)
+    rows = fixed_map_sources.features(bench.root, source, ArraySpec(28, 3), [item.sha256 for item in items], quiet)
     model = apply.final_run(folder, torch.device("cpu"), quiet)[0].eval_model().eval()
     final = pd.read_parquet(folder / files.FINAL)
     with torch.inference_mode():
@@ -119,13 +118,13 @@ def test_the_map_of_a_round_is_made_of_what_its_final_model_sees_in_all_images(
     xy = fixed_map.points(bench.root, items[:350], source)[1]
     assert ready(bench.root, items, source).placed == 50
     assert fixed_map.points(bench.root, items, source)[1][:350].tobytes() == xy.tobytes()
-    known = fixed_map_sources.read_components(bench.root / "map" / f"{source}-{_version(items, source, folder)}")
+    known = fixed_map_sources.read_components(bench.root / "map" / f"{source}-{_version(bench.root, items, source)}")
     assert known is not None
     np.testing.assert_allclose(known.features, known.basis.apply(rows), atol=1e-4)
 
 
-def _version(items: Sequence[ImageItem], source: str, folder: Path) -> str:
-    return fixed_map.version_of(items, fixed_map_sources.identity(source, folder))
+def _version(root: Path, items: Sequence[ImageItem], source: str) -> str:
+    return fixed_map.version_of(items, fixed_map_sources.identity(root, source))
 
 
 def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, jobs_here: None) -> None:
@@ -135,6 +134,19 @@ def test_a_map_too_small_to_place_images_on_is_laid_out_anew(tmp_path: Path, job
     found = ready(tmp_path, items)  # fewer images than the perplexity
     assert (found.points, found.placed) == (12, 0)
     assert len(np.unique(fixed_map.points(tmp_path, items)[1], axis=0)) == 12
+
+
+def test_a_planned_map_is_computed_where_its_project_has_moved_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = project(tmp_path / "here", 12)
+    monkeypatch.setattr(parent, "launch", lambda folder, module: None)
+    fixed_map.start(tmp_path / "here", items, SPEC)
+    (tmp_path / "here").rename(tmp_path / "there")
+    (folder,) = (tmp_path / "there" / "map").iterdir()
+    assert str(tmp_path) not in (folder / "job.json").read_text()
+    assert child.run(folder, fixed_map_work.work) == 0
+    assert fixed_map.points(tmp_path / "there", items)[0].tolist() == [item.id for item in items]
 
 
 @pytest.fixture
@@ -149,7 +161,7 @@ def two_jobs(tmp_path: Path, jobs_here: None) -> tuple[Path, Path]:
         folder / "images.parquet"
     )
     job = read_json(older / "job.json")
-    write_json(folder / "job.json", job | {"previous": str(older)})
+    write_json(folder / "job.json", job | {"previous": older.name})
     return older, folder
 
 
@@ -164,10 +176,10 @@ def test_features_that_are_not_finite_end_the_map_with_their_number_and_the_way_
     rows = np.random.default_rng(0).normal(size=(10, 64))
     rows[[4, 7], 3] = np.nan
     monkeypatch.setattr(fixed_map_sources, "features", lambda *_: rows)
-    for previous in (str(older), None):
+    for previous in (older.name, None):
         job = read_json(folder / "job.json")
         write_json(folder / "job.json", job | {"previous": previous})
-        assert fixed_map_work.run(folder) == 1
+        assert child.run(folder, fixed_map_work.work) == 1
         found = read_json(folder / "progress.json")
         assert found["status"] == "failed"
         assert "in 2 of 10 rows, the first is row 4. Use another source" in found["error"]
@@ -181,9 +193,9 @@ def test_only_new_images_are_looked_at_and_a_second_time_none(
     shas = pd.read_parquet(folder / "images.parquet")["sha256"].tolist()
     asked: list[Sequence[str]] = []
     real = fixed_map_sources.features
-    monkeypatch.setattr(fixed_map_sources, "features", lambda job, of, tell: asked.append(of) or real(job, of, tell))
-    assert fixed_map_work.run(folder) == 0
-    assert fixed_map_work.run(folder) == 0
+    monkeypatch.setattr(fixed_map_sources, "features", lambda *given: asked.append(given[3]) or real(*given))
+    assert child.run(folder, fixed_map_work.work) == 0
+    assert child.run(folder, fixed_map_work.work) == 0
     assert asked == [shas[30:]]
     assert picture(folder)["placed"].tolist() == [False] * 30 + [True] * 10
 
@@ -197,7 +209,7 @@ def test_a_map_that_can_no_longer_be_trusted_is_not_placed_on(two_jobs: tuple[Pa
         known = fixed_map_sources.read_components(older)
         assert known is not None
         fixed_map_sources.Components(np.array(known.features), known.basis, "pixels of other weights").write(older)
-    assert fixed_map_work.run(folder) == 0
+    assert child.run(folder, fixed_map_work.work) == 0
     assert not picture(folder)["placed"].any()
 
 

@@ -36,7 +36,6 @@ def job(tmp_path: Path) -> Callable[..., Path]:
         ids = np.arange(n, dtype=np.int64) * 3 + 7
         pd.DataFrame({"image_id": ids, "sha256": shas}).to_parquet(folder / "images.parquet")
         plan = {
-            "project_root": str(root),
             "source": "pixels",
             "spec": {"size": 8, "channels": 1},
             "seed": 0,
@@ -58,7 +57,7 @@ def _store(root: Path, pixels: Any) -> str:
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    with open(folder / "map.log", "wb") as log:
+    with open(folder / "job.log", "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "engine.jobs.fixed_map_work", str(folder)],
             cwd=REPOSITORY,
@@ -101,7 +100,7 @@ def test_from_originals_to_positions_with_pictures_on_the_way(job: Callable[...,
     assert early[-1]["status"] == "running"
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
     seen = early + watch(folder, process, lambda now: False)
-    assert process.wait() == 0, (folder / "map.log").read_text()
+    assert process.wait() == 0, (folder / "job.log").read_text()
     last = seen[-1]
     assert (last["status"], last["fraction"], last["points"], last["error"]) == ("ready", 1.0, 300, "")
     assert last["pid"] == process.pid

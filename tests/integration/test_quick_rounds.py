@@ -9,6 +9,7 @@ import pytest
 
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
+from engine.records.rounds import PoolCounts
 from engine.rounds.folder import files, results
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import apply
@@ -69,8 +70,8 @@ def test_a_quick_round_learns_and_the_next_one_computes_no_feature_again(learned
     small, first = learned
     record = small.store.round(first)
     assert record.state == "promoted", (record.error, small.log(first))
-    assert record.report["counts"] == {"train": 32, "heldout": 8, "unlabeled": 80}
-    assert record.report["heldout"]["correct"] >= 7
+    assert record.report.counts == PoolCounts(train=32, heldout=8, unlabeled=80)
+    assert record.report.heldout.correct >= 7
     assert "Computing features" in messages(small, first)
     second = small.queue("supervised", **QUICK, image_size=16)
     assert in_this_process(small, second)[0] == 0

@@ -4,6 +4,7 @@ import pytest
 
 from engine.errors import RoundActive
 from engine.files import PARTIAL, read_json
+from engine.records.rounds import PoolCounts
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import read_plan
 from engine.rounds.worker.__main__ import EXIT_FAILED
@@ -36,17 +37,17 @@ def test_a_round_finishes_is_promoted_and_leaves_everything_it_promises(finished
 
 
 def check_report(report):
-    assert report["counts"] == {"train": 80, "heldout": 20, "unlabeled": 300}
-    assert report["heldout"]["n"] == report["baseline"]["n"] == 20
-    assert np.sum(report["confusion"]) == 20
-    assert np.trace(report["confusion"]) == report["heldout"]["correct"]
-    assert report["heldout"]["low"] <= report["heldout"]["accuracy"] <= report["heldout"]["high"]
-    assert sum(report["histogram"]) == 300
-    assert report["calibration"]["n"] == 20
-    assert report["calibration"]["temperature"] > 0
-    assert report["epochs"] == 4
-    assert report["peak_memory_mb"] > 50
-    assert report["verdict"]["promoted"]
+    assert report.counts == PoolCounts(train=80, heldout=20, unlabeled=300)
+    assert report.heldout.n == report.baseline.n == 20
+    assert np.sum(report.confusion) == 20
+    assert np.trace(report.confusion) == report.heldout.correct
+    assert report.heldout.low <= report.heldout.accuracy <= report.heldout.high
+    assert sum(report.histogram) == 300
+    assert report.calibration.n == 20
+    assert report.calibration.temperature > 0
+    assert report.epochs == 4
+    assert report.peak_memory_mb > 50
+    assert report.verdict.promoted
 
 
 def check_predictions(bench, folder):
@@ -82,9 +83,9 @@ def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_is_held_back(be
     from_the_start = {"alpha_f": 100.0, "t1": 0.0, "t2": 1.0}
     number = bench.queue(config=from_the_start, epochs=2, steps_per_epoch=40, learning_rate=0.1)
     record = bench.wait(number, "promoted", "held_back")
-    assert record.report["baseline"]["accuracy"] > 0.8
+    assert record.report.baseline.accuracy > 0.8
     assert record.state == "held_back"
-    assert "worse than the supervised baseline" in record.report["verdict"]["reason"]
+    assert "worse than the supervised baseline" in record.report.verdict.reason
 
 
 def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(finished):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,7 +16,7 @@ from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.percent import percent
 from engine.records.quality import Estimate, Reliability
-from engine.records.rounds import RoundRecord
+from engine.records.rounds import RoundRecord, RoundReport
 
 MARGINS = {"l": 10, "r": 10, "t": 10, "b": 10}
 FEW = 100
@@ -30,10 +29,9 @@ def accuracy_tab(opened: OpenProject) -> None:
     if record is None:
         return
     training_views.report(opened.project, record)
-    report = record.report or {}
-    heldout = report.get("heldout") or {}
-    if heldout.get("n"):
-        st.caption(f"Held-out accuracy: {state.plain(training_views.how(heldout))}")
+    report = record.report or RoundReport()
+    if report.heldout.n:
+        st.caption(f"Held-out accuracy: {state.plain(training_views.how(report.heldout))}")
     else:
         st.info("No labels were held out in this round, so nothing was measured at its end.")
     _random_slice(opened.project.measured.random_sample(record.number))
@@ -73,8 +71,7 @@ def _confidence(opened: OpenProject, record: RoundRecord) -> None:
         st.info("Without held-out labels it cannot be said how far the confidences can be trusted.")
         return
     st.plotly_chart(reliability_figure(before, after), key="reliability", config={"displaylogo": False})
-    calibration = (record.report or {}).get("calibration") or {}
-    temperature = f"Temperature **{calibration['temperature']:.2f}**. " if calibration.get("temperature") else ""
+    temperature = f"Temperature **{record.report.calibration.temperature:.2f}**. " if record.report else ""
     rough = " With so few labels both are rough." if after.n < FEW else ""
     st.markdown(
         f"{temperature}Expected calibration error **{percent(before.ece)}** before and **{percent(after.ece)}** after, "
@@ -119,12 +116,12 @@ def _sizes(counts: Sequence[int]) -> list[float]:
     return [5 + 11 * (count / most) ** 0.5 for count in counts]
 
 
-def balance_figure(report: Mapping[str, Any], labeled: Mapping[str, int]) -> go.Figure:
+def balance_figure(report: RoundReport, labeled: Mapping[str, int]) -> go.Figure:
     """Return each class's share of the labels in force and of the pseudo-labels of a round's report."""
-    classes = [str(name) for name in report.get("classes", [])]
+    classes = report.classes
     shown = [chart_text(name) for name in classes]
     given = np.array([labeled.get(name, 0) for name in classes], float)
-    pseudo = np.array(report.get("histogram") or [0] * len(classes), float)
+    pseudo = np.array(report.histogram or [0] * len(classes), float)
     figure = go.Figure()
     for name, values in (("labels in force", given), ("pseudo-labels", pseudo)):
         figure.add_bar(x=shown, y=values / max(values.sum(), 1), name=name, customdata=values,
@@ -136,10 +133,10 @@ def balance_figure(report: Mapping[str, Any], labeled: Mapping[str, int]) -> go.
 
 
 def _footer(record: RoundRecord) -> None:
-    report = record.report or {}
-    counts = report.get("counts") or {}
+    report = record.report or RoundReport()
+    counts = report.counts
     st.caption(
-        f"Round {record.number} trained on {counts.get('train', 0):,} labeled and {counts.get('unlabeled', 0):,} "
-        f"unlabeled images and held {counts.get('heldout', 0):,} out; {report.get('epochs', 0)} epochs on "
-        f"{state.plain(report.get('device', ''))}, {report.get('peak_memory_mb', 0):,.0f} MB at most."
+        f"Round {record.number} trained on {counts.train:,} labeled and {counts.unlabeled:,} "
+        f"unlabeled images and held {counts.heldout:,} out; {report.epochs} epochs on "
+        f"{state.plain(report.device)}, {report.peak_memory_mb:,.0f} MB at most."
     )

@@ -13,7 +13,7 @@ from app.components import training_views
 from app.components.quality.gallery import Tile, gallery, review_these, titles_of
 from app.components.quality.words import chart_text
 from app.server.workbench import OpenProject
-from engine.records.rounds import RoundRecord
+from engine.records.rounds import RoundRecord, RoundReport
 
 Cell = tuple[str, str]
 HEIGHT = 460
@@ -22,9 +22,8 @@ HEIGHT = 460
 def confusion_part(opened: OpenProject, record: RoundRecord) -> None:
     """Draw the matrix and the images of the cell chosen in it."""
     st.subheader("Confusion on the held-out set")
-    report = record.report or {}
-    counts = report.get("confusion") or []
-    classes = [str(name) for name in report.get("classes", [])]
+    report = record.report or RoundReport()
+    counts, classes = report.confusion, report.classes
     if not counts or not any(map(any, counts)):
         st.info("No labels were held out in this round.")
         return

@@ -19,7 +19,7 @@ from engine.records.quality import (
     Pace,
     Reliability,
 )
-from engine.records.rounds import Predictions
+from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import heldout, results
 from engine.store import LabelTable
 
@@ -139,10 +139,9 @@ class Measured:
     def _curve(self) -> tuple[CurvePoint, ...]:
         points = []
         for record in self._results.complete():
-            held = (record.report or {}).get("heldout") or {}
-            counts = (record.report or {}).get("counts") or {}
-            how = f"{held.get('n', 0)} held-out labels of round {record.number}"
-            right, n = int(held.get("correct", 0)), int(held.get("n", 0))
-            estimate = Estimate(right, n, float(held.get("low", 0.0)), float(held.get("high", 1.0)), how)
-            points.append(CurvePoint(record.number, record.algorithm, int(counts.get("train", 0)), estimate))
+            report = record.report or RoundReport()
+            held = report.heldout
+            how = f"{held.n} held-out labels of round {record.number}"
+            estimate = Estimate(held.correct, held.n, held.low, held.high, how)
+            points.append(CurvePoint(record.number, record.algorithm, report.counts.train, estimate))
         return tuple(points)

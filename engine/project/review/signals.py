@@ -57,7 +57,7 @@ class Signals:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._features: _Features | None = None
-        self._signals: tuple[int, results.Signals] | None = None
+        self._signals: tuple[int, results.RoundSignals] | None = None
         self._trajectories: tuple[int, results.Trajectories] | None = None
         self._notices: dict[tuple[int, str], str] = {}
 
@@ -192,7 +192,7 @@ class Signals:
 
         return self._read(predictions.round, "features", read)
 
-    def _signals_of(self, number: int) -> results.Signals | None:
+    def _signals_of(self, number: int) -> results.RoundSignals | None:
         with self._lock:
             cached = self._signals
         if cached is not None and cached[0] == number:

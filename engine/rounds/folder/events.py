@@ -1,13 +1,32 @@
-"""Reading a round's events.jsonl while it grows."""
+"""A round's events.jsonl: what its lines say, and reading them while they grow.
+
+Every event has `type`, `time` (Unix seconds) and `token`, the token of the attempt that wrote it. Types:
+
+started       pid, pid_created, attempt            the worker's first word
+heartbeat                                          nothing else was said for a while
+progress      phase, epoch, step, metrics, …       at most one a second
+epoch         phase, epoch, metrics, memory_mb     an epoch is recorded
+checkpoint    phase, epoch, file, sha256           a state to go on from
+recovery      phase, kind, message                 what is done otherwise from here on
+baseline, ablation   heldout                       what was trained beside the round is measured
+finished; cancelled; interrupted; failed (kind, cause, way_out, traceback, retry)   how the attempt ended
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from engine.rounds.folder import files
+
 Event = dict[str, Any]
+ENDINGS = frozenset({"finished", "failed", "cancelled", "interrupted"})
+SILENT_SECONDS = 30.0
+"""A round whose events stop for so long has ended without saying so: its worker writes one every second or two."""
+_LAST_BYTES = 65536
 
 
 class EventTail:
@@ -42,13 +61,32 @@ class EventTail:
     def _parse(self, line: bytes) -> Event | None:
         if self._marks is not None and not any(mark in line for mark in self._marks):
             return None
-        try:
-            event = json.loads(line)
-        except ValueError:
-            return None
-        return event if isinstance(event, dict) and "type" in event else None
+        return _event(line)
 
 
 def read_events(path: Path, kinds: Collection[str] | None = None) -> list[Event]:
     """Return all complete events a file holds now, oldest first."""
     return EventTail(path, kinds).read()
+
+
+def round_over(folder: Path) -> bool:
+    """Return whether the round's last event ends it, or none came for half a minute."""
+    path = folder / files.EVENTS
+    try:
+        if time.time() - path.stat().st_mtime > SILENT_SECONDS:
+            return True
+        with open(path, "rb") as handle:
+            handle.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            lines = handle.read().split(b"\n")
+    except FileNotFoundError:
+        return True
+    last = next((event for line in reversed(lines) if (event := _event(line)) is not None), None)
+    return last is not None and last["type"] in ENDINGS
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "type" in event else None

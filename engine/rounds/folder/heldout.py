@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import RoundError
-from engine.files import read_json
 from engine.rounds.folder import files, results
 from engine.training import calibrate
 
@@ -37,14 +36,14 @@ def rows(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     Raises:
         RoundError: the round is not complete.
     """
-    found = results.final_predictions(folder)
+    predictions = results.final_predictions(folder)
     held, labels = ids(folder)
-    return found.probabilities[np.searchsorted(found.image_ids, held)], labels
+    return predictions.probabilities[np.searchsorted(predictions.image_ids, held)], labels
 
 
 def temperature(folder: Path) -> float:
     """Return the temperature that a complete round's predictions were divided by."""
-    return float((read_json(folder / files.REPORT).get("calibration") or {}).get("temperature") or 1.0)
+    return results.read_report(folder).calibration.temperature
 
 
 def cross_fitted(raw: NDArray[np.floating], labels: NDArray[np.int64]) -> tuple[NDArray[np.floating], str]:

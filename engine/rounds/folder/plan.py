@@ -1,19 +1,26 @@
-"""What a round needs before it may start, and the pinned plan its worker follows."""
+"""Where the folders of a project's rounds lie, and the pinned plan that the worker of one follows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.files import read_json
+from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files
 
-if TYPE_CHECKING:
-    pass
-
+ROUNDS = "rounds"
 ROLES = ("train", "heldout", "unlabeled")
 """The pools. An image that was rejected has the role "excluded": it gets a prediction and is in no pool."""
+
+
+@dataclass(frozen=True)
+class PreviousRound:
+    """The round in force, which a new one is compared with."""
+
+    number: int
+    heldout: HeldoutFigures
 
 
 @dataclass(frozen=True)
@@ -22,27 +29,35 @@ class RoundPlan:
 
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
-    force when this attempt was planned, {number, heldout}, or None. `token` fences the attempt; all else stays
-    the same on a resume.
+    force when this attempt was planned, or None. `token` fences the attempt; all else stays the same on a resume.
     """
 
     algorithm: str
     config: dict[str, Any]
     train: dict[str, Any]
     classes: list[str]
-    project_root: str
     number: int
     token: str
     attempt: int
     code_version: str
     ledger_seq: int
     spec: dict[str, int]
-    previous: dict[str, Any] | None = None
+    previous: PreviousRound | None = None
 
 
 def round_folder(root: Path, number: int) -> Path:
-    """Return the folder of a round."""
-    return root / "rounds" / f"{number:04d}"
+    """Return the folder of a round of the project at `root`."""
+    return root / ROUNDS / f"{number:04d}"
+
+
+def round_folders(root: Path) -> list[Path]:
+    """Return the folders of the project's rounds there are, in the order of their numbers."""
+    return sorted((root / ROUNDS).glob("[0-9]*"))
+
+
+def project_root(folder: Path) -> Path:
+    """Return the project that a round's folder lies in, wherever both are mounted."""
+    return folder.parents[1]
 
 
 def read_plan(folder: Path) -> RoundPlan:
@@ -51,7 +66,8 @@ def read_plan(folder: Path) -> RoundPlan:
     Raises:
         FileNotFoundError: the round was never planned.
     """
-    found = read_json(folder / files.CONFIG)
-    known = {field.name for field in fields(RoundPlan)}
-    found["train"].setdefault("strong", "light")  # recorded before there was a choice
-    return RoundPlan(**{key: value for key, value in found.items() if key in known})
+    plan = read_json(folder / files.CONFIG)
+    previous = plan.pop("previous", None)
+    if previous is not None:
+        previous = PreviousRound(previous["number"], HeldoutFigures(**previous["heldout"]))
+    return RoundPlan(**plan, previous=previous)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,18 @@ from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
 from engine.files import read_json, sha256_of
-from engine.records.rounds import Predictions
+from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
 
-_EPOCH_FILE = re.compile(r"epoch-(\d+)\.(?:parquet|npy)")
+
+def read_report(folder: Path) -> RoundReport:
+    """Return a complete round's report.
+
+    Raises:
+        FileNotFoundError: the round is not complete.
+    """
+    return RoundReport.from_json(read_json(folder / files.REPORT))
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -29,18 +35,18 @@ def curves(folder: Path) -> dict[str, list[Any]]:
     epoch reported; None where an epoch did not report one. Rows are in the order of phase and epoch. An epoch that was
     trained twice, before and after an interruption, counts once. Empty lists before the first epoch.
     """
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    by_epoch: dict[tuple[str, int], dict[str, Any]] = {}
     for event in read_events(folder / files.EVENTS, {"epoch"}):
-        found[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
-    names = sorted({name for metrics in found.values() for name in metrics})
-    keys = sorted(found)
+        by_epoch[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
+    names = sorted({name for metrics in by_epoch.values() for name in metrics})
+    keys = sorted(by_epoch)
     table: dict[str, list[Any]] = {"phase": [key[0] for key in keys], "epoch": [key[1] for key in keys]}
-    return table | {name: [found[key].get(name) for key in keys] for name in names}
+    return table | {name: [by_epoch[key].get(name) for key in keys] for name in names}
 
 
 def epochs(folder: Path) -> list[int]:
     """Return the epochs (from 1, ascending) whose predictions are recorded."""
-    return _numbers(folder / "predictions", "parquet")
+    return files.recorded(folder, files.epoch_predictions)
 
 
 def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
@@ -50,7 +56,7 @@ def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDAr
         RoundError: this epoch is not recorded.
         ProjectCorrupt: its file can not be read.
     """
-    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    path = folder / files.epoch_predictions(epoch)
     if not path.is_file():
         raise RoundError(
             "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
@@ -74,13 +80,13 @@ def final_predictions(folder: Path) -> Predictions:
     path = folder / files.FINAL
     try:
         plan = read_json(folder / files.CONFIG)
-        report = read_json(folder / files.REPORT)
+        report = read_report(folder)
         digest = sha256_of(path)
     except FileNotFoundError as error:
         raise RoundError(
             "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
         ) from error
-    if digest != report["predictions"]["sha256"]:
+    if digest != report.predictions.sha256:
         raise ProjectCorrupt(
             "The round's predictions differ from what it wrote",
             value=path,
@@ -109,7 +115,7 @@ def roles(folder: Path) -> dict[int, str]:
 
 def tracked_epochs(folder: Path) -> list[int]:
     """Return the epochs (from 1, ascending) whose features of the tracked images are recorded."""
-    return _numbers(folder / "features", "npy")
+    return files.recorded(folder, files.epoch_features)
 
 
 def tracked_ids(folder: Path) -> NDArray[np.int64]:
@@ -118,8 +124,8 @@ def tracked_ids(folder: Path) -> NDArray[np.int64]:
     Raises:
         RoundError: the round has recorded none.
     """
-    found: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
-    return found
+    ids: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
+    return ids
 
 
 def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
@@ -129,8 +135,8 @@ def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArr
         RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded features", f"epoch {epoch}"
-    base = folder / "features"
-    return _load(folder / files.TRACKED_IDS, cause, value), _load(base / f"epoch-{epoch:03d}.npy", cause, value)
+    ids = _load(folder / files.TRACKED_IDS, cause, value)
+    return ids, _load(folder / files.epoch_features(epoch), cause, value)
 
 
 def tracked_predictions(
@@ -142,18 +148,20 @@ def tracked_predictions(
     teacher beside it, None where the algorithm has none.
 
     Raises:
-        RoundError: this epoch has none; rounds of earlier versions recorded features alone.
+        RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded probabilities of tracked images", f"epoch {epoch}"
-    base = folder / "features"
     ids = _load(folder / files.TRACKED_IDS, cause, value)
-    student = _load(base / f"student-{epoch:03d}.npy", cause, value).astype(np.float32)
-    path = base / f"teacher-{epoch:03d}.npy"
+    student = _load(folder / files.epoch_student(epoch), cause, value).astype(np.float32)
+    path = folder / files.epoch_teacher(epoch)
     return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
 
 
+SIGNAL_COLUMNS = {"flips": np.int16, "disagreement": np.float32, "teacher": np.int16, "bald": np.float32}
+
+
 @dataclass(frozen=True)
-class Signals:
+class RoundSignals:
     """What a round says of each of its images beside its predictions, all (N,), ids ascending.
 
     flips: changes of the pseudo-label between recorded epochs, -1 unknown. disagreement: Jensen-Shannon divergence of
@@ -166,6 +174,10 @@ class Signals:
     disagreement: NDArray[np.float32]
     teacher: NDArray[np.int16]
     bald: NDArray[np.float32]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table that is written."""
+        return pd.DataFrame({"image_id": self.image_ids, **{name: getattr(self, name) for name in SIGNAL_COLUMNS}})
 
 
 @dataclass(frozen=True)
@@ -182,7 +194,7 @@ class Trajectories:
 def final_features(folder: Path) -> NDArray[np.float16] | None:
     """Return penultimate features (N, D) of the evaluated model, memory-mapped, rows as in `final_predictions`.
 
-    None where the round has none: it is not complete, is of an earlier version, or its report notes why.
+    None where the round has none: it is not complete, or its report notes why.
 
     Raises:
         ProjectCorrupt: the file can not be read, or has not one row for each of the round's predictions.
@@ -191,38 +203,37 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     if not path.is_file():
         return None
     with damage.told(path):
-        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
-    if found.ndim != 2 or found.dtype.kind != "f":
+        features: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+    if features.ndim != 2 or features.dtype.kind != "f":
         raise damage.corrupt("A file that a round wrote holds no features", path)
-    damage.check_rows(folder, path, len(found))
-    return found
+    damage.check_rows(folder, path, len(features))
+    return features
 
 
-def signals(folder: Path) -> Signals:
-    """Return the signals of a round's images; of a round that has not written them, only flips are known.
+def signals(folder: Path) -> RoundSignals:
+    """Return the signals of a round's images; of a round that is not complete, only flips are known.
 
     Raises:
         ProjectCorrupt: the recorded epochs are not of the same images, or a file can not be read.
     """
     path = folder / files.SIGNALS
     if path.is_file():
-        columns = (("flips", np.int16), ("disagreement", np.float32), ("teacher", np.int16), ("bald", np.float32))
         with damage.told(path):
             frame = pd.read_parquet(path)
             ids = frame["image_id"].to_numpy(np.int64)
-            kept = Signals(ids, *(frame[name].to_numpy(kind) for name, kind in columns))
+            recorded = RoundSignals(ids, *(frame[name].to_numpy(kind) for name, kind in SIGNAL_COLUMNS.items()))
         damage.check_rows(folder, path, len(ids))
-        return kept
+        return recorded
     seen = trajectories(folder)
     with damage.told(folder / files.LABELS):
         known = roles(folder)
     ids = np.array(sorted(known), np.int64) if known else seen.image_ids
-    found = np.full(len(ids), -1, np.int16)
+    changes = np.full(len(ids), -1, np.int16)
     if len(seen.epochs):
         with damage.told(folder / files.LABELS):  # an image that the round is not of
-            found[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
+            changes[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
     nothing = np.full(len(ids), np.nan, np.float32)
-    return Signals(ids, found, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+    return RoundSignals(ids, changes, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
 
 
 def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:
@@ -236,14 +247,14 @@ def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lamb
     Raises:
         ProjectCorrupt: an epoch is of other images.
     """
-    found: NDArray[np.int16] | None = None
+    changes: NDArray[np.int16] | None = None
     before: NDArray[np.int16] | None = None
     for epoch in epochs(folder):
         check()
         classes = _epoch_columns(folder, epoch, ids, ("class",))[0].astype(np.int16)
-        found = np.zeros(len(ids), np.int16) if found is None or before is None else found + (classes != before)
+        changes = np.zeros(len(ids), np.int16) if changes is None or before is None else changes + (classes != before)
         before = classes
-    return found
+    return changes
 
 
 def trajectories(folder: Path) -> Trajectories:
@@ -253,47 +264,41 @@ def trajectories(folder: Path) -> Trajectories:
         ProjectCorrupt: the epochs are not of the same images, or one can not be read.
     """
     ids = np.zeros(0, np.int64)
-    kept: list[int] = []
+    read: list[int] = []
     classes, confidences = [np.zeros((0, 0), np.int16)], [np.zeros((0, 0), np.float16)]
     for epoch in epochs(folder):
         try:
-            if not kept:
+            if not read:
                 ids = epoch_predictions(folder, epoch)[0]
                 classes, confidences = [], []
-            found, sure = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
+            labels, confidence = _epoch_columns(folder, epoch, ids, ("class", "confidence"))
         except (FileNotFoundError, RoundError):  # a recovery of the running round has begun anew
             continue
-        kept.append(epoch)
-        classes.append(found.astype(np.int16)[None])
-        confidences.append(sure.astype(np.float16)[None])
-    return Trajectories(ids, np.array(kept, np.int64), np.concatenate(classes), np.concatenate(confidences))
+        read.append(epoch)
+        classes.append(labels.astype(np.int16)[None])
+        confidences.append(confidence.astype(np.float16)[None])
+    return Trajectories(ids, np.array(read, np.int64), np.concatenate(classes), np.concatenate(confidences))
 
 
 def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
     """Return columns of an epoch's predictions, which must be of these images in this order."""
-    path = folder / "predictions" / f"epoch-{epoch:03d}.parquet"
+    path = folder / files.epoch_predictions(epoch)
     with damage.told(path):
         table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
-        found = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
-    if not np.array_equal(found[0], ids):
+        columns = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
+    if not np.array_equal(columns[0], ids):
         raise ProjectCorrupt(
             "The recorded epochs of a round are not of the same images",
             value=path,
             way_out="Restore the round's folder from a backup, or train another round.",
         )
-    return found[1:]
-
-
-def _numbers(folder: Path, ending: str) -> list[int]:
-    """Return the numbers of the epochs that have a whole file in a folder, ascending."""
-    names = (path.name for path in folder.glob(f"epoch-*.{ending}"))
-    return sorted(int(match.group(1)) for name in names if (match := _EPOCH_FILE.fullmatch(name)))
+    return columns[1:]
 
 
 def _load(path: Path, cause: str, value: str) -> NDArray[Any]:
     """Return a recorded array, or raise RoundError with this cause and value where it is not recorded."""
     try:
-        found: NDArray[Any] = np.load(path)
+        array: NDArray[Any] = np.load(path)
     except FileNotFoundError as error:
         raise RoundError(cause, value=value, way_out="Choose another epoch or round.") from error
-    return found
+    return array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.nets.net_name import NetName
 from engine.records.labels import ImageItem, LabelSource, LabelState
-from engine.records.rounds import Predictions, RoundRecord
+from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
+from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
 
@@ -30,14 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_LABELS = 2
 """Labels a class needs: one to train on, one that may be held out."""
-
-
 LEAST_CLASSES = 2
-
-
 NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
-
-
 HELDOUT_SOURCES: frozenset[LabelSource] = frozenset({"imported", "human"})
 """Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
@@ -52,9 +46,9 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     """
     check_settings(algorithm, config, train)
     table = store.label_table()
-    kept = table.label[table.mark != "reject"]
-    labels = [label for label in kept if label is not None]
-    check_labels(labels, store.classes(), len(kept), algorithm)
+    usable = table.label[table.mark != "reject"]
+    labels = [label for label in usable if label is not None]
+    check_labels(labels, store.classes(), len(usable), algorithm)
 
 
 def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
@@ -154,10 +148,9 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     """
     folder = round_folder(root, record.number)
     if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
-        kept = asdict(read_plan(folder))
-        kept |= {"token": record.token, "attempt": record.attempt, "project_root": str(root)}
-        kept["previous"] = previous_round(store, record.number)
-        write_json(folder / files.CONFIG, kept)
+        previous = previous_round(store, record.number)
+        plan = replace(read_plan(folder), token=record.token, attempt=record.attempt, previous=previous)
+        write_json(folder / files.CONFIG, asdict(plan))
         return folder
     train = dict(record.config.get("train", {}))
     items = sorted(store.images(), key=lambda item: item.id)
@@ -167,7 +160,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     labels = [state.label for state in kept_states if state.label is not None]
     check_labels(labels, store.classes(), len(items) - (len(states) - len(kept_states)), record.algorithm)
     classes = [name for name in store.classes() if name in set(labels)]
-    for name in ("checkpoints", "predictions", "features", "control"):
+    for name in files.FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
     frame = label_frame(items, states, classes, train)
@@ -179,7 +172,6 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         config=dict(record.config.get("algorithm", {})),
         train=train,
         classes=classes,
-        project_root=str(root),
         number=record.number,
         token=record.token,
         attempt=record.attempt,
@@ -205,11 +197,11 @@ def label_frame(
     settings = settings_from(TrainConfig, train)
     column = {name: index for index, name in enumerate(classes)}
     ids = np.array([item.id for item in items], np.int64)
-    found = [states.get(item.id, LabelState(item.id)) for item in items]
-    label = np.array([-1 if state.label is None else column[state.label] for state in found], np.int64)
-    rejected = np.array([state.mark == "reject" for state in found], bool)
+    known = [states.get(item.id, LabelState(item.id)) for item in items]
+    label = np.array([-1 if state.label is None else column[state.label] for state in known], np.int64)
+    rejected = np.array([state.mark == "reject" for state in known], bool)
     labeled = (label >= 0) & ~rejected
-    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in found], bool)
+    eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in known], bool)
     _, heldout = split_labeled(ids[eligible], label[eligible], settings.heldout_fraction, settings.seed)
     role = np.full(len(ids), "unlabeled", dtype=object)
     role[labeled] = "train"
@@ -224,16 +216,16 @@ def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Prediction
     Tracked images are chosen by it, see `engine.rounds.worker.material.tracked_rows`. A class
     predicted then and gone since counts as none.
     """
-    found = np.full(len(ids), -1, np.int16)
+    stratum = np.full(len(ids), -1, np.int16)
     if predicted is None or not len(predicted.image_ids):
-        return found
+        return stratum
     column = {name: index for index, name in enumerate(classes)}
     now = np.array([column.get(name, -1) for name in predicted.classes], np.int16)
     by_image = dict(zip(predicted.image_ids.tolist(), now[predicted.probabilities.argmax(1)].tolist(), strict=True))
     return np.array([by_image.get(image, -1) for image in ids.tolist()], np.int16)
 
 
-def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | None:
+def _predicted(root: Path, previous: PreviousRound | None) -> Predictions | None:
     """Return what the round in force predicts; None where there is none or it can not be read.
 
     A damaged file of an older round is no reason to refuse a new one; whoever asks for its predictions is told.
@@ -241,18 +233,18 @@ def _predicted(root: Path, previous: Mapping[str, Any] | None) -> Predictions | 
     if previous is None:
         return None
     try:
-        return results.final_predictions(round_folder(root, previous["number"]))
+        return results.final_predictions(round_folder(root, previous.number))
     except (StarlingError, OSError, ValueError, KeyError):
         return None
 
 
-def previous_round(store: Store, number: int) -> dict[str, Any] | None:
-    """Return {number, heldout} of the last promoted round other than this one, or None."""
-    promoted = [found for found in store.rounds() if found.state == "promoted" and found.number != number]
+def previous_round(store: Store, number: int) -> PreviousRound | None:
+    """Return the last promoted round other than this one, or None."""
+    promoted = [record for record in store.rounds() if record.state == "promoted" and record.number != number]
     if not promoted:
         return None
-    last = max(promoted, key=lambda found: found.number)
-    return {"number": last.number, "heldout": dict((last.report or {}).get("heldout") or {})}
+    last = max(promoted, key=lambda record: record.number)
+    return PreviousRound(last.number, HeldoutFigures() if last.report is None else last.report.heldout)
 
 
 def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,20 +12,14 @@ from pathlib import Path
 
 import psutil
 
+from engine import processes
 from engine.rounds.folder import files
+from engine.rounds.folder.lock import LOCK_VARIABLE, lock_folder
 
 COMMAND = (sys.executable, "-m", "engine.rounds.worker")
-LOCK_VARIABLE = "STARLING_WORKER_LOCK"
-SAME_START = 2.0
-"""Seconds two readings of one process's creation time may differ (the clock may have been set in between)."""
-
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**31 - 1), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 """glibc keeps freed activations instead of giving them back each step: fewer page faults, at the price of memory."""
-
-
-class WorkerBusy(Exception):
-    """A worker of this round's folder is alive; a second one must not start."""
 
 
 @dataclass
@@ -46,27 +39,11 @@ class Worker:
         """Return whether this very process still runs (a zombie does not)."""
         if self.child is not None:
             return not _exited(self.child.pid)
-        return alive(self.pid, self.created, folder)
+        return processes.alive(self.pid, folder, self.created)
 
     def exit_code(self) -> int | None:
         """Return the exit status of a child that has ended (negative: the signal); None for others."""
         return None if self.child is None else self.child.poll()
-
-
-def lock_folder(folder: Path) -> int:
-    """Take the worker lock of a round's folder and return its file descriptor; the lock ends with its last
-    holder.
-
-    Raises:
-        WorkerBusy: a worker holds it.
-    """
-    handle = os.open(folder / files.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise WorkerBusy(str(folder)) from error
-    return handle
 
 
 def start(folder: Path) -> Worker:
@@ -105,19 +82,6 @@ def start(folder: Path) -> Worker:
     return Worker(child.pid, psutil.Process(child.pid).create_time(), child)
 
 
-def alive(pid: int | None, created: float | None, folder: Path) -> bool:
-    """Return whether the worker known by id and creation time still runs on this folder."""
-    if pid is None or created is None:
-        return False
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return abs(process.create_time() - created) < SAME_START or str(folder) in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
-
-
 def terminate(worker: Worker, folder: Path) -> None:
     """Ask the worker to stop (SIGTERM)."""
     if worker.alive(folder):
@@ -127,7 +91,8 @@ def terminate(worker: Worker, folder: Path) -> None:
 def kill_group(worker: Worker, folder: Path) -> None:
     """Kill the worker and every process it started. Nothing happens if its id now belongs to another
     process."""
-    if worker.child is None and psutil.pid_exists(worker.pid) and not _same(worker, folder):
+    known = worker.child is not None or processes.works_on(worker.pid, folder, worker.created)
+    if not known and psutil.pid_exists(worker.pid):
         return
     _signal(lambda: os.killpg(worker.pid, signal.SIGKILL))
 
@@ -136,14 +101,6 @@ def reap(worker: Worker) -> int | None:
     """End the leftovers of a worker that has exited and return its exit status if it was our child."""
     _signal(lambda: os.killpg(worker.pid, signal.SIGKILL) if worker.child is not None else None)
     return worker.child.wait(timeout=10) if worker.child is not None else None
-
-
-def _same(worker: Worker, folder: Path) -> bool:
-    try:
-        process = psutil.Process(worker.pid)
-        return abs(process.create_time() - worker.created) < SAME_START or str(folder) in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
 
 
 def _signal(send: Callable[[], object]) -> None:

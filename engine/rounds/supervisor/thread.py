@@ -11,17 +11,18 @@ import fcntl
 import logging
 import os
 import threading
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.errors import RoundState, StarlingError
+from engine.errors import RoundState
 from engine.records.rounds import RoundRecord
 from engine.rounds.folder import files
+from engine.rounds.folder.failure import failure, own_words
+from engine.rounds.folder.lock import WorkerBusy
 from engine.rounds.folder.plan import round_folder
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.prepare import write_plan
-from engine.rounds.supervisor.process import Worker, WorkerBusy
+from engine.rounds.supervisor.process import Worker
 from engine.rounds.supervisor.watch import Patience, Watch, judge, started_worker
 
 if TYPE_CHECKING:
@@ -169,16 +170,8 @@ class EngineThread:
 
     def _fail(self, record: RoundRecord, error: Exception) -> None:
         log.warning("round %d could not start", record.number, exc_info=error)
-        told: dict[str, Any] = {
-            "kind": type(error).__name__,
-            "cause": str(error),
-            "way_out": "",
-            "traceback": "".join(traceback.format_exception(error)),
-        }
-        if isinstance(error, StarlingError):
-            value = "" if error.value is None else f": {error.value}"
-            told |= {"cause": f"{error.cause}{value}", "way_out": error.way_out}
-        self.store.transition(record.number, "failed", token=record.token, error=told)
+        failed = failure(error, own_words(error))
+        self.store.transition(record.number, "failed", token=record.token, error=failed)
 
     def _take_lock(self) -> bool:
         handle = os.open(self.root / ENGINE_LOCK, os.O_RDWR | os.O_CREAT, 0o644)

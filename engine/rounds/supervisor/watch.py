@@ -14,7 +14,7 @@ from engine.errors import RoundState
 from engine.files import read_json
 from engine.records.rounds import RoundRecord
 from engine.rounds.folder import files
-from engine.rounds.folder.events import Event, EventTail
+from engine.rounds.folder.events import ENDINGS, Event, EventTail
 from engine.rounds.folder.files import RESUME
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.process import Worker
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from engine.store import Store
 
 log = logging.getLogger("starling.rounds")
-ENDINGS = frozenset({"finished", "failed", "cancelled", "interrupted"})
 NEWS = frozenset({"progress", "heartbeat", "epoch", "checkpoint", "recovery", "started"})
 RETRIES = 2
 """How often a round whose worker asked for a fresh process is queued again by itself."""
@@ -199,8 +198,8 @@ class Watch:
 
 def judge(store: Store, record: RoundRecord) -> None:
     """Promote a finished round or hold it back, as its report says."""
-    found = (record.report or {}).get("verdict") or {}
-    store.transition(record.number, "promoted" if found.get("promoted") else "held_back", token=record.token)
+    promoted = record.report is not None and record.report.verdict.promoted
+    store.transition(record.number, "promoted" if promoted else "held_back", token=record.token)
 
 
 def started_worker(folder: Path, token: str | None) -> Worker | None:
@@ -211,10 +210,10 @@ def started_worker(folder: Path, token: str | None) -> Worker | None:
         token: the attempt's token; None for the last attempt, whichever it was.
     """
     events = EventTail(folder / files.EVENTS, {"started"}).read()
-    found = [event for event in events if token is None or event.get("token") == token]
-    if not found:
+    words = [event for event in events if token is None or event.get("token") == token]
+    if not words:
         return None
-    return Worker(int(found[-1]["pid"]), float(found[-1]["pid_created"]))
+    return Worker(int(words[-1]["pid"]), float(words[-1]["pid_created"]))
 
 
 def _merge(progress: dict[str, Any], event: Event) -> dict[str, Any]:
@@ -227,8 +226,8 @@ def _merge(progress: dict[str, Any], event: Event) -> dict[str, Any]:
     if kind in {"progress", "epoch"}:
         before = progress.get("metrics") if event.get("phase") == progress.get("phase") else None
         metrics = {**(before or {}), **(event.get("metrics") or {})}
-        told = set(event) - {"type", "time", "token"} if kind == "progress" else {"phase", "epoch"}
-        merged |= {key: event.get(key) for key in told} | {"metrics": metrics}
+        fields = set(event) - {"type", "time", "token"} if kind == "progress" else {"phase", "epoch"}
+        merged |= {key: event.get(key) for key in fields} | {"metrics": metrics}
     elif kind == "checkpoint":
         merged["checkpoint"] = {key: event.get(key) for key in ("phase", "epoch", "file", "sha256")}
     elif kind == "recovery":

@@ -15,9 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import psutil
 
+from engine.rounds.folder.lock import LOCK_VARIABLE, WorkerBusy, lock_folder
 from engine.rounds.folder.plan import RoundPlan, read_plan
-from engine.rounds.supervisor.process import LOCK_VARIABLE, WorkerBusy, lock_folder
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import EXIT_STOPPED, Pulse, Stop, Stopped
 
 NICE = 5
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     plan = read_plan(folder)
     stop = Stop(folder)
     stop.listen()
-    recorder = Recorder(folder, plan.token)
+    recorder = RoundRecorder(folder, plan.token)
     created = psutil.Process().create_time()
     recorder.event("started", durable=True, pid=os.getpid(), pid_created=created, attempt=plan.attempt)
     pulse = Pulse(recorder, stop, plan.token)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     return run(folder, plan, recorder, stop, pulse)
 
 
-def run(folder: Path, plan: RoundPlan, recorder: Recorder, stop: Stop, pulse: Pulse) -> int:
+def run(folder: Path, plan: RoundPlan, recorder: RoundRecorder, stop: Stop, pulse: Pulse) -> int:
     """Do the work and write the last event, whatever happens; return the exit status."""
     from engine.rounds.worker import failures
     from engine.rounds.worker.session import Session
@@ -61,10 +61,10 @@ def run(folder: Path, plan: RoundPlan, recorder: Recorder, stop: Stop, pulse: Pu
         return EXIT_STOPPED
     except Exception as error:
         pulse.end()
-        told = failures.describe(error, folder)
-        print(told["traceback"], file=sys.stderr, flush=True)
+        failure = failures.describe(error, folder)
+        print(failure["traceback"], file=sys.stderr, flush=True)
         recorder.give_reserve()
-        recorder.event("failed", durable=True, **told)
+        recorder.event("failed", durable=True, **failure)
         return EXIT_FAILED
     pulse.end()
     recorder.give_reserve()

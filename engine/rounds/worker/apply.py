@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from engine.algorithms import ALGORITHMS, Algorithm
 from engine.errors import RoundError
-from engine.files import read_json
 from engine.importers.torchvision_sets import load_set
 from engine.records.progress import Progress
-from engine.rounds.folder import files
+from engine.rounds.folder import results
 from engine.rounds.folder.plan import read_plan
 from engine.rounds.worker import feature_cache, material
 from engine.training import checkpoint, device
@@ -74,13 +73,16 @@ def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Al
         CheckpointCorrupt: the checkpoint does not match its hash.
     """
     plan = read_plan(folder)
-    if not (folder / files.REPORT).exists():
-        raise RoundError("The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first.")
-    final = read_json(folder / files.REPORT)["checkpoint"]
+    try:
+        final = results.read_report(folder).checkpoint
+    except FileNotFoundError as error:
+        raise RoundError(
+            "The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first."
+        ) from error
     train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[plan.algorithm]
     data = material.load(folder, plan, where, progress)
     algorithm = spec.build(settings_from(spec.config, plan.config), train, data.pools, where)
-    checkpoint.load(folder / final["file"], final["sha256"], algorithm)
+    checkpoint.load(folder / final.file, final.sha256, algorithm)
     return algorithm, data
 
 
@@ -97,9 +99,9 @@ def _logits(folder: Path, images: NDArray[np.uint8]) -> torch.Tensor:
 
 def _test_split(dataset: str, root: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the images (N, C, H, W) and class names as the import names them."""
-    found = load_set(dataset, root, "test")
-    images = found.images[:, None] if found.images.ndim == 3 else found.images.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(images), [found.classes[label] for label in found.labels.tolist()]
+    split = load_set(dataset, root, "test")
+    images = split.images[:, None] if split.images.ndim == 3 else split.images.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(images), [split.classes[label] for label in split.labels.tolist()]
 
 
 def _quiet(label: str, done: int, total: int) -> None:

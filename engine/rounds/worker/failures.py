@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import shutil
-import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.errors import StarlingError
+from engine.rounds.folder.failure import Words, failure, own_words
 from engine.rounds.folder.files import RESUME
 
 FULL_BYTES = 1024 * 1024
@@ -24,20 +24,13 @@ def describe(error: BaseException, folder: Path) -> dict[str, Any]:
         error: what ended the work.
         folder: the round's folder, whose disk is looked at.
     """
-    kind, cause, way_out = _told(error, folder)
-    return {
-        "kind": kind,
-        "cause": cause,
-        "way_out": way_out,
-        "traceback": "".join(traceback.format_exception(error)),
-        "retry": kind == "DeviceError",
-    }
+    words = _words(error, folder)
+    return failure(error, words) | {"retry": words[0] == "DeviceError"}
 
 
-def _told(error: BaseException, folder: Path) -> tuple[str, str, str]:
+def _words(error: BaseException, folder: Path) -> Words:
     if isinstance(error, StarlingError):
-        value = "" if error.value is None else f": {error.value}"
-        return type(error).__name__, f"{error.cause}{value}", error.way_out
+        return own_words(error)
     if is_out_of_memory(error):
         return (
             "OutOfMemory",

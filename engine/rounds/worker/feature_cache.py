@@ -64,7 +64,7 @@ def project_features(
     progress("Reading the network's weights", 0, 1)
     folder = _folder(root, name, precision.resolve(train.precision, where))
     _sweep(folder)
-    known = _Rows(shas)
+    known = _KnownFeatures(shas)
     for path in sorted(folder.glob("part-*.npz")):
         part = _read(path)
         if part is None:
@@ -74,13 +74,13 @@ def project_features(
     missing = known.missing()
     if missing:
         trunk = frozen.load_frozen(name, where)
-        writer = _Writer(folder, known)
+        writer = _PartWriter(folder, known)
         size = frozen.batch_size(where)
         progress(LABEL, 0, len(missing))
         with closing(stream_arrays(root, missing, ArraySpec(trunk.side, 3), size)) as batches, closing(writer):
             for images in batches:
-                found = frozen.features_of(trunk, torch.from_numpy(images.copy()), where, train.precision)
-                writer.add(missing[writer.count :][: len(images)], _half(found))
+                features = frozen.features_of(trunk, torch.from_numpy(images.copy()), where, train.precision)
+                writer.add(missing[writer.count :][: len(images)], _half(features))
                 progress(LABEL, writer.count, len(missing))
     return torch.from_numpy(known.matrix())
 
@@ -89,17 +89,17 @@ def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.d
     """Return the features (n, D) float32 of images (n, 1 or 3, H, W) that are in no project, prepared like its own."""
     trunk = frozen.load_frozen(NetName.parse(train.net).base, where)
     size = frozen.batch_size(where)
-    found = [np.empty((0, trunk.width), np.float16)]
+    batches = [np.empty((0, trunk.width), np.float16)]
     for first in range(0, len(images), size):
         pictures = [
             Image.fromarray(one[0] if len(one) == 1 else one.transpose(1, 2, 0)) for one in images[first:][:size]
         ]
         rows = np.stack([array_row(picture, trunk.side, 3) for picture in pictures])
-        found.append(_half(frozen.features_of(trunk, torch.from_numpy(rows), where, train.precision)))
-    return torch.from_numpy(np.concatenate(found).astype(np.float32))
+        batches.append(_half(frozen.features_of(trunk, torch.from_numpy(rows), where, train.precision)))
+    return torch.from_numpy(np.concatenate(batches).astype(np.float32))
 
 
-class _Rows:
+class _KnownFeatures:
     """The features of the images asked for, as far as they are known."""
 
     def __init__(self, shas: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ class _Rows:
         return self._values
 
 
-class _Writer:
+class _PartWriter:
     """Gathers computed features and writes them, a part at a time; `close` writes the rest.
 
     Args:
@@ -136,7 +136,7 @@ class _Writer:
         known: takes over what is added.
     """
 
-    def __init__(self, folder: Path, known: _Rows) -> None:
+    def __init__(self, folder: Path, known: _KnownFeatures) -> None:
         self.count = 0
         self._folder, self._known = folder, known
         self._shas: list[str] = []
@@ -170,8 +170,8 @@ class _Writer:
 def _read(path: Path) -> tuple[list[str], NDArray[np.float16]] | None:
     """Return (shas, features) of a part; None when it is damaged, which the checksums of the zip format show."""
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as found:
-            shas, features = found["shas"], found["features"]
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            shas, features = arrays["shas"], arrays["features"]
     except FileNotFoundError:
         return None
     except MemoryError:

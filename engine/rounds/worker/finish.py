@@ -13,36 +13,42 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 from torch import Tensor
 
 from engine.algorithms import Algorithm
+from engine.records.rounds import (
+    AblationFigures,
+    CalibrationFigures,
+    HeldoutFigures,
+    PoolCounts,
+    RoundReport,
+    WrittenFile,
+)
 from engine.rounds.folder import files
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import guard, signals
 from engine.rounds.worker.material import Material
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stop
 from engine.training import calibrate, evaluate
 from engine.training.pools import Pools
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Held-out figures of what was trained beside the round, each None where it was not.
+class HeldoutBeside:
+    """What was trained beside the round, each None where it was not: held-out figures, and the class predicted of each
+    held-out image (H,) in the order of the pools."""
 
-    `ablation` has besides them "predicted", its class of each held-out image in the order of the pools.
-    """
-
-    baseline: dict[str, Any] | None = None
-    ablation: dict[str, Any] | None = None
+    baseline: tuple[HeldoutFigures, list[int]] | None = None
+    ablation: tuple[HeldoutFigures, list[int]] | None = None
 
 
 def complete(
     plan: RoundPlan,
-    recorder: Recorder,
+    recorder: RoundRecorder,
     algorithm: Algorithm,
     data: Material,
-    beside: Beside,
+    beside: HeldoutBeside,
     facts: dict[str, Any],
     stop: Stop,
-) -> dict[str, Any]:
+) -> RoundReport:
     """Write predictions/final.parquet, the features and signals of all images, and report.json; return the report.
 
     Args:
@@ -51,41 +57,39 @@ def complete(
         algorithm: trained to its end.
         data: what it was trained on.
         beside: what was trained beside it, to compare with.
-        facts: what the report says of the run: seconds, device, memory, checkpoint.
+        facts: fields of the report on the run: seconds, device, memory, checkpoint and so on.
         stop: looked at all the while until the first file is written.
 
     Raises:
         Stopped: a stop was asked for.
     """
     logits, features, notes = signals.predict(algorithm, data.pools.images, stop.check)
-    measured = signals.measure(recorder.folder, algorithm, data, logits, int(plan.train.get("seed", 0)), stop.check)
+    seed = int(plan.train.get("seed", 0))
+    measured, left_out = signals.measure(recorder.folder, algorithm, data, logits, seed, stop.check)
     held, labels = logits[data.pools.heldout_idx], data.pools.heldout_y
     temperature = calibrate.fit_temperature(held, labels)
     probabilities = torch.softmax(logits / temperature, 1).numpy().astype(np.float32)
     digest = recorder.final_predictions(data.ids, data.roles, probabilities)
-    recorder.signals(features, measured.frame(data.ids))
+    recorder.signals(features, measured.frame())
     guesses = probabilities[data.pools.unlabeled_idx.numpy()].argmax(1)
-    report: dict[str, Any] = {
-        "algorithm": plan.algorithm,
-        "classes": plan.classes,
-        "heldout": heldout_figures(held, labels),
-        "baseline": beside.baseline,
-        "ablation": compared(beside.ablation, held, labels),
-        "calibration": calibration(held, labels, temperature),
-        "confusion": confusion(held, labels, len(plan.classes)),
-        "counts": {
-            "train": len(data.pools.train_idx),
-            "heldout": len(labels),
-            "unlabeled": len(data.pools.unlabeled_idx),
-        },
-        "histogram": np.bincount(guesses, minlength=len(plan.classes)).tolist(),
-        "predictions": {"file": files.FINAL, "sha256": digest},
-        "signals": measured.facts() | {"notes": notes + measured.notes},
+    own = heldout_figures(held, labels)
+    baseline = None if beside.baseline is None else beside.baseline[0]
+    report = RoundReport(
+        algorithm=plan.algorithm,
+        classes=tuple(plan.classes),
+        heldout=own,
+        baseline=baseline,
+        ablation=None if beside.ablation is None else compared(*beside.ablation, held, labels),
+        calibration=calibration(held, labels, temperature),
+        confusion=confusion(held, labels, len(plan.classes)),
+        counts=PoolCounts(len(data.pools.train_idx), len(labels), len(data.pools.unlabeled_idx)),
+        histogram=tuple(np.bincount(guesses, minlength=len(plan.classes)).tolist()),
+        predictions=WrittenFile(files.FINAL, digest),
+        signals=signals.counts(measured) | {"notes": notes + left_out},
+        verdict=guard.verdict(own, baseline, plan.previous),
         **facts,
-    }
-    promoted, reason = guard.verdict(report, beside.baseline, plan.previous)
-    report["verdict"] = {"promoted": promoted, "reason": reason}
-    recorder.json(files.REPORT, report)
+    )
+    recorder.json(files.REPORT, report.to_json())
     return report
 
 
@@ -94,70 +98,53 @@ def heldout_logits(algorithm: Algorithm, pools: Pools) -> Tensor:
     return _logits(algorithm, pools, pools.heldout_idx)
 
 
-def heldout_figures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Return n, correct, accuracy and its 95 % Clopper–Pearson interval; accuracy is 0 when n is 0."""
+def heldout_figures(logits: Tensor, labels: Tensor) -> HeldoutFigures:
+    """Return how many are right and the 95 % Clopper–Pearson interval of the share; accuracy is 0 when n is 0."""
     n = len(labels)
     correct = int((logits.argmax(1) == labels).sum()) if n else 0
     low, high = calibrate.accuracy_interval(correct, n)
-    return {
-        "n": n,
-        "correct": correct,
-        "accuracy": correct / n if n else 0.0,
-        "low": low,
-        "high": high,
-        "method": "Clopper–Pearson 95 %",
-    }
+    return HeldoutFigures(n, correct, correct / n if n else 0.0, low, high, "Clopper–Pearson 95 %")
 
 
-def compared(ablation: dict[str, Any] | None, logits: Tensor, labels: Tensor) -> dict[str, Any] | None:
-    """Return the ablation's figures and how it and the round did on the same held-out images; None without one.
+def compared(figures: HeldoutFigures, predicted: list[int], logits: Tensor, labels: Tensor) -> AblationFigures:
+    """Return how the ablation and the round did on the same held-out images.
 
-    Counts `both_right`, `only_main`, `only_ablation`, and `p_value`: how likely a difference as large as that between
-    the last two is when both are equally good (exact McNemar test, two-sided; 1.0 when they never differ).
+    The p-value says how likely a difference as large as that between `only_main` and `only_ablation` is when both are
+    equally good (exact McNemar test, two-sided; 1.0 when they never differ).
 
     Args:
-        ablation: the figures with "predicted"; that list is left out of the result.
+        figures: what the ablation reached.
+        predicted: the class (H,) it gave to each held-out image.
         logits: (H, K) of the round.
         labels: (H,).
 
     Source: McNemar 1947, by the exact binomial distribution.
     """
-    if ablation is None:
-        return None
-    figures = {key: value for key, value in ablation.items() if key != "predicted"}
     main = logits.argmax(1) == labels
-    other = torch.tensor(ablation["predicted"], dtype=torch.int64) == labels
+    other = torch.tensor(predicted, dtype=torch.int64) == labels
     only_main, only_other = int((main & ~other).sum()), int((other & ~main).sum())
     differ = only_main + only_other
-    return figures | {
-        "both_right": int((main & other).sum()),
-        "only_main": only_main,
-        "only_ablation": only_other,
-        "p_value": float(binomtest(only_main, differ).pvalue) if differ else 1.0,
-    }
+    p_value = float(binomtest(only_main, differ).pvalue) if differ else 1.0
+    return AblationFigures(figures, int((main & other).sum()), only_main, only_other, p_value)
 
 
-def calibration(logits: Tensor, labels: Tensor, temperature: float) -> dict[str, Any]:
+def calibration(logits: Tensor, labels: Tensor, temperature: float) -> CalibrationFigures:
     """Return the temperature and the expected calibration error before and after it.
 
     The error after is measured on the labels the temperature was fitted to; one number is fitted, so it
     flatters little, but it does.
     """
     if not len(labels):
-        return {"temperature": 1.0, "ece_before": None, "ece_after": None, "n": 0}
-    return {
-        "temperature": temperature,
-        "ece_before": calibrate.ece(torch.softmax(logits, 1), labels),
-        "ece_after": calibrate.ece(torch.softmax(logits / temperature, 1), labels),
-        "n": len(labels),
-    }
+        return CalibrationFigures()
+    before, after = (calibrate.ece(torch.softmax(logits / t, 1), labels) for t in (1.0, temperature))
+    return CalibrationFigures(temperature, before, after, len(labels))
 
 
-def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
+def confusion(logits: Tensor, labels: Tensor, classes: int) -> tuple[tuple[int, ...], ...]:
     """Return counts (K, K) over the held-out images: rows are labels, columns predictions."""
     table = np.zeros((classes, classes), np.int64)
     np.add.at(table, (labels.numpy(), logits.argmax(1).numpy()), 1)
-    return [[int(cell) for cell in row] for row in table]
+    return tuple(tuple(row) for row in table.tolist())
 
 
 def peak_memory_mb() -> float:

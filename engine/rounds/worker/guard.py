@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+from engine.percent import percent
+from engine.records.rounds import HeldoutFigures, Verdict
+from engine.rounds.folder.plan import PreviousRound
 
 
-def verdict(
-    report: Mapping[str, Any], baseline: Mapping[str, Any] | None, last_promoted: Mapping[str, Any] | None
-) -> tuple[bool, str]:
-    """Return whether the round is promoted, and why, in words for the person.
+def verdict(own: HeldoutFigures, baseline: HeldoutFigures | None, previous: PreviousRound | None) -> Verdict:
+    """Return whether the round is promoted, and why.
 
     A round is held back only when the held-out images show it to be worse, beyond what their number leaves
     open:
@@ -25,60 +25,49 @@ def verdict(
     Few held-out images therefore rarely hold a round back; the reason names their number and the interval.
 
     Args:
-        report: the round's report.json; `heldout` {n, correct, accuracy, low, high} is read.
-        baseline: the baseline's figures in the same form, or None where it was not run.
-        last_promoted: {number, heldout} of the round in force, or None.
+        own: what the round reached.
+        baseline: what the baseline reached, or None where it was not run.
+        previous: the round in force, or None.
 
     Source: R. G. Newcombe (1998), Interval estimation for the difference between independent proportions,
     Statistics in Medicine 17, 873–890 (joining two single intervals by squares; here with exact single
     intervals).
     """
-    own = report.get("heldout") or {}
-    other = (last_promoted or {}).get("heldout") or {}
-    if not own.get("n"):
-        if last_promoted is None:
-            return True, "Promoted unmeasured: no image was held out, and no other round is in force."
-        return (
-            False,
-            f"Held back: no image was held out to compare it with round {last_promoted.get('number')}.",
-        )
-    if baseline and baseline.get("n") and own["high"] < baseline["accuracy"]:
-        return False, (
+    if not own.n:
+        if previous is None:
+            return Verdict(True, "Promoted unmeasured: no image was held out, and no other round is in force.")
+        return Verdict(False, f"Held back: no image was held out to compare it with round {previous.number}.")
+    if baseline is not None and baseline.n and own.high < baseline.accuracy:
+        reason = (
             f"Held back: {_say(own)} is worse than the supervised baseline's "
-            f"{_percent(baseline['accuracy'])} on the same images."
+            f"{percent(baseline.accuracy)} on the same images."
         )
-    if last_promoted is not None and other.get("n") and _difference_high(own, other) < 0:
-        return False, (
-            f"Held back: {_say(own)} is worse than round {last_promoted['number']}'s {_say(other)}, "
+        return Verdict(False, reason)
+    if previous is not None and previous.heldout.n and _difference_high(own, previous.heldout) < 0:
+        reason = (
+            f"Held back: {_say(own)} is worse than round {previous.number}'s {_say(previous.heldout)}, "
             f"which stays in force."
         )
-    return True, f"Promoted: {_say(own)}{_compared(baseline, last_promoted, other)}."
+        return Verdict(False, reason)
+    return Verdict(True, f"Promoted: {_say(own)}{_compared(baseline, previous)}.")
 
 
-def _difference_high(own: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def _difference_high(own: HeldoutFigures, other: HeldoutFigures) -> float:
     """Return the upper end of the interval of own − other accuracy."""
-    spread = math.hypot(own["high"] - own["accuracy"], other["accuracy"] - other["low"])
-    return float(own["accuracy"] - other["accuracy"] + spread)
+    return own.accuracy - other.accuracy + math.hypot(own.high - own.accuracy, other.accuracy - other.low)
 
 
-def _compared(
-    baseline: Mapping[str, Any] | None, last_promoted: Mapping[str, Any] | None, other: Mapping[str, Any]
-) -> str:
+def _compared(baseline: HeldoutFigures | None, previous: PreviousRound | None) -> str:
     against = []
-    if baseline and baseline.get("n"):
-        against.append(f"the supervised baseline ({_percent(baseline['accuracy'])})")
-    if last_promoted is not None and other.get("n"):
-        against.append(f"round {last_promoted['number']} ({_percent(other['accuracy'])})")
+    if baseline is not None and baseline.n:
+        against.append(f"the supervised baseline ({percent(baseline.accuracy)})")
+    if previous is not None and previous.heldout.n:
+        against.append(f"round {previous.number} ({percent(previous.heldout.accuracy)})")
     if not against:
         return "; there was nothing to compare it with"
     return f" is not shown to be worse than {' or '.join(against)}"
 
 
-def _say(figures: Mapping[str, Any]) -> str:
-    interval = f"95% interval {_percent(figures['low'])} to {_percent(figures['high'])}"
-    right = f"{figures['correct']:,} of {figures['n']:,} held-out images right"
-    return f"{right} ({_percent(figures['accuracy'])}, {interval})"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}%"
+def _say(figures: HeldoutFigures) -> str:
+    interval = f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
+    return f"{figures.correct:,} of {figures.n:,} held-out images right ({percent(figures.accuracy)}, {interval})"

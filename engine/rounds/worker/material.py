@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records.progress import Progress
 from engine.rounds.folder import files
-from engine.rounds.folder.plan import ROLES, RoundPlan
+from engine.rounds.folder.plan import ROLES, RoundPlan, project_root
 from engine.rounds.worker import feature_cache
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
@@ -58,26 +58,26 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
     roles = frame["role"].to_numpy(object)
     label = frame["label"].to_numpy(np.int64)
     ids = frame["image_id"].to_numpy(np.int64)
-    pools = make_pools(_images(plan, shas, where, progress), roles, label, len(plan.classes))
+    images = _images(project_root(folder), plan, shas, where, progress)
+    pools = make_pools(images, roles, label, len(plan.classes))
     tracked = _tracked_before(folder, ids)
-    if tracked is None:  # a round planned by an earlier version has no strata
-        stratum = frame["stratum"].to_numpy(np.int64) if "stratum" in frame else np.full(len(ids), NONE)
-        tracked = tracked_rows(shas, roles, label, stratum)
+    if tracked is None:
+        tracked = tracked_rows(shas, roles, label, frame["stratum"].to_numpy(np.int64))
     return Material(ids, roles, pools, tracked)
 
 
 def _tracked_before(folder: Path, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Return the rows that an earlier attempt recorded, so that its epochs and those to come are of the same images."""
     try:
-        found = np.load(folder / files.TRACKED_IDS)
+        tracked = np.load(folder / files.TRACKED_IDS)
     except (OSError, ValueError, EOFError):
         return None
-    rows = np.flatnonzero(np.isin(ids, found))
-    return rows if np.array_equal(ids[rows], found) else None
+    rows = np.flatnonzero(np.isin(ids, tracked))
+    return rows if np.array_equal(ids[rows], tracked) else None
 
 
-def _images(plan: RoundPlan, shas: Sequence[str], where: torch.device, progress: Progress) -> torch.Tensor:
-    root, train = Path(plan.project_root), settings_from(TrainConfig, plan.train)
+def _images(root: Path, plan: RoundPlan, shas: Sequence[str], where: torch.device, progress: Progress) -> torch.Tensor:
+    train = settings_from(TrainConfig, plan.train)
     if feature_cache.is_frozen(train.net):
         return feature_cache.project_features(root, shas, train, where, progress)
     spec = ArraySpec(size=plan.spec["size"], channels=plan.spec["channels"])

@@ -18,13 +18,10 @@ from numpy.typing import NDArray
 from engine.files import sha256_of, write_atomic, write_json
 from engine.rounds.folder import files
 
-RESERVE = "control/reserve"
-KINDS = ("epoch", "student", "teacher")
-"""Beginnings of the names of the files that hold what tracked images have been given in an epoch."""
 RESERVED_BYTES = 256 * 1024
 
 
-class Recorder:
+class RoundRecorder:
     """Writes one attempt's results; each file is whole or absent, each event one line.
 
     Events carry `type`, `time` (Unix seconds) and `token`, the fencing token of the attempt that wrote them,
@@ -63,7 +60,7 @@ class Recorder:
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                (self.folder / RESERVE).unlink(missing_ok=True)
+                (self.folder / files.RESERVE).unlink(missing_ok=True)
                 self._append(line)
             if durable:
                 os.fsync(self._handle)
@@ -71,23 +68,23 @@ class Recorder:
 
     def hold_reserve(self) -> None:
         """Hold back some disk space for the events that tell of a full disk."""
-        path = self.folder / RESERVE
+        path = self.folder / files.RESERVE
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(os.urandom(RESERVED_BYTES))
 
     def give_reserve(self) -> None:
         """Give the space held back free."""
-        (self.folder / RESERVE).unlink(missing_ok=True)
+        (self.folder / files.RESERVE).unlink(missing_ok=True)
 
     def in_place(self) -> bool:
         """Return whether the events file is still the one in the round's folder (the project was not
         removed)."""
         try:
-            found = os.stat(self.folder / files.EVENTS)
+            there = os.stat(self.folder / files.EVENTS)
         except OSError:
             return False
         own = os.fstat(self._handle)
-        return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
+        return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
 
     def epoch_predictions(self, epoch: int, ids: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
         """Write predictions/epoch-EEE.parquet: one row an unlabeled image.
@@ -98,7 +95,7 @@ class Recorder:
             probabilities: (U, K), rows sum to 1.
         """
         frame = pd.DataFrame({"image_id": ids.astype(np.int64), **summary_columns(probabilities)})
-        self._parquet(f"predictions/epoch-{epoch:03d}.parquet", frame)
+        self._parquet(files.epoch_predictions(epoch), frame)
 
     def final_predictions(
         self, ids: NDArray[np.int64], roles: NDArray[np.object_], probabilities: NDArray[np.float32]
@@ -111,28 +108,28 @@ class Recorder:
         self._parquet(files.FINAL, pd.DataFrame(columns))
         return sha256_of(self.folder / files.FINAL)
 
-    def features(self, name: str, values: NDArray[Any]) -> None:
-        """Write features/<name>.npy."""
+    def array(self, name: str, values: NDArray[Any]) -> None:
+        """Write an array as .npy."""
 
         def fill(temporary: Path) -> None:
             with open(temporary, "wb") as handle:
                 np.save(handle, values, allow_pickle=False)
 
-        write_atomic(self.folder / "features" / f"{name}.npy", fill)
+        write_atomic(self.folder / name, fill)
 
     def signals(self, features: NDArray[np.float16] | None, table: pd.DataFrame) -> None:
         """Write features/final.npy, or remove it where there are none, and predictions/signals.parquet."""
         if features is None:
             (self.folder / files.FINAL_FEATURES).unlink(missing_ok=True)
         else:
-            self.features("final", features)
+            self.array(files.FINAL_FEATURES, features)
         self._parquet(files.SIGNALS, table)
 
     def forget_epochs(self) -> None:
         """Remove what was recorded of the epochs so far: the main phase begins anew. The tracked images stay."""
-        for pattern in ("predictions/epoch-*.parquet", *(f"features/{kind}-[0-9]*.npy" for kind in KINDS)):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        for name in files.EPOCH_FILES:
+            for epoch in files.recorded(self.folder, name):
+                (self.folder / name(epoch)).unlink(missing_ok=True)
 
     def json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file; NaN and infinities become null."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import torch
 from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
+from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import failures, finish, material
 from engine.rounds.worker.material import Material
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stop, Stopped
 from engine.training import checkpoint, device, loop
 from engine.training.config import TrainConfig
@@ -32,8 +34,23 @@ BASELINE = "baseline"
 ABLATION = "ablation"
 MAIN = "main"
 PHASES = (BASELINE, ABLATION, MAIN)
-TITLES = {BASELINE: "Supervised baseline", ABLATION: "Without feedback (h = 0)"}
-"""What is trained beside the round's own algorithm."""
+Reached = tuple[HeldoutFigures, list[int]]
+"""What a phase reached on the held-out images, and the class it gave to each."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training of a round: the round's own algorithm, or one beside it to compare with.
+
+    title: what the person reads meanwhile. result: the file of its held-out figures; None for the round's own, whose
+    figures are in the report and whose epochs are recorded.
+    """
+
+    name: str
+    title: str
+    spec: AlgorithmSpec
+    config: Any
+    result: str | None = None
 
 
 class Session:
@@ -44,9 +61,12 @@ class Session:
         plan: its plan.
         recorder: writes events and files.
         stop: asked at every step.
+
+    Raises:
+        ConfigError, DeviceMissing: a setting is not acceptable on this machine.
     """
 
-    def __init__(self, folder: Path, plan: RoundPlan, recorder: Recorder, stop: Stop) -> None:
+    def __init__(self, folder: Path, plan: RoundPlan, recorder: RoundRecorder, stop: Stop) -> None:
         self.folder = folder
         self.plan = plan
         self.recorder = recorder
@@ -54,8 +74,9 @@ class Session:
         self.train = settings_from(TrainConfig, plan.train)
         self.spec = ALGORITHMS[plan.algorithm]
         self.config = settings_from(self.spec.config, plan.config)
-        self.device_name = ""
-        self._told = -1e9
+        self.where = device.resolve(self.train.device)
+        self.device_name = device.describe(self.where)
+        self._progress_at = -1e9
         self._label = ""
 
     def run(self) -> None:
@@ -67,80 +88,73 @@ class Session:
         """
         files.sweep_partial(self.folder)
         self._progress("preparing", message="Reading the images", force=True)
-        where = device.resolve(self.train.device)
         device.set_threads(self.train.threads)
-        data = material.load(self.folder, self.plan, where, self._preparing)
-        self.recorder.features("ids", data.ids[data.tracked])
-        self.device_name = device.describe(where)
-        beside = finish.Beside(self._baseline(data, where), self._ablation(data, where))
-        algorithm = self._phase(MAIN, self.spec, self.config, data, where)
+        data = material.load(self.folder, self.plan, self.where, self._preparing)
+        self.recorder.array(files.TRACKED_IDS, data.ids[data.tracked])
+        baseline = self._beside(self._baseline(), data)
+        ablation = self._beside(self._ablation(), data)
+        algorithm = self._trained(Phase(MAIN, self.spec.title, self.spec, self.config), data)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)
-        beside = self._comparable(beside)
-        finish.complete(self.plan, self.recorder, algorithm, data, beside, self._facts(where), self.stop)
+        beside = finish.HeldoutBeside(baseline, self._comparable(ablation))
+        finish.complete(self.plan, self.recorder, algorithm, data, beside, self._facts(), self.stop)
 
-    def _baseline(self, data: Material, where: torch.device) -> dict[str, Any] | None:
-        """Return the supervised baseline's held-out figures, training it unless an earlier attempt has."""
+    def _baseline(self) -> Phase | None:
+        """Return the supervised baseline; None where it is not asked for or is the round itself."""
         if not self.train.run_baseline or self.plan.algorithm == "supervised":
             return None
-        done = self.folder / files.BASELINE
-        if done.exists():
-            return read_json(done)
         spec = ALGORITHMS["supervised"]
-        algorithm = self._phase(BASELINE, spec, spec.config(), data, where)
-        figures = finish.heldout_figures(finish.heldout_logits(algorithm, data.pools), data.pools.heldout_y)
-        self.recorder.json(files.BASELINE, figures)
-        self.recorder.event("baseline", durable=True, heldout=figures)
-        shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
-        return figures
+        return Phase(BASELINE, "Supervised baseline", spec, spec.config(), files.BASELINE)
 
-    def _ablation(self, data: Material, where: torch.device) -> dict[str, Any] | None:
-        """Return the held-out figures, with the classes given, of the algorithm without what makes it.
-
-        Same split, seed and number of steps. Trained unless an earlier attempt has; None where not asked for.
-        """
+    def _ablation(self) -> Phase | None:
+        """Return the round's algorithm without what makes it, of the same split, seed and steps; None if not asked."""
         config = self.spec.ablation(self.config) if self.spec.ablation else None
         if config is None:
             return None
-        done = self.folder / files.ABLATION
-        if done.exists():
-            return read_json(done)
-        algorithm = self._phase(ABLATION, self.spec, config, data, where)
-        logits = finish.heldout_logits(algorithm, data.pools)
-        figures = finish.heldout_figures(logits, data.pools.heldout_y)
-        self.recorder.json(files.ABLATION, figures | {"predicted": logits.argmax(1).tolist()})
-        self.recorder.event("ablation", durable=True, heldout=figures)
-        shutil.rmtree(self._checkpoints(ABLATION), ignore_errors=True)
-        return read_json(done)
+        return Phase(ABLATION, f"{self.spec.title}, h = 0", self.spec, config, files.ABLATION)
 
-    def _comparable(self, beside: finish.Beside) -> finish.Beside:
-        """Leave the ablation out of what is reported where a recovery changed the settings of one of the two."""
+    def _beside(self, phase: Phase | None, data: Material) -> Reached | None:
+        """Return what a phase reached on the held-out images and the classes it gave; train it unless that is done."""
+        if phase is None or phase.result is None:
+            return None
+        done = self.folder / phase.result
+        if not done.exists():
+            logits = finish.heldout_logits(self._trained(phase, data), data.pools)
+            figures = finish.heldout_figures(logits, data.pools.heldout_y)
+            self.recorder.json(phase.result, asdict(figures) | {"predicted": logits.argmax(1).tolist()})
+            self.recorder.event(phase.name, durable=True, heldout=asdict(figures))
+            shutil.rmtree(self.folder / files.checkpoints(phase.name), ignore_errors=True)
+        reached = read_json(done)
+        return of_json(HeldoutFigures, reached), list(reached["predicted"])
+
+    def _comparable(self, ablation: Reached | None) -> Reached | None:
+        """Return what the ablation reached; None where a recovery changed the settings of it or of the round."""
         recovered = any(self._recoveries(phase, kind) for phase in (ABLATION, MAIN) for kind in ("memory", "diverged"))
-        if beside.ablation is None or not recovered:
-            return beside
+        if ablation is None or not recovered:
+            return ablation
         message = "The comparison with h = 0 is left out: a recovery changed the settings of one of the two"
         self.recorder.event("recovery", durable=True, phase=MAIN, kind="comparison", message=message)
-        return dataclasses.replace(beside, ablation=None)
+        return None
 
-    def _phase(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
-        """Train one algorithm to its end, with recoveries; return it."""
+    def _trained(self, phase: Phase, data: Material) -> Algorithm:
+        """Train a phase to its end, with recoveries; return it."""
         while True:
             error: Exception
             try:
-                return self._epochs(phase, spec, config, data, where)
+                return self._epochs(phase, data)
             except (TrainingDiverged, RuntimeError, MemoryError) as caught:
-                if not self._recoverable(phase, caught):
+                if not self._recoverable(phase.name, caught):
                     raise
                 error = caught.with_traceback(None)
             # Outside the handler, so that the failed attempt's tensors are no longer held by its traceback.
-            self._recover(phase, error)
-            if where.type == "cuda":
+            self._recover(phase.name, error)
+            if self.where.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _epochs(self, phase: str, spec: AlgorithmSpec, config: Any, data: Material, where: torch.device) -> Algorithm:
-        train = self._train_config(phase)
-        algorithm = spec.build(config, train, data.pools, where)
-        start = self._restore(phase, algorithm)
-        tracked = data.tracked if phase == MAIN else None
+    def _epochs(self, phase: Phase, data: Material) -> Algorithm:
+        """Train a phase from its last good checkpoint to its end; return it."""
+        algorithm = phase.spec.build(phase.config, self._train_config(phase.name), data.pools, self.where)
+        start = self._restore(phase.name, algorithm)
+        tracked = data.tracked if phase.name == MAIN else None
         for event in loop.train(algorithm, data.pools, start_epoch=start, tracked=tracked, should_stop=self.stop):
             if isinstance(event, loop.StepEvent):
                 self._step(phase, event, algorithm)
@@ -149,10 +163,10 @@ class Session:
         self.stop.check()
         return algorithm
 
-    def _step(self, phase: str, event: loop.StepEvent, algorithm: Algorithm) -> None:
+    def _step(self, phase: Phase, event: loop.StepEvent, algorithm: Algorithm) -> None:
         left = event.steps - event.step + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))
         self._progress(
-            phase,
+            phase.name,
             epoch=event.epoch + 1,
             epochs=event.epochs,
             step=event.step,
@@ -161,36 +175,32 @@ class Session:
             eta_seconds=round(left / event.steps_per_second, 1) if event.steps_per_second > 0 else None,
             metrics=event.metrics,
             device=self.device_name,
-            message={BASELINE: "Supervised baseline", ABLATION: f"{self.spec.title}, h = 0"}.get(
-                phase, self.spec.title
-            ),
+            message=phase.title,
         )
 
-    def _epoch(self, phase: str, event: loop.EpochEvent, algorithm: Algorithm, data: Material) -> None:
+    def _epoch(self, phase: Phase, event: loop.EpochEvent, algorithm: Algorithm, data: Material) -> None:
         """Record one epoch; its checkpoint comes last, so that a resume repeats what was not recorded
         whole."""
-        number = event.epoch + 1
-        if phase == MAIN:
+        number, name = event.epoch + 1, phase.name
+        if name == MAIN:
             unlabeled = data.ids[data.pools.unlabeled_idx.numpy()]
             self.recorder.epoch_predictions(number, unlabeled, event.probabilities)
             self._tracked(number, event)
-        self.recorder.event(
-            "epoch", phase=phase, epoch=number, metrics=event.metrics, memory_mb=finish.peak_memory_mb()
-        )
-        path = self._checkpoints(phase) / f"epoch-{number:05d}.ckpt"
-        path.parent.mkdir(exist_ok=True)
-        extra = {"phase": phase, "ledger_seq": self.plan.ledger_seq, "code_version": self.plan.code_version}
-        digest = checkpoint.save(path, algorithm, event.epoch, extra)
-        name = str(path.relative_to(self.folder))
-        self.recorder.event("checkpoint", durable=True, phase=phase, epoch=number, file=name, sha256=digest)
+        self.recorder.event("epoch", phase=name, epoch=number, metrics=event.metrics, memory_mb=finish.peak_memory_mb())
+        file = files.checkpoint(name, number)
+        (self.folder / file).parent.mkdir(exist_ok=True)
+        extra = {"phase": name, "ledger_seq": self.plan.ledger_seq, "code_version": self.plan.code_version}
+        digest = checkpoint.save(self.folder / file, algorithm, event.epoch, extra)
+        self.recorder.event("checkpoint", durable=True, phase=name, epoch=number, file=file, sha256=digest)
 
     def _tracked(self, number: int, event: loop.EpochEvent) -> None:
         """Record the tracked images; their features come last: an epoch that has them has all else."""
-        for name, said in (("student", event.student), ("teacher", event.teacher)):
-            if said is not None:
-                self.recorder.features(f"{name}-{number:03d}", said.astype(np.float16))
+        if event.student is not None:
+            self.recorder.array(files.epoch_student(number), event.student.astype(np.float16))
+        if event.teacher is not None:
+            self.recorder.array(files.epoch_teacher(number), event.teacher.astype(np.float16))
         if event.features is not None:
-            self.recorder.features(f"epoch-{number:03d}", event.features)
+            self.recorder.array(files.epoch_features(number), event.features)
 
     def _restore(self, phase: str, algorithm: Algorithm) -> int:
         """Put the last good checkpoint back; return the epoch to go on with, counted from 0."""
@@ -265,12 +275,12 @@ class Session:
 
     def _progress(self, phase: str, *, force: bool = False, **fields: Any) -> None:
         now = time.monotonic()
-        if force or now - self._told >= PROGRESS_SECONDS:
-            self._told = now
+        if force or now - self._progress_at >= PROGRESS_SECONDS:
+            self._progress_at = now
             self.recorder.event("progress", phase=phase, **fields)
 
-    def _facts(self, where: torch.device) -> dict[str, Any]:
-        """Return what the report says of the run itself."""
+    def _facts(self) -> dict[str, Any]:
+        """Return the fields of the report on the run itself."""
         events = read_events(self.folder / files.EVENTS)
         spans: dict[str, list[float]] = {}
         for event in events:
@@ -283,9 +293,9 @@ class Session:
             "seconds_per_epoch": round(sum(each) / max(1, len(each)), 3),
             "device": self.device_name,
             "peak_memory_mb": finish.peak_memory_mb(),
-            "peak_device_memory_mb": finish.peak_device_memory_mb(where),
+            "peak_device_memory_mb": finish.peak_device_memory_mb(self.where),
             "epochs": len(epochs),
-            "checkpoint": {"file": last["file"], "sha256": last["sha256"]},
-            "recoveries": [event["message"] for event in events if event["type"] == "recovery"],
+            "checkpoint": WrittenFile(last["file"], last["sha256"]),
+            "recoveries": tuple(event["message"] for event in events if event["type"] == "recovery"),
             "attempts": len(spans),
         }

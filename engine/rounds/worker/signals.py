@@ -7,18 +7,17 @@ All of it depends on the finished model, the recorded epochs and the seed alone,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.algorithms import Algorithm
 from engine.rounds.folder import results
+from engine.rounds.folder.results import RoundSignals
 from engine.rounds.worker import failures
 from engine.rounds.worker.material import Material
 from engine.training import evaluate, uncertainty
@@ -30,31 +29,6 @@ MOST_PASSES_FOR = 10_000
 """Images, at most, that are looked at through several masks."""
 AT_ONCE = 8192
 UNKNOWN = -1
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known of each image, all (N,) in the order of the round's images; `notes` say what is left out and why.
-
-    flips: changes of the pseudo-label between recorded epochs, -1 for images that had a label. disagreement: nats, NaN
-    where there is no teacher. teacher: its class, -1 without. bald: nats, NaN where it was not computed.
-    """
-
-    flips: NDArray[np.int16]
-    disagreement: NDArray[np.float32]
-    teacher: NDArray[np.int16]
-    bald: NDArray[np.float32]
-    notes: list[str] = field(default_factory=list)
-
-    def frame(self, ids: NDArray[np.int64]) -> pd.DataFrame:
-        """Return the table that is written."""
-        columns = {"flips": self.flips, "disagreement": self.disagreement, "teacher": self.teacher, "bald": self.bald}
-        return pd.DataFrame({"image_id": ids.astype(np.int64), **columns})
-
-    def facts(self) -> dict[str, Any]:
-        """Return what the report says of them."""
-        measured = {"disagreement": self.disagreement, "bald": self.bald}
-        return {name: int(np.isfinite(values).sum()) for name, values in measured.items()} | {"notes": self.notes}
 
 
 def predict(algorithm: Algorithm, images: Tensor, check: Callable[[], None]) -> tuple[Tensor, Any, list[str]]:
@@ -69,8 +43,8 @@ def predict(algorithm: Algorithm, images: Tensor, check: Callable[[], None]) -> 
 
 def measure(
     folder: Path, algorithm: Algorithm, data: Material, logits: Tensor, seed: int, check: Callable[[], None]
-) -> Measured:
-    """Return the signals of a finished run.
+) -> tuple[RoundSignals, list[str]]:
+    """Return the signals of a finished run, and notes on what is left out and why.
 
     Args:
         folder: the round's folder, with its epochs recorded.
@@ -82,12 +56,18 @@ def measure(
     """
     unlabeled = data.pools.unlabeled_idx
     flips = np.full(len(data.ids), UNKNOWN, np.int16)
-    found = results.flips(folder, data.ids[unlabeled.numpy()], check)
-    if found is not None:
-        flips[unlabeled.numpy()] = found
+    changes = results.flips(folder, data.ids[unlabeled.numpy()], check)
+    if changes is not None:
+        flips[unlabeled.numpy()] = changes
     disagreement, teacher = _disagreement(algorithm, logits, check)
     bald, notes = _bald(algorithm, data, logits, seed, check)
-    return Measured(flips, disagreement, teacher, bald, notes)
+    return RoundSignals(data.ids, flips, disagreement, teacher, bald), notes
+
+
+def counts(signals: RoundSignals) -> dict[str, int]:
+    """Return of how many images each signal that may be missing is known, for the report."""
+    partial = {"disagreement": signals.disagreement, "bald": signals.bald}
+    return {name: int(np.isfinite(values).sum()) for name, values in partial.items()}
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
@@ -105,12 +85,12 @@ def _disagreement(
     if not isinstance(algorithm, HasTeacher):
         return apart, teacher
     for rows in evaluate.chunks(torch.arange(len(logits)), AT_ONCE):
-        said = algorithm.teacher_probabilities(rows)
+        probabilities = algorithm.teacher_probabilities(rows)
         check()
-        if said is not None:
+        if probabilities is not None:
             place = rows.numpy()
-            apart[place] = divergence(torch.softmax(logits[rows], 1), said).numpy()
-            teacher[place] = said.argmax(1).numpy()
+            apart[place] = divergence(torch.softmax(logits[rows], 1), probabilities).numpy()
+            teacher[place] = probabilities.argmax(1).numpy()
     return apart, teacher
 
 
@@ -122,14 +102,14 @@ def _bald(
     rows = _most_doubtful(logits, data.pools.unlabeled_idx)
     model, images = algorithm.eval_model(), data.pools.images
     try:
-        found = uncertainty.mc_dropout(model, images, rows, seed=seed, between=check)
+        information = uncertainty.mc_dropout(model, images, rows, seed=seed, between=check)
     except (RuntimeError, MemoryError) as error:  # hours of training are not lost for a sign beside them
         if not failures.is_out_of_memory(error):
             raise
         return bald, ["The mutual information is left out: memory ran out."]
-    if found is None:
+    if information is None:
         return bald, ["The mutual information is left out: the network has no dropout."]
-    bald[rows.numpy()] = found
+    bald[rows.numpy()] = information
     left = len(data.pools.unlabeled_idx) - len(rows)
     note = f"The mutual information is that of the {len(rows):,} unlabeled images of the highest entropy."
     return bald, [note] if left else []

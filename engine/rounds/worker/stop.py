@@ -11,7 +11,7 @@ from types import FrameType
 
 from engine.files import read_json
 from engine.rounds.folder import files
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 PULSE_SECONDS = 1.0
 QUIET_SECONDS = 1.5
@@ -71,7 +71,7 @@ class Pulse:
         token: this attempt's token; config.json must carry it.
     """
 
-    def __init__(self, recorder: Recorder, stop: Stop, token: str) -> None:
+    def __init__(self, recorder: RoundRecorder, stop: Stop, token: str) -> None:
         self._recorder = recorder
         self._stop = stop
         self._token = token

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine import files
 from engine.benchmarks import results
 from engine.benchmarks.spec import Benchmark, Row
 from engine.errors import ConfigError
@@ -80,10 +81,10 @@ def test_the_file_is_replaced_at_once_not_written_over(tmp_path: Path, monkeypat
     path = tmp_path / "out.json"
     results.save(path, {"benchmark": "x", "runs": RUNS})
 
-    def killed(self: Path, target: Path) -> None:
+    def killed(aside: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(files.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         results.save(path, {"benchmark": "x", "runs": []})
     assert len(results.load(path, "x")) == 4

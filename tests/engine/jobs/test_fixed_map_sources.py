@@ -12,12 +12,15 @@ import torch
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, MapError
+from engine.images.array_cache import ArraySpec
 from engine.jobs import fixed_map_sources
 from engine.maps.features import fit_basis
 from engine.rounds.worker import feature_cache
 from engine.training.config import TrainConfig
 from tests.engine.nets.weights_samples import SMALL, save_weights
 from tests.integration.conftest import write_project
+
+SPEC = ArraySpec(8, 1)
 
 
 def quiet(label: str, done: int, total: int) -> None:
@@ -49,39 +52,42 @@ def a_round(folder: Path, algorithm: str = "pseudo_label", net: str = "auto", di
 def test_a_source_that_is_none_is_refused_with_those_there_are(source: str, tmp_path: Path) -> None:
     for use in (
         lambda: fixed_map_sources.check(source),
-        lambda: fixed_map_sources.identity(source, tmp_path),
-        lambda: fixed_map_sources.stamp({"source": source, "project_root": str(tmp_path)}),
-        lambda: fixed_map_sources.features({"source": source, "project_root": str(tmp_path)}, [], quiet),
+        lambda: fixed_map_sources.identity(tmp_path, source),
+        lambda: fixed_map_sources.stamp(tmp_path, source, SPEC),
+        lambda: fixed_map_sources.features(tmp_path, source, SPEC, [], quiet),
     ):
         with pytest.raises(ConfigError, match='Use "pixels", "pretrained-<torchvision network>" or "round-<number>"'):
             use()
 
 
 def test_a_round_is_known_by_its_final_checkpoint(tmp_path: Path) -> None:
-    assert fixed_map_sources.identity("round-3", a_round(tmp_path / "a")) == "round-3 c0ffee"
-    assert fixed_map_sources.identity("round-3", a_round(tmp_path / "b", digest="beef")) == "round-3 beef"
-    assert fixed_map_sources.identity("pixels", None) == "pixels"
+    a_round(tmp_path / "rounds" / "0003")
+    a_round(tmp_path / "rounds" / "0004", digest="beef")
+    assert fixed_map_sources.identity(tmp_path, "round-3") == "round-3 c0ffee"
+    assert fixed_map_sources.identity(tmp_path, "round-4") == "round-4 beef"
+    assert fixed_map_sources.identity(tmp_path, "pixels") == "pixels"
 
 
 def test_a_round_without_a_final_model_is_refused(tmp_path: Path) -> None:
+    a_round(tmp_path / "rounds" / "0003", digest=None)
     with pytest.raises(MapError, match="has none yet: round-3"):
-        fixed_map_sources.identity("round-3", a_round(tmp_path / "a", digest=None))
+        fixed_map_sources.identity(tmp_path, "round-3")
 
 
 def test_a_round_that_trains_no_network_says_so_and_names_the_way_out(tmp_path: Path) -> None:
-    folder = a_round(tmp_path / "a", "classical_self_training")
+    a_round(tmp_path / "rounds" / "0003", "classical_self_training")
     with pytest.raises(MapError, match=r"trains no network.*round-3.*Use .pixels."):
-        fixed_map_sources.identity("round-3", folder)
-    frozen = a_round(tmp_path / "b", "classical_self_training", f"frozen:{SMALL}")
-    assert fixed_map_sources.identity("round-3", frozen) == "round-3 c0ffee"
+        fixed_map_sources.identity(tmp_path, "round-3")
+    a_round(tmp_path / "rounds" / "0004", "classical_self_training", f"frozen:{SMALL}")
+    assert fixed_map_sources.identity(tmp_path, "round-4") == "round-4 c0ffee"
 
 
 def test_pixels_are_the_images_at_the_size_asked_for(tmp_path: Path) -> None:
     pixels, shas = digits(tmp_path, 12)
-    job = {"project_root": str(tmp_path), "source": "pixels", "spec": {"size": 8, "channels": 1}}
-    found = fixed_map_sources.features(job, [shas[4], shas[1]], quiet)
+    found = fixed_map_sources.features(tmp_path, "pixels", SPEC, [shas[4], shas[1]], quiet)
     np.testing.assert_array_equal(found, pixels[[4, 1]])
-    assert fixed_map_sources.stamp(job) != fixed_map_sources.stamp(job | {"spec": {"size": 16, "channels": 1}})
+    stamps = {fixed_map_sources.stamp(tmp_path, "pixels", ArraySpec(size, 1)) for size in (8, 16)}
+    assert len(stamps) == 2
 
 
 def test_pretrained_features_are_those_that_rounds_use_and_are_computed_once(
@@ -90,14 +96,14 @@ def test_pretrained_features_are_those_that_rounds_use_and_are_computed_once(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     save_weights(tmp_path / "home")
     shas = digits(tmp_path / "project", 6)[1]
-    job = {"project_root": str(tmp_path / "project"), "source": f"pretrained-{SMALL}", "spec": {}}
+    root = tmp_path / "project"
     labels: list[str] = []
-    found = fixed_map_sources.features(job, shas, lambda label, *_: labels.append(label))
+    found = fixed_map_sources.features(root, f"pretrained-{SMALL}", SPEC, shas, lambda label, *_: labels.append(label))
     assert feature_cache.LABEL in labels
     assert found.shape == (6, 1024)
     a_round(tmp_path / "project" / "rounds" / "0002", net=f"frozen:{SMALL}")
     labels.clear()
-    again = fixed_map_sources.features(job | {"source": "round-2"}, shas[::-1], lambda label, *_: labels.append(label))
+    again = fixed_map_sources.features(root, "round-2", SPEC, shas[::-1], lambda label, *_: labels.append(label))
     np.testing.assert_array_equal(again, found[::-1])
     assert feature_cache.LABEL not in labels
     train = TrainConfig(net=f"frozen:{SMALL}")
@@ -107,17 +113,15 @@ def test_pretrained_features_are_those_that_rounds_use_and_are_computed_once(
 
 def test_other_weights_of_a_pretrained_network_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    job = {"project_root": str(tmp_path), "source": f"pretrained-{SMALL}"}
     save_weights(tmp_path / "home", seed=0)
-    first = fixed_map_sources.stamp(job)
+    first = fixed_map_sources.stamp(tmp_path, f"pretrained-{SMALL}", SPEC)
     save_weights(tmp_path / "home", seed=1)
-    assert fixed_map_sources.stamp(job) != first
+    assert fixed_map_sources.stamp(tmp_path, f"pretrained-{SMALL}", SPEC) != first
 
 
 def test_a_network_that_torchvision_does_not_have_is_refused(tmp_path: Path) -> None:
-    job = {"project_root": str(tmp_path), "source": "pretrained-goodnet"}
     with pytest.raises(ConfigError, match="goodnet"):
-        fixed_map_sources.stamp(job)
+        fixed_map_sources.stamp(tmp_path, "pretrained-goodnet", SPEC)
 
 
 def test_what_was_kept_comes_back_with_the_same_bits_and_memory_mapped(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from engine.errors import MapError
 from engine.files import write_json
-from engine.jobs import moving_map, moving_map_work, parent
-from engine.jobs.fixed_map_work import Recorder as Progress
+from engine.jobs import child, moving_map, moving_map_work, parent
+from engine.jobs.child import JobProgress
+from engine.jobs.folder import JOB, read_progress
 from engine.rounds.folder import files, results
+from engine.rounds.folder.events import SILENT_SECONDS, round_over
 
 T = 40
 
@@ -30,7 +32,7 @@ def round_dir(tmp_path):
     (folder / "features").mkdir(parents=True)
     np.save(folder / "features" / "ids.npy", np.arange(100, 100 + T))
     (folder / "moving").mkdir()
-    write_json(folder / "moving" / moving_map_work.JOB, {"seed": 0})
+    write_json(folder / "moving" / JOB, {"seed": 0})
     say(folder, "progress")
     return folder
 
@@ -48,7 +50,7 @@ def test_ended_round_is_laid_out_and_smoothed_to_its_own_last_frame(round_dir):
     for epoch in (1, 2, 3):
         record(round_dir, epoch)
     say(round_dir, "finished")
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     course = moving_map_work.read_course(round_dir / "moving")
     assert (course.epochs, course.smoothed) == ([1, 2, 3], True)
     frames = moving_map.frames(round_dir)
@@ -64,7 +66,7 @@ def test_cancelled_round_of_two_epochs_still_moves(round_dir):
     record(round_dir, 1)
     record(round_dir, 2)
     say(round_dir, "cancelled")
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert moving_map.frames(round_dir).epochs == (1, 2)
 
 
@@ -79,7 +81,7 @@ def test_running_round_is_followed_until_it_says_that_it_ended(round_dir, monkey
             say(round_dir, "finished")
 
     monkeypatch.setattr(moving_map_work.time, "sleep", rest)
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert rests == [[1], [1, 2]]
     assert moving_map.frames(round_dir).epochs == (1, 2, 3)
 
@@ -88,10 +90,10 @@ def test_epochs_that_come_after_the_smoothing_make_the_map_incomplete_and_are_ad
     record(round_dir, 1)
     record(round_dir, 2)
     say(round_dir, "interrupted")
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     record(round_dir, 3)
     assert moving_map.state(round_dir).status == "none"
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert moving_map.frames(round_dir).epochs == (1, 2, 3)
     assert moving_map.state(round_dir).status == "ready"
 
@@ -100,11 +102,11 @@ def test_epoch_trained_anew_is_laid_out_anew(round_dir):
     record(round_dir, 1)
     record(round_dir, 2)
     say(round_dir, "finished")
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     before = moving_map.frames(round_dir).xy
     record(round_dir, 2, features(2, seed=5))
     assert moving_map.state(round_dir).status == "none"
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     assert not np.array_equal(moving_map.frames(round_dir).xy[1], before[1])
 
 
@@ -112,22 +114,22 @@ def test_attempt_that_was_cut_off_goes_on_with_the_same_bits(round_dir, monkeypa
     for epoch in (1, 2, 3):
         record(round_dir, epoch)
     say(round_dir, "finished")
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     whole = moving_map.frames(round_dir).xy
     (round_dir / "moving" / moving_map_work.FRAMES).unlink()
-    told = Progress.progress
+    write = JobProgress.write
 
     def stop(self, status, stage, fraction, error=""):
-        told(self, status, stage, fraction, error)
+        write(self, status, stage, fraction, error)
         if stage == "Laid out epoch 2":
-            raise moving_map_work.Cancelled
+            raise child.Cancelled
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "progress", stop)
-        assert moving_map_work.run(round_dir / "moving") == 143
+        patch.setattr(JobProgress, "write", stop)
+        assert child.run(round_dir / "moving", moving_map_work.work) == 143
     assert moving_map.state(round_dir).status == "cancelled"
     assert moving_map.frames(round_dir).epochs == (1, 2)
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert np.array_equal(moving_map.frames(round_dir).xy, whole)
 
 
@@ -137,7 +139,7 @@ def test_epoch_whose_features_are_not_finite_repeats_the_one_before_and_says_why
     for epoch, values in ((1, None), (2, bad), (3, None)):
         record(round_dir, epoch, values)
     say(round_dir, "finished")
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     frames = moving_map.frames(round_dir)
     assert frames.repeated.tolist() == [False, True, False]
     assert "1 image are not finite" in frames.reasons[1]
@@ -154,11 +156,11 @@ def test_only_epochs_that_were_trained_anew_are_laid_out_again(round_dir, monkey
     for epoch in (1, 2, 3):
         record(round_dir, epoch)
     moving_map_work._lay_out_new(
-        round_dir / "moving", Progress(round_dir / "moving"), moving_map_work.Course([], [], [], []), 0
+        round_dir / "moving", JobProgress(round_dir / "moving"), moving_map_work.Course([], [], [], []), 0
     )
     record(round_dir, 3, features(3, seed=5))
     course = moving_map_work.read_course(round_dir / "moving")
-    moving_map_work._lay_out_new(round_dir / "moving", Progress(round_dir / "moving"), course, 0)
+    moving_map_work._lay_out_new(round_dir / "moving", JobProgress(round_dir / "moving"), course, 0)
     assert added == [0, 1, 2, 2]
 
 
@@ -166,10 +168,10 @@ def test_epochs_that_are_gone_leave_the_map(round_dir):
     for epoch in (1, 2, 3):
         record(round_dir, epoch)
     say(round_dir, "finished")
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     (round_dir / "features" / "epoch-003.npy").unlink()
     (round_dir / "features" / "epoch-002.npy").unlink()
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert moving_map.frames(round_dir).epochs == (1,)
     assert moving_map.state(round_dir).status == "ready"
 
@@ -205,7 +207,7 @@ def test_features_that_never_change_give_the_very_same_frames(round_dir):
     for epoch in (1, 2, 3):
         record(round_dir, epoch, features(1))
     say(round_dir, "finished")
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     frames = moving_map.frames(round_dir)
     assert frames.smoothed
     assert frames.moves.tolist() == [0, 0, 0]
@@ -214,18 +216,18 @@ def test_features_that_never_change_give_the_very_same_frames(round_dir):
 def test_damaged_frames_are_made_again(round_dir):
     record(round_dir, 1)
     say(round_dir, "finished")
-    moving_map_work.run(round_dir / "moving")
+    child.run(round_dir / "moving", moving_map_work.work)
     path = round_dir / "moving" / moving_map_work.FRAMES
     path.write_bytes(path.read_bytes()[:200])
     assert moving_map.state(round_dir).status == "none"
-    assert moving_map_work.run(round_dir / "moving") == 0
+    assert child.run(round_dir / "moving", moving_map_work.work) == 0
     assert moving_map.frames(round_dir).epochs == (1,)
 
 
 def test_round_without_epochs_cannot_be_laid_out(round_dir):
     say(round_dir, "failed")
-    assert moving_map_work.run(round_dir / "moving") == 1
-    assert "no features" in parent.read(round_dir / "moving")["error"]
+    assert child.run(round_dir / "moving", moving_map_work.work) == 1
+    assert "no features" in read_progress(round_dir / "moving")["error"]
     with pytest.raises(MapError, match="no features yet"):
         moving_map.start(round_dir)
     with pytest.raises(MapError, match="no moving map"):
@@ -238,13 +240,13 @@ def test_last_event_tells_whether_the_round_is_over(round_dir, kind, over):
     say(round_dir, kind)
     with open(round_dir / files.EVENTS, "a") as handle:
         handle.write('{"type": "fini')  # cut off while writing
-    assert moving_map_work.round_over(round_dir) is over
+    assert round_over(round_dir) is over
 
 
 def test_round_that_has_been_silent_for_long_is_over(round_dir):
-    past = time.time() - 2 * moving_map_work.SILENT_SECONDS
+    past = time.time() - 2 * SILENT_SECONDS
     os.utime(round_dir / files.EVENTS, (past, past))
-    assert moving_map_work.round_over(round_dir)
+    assert round_over(round_dir)
 
 
 def test_own_process_lays_out_can_be_cancelled_and_goes_on(round_dir):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.jobs import timing
-from engine.jobs.timing import Job, Timing, Timings
+from engine.jobs.timing import Job, Timing, TimingQueue
 
 JOB = Job("supervised", {}, {"epochs": 2, "steps_per_epoch": 4, "device": "cpu"}, (1, 8, 8), (40, 10, 100, 4))
 
@@ -27,7 +27,7 @@ def _until(holds: Callable[[], Any], seconds: float = 10) -> Any:
     raise AssertionError("it did not happen in time")
 
 
-def _known(timings: Timings, job: Job, seconds: float = 10) -> Timing:
+def _known(timings: TimingQueue, job: Job, seconds: float = 10) -> Timing:
     _until(lambda: timings.ask(job).done, seconds)
     return timings.ask(job)
 
@@ -65,7 +65,7 @@ gate = threading.Event()
 
 
 def test_first_answer_is_not_known_and_comes_later_without_timing_twice(timed: list[Job]) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     assert timings.ask(JOB) == Timing()
     assert _known(timings, JOB) == Timing(2.0, "", done=True)
     assert _known(timings, dataclasses.replace(JOB, train=JOB.train | {"seed": 7})).seconds == 2.0
@@ -73,7 +73,7 @@ def test_first_answer_is_not_known_and_comes_later_without_timing_twice(timed: l
 
 
 def test_other_settings_are_timed_anew(timed: list[Job]) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     other = dataclasses.replace(JOB, train=JOB.train | {"epochs": 3})
     timings.ask(JOB)
     timings.ask(other)
@@ -81,7 +81,7 @@ def test_other_settings_are_timed_anew(timed: list[Job]) -> None:
 
 
 def test_what_was_not_begun_is_dropped_when_a_round_starts(timed: list[Job]) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     gate.clear()
     timings.ask(JOB)
     _until(lambda: timed)
@@ -96,7 +96,7 @@ def test_what_was_not_begun_is_dropped_when_a_round_starts(timed: list[Job]) -> 
 
 
 def test_of_many_waiting_jobs_only_the_newest_are_timed(timed: list[Job]) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     gate.clear()
     timings.ask(JOB)
     _until(lambda: timed)
@@ -109,7 +109,7 @@ def test_of_many_waiting_jobs_only_the_newest_are_timed(timed: list[Job]) -> Non
 
 
 def test_a_child_that_cannot_start_is_told_and_the_next_job_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    timings = Timings()
+    timings = TimingQueue()
 
     def refuse() -> None:
         raise OSError(12, "Cannot allocate memory")
@@ -120,7 +120,7 @@ def test_a_child_that_cannot_start_is_told_and_the_next_job_is_timed(monkeypatch
 
 
 def test_a_round_that_starts_ends_the_timing_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=-1, stdout=-1, text=True)
     monkeypatch.setattr(timing, "_start", lambda: child)
     timings.ask(JOB)
@@ -132,7 +132,7 @@ def test_a_round_that_starts_ends_the_timing_under_way(monkeypatch: pytest.Monke
 
 
 def test_real_child_answers_and_one_that_breaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    timings = Timings()
+    timings = TimingQueue()
     found = _known(timings, JOB, 60)
     assert found.seconds is not None
     assert 0 < found.seconds < 60

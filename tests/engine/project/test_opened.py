@@ -100,7 +100,7 @@ def test_sweep_spares_what_another_process_has_staged(project: Project, tmp_path
 
 def test_export_counts_say_what_the_export_writes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
-    monkeypatch.setattr(project.store, "round", lambda number: type("Record", (), {"report": {}})())
+    monkeypatch.setattr(project.store, "round", lambda number: type("Record", (), {"report": None})())
     options = ExportOptions("csv", frozenset({"imported", "pseudo"}), 0.7)
     counts = project.exports.counts(options)
     assert counts == {"imported": 2, "human": 0, "accepted": 0, "pseudo": 2, "unlabeled": 2}

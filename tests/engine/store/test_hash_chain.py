@@ -153,4 +153,4 @@ def test_a_damaged_head_stops_recording(file: Path) -> None:
 @pytest.fixture(autouse=True)
 def _no_leftovers(tmp_path: Path) -> Iterator[None]:
     yield
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.partial"))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly, SchemaTooNew
 from engine.records.labels import Decision, LabelState
+from engine.records.rounds import RoundReport
 from engine.store import Store, migrate
 from engine.store.facts import batch_id
 from engine.store.schema import metadata
@@ -40,7 +41,7 @@ def test_an_older_project_is_upgraded_and_keeps_all_it_held(old: str) -> None:
             LabelState(2, 2, "dog", "accepted", 1, 0.75, True),
         ]
         assert [entry.uid for entry in store.entries()] == ["import/0001/1", "u1", "u2"]
-        assert store.round(1).report == {"epochs": 3}
+        assert store.round(1).report == RoundReport(epochs=3)
         assert store.truth() == {}
         assert store.record([Decision("u3", 3, 0, "label", "cat")])[0].seq == 4
         assert store.undo("z1", "anna")[0].status == "saved"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, RoundActive, RoundState
-from engine.records.rounds import ACTIVE_STATES, RoundStateName
+from engine.records.rounds import ACTIVE_STATES, RoundReport, RoundStateName, Verdict
 from engine.store import Store
 
 # Written out by hand from the design, not taken from the module under test.
@@ -91,11 +91,12 @@ def test_progress_is_replaced_while_the_round_is_active_only(store: Store) -> No
     store.transition(1, "running")
     store.update_progress(1, {"epoch": 1, "metrics": {"loss": math.inf}}, token=token)
     assert store.round(1).progress == {"epoch": 1, "metrics": {"loss": None}}
-    store.transition(1, "finished", report={"verdict": "good"})
+    store.transition(1, "finished", report={"verdict": {"promoted": True, "reason": "good"}})
     with pytest.raises(RoundState, match="over"):
         store.update_progress(1, {"epoch": 2}, token=token)
     record = store.round(1)
-    assert (record.progress["epoch"], record.report, record.error) == (1, {"verdict": "good"}, None)
+    assert (record.progress["epoch"], record.error) == (1, None)
+    assert record.report == RoundReport(verdict=Verdict(True, "good"))
     assert record.started is not None
     assert record.ended is not None
     assert record.created < record.started < record.ended

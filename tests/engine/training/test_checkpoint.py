@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine import files
 from engine.errors import CheckpointCorrupt
 from engine.training import checkpoint
 
@@ -67,7 +68,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_two_newest_are_kept_and_leftovers_swept(tmp_path: Path) -> None:
-    (tmp_path / "epoch-000.pt.tmp").write_bytes(b"half")
+    (tmp_path / ".epoch-000.pt.7f.partial").write_bytes(b"half")
     for epoch in range(4):
         checkpoint.save(tmp_path / f"epoch-{epoch:03d}.pt", holder(epoch), epoch, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-002.pt", "epoch-003.pt"]
@@ -80,7 +81,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(path, holder(2.0), 1, {})
     assert [found.name for found in tmp_path.iterdir()] == ["a.pt"]

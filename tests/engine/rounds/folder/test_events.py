@@ -4,7 +4,7 @@ import pytest
 
 from engine.rounds.folder import files
 from engine.rounds.folder.events import EventTail, read_events
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_half_written_last_line_waits_for_its_rest(path):
 
 def test_a_line_cut_by_a_crash_is_passed_over(path, tmp_path):
     path.write_bytes(line(type="a") + b'{"type": "epo')
-    recorder = Recorder(tmp_path, "second")
+    recorder = RoundRecorder(tmp_path, "second")
     recorder.event("b")
     recorder.close()
     assert [event["type"] for event in read_events(path)] == ["a", "b"]

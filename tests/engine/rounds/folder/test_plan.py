@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
-from engine.files import read_json, write_json
 from engine.records.imports import FoundImage
 from engine.records.labels import Decision
+from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, plan, results
 from engine.rounds.supervisor import prepare
 from engine.rounds.worker import material
@@ -226,7 +226,7 @@ def test_a_resume_is_compared_with_the_round_now_in_force(make_store, tmp_path):
     store.transition(second.number, "promoted")
     assert plan.read_plan(folder).previous is None
     prepare.write_plan(store, store.transition(first.number, "queued"), tmp_path)
-    assert plan.read_plan(folder).previous == {"number": 2, "heldout": heldout}
+    assert plan.read_plan(folder).previous == plan.PreviousRound(2, HeldoutFigures(**heldout))
 
 
 def test_the_plan_names_the_round_in_force(make_store, tmp_path):
@@ -238,7 +238,7 @@ def test_the_plan_names_the_round_in_force(make_store, tmp_path):
         store.transition(record.number, "finished", report={"heldout": heldout})
         store.transition(record.number, to)
     folder = prepare.write_plan(store, queue(store), tmp_path)
-    assert plan.read_plan(folder).previous == {"number": 1, "heldout": heldout}
+    assert plan.read_plan(folder).previous == plan.PreviousRound(1, HeldoutFigures(**heldout))
 
 
 def test_an_image_size_that_was_asked_for_is_taken(make_store, tmp_path):
@@ -265,11 +265,9 @@ def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_
     assert not np.array_equal(roles[0], roles[2])
 
 
-def test_a_round_recorded_before_there_was_a_choice_keeps_its_light_strong_view(make_store, tmp_path):
+def test_a_plan_names_no_place_of_the_project_that_planned_it(make_store, tmp_path):
     store = make_store({"cat": 4, "dog": 4, None: 4})
     folder = prepare.write_plan(store, queue(store), tmp_path)
-    assert plan.read_plan(folder).train["strong"] == "light"
-    found = read_json(folder / files.CONFIG)
-    found["train"]["strong"] = "rand_augment"
-    write_json(folder / files.CONFIG, found)
-    assert plan.read_plan(folder).train["strong"] == "rand_augment"
+    assert str(tmp_path) not in (folder / files.CONFIG).read_text()
+    assert plan.project_root(folder) == tmp_path
+    assert plan.round_folders(tmp_path) == [folder] == [plan.round_folder(tmp_path, 1)]

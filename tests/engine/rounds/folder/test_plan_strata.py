@@ -7,7 +7,7 @@ from engine.files import read_json
 from engine.records.imports import FoundImage
 from engine.rounds.folder import files
 from engine.rounds.supervisor import prepare
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 
 def queue(store):
@@ -18,7 +18,7 @@ def promoted(store, root, probabilities, classes):
     """Promote a round with these final predictions (N, K) of all images, ids ascending; return its folder."""
     record = queue(store)
     folder = prepare.write_plan(store, record, root)
-    recorder = Recorder(folder, "t")
+    recorder = RoundRecorder(folder, "t")
     ids = store.image_ids()
     digest = recorder.final_predictions(ids, np.full(len(ids), "unlabeled", object), probabilities)
     recorder.json(files.REPORT, {"predictions": {"sha256": digest}})

@@ -6,7 +6,7 @@ import pytest
 from engine.errors import ProjectCorrupt, RoundError
 from engine.files import PARTIAL
 from engine.rounds.folder import files, results
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], np.float32)
 
@@ -14,7 +14,7 @@ PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], np.float32)
 @pytest.fixture
 def folder(tmp_path):
     """A complete round of three images and two classes."""
-    recorder = Recorder(tmp_path, "t")
+    recorder = RoundRecorder(tmp_path, "t")
     recorder.event("epoch", phase="main", epoch=1, metrics={"loss": 2.0, "alpha": 0.0})
     recorder.event("epoch", phase="main", epoch=2, metrics={"loss": 1.0})
     recorder.event("epoch", phase="baseline", epoch=1, metrics={"loss": 3.0})
@@ -90,9 +90,9 @@ def test_a_flipped_byte_in_the_predictions_is_reported_and_never_served(folder):
 
 def tracked(folder, **arrays):
     """Record arrays under features/, "student_002" as student-002.npy."""
-    recorder = Recorder(folder, "t")
+    recorder = RoundRecorder(folder, "t")
     for name, values in arrays.items():
-        recorder.features(name.replace("_", "-"), np.array(values))
+        recorder.array(f"features/{name.replace('_', '-')}.npy", np.array(values))
     recorder.close()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.rounds.folder.lock import WorkerBusy
 from engine.rounds.supervisor import process, thread
 from engine.rounds.supervisor.follow import follow
 from engine.rounds.supervisor.thread import EngineThread
@@ -70,13 +71,13 @@ def running(store):
 
 
 def test_a_finished_worker_settles_its_round_with_the_reports_verdict(bench):
-    store, engine = bench(report={"verdict": {"promoted": False, "reason": "worse"}, "x": 1})
+    store, engine = bench(report={"verdict": {"promoted": False, "reason": "worse"}, "epochs": 3})
     assert engine.start()
     queue(store)
     engine.wake()
     record = end_of(store)
     assert record.state == "held_back"
-    assert record.report["x"] == 1
+    assert (record.report.epochs, record.report.verdict.reason) == (3, "worse")
 
 
 def test_progress_of_the_worker_reaches_the_store(bench):
@@ -257,7 +258,7 @@ def test_a_worker_launched_just_before_the_app_died_is_adopted_and_not_doubled(b
     record = queue(store)
     folder = thread.write_plan(store, record, tmp_path)
     worker = process.start(folder)  # and the app dies before it writes "running"
-    with pytest.raises(process.WorkerBusy):
+    with pytest.raises(WorkerBusy):
         process.start(folder)
     engine.start()
     assert running(store).pid == worker.pid
@@ -291,8 +292,8 @@ def test_a_round_that_cannot_be_planned_fails_with_its_cause(bench):
 
 def test_an_id_given_to_another_process_is_not_taken_for_the_worker(tmp_path):
     own = psutil.Process()
-    assert process.alive(own.pid, own.create_time(), tmp_path)
-    assert not process.alive(own.pid, own.create_time() - 3600, tmp_path)
+    assert process.Worker(own.pid, own.create_time()).alive(tmp_path)
+    assert not process.Worker(own.pid, own.create_time() - 3600).alive(tmp_path)
     process.kill_group(process.Worker(own.pid, own.create_time() - 3600), tmp_path)  # we are still here
 
 

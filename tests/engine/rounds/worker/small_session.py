@@ -8,7 +8,7 @@ from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import material
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.session import Session
 from engine.rounds.worker.stop import Stop
 
@@ -27,9 +27,9 @@ def noise_of_two_brightnesses(*_):
 def run(folder, algorithm="supervised", config=None, **train):
     """Run a session in this process."""
     settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 3, "batch_size": 8} | train
-    plan = RoundPlan(algorithm, config or {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
+    plan = RoundPlan(algorithm, config or {}, settings, ["dark", "light"], 1, "t", 1, "x", 0, {})
     write_json(folder / files.CONFIG, {"token": "t"})
-    recorder = Recorder(folder, "t")
+    recorder = RoundRecorder(folder, "t")
     try:
         Session(folder, plan, recorder, Stop(folder)).run()
     finally:

@@ -129,7 +129,7 @@ def planned(tmp_path, monkeypatch):
 
 
 def load(folder):
-    plan = RoundPlan("supervised", {}, {}, ["a", "b", "c"], str(folder), 1, "t", 1, "x", 0, {})
+    plan = RoundPlan("supervised", {}, {}, ["a", "b", "c"], 1, "t", 1, "x", 0, {})
     return material.load(folder, plan, torch.device("cpu"), lambda *_: None)
 
 
@@ -139,14 +139,6 @@ def test_a_worker_tracks_by_the_strata_of_its_plan(planned):
     assert set(range(100)) | set(range(2990, 3000)) <= set(data.tracked.tolist())
     assert len(data.tracked) == material.TRACKED
     assert data.ids.tolist() == frame["image_id"].tolist()
-
-
-def test_a_plan_of_an_earlier_version_has_no_strata_and_is_tracked_in_hash_order(planned):
-    folder, frame = planned
-    old = frame.drop(columns="stratum")
-    old.to_parquet(folder / files.LABELS)
-    wanted = tracked_rows(old["sha256"].tolist(), old["role"].to_numpy(object), old["label"].to_numpy())
-    assert load(folder).tracked.tolist() == wanted.tolist()
 
 
 def test_a_resume_tracks_what_the_attempt_before_recorded(planned):

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.files import PARTIAL, read_json, sha256_of, write_atomic, write_json
+from engine.files import PARTIAL, sha256_of
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import recorder
-from engine.rounds.worker.recorder import Recorder, summary_columns
+from engine.rounds.worker.recorder import RoundRecorder, summary_columns
 
 
 @pytest.fixture
 def rec(tmp_path):
-    made = Recorder(tmp_path, "token-1")
+    made = RoundRecorder(tmp_path, "token-1")
     yield made
     made.close()
 
@@ -59,20 +59,6 @@ def test_final_predictions_hold_every_class_and_give_their_hash(rec, tmp_path):
     assert frame["calibrated"].all()
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_partial_one(tmp_path):
-    target = tmp_path / "report.json"
-    write_json(target, {"old": 1})
-
-    def fill(path):
-        path.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_atomic(target, fill)
-    assert read_json(target) == {"old": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-
-
 def test_leftovers_of_a_killed_write_are_swept(tmp_path):
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions" / f"epoch-001.parquet.77{PARTIAL}").touch()
@@ -86,7 +72,7 @@ def test_a_full_disk_can_still_be_told_with_the_space_held_back(rec, tmp_path, m
     real = os.write
 
     def write(handle, data):
-        if (tmp_path / recorder.RESERVE).exists():
+        if (tmp_path / files.RESERVE).exists():
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(handle, data)
 

@@ -11,7 +11,7 @@ from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import __main__ as worker
 from engine.rounds.worker import session
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Pulse, Stop, Stopped
 from tests.engine.rounds.worker.small_session import run, run_with_ablation, told
 
@@ -43,13 +43,13 @@ def test_out_of_memory_halves_the_batch_and_begins_again(folder, monkeypatch):
 
 def test_out_of_memory_forgets_the_epochs_of_the_attempt_that_is_begun_again(folder, monkeypatch):
     left = []
-    forget = Recorder.forget_epochs
+    forget = RoundRecorder.forget_epochs
 
     def look(self):
         forget(self)
         left.append(sorted(path.name for kind in ("features", "predictions") for path in (folder / kind).iterdir()))
 
-    monkeypatch.setattr(Recorder, "forget_epochs", look)
+    monkeypatch.setattr(RoundRecorder, "forget_epochs", look)
     failing(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"), 1, at_step=4)
     run(folder, epochs=2)
     assert left == [["ids.npy"]]
@@ -103,8 +103,8 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
 
     monkeypatch.setattr(session.checkpoint, "save", save)
     settings = {"device": "cpu", "threads": 1, "epochs": 2, "steps_per_epoch": 2, "batch_size": 8}
-    plan = RoundPlan("supervised", {}, settings, ["dark", "light"], str(folder), 1, "t", 1, "x", 0, {})
-    recorder = Recorder(folder, "t")
+    plan = RoundPlan("supervised", {}, settings, ["dark", "light"], 1, "t", 1, "x", 0, {})
+    recorder = RoundRecorder(folder, "t")
     stop = Stop(folder)
     write_json(folder / files.CONFIG, {"token": "t"})
     pulse = Pulse(recorder, stop, "t")
@@ -120,7 +120,7 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
 
 def test_a_baseline_that_is_done_is_not_trained_again(folder, monkeypatch):
     figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
-    write_json(folder / files.BASELINE, figures)
+    write_json(folder / files.BASELINE, figures | {"predicted": [0, 1, 0, 1]})
     seen = failing(monkeypatch, None, 0)
     run(folder, "pseudo_label")
     assert seen == []
@@ -175,7 +175,7 @@ def test_after_a_recovery_of_one_of_the_two_no_comparison_is_reported(folder, mo
     real, left = session.Session._epoch, [1]
 
     def diverging(self, phase, *rest):
-        if phase == "main" and left[0]:
+        if phase.name == "main" and left[0]:
             left[0] = 0
             raise TrainingDiverged("The loss is no number", value="nan")
         real(self, phase, *rest)

@@ -7,7 +7,7 @@ import pytest
 from engine.errors import RoundError
 from engine.rounds.folder import files, results
 from engine.rounds.worker import material, session
-from engine.rounds.worker.recorder import Recorder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stopped
 from tests.engine.rounds.worker.small_session import noise_of_two_brightnesses, run, run_with_ablation, told
 
@@ -94,14 +94,14 @@ def test_a_cancelled_round_with_two_epochs_is_readable_and_its_resume_records_th
 
 
 def test_an_epoch_whose_features_are_there_has_all_else_too(folder, monkeypatch):
-    real = Recorder.features
+    real = RoundRecorder.array
 
     def full(self, name, values):
-        if name == "student-002":
+        if name == files.epoch_student(2):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, name, values)
 
-    monkeypatch.setattr(Recorder, "features", full)
+    monkeypatch.setattr(RoundRecorder, "array", full)
     with pytest.raises(OSError, match="No space"):
         plain(folder, "meta_pseudo_labels", {})
     assert results.tracked_epochs(folder) == [1]

@@ -1,16 +1,15 @@
-"""A file that appears at its place only when it is complete and on the disk."""
+"""The file an export writes: at its place only when it is complete and on the disk; why it could not, in words."""
 
 from __future__ import annotations
 
 import errno
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ExportError
+from engine.files import replacing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -22,28 +21,12 @@ def complete_or_nothing(target: Path) -> Iterator[BinaryIO]:
     Raises:
         ExportError: the disk is full or the folder cannot be written; an older file at `target` is kept.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        with replacing(target) as aside, open(aside, "xb") as file:
+            yield file
     except OSError as error:
         raise _explained(error, target) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _explained(error: OSError, target: Path) -> ExportError:
