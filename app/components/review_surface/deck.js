@@ -12,7 +12,7 @@ const DECK_BEHIND = 12; // pictures kept behind it
 const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is asked for again
 
 /**
- * An image with what was decided of it here; `failed`: its picture cannot be shown.
+ * An image with what was decided of it here, and its picture; `failed`: it cannot be shown.
  * @typedef {{ uid: string, action: Action, label: string | null }} CardDecision
  * @typedef {{ item: ReviewItem, decision: CardDecision | null }} Card
  * @typedef {{ image: HTMLImageElement, failed: boolean }} Picture
