@@ -1,4 +1,7 @@
-"""The only place that touches st.session_state: which project this browser session looks at, and small page states."""
+"""Which project this browser session looks at, and small states of its pages, kept in st.session_state.
+
+Widgets keep their own values there by key; a page that has to change one does so by `preset`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from app.routes.review import WHO, actor_of
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project.review.ref import QueueRef
 
 _PROJECT = "starling_project"
 _ACTOR = "starling_actor"
@@ -22,8 +26,8 @@ def current() -> OpenProject | None:
     """Return the project this session looks at: the chosen one, else the only one open, else None."""
     bench = workbench.current()
     key = st.session_state.get(_PROJECT)
-    if key is not None and (found := bench.get(key)) is not None:
-        return found
+    if key is not None and (chosen := bench.get(key)) is not None:
+        return chosen
     opened = bench.opened()
     if opened:
         st.session_state[_PROJECT] = opened[0].key
@@ -58,8 +62,8 @@ def projects() -> list[Path]:
 
 def actor() -> str:
     """Return the name under which this browser's decisions are recorded."""
-    kept = st.session_state.get(_ACTOR)
-    return str(kept) if kept else actor_of(st.context.cookies)
+    name = st.session_state.get(_ACTOR)
+    return str(name) if name else actor_of(st.context.cookies)
 
 
 def take_actor(name: str | None) -> None:
@@ -141,9 +145,9 @@ def take_selection(page: str) -> None:
         st.session_state["export_selection"] = True
 
 
-def take_queue(only: str) -> None:
-    """Let "review" begin with one of its queues: "issues", "audit:3" or another thing it can show."""
-    st.session_state["review_only"] = only
+def take_queue(ref: QueueRef) -> None:
+    """Let "review" begin with one of its queues."""
+    st.session_state["review_only"] = str(ref)
 
 
 def preset(widget: str, value: Any, *, again: bool = False) -> None:

@@ -37,12 +37,12 @@ def make_round(
         features: (N, D) of the final model.
         signals: columns of predictions/signals.parquet beside image_id.
     """
-    classes = project.classes()
+    classes = project.store.classes()
     record = project.store.queue_round("pseudo_label", {"train": {}})
-    folder = project.round_dir(record.number)
+    folder = project.workspace.round_folder(record.number)
     for part in ("predictions", "features"):
         (folder / part).mkdir(parents=True)
-    table = project.label_table()
+    table = project.store.label_table()
     label = np.array([classes.index(name) if name is not None else -1 for name in table.label], np.int64)
     roles = np.where(label < 0, "unlabeled", np.where(np.isin(table.image_ids, list(heldout)), "heldout", "train"))
     frame = pd.DataFrame({"image_id": table.image_ids, "sha256": "", "role": roles, "label": label})

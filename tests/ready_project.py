@@ -44,7 +44,7 @@ class ReadyProjects:
         aside = Path(tempfile.mkdtemp(dir=self._folder))
         with Project.create(aside / name) as project:
             source = ImportSource("zip", write_zip(aside / "pictures.zip", pictures))
-            project.commit_import(project.scan(source))
+            project.imports.commit(project.imports.scan(source))
         try:
             (aside / name).rename(ready)
         except OSError:

@@ -6,6 +6,7 @@ epochs goes through the product itself: fixed map, moving map, and the page in a
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -15,56 +16,95 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import ConfigError
+
 Say = Callable[[str], None]
 Figures = dict[str, Any]
-SETTINGS = {"points": 60_000, "compared": 20_000, "labels": 1000, "epochs": 20, "steps": 60, "threads": 1}
 SAMPLE = 2000
 """Rows whose neighbours are compared: enough for a standard error below 0.005."""
 
 
-def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, project: Path | None = None) -> Figures:
+@dataclass(frozen=True)
+class MapSettings:
+    """Settings of the benchmark, each by `--set name=value`.
+
+    Attributes:
+        points, compared: rows laid out by the product alone, and beside scikit-learn; 0 leaves that part out.
+        labels, epochs, steps: labels and epochs of the project's round, and steps of an epoch; 0 epochs leaves the
+            project out.
+        threads: CPU threads.
+        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+
+    Raises:
+        ConfigError: a number is below 0.
+    """
+
+    points: int = 60_000
+    compared: int = 20_000
+    labels: int = 1000
+    epochs: int = 20
+    steps: int = 60
+    threads: int = 1
+    project: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(self)
+
+
+def check_counts(settings: Any) -> None:
+    """Raise ConfigError where a number among the settings, a dataclass, is below 0."""
+    below = [f"{name}={value}" for name, value in counts(settings).items() if value < 0]
+    if below:
+        raise ConfigError("A setting must be 0 or more", value=", ".join(below))
+
+
+def counts(settings: Any) -> dict[str, int]:
+    """Return the numbers among the settings, a dataclass."""
+    return {name: value for name, value in dataclasses.asdict(settings).items() if isinstance(value, int)}
+
+
+def run(data: Path, settings: MapSettings, out: Path | None, say: Say) -> Figures:
     """Measure everything and return the figures; they are saved after each part.
 
     Args:
         data: where torchvision's MNIST lies.
-        settings: see SETTINGS; a part whose number of points or epochs is 0 is left out.
+        settings: see there.
         out: a JSON file.
-        say: told each result in words.
-        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+        say: called with each result in words.
     """
-    chosen = {**SETTINGS, **settings}
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(chosen["threads"])
+        os.environ[name] = str(settings.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    figures: Figures = {"settings": chosen, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 
-    def keep(part: str, found: Any) -> None:
-        figures[part] = found
-        say(f"{part}: {json.dumps(found)}")
+    def save(part: str, measured: Any) -> None:
+        figures[part] = measured
+        say(f"{part}: {json.dumps(measured)}")
         if out is not None:
             out.write_text(json.dumps(figures, indent=1))
 
     images, digits = mnist(data)
-    parts = (("compared", chosen["compared"], (ours, sklearns)), ("all", chosen["points"], (ours,)))
+    parts = (("compared", settings.compared, (ours, sklearns)), ("all", settings.points, (ours,)))
     for part, count, layouts in parts:
         if count:
-            keep(part, {layout.__name__: measure_layout(layout, images[:count], digits[:count]) for layout in layouts})
-    if chosen["epochs"]:
+            save(part, {layout.__name__: measure_layout(layout, images[:count], digits[:count]) for layout in layouts})
+    if settings.epochs:
         with tempfile.TemporaryDirectory() as folder:
-            root = project or Path(folder) / "mnist"
-            keep("round", make_project(root, data, chosen))
-            keep("fixed map", measure_fixed(root))
-            keep("moving map", measure_moving(root))
+            root = settings.project or Path(folder) / "mnist"
+            save("round", make_project(root, data, settings.labels, settings.epochs, settings.steps))
+            save("fixed map", measure_fixed(root))
+            save("moving map", measure_moving(root))
             from app.benchmarks.map_browser import measure_browser
 
-            keep("browser", measure_browser(root))
+            save("browser", measure_browser(root))
     return figures
 
 
@@ -72,24 +112,24 @@ def mnist(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the training images (60000, 1, 28, 28) and digits in a fixed random order."""
     from torchvision.datasets import MNIST
 
-    found = MNIST(str(data), train=True)
-    order = np.random.default_rng(0).permutation(len(found.targets))
-    return found.data.numpy()[order, None], found.targets.numpy()[order]
+    split = MNIST(str(data), train=True)
+    order = np.random.default_rng(0).permutation(len(split.targets))
+    return split.data.numpy()[order, None], split.targets.numpy()[order]
 
 
-def ours(features: NDArray[np.float32], told: Callable[[], None]) -> NDArray[np.float32]:
+def ours(features: NDArray[np.float32], drawn: Callable[[], None]) -> NDArray[np.float32]:
     """Lay rows out as the product does."""
     from engine.maps.fixed_map import fixed_map
 
-    return fixed_map(features, seed=0, report=lambda *_: told(), threads=int(os.environ["OMP_NUM_THREADS"]))
+    return fixed_map(features, seed=0, report=lambda *_: drawn(), threads=int(os.environ["OMP_NUM_THREADS"]))
 
 
-def sklearns(features: NDArray[np.float32], told: Callable[[], None]) -> NDArray[np.float32]:
+def sklearns(features: NDArray[np.float32], drawn: Callable[[], None]) -> NDArray[np.float32]:
     """Lay rows out by scikit-learn's Barnes-Hut t-SNE with the same perplexity; it has no picture before its last."""
     from sklearn.manifold import TSNE
 
     xy = TSNE(perplexity=30, init="pca", learning_rate="auto", random_state=0).fit_transform(features)
-    told()
+    drawn()
     return np.asarray(xy, np.float32)
 
 
@@ -101,10 +141,10 @@ def measure_layout(layout: Callable[..., NDArray[np.float32]], images: NDArray[n
     features = pixels(images)
     xy = layout(features, lambda: first.append(time.perf_counter() - began))
     seconds = time.perf_counter() - began
-    return {"first picture s": round(first[0], 2), "final s": round(seconds, 1), **kept(features, xy, digits)}
+    return {"first picture s": round(first[0], 2), "final s": round(seconds, 1), **preserved(features, xy, digits)}
 
 
-def kept(features: NDArray[Any], xy: NDArray[np.float32], classes: Any) -> Figures:
+def preserved(features: NDArray[Any], xy: NDArray[np.float32], classes: Any) -> Figures:
     """Return the 10-nearest-neighbour recall and the leave-one-out 1-nearest-neighbour accuracy of a map."""
     from engine.maps.neighbours import one_nn_accuracy, recall
 
@@ -115,20 +155,20 @@ def kept(features: NDArray[Any], xy: NDArray[np.float32], classes: Any) -> Figur
     }
 
 
-def make_project(root: Path, data: Path, chosen: Mapping[str, int]) -> Figures:
+def make_project(root: Path, data: Path, labels: int, epochs: int, steps: int) -> Figures:
     """Import MNIST and train a Pseudo-Label round by the command line, unless that was done."""
     if not (root / "project.db").exists():
-        starling("import", root, "--torchvision", "MNIST", "--root", data, "--labels", chosen["labels"])
+        starling("import", root, "--torchvision", "MNIST", "--root", data, "--labels", labels)
     from engine.project.opened import Project
 
     with Project.open(root, read_only=True) as project:
-        done = [one for one in project.rounds() if one.report]
+        done = [one for one in project.store.rounds() if one.report]
     if not done:
-        sets = [f"--set={name}={chosen[key]}" for name, key in (("epochs", "epochs"), ("steps_per_epoch", "steps"))]
+        sets = f"--set=epochs={epochs}", f"--set=steps_per_epoch={steps}"
         starling("round", root, "--algorithm", "pseudo_label", *sets)
     with Project.open(root, read_only=True) as project:
-        record = [one for one in project.rounds() if one.report][-1]
-        recorded, truth = project.epochs(record.number), project.true_accuracy(record.number)
+        record = [one for one in project.store.rounds() if one.report][-1]
+        recorded, truth = project.results.epochs(record.number), project.results.true_accuracy(record.number)
     report = record.report or {}
     share = None if truth is None else round(truth.accuracy, 4)
     return {"epochs": len(recorded), "seconds": report.get("run", report).get("seconds"), "right of the hidden": share}
@@ -175,8 +215,8 @@ def measure_moving(root: Path) -> Figures:
     from engine.rounds.folder import results
 
     with Project.open(root) as project:
-        number = [one for one in project.rounds() if one.report][-1].number
-        folder = project.round_dir(number)
+        number = [one for one in project.store.rounds() if one.report][-1].number
+        folder = project.workspace.round_folder(number)
         began, first, live = time.perf_counter(), 0.0, 0.0
         project.maps.start_moving(number, fresh=True)
         while (state := project.maps.moving_state(number)).status == "running":
@@ -211,8 +251,8 @@ def against_unaligned(features: list[NDArray[np.float32]], xy: NDArray[np.float3
 
     alone: list[NDArray[np.float64]] = []
     for rows in features:
-        found = fixed_map(rows, seed=0, report=lambda *_: None).astype(np.float64)
-        alone.append(turned(found, alone[-1]) if alone else found - found.mean(0))
+        own = fixed_map(rows, seed=0, report=lambda *_: None).astype(np.float64)
+        alone.append(turned(own, alone[-1]) if alone else own - own.mean(0))
     ratios = [
         recall(rows, frame, 10) / recall(rows, own.astype(np.float32), 10)
         for rows, frame, own in zip(features, xy, alone, strict=True)

@@ -76,9 +76,9 @@ def _start(root: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
     with open(log, "wb") as out:
         app = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment)
     for _ in range(600):
-        found = re.search(r"http://\S+token=\S+", log.read_text(errors="replace"))
-        if found:
-            return app, found[0]
+        address = re.search(r"http://\S+token=\S+", log.read_text(errors="replace"))
+        if address:
+            return app, address[0]
         time.sleep(0.1)
     app.kill()
     raise RuntimeError(f"The app did not start: {log.read_text(errors='replace')}")
@@ -90,19 +90,19 @@ def _measure(page: Any, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     page.get_by_role("link", name="Map", exact=True).first.click()
     page.wait_for_function(_READY)
-    found: dict[str, Any] = {"page to first points s": round(time.perf_counter() - began, 2)}
+    figures: dict[str, Any] = {"page to first points s": round(time.perf_counter() - began, 2)}
     page.get_by_test_id("map-epoch").wait_for()
     page.wait_for_timeout(3000)
     page.get_by_test_id("map-speed").select_option("5")
-    found["fixed, playing"] = _speed(page.evaluate(PLAY))
-    found["fixed, pan and zoom"] = _pan(page)
-    found["lasso to grid ms"] = [_lasso(page) for _ in range(5)]
+    figures["fixed, playing"] = _speed(page.evaluate(PLAY))
+    figures["fixed, pan and zoom"] = _pan(page)
+    figures["lasso to grid ms"] = [_lasso(page) for _ in range(5)]
     page.get_by_test_id("map-layout-moving").click()
     page.wait_for_timeout(3000)
     page.get_by_test_id("map-speed").select_option("2")
-    found["moving, playing"] = _speed(page.evaluate(PLAY))
-    found["bytes"] = {name: size for name, size in sorted(sent.items()) if "map/" in name}
-    return found
+    figures["moving, playing"] = _speed(page.evaluate(PLAY))
+    figures["bytes"] = {name: size for name, size in sorted(sent.items()) if "map/" in name}
+    return figures
 
 
 _READY = """() => {
@@ -130,11 +130,11 @@ def _count_bytes(page: Any) -> dict[str, int]:
     return sent
 
 
-def _speed(found: dict[str, float]) -> dict[str, float]:
-    seconds = found["seconds"]
+def _speed(play: dict[str, float]) -> dict[str, float]:
+    seconds = play["seconds"]
     return {
-        "frames a second": round(found["ticks"] / seconds, 1), "drawings a second": round(found["drawn"] / seconds, 1),
-        "longest frame ms": round(found["worst"], 1), "seconds": round(seconds, 1),
+        "frames a second": round(play["ticks"] / seconds, 1), "drawings a second": round(play["drawn"] / seconds, 1),
+        "longest frame ms": round(play["worst"], 1), "seconds": round(seconds, 1),
     }  # fmt: skip
 
 

@@ -11,49 +11,72 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.project.opened import Project, new_uid
+from app.benchmarks.map import check_counts, counts, make_project
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.records.review import GridTable
 
 Say = Callable[[str], None]
 Figures = dict[str, Any]
-SETTINGS = {"labels": 1000, "epochs": 3, "steps": 60, "batch": 500, "threads": 2}
 SHOWN = 40
 """Items a page asks for at once."""
 AGAIN = 5
 
 
-def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, project: Path | None = None) -> Figures:
+@dataclass(frozen=True)
+class ReviewSettings:
+    """Settings of the benchmark, each by `--set name=value`.
+
+    Attributes:
+        labels, epochs, steps: labels and epochs of the project's round, and steps of an epoch.
+        batch: the number of images of a page that is accepted.
+        threads: CPU threads.
+        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+
+    Raises:
+        ConfigError: a number is below 0.
+    """
+
+    labels: int = 1000
+    epochs: int = 3
+    steps: int = 60
+    batch: int = 500
+    threads: int = 2
+    project: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(self)
+
+
+def run(data: Path, settings: ReviewSettings, out: Path | None, say: Say) -> Figures:
     """Measure everything and return the figures, in seconds.
 
     Args:
         data: where torchvision's MNIST lies.
-        settings: see SETTINGS; `batch` is the number of images of a page that is accepted.
+        settings: see there.
         out: a JSON file.
-        say: told each result in words.
-        project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
+        say: called with each result in words.
     """
-    from app.benchmarks.map import make_project
-
-    chosen = {**SETTINGS, **settings}
-    os.environ["OMP_NUM_THREADS"] = str(chosen["threads"])
-    figures: Figures = {"settings": chosen, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+    figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     with tempfile.TemporaryDirectory() as folder:
-        root = project or Path(folder) / "mnist"
-        figures["round"] = make_project(root, data, chosen)
+        root = settings.project or Path(folder) / "mnist"
+        figures["round"] = make_project(root, data, settings.labels, settings.epochs, settings.steps)
         with Project.open(root) as opened:
             for part, measure in (("queues", queues), ("surface", surface), ("grid", grids)):
                 figures[part] = measure(opened)
                 say(f"{part}: {json.dumps(figures[part])}")
-            for size in (chosen["batch"], opened.counts().unlabeled):
-                figures[f"batch of {size}"] = found = batches(opened, size)
-                say(f"batch of {size}: {json.dumps(found)}")
+            for size in (settings.batch, opened.store.counts().unlabeled):
+                figures[f"batch of {size}"] = batches(opened, size)
+                say(f"batch of {size}: {json.dumps(figures[f'batch of {size}'])}")
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
@@ -61,22 +84,22 @@ def run(data: Path, settings: Mapping[str, int], out: Path | None, say: Say, pro
 
 def queues(project: Project) -> Figures:
     """Time the first items of each query strategy that the round allows, with nothing kept from before."""
-    usable = [key for key, reason in project.reviews.strategies().items() if not reason]
-    project.reviews.context([1])  # reads the features once, as the first look at the page does
-    found = {}
+    usable = [key for key, reason in project.queue.strategies().items() if not reason]
+    project.signals.context([1], project.results.predictions())  # reads the features once, as the first look does
+    seconds = {}
     for key in usable:
-        project.reviews.forget_plan()
-        found[key] = timed(lambda key=key: project.reviews.queue(key, SHOWN))  # type: ignore[misc]
-    return found
+        project.queue.forget_plan()
+        seconds[key] = timed(lambda key=key: project.queue.next(key, SHOWN))  # type: ignore[misc]
+    return seconds
 
 
 def surface(project: Project) -> Figures:
     """Time the next items of a queue that is on its way, and what stands beside 20 images."""
-    items, _ = project.reviews.queue("mixture", SHOWN)
+    items, _ = project.queue.next("mixture", SHOWN)
     ids = [item.image_id for item in items]
     return {
-        "next items": least(lambda: project.reviews.queue("mixture", SHOWN, exclude=ids)),
-        "beside 20 images": least(lambda: project.reviews.context(ids[:20])),
+        "next items": least(lambda: project.queue.next("mixture", SHOWN, exclude=ids)),
+        "beside 20 images": least(lambda: project.signals.context(ids[:20], project.results.predictions())),
     }
 
 
@@ -84,24 +107,24 @@ def grids(project: Project) -> Figures:
     """Time the whole grid, and how large it is on its way to the browser."""
     from app.routes.review import packed
 
-    body = packed(project.reviews.grid())
+    body = packed(project.grid.table())
     return {
-        "whole grid": least(lambda: packed(project.reviews.grid())),
-        "by most changes": least(lambda: packed(project.reviews.grid(sort="flips"))),
+        "whole grid": least(lambda: packed(project.grid.table())),
+        "by most changes": least(lambda: packed(project.grid.table(sort="flips"))),
         "megabytes before compression": round(len(body) / 1e6, 2),
     }
 
 
 def batches(project: Project, size: int) -> Figures:
     """Accept the surest predictions as one batch, take it back by one undo, and time both."""
-    table, batch = project.reviews.grid(sort="confident"), new_uid()
+    table, batch = project.grid.table(sort="confident"), new_uid()
     chosen = np.argsort(-table.confidence, kind="stable")[:size]
     decisions = [_accepted(table, int(row)) for row in chosen]
     begun = time.perf_counter()
-    acks = project.decide(decisions, batch)
+    acks = project.labels.decide(decisions, batch)
     accepted = time.perf_counter() - begun
     begun = time.perf_counter()
-    back = project.undo(new_uid(), "local", batch)
+    back = project.store.undo(new_uid(), "local", batch)
     return {
         "saved": sum(ack.status == "saved" for ack in acks), "accept": round(accepted, 3),
         "taken back": sum(ack.status == "saved" for ack in back), "undo": round(time.perf_counter() - begun, 3),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
+REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
 
 
 def bench(
@@ -24,22 +27,18 @@ def bench(
     list_: Annotated[bool, typer.Option("--list", help="Show the benchmarks.")] = False,
 ) -> None:
     """Measure the algorithms on known data sets, several seeds each, and print a table."""
-    from engine.benchmarks import studies
+    from engine.benchmarks import command
     from engine.benchmarks.options import Options, progress
 
     if list_ or name is None:
-        typer.echo(f"{studies.listing()}\n{MAP_LINE}\n{REVIEW_LINE}")
+        typer.echo(f"{command.listing()}\n{MAP_LINE}\n{REVIEW_LINE}")
         return
     if name in {"map", "review"}:
         _project(name, data, tuple(set_ or ()), out)
         return
     line = shlex.join(["starling", *sys.argv[1:]])
     options = Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
-    typer.echo(studies.run(options, progress))
-
-
-MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
-REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
+    typer.echo(command.run(options, progress))
 
 
 def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
@@ -47,17 +46,9 @@ def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | No
     from app.benchmarks import map as map_bench
     from app.benchmarks import review as review_bench
     from engine.benchmarks.options import data_root
-    from engine.errors import ConfigError
+    from engine.training import pairs
 
-    settings, run = {
-        "map": (map_bench.SETTINGS, map_bench.run),
-        "review": (review_bench.SETTINGS, review_bench.run),
-    }[name]
-    given = dict(part.split("=", 1) for part in sets if "=" in part)
-    project = Path(given.pop("project")) if "project" in given else None
-    wrong = [f"{key}={value}" for key, value in given.items() if key not in settings or not value.isdecimal()]
-    wrong += [part for part in sets if "=" not in part]
-    if wrong:
-        known = ", ".join([*settings, "project"])
-        raise ConfigError("The benchmark has no such setting", value=", ".join(wrong), way_out=f"Known: {known}.")
-    run(data_root(data), {key: int(value) for key, value in given.items()}, out, typer.echo, project)
+    settings: type[Any] = map_bench.MapSettings if name == "map" else review_bench.ReviewSettings
+    run = map_bench.run if name == "map" else review_bench.run
+    (values,) = pairs.parse(sets, settings)
+    run(data_root(data), settings(**values), out, typer.echo)

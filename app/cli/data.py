@@ -29,8 +29,9 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
-    from engine.importers.scan import ImportSource
-    from engine.project.opened import DATABASE, Project
+    from engine.importers.scan import ImportSource, discard
+    from engine.project.opened import Project
+    from engine.project.workspace import is_project
 
     if (path is None) == (torchvision is None):
         raise ConfigError("Give either a path or --torchvision NAME", way_out="See “starling import --help”.")
@@ -45,20 +46,20 @@ def import_(
     else:
         raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
     began = time.monotonic()
-    created = not (project / DATABASE).exists()
+    created = not is_project(project)
     target = Project.create(project) if created else Project.open(project)
     try:
         with progress_bar() as progress:
-            preview = target.scan(source, progress)
+            preview = target.imports.scan(source, progress)
         _show_preview(preview)
         if dry_run:
-            target.discard(preview)
+            discard(preview)
             target.close()
             if created:
                 remove_empty(project)
             return
         with progress_bar() as progress:
-            result = target.commit_import(preview, progress, use_labels=not no_labels)
+            result = target.imports.commit(preview, progress, use_labels=not no_labels)
     except BaseException:
         target.close()
         if created:
@@ -78,11 +79,12 @@ def remove_empty(project: Path) -> None:
     """Remove a project that was just made, if it holds nothing."""
     import shutil
 
-    from engine.project.opened import DATABASE, Project
+    from engine.project.opened import Project
+    from engine.project.workspace import is_project
 
-    if (project / DATABASE).exists():
-        with Project.open(project) as found:
-            empty = found.counts().images == 0
+    if is_project(project):
+        with Project.open(project) as opened:
+            empty = opened.store.counts().images == 0
         if empty:
             shutil.rmtree(project)
 
@@ -139,9 +141,9 @@ def export(
     )
     opened = Project.open(project)
     try:
-        counts = opened.export_counts(options)
+        counts = opened.exports.counts(options)
         with progress_bar() as progress:
-            written = opened.export(options, progress, target=target)
+            written = opened.exports.write(options, progress, target=target)
     finally:
         opened.close()
     out.print(
@@ -162,7 +164,8 @@ def backup(
     opened = Project.open(project)
     try:
         name = f"project-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
-        written = opened.backup(target or opened.root / "backups" / name)
+        written = target or opened.root / "backups" / name
+        opened.store.backup(written)
     finally:
         opened.close()
     out.print(f"Wrote and verified {escape(str(written))}", soft_wrap=True)
@@ -175,7 +178,7 @@ def doctor(project: ProjectArgument) -> None:
     opened = Project.open(project, read_only=not os.access(project, os.W_OK))
     try:
         with progress_bar() as progress:
-            problems = opened.doctor(progress)
+            problems = opened.upkeep.doctor(progress)
     finally:
         opened.close()
     for problem in problems:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundError
+from engine.percent import percent
 
 
 def round_(
@@ -33,16 +34,16 @@ def round_(
     engine = EngineThread(opened.store, opened.root)
     try:
         if cancel is not None:
-            record = opened.cancel_round(cancel)
+            record = opened.training.cancel(cancel)
         elif resume is not None:
-            record = opened.resume_round(resume)
+            record = opened.training.resume(resume)
         else:
             spec = options.algorithms().get(algorithm)
             if spec is None:
                 known = ", ".join(options.algorithms())
                 raise ConfigError("Unknown algorithm", value=algorithm, way_out=f"Known: {known}.")
             train, config = pairs.parse(set_ or (), options.TRAIN_CONFIG, spec.config)
-            record = opened.queue_round(algorithm, config, {**train, "device": device})
+            record = opened.training.queue(algorithm, config, {**train, "device": device})
         engine.start()
         engine.wake()
         record = _watch(opened, record.number)
@@ -61,7 +62,7 @@ def round_(
 def _watch(opened: Any, number: int) -> Any:
     from engine.rounds.supervisor.follow import follow
 
-    record = opened.round(number)
+    record = opened.store.round(number)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -77,7 +78,7 @@ def _watch(opened: Any, number: int) -> Any:
             metrics = now.get("metrics") or {}
             more = f"{now.get('steps_per_second') or 0:.1f} steps/s"
             if metrics.get("heldout_accuracy") is not None:
-                more += f", held-out {metrics['heldout_accuracy']:.1%}"
+                more += f", held-out {percent(metrics['heldout_accuracy'])}"
             done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else step / steps
             words = f"Round {number} {record.state}, {now.get('phase') or 'waiting'} {epoch}/{epochs}"
             bar.update(task, completed=done, description=words, more=more)
@@ -90,16 +91,16 @@ def _show_round(opened: Any, record: Any) -> None:
     report = record.report or {}
     rows = ("Held-out accuracy", "heldout"), ("Supervised baseline", "baseline"), ("Without feedback", "ablation")
     for name, key in rows:
-        found = report.get(key)
-        if found and found.get("n"):
+        figures = report.get(key)
+        if figures and figures.get("n"):
             out.print(
-                f"  {name}: {found['accuracy']:.2%} ({found['correct']}/{found['n']}), 95% interval "
-                f"{found['low']:.1%}–{found['high']:.1%}"
+                f"  {name}: {percent(figures['accuracy'], 2)} ({figures['correct']}/{figures['n']}), 95 % interval "
+                f"{percent(figures['low'])}–{percent(figures['high'])}"
             )
     if record.state in {"promoted", "held_back"}:
-        truth = opened.true_accuracy(record.number)
+        truth = opened.results.true_accuracy(record.number)
         if truth is not None:
-            out.print(f"  True accuracy on hidden labels: {truth.accuracy:.2%} ({truth.correct:,}/{truth.n:,})")
+            out.print(f"  True accuracy on hidden labels: {percent(truth.accuracy, 2)} ({truth.correct:,}/{truth.n:,})")
         out.print(f"  {escape(str((report.get('verdict') or {}).get('reason', '')))}", soft_wrap=True)
         out.print(
             f"  {report.get('seconds', 0):.0f} s, {report.get('seconds_per_epoch', 0):.2f} s an epoch, "
@@ -114,24 +115,24 @@ def status(project: ProjectArgument) -> None:
 
     opened = Project.open(project, read_only=not os.access(project, os.W_OK))
     try:
-        counts = opened.counts()
-        out.print(f"{escape(opened.name)}: {counts.images:,} images, {len(opened.classes())} classes")
+        counts = opened.store.counts()
+        out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
         out.print(
             f"  {counts.labeled:,} labeled: {counts.imported:,} imported, {counts.human:,} by a person, "
             f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
         )
         out.print(f"  device: {options.describe_device()}")
-        table = Table("round", "algorithm", "state", "held-out", "95% interval", "epochs", "seconds")
-        for record in opened.rounds():
+        table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
+        for record in opened.store.rounds():
             report = record.report or {}
-            found = report.get("heldout") or {}
+            heldout = report.get("heldout") or {}
             table.add_row(
                 str(record.number), record.algorithm, record.state,
-                f"{found['accuracy']:.2%}" if found.get("n") else "–",
-                f"{found['low']:.1%}–{found['high']:.1%}" if found.get("n") else "–",
+                percent(heldout['accuracy'], 2) if heldout.get("n") else "–",
+                f"{percent(heldout['low'])}–{percent(heldout['high'])}" if heldout.get("n") else "–",
                 str(report.get("epochs", "–")), f"{report['seconds']:.0f}" if report else "–",
             )  # fmt: skip
-        if opened.rounds():
+        if opened.store.rounds():
             out.print(table)
     finally:
         opened.close()
@@ -149,13 +150,13 @@ def evaluate(
 
     opened = Project.open(project)
     try:
-        number = round if round is not None else opened.round_in_force()
+        number = round if round is not None else opened.results.in_force()
         if number is None:
             raise RoundError("No round is in force", way_out="Give one: --round N.")
-        found = apply.test_accuracy(opened.round_dir(number), torchvision, root)
+        accuracy = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)
     finally:
         opened.close()
     out.print(
-        f"Round {number}: {found['accuracy']:.2%} on the {found['n']:,} test images of {torchvision} "
-        f"({found['correct']:,} right), 95% interval {found['low']:.2%}–{found['high']:.2%}"
+        f"Round {number}: {percent(accuracy['accuracy'], 2)} on the {accuracy['n']:,} test images of {torchvision} "
+        f"({accuracy['correct']:,} right), 95 % interval {percent(accuracy['low'], 2)}–{percent(accuracy['high'], 2)}"
     )

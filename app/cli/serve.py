@@ -78,7 +78,7 @@ def demo(
         try:
             with progress_bar() as progress, Project.create(folder, "Digits (demo)") as project:
                 source = ImportSource("torchvision", Path(), name="digits", labels_kept=90)
-                project.commit_import(project.scan(source, progress), progress)
+                project.imports.commit(project.imports.scan(source, progress), progress)
         except BaseException:
             remove_empty(folder)
             raise

@@ -9,6 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from engine.nets import net_name
+
 RELEVANT: Mapping[str, tuple[str, str]] = {
     "rand_ops": ("strong", "rand_augment"),
     "rand_magnitude": ("strong", "rand_augment"),
@@ -17,8 +19,8 @@ RELEVANT: Mapping[str, tuple[str, str]] = {
     "lowest": ("rule", "freematch"),
     "highest": ("rule", "freematch"),
     "n_sigma": ("rule", "softmatch"),
-    "weights": ("net", "torchvision:"),
-    "noise": ("net", "frozen:"),
+    "weights": ("net", net_name.TORCHVISION),
+    "noise": ("net", net_name.FROZEN),
 }
 """Fields that matter only while another field, where it is known, has a value that starts like this."""
 

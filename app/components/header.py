@@ -32,23 +32,23 @@ def header(live: bool = False) -> None:
 
 def _counts(opened: OpenProject) -> None:
     """Say how far the project is."""
-    counts, classes = opened.project.counts(), len(opened.project.classes())
+    counts, classes = opened.project.store.counts(), len(opened.project.store.classes())
     percent = 100 * counts.labeled / counts.images if counts.images else 0.0
     st.markdown(
-        f"**{state.plain(opened.project.name)}** &nbsp; {counts.images:,} images · {counts.labeled:,} labeled "
+        f"**{state.plain(opened.project.store.name)}** &nbsp; {counts.images:,} images · {counts.labeled:,} labeled "
         f"({percent:.1f}%) · {counts.unlabeled:,} unlabeled · {classes} {'class' if classes == 1 else 'classes'}"
     )
 
 
 def _running(opened: OpenProject) -> None:
-    active = opened.project.active_round()
+    active = opened.project.store.active_round()
     if active is None:
         return
     st.fragment(_running_line, run_every=2.0)(opened)
 
 
 def _running_line(opened: OpenProject) -> None:
-    active = opened.project.active_round()
+    active = opened.project.store.active_round()
     if active is None:
         st.caption(":green[:material/check_circle:] Round ended")
         return

@@ -15,6 +15,7 @@ from app import state
 from app.components.forms import config_form
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.nets.net_name import NetName
 from engine.project import options
 
 MAIN_FIELDS = ("net", "epochs", "device")
@@ -40,18 +41,20 @@ class Chosen:
 
 def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
     """Draw the recommended round; return it once its button is pressed."""
-    found = opened.project.recommendation()
+    recommendation = opened.project.training.recommendation()
     st.subheader("Recommended")
-    if found is None:
+    if recommendation is None:
         st.info("Import images first; what suits them is recommended here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return None
     with st.container(border=True):
-        st.markdown(f"#### {options.title(found.algorithm)} on {state.plain(found.train.get('net', 'auto'))}")
-        st.markdown(state.plain(found.reason))
-        for warning in found.warnings:
+        st.markdown(
+            f"#### {options.title(recommendation.algorithm)} on {state.plain(recommendation.train.get('net', 'auto'))}"
+        )
+        st.markdown(state.plain(recommendation.reason))
+        for warning in recommendation.warnings:
             st.warning(state.plain(warning), icon=":material/warning:")
-        chosen = _length(opened, found, active=active)
+        chosen = _length(opened, recommendation, active=active)
         pressed = st.button(
             "Start recommended round",
             type="primary",
@@ -59,20 +62,20 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
             disabled=active,
             key="start_recommended",
         )
-        if found.alternatives:
+        if recommendation.alternatives:
             with st.expander("Other ways to train these images", icon=":material/alt_route:"):
-                for place, other in enumerate(found.alternatives):
+                for place, other in enumerate(recommendation.alternatives):
                     _alternative(place, other)
     return chosen if pressed else None
 
 
-def _length(opened: OpenProject, found: Any, *, active: bool) -> Chosen:
+def _length(opened: OpenProject, timing: Any, *, active: bool) -> Chosen:
     """Let choose how long to train and say how long each choice takes; return the settings of the chosen one."""
-    lengths = {one.title: one for one in found.lengths}
+    lengths = {one.title: one for one in timing.lengths}
     title = st.segmented_control("Length", list(lengths), default="Standard", required=True, key="recommended_length")
     length = lengths[title or "Standard"]
     st.caption(f"{state.plain(length.summary)} {_epochs(length.train)}")
-    chosen = {name: Chosen(found.algorithm, found.config, found.train | one.train) for name, one in lengths.items()}
+    chosen = {name: Chosen(timing.algorithm, timing.config, timing.train | one.train) for name, one in lengths.items()}
     _times(opened, chosen, length.title, active)
     return chosen[length.title]
 
@@ -107,7 +110,7 @@ def _times(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, active
 
 @state.guarded
 def _times_line(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, known: bool) -> None:
-    if opened.project.active_round() is not None:
+    if opened.project.store.active_round() is not None:
         return  # a timing would disturb it
     times = {name: _time(opened, one) for name, one in chosen.items()}
     if not known and all(time.done for time in times.values()):
@@ -127,7 +130,7 @@ def _times_line(opened: OpenProject, chosen: Mapping[str, Chosen], title: str, k
 
 
 def _time(opened: OpenProject, chosen: Chosen) -> Any:
-    return opened.project.time_round(chosen.algorithm, chosen.config, chosen.train)
+    return opened.project.training.time(chosen.algorithm, chosen.config, chosen.train)
 
 
 def about(seconds: float) -> str:
@@ -146,7 +149,7 @@ def about(seconds: float) -> str:
 
 def own(opened: OpenProject, *, active: bool) -> Chosen | None:
     """Draw the settings of any algorithm, filled with the recommendation; return them once started."""
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         return None
     picked = state.get("own_settings")
     # Kept while the form is open: labels made meanwhile may change the recommendation, never what is on screen.
@@ -200,11 +203,11 @@ def _form(opened: OpenProject, spec: Any, start: Chosen) -> Chosen:
 
 def _recommended_settings(opened: OpenProject) -> Chosen:
     """Return the recommendation in its standard length, or an algorithm with all its defaults."""
-    found = opened.project.recommendation()
-    if found is None:
+    recommendation = opened.project.training.recommendation()
+    if recommendation is None:
         return Chosen(next(iter(options.algorithms())), {}, {})
-    standard = next(length for length in found.lengths if length.title == "Standard")
-    return Chosen(found.algorithm, found.config, found.train | standard.train)
+    standard = next(length for length in recommendation.lengths if length.title == "Standard")
+    return Chosen(recommendation.algorithm, recommendation.config, recommendation.train | standard.train)
 
 
 def augmentation(opened: OpenProject, train: Mapping[str, Any], key: str) -> None:
@@ -214,17 +217,17 @@ def augmentation(opened: OpenProject, train: Mapping[str, Any], key: str) -> Non
 
 @state.guarded
 def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
-    if str(train.get("net", "")).startswith("frozen:"):
+    if NetName.parse(str(train.get("net", ""))).is_frozen:
         st.caption("This network's features are computed once from the images as they are; noise varies the features.")
         return
     draw = int(state.get(f"draw_{key}", 0))
     try:
-        found = opened.project.augmentation_preview(train, IMAGES, COPIES, draw)
+        preview = opened.project.training.augmentation_preview(train, IMAGES, COPIES, draw)
     except StarlingError as error:
         state.show_error(error)
         return
-    parts = (("Image", found.original), ("Weak views", found.weak), ("Strong views", found.strong))
-    for column, (title, picture) in zip(st.columns(found.widths, gap=None), parts, strict=True):
+    parts = (("Image", preview.original), ("Weak views", preview.weak), ("Strong views", preview.strong))
+    for column, (title, picture) in zip(st.columns(preview.widths, gap=None), parts, strict=True):
         column.caption(title)
         column.image(picture, width="stretch")
     st.caption("If a flipped or distorted image would change its class, choose another augmentation.")
@@ -236,10 +239,10 @@ def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
 def start(opened: OpenProject, chosen: Chosen) -> None:
     """Queue the round and look at it, or say why it cannot start."""
     try:
-        record = opened.project.queue_round(chosen.algorithm, chosen.config, chosen.train)
+        record = opened.project.training.queue(chosen.algorithm, chosen.config, chosen.train)
     except StarlingError as error:
         state.show_error(error)
-        if not opened.project.counts().labeled:
+        if not opened.project.store.counts().labeled:
             st.page_link("pages/review_labels.py", label="Label a first batch", icon=":material/keyboard:")
         return
     opened.engine.wake()

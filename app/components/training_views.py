@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app import state
+from engine.percent import percent
 from engine.project.opened import Project
 from engine.records.rounds import RoundRecord
 
@@ -85,13 +86,13 @@ def progress(record: RoundRecord) -> None:
     cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
-    cells[2].metric("Held-out accuracy", _number(metrics.get("heldout_accuracy"), "{:.1%}"))
+    cells[2].metric("Held-out accuracy", _share(metrics.get("heldout_accuracy")))
     weight = weight_of(metrics)
     if weight is None:
         cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
     else:
         cells[3].metric(WEIGHTS[weight][0], _number(metrics.get(weight), "{:.2f}"))
-    cells[4].metric("Pseudo-labels used", _number(metrics.get("used_share"), "{:.0%}"))
+    cells[4].metric("Pseudo-labels used", _share(metrics.get("used_share"), 0))
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
@@ -145,73 +146,75 @@ def weight_of(metrics: Mapping[str, Any]) -> str | None:
 
 def report(project: Project, record: RoundRecord) -> None:
     """Show what a complete round reached, how that was measured, and whether it is in force."""
-    found = record.report or {}
-    verdict = found.get("verdict") or {}
+    outcome = record.report or {}
+    verdict = outcome.get("verdict") or {}
     if verdict:
         (st.success if verdict.get("promoted") else st.warning)(state.plain(verdict.get("reason", "")))
-    heldout, ablation = found.get("heldout") or {}, found.get("ablation")
+    heldout, ablation = outcome.get("heldout") or {}, outcome.get("ablation")
     cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
-    shown = [(cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", found.get("baseline"))]
+    shown = [(cells[0], "Held-out accuracy", heldout), (cells[1], "Supervised baseline", outcome.get("baseline"))]
     if ablation:
         shown.append((cells[4], "Without feedback (h = 0)", ablation))
     for cell, title, figures in shown:
         cell.metric(title, accuracy(figures), help=how(figures or {}))
         cell.caption(interval(figures))
-    truth = project.true_accuracy(record.number)
+    truth = project.results.true_accuracy(record.number)
     if truth is not None and truth.n:
         cells[2].metric(
             "True accuracy",
-            f"{truth.accuracy:.2%}",
+            percent(truth.accuracy, 2),
             help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither "
             "training nor calibration nor the choice of rounds ever saw them.",
         )
         cells[2].caption(f"{truth.n:,} hidden labels")
-    cells[3].metric("Time", duration(found.get("seconds")), help=f"{found.get('seconds_per_epoch', 0):.2f} s an epoch")
+    cells[3].metric(
+        "Time", duration(outcome.get("seconds")), help=f"{outcome.get('seconds_per_epoch', 0):.2f} s an epoch"
+    )
     if ablation:
         st.markdown(difference(ablation))
 
 
-def difference(found: Mapping[str, Any]) -> str:
+def difference(compared: Mapping[str, Any]) -> str:
     """Return in a sentence what the feedback changed on the held-out images, and whether that shows anything.
 
     Args:
-        found: the report's ablation, with its paired counts.
+        compared: the report's ablation, with its paired counts.
     """
-    n, gained, lost = found.get("n") or 0, found["only_main"], found["only_ablation"]
+    n, gained, lost = compared.get("n") or 0, compared["only_main"], compared["only_ablation"]
     if not n:
         return "Whether the feedback changed anything cannot be said: no image was held out."
     counts = (
-        f"Of the same {n:,} held-out images {found['both_right']:,} were right with and without feedback, "
+        f"Of the same {n:,} held-out images {compared['both_right']:,} were right with and without feedback, "
         f"{gained:,} only with it, {lost:,} only without it"
     )
     if gained == lost:
         return f"{counts}: no difference."
-    p = found["p_value"]
+    p = compared["p_value"]
     chance = f"p = {p:.2g}, exact McNemar test"
     if p >= CHANCE:
         return f"{counts}. A difference this small is likely to be chance ({chance}): the feedback shows no effect."
     return f"{counts}: the feedback {'helped' if gained > lost else 'did harm'} here ({chance}; one split, one seed)."
 
 
-def accuracy(found: dict[str, Any] | None) -> str:
+def accuracy(figures: dict[str, Any] | None) -> str:
     """Return an accuracy as a percentage."""
-    return f"{found['accuracy']:.1%}" if found and found.get("n") else "–"
+    return percent(figures["accuracy"]) if figures and figures.get("n") else "–"
 
 
-def interval(found: dict[str, Any] | None) -> str:
+def interval(figures: dict[str, Any] | None) -> str:
     """Return the interval of an accuracy and the number of labels behind it."""
-    if not found or not found.get("n"):
+    if not figures or not figures.get("n"):
         return "not run"
-    return f"95% interval {found['low']:.1%} to {found['high']:.1%}, {found['n']:,} labels"
+    return f"95 % interval {percent(figures['low'])} to {percent(figures['high'])}, {figures['n']:,} labels"
 
 
-def how(found: dict[str, Any]) -> str:
+def how(figures: dict[str, Any]) -> str:
     """Return how an accuracy was measured."""
-    if not found or not found.get("n"):
+    if not figures or not figures.get("n"):
         return "There is no held-out set."
     return (
-        f"{found['correct']} of {found['n']} held-out labeled images right; 95% interval ({found['method']}). They "
-        "were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
+        f"{figures['correct']} of {figures['n']} held-out labeled images right; 95 % interval ({figures['method']}). "
+        "They were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
         "as it is."
     )
 
@@ -226,6 +229,10 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _share(value: float | None, digits: int | None = None) -> str:
+    return "–" if value is None else percent(value, digits)
 
 
 def _number(value: Any, pattern: str) -> str:

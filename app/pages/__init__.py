@@ -1,1 +1,1 @@
-"""One file a page; a page talks to `Project` only."""
+"""One file a page; a page reaches the project through its desks, and imports neither torch nor SQL."""

@@ -26,8 +26,8 @@ TABS: dict[str, Callable[[OpenProject], None]] = {
 def page() -> None:
     """Draw the page: only the tab that is shown is computed."""
     opened = state.need_project()
-    kept = state.get("quality_tab")
-    state.preset("quality_tab", kept if kept in TABS else next(iter(TABS)))
+    last = state.get("quality_tab")
+    state.preset("quality_tab", last if last in TABS else next(iter(TABS)))
     chosen = st.segmented_control(
         "Shown", list(TABS), required=True, key="quality_tab", label_visibility="collapsed", width="stretch"
     )

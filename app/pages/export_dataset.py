@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,7 +28,7 @@ def page() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.subheader("What goes in")
-        has_round = opened.project.round_in_force() is not None
+        has_round = opened.project.results.in_force() is not None
         chosen = {
             source
             for source, text in SOURCES.items()
@@ -46,7 +47,7 @@ def page() -> None:
         unlabeled = st.checkbox("Images without a label too", value=True)
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
         options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened))
-        counts = opened.project.export_counts(options)
+        counts = opened.project.exports.counts(options)
         cells = st.columns(3)
         cells[0].metric("Labels", f"{counts['human'] + counts['accepted'] + counts['imported']:,}")
         cells[1].metric("Pseudo-labels", f"{counts['pseudo']:,}")
@@ -64,7 +65,7 @@ def page() -> None:
                 bar.progress(done / total if total else 1.0, label)
 
             try:
-                target = opened.project.export(options, progress)
+                target = opened.project.exports.write(options, progress)
             except StarlingError as error:
                 state.show_error(error)
             else:
@@ -72,7 +73,7 @@ def page() -> None:
             bar.empty()
     with right:
         st.subheader("Exports")
-        _exports(opened.base, opened.project.root / "exports", state.get("exported"))
+        _exports(opened.base, opened.project.exports.files(), state.get("exported"))
 
 
 def _selection(opened: OpenProject) -> frozenset[int] | None:
@@ -83,9 +84,7 @@ def _selection(opened: OpenProject) -> frozenset[int] | None:
     return frozenset(opened.selection)
 
 
-def _exports(base: str, folder: Path, newest: str | None) -> None:
-    files = sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime)
-    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+def _exports(base: str, files: Sequence[Path], newest: str | None) -> None:
     if not files:
         st.info("Nothing exported yet. Every export carries where each label came from, and the whole ledger.")
         return

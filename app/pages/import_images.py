@@ -11,7 +11,7 @@ from app import state
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.importers.scan import ImportSource
+from engine.importers.scan import ImportSource, discard
 from engine.records.imports import ImportPreview, ImportResult
 
 
@@ -36,13 +36,13 @@ def page() -> None:
 def _projects() -> None:
     st.subheader("Project")
     opened = state.current()
-    found = state.projects()
-    if found:
-        roots = [str(path) for path in found]
+    projects = state.projects()
+    if projects:
+        roots = [str(path) for path in projects]
         at = roots.index(str(opened.project.root)) if opened is not None and str(opened.project.root) in roots else None
         chosen = st.selectbox(
             "Open a project",
-            found,
+            projects,
             index=at,
             format_func=lambda path: path.name,
             placeholder="Choose a project",
@@ -106,7 +106,7 @@ def _scan(opened: OpenProject, source: ImportSource) -> None:
         bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
 
     try:
-        preview = opened.project.scan(source, progress)
+        preview = opened.project.imports.scan(source, progress)
     except StarlingError as error:
         bar.empty()
         state.show_error(error)
@@ -127,7 +127,7 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
             "Nothing here is labeled. A round needs at least 2 labeled images in each of 2 classes. You can import the "
             "images as they are and label a first batch on the Review page."
         )
-    elif len(preview.counts) == 1 and len(opened.project.classes()) <= 1:
+    elif len(preview.counts) == 1 and len(opened.project.store.classes()) <= 1:
         st.warning(
             "All labels are of one class. A round needs at least 2; add a class and label some on the Review page."
         )
@@ -143,7 +143,7 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
     if yes.button("Import", type="primary", icon=":material/check:", width="stretch"):
         _commit(opened, preview, use_labels=use_labels)
     if no.button("Discard", icon=":material/close:", width="stretch"):
-        opened.project.discard(preview)
+        discard(preview)
         state.forget("preview")
         st.rerun()
 
@@ -162,7 +162,7 @@ def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool) ->
         bar.progress(done / total if total else 1.0, f"{label}: {done:,} of {total:,}" if total else label)
 
     try:
-        result = opened.project.commit_import(preview, progress, use_labels=use_labels)
+        result = opened.project.imports.commit(preview, progress, use_labels=use_labels)
     except StarlingError as error:
         bar.empty()
         state.show_error(error)

@@ -18,25 +18,25 @@ PAGES = {"review": "pages/review_labels.py", "export": "pages/export_dataset.py"
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet. Import some first.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
     records = {one.number: one for one in opened.project.maps.rounds()}
-    if opened.project.active_round() is not None:
+    if opened.project.store.active_round() is not None:
         st.fragment(_watch, run_every=2 * POLL_SECONDS)(opened, _stands(records))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = _choose_round(records)
         source = _choose_source(opened)
-        found = opened.project.maps.state(source.key)
-        _offer(opened, source, found)
-    _tell(found)
-    if found.status == "running":
+        map_state = opened.project.maps.state(source.key)
+        _offer(opened, source, map_state)
+    _tell(map_state)
+    if map_state.status == "running":
         st.fragment(_progress, run_every=POLL_SECONDS)(opened, source)
     record = records.get(number) if number is not None else None
-    if record is None and found.status not in {"running", "ready"} and not found.version:
+    if record is None and map_state.status not in {"running", "ready"} and not map_state.version:
         return
-    _map(opened, source, found, record)
+    _map(opened, source, map_state, record)
 
 
 def _stands(records: dict[int, RoundRecord]) -> list[tuple[int, str]]:
@@ -57,9 +57,9 @@ def _choose_round(records: dict[int, RoundRecord]) -> int | None:
         number: f"round {number} · {one.algorithm} · {one.state}".replace("_", " ") for number, one in records.items()
     }
     numbers = sorted(records, reverse=True)
-    kept, newest = state.get("map_round"), state.get("map_newest")
-    follow = kept not in records or (kept == newest != numbers[0])  # who looks at the newest goes on doing so
-    state.preset("map_round", numbers[0] if follow else kept, again=follow)
+    last, newest = state.get("map_round"), state.get("map_newest")
+    follow = last not in records or (last == newest != numbers[0])  # who looks at the newest goes on doing so
+    state.preset("map_round", numbers[0] if follow else last, again=follow)
     number = st.selectbox("Pseudo-labels of", numbers, format_func=lambda one: titles[one], key="map_round", width=340)
     state.put("map_round", number)
     state.put("map_newest", numbers[0])
@@ -69,8 +69,8 @@ def _choose_round(records: dict[int, RoundRecord]) -> int | None:
 def _choose_source(opened: OpenProject) -> Source:
     sources = {one.key: one for one in opened.project.maps.sources()}
     keys = list(sources)
-    kept = state.get("map_source")
-    state.preset("map_source", kept if kept in sources else _first(opened, keys), again=kept not in sources)
+    last = state.get("map_source")
+    state.preset("map_source", last if last in sources else _first(opened, keys), again=last not in sources)
     key = st.selectbox(
         "Fixed map of", keys, format_func=lambda one: sources[one].title, key="map_source", width=340,
         help="\n\n".join(f"**{one.title}**: {one.about}" for one in sources.values()),
@@ -84,18 +84,18 @@ def _first(opened: OpenProject, keys: list[str]) -> str:
     return next((one for one in keys if opened.project.maps.drawn(one)), keys[0])
 
 
-def _offer(opened: OpenProject, source: Source, found: MapState) -> None:
+def _offer(opened: OpenProject, source: Source, map_state: MapState) -> None:
     """Offer to compute the fixed map, to cancel that, or to lay images out anew that were only placed."""
-    if found.status == "running":
+    if map_state.status == "running":
         if st.button("Cancel", icon=":material/close:", key="cancel_map"):
             opened.project.maps.cancel(source.key)
             st.rerun()
         return
-    if found.status == "ready":
-        if found.placed and st.button("Lay out anew", icon=":material/refresh:", key="fresh_map"):
+    if map_state.status == "ready":
+        if map_state.placed and st.button("Lay out anew", icon=":material/refresh:", key="fresh_map"):
             _start(opened, source, fresh=True)
         return
-    label = {"failed": "Try again", "cancelled": "Go on with the map"}.get(found.status, "Compute the map")
+    label = {"failed": "Try again", "cancelled": "Go on with the map"}.get(map_state.status, "Compute the map")
     if st.button(label, type="primary", icon=":material/scatter_plot:", key="compute_map"):
         _start(opened, source)
 
@@ -109,35 +109,35 @@ def _start(opened: OpenProject, source: Source, *, fresh: bool = False) -> None:
     st.rerun()
 
 
-def _tell(found: MapState) -> None:
+def _tell(map_state: MapState) -> None:
     """Say why there is no map, or what is special about this one."""
-    if found.status == "failed":
-        st.error(state.plain(found.error or "The map could not be computed."))
-    elif found.status == "none":
+    if map_state.status == "failed":
+        st.error(state.plain(map_state.error or "The map could not be computed."))
+    elif map_state.status == "none":
         st.info(
             "There is no fixed map of these features yet. It puts images that look alike side by side (PCA, then "
             "t-SNE), in the background; a first picture comes within seconds."
         )
-    elif found.status == "cancelled":
+    elif map_state.status == "cancelled":
         st.info("The map was cancelled; the picture is as good as it was then.")
-    elif found.status == "ready" and found.placed:
-        st.caption(f"{found.placed:,} images came later and were placed among the others, which did not move.")
+    elif map_state.status == "ready" and map_state.placed:
+        st.caption(f"{map_state.placed:,} images came later and were placed among the others, which did not move.")
 
 
 def _progress(opened: OpenProject, source: Source) -> None:
     """Show how far the map is; run the page anew when it ended. The map itself looks for new pictures."""
-    found = opened.project.maps.state(source.key)
-    if found.status != "running":
+    map_state = opened.project.maps.state(source.key)
+    if map_state.status != "running":
         st.rerun()
-    st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
+    st.progress(min(max(map_state.fraction, 0.0), 1.0), text=state.plain(map_state.stage or "Starting"))
 
 
-def _map(opened: OpenProject, source: Source, found: MapState, record: RoundRecord | None) -> None:
+def _map(opened: OpenProject, source: Source, map_state: MapState, record: RoundRecord | None) -> None:
     shown = Shown(
         round=None if record is None else record.number,
         source=source.key,
-        version=f"{found.version}:{found.status}",
-        computing=found.status == "running",
+        version=f"{map_state.version}:{map_state.status}",
+        computing=map_state.status == "running",
         live=record is not None and record.active,
         complete=record is not None and record.state in COMPLETE_STATES,
         moving=record is not None and opened.project.maps.can_move(record.number),

@@ -13,7 +13,7 @@ from app.components.history.then_and_now import state_part
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet. Import some first; every decision on them is then kept here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return

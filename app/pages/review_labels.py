@@ -10,8 +10,8 @@ from app.components.review_surface.component import review_surface
 from app.server.workbench import OpenProject
 from engine.project import options
 from engine.project.review.grid import SORTS
-from engine.project.review.lists import AUDIT, CONFLICTS, ISSUES, is_list
 from engine.project.review.queue import DEFAULT
+from engine.project.review.ref import QueueRef
 from engine.query import QUERY_STRATEGIES
 
 ONE, GRID = "One by one", "Grid"
@@ -26,33 +26,33 @@ SHOWN = {
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
-    for notice in opened.project.reviews.signals.notices:
+    for notice in opened.project.signals.notices:
         st.warning(state.plain(notice))
     way, shown, predictions, order = st.columns([1.3, 2, 2, 2], vertical_alignment="bottom")
     with shown:
-        only = _only(opened)
+        ref = _images(opened)
     with predictions:
-        number = _round(opened, listed=only == ISSUES or only.startswith(AUDIT))
-    rounds = opened.project.rounds_with_predictions()
+        number = _round(opened, listed=ref.kind in ("issues", "audit"))
+    rounds = opened.project.results.complete()
     with way:
-        as_grid = _way(only, bool(rounds) and number is not None)
+        as_grid = _way(ref, bool(rounds) and number is not None)
     if as_grid:
         review_grid(
             opened.base,
             round_number=number,
-            only=only,
-            classes=opened.project.classes(),
+            only=str(ref),
+            classes=opened.project.store.classes(),
             sorts=_sorts(opened, number),
             key=f"grid_{opened.key}",
         )
         return
     with order:
-        strategy = DEFAULT if is_list(only) else _strategy(opened, number)
-    if only.startswith(AUDIT):
+        strategy = DEFAULT if ref.is_list else _strategy(opened, number)
+    if ref.kind == "audit":
         st.page_link(
             "pages/check_quality.py", label="When all are answered: what the audit shows", icon=":material/verified:"
         )
@@ -64,15 +64,15 @@ def page() -> None:
         opened.base,
         strategy=strategy,
         round_number=number,
-        only=only,
-        classes=opened.project.classes(),
+        only=str(ref),
+        classes=opened.project.store.classes(),
         key=f"review_{opened.key}",
     )
 
 
-def _way(only: str, predicted: bool) -> bool:
+def _way(ref: QueueRef, predicted: bool) -> bool:
     """Draw the choice of one by one or grid; the grid needs predictions, and a list is looked at one by one."""
-    possible = predicted and not is_list(only)
+    possible = predicted and not ref.is_list
     if not possible:
         state.preset("review_way", ONE, again=True)
     else:
@@ -85,26 +85,26 @@ def _way(only: str, predicted: bool) -> bool:
     return chosen == GRID
 
 
-def _only(opened: OpenProject) -> str:
+def _images(opened: OpenProject) -> QueueRef:
     """Draw the choice of images; return it."""
     titles = dict(SHOWN)
     if state.selection_size(opened):
         titles["selection"] = f"Selected ({state.selection_size(opened):,})"
-    for audit in opened.project.quality.audits():
+    for audit in opened.project.audits.all():
         if audit.record.state == "open":
             left = len(audit.record.sample) - audit.answered
-            titles[f"{AUDIT}{audit.record.number}"] = f"Audit {audit.record.number} ({left:,} left)"
-    titles[ISSUES] = "Suspected labels"
-    titles[CONFLICTS] = "Conflicts, side by side"
+            titles[str(QueueRef.of_audit(audit.record.number))] = f"Audit {audit.record.number} ({left:,} left)"
+    titles["issues"] = "Suspected labels"
+    titles["conflicts"] = "Conflicts, side by side"
     if st.session_state.get("review_only") not in titles:
         state.preset("review_only", "unreviewed", again=True)
-    return str(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
+    return QueueRef.parse(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
 
 
 def _round(opened: OpenProject, *, listed: bool) -> int | None:
     """Draw the choice of the round whose predictions are shown; return its number. Some lists bring their own."""
-    rounds = {record.number: record for record in opened.project.rounds_with_predictions()}
-    in_force = opened.project.round_in_force()
+    rounds = {record.number: record for record in opened.project.results.complete()}
+    in_force = opened.project.results.in_force()
     numbers: list[int | None] = [*([None] if in_force is None else []), *sorted(rounds, reverse=True)]
 
     def title(one: int | None) -> str:
@@ -125,7 +125,7 @@ def _round(opened: OpenProject, *, listed: bool) -> int | None:
 
 def _strategy(opened: OpenProject, number: int | None) -> str:
     """Draw the choice of the query strategy; those this round does not allow are left out. Return its key."""
-    reasons = opened.project.reviews.strategies(number)
+    reasons = opened.project.queue.strategies(number)
     usable = [key for key in QUERY_STRATEGIES if not reasons.get(key)]
     if st.session_state.get("review_strategy") not in usable:
         state.preset("review_strategy", usable[0], again=True)
@@ -144,7 +144,7 @@ def _strategy(opened: OpenProject, number: int | None) -> str:
 
 def _sorts(opened: OpenProject, number: int | None) -> list[tuple[str, str]]:
     """The orders of the grid that this round allows, as [key, title]."""
-    reasons = opened.project.reviews.strategies(number)
+    reasons = opened.project.queue.strategies(number)
     return [(key, title) for key, title in SORTS.items() if not reasons.get(key)]
 
 

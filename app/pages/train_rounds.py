@@ -22,10 +22,10 @@ def page() -> None:
         _start(opened)
     with right:
         st.subheader("Rounds")
-        rounds = opened.project.rounds()
+        rounds = opened.project.store.rounds()
         if not rounds:
             st.info("No round yet. Its progress, curves and report will be shown here.")
-            recommendation = opened.project.recommendation()
+            recommendation = opened.project.training.recommendation()
             if recommendation is not None:
                 st.markdown("##### How training changes the images")
                 round_choice.augmentation(opened, recommendation.train, "recommended")
@@ -34,7 +34,7 @@ def page() -> None:
 
 
 def _start(opened: OpenProject) -> None:
-    active = opened.project.active_round()
+    active = opened.project.store.active_round()
     chosen = round_choice.recommended(opened, active=active is not None)
     if active is not None:
         st.caption(f"Round {active.number} is {active.state}; one round runs at a time.")
@@ -48,7 +48,7 @@ def _start(opened: OpenProject) -> None:
 def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
     numbers = [record.number for record in reversed(rounds)]
     states = {record.number: record for record in rounds}
-    shown, in_force = state.get("round"), opened.project.round_in_force()
+    shown, in_force = state.get("round"), opened.project.results.in_force()
     chosen = st.selectbox(
         "Round",
         numbers,
@@ -65,22 +65,22 @@ def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:
 
 @state.guarded
 def _live(opened: OpenProject, number: int, shown_state: str) -> None:
-    record = opened.project.round(number)
+    record = opened.project.store.round(number)
     if record.state != shown_state:
         st.rerun(scope="app")
-    training_views.state_line(record, opened.project.round_in_force())
+    training_views.state_line(record, opened.project.results.in_force())
     if record.active:
         training_views.progress(record)
         if st.button("Cancel round", icon=":material/stop:", disabled=record.state == "cancelling", key="cancel_round"):
-            _try(lambda: opened.project.cancel_round(number), opened)
+            _try(lambda: opened.project.training.cancel(number), opened)
     elif record.state in RESUMABLE_STATES and st.button(
         "Resume",
         icon=":material/resume:",
         help="Continues from the last checkpoint, with the same split",
         key="resume",
     ):
-        _try(lambda: opened.project.resume_round(number), opened)
-    curves = opened.project.curves(number)
+        _try(lambda: opened.project.training.resume(number), opened)
+    curves = opened.project.results.curves(number)
     if curves.get("epoch"):
         figure = training_views.curves_figure(curves)
         st.plotly_chart(figure, key=f"curves_{number}", config={"displaylogo": False})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from app.routes.requests import FRESH, MOST_ID, number_of, request_body
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project import map_pictures
-from engine.project.opened import as_json
 
 MOST_SELECTED = 1_000_000
 MOST_NEIGHBOURS = 100
@@ -54,8 +54,8 @@ async def frames(request: Request, opened: OpenProject) -> Response:
 
 async def moving(request: Request, opened: OpenProject) -> Response:
     """Start, start anew or cancel laying out a round's epochs."""
-    found = await request_body(request)
-    number, action = found.get("round"), found.get("action")
+    body = await request_body(request)
+    number, action = body.get("round"), body.get("action")
     if type(number) is not int:
         raise ConfigError("A round is needed", value=number)
     maps = opened.project.maps
@@ -65,7 +65,7 @@ async def moving(request: Request, opened: OpenProject) -> Response:
         await run_in_threadpool(maps.cancel_moving, number)
     else:
         raise ConfigError("There is no such action", value=action, way_out="Use start, fresh or cancel.")
-    return JSONResponse(as_json(maps.moving_state(number)), headers=FRESH)
+    return JSONResponse(asdict(maps.moving_state(number)), headers=FRESH)
 
 
 async def neighbours(request: Request, opened: OpenProject) -> Response:
@@ -81,17 +81,17 @@ async def neighbours(request: Request, opened: OpenProject) -> Response:
 async def regions(request: Request, opened: OpenProject) -> Response:
     """The regions of the map that labels do not cover."""
     number = number_of(request, "round")
-    found = await run_in_threadpool(opened.project.maps.regions, _source(request), number)
-    names = opened.project.classes() if number is None else opened.project.round_classes(number)
+    flagged = await run_in_threadpool(opened.project.maps.regions, _source(request), number)
+    names = opened.project.store.classes() if number is None else opened.project.results.classes(number)
     rows = [
         {
             "ids": ids.tolist(), "size": region.size, "labeled": region.labeled,
             "expected": round(float(region.expected_labeled), 1), "confidence": _share(region.confidence),
             "overall": _share(region.overall_confidence), "centre": [float(v) for v in region.centre],
             "called": [[names[k], round(float(share), 4)] for k, share in region.called],
-            "reason": region.told(names, "overall, mean over the epochs"),
+            "reason": region.reason_with(names, "overall, mean over the epochs"),
         }
-        for region, ids in found
+        for region, ids in flagged
     ]  # fmt: skip
     return JSONResponse({"regions": rows}, headers=FRESH)
 
@@ -109,12 +109,12 @@ async def selection(request: Request, opened: OpenProject) -> Response:
 
 async def picture(request: Request, opened: OpenProject) -> Response:
     """A still or an animation of the map, as a file."""
-    query = request.query_params
+    query, project = request.query_params, opened.project
     wanted = map_pictures.Wanted(
         kind=query.get("kind", "png"), layout=query.get("layout", "fixed"), source=_source(request),
         number=number_of(request, "round"), epoch=number_of(request, "epoch"), dark=query.get("dark") == "1",
     )  # fmt: skip
-    made = await run_in_threadpool(map_pictures.make, opened.project, wanted)
+    made = await run_in_threadpool(map_pictures.make, project.workspace, project.results, project.maps, wanted)
     headers = FRESH | {"Content-Disposition": f'attachment; filename="{made.name}"'}
     headers |= {"X-Content-Type-Options": "nosniff"}
     return Response(made.data, media_type=made.media_type, headers=headers)

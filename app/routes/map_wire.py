@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from app.server.workbench import OpenProject
 from engine.errors import MapError, RoundError
-from engine.project.maps import Said, class_columns
+from engine.ids import rows_of
+from engine.project.maps import TrackedPredictions
 from engine.records.rounds import MapState
 
 MOST_POINTS = 60_000
@@ -53,7 +54,7 @@ def shown(opened: OpenProject, source: str) -> Shown:
     try:
         ids, xy = maps.points(source)
     except MapError:
-        every = opened.project.label_table().image_ids
+        every = opened.project.store.label_table().image_ids
         rows = _sample(every)
         return Shown(every[rows], None, len(every), None, state)
     rows = _sample(ids)
@@ -94,28 +95,27 @@ def pack(header: dict[str, Any], *arrays: NDArray[Any]) -> bytes:
 
 def points(opened: OpenProject, source: str) -> bytes:
     """int32 id[n], int32 version[n], int16 x[n], y[n], label[n], truth[n] (-1 none), uint8 flags[n], uint8 grid."""
-    project, found = opened.project, shown(opened, source)
-    table, names = project.label_table(), project.classes()
+    project, images = opened.project, shown(opened, source)
+    table, names = project.store.label_table(), project.store.classes()
     index = {name: k for k, name in enumerate(names)}
-    rows = np.searchsorted(table.image_ids, found.ids)
-    labels = np.array([-1 if label is None else index[label] for label in table.label[rows]], np.int16)
-    marked = np.array([mark is not None for mark in table.mark[rows]], dtype=bool)
-    flags = (labels >= 0) * 1 + table.reviewed[rows].astype(bool) * 2 + marked * 4
-    hidden = project.maps.truth()
-    truth = np.array([index.get(hidden.get(int(i), ""), -1) for i in found.ids], np.int16) if hidden else None
-    xy = np.zeros((len(found.ids), 2)) if found.xy is None else found.xy
-    state = found.state
+    rows = table.rows(images.ids)
+    labels = table.class_index(names)[rows].astype(np.int16)
+    flags = (labels >= 0) * 1 + table.reviewed[rows] * 2 + table.marked[rows] * 4
+    hidden = project.store.truth()
+    truth = np.array([index.get(hidden.get(int(i), ""), -1) for i in images.ids], np.int16) if hidden else None
+    xy = np.zeros((len(images.ids), 2)) if images.xy is None else images.xy
+    state = images.state
     header = {
-        "n": len(found.ids), "total": found.total, "mark": found.mark, "classes": list(names), "source": source,
-        "positions": found.xy is not None, "truth": truth is not None, "placed": state.placed,
-        "grid": 0 if found.grid is None else GRID, "version": opened.project.maps.stamp(source),
+        "n": len(images.ids), "total": images.total, "mark": images.mark, "classes": list(names), "source": source,
+        "positions": images.xy is not None, "truth": truth is not None, "placed": state.placed,
+        "grid": 0 if images.grid is None else GRID, "version": project.maps.stamp(source),
         "status": state.status, "stage": state.stage, "fraction": state.fraction, "error": state.error,
         "hidden_classes": sorted(set(hidden.values()) - set(names)),
     }  # fmt: skip
     arrays: list[NDArray[Any]] = [
-        found.ids.astype(np.int32), table.version[rows].astype(np.int32),
+        images.ids.astype(np.int32), table.version[rows].astype(np.int32),
         xy[:, 0].astype(np.int16), xy[:, 1].astype(np.int16), labels,
-        *([] if truth is None else [truth]), flags.astype(np.uint8), *([] if found.grid is None else [found.grid]),
+        *([] if truth is None else [truth]), flags.astype(np.uint8), *([] if images.grid is None else [images.grid]),
     ]  # fmt: skip
     return pack(header, *arrays)
 
@@ -128,21 +128,19 @@ def epochs(opened: OpenProject, source: str, number: int, first: int) -> bytes:
     """
     project = opened.project
     ids = shown(opened, source).ids
-    every = project.epochs(number)
+    every = project.results.epochs(number)
     wanted = every[first:]
-    columns = class_columns(opened.project, number) if wanted else np.zeros(0, np.int64)
-    none, kind = _none(len(project.classes()))
+    columns = project.results.class_columns(number) if wanted else np.zeros(0, np.int64)
+    none, kind = _none(len(project.store.classes()))
     predicted = np.full((len(wanted), len(ids)), none, kind)
     confidence = np.zeros((len(wanted), len(ids)), np.uint8)
     order = np.argsort(ids, kind="stable")
-    ordered = ids[order]
     for e, epoch in enumerate(wanted):
-        image_ids, best, p1 = project.epoch_predictions(number, epoch)
-        at = np.minimum(np.searchsorted(ordered, image_ids), len(ids) - 1)
-        there = ordered[at] == image_ids
-        rows = order[at[there]]
-        predicted[e, rows] = columns[best[there]]
-        confidence[e, rows] = np.round(p1[there] * 255).astype(np.uint8)
+        image_ids, best, p1 = project.results.epoch_predictions(number, epoch)
+        rows, there = rows_of(image_ids, ids[order])
+        at = order[rows[there]]
+        predicted[e, at] = columns[best[there]]
+        confidence[e, at] = np.round(p1[there] * 255).astype(np.uint8)
     accuracy = project.maps.accuracy(number)
     header = {
         "n": len(ids), "mark": zlib.crc32(ids.tobytes()), "round": number, "epochs": wanted, "first": first,
@@ -159,27 +157,31 @@ def frames(opened: OpenProject, number: int) -> bytes:
     about = {"status": state.status, "stage": state.stage, "fraction": state.fraction, "error": state.error}
     about |= {"version": state.version, "round": number}
     try:
-        found = maps.frames(number)
-        student, teacher = maps.tracked(number, found.epochs)
+        course = maps.frames(number)
+        student, teacher = maps.tracked(number, course.epochs)
     except (MapError, RoundError):
         return pack(about | {"t": 0, "epochs": [], "student": False, "teacher": False})
-    placed = scaled(found.xy).astype(np.int16)
+    placed = scaled(course.xy).astype(np.int16)
     header = about | {
-        "t": len(found.ids), "epochs": list(found.epochs), "repeated": found.repeated.tolist(),
-        "reasons": list(found.reasons), "recall": _numbers(found.recall), "moves": _numbers(found.moves),
-        "smoothed": found.smoothed, "student": student is not None, "teacher": teacher is not None,
-        "wide": _none(len(opened.project.classes()))[1] is np.uint16,
+        "t": len(course.ids), "epochs": list(course.epochs), "repeated": course.repeated.tolist(),
+        "reasons": list(course.reasons), "recall": _numbers(course.recall), "moves": _numbers(course.moves),
+        "smoothed": course.smoothed, "student": student is not None, "teacher": teacher is not None,
+        "wide": _none(len(opened.project.store.classes()))[1] is np.uint16,
     }  # fmt: skip
-    arrays: list[NDArray[Any]] = [found.ids.astype(np.int32), _difference(placed[..., 0]), _difference(placed[..., 1])]
-    said = [one for one in (student, teacher) if one is not None]
-    codes = [_coded(opened, number, one) for one in said]
+    arrays: list[NDArray[Any]] = [
+        course.ids.astype(np.int32),
+        _difference(placed[..., 0]),
+        _difference(placed[..., 1]),
+    ]
+    recorded = [one for one in (student, teacher) if one is not None]
+    codes = [_coded(opened, number, one) for one in recorded]
     return pack(header, *arrays, *[part for code in codes for part in code])
 
 
-def _coded(opened: OpenProject, number: int, said: Said) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    _, kind = _none(len(opened.project.classes()))
-    best = class_columns(opened.project, number)[said.best].astype(kind)
-    sure = np.round(np.clip(said.confidence, 0, 1) * 255).astype(np.uint8)
+def _coded(opened: OpenProject, number: int, tracked: TrackedPredictions) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    _, kind = _none(len(opened.project.store.classes()))
+    best = opened.project.results.class_columns(number)[tracked.best].astype(kind)
+    sure = np.round(np.clip(tracked.confidence, 0, 1) * 255).astype(np.uint8)
     return _exclusive(best), _difference(sure)
 
 

@@ -36,9 +36,9 @@ async def request_body(request: Request) -> dict[str, Any]:
         ConfigError: it carries something else.
     """
     try:
-        found = json.loads(await request.body())
+        body = json.loads(await request.body())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("The request is not JSON", value=error) from error
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise ConfigError("The request must be a JSON object")
-    return found
+    return body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import uuid
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse, Response
 from app.routes.requests import FRESH, MOST_ID, number_of, request_body
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
-from engine.project.opened import as_json
+from engine.project.labels import new_uid
 from engine.project.review.queue import DEFAULT
+from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
 from engine.records.review import GridTable
 
@@ -41,15 +42,20 @@ async def queue(request: Request, opened: OpenProject) -> Response:
     """The next images to review. POST takes the same fields as JSON: a long `exclude` does not fit an address."""
     asked = _queue_fields(await request_body(request)) if request.method == "POST" else _queue_query(request)
     limit, project = min(asked["limit"] or 20, 500), opened.project
+    ref = QueueRef.parse(asked["only"] or "unreviewed")
     items, total = await run_in_threadpool(
-        lambda: project.reviews.queue(
+        lambda: project.queue.next(
             asked["strategy"] or DEFAULT, limit,
-            number=asked["round"], only=asked["only"] or "unreviewed", exclude=asked["exclude"],
-            among=opened.selection if asked["only"] == "selection" else None,
+            number=asked["round"], ref=ref, exclude=asked["exclude"], among=_among(opened, ref),
         )
     )  # fmt: skip
-    body = {"items": [as_json(item) for item in items], "total": total, "classes": list(project.classes())}
+    body = {"items": [asdict(item) for item in items], "total": total, "classes": list(project.store.classes())}
     return JSONResponse(body, headers=FRESH)
+
+
+def _among(opened: OpenProject, ref: QueueRef) -> tuple[int, ...] | None:
+    """The images handed over from the map, where only those are asked for; None for all."""
+    return opened.selection if ref.kind == "selection" else None
 
 
 def _queue_query(request: Request) -> dict[str, Any]:
@@ -61,59 +67,58 @@ def _queue_query(request: Request) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _queue_fields(found: dict[str, Any]) -> dict[str, Any]:
+def _queue_fields(body: dict[str, Any]) -> dict[str, Any]:
     kinds = {"strategy": str, "only": str, "limit": int, "round": int}
     for name, kind in kinds.items():
-        value = found.get(name)
+        value = body.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise ConfigError("A field of the queue has the wrong type", value=f"{name}={value!r}"[:200])
-    exclude = found.get("exclude") or []
+    exclude = body.get("exclude") or []
     if not isinstance(exclude, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in exclude):
         raise ConfigError("“exclude” must be a list of image ids")
-    return {name: found.get(name) for name in kinds} | {"exclude": set(exclude)}
+    return {name: body.get(name) for name in kinds} | {"exclude": set(exclude)}
 
 
 async def item(request: Request, opened: OpenProject) -> Response:
     """One image as the review page shows it."""
-    found = await run_in_threadpool(
-        opened.project.reviews.item, request.path_params["image_id"], number_of(request, "round")
+    shown = await run_in_threadpool(
+        opened.project.queue.item, request.path_params["image_id"], number_of(request, "round")
     )
-    return JSONResponse(as_json(found), headers=FRESH)
+    return JSONResponse(asdict(shown), headers=FRESH)
 
 
 async def context(request: Request, opened: OpenProject) -> Response:
     """Neighbours and trajectories of the images named by {"ids": […], "round": …}."""
-    found = await request_body(request)
-    ids, number = found.get("ids"), found.get("round")
+    body = await request_body(request)
+    ids, number = body.get("ids"), body.get("round")
     if not isinstance(ids, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in ids):
         raise ConfigError("“ids” must be a list of image ids")
     if len(ids) > MOST_CONTEXT or not (number is None or type(number) is int):
         raise ConfigError(f"At most {MOST_CONTEXT} images at once, of a round by its number", value=len(ids))
-    contexts = await run_in_threadpool(opened.project.reviews.context, ids, number)
-    return JSONResponse({"contexts": [as_json(one) for one in contexts]}, headers=FRESH)
+    project = opened.project
+    contexts = await run_in_threadpool(lambda: project.signals.context(ids, project.results.predictions(number)))
+    return JSONResponse({"contexts": [asdict(one) for one in contexts]}, headers=FRESH)
 
 
 async def grid(request: Request, opened: OpenProject) -> Response:
     """The whole grid as flat arrays of equal length, grouped by predicted class."""
-    only = request.query_params.get("only") or "unreviewed"
-    sort = request.query_params.get("sort") or "confidence"
-    number, reviews = number_of(request, "round"), opened.project.reviews
-    among = opened.selection if only == "selection" else None
-    table = await run_in_threadpool(lambda: reviews.grid(number, only, sort, among))
+    ref = QueueRef.parse(request.query_params.get("only") or "unreviewed")
+    sort, number = request.query_params.get("sort") or "confidence", number_of(request, "round")
+    table = await run_in_threadpool(opened.project.grid.table, number, ref, sort, _among(opened, ref))
     return await run_in_threadpool(_sent, request, table)
 
 
 def packed(table: GridTable) -> bytes:
     """Return a grid as JSON: classes by index, a label as -1 where there is none, OTHER_CLASS where it is unknown."""
     place = {name: at for at, name in enumerate(table.classes)}
-    found = {
+    columns = {
         "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
         "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
         "confidence": np.round(table.confidence.astype(float), 4).tolist(),
         "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
         "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
     }  # fmt: skip
-    return json.dumps(found, separators=(",", ":")).encode()
+    return json.dumps(columns, separators=(",", ":")).encode()
 
 
 def _sent(request: Request, table: GridTable) -> Response:
@@ -130,21 +135,21 @@ FIELDS = {
 NEEDED = ("uid", "image_id", "base_version", "action")
 
 
-def parse_decision(found: Any, actor: str = ACTOR) -> Decision:
+def parse_decision(fields: Any, actor: str = ACTOR) -> Decision:
     """Make a decision of untrusted JSON.
 
     Raises:
         ConfigError: a field is missing or of the wrong type.
     """
-    if not isinstance(found, dict) or any(found.get(name) is None for name in NEEDED):
-        raise ConfigError("A decision needs uid, image_id, base_version and action", value=str(found)[:200])
-    kept = {name: found[name] for name in FIELDS if found.get(name) is not None}
-    for name, value in kept.items():
+    if not isinstance(fields, dict) or any(fields.get(name) is None for name in NEEDED):
+        raise ConfigError("A decision needs uid, image_id, base_version and action", value=str(fields)[:200])
+    given = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+    for name, value in given.items():
         if not isinstance(value, FIELDS[name]) or isinstance(value, bool):  # type: ignore[arg-type]
             raise ConfigError("A field of a decision has the wrong type", value=f"{name}={value!r}")
-    if len(kept["uid"]) > 100 or kept["action"] in {"import", "undo"}:
-        raise ConfigError("A decision has a bad uid or action", value=str(found)[:200])
-    return Decision(actor=actor, **kept)
+    if len(given["uid"]) > 100 or given["action"] in {"import", "undo"}:
+        raise ConfigError("A decision has a bad uid or action", value=str(fields)[:200])
+    return Decision(actor=actor, **given)
 
 
 async def decisions(request: Request, opened: OpenProject) -> Response:
@@ -156,23 +161,25 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
     parsed = [parse_decision(one, actor) for one in given]
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
-    acks = await run_in_threadpool(opened.project.decide, parsed, batch)
-    return JSONResponse({"acks": [as_json(ack) for ack in acks]}, headers=FRESH)
+    acks = await run_in_threadpool(opened.project.labels.decide, parsed, batch)
+    return JSONResponse({"acks": [asdict(ack) for ack in acks]}, headers=FRESH)
 
 
 async def undo(request: Request, opened: OpenProject) -> Response:
     """Take back the last decision, or the one named."""
-    found = await request_body(request)
-    uid, target = str(found.get("uid") or uuid.uuid4().hex), found.get("target")
-    acks = await run_in_threadpool(opened.project.undo, uid, actor_of(request.cookies), str(target) if target else None)
+    body = await request_body(request)
+    uid, target = str(body.get("uid") or new_uid()), body.get("target")
+    acks = await run_in_threadpool(
+        opened.project.store.undo, uid, actor_of(request.cookies), str(target) if target else None
+    )
     shown = None
     if len(acks) == 1 and acks[0].state is not None:
-        shown = as_json(await run_in_threadpool(opened.project.reviews.item, acks[0].state.image_id))
-    return JSONResponse({"acks": [as_json(ack) for ack in acks], "image": shown}, headers=FRESH)
+        shown = asdict(await run_in_threadpool(opened.project.queue.item, acks[0].state.image_id))
+    return JSONResponse({"acks": [asdict(ack) for ack in acks], "image": shown}, headers=FRESH)
 
 
 async def classes(request: Request, opened: OpenProject) -> Response:
     """Add a class."""
     name = str((await request_body(request)).get("name") or "")
-    found = await run_in_threadpool(opened.project.add_class, name)
-    return JSONResponse({"classes": list(found)}, headers=FRESH)
+    names = await run_in_threadpool(opened.project.labels.add_class, name)
+    return JSONResponse({"classes": list(names)}, headers=FRESH)

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.routes import map as map_routes
+from app.routes import modules as module_routes
 from app.routes import review as review_routes
 from app.routes.pictures import image, thumb
 from app.routes.requests import FRESH
@@ -56,6 +57,7 @@ def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
 
 ROUTES = [
     Route("/starling/health", health),
+    Route(module_routes.PATH, module_routes.module),
     _route("/thumb/{image_id:int}", thumb),
     _route("/image/{image_id:int}", image),
     _route("/item/{image_id:int}", review_routes.item),

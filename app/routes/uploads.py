@@ -19,8 +19,8 @@ UPLOAD_CAP = 64 * 1024**3
 async def upload(request: Request, opened: OpenProject) -> Response:
     """Stream an upload to disk; the import page looks at it next."""
     name = Path(request.query_params.get("name", "upload.zip").replace("\\", "/")).name[:200] or "upload.zip"
-    found = uuid.uuid4().hex
-    target = opened.project.root / "staging" / f"upload-{found}.zip"
+    upload_id = uuid.uuid4().hex
+    target = opened.project.root / "staging" / f"upload-{upload_id}.zip"
     size = 0
     try:
         with open(target, "xb") as out:
@@ -40,14 +40,14 @@ async def upload(request: Request, opened: OpenProject) -> Response:
     except ConfigError:
         target.unlink(missing_ok=True)
         raise
-    opened.uploads[found] = target
-    return JSONResponse({"upload": found, "name": name, "bytes": size}, headers=FRESH)
+    opened.uploads[upload_id] = target
+    return JSONResponse({"upload": upload_id, "name": name, "bytes": size}, headers=FRESH)
 
 
 async def download(request: Request, opened: OpenProject) -> Response:
     """Send an export file; ranges work."""
     name = request.path_params["file"]
-    folder = opened.project.root / "exports"
-    if name not in {path.name for path in folder.iterdir() if path.is_file()}:
+    paths = {path.name: path for path in opened.project.exports.files()}
+    if name not in paths:
         raise NotAProject("There is no such export", value=name, way_out="Export again.")
-    return FileResponse(folder / name, filename=name, headers=FRESH)
+    return FileResponse(paths[name], filename=name, headers=FRESH)

@@ -56,13 +56,13 @@ class Gate:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         given = query.pop("token", [""])[0]
         jar: SimpleCookie = SimpleCookie(cookie)
-        kept = jar[self.cookie(scope)].value if self.cookie(scope) in jar else ""
+        cookie_token = jar[self.cookie(scope)].value if self.cookie(scope) in jar else ""
         if given and hmac.compare_digest(given.encode(), self.token.encode()) and scope["type"] == "http":
             rest = urlencode(query, doseq=True)
             response = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
             response.set_cookie(self.cookie(scope), self.token, httponly=True, samesite="strict")
             await response(scope, receive, send)
-        elif kept and hmac.compare_digest(kept.encode(), self.token.encode()):
+        elif cookie_token and hmac.compare_digest(cookie_token.encode(), self.token.encode()):
             await self.app(scope, receive, send)
         else:
             text = "Open Starling by the address it printed when it started: it carries the access token."

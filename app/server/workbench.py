@@ -12,7 +12,8 @@ from typing import IO
 
 from engine.errors import ConfigError, ProjectInUse
 from engine.jobs import timing
-from engine.project.opened import Project, slug
+from engine.project.opened import Project
+from engine.project.workspace import slug
 from engine.rounds.supervisor.thread import EngineThread
 
 
@@ -51,7 +52,7 @@ class Workbench:
         """Return the project folders in `home` and those opened from elsewhere, by name."""
         here = [path.parent for path in self.home.glob("*/project.db")] if self.home.is_dir() else []
         with self._lock:
-            elsewhere = [found.project.root for found in self._open.values()]
+            elsewhere = [opened.project.root for opened in self._open.values()]
         return sorted(set(here) | set(elsewhere), key=lambda path: path.name.casefold())
 
     def create(self, name: str) -> OpenProject:
@@ -76,16 +77,16 @@ class Workbench:
         """
         root = root.expanduser().resolve()
         with self._lock:
-            for found in self._open.values():
-                if found.project.root == root:
-                    return found
+            for other in self._open.values():
+                if other.project.root == root:
+                    return other
             project = Project.open(root)
             try:
                 lock = self._claim(root)
             except ProjectInUse:
                 project.close()
                 raise
-            project.sweep()
+            project.workspace.sweep()
             engine = EngineThread(project.store, root)
             engine.start()
             opened = OpenProject(self._key(project), project, engine, lock)
@@ -115,7 +116,7 @@ class Workbench:
     @staticmethod
     def _key(project: Project) -> str:
         """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
-        return f"{slug(project.root.name) or 'project'}-{project.uid[:8]}"
+        return f"{slug(project.root.name) or 'project'}-{project.workspace.uid[:8]}"
 
     def _claim(self, root: Path) -> IO[str]:
         handle = open(root / "app.lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the project is
@@ -138,9 +139,9 @@ class Workbench:
 
 def _holder(text: str) -> str:
     try:
-        found = json.loads(text)
-        address = found.get("url") or "no address yet"
-        return f"process {found['pid']}, {address}"
+        holder = json.loads(text)
+        address = holder.get("url") or "no address yet"
+        return f"process {holder['pid']}, {address}"
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         return "process unknown"
 

@@ -76,8 +76,8 @@ class Coordinates(nn.Module):
 
     def of_rows(self, images: Tensor, rows: Tensor) -> Floats:
         """Return the coordinates (n, P) of rows of the images, computed in parts."""
-        found = [self(images[part]) for part in chunks(rows, CHUNK)] or [self(images[:0])]
-        return cast(Floats, torch.cat(found).numpy())
+        parts = [self(images[part]) for part in chunks(rows, CHUNK)] or [self(images[:0])]
+        return cast(Floats, torch.cat(parts).numpy())
 
 
 def with_products(coordinates: Floats, products: bool) -> Floats:
@@ -92,12 +92,12 @@ def probabilities(classifier: Any, coordinates: Floats, products: bool, num_clas
 
     The classifier's columns are mapped back through its `classes_`.
     """
-    found = np.full((len(coordinates), num_classes), UNSEEN, np.float32)
+    all_classes = np.full((len(coordinates), num_classes), UNSEEN, np.float32)
     for start in range(0, len(coordinates), CHUNK):
         part = coordinates[start : start + CHUNK]
-        said = classifier.predict_proba(with_products(part, products))
-        found[start : start + len(part), classifier.classes_] = np.maximum(said, FLOOR)
-    return found
+        fitted = classifier.predict_proba(with_products(part, products))  # (n, len(classes_))
+        all_classes[start : start + len(part), classifier.classes_] = np.maximum(fitted, FLOOR)
+    return all_classes
 
 
 class ClassicalModel(nn.Module):
@@ -128,5 +128,5 @@ class _Head(nn.Module):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Return the log-probabilities (B, K) float32 of coordinates (B, P)."""
-        said = probabilities(self._classifier, coordinates.numpy(), self._products, self._num_classes)
-        return torch.from_numpy(np.log(said))
+        q = probabilities(self._classifier, coordinates.numpy(), self._products, self._num_classes)
+        return torch.from_numpy(np.log(q))

@@ -116,6 +116,8 @@ class FixMatch:
         seed_everything(train.seed)
         self.config, self._train = config, train
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
+        self.total = self.epochs * self.steps_per_epoch
+        self._warm_up = round(config.warm_up * self.total)
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
         terms = RuleTerms(config.rule, config.threshold, config.momentum, config.n_sigma, config.lowest, config.highest)
         prior = _prior(config.align, pools)
@@ -127,36 +129,36 @@ class FixMatch:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
-        warm_up = round(self.config.warm_up * total)
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            share = min(1.0, number / warm_up) if warm_up else 1.0
-            loss, metrics = self._loss(step, self.config.weight * share)
-            self._learner.update(loss, self._train.learning_rate * cosine(number, total))
-            yield metrics | {"loss": loss.detach()}
+            yield self._step(number, step)
 
-    def _loss(self, step: Step, weight: float) -> tuple[Tensor, Metrics]:
+    def _step(self, number: int, step: Step) -> Metrics:
         config, feed, learner = self.config, self._feed, self._learner
         x, weak, strong = feed.weak(step.x), feed.weak(step.u), feed.strong(step.u)
         with evaluation_mode(learner.model), torch.no_grad():
-            q = torch.softmax(learner.logits(weak) / config.temperature, 1)
+            q = torch.softmax(learner.logits(weak) / config.temperature, 1)  # (U, K)
         judged = self._thresholds.judge(q, step.places)
-        targets = judged.q.argmax(1) if config.hard else judged.q
-        logits = learner.logits(torch.cat([x.to(strong.dtype), strong]))
+        targets = judged.q.argmax(1) if config.hard else judged.q  # (U,) or (U, K)
+        logits = learner.logits(torch.cat([x.to(strong.dtype), strong]))  # (B + U, K)
         on_labeled, on_strong = logits[: len(x)], logits[len(x) :]
         labeled = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
         unlabeled = masked_loss(on_strong, targets, judged.weight, config.label_smoothing)
-        loss = labeled + weight * unlabeled
+        loss = labeled + self.weight(number) * unlabeled
         if config.rule == "freematch" and config.fairness:
             loss = loss + config.fairness * self._thresholds.fairness(on_strong, judged.weight)
-        metrics: Metrics = {
+        learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return {
+            "loss": loss.detach(),
             "labeled_loss": labeled.detach(),
             "unlabeled_loss": unlabeled.detach(),
             "used_share": judged.weight.mean(),
             "threshold": judged.threshold,
         }
-        return loss, metrics
+
+    def weight(self, step: int) -> float:
+        """Return λ at a step of the run."""
+        return self.config.weight * (min(1.0, step / self._warm_up) if self._warm_up else 1.0)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

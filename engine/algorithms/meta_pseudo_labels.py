@@ -38,6 +38,9 @@ Deviations, and why:
   dropout; its defaults (100 steps, rate 1e-3) replace the paper's 1000 steps at 1e-5 of batch 512.
 - `ablate` sets h = 0 and skips the measurements: the same teacher and student without the feedback. One public search
   found no effect of the term; `compare` lets a round train both.
+
+Measured (`starling bench mpl-ablation`, seeds 0-4): MNIST, 1,000 labels, 600 steps: 97.89 ± 0.06 % of the test images,
+97.90 ± 0.09 % with h = 0: no effect of the feedback there.
 """
 
 from __future__ import annotations
@@ -48,21 +51,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.algorithms.mpl_exact import exact_step
-from engine.algorithms.mpl_terms import (
-    Baseline,
-    Batch,
-    Feedback,
-    StudentTerms,
-    TeacherTerms,
-    credited_feedback,
-    meta_step,
-    sample_labels,
-    sampled_feedback,
-    student_step,
-)
+from engine.algorithms.mpl_terms import Baseline, Batch, sample_labels, student_step, teacher_logits
+from engine.algorithms.targets import uda_loss
 from engine.errors import ConfigError
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
@@ -213,51 +207,44 @@ class MetaPseudoLabels:
         return peak * cosine(step, self.total), factor * peak * student, self.config.uda_weight * warm
 
     def _step(self, number: int, step: Step) -> Metrics:
+        """Take step `number`; the numbers beside it are those of the head of this file."""
+        config, feed, student = self.config, self._feed, self.student
+        smoothing, grad_clip, measure = config.label_smoothing, self._train.grad_clip, not config.ablate
         teacher_rate, student_rate, uda_weight = self.rates(number)
-        config, feed = self.config, self._feed
         batch = Batch(feed.weak(step.x), step.y, feed.weak(step.u), feed.strong(step.u))
-        terms = TeacherTerms(self._train.label_smoothing, uda_weight, config.temperature, config.threshold)
-        told: Metrics = {}
-        feedback = None
-        if number >= self.wait:
-            set_rate(self.student.optimizer, student_rate)
-            exact = config.mode == "exact"
-            feedback = self._exact(batch, student_rate, told) if exact else self._sampled(batch, told)
-        loss, metrics = meta_step(self.teacher.logits, batch, terms, feedback)
-        self.teacher.update(loss, teacher_rate)
-        return metrics | told
-
-    def _sampled(self, batch: Batch, told: Metrics) -> Feedback:
-        """Return the feedback by h, which tells h and its baseline when used."""
-        config = self.config
-        uniform = self._feed.uniform(len(batch.strong))
-        how = StudentTerms(config.label_smoothing, self._train.grad_clip, measure=not config.ablate)
-
-        def draw(probabilities: Tensor) -> Tensor:
-            return probabilities.argmax(1) if config.target == "argmax" else sample_labels(probabilities, uniform)
-
-        def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            h, loss = student_step(self.student, batch, labels, how)
-            self.student.ema.update(self.student.model)
-            advantage = h if config.ablate else self.baseline.advantage(h)
-            told.update({"h": h, "h_baseline": self.baseline.value})
-            return advantage, loss
-
-        return sampled_feedback(draw, learn, config.target_temperature)
-
-    def _exact(self, batch: Batch, rate: float, told: Metrics) -> Feedback:
-        """Return the feedback image by image, which tells h when used."""
-        config = self.config
-
-        def learn(q: Tensor) -> tuple[Tensor, Tensor]:
-            credit, h, loss = exact_step(
-                self.student, batch, q, rate, config.label_smoothing, measure=not config.ablate
-            )
-            self.student.ema.update(self.student.model)
-            told.update({"h": h})
-            return credit, loss
-
-        return credited_feedback(learn, config.target_temperature)
+        on_labeled, on_weak, on_strong = teacher_logits(self.teacher, batch)  # 1: (B, K), (U, K), (U, K)
+        z = on_strong / config.target_temperature  # (U, K)
+        q = torch.softmax(z, 1)
+        feedback = student_loss = z.new_zeros(())
+        heard: Metrics = {}
+        set_rate(student.optimizer, student_rate)
+        if number >= self.wait and config.mode == "sampled":
+            uniform = feed.uniform(len(q))  # drawn for argmax too: every target then sees the same views
+            labels = q.argmax(1) if config.target == "argmax" else sample_labels(q, uniform)  # 2: ŷ (U,)
+            h, student_loss = student_step(student, batch, labels, smoothing, grad_clip, measure=measure)  # 2 to 4: h
+            advantage = self.baseline.advantage(h) if measure else h  # 4: h − b
+            feedback = advantage * F.cross_entropy(z, labels)  # 5, its last term
+            heard = {"h": h, "h_baseline": self.baseline.value}
+            student.ema.update(student.model)
+        elif number >= self.wait:
+            credit, h, student_loss = exact_step(student, batch, q.detach(), student_rate, smoothing, measure=measure)
+            feedback = (q * credit).sum()  # the last term of 5 image by image, credit (U, K)
+            heard = {"h": h}
+            student.ema.update(student.model)
+        supervised = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
+        consistency, used = uda_loss(on_weak, on_strong, config.temperature, config.threshold)
+        teacher_loss = supervised + uda_weight * consistency + feedback  # 5
+        self.teacher.update(teacher_loss, teacher_rate)
+        return {
+            "loss": teacher_loss.detach() + student_loss,
+            "student_loss": student_loss,
+            "teacher_loss": teacher_loss.detach(),
+            "labeled_loss": supervised.detach(),
+            "unlabeled_loss": consistency.detach(),
+            "lambda": uda_weight,
+            "used_share": used,
+            **heard,
+        }
 
     def eval_model(self) -> nn.Module:
         """Return the averaged student."""
@@ -277,22 +264,8 @@ class MetaPseudoLabels:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put a stored state back, also one of the layout before `engine.training.learner`."""
-        state = _present_layout(state)
+        """Put a stored state back."""
         self.teacher.load_state_dict(state["teacher"])
         self.student.load_state_dict(state["student"])
         self.baseline.value = state["baseline"]
         self._feed.load_state_dict(state["feed"])
-
-
-def _present_layout(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state in the present layout; formerly networks, average and streams lay side by side."""
-    if "feed" in state:
-        return state
-    average = {"model": state["teacher"], "count": state["ema"]["count"]}  # of the teacher: kept, never read
-    return {
-        "teacher": {"model": state["teacher"], "ema": average, "optimizer": state["teacher_optimizer"]},
-        "student": {"model": state["student"], "ema": state["ema"], "optimizer": state["student_optimizer"]},
-        "baseline": state["baseline"],
-        "feed": {name: state[name] for name in ("labeled", "unlabeled", "views")},
-    }

@@ -23,13 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.algorithms.mpl_terms import Batch, Pupil, guarded_step, labeled_loss, measured_loss
+from engine.algorithms.mpl_terms import Batch, guarded_step, labeled_loss, measured_loss
 from engine.nets.precision import exact_products
+from engine.training.learner import Learner
 from engine.training.optim import clip_gradients
 
 
 def exact_step(
-    student: Pupil, batch: Batch, q: Tensor, rate: float, smoothing: float, *, measure: bool = True
+    student: Learner, batch: Batch, q: Tensor, rate: float, smoothing: float, *, measure: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Train the student one plain gradient step on q; return (credit (U, K), h, its loss), all without gradient.
 
@@ -76,8 +77,8 @@ def derivative(
 
     def log_probabilities(weights: dict[str, Tensor]) -> Tensor:
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        found: Any = torch.func.functional_call(model, (weights, buffers), (x,))
-        return torch.log_softmax(found.float(), 1)
+        logits: Any = torch.func.functional_call(model, (weights, buffers), (x,))
+        return torch.log_softmax(logits.float(), 1)
 
     devices = [x.device] if x.device.type == "cuda" else []
     with (

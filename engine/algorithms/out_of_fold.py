@@ -63,7 +63,7 @@ def predict(
     labels: NDArray[np.int64],
     train: TrainConfig,
     device: torch.device,
-    told: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> OutOfFold:
     """Train once a fold from scratch on the others, and predict the images of that fold.
 
@@ -74,23 +74,23 @@ def predict(
         labels: (n,) class indices 0..K-1, each present at least twice.
         train: network and optimizer; its epochs and steps are set here.
         device: where to train.
-        told: called with steps done and in all; may raise to stop.
+        report: called with steps done and in all; may raise to stop.
     """
     classes = int(labels.max()) + 1
     fold = make_folds(labels, train.seed)
     count = int(fold.max()) + 1
     steps = steps_for(len(labels) - math.ceil(len(labels) / count), train.batch_size)
     train = dataclasses.replace(train, epochs=1, steps_per_epoch=steps)
-    found = np.empty((len(labels), classes), np.float32)
+    probabilities = np.empty((len(labels), classes), np.float32)
     for number in range(count):
         outside, inside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         pools = _pools(images, labels, outside, classes)
-        one = Supervised(SupervisedConfig(), dataclasses.replace(train, seed=train.seed + number), pools, device)
-        for done, _ in enumerate(one.steps(0), start=1):
-            told(number * steps + done, count * steps)
-        logits = evaluate.predict_logits(one.eval_model(), images, torch.from_numpy(inside), device)
-        found[inside] = torch.softmax(logits, 1).numpy()
-    return OutOfFold(found, fold, steps)
+        run = Supervised(SupervisedConfig(), dataclasses.replace(train, seed=train.seed + number), pools, device)
+        for done, _ in enumerate(run.steps(0), start=1):
+            report(number * steps + done, count * steps)
+        logits = evaluate.predict_logits(run.eval_model(), images, torch.from_numpy(inside), device)
+        probabilities[inside] = torch.softmax(logits, 1).numpy()
+    return OutOfFold(probabilities, fold, steps)
 
 
 def _pools(images: Tensor, labels: NDArray[np.int64], rows: NDArray[np.int64], classes: int) -> Pools:

@@ -80,6 +80,7 @@ class PiModel:
         seed_everything(train.seed)
         self.config, self._train = config, train
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
+        self.total = self.epochs * self.steps_per_epoch
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
 
     def steps_in(self, epoch: int) -> int:
@@ -88,29 +89,27 @@ class PiModel:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            weight = self.config.weight * ramp(number, self.config.ramp * total)
-            labeled, unlabeled = self._losses(step)
-            loss = labeled + weight * unlabeled
-            self._learner.update(loss, self._train.learning_rate * cosine(number, total))
-            yield {
-                "loss": loss.detach(),
-                "labeled_loss": labeled.detach(),
-                "unlabeled_loss": unlabeled.detach(),
-                "weight": weight,
-                "used_share": 1.0,
-            }
+            yield self._step(number, step)
 
-    def _losses(self, step: Step) -> tuple[Tensor, Tensor]:
-        """Return the cross-entropy of the labeled and the disagreement over all inputs."""
-        feed = self._feed
-        first = self._learner.logits(torch.cat([feed.weak(step.x), feed.weak(step.u)]))
+    def _step(self, number: int, step: Step) -> Metrics:
+        feed, learner = self._feed, self._learner
+        first = learner.logits(torch.cat([feed.weak(step.x), feed.weak(step.u)]))  # (B + U, K)
         with torch.no_grad():
-            second = self._learner.logits(torch.cat([feed.weak(step.x), feed.weak(step.u)]))
+            second = learner.logits(torch.cat([feed.weak(step.x), feed.weak(step.u)]))  # (B + U, K)
         labeled = F.cross_entropy(first[: len(step.y)], step.y, label_smoothing=self._train.label_smoothing)
-        return labeled, disagreement(first, second)
+        unlabeled = disagreement(first, second)
+        weight = self.config.weight * ramp(number, self.config.ramp * self.total)  # w(t)
+        loss = labeled + weight * unlabeled
+        learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return {
+            "loss": loss.detach(),
+            "labeled_loss": labeled.detach(),
+            "unlabeled_loss": unlabeled.detach(),
+            "weight": weight,
+            "used_share": 1.0,
+        }
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

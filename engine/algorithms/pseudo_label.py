@@ -138,8 +138,9 @@ class PseudoLabel:
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
         self._stored: tuple[Tensor, Tensor] | None = None  # targets and confidence of all unlabeled images
         self._stored_epoch = -1
-        self._plan = _plan(config, train, pools)
-        self.steps_per_epoch = self._plan.steps_per_epoch
+        self._schedule = _schedule(config, train, pools)
+        self.steps_per_epoch = self._schedule.steps_per_epoch
+        self.total = self.epochs * self.steps_per_epoch
 
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps, the same in every epoch."""
@@ -147,39 +148,37 @@ class PseudoLabel:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
         self._learner.model.train()
-        for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
-            use_labeled, use_unlabeled, t = self._plan.at(step, total)
-            weight = alpha(t, self.config)
-            loss, metrics = self._loss(epoch, weight, use_labeled, use_unlabeled)
-            self._learner.update(loss, self._train.learning_rate * cosine(step, total))
-            yield metrics | {"loss": loss.detach(), "alpha": weight}
+        for number in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
+            yield self._step(number)
 
-    def _loss(self, epoch: int, weight: float, use_labeled: bool, use_unlabeled: bool) -> tuple[Tensor, Metrics]:
-        """Return equation 15, or the one of its two terms that this step has, and what it is made of."""
-        views, targets, y = [], torch.empty(0), torch.empty(0)
+    def _step(self, number: int) -> Metrics:
+        """Take one step down equation 15, or down the one of its two terms that this step has."""
+        config, feed, learner = self.config, self._feed, self._learner
+        use_labeled, use_unlabeled, t = self._schedule.at(number, self.total)
+        weight = alpha(t, config)
         use_unlabeled = use_unlabeled and (weight > 0 or not use_labeled)
+        views, targets, y = [], torch.empty(0), torch.empty(0)
         if use_labeled:
-            x, y = self._feed.labeled()
-            views.append(self._feed.weak(x))
+            x, y = feed.labeled()
+            views.append(feed.weak(x))
         if use_unlabeled:
-            u, places = self._feed.unlabeled()
-            targets, confidence = self._targets(epoch, u, places)
-            views.append(self._feed.weak(u))
-        logits = self._learner.logits(torch.cat(views))  # labeled first: one pass, one batch for normalisation
+            u, places = feed.unlabeled()
+            targets, confidence = self._targets(number // self.steps_per_epoch, u, places)  # (U,) or (U, K), and (U,)
+            views.append(feed.weak(u))
+        logits = learner.logits(torch.cat(views))  # (B + U, K), labeled first: one batch for normalisation
         loss = logits.new_zeros(())
-        metrics: Metrics = {}
+        metrics: Metrics = {"alpha": weight}
         if use_labeled:
             loss = F.cross_entropy(logits[: len(y)], y, label_smoothing=self._train.label_smoothing)
             metrics["labeled_loss"] = loss.detach()
         if use_unlabeled:
-            mask = confidence >= self.config.threshold
-            mine = logits[len(logits) - len(mask) :]
-            unlabeled = masked_loss(mine, targets, mask, self.config.label_smoothing)
+            mask = confidence >= config.threshold
+            unlabeled = masked_loss(logits[len(y) :], targets, mask, config.label_smoothing)
             loss = loss + weight * unlabeled
             metrics |= {"unlabeled_loss": unlabeled.detach(), "used_share": mask.float().mean()}
-        return loss, metrics
+        learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return metrics | {"loss": loss.detach()}
 
     def _targets(self, epoch: int, u: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return targets and confidence of unlabeled images, fresh or as stored by the last refresh."""
@@ -220,7 +219,7 @@ class PseudoLabel:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Schedule:
     """Which losses a step has, and what the time t is.
 
     joint: every step has both. interleaved: `warm_up` labeled steps, then cycles of `unlabeled` unlabeled
@@ -249,10 +248,10 @@ class _Plan:
         return place >= self.unlabeled, place < self.unlabeled, config.t1 + cycle * pace
 
 
-def _plan(config: PseudoLabelConfig, train: TrainConfig, pools: Pools) -> _Plan:
+def _schedule(config: PseudoLabelConfig, train: TrainConfig, pools: Pools) -> _Schedule:
     """Lay out the run; an interleaved recorded epoch has whole cycles, its warm-up whole recorded epochs."""
     if config.schedule == "joint":
-        return _Plan(config, steps_per_epoch(train, pools))
+        return _Schedule(config, steps_per_epoch(train, pools))
     labeled = math.ceil(len(pools.train_idx) / train.batch_size)
     unlabeled = config.labeled_epoch_every
     batches = config.unlabeled_batches or math.ceil(
@@ -267,6 +266,6 @@ def _plan(config: PseudoLabelConfig, train: TrainConfig, pools: Pools) -> _Plan:
                 value=f"{epochs} of {train.epochs} epochs are warm-up",
                 way_out="Choose more epochs, a smaller T1, or compressed units.",
             )
-        return _Plan(config, epoch, epochs * epoch, unlabeled, labeled)
+        return _Schedule(config, epoch, epochs * epoch, unlabeled, labeled)
     epochs = min(max(round(train.epochs * config.t1 / config.horizon), 1 if config.t1 else 0), train.epochs - 1)
-    return _Plan(config, epoch, epochs * epoch, unlabeled, labeled)
+    return _Schedule(config, epoch, epochs * epoch, unlabeled, labeled)

@@ -25,23 +25,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.algorithms.mpl_terms import (
-    Baseline,
-    Batch,
-    Calibrator,
-    StudentTerms,
-    TeacherTerms,
-    meta_step,
-    sample_labels,
-    sampled_feedback,
-    student_step,
-)
+from engine.algorithms.mpl_terms import Baseline, Batch, sample_labels, student_step, teacher_logits
+from engine.algorithms.targets import uda_loss
+from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
@@ -52,6 +44,11 @@ from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
+
+WIDTH = 64
+"""Hidden units of the calibrator."""
+LEAST = 1e-6
+"""Probabilities below this enter the calibrator as this."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,22 @@ class ReducedMplConfig:
             TrainConfig(net=self.teacher_net)
 
 
+class Calibrator(nn.Module):
+    """A distribution in, the logits of a calibrated one out: log q + MLP(log q), at first log q itself."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(classes, WIDTH)
+        self.out = nn.Linear(WIDTH, classes)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, q: Tensor) -> Tensor:
+        """Return logits (n, K) of distributions (n, K)."""
+        logs = q.clamp_min(LEAST).log()
+        return cast(Tensor, logs + self.out(torch.relu(self.hidden(logs))))
+
+
 class _Pair:
     """Stage B: the student, the calibrator with its optimizer, the mean of h, and the stored distributions."""
 
@@ -144,7 +157,7 @@ class _Pair:
         self.baseline.value = state["baseline"]
         self.unlabeled_q = state["unlabeled_q"].to(self.unlabeled_q.device)
         self.labeled_q = state["labeled_q"].to(self.labeled_q.device)
-        self.other_q = state.get("other_q", self.other_q).cpu()  # not in states of earlier versions
+        self.other_q = state["other_q"].cpu()
 
 
 class ReducedMpl:
@@ -182,24 +195,35 @@ class ReducedMpl:
                 yield self._learn(self._student_stage(), number - self.switch, step)
 
     def _teach(self, teacher: Learner, number: int, step: Step) -> Metrics:
-        """Take one step of stage A."""
+        """Take step `number` of stage A: the labels, and the agreement of both views."""
         config, feed, warm_up = self.config, self._feed, round(self.config.warm_up * self.switch)
         teacher.model.train()
-        weight = config.uda_weight * (1.0 if not warm_up else min(1.0, number / warm_up))
+        uda_weight = config.uda_weight * (1.0 if not warm_up else min(1.0, number / warm_up))
         batch = Batch(feed.weak(step.x), step.y, feed.weak(step.u), feed.strong(step.u))
-        terms = TeacherTerms(self._train.label_smoothing, weight, config.temperature, config.threshold)
-        loss, metrics = meta_step(teacher.logits, batch, terms, None)
+        on_labeled, on_weak, on_strong = teacher_logits(teacher, batch)  # (B, K), (U, K), (U, K)
+        supervised = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
+        consistency, used = uda_loss(on_weak, on_strong, config.temperature, config.threshold)
+        loss = supervised + uda_weight * consistency
         teacher.update(loss, self._train.learning_rate * cosine(number, self.switch))
-        return metrics
+        return {
+            "loss": loss.detach(),
+            "student_loss": loss.new_zeros(()),
+            "teacher_loss": loss.detach(),
+            "labeled_loss": supervised.detach(),
+            "unlabeled_loss": consistency.detach(),
+            "lambda": uda_weight,
+            "used_share": used,
+        }
 
     def _student_stage(self) -> _Pair:
         """Return the networks of stage B; the first time store the teacher's distributions and free it."""
         if self.pair is None:
-            places = (self._feed.unlabeled_rows, self._feed.rows, self._other_rows())
-            *found, other = [self._distributions(rows) for rows in places]
+            unlabeled_q = self._distributions(self._feed.unlabeled_rows)
+            labeled_q = self._distributions(self._feed.rows)
+            other_q = self._distributions(self._other_rows()).cpu()
             self.teacher = None
             self.pair = _Pair(self.config, self._train, self._pools, self._device)
-            self.pair.unlabeled_q, self.pair.labeled_q, self.pair.other_q = *found, other.cpu()
+            self.pair.unlabeled_q, self.pair.labeled_q, self.pair.other_q = unlabeled_q, labeled_q, other_q
         return self.pair
 
     def _other_rows(self) -> Tensor:
@@ -215,32 +239,33 @@ class ReducedMpl:
         return torch.softmax(logits, 1).to(self._device)
 
     def _learn(self, pair: _Pair, number: int, step: Step) -> Metrics:
-        """Take step `number` of stage B."""
-        config, train, feed = self.config, self._train, self._feed
+        """Take step `number` of stage B: draw ŷ from m(q), teach it to the student, tell m how the student did."""
+        config, train, feed, student = self.config, self._train, self._feed, pair.student
         total = self.total - self.switch
-        pair.student.model.train()
-        factor = wait_warm_cosine(number, total, 0, round(config.warm_up * total))
-        set_rate(pair.student.optimizer, train.learning_rate * factor)
+        student.model.train()
+        student_rate = train.learning_rate * wait_warm_cosine(number, total, 0, round(config.warm_up * total))
+        set_rate(student.optimizer, student_rate)
         batch = Batch(feed.weak(step.x), step.y, step.u, feed.strong(step.u))
-        uniform, rows = feed.uniform(len(step.u)), feed.uniform(train.batch_size)
-        told: Metrics = {}
-
-        def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            how = StudentTerms(config.label_smoothing, train.grad_clip, measure=not config.ablate)
-            h, loss = student_step(pair.student, batch, labels, how)
-            pair.student.ema.update(pair.student.model)
-            advantage = h if config.ablate else pair.baseline.advantage(h)
-            told.update({"h": h, "h_baseline": pair.baseline.value})
-            return advantage, loss
-
-        feedback = sampled_feedback(lambda p: sample_labels(p, uniform), learn)
-        calibrated = pair.mlp(pair.unlabeled_q[step.places.to(self._device, non_blocking=True)])
-        returned, student_loss = feedback(calibrated)
-        chosen = (rows * len(pair.labeled_q)).long().clamp_(max=len(pair.labeled_q) - 1)
-        labeled = F.cross_entropy(pair.mlp(pair.labeled_q[chosen]), pair.y[chosen])
-        self._update(pair, labeled + returned, config.mlp_rate * cosine(number, total))
-        loss = labeled + returned + student_loss
-        return {"loss": loss.detach(), "student_loss": student_loss, "labeled_loss": labeled.detach()} | told
+        uniform, place = feed.uniform(len(step.u)), feed.uniform(train.batch_size)
+        z = pair.mlp(pair.unlabeled_q[step.places.to(self._device, non_blocking=True)])  # m(q): (U, K)
+        labels = sample_labels(torch.softmax(z, 1), uniform)  # ŷ (U,)
+        h, student_loss = student_step(
+            student, batch, labels, config.label_smoothing, train.grad_clip, measure=not config.ablate
+        )
+        student.ema.update(student.model)
+        advantage = h if config.ablate else pair.baseline.advantage(h)  # h − b
+        feedback = advantage * F.cross_entropy(z, labels)
+        rows = (place * len(pair.labeled_q)).long().clamp_(max=len(pair.labeled_q) - 1)  # (B,)
+        supervised = F.cross_entropy(pair.mlp(pair.labeled_q[rows]), pair.y[rows])
+        mlp_loss = supervised + feedback
+        self._update(pair, mlp_loss, config.mlp_rate * cosine(number, total))
+        return {
+            "loss": mlp_loss.detach() + student_loss,
+            "student_loss": student_loss,
+            "labeled_loss": supervised.detach(),
+            "h": h,
+            "h_baseline": pair.baseline.value,
+        }
 
     def _update(self, pair: _Pair, loss: Tensor, rate: float) -> None:
         """Take one step of the calibrator."""
@@ -256,17 +281,12 @@ class ReducedMpl:
         assert learner is not None
         return learner.ema.model
 
-    def teacher_probabilities(self, rows: Tensor) -> Tensor | None:
-        """Return the averaged teacher's distributions (n, K) in stage A, the stored ones, calibrated, after.
-
-        None where the run goes on from a state of an earlier version, without those of held-out images.
-        """
+    def teacher_probabilities(self, rows: Tensor) -> Tensor:
+        """Return the averaged teacher's distributions (n, K) in stage A, the stored ones, calibrated, after."""
         if self.pair is None:
             return self._distributions(rows).cpu()
         places = torch.cat([self._pools.unlabeled_idx, self._pools.train_idx, self._other_rows()])
         stored = torch.cat([self.pair.unlabeled_q.cpu(), self.pair.labeled_q.cpu(), self.pair.other_q])
-        if len(stored) != len(places):
-            return None
         with torch.inference_mode():
             q = stored.new_empty(len(self._pools.images), stored.shape[1]).index_copy_(0, places, stored)
             return torch.softmax(self.pair.mlp(q[rows].to(self._device)), 1).cpu()
@@ -296,5 +316,5 @@ def _teacher_config(config: ReducedMplConfig, train: TrainConfig) -> TrainConfig
     """Return the run's settings with the teacher's network; weights are kept only where they exist for it."""
     if not config.teacher_net:
         return train
-    weights = train.weights if config.teacher_net.startswith("torchvision:") else ""
+    weights = train.weights if NetName.parse(config.teacher_net).is_torchvision else ""
     return dataclasses.replace(train, net=config.teacher_net, weights=weights)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from engine.training.config import TrainConfig
-from engine.training.feed import Feed, steps_per_epoch
+from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.learner import Learner
 from engine.training.optim import cosine
 from engine.training.pools import Pools
@@ -38,6 +38,7 @@ class Supervised:
         seed_everything(train.seed)
         self._train = train
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
+        self.total = self.epochs * self.steps_per_epoch
         self._feed = Feed(train, pools, device, unlabeled=False)
         self._learner = Learner(train, pools, device)
 
@@ -47,13 +48,15 @@ class Supervised:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        train, total = self._train, self.epochs * self.steps_per_epoch
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            logits = self._learner.logits(self._feed.weak(step.x))
-            loss = F.cross_entropy(logits, step.y, label_smoothing=train.label_smoothing)
-            self._learner.update(loss, train.learning_rate * cosine(number, total))
-            yield {"loss": loss.detach()}
+            yield self._step(number, step)
+
+    def _step(self, number: int, step: Step) -> Metrics:
+        logits = self._learner.logits(self._feed.weak(step.x))  # (B, K)
+        loss = F.cross_entropy(logits, step.y, label_smoothing=self._train.label_smoothing)
+        self._learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return {"loss": loss.detach()}
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

@@ -70,7 +70,7 @@ class ThresholdSelfTrainingConfig:
 
 
 def confident(logits: Tensor, config: ThresholdSelfTrainingConfig) -> tuple[Tensor, Tensor]:
-    """Return targets, (n,) classes or (n, K), and which (n,) are kept, of logits (n, K)."""
+    """Return targets, (n,) classes or (n, K), and which (n,) are sure enough, of logits (n, K)."""
     targets, confidence = make_targets(logits, hard=config.hard, temperature=config.temperature)
     return targets, confidence >= config.threshold
 
@@ -80,8 +80,8 @@ def holds(logits: Tensor, again: Tensor, config: ThresholdSelfTrainingConfig) ->
     return (logits.argmax(1) == again.argmax(1)) & confident(again, config)[1]
 
 
-def kept_loss(logits: Tensor, targets: Tensor, whole: int, smoothing: float) -> Tensor:
-    """Return the summed cross-entropy of the kept images divided by the size of the whole unlabeled batch."""
+def sure_loss(logits: Tensor, targets: Tensor, whole: int, smoothing: float) -> Tensor:
+    """Return the summed cross-entropy of the sure images divided by the size of the whole unlabeled batch."""
     return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing) / whole
 
 
@@ -94,9 +94,10 @@ class ThresholdSelfTraining:
         seed_everything(train.seed)
         self.config, self._train, self._device = config, train, device
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
+        self.total = self.epochs * self.steps_per_epoch
         self.warm_up = min(round(config.warm_up * train.epochs), train.epochs - 1)
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
-        self._stored: tuple[Tensor, Tensor] | None = None  # targets of all unlabeled images, and which are kept
+        self._stored: tuple[Tensor, Tensor] | None = None  # targets of all unlabeled images, and which are sure
 
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps, the same in every epoch."""
@@ -104,48 +105,46 @@ class ThresholdSelfTraining:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Label what is sure, then train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
         if epoch >= self.warm_up:
             self._stored = self._label()
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            loss, metrics = self._loss(step)
-            self._learner.update(loss, self._train.learning_rate * cosine(number, total))
-            yield metrics | {"loss": loss.detach()}
+            yield self._step(number, step)
 
-    def _label(self) -> tuple[Tensor, Tensor]:
-        """Return targets of all unlabeled images and which are kept, on the CPU; the averaged model is untouched."""
-        model, feed = self._learner.ema.model, self._feed
-        logits = predict_logits(model, feed.images, feed.unlabeled_rows, self._device)
-        targets, kept = confident(logits, self.config)
-        if self.config.filter:
-            kept = kept & holds(logits, self._look_again(model), self.config)
-        return targets, kept
-
-    def _look_again(self, model: nn.Module) -> Tensor:
-        """Return the logits (n, K) of a weak view of every unlabeled image, on the CPU."""
-        found = []
-        with evaluation_mode(model), torch.inference_mode():
-            for rows in chunks(self._feed.unlabeled_rows, BATCH):
-                found.append(model(self._feed.weak(self._feed.fetch(rows))).float().cpu())
-        return torch.cat(found)
-
-    def _loss(self, step: Step) -> tuple[Tensor, Metrics]:
+    def _step(self, number: int, step: Step) -> Metrics:
         x, u, targets = self._feed.weak(step.x), step.u[:0], None
         if self._stored is not None:
-            all_targets, all_kept = self._stored
-            kept = all_kept[step.places].nonzero().flatten()
-            if len(kept):
-                u = self._feed.weak(step.u[kept.to(self._device, non_blocking=True)])
-                targets = all_targets[step.places[kept]].to(self._device, non_blocking=True)
-        logits = self._learner.logits(torch.cat([x, u]) if targets is not None else x)
+            all_targets, all_sure = self._stored
+            places = all_sure[step.places].nonzero().flatten()  # of the batch's sure images in the batch
+            if len(places):
+                u = self._feed.weak(step.u[places.to(self._device, non_blocking=True)])
+                targets = all_targets[step.places[places]].to(self._device, non_blocking=True)
+        logits = self._learner.logits(torch.cat([x, u]) if targets is not None else x)  # (B + sure images, K)
         loss = labeled = F.cross_entropy(logits[: len(x)], step.y, label_smoothing=self._train.label_smoothing)
         metrics: Metrics = {"labeled_loss": labeled.detach(), "used_share": len(u) / len(step.u)}
         if targets is not None:
-            own = kept_loss(logits[len(x) :], targets, len(step.u), self.config.label_smoothing)
-            loss = labeled + self.config.weight * own
-            metrics["unlabeled_loss"] = own.detach()
-        return loss, metrics
+            unlabeled = sure_loss(logits[len(x) :], targets, len(step.u), self.config.label_smoothing)
+            loss = labeled + self.config.weight * unlabeled
+            metrics["unlabeled_loss"] = unlabeled.detach()
+        self._learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return metrics | {"loss": loss.detach()}
+
+    def _label(self) -> tuple[Tensor, Tensor]:
+        """Return targets of all unlabeled images and which are sure, on the CPU; the averaged model is untouched."""
+        model, feed = self._learner.ema.model, self._feed
+        logits = predict_logits(model, feed.images, feed.unlabeled_rows, self._device)
+        targets, sure = confident(logits, self.config)
+        if self.config.filter:
+            sure = sure & holds(logits, self._look_again(model), self.config)
+        return targets, sure
+
+    def _look_again(self, model: nn.Module) -> Tensor:
+        """Return the logits (n, K) of a weak view of every unlabeled image, on the CPU."""
+        logits = []
+        with evaluation_mode(model), torch.inference_mode():
+            for rows in chunks(self._feed.unlabeled_rows, BATCH):
+                logits.append(model(self._feed.weak(self._feed.fetch(rows))).float().cpu())
+        return torch.cat(logits)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

@@ -64,7 +64,8 @@ class Uda:
         seed_everything(train.seed)
         self.config, self._train = config, train
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
-        self._warm_up = round(config.warm_up * self.epochs * self.steps_per_epoch)
+        self.total = self.epochs * self.steps_per_epoch
+        self._warm_up = round(config.warm_up * self.total)
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
 
     def steps_in(self, epoch: int) -> int:
@@ -77,21 +78,21 @@ class Uda:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            yield self._step(step, self.weight(number), self._train.learning_rate * cosine(number, total))
+            yield self._step(number, step)
 
-    def _step(self, step: Step, weight: float, rate: float) -> Metrics:
-        feed, learner = self._feed, self._learner
+    def _step(self, number: int, step: Step) -> Metrics:
+        config, feed, learner = self.config, self._feed, self._learner
         x, weak, strong = feed.weak(step.x), feed.weak(step.u), feed.strong(step.u)
         with evaluation_mode(learner.model), torch.no_grad():
-            on_weak = learner.logits(weak)
-        logits = learner.logits(torch.cat([x.to(strong.dtype), strong]))
+            on_weak = learner.logits(weak)  # (U, K)
+        logits = learner.logits(torch.cat([x.to(strong.dtype), strong]))  # (B + U, K)
         labeled = F.cross_entropy(logits[: len(x)], step.y, label_smoothing=self._train.label_smoothing)
-        agreement, used = uda_loss(on_weak, logits[len(x) :], self.config.temperature, self.config.threshold)
+        agreement, used = uda_loss(on_weak, logits[len(x) :], config.temperature, config.threshold)
+        weight = self.weight(number)  # λ(t)
         loss = labeled + weight * agreement
-        learner.update(loss, rate)
+        learner.update(loss, self._train.learning_rate * cosine(number, self.total))
         return {
             "loss": loss.detach(),
             "labeled_loss": labeled.detach(),

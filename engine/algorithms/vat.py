@@ -162,6 +162,7 @@ class Vat:
         seed_everything(train.seed)
         self.config, self._train, self._device = config, train, device
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
+        self.total = self.epochs * self.steps_per_epoch
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
         self._noise = torch.Generator().manual_seed(train.seed + 4)
 
@@ -171,17 +172,14 @@ class Vat:
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch."""
-        total = self.epochs * self.steps_per_epoch
         self._learner.model.train()
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
-            loss, metrics = self._loss(step)
-            self._learner.update(loss, self._train.learning_rate * cosine(number, total))
-            yield metrics | {"loss": loss.detach()}
+            yield self._step(number, step)
 
-    def _loss(self, step: Step) -> tuple[Tensor, Metrics]:
+    def _step(self, number: int, step: Step) -> Metrics:
         config = self.config
         x, u = self._feed.weak(step.x), self._feed.weak(step.u)
-        logits = self._learner.logits(torch.cat([x, u]) if config.entropy else x)
+        logits = self._learner.logits(torch.cat([x, u]) if config.entropy else x)  # (B + U, K) or (B, K)
         labeled = F.cross_entropy(logits[: len(x)], step.y, label_smoothing=self._train.label_smoothing)
         smooth = self._smoothness(u)
         loss = labeled + config.weight * smooth
@@ -190,7 +188,8 @@ class Vat:
             unsure = entropy(logits[len(x) :])
             loss = loss + config.entropy_weight * unsure
             metrics["entropy"] = unsure.detach()
-        return loss, metrics
+        self._learner.update(loss, self._train.learning_rate * cosine(number, self.total))
+        return metrics | {"loss": loss.detach()}
 
     def _smoothness(self, u: Tensor) -> Tensor:
         """Return the adversarial loss of raw unlabeled inputs: evaluation mode, float32 throughout."""

@@ -9,7 +9,7 @@ from engine.benchmarks.logreg import LOGREG
 from engine.benchmarks.mnist import MNIST_1000, MNIST_FEW
 from engine.benchmarks.mpl_ablation import MPL_ABLATION
 from engine.benchmarks.spec import Benchmark, Context, Row
-from engine.benchmarks.throughput_rows import FIXMATCH_THROUGHPUT, MPL_THROUGHPUT
+from engine.benchmarks.throughput import FIXMATCH_THROUGHPUT, MPL_THROUGHPUT
 from engine.benchmarks.two_moons import TWO_MOONS
 
 __all__ = ["BENCHMARKS", "Benchmark", "Context", "Row"]

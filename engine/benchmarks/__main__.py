@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from engine.benchmarks import studies
+from engine.benchmarks import command
 from engine.benchmarks.options import Options, progress
 from engine.errors import StarlingError
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show the names")
     given = parser.parse_args(arguments)
     if given.list or given.name is None:
-        print(studies.listing())
+        print(command.listing())
         return 0
     line = shlex.join(["python", "-m", "engine.benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     options = Options(
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         line,
     )
     try:
-        print(studies.run(options, progress))
+        print(command.run(options, progress))
     except StarlingError as error:
         print(f"starling: {error}", file=sys.stderr)
         return 1

@@ -1,18 +1,25 @@
-"""What `starling bench` and `python -m engine.benchmarks` do."""
+"""What `starling bench` and `python -m engine.benchmarks` do.
+
+To add a study of the review, what it costs a person and whether the stated bounds and confidences hold: one file, one
+line here, one test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from engine.benchmarks import BENCHMARKS, overrides, results
-from engine.benchmarks.data import load_task
-from engine.benchmarks.options import Options, data_root, parse_seeds, stored, told
+from engine.benchmarks.data import load_problem
+from engine.benchmarks.decisions_study import DECISIONS
+from engine.benchmarks.honesty import AUDIT, CALIBRATION
+from engine.benchmarks.label_issues_study import LABEL_ISSUES
+from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
 from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
-from engine.benchmarks.table import table
+from engine.benchmarks.study import Say, Study
 from engine.benchmarks.throughput import throughput_run
 from engine.errors import ConfigError
 from engine.training import device as devices
@@ -21,20 +28,33 @@ MEASURES = {"accuracy": accuracy_run, "throughput": throughput_run}
 UNITS = {"accuracy": "%", "throughput": "steps/s"}
 
 
+STUDIES: dict[str, Study] = {
+    "decisions": DECISIONS,
+    "audit": AUDIT,
+    "calibration": CALIBRATION,
+    "label-issues": LABEL_ISSUES,
+}
+"""Studies by the name that the command takes."""
+
+
 def listing() -> str:
-    """Return the names of the benchmarks with what each is."""
-    width = max(map(len, BENCHMARKS))
-    return "\n".join(f"{name:{width}}  {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
+    """Return the names of benchmarks and studies with what each is."""
+    summaries = {name: one.summary for name, one in BENCHMARKS.items()}
+    summaries |= {name: study.summary for name, study in STUDIES.items()}
+    width = max(map(len, summaries))
+    return "\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items())
 
 
-def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str:
-    """Run a benchmark and return its table; `say` hears a line after each run, and the file is saved after each.
+def run(options: Options, say: Say = lambda line: None) -> str:
+    """Run a benchmark or a study and return its table; `say` hears a line after each run, and the file is saved then.
 
     Raises:
         ConfigError: an option is wrong, or the file of results is there and `resume` is not given.
         SourceMissing: the data do not lie in the folder.
         DeviceMissing: the device is not on this machine.
     """
+    if options.name in STUDIES:
+        return STUDIES[options.name].run(options, say)
     benchmark = _benchmark(options)
     context = Context(data_root(options.data), devices.resolve(options.device))
     rows = overrides.apply(benchmark.rows(context), options.set)
@@ -42,25 +62,23 @@ def run(options: Options, say: Callable[[str], None] = lambda line: None) -> str
     minutes = benchmark.minutes if options.minutes is None else options.minutes
     runs = stored(options)
     devices.set_threads(int(next((row.train["threads"] for row in rows if "threads" in row.train), 0)))
-    said = told(options, context.device, minutes)
+    made = origin(options, context.device, minutes)
     content: dict[str, Any] = {}
     for seed in seeds:
         for row in rows:
-            found = results.done_already(runs, row, seed, minutes, said["device"])
-            kept = ", kept from the file"
-            if found is None:
-                found = _one(benchmark, row, seed, context, minutes) | {"code": said["code"]}
-                runs, kept = [*runs, found], ""
-            content = results.document(options.name, benchmark, rows, runs, said)
+            done = results.done_already(runs, row, seed, minutes, made["device"])
+            one = done or _one(benchmark, row, seed, context, minutes) | {"code": made["code"]}
+            runs = runs if done else [*runs, one]
+            content = results.document(options.name, benchmark, rows, runs, made)
             if options.out is not None:
                 results.save(options.out, content)
-            say(_line(options.name, benchmark, found) + kept)
-    return table(content, benchmark.note)
+            say(_line(options.name, benchmark, one) + (", kept from the file" if done else ""))
+    return results.table(content, benchmark.note)
 
 
 def _benchmark(options: Options) -> Benchmark:
     if options.name not in BENCHMARKS:
-        known = ", ".join(BENCHMARKS)
+        known = ", ".join((*BENCHMARKS, *STUDIES))
         raise ConfigError("There is no benchmark of this name", value=options.name, way_out=f"Choose one of {known}.")
     if options.minutes is not None and not 0 < options.minutes < float("inf"):
         raise ConfigError("The minutes must be more than 0", value=options.minutes)
@@ -71,8 +89,8 @@ def _benchmark(options: Options) -> Benchmark:
 
 def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: float | None) -> results.Run:
     """Run one row with one seed."""
-    task = load_task(row.data, context.root, seed)
-    outcome = MEASURES[benchmark.measure](row, seed, task, context.device, minutes)
+    problem = load_problem(row.data, context.root, seed)
+    outcome = MEASURES[benchmark.measure](row, seed, problem, context.device, minutes)
     return {
         "row": row.label,
         "seed": seed,
@@ -80,8 +98,8 @@ def _one(benchmark: Benchmark, row: Row, seed: int, context: Context, minutes: f
         "more": dict(outcome.more),
         "seconds": outcome.seconds,
         "steps": outcome.steps,
-        "labels": len(task.pools.train_idx),
-        "unlabeled": len(task.pools.unlabeled_idx),
+        "labels": len(problem.pools.train_idx),
+        "unlabeled": len(problem.pools.unlabeled_idx),
         "device": devices.describe(context.device),
         "torch": str(torch.__version__),
         "asked": results.asked(row, minutes),

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.benchmarks.two_moons_data import two_moons
+from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
 from engine.training.pools import Pools
 
 
 @dataclass(frozen=True)
-class Task:
+class Problem:
     """What a run trains on, and a function that opens the test set: (images or vectors, labels (N,) int64).
 
     Call `test` once, when the training has ended: nothing is chosen by it.
@@ -30,8 +30,8 @@ class Task:
     test: Callable[[], tuple[Tensor, Tensor]]
 
 
-def load_task(data: Mapping[str, Any], root: Path, seed: int) -> Task:
-    """Return the task that a row's `data` describes.
+def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
+    """Return the problem that a row's `data` describes.
 
     Args:
         data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any.
@@ -46,15 +46,15 @@ def load_task(data: Mapping[str, Any], root: Path, seed: int) -> Task:
     labels = int(data["labels"])
     if name == "two_moons":
         pools, test_x, test_y = two_moons(labeled=labels, seed=seed)
-        return Task(pools, lambda: (test_x, test_y))
+        return Problem(pools, lambda: (test_x, test_y))
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
-        return Task(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
+        return Problem(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
     if name not in ("MNIST", "CIFAR10"):
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
-    return Task(pools_of(images, y, train), lambda: read_split(name, root, train=False))
+    return Problem(pools_of(images, y, train), lambda: read_split(name, root, train=False))
 
 
 def choose_labels(y: Tensor, labels: int, seed: int, missing: tuple[int, ...] = ()) -> Tensor:
@@ -124,7 +124,7 @@ def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy remarks on the pickles CIFAR was published in
-            found = getattr(datasets, name)(str(root), train=train, download=False)
+            split = getattr(datasets, name)(str(root), train=train, download=False)
     except (RuntimeError, OSError, ValueError, EOFError) as error:
         raise SourceMissing(
             f"{name} was not found in this folder",
@@ -133,17 +133,17 @@ def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
             f"\"from torchvision.datasets import {name}; {name}('{root}', download=True)\", or give the folder it "
             "lies in with --data or in STARLING_DATA.",
         ) from error
-    images = torch.as_tensor(found.data)
+    images = torch.as_tensor(split.data)
     shaped = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
-    return shaped, torch.from_numpy(np.asarray(found.targets, dtype=np.int64))
+    return shaped, torch.from_numpy(np.asarray(split.targets, dtype=np.int64))
 
 
 def _digits() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.from_numpy(np.rint(found.images * (255 / 16)).astype(np.uint8))
-    return images[:, None], torch.from_numpy(found.target.astype(np.int64))
+    digits = load_digits()
+    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))
+    return images[:, None], torch.from_numpy(digits.target.astype(np.int64))
 
 
 @functools.lru_cache(maxsize=2)

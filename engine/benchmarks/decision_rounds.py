@@ -23,8 +23,8 @@ CARRIED = ("model", "ema")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a round says of all N images: probabilities (N, K) float32, features (N, D) float32, logits (N, K).
+class RoundPredictions:
+    """What a round predicts of all N images: probabilities (N, K) float32, features (N, D) float32, logits (N, K).
 
     `heldout` (H,) int64 are the rows that were labeled and not trained on. `state` is handed to the next round.
     """
@@ -57,8 +57,10 @@ class Rounds:
         self._images, self._classes, self._rows = images, classes, rows
         self._device, self._seed, self._warm_start = device, seed, warm_start
 
-    def train(self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]) -> Said:
-        """Train round `number` (from 0) on the labels y of `rows`, then return what it says of all images.
+    def train(
+        self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]
+    ) -> RoundPredictions:
+        """Train round `number` (from 0) on the labels y of `rows`, then return what it predicts of all images.
 
         Raises:
             TrainingDiverged: the loss is no longer a finite number.
@@ -70,7 +72,7 @@ class Rounds:
             algorithm.load_state_dict({**algorithm.state_dict(), **state})
         for epoch in range(algorithm.epochs):
             run_epoch(algorithm, epoch)
-        return self._say(algorithm, pools)
+        return self._predict(algorithm, pools)
 
     def _pools(self, rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float) -> Pools:
         """Return pools of these labels; all other images are unlabeled."""
@@ -78,18 +80,18 @@ class Rounds:
         class_of = np.full(len(self._images), -1)
         class_of[rows] = y
         rest = np.flatnonzero(class_of < 0)
-        kept, kept_y, aside, aside_y, unlabeled = (
+        train_idx, train_y, heldout_idx, heldout_y, unlabeled = (
             torch.from_numpy(part) for part in (train, class_of[train], held, class_of[held], rest)
         )
-        return Pools(self._images, kept, kept_y, aside, aside_y, unlabeled, self._classes)
+        return Pools(self._images, train_idx, train_y, heldout_idx, heldout_y, unlabeled, self._classes)
 
-    def _say(self, algorithm: Algorithm, pools: Pools) -> Said:
+    def _predict(self, algorithm: Algorithm, pools: Pools) -> RoundPredictions:
         everything = torch.arange(len(self._images))
         seen = predict(algorithm.eval_model(), self._images, everything, self._device, features_of=everything)
         temperature = fit_temperature(seen.logits[pools.heldout_idx], pools.heldout_y)
         state = algorithm.state_dict()
         assert seen.features is not None
-        return Said(
+        return RoundPredictions(
             torch.softmax(seen.logits / temperature, 1).numpy(),
             seen.features.numpy(),
             seen.logits,

@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks.data import choose_labels
-from engine.benchmarks.decision_rounds import Said
+from engine.benchmarks.decision_rounds import RoundPredictions
 from engine.errors import ConfigError
 from engine.query.pick import pick
 from engine.query.pool import Pool
 
-Trainer = Callable[[NDArray[np.int64], NDArray[np.int64], int, Mapping[str, Any]], Said]
-"""Called with rows with a label in ascending order, their classes, the round counted from 0, and `Said.state` of the
-round before; returns what the round says of all images."""
+Trainer = Callable[[NDArray[np.int64], NDArray[np.int64], int, Mapping[str, Any]], RoundPredictions]
+"""Called with rows with a label in ascending order, their classes, the round counted from 0, and the
+`RoundPredictions.state` of the round before; returns what the round predicts of all images."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Curve:
 
 def share_first(trainer: Trainer) -> Trainer:
     """Return a trainer that trains its first round once, and gives the same to everyone who asks for it."""
-    kept: list[Said] = []
+    first: list[RoundPredictions] = []
 
-    def train(rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]) -> Said:
+    def train(rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]) -> RoundPredictions:
         if number:
             return trainer(rows, y, number, state)
-        if not kept:
-            kept.append(trainer(rows, y, number, state))
-        return kept[0]
+        if not first:
+            first.append(trainer(rows, y, number, state))
+        return first[0]
 
     return train
 
@@ -102,35 +102,39 @@ def simulate(
     budget = min(game.budget, int((~decided).sum()))
     right: list[float] = []
     rounds: list[int] = []
-    said: Said | None = None
-    while said is None or rounds[-1] < budget:
+    predicted: RoundPredictions | None = None
+    while predicted is None or rounds[-1] < budget:
         answered = max(len(right) - 1, 0)
-        if said is None or _reached(right, game.target) is None:
+        if predicted is None or _reached(right, game.target) is None:
             rows = np.flatnonzero(decided)
-            said = trainer(rows, truth[rows], len(rounds), {} if said is None else said.state)
+            predicted = trainer(rows, truth[rows], len(rounds), {} if predicted is None else predicted.state)
             rounds.append(answered)
         elif answered == budget:
             break
-        wrong = said.probabilities.argmax(1) != truth
+        wrong = predicted.probabilities.argmax(1) != truth
         right[answered:] = [_share_right(wrong, decided)]  # of the newest round: a round costs no decision
         undecided = np.flatnonzero(~decided)
-        picks = pick(strategy, pool_of(said, ids, truth, decided), min(game.per_round, budget - answered), seed=seed)
+        picks = pick(
+            strategy, pool_of(predicted, ids, truth, decided), min(game.per_round, budget - answered), seed=seed
+        )
         for row in undecided[picks.rows]:
             decided[row] = True
             right.append(_share_right(wrong, decided))
     return Curve(np.array(right), _reached(right, game.target), tuple(rounds))
 
 
-def pool_of(said: Said, ids: NDArray[np.int64], truth: NDArray[np.int64], decided: NDArray[np.bool_]) -> Pool:
+def pool_of(
+    predicted: RoundPredictions, ids: NDArray[np.int64], truth: NDArray[np.int64], decided: NDArray[np.bool_]
+) -> Pool:
     """Return the pool a strategy picks from: every image without a label, in the order of the rows; of `truth` (N,)
     only the labels in force are read."""
-    classes = said.probabilities.shape[1]
+    classes = predicted.probabilities.shape[1]
     labels = truth[decided]
     return Pool(
         ids=ids[~decided],
-        probabilities=said.probabilities[~decided],
-        features=said.features[~decided],
-        labeled_features=said.features[decided],
+        probabilities=predicted.probabilities[~decided],
+        features=predicted.features[~decided],
+        labeled_features=predicted.features[decided],
         labeled=labels,
         class_counts=np.bincount(labels, minlength=classes),
         classes=tuple(map(str, range(classes))),

@@ -18,8 +18,7 @@ from engine.benchmarks.decision_rounds import Rounds
 from engine.benchmarks.decisions import Game, Trainer, share_first, simulate
 from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
-from engine.benchmarks.study import RunFile, Say, Study, take_settings
-from engine.benchmarks.table import aligned
+from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.query import QUERY_STRATEGIES
 from engine.training import device as devices
@@ -37,6 +36,8 @@ TRAIN: dict[str, Any] = {
 ALGORITHM = "fixmatch"
 CONFIG: dict[str, Any] = {"rule": "freematch", "align": "uniform"}
 """Chosen, as are the settings above and below, on the seeds 100 and 101, which are not reported."""
+FIRST = Row("first", ALGORITHM, {}, CONFIG, TRAIN)
+"""The first round."""
 SHOWN = (0, 50, 100, 200, 300)
 """Numbers of answers at which the table shows the share of right labels."""
 
@@ -73,32 +74,27 @@ def run(options: Options, say: Say) -> str:
         ConfigError: a setting is out of range or unknown, or the file of results is there without `--resume`.
         SourceMissing: MNIST does not lie in the folder.
     """
-    settings, rest = take_settings(DecisionSettings, options.set)
-    rows = training_rows(settings, rest)
+    settings, (first,) = overrides.apply_with(DecisionSettings, (FIRST,), options.set)
+    rows = training_rows(settings, first)
     strategies = _strategies(settings.strategies)
     devices.set_threads(int(rows[0].train.get("threads", 0)))
     device = devices.resolve(options.device)
     file = RunFile(options, device)
     asked = _asked(settings, rows)
-    found = []
+    runs = []
     for seed in parse_seeds(options.seeds or "5"):
         replay = _Replay(options, settings, rows, device, seed)
         for key in strategies:
-            kept = file.find(key, seed, asked)
-            one = kept or file.add(replay.run(key), asked)
-            found.append(one)
-            say(_line(one) + (", kept from the file" if kept else ""))
-    return _table(found, settings, devices.describe(device))
+            done = file.find(key, seed, asked)
+            one = done or file.add(replay.run(key), asked)
+            runs.append(one)
+            say(_line(one) + (", kept from the file" if done else ""))
+    return _table(runs, settings, devices.describe(device))
 
 
-def training_rows(settings: DecisionSettings, pairs: Sequence[str] = ()) -> tuple[Row, Row]:
-    """Return the settings of the first round, with the pairs put in, and of the later ones, which differ in two.
-
-    Raises:
-        ConfigError: a pair names no setting of the training or of the algorithm.
-    """
-    said = {"heldout": settings.heldout}
-    (first,) = overrides.apply((Row("first", ALGORITHM, said, CONFIG, TRAIN),), pairs)
+def training_rows(settings: DecisionSettings, first: Row = FIRST) -> tuple[Row, Row]:
+    """Return the settings of the first round and of the later ones, which differ in two."""
+    first = dataclasses.replace(first, data={"heldout": settings.heldout})
     later = {**first.train, "steps_per_epoch": settings.later_steps, "learning_rate": settings.later_rate}
     return first, dataclasses.replace(first, label="later", train=later)
 
@@ -150,9 +146,9 @@ def _strategies(text: str) -> list[str]:
 
 def _asked(settings: DecisionSettings, rows: tuple[Row, Row]) -> dict[str, Any]:
     """Return everything a replay depends on besides strategy and seed."""
-    said = {name: value for name, value in dataclasses.asdict(settings).items() if name != "strategies"}
+    own = {name: value for name, value in dataclasses.asdict(settings).items() if name != "strategies"}
     trained = {row.label: {"algorithm": row.algorithm, "config": row.config, "train": row.train} for row in rows}
-    return {**said, **trained}
+    return {**own, **trained}
 
 
 def _line(run: results.Run) -> str:
@@ -174,7 +170,7 @@ def _table(runs: Sequence[results.Run], settings: DecisionSettings, device: str)
     images = f"{settings.images:,} of MNIST's training images" if settings.images else "MNIST's 60,000 training images"
     head = f"decisions to {100 * settings.target:g} % right labels, {images}, {settings.labels} labels at the start"
     note = f"– and “of”: not reached within {settings.budget} decisions. % at n: right labels after n decisions."
-    return "\n".join([f"{head}, on {device}", "", *aligned(lines), note])
+    return "\n".join([f"{head}, on {device}", "", *results.aligned(lines), note])
 
 
 def _needed(reached: Sequence[int], runs: int) -> str:

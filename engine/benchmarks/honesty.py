@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.benchmarks import data, overrides, results
-from engine.benchmarks.decision_rounds import Rounds, Said
+from engine.benchmarks.decision_rounds import RoundPredictions, Rounds
 from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
-from engine.benchmarks.study import RunFile, Say, Study, take_settings
-from engine.benchmarks.table import aligned
+from engine.benchmarks.study import RunFile, Say, Study
 from engine.quality import audit
 from engine.training import device as devices
 from engine.training.calibrate import ece
@@ -75,7 +74,7 @@ Measure = Callable[[Known, HonestySettings], dict[str, Any]]
 
 
 def known_round(row: Row, options: Options, images: int, seed: int, device: torch.device) -> Known:
-    """Train the row's round and return what it says of the images without a label, beside their truth.
+    """Train the row's round and return what it predicts of the images without a label, beside their truth.
 
     Raises:
         SourceMissing: the set does not lie in the folder.
@@ -83,10 +82,14 @@ def known_round(row: Row, options: Options, images: int, seed: int, device: torc
     pixels, truth, _ = data.subset(str(row.data["set"]), data_root(options.data), images, seed)
     labeled = data.choose_labels(torch.from_numpy(truth), int(row.data["labels"]), seed).numpy()
     rounds = Rounds(pixels, int(truth.max()) + 1, (row, row), device, seed)
-    said: Said = rounds.train(labeled, truth[labeled], 0, {})
+    predicted: RoundPredictions = rounds.train(labeled, truth[labeled], 0, {})
     rest = np.setdiff1d(np.arange(len(truth)), labeled)
     return Known(
-        said.probabilities[rest], said.logits[torch.from_numpy(rest)], truth[rest], said.temperature, len(said.heldout)
+        predicted.probabilities[rest],
+        predicted.logits[torch.from_numpy(rest)],
+        truth[rest],
+        predicted.temperature,
+        len(predicted.heldout),
     )
 
 
@@ -106,10 +109,10 @@ def coverage(known: Known, thresholds: NDArray[np.float64], size: int, audits: i
     bounds, rest_holds = [], []
     for seed in range(audits):
         sample = audit.draw(taken.astype(np.int64), size, seed)
-        found, rest = int(wrong[sample].sum()), len(taken) - len(sample)
-        bounds.append(audit.upper_bound(found, len(sample), LEVEL))
-        limit = audit.rest_bound(bounds[-1], len(taken), found, rest)
-        rest_holds.append(int(wrong[taken].sum()) - found <= limit * rest + 1e-9)
+        errors, rest = int(wrong[sample].sum()), len(taken) - len(sample)
+        bounds.append(audit.upper_bound(errors, len(sample), LEVEL))
+        limit = audit.rest_bound(bounds[-1], len(taken), errors, rest)
+        rest_holds.append(int(wrong[taken].sum()) - errors <= limit * rest + 1e-9)
     holds = statistics.fmean(bound >= share for bound in bounds)
     return {
         "accepted": len(taken), "wrong": share, "bound": statistics.fmean(bounds), "holds": holds,
@@ -119,29 +122,27 @@ def coverage(known: Known, thresholds: NDArray[np.float64], size: int, audits: i
 
 def run_audit(options: Options, say: Say) -> str:
     """Train a round for each seed, audit what two rules accept, and return the table of how often the bound holds."""
-    settings, rest = take_settings(HonestySettings, options.set)
-    (row,) = overrides.apply((AUDITED,), rest)
+    settings, rows = overrides.apply_with(HonestySettings, (AUDITED,), options.set)
     lines = [["", "rule", "audited", "accepted", "wrong, %", "mean bound, %", "bound holds", "for the rest"]]
-    for run in _runs((row,), settings, options, say, _audits):
+    for run in _runs(rows, settings, options, say, _audits):
         for case in run["cases"]:
             lines.append([f"seed {run['seed']}", *_case(case, settings.audits)])
     note = f"Bound: {100 * LEVEL:g} %, one-sided. Rules: expected errors up to {100 * settings.target_error:g} %."
-    return _told("audit: does the stated bound hold?", lines, note, options)
+    return _titled("audit: does the stated bound hold?", lines, note, options)
 
 
 def run_calibration(options: Options, say: Say) -> str:
     """Train a round for each set and seed and return the table of calibration errors before and after scaling."""
-    settings, rest = take_settings(HonestySettings, options.set)
-    rows = overrides.apply(CALIBRATED, rest)
-    found = _runs(rows, settings, options, say, _calibration)
+    settings, rows = overrides.apply_with(HonestySettings, CALIBRATED, options.set)
+    runs = _runs(rows, settings, options, say, _calibration)
     names = ("right, %", "ECE before, %", "ECE after, %", "temperature")
     lines = [["", "labels", "held out", *names]]
     for row in rows:
-        mine = [run for run in found if run["row"] == row.label]
+        mine = [run for run in runs if run["row"] == row.label]
         line = [row.label, str(row.data["labels"]), str(mine[0]["heldout"])]
         lines.append(line + [_spread([run["more"][name] for run in mine]) for name in names])
     note = "ECE: 15 bins, on all images without a label; temperature: fitted on the labels held out."
-    return _told("calibration: expected calibration error", lines, note, options)
+    return _titled("calibration: expected calibration error", lines, note, options)
 
 
 def _runs(
@@ -150,11 +151,11 @@ def _runs(
     """Return a run for each row and seed: those of the file, and the others measured."""
     devices.set_threads(int(rows[0].train.get("threads", 0)))
     device = devices.resolve(options.device)
-    file, found = RunFile(options, device), []
+    file, runs = RunFile(options, device), []
     for seed in parse_seeds(options.seeds or "1"):
         for row in rows:
-            said = {"algorithm": row.algorithm, "data": row.data, "config": row.config, "train": row.train}
-            asked = {**dataclasses.asdict(settings), **said}
+            trained = {"algorithm": row.algorithm, "data": row.data, "config": row.config, "train": row.train}
+            asked = {**dataclasses.asdict(settings), **trained}
             run = file.find(row.label, seed, asked)
             if run is None:
                 began = time.perf_counter()
@@ -164,10 +165,10 @@ def _runs(
                 facts = {"right, %": right, "temperature": known.temperature, **part.pop("more", {})}
                 run = {"row": row.label, "seed": seed, "value": right, "more": facts, "heldout": known.heldout, **part}
                 run = file.add({**run, "seconds": time.perf_counter() - began}, asked)
-            found.append(run)
+            runs.append(run)
             shown = ", ".join(f"{name} {value:.3f}" for name, value in run["more"].items())
             say(f"{options.name}, {row.label}, seed {seed}: {shown}; {run['seconds']:.0f} s")
-    return found
+    return runs
 
 
 def _audits(known: Known, settings: HonestySettings) -> dict[str, Any]:
@@ -206,9 +207,9 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
-def _told(title: str, lines: Sequence[Sequence[str]], note: str, options: Options) -> str:
+def _titled(title: str, lines: Sequence[Sequence[str]], note: str, options: Options) -> str:
     device = devices.describe(devices.resolve(options.device))
-    return "\n".join([f"{title} ({device})", "", *aligned(lines), note])
+    return "\n".join([f"{title} ({device})", "", *results.aligned(lines), note])
 
 
 AUDIT = Study("MNIST: in how many of 200 simulated audits the stated bound holds", run_audit)

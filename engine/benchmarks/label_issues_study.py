@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from engine.algorithms import out_of_fold
 from engine.benchmarks import data, results
 from engine.benchmarks.options import Options, data_root, parse_seeds
-from engine.benchmarks.study import RunFile, Say, Study, take_all
-from engine.benchmarks.table import aligned
+from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.quality.label_issues import find_issues
 from engine.training import device as devices
+from engine.training import pairs
 from engine.training.config import TrainConfig
 
 TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 0.05}
@@ -56,7 +56,7 @@ def flip(truth: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]
     return given
 
 
-def found_of(
+def figures_of(
     truth: NDArray[np.int64], given: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> dict[str, float]:
     """Return how well the list at its default cut finds the wrong labels; the names are NAMES.
@@ -75,25 +75,26 @@ def found_of(
 
 def run(options: Options, say: Say) -> str:
     """Plant wrong labels with each seed, list the issues as the product does, and return the table."""
-    settings = take_all(IssueSettings, options.set)
+    (values,) = pairs.parse(options.set, IssueSettings)
+    settings = IssueSettings(**values)
     devices.set_threads(settings.threads)
     device = devices.resolve(options.device)
-    file, found = RunFile(options, device), []
+    file, runs = RunFile(options, device), []
     asked = dataclasses.asdict(settings)
     for seed in parse_seeds(options.seeds or "3"):
-        run_ = file.find("MNIST", seed, asked)
-        if run_ is None:
+        done = file.find("MNIST", seed, asked)
+        if done is None:
             began = time.perf_counter()
             images, truth, _ = data.subset("MNIST", data_root(options.data), settings.images, seed)
             given = flip(truth, settings.share, seed)
-            said = out_of_fold.predict(images, given, TrainConfig(**TRAIN, seed=seed), device)
-            figures = found_of(truth, given, said.probabilities)
+            checked = out_of_fold.predict(images, given, TrainConfig(**TRAIN, seed=seed), device)
+            figures = figures_of(truth, given, checked.probabilities)
             seconds = time.perf_counter() - began
             one: dict[str, Any] = {"row": "MNIST", "seed": seed, "value": figures["precision, %"], "more": figures}
-            run_ = file.add({**one, "seconds": seconds, "steps": said.steps}, asked)
-        found.append(run_)
-        say(f"label-issues, seed {seed}: {', '.join(f'{k} {v:.1f}' for k, v in run_['more'].items())}")
-    return _table(found, settings, devices.describe(device))
+            done = file.add({**one, "seconds": seconds, "steps": checked.steps}, asked)
+        runs.append(done)
+        say(f"label-issues, seed {seed}: {', '.join(f'{k} {v:.1f}' for k, v in done['more'].items())}")
+    return _table(runs, settings, devices.describe(device))
 
 
 def _table(runs: Sequence[results.Run], settings: IssueSettings, device: str) -> str:
@@ -106,7 +107,7 @@ def _table(runs: Sequence[results.Run], settings: IssueSettings, device: str) ->
         lines.append(["mean ± sd", *cells, f"{statistics.fmean(run['seconds'] for run in runs):.0f}"])
     images = f"{settings.images:,} of MNIST's training images" if settings.images else "MNIST's 60,000 training images"
     head = f"label issues: {100 * settings.share:g} % of the labels of {images} flipped, on {device}"
-    return "\n".join([head, "", *aligned(lines)])
+    return "\n".join([head, "", *results.aligned(lines)])
 
 
 LABEL_ISSUES = Study("MNIST: precision and recall of the list of label issues, 5 % of the labels flipped", run)

@@ -18,8 +18,6 @@ from engine.errors import ConfigError
 from engine.training import device as devices
 
 DATA_VARIABLE = "STARLING_DATA"
-
-
 DEFAULT_DATA = Path("data") / "sets"
 
 
@@ -73,8 +71,8 @@ def stored(options: Options) -> list[results.Run]:
     return results.load(options.out, options.name)
 
 
-def told(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
-    """Return what the file says of how it came to be."""
+def origin(options: Options, device: torch.device, minutes: float | None) -> dict[str, Any]:
+    """Return how the results came to be, for their file: command, version, machine, minutes."""
     return {
         "command": options.command,
         "code": _code_version(),
@@ -89,12 +87,12 @@ def _code_version() -> str:
     """Return the version, with git's name of the commit where the code lies in a repository."""
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return __version__
-    commit = found.stdout.strip() if found.returncode == 0 else ""
+    commit = done.stdout.strip() if done.returncode == 0 else ""
     return f"{__version__} ({commit})" if commit else __version__
 
 

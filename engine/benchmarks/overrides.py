@@ -1,33 +1,54 @@
-"""`--set name=value`: texts turned into settings of the training or of the algorithms of the rows."""
+"""`--set name=value` put into the settings of a study, of the training and of the algorithms of the rows."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from engine.algorithms import ALGORITHMS
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError
+from engine.training import pairs
 from engine.training.config import TrainConfig
 
-WORDS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+T = TypeVar("T")
 
 
-def apply(rows: tuple[Row, ...], pairs: Iterable[str]) -> tuple[Row, ...]:
+@dataclass(frozen=True)
+class NoSettings:
+    """A benchmark without settings besides those of its rows."""
+
+
+def apply(rows: tuple[Row, ...], texts: Iterable[str]) -> tuple[Row, ...]:
     """Return the rows with the settings put in: in TrainConfig where it has the name, else in every algorithm that has.
 
     Raises:
         ConfigError: no `=`, a name that no row knows, or a value of another type.
     """
-    for pair in pairs:
-        name, equals, text = (part.strip() for part in pair.partition("="))
-        takers = [row for row in rows if name in _fields(row)]
-        if not equals or not takers:
-            known = sorted({field for row in rows for field in _fields(row)})
-            raise ConfigError("Not a setting of this benchmark", value=pair, way_out=f"Known: {', '.join(known)}.")
-        rows = tuple(_with(row, name, text) if row in takers else row for row in rows)
-    return rows
+    return apply_with(NoSettings, rows, texts)[1]
+
+
+def apply_with(settings: type[T], rows: tuple[Row, ...], texts: Iterable[str]) -> tuple[T, tuple[Row, ...]]:
+    """Return the settings of a study, which take a name first, and the rows, both with the texts put in.
+
+    Args:
+        settings: a dataclass whose fields have defaults.
+        rows: the settings of the training.
+        texts: each "name=value".
+
+    Raises:
+        ConfigError: no `=`, a name that neither has, a value of another type or out of range.
+    """
+    classes = tuple(dict.fromkeys(settings_class(row) for row in rows))
+    own, train, *configs = pairs.parse(texts, settings, TrainConfig, every=classes)
+    given = dict(zip(classes, configs, strict=True))
+    changed = (
+        dataclasses.replace(row, train={**row.train, **train}, config={**row.config, **given[settings_class(row)]})
+        for row in rows
+    )
+    return settings(**own), tuple(changed)
 
 
 def settings_class(row: Row) -> type[Any]:
@@ -41,36 +62,3 @@ def settings_class(row: Row) -> type[Any]:
             "This version has no such algorithm", value=row.algorithm, way_out=f"Known: {', '.join(ALGORITHMS)}."
         )
     return ALGORITHMS[row.algorithm].config
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    """Return default values by name, those of TrainConfig first."""
-    both = (settings_class(row), TrainConfig)
-    return {field.name: field.default for cls in both for field in dataclasses.fields(cls)}
-
-
-def _with(row: Row, name: str, text: str) -> Row:
-    value = value_of(name, text, _fields(row)[name])
-    if name in {field.name for field in dataclasses.fields(TrainConfig)}:
-        return dataclasses.replace(row, train={**row.train, name: value})
-    return dataclasses.replace(row, config={**row.config, name: value})
-
-
-def value_of(name: str, text: str, default: Any) -> Any:
-    """Return the text as a value of the default's type; "", none and auto are None where the default is None.
-
-    Raises:
-        ConfigError: the text is no such value.
-    """
-    if isinstance(default, str):
-        return text
-    if default is None and text.lower() in ("", "none", "auto"):
-        return None
-    if isinstance(default, bool):
-        if text.lower() in WORDS:
-            return WORDS[text.lower()]
-        raise ConfigError(f"The setting {name} is on or off", value=text)
-    try:
-        return float(text) if isinstance(default, float) else int(text)
-    except ValueError as error:
-        raise ConfigError(f"The setting {name} needs a number", value=text) from error

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, Algorithm
-from engine.benchmarks.data import Task
+from engine.benchmarks.data import Problem
 from engine.benchmarks.overrides import settings_class
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError, TrainingDiverged
@@ -56,7 +56,7 @@ def train_config(row: Row, seed: int, device: torch.device) -> TrainConfig:
     return settings_from(TrainConfig, {**row.train, "seed": seed, "device": device.type})
 
 
-def accuracy_run(row: Row, seed: int, task: Task, device: torch.device, minutes: float | None) -> Outcome:
+def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, minutes: float | None) -> Outcome:
     """Train the row, then open the test set and return the accuracy of the averaged model in %.
 
     Where some class has no label, `more` has the accuracy over the images of the other classes.
@@ -64,7 +64,7 @@ def accuracy_run(row: Row, seed: int, task: Task, device: torch.device, minutes:
     Args:
         row: what to train.
         seed: of the run.
-        task: the data; its test set is opened once, after the last step.
+        problem: the data; its test set is opened once, after the last step.
         device: where to train.
         minutes: the run is made shorter to fit into them, the measurement of its speed included; None: as it is.
 
@@ -75,16 +75,16 @@ def accuracy_run(row: Row, seed: int, task: Task, device: torch.device, minutes:
     began = time.perf_counter()
     train = train_config(row, seed, device)
     if minutes is not None and row.budgeted:
-        train = fit_budget(row, train, task.pools, device, minutes * 60)
-    algorithm = build(row, train, task.pools, device)
+        train = fit_budget(row, train, problem.pools, device, minutes * 60)
+    algorithm = build(row, train, problem.pools, device)
     steps = 0
     for epoch in range(row.epochs_run or algorithm.epochs):
         steps += run_epoch(algorithm, epoch)
     model = algorithm.eval_model()
-    images, y = task.test()
-    said = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)
-    more = _of_labeled_classes(said, y, task.pools)
-    accuracy = 100 * float((said == y).double().mean())
+    images, y = problem.test()
+    predicted = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)  # (N,)
+    more = _of_labeled_classes(predicted, y, problem.pools)
+    accuracy = 100 * float((predicted == y).double().mean())
     return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
 
 
@@ -164,11 +164,11 @@ def run_epoch(algorithm: Algorithm, epoch: int) -> int:
     return done
 
 
-def _of_labeled_classes(said: Tensor, y: Tensor, pools: Pools) -> dict[str, float]:
+def _of_labeled_classes(predicted: Tensor, y: Tensor, pools: Pools) -> dict[str, float]:
     known = torch.zeros(pools.num_classes, dtype=torch.bool)
     known[pools.train_y] = True
     if known.all():
         return {}
     among = known[y]
     name = f"% of the {int(known.sum())} labeled classes"
-    return {name: 100 * float((said == y)[among].double().mean())}
+    return {name: 100 * float((predicted == y)[among].double().mean())}

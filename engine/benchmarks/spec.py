@@ -14,7 +14,7 @@ import torch
 class Row:
     """One setting of a benchmark, as plain data.
 
-    `config` are settings of the algorithm `algorithm`, `train` of TrainConfig, `data` what `data.load_task` takes.
+    `config` are settings of the algorithm `algorithm`, `train` of TrainConfig, `data` what `data.load_problem` takes.
     `published` is the figure a public source reports and `target` the one to reach, both in the row's unit.
     `epochs_run` above 0 stops after so many epochs. `budgeted` is False where steps do not set the time.
     """

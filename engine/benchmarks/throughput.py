@@ -1,4 +1,6 @@
-"""Speed of training steps, beside what the machine can do at most.
+"""Speed of training steps, beside what the machine can do at most: WRN-28-2 on random images of CIFAR-10's shape.
+
+No data set is needed.
 
 - Steps a second: timed over many steps after a warm-up, waiting for the device only at both ends.
 - TFLOP/s: floating-point operations of one step, counted by torch.utils.flop_counter (matrix products and
@@ -13,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,14 +27,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.benchmarks.data import Task
+from engine.benchmarks.data import Problem
 from engine.benchmarks.run import SKIPPED, Outcome, build, synchronize, train_config
-from engine.benchmarks.spec import Row
+from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.errors import ConfigError
 from engine.nets import precision
 from engine.training.protocol import Metrics
 
 REPEATS = 5
+TRAIN: dict[str, Any] = {"net": "wrn_28_2", "batch_size": 128, "augment": "shift_flip"}
+DATA: dict[str, Any] = {"set": "random", "labels": 4000}
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -49,7 +54,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def throughput_run(row: Row, seed: int, task: Task, device: torch.device, minutes: float | None) -> Outcome:
+def throughput_run(row: Row, seed: int, problem: Problem, device: torch.device, minutes: float | None) -> Outcome:
     """Return the steps a second of the row; `more` has images/s, TFLOP/s and GB/s with their shares of the ceilings.
 
     A third of the minutes goes to the timed steps; 10 seconds where there is no limit.
@@ -59,7 +64,7 @@ def throughput_run(row: Row, seed: int, task: Task, device: torch.device, minute
     """
     began = time.perf_counter()
     train = dataclasses.replace(train_config(row, seed, device), epochs=2, steps_per_epoch=100_000)
-    algorithm = build(row, train, task.pools, device)
+    algorithm = build(row, train, problem.pools, device)
     steps = algorithm.steps(1)  # the second epoch: past every waiting time and warm-up
     for _ in range(SKIPPED.get(device.type, 2)):
         next(steps)
@@ -133,16 +138,41 @@ def matmul_ceiling(device: torch.device, dtype: torch.dtype) -> float:
 
 def _best(work: Callable[[], Any], device: torch.device) -> float:
     """Return the least seconds of several repeats after one that does not count; never 0."""
-    found = []
+    seconds = []
     for _ in range(REPEATS + 1):
         synchronize(device)
         began = time.perf_counter()
         work()
         synchronize(device)
-        found.append(time.perf_counter() - began)
-    return max(min(found[1:]), 1e-9)
+        seconds.append(time.perf_counter() - began)
+    return max(min(seconds[1:]), 1e-9)
 
 
 def _size(tensor: Tensor) -> int:
     """Return the bytes a tensor stands on: an expanded one no more than its storage has."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+
+
+def _rows(algorithm: str, ratio: int, target: float, context: Context) -> tuple[Row, ...]:
+    cuda = context.device.type == "cuda"
+    data = {**DATA, "images": 50_000 if cuda else 5_000}
+    train = {**TRAIN, "unlabeled_ratio": ratio}
+    plain = Row(algorithm, algorithm, data, {}, train, target=target)
+    compiled = Row(f"{algorithm}, compiled", algorithm, data, {}, {**train, "compile": "on"}, target=target)
+    return (plain, compiled) if cuda else (plain,)
+
+
+def _benchmark(title: str, algorithm: str, ratio: int, target: float) -> Benchmark:
+    return Benchmark(
+        f"Steps a second of {title}, WRN-28-2, 128 labeled and {128 * ratio} unlabeled images, and the machine's share",
+        functools.partial(_rows, algorithm, ratio, target),
+        measure="throughput",
+        seeds=1,
+        minutes=0.5,
+        note="GB/s and TFLOP/s beside what a large copy and a large matrix product reach on the same device. The "
+        "targets are for one H200.",
+    )
+
+
+MPL_THROUGHPUT = _benchmark("Meta Pseudo Labels", "meta_pseudo_labels", 7, 45.0)
+FIXMATCH_THROUGHPUT = _benchmark("FixMatch", "fixmatch", 4, 120.0)

@@ -43,8 +43,8 @@ def folder_name(text: str) -> str:
     (CON) and a name that importers skip or read as "no label" get "_" at the end.
     """
     name = _shortened(_plain(text), _LONGEST)
-    kept = name.rstrip(". ")
-    name = kept + "_" * (len(name) - len(kept))
+    stem = name.rstrip(". ")
+    name = stem + "_" * (len(name) - len(stem))
     if name.lower() in _NOT_CLASSES:
         name += "_"
     return _not_a_device(_visible(name))

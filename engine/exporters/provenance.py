@@ -26,7 +26,7 @@ def batches_of(
     origin = _origins(entries) if facts else {}
     labeled = {row.image_id for row in rows if row.label is not None and row.label_source != "pseudo"}
     used = {origin.get(image_id) for image_id in labeled}
-    return {batch: found for batch, found in facts.items() if batch in used}
+    return {batch: about for batch, about in facts.items() if batch in used}
 
 
 def _origins(entries: Sequence[LedgerEntry]) -> dict[int, str | None]:

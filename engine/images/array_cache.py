@@ -141,13 +141,13 @@ def _cache_path(root: Path, shas: Sequence[str], spec: ArraySpec) -> Path:
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """Return the cached array, None when there is none or it is not whole."""
     try:
-        found = cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
+        array = cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    if found.shape != shape or found.dtype != np.uint8:
+    if array.shape != shape or array.dtype != np.uint8:
         return None
     os.utime(path)
-    return found
+    return array
 
 
 def _fill(

@@ -112,7 +112,7 @@ def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Col
             elif label.strip():
                 given[name][unicodedata.normalize("NFC", label)] = None
     conflicts = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
-    labels = {name: next(iter(found)) for name, found in given.items() if len(found) == 1}
+    labels = {name: next(iter(labels_given)) for name, labels_given in given.items() if len(labels_given) == 1}
     return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables))
 
 

@@ -63,8 +63,8 @@ class FolderContents:
 
     def _walk(self, path: str | Path, prefix: str, depth: int) -> None:
         try:
-            with os.scandir(path) as found:
-                items = sorted(found, key=lambda item: item.name)
+            with os.scandir(path) as entries:
+                items = sorted(entries, key=lambda item: item.name)
         except OSError as error:
             self.listing.refused.append(Refusal(shown(prefix), f"the folder cannot be read ({error.strerror})"))
             return

@@ -30,11 +30,11 @@ def choose_kept(labels: Mapping[str, str], total: int, seed: int) -> set[str]:
     generator = np.random.default_rng(seed)
     order = [sorted(by_class)[at] for at in generator.permutation(len(by_class))]
     quota = _quotas({label: len(by_class[label]) for label in order}, total)
-    kept: set[str] = set()
+    names: set[str] = set()
     for label in sorted(by_class):
         chosen = generator.permutation(len(by_class[label]))[: quota[label]]
-        kept.update(by_class[label][at] for at in chosen)
-    return kept
+        names.update(by_class[label][at] for at in chosen)
+    return names
 
 
 def _quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:

@@ -41,12 +41,12 @@ class NameIndex:
             return None, "the path points outside the source (“..”)"
         parts = plain.lstrip("/").split("/")
         if not plain.startswith("/") and not _DRIVE.match(plain):
-            found = self._at(plain, folder)
-            return (found, None) if found is not None else self._ending(plain)
+            match = self._at(plain, folder)
+            return (match, None) if match is not None else self._ending(plain)
         for start in range(len(parts)):
-            found = self._at("/".join(parts[start:]), folder)
-            if found is not None:
-                return found, None
+            match = self._at("/".join(parts[start:]), folder)
+            if match is not None:
+                return match, None
         return self._ending(parts[-1])
 
     def _at(self, path: str, folder: str) -> str | None:

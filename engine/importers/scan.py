@@ -154,17 +154,17 @@ def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: 
         if known is None
         else Labeling(f"{source.name}, train split", known)
     )
-    found, conflicts = _found(staged, labeling, staging)
-    counts = Counter(image.label for image in found if image.label is not None)
-    found = _hide(found, source)
-    kept = Counter(image.label for image in found if image.label is not None)
+    found_images, conflicts = _found(staged, labeling, staging)
+    labeled = Counter(image.label for image in found_images if image.label is not None)
+    found_images = _hide(found_images, source)
+    visible = Counter(image.label for image in found_images if image.label is not None)
     return ImportPreview(
         source=source.name or source.path.name,
         layout=labeling.layout,
-        found=tuple(found),
+        found=tuple(found_images),
         refused=(*contents.listing.refused, *staged.refused, *labeling.refused),
-        counts={label: kept[label] for label in sorted(counts) if label not in source.without},
-        unlabeled=len(found) - kept.total(),
+        counts={label: visible[label] for label in sorted(labeled) if label not in source.without},
+        unlabeled=len(found_images) - visible.total(),
         skipped=contents.listing.skipped,
         conflicts=tuple(conflicts),
         notices=(*contents.listing.notices, *labeling.notices, *_collision_notices(images), *summed_notices(staged)),
@@ -174,7 +174,7 @@ def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: 
 
 def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
     """Return one image a content under its first name, and those whose labels contradict each other."""
-    found, conflicts = [], []
+    images, conflicts = [], []
     for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
         given = {labeling.labels[name]: name for name in names if name in labeling.labels}
         for name in names:
@@ -182,7 +182,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
         if len(given) > 1:
             conflicts.append(Refusal(shown(names[0]), _contradiction(given, len(names))))
         answer = staged.answers[sha256]
-        found.append(
+        images.append(
             FoundImage(
                 name=names[0],
                 staged=original_path(staging, sha256),
@@ -196,36 +196,38 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 notices=tuple(answer["notices"]),
             )
         )
-    return found, conflicts
+    return images, conflicts
 
 
 def _contradiction(given: dict[str, str], copies: int) -> str:
     if copies == 1:
         return "different labels: " + ", ".join(f"“{shown(label, 80)}”" for label in sorted(given))
-    said = ", ".join(f"“{shown(label, 80)}” ({shown(name, 80)})" for label, name in sorted(given.items()))
-    return f"copies of one image have different labels: {said}"
+    labels = ", ".join(f"“{shown(label, 80)}” ({shown(name, 80)})" for label, name in sorted(given.items()))
+    return f"copies of one image have different labels: {labels}"
 
 
-def _hide(found: list[FoundImage], source: ImportSource) -> list[FoundImage]:
+def _hide(images: list[FoundImage], source: ImportSource) -> list[FoundImage]:
     """Keep the number of labels asked for; the rest becomes hidden truth."""
     if source.labels_kept is None and not source.without:
-        return found
-    given = {image.label for image in found} - {None}
+        return images
+    given = {image.label for image in images} - {None}
     unknown = set(source.without) - given
     if unknown:
         raise ConfigError("There is no such class to leave out", value=", ".join(sorted(unknown)))
-    labels = {one.name: one.label for one in found if one.label is not None and one.label not in source.without}
+    labels = {one.name: one.label for one in images if one.label is not None and one.label not in source.without}
     if source.labels_kept is None:
-        kept = set(labels)
-        return [image if image.name in kept else replace(image, label=None, truth=image.label) for image in found]
+        shown_labels = set(labels)
+        return [
+            image if image.name in shown_labels else replace(image, label=None, truth=image.label) for image in images
+        ]
     if source.labels_kept > len(labels):
         raise ConfigError(
             "More labels are to be kept than there are",
             value=source.labels_kept,
             way_out=f"Choose at most {len(labels)}.",
         )
-    kept = choose_kept(labels, source.labels_kept, source.seed)
-    return [image if image.name in kept else replace(image, label=None, truth=image.label) for image in found]
+    shown_labels = choose_kept(labels, source.labels_kept, source.seed)
+    return [image if image.name in shown_labels else replace(image, label=None, truth=image.label) for image in images]
 
 
 def _collision_notices(images: list[str]) -> list[str]:

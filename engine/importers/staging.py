@@ -127,8 +127,8 @@ def summed_notices(staged: Staged) -> list[str]:
 
 
 def _misnamed(name: str, answer: dict[str, Any]) -> bool:
-    said = _ENDINGS.get(PurePosixPath(name).suffix.lower())
-    return said is not None and said != answer["format"]
+    named = _ENDINGS.get(PurePosixPath(name).suffix.lower())
+    return named is not None and named != answer["format"]
 
 
 def _disk_full() -> ImportRefused:

@@ -94,26 +94,26 @@ def _torchvision(name: str, root: Path, **options: Any) -> Any:
 
 def _mnist(name: str) -> Callable[[Path, Split], LoadedSet]:
     def load(root: Path, split: Split) -> LoadedSet:
-        found = _torchvision(name, root, train=split == "train")
-        names = _DIGITS if name == "MNIST" else tuple(found.classes)
-        return LoadedSet(found.data.numpy(), _ints(found.targets.numpy()), names)
+        dataset = _torchvision(name, root, train=split == "train")
+        names = _DIGITS if name == "MNIST" else tuple(dataset.classes)
+        return LoadedSet(dataset.data.numpy(), _ints(dataset.targets.numpy()), names)
 
     return load
 
 
 def _cifar10(root: Path, split: Split) -> LoadedSet:
-    found = _torchvision("CIFAR10", root, train=split == "train")
-    return LoadedSet(found.data, _ints(found.targets), tuple(found.classes))
+    dataset = _torchvision("CIFAR10", root, train=split == "train")
+    return LoadedSet(dataset.data, _ints(dataset.targets), tuple(dataset.classes))
 
 
 def _svhn(root: Path, split: Split) -> LoadedSet:
-    found = _torchvision("SVHN", root, split=split)
-    return LoadedSet(_channels_last(found.data), _ints(found.labels), _DIGITS)
+    dataset = _torchvision("SVHN", root, split=split)
+    return LoadedSet(_channels_last(dataset.data), _ints(dataset.labels), _DIGITS)
 
 
 def _stl10(root: Path, split: Split) -> LoadedSet:
-    found = _torchvision("STL10", root, split=split)
-    return LoadedSet(_channels_last(found.data), _ints(found.labels), tuple(found.classes))
+    dataset = _torchvision("STL10", root, split=split)
+    return LoadedSet(_channels_last(dataset.data), _ints(dataset.labels), tuple(dataset.classes))
 
 
 def _digits(root: Path, split: Split) -> LoadedSet:
@@ -121,9 +121,9 @@ def _digits(root: Path, split: Split) -> LoadedSet:
         raise ConfigError("scikit-learn's digits have no test split", way_out="Their hidden labels serve instead.")
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = np.rint(found.images * (255.0 / 16.0)).astype(np.uint8)
-    return LoadedSet(images, _ints(found.target), _DIGITS)
+    digits = load_digits()
+    images = np.rint(digits.images * (255.0 / 16.0)).astype(np.uint8)
+    return LoadedSet(images, _ints(digits.target), _DIGITS)
 
 
 def _ints(values: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError, RoundBlocked
 from engine.files import read_json, write_atomic, write_json
 from engine.jobs import check_work, parent
+from engine.nets.net_name import NetName
 from engine.records.quality import CheckState
 from engine.rounds.folder import files
 
@@ -215,7 +216,7 @@ def train_settings(root: Path) -> dict[str, Any]:
             continue
         if not (folder / files.REPORT).is_file():
             continue
-        frozen = str(train.get("net", "")).startswith("frozen:")
+        frozen = NetName.parse(str(train.get("net", ""))).is_frozen
         names = (*_FROM_ROUND, *(_FROM_FROZEN_ROUND if frozen else ()))
         return chosen | {name: train[name] for name in names if name in train}
     return chosen

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError, MapError
 from engine.files import read_json, sha256_of, write_atomic
 from engine.maps.features import Basis
+from engine.nets.net_name import NetName
 from engine.records.progress import Progress
 from engine.rounds.folder import files
 
@@ -31,7 +32,6 @@ FEATURES = "features.npy"
 BASIS = "basis.npz"
 LABEL = "Looking with the round's model"
 _PATTERN = re.compile(r"pixels|pretrained-[a-z0-9_]+|round-[1-9][0-9]{0,8}")
-_FROZEN = "frozen:"
 _CLASSICAL = "classical_self_training"
 _AT_ONCE = 1024
 
@@ -70,7 +70,7 @@ def identity(source: str, round_dir: Path | None) -> str:
             value=source,
             way_out="Let the round finish, or resume it.",
         ) from error
-    if plan["algorithm"] == _CLASSICAL and not _net(plan).startswith(_FROZEN):
+    if plan["algorithm"] == _CLASSICAL and not NetName.parse(_net(plan)).is_frozen:
         raise MapError(
             "Classical self-training trains no network, so it has no features of its own",
             value=source,
@@ -98,7 +98,7 @@ def stamp(job: Mapping[str, Any]) -> str:
         return known
     from engine.nets import frozen
 
-    name = train.net.removeprefix(_FROZEN)
+    name = NetName.parse(train.net).base
     return f"{known} {name} {sha256_of(frozen.weights_of(name))}"
 
 
@@ -203,9 +203,9 @@ def _frozen(job: Mapping[str, Any]) -> TrainConfig | None:
 
     folder = _round_dir(job)
     if folder is None:
-        return TrainConfig(net=_FROZEN + str(job["source"]).removeprefix("pretrained-"))
+        return TrainConfig(net=str(NetName("frozen", str(job["source"]).removeprefix("pretrained-"))))
     plan = read_json(folder / files.CONFIG)
-    return settings_from(TrainConfig, plan["train"]) if _net(plan).startswith(_FROZEN) else None
+    return settings_from(TrainConfig, plan["train"]) if NetName.parse(_net(plan)).is_frozen else None
 
 
 def _net(plan: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.maps.moving_map import Frame
+    from engine.maps.moving_map import MapFrame
 
 FRAMES = "frames.npz"
 JOB = "job.json"
@@ -49,7 +49,7 @@ class Course:
     """The frames so far, in the order of the epochs; `stamps` tell whether a features file was written anew."""
 
     epochs: list[int]
-    frames: list[Frame]
+    frames: list[MapFrame]
     recall: list[float]
     stamps: list[int]
     smoothed: bool = False
@@ -203,12 +203,12 @@ def read_course(folder: Path) -> Course:
     """Return the frames written so far; none where there is no readable file."""
     import numpy as np
 
-    from engine.maps.moving_map import Frame
+    from engine.maps.moving_map import MapFrame
 
     try:
         with open(folder / FRAMES, "rb") as handle, np.load(handle, allow_pickle=False) as found:
             rows = zip(found["xy"], found["repeated"], found["reasons"], strict=True)
-            frames = [Frame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
+            frames = [MapFrame(xy, bool(repeated), str(reason)) for xy, repeated, reason in rows]
             return Course(
                 found["epochs"].tolist(), frames, found["recall"].tolist(), found["stamps"].tolist(),
                 bool(found["smoothed"]),

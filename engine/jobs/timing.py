@@ -206,16 +206,16 @@ def time_job(job: Job) -> Timing:
 
 def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str]:
     """Return the shape of what is trained on, the seconds it takes to compute it from the images, and a note."""
-    from engine.nets.build import FROZEN
+    from engine.nets.net_name import NetName
 
-    if not net.startswith(FROZEN):
+    if not NetName.parse(net).is_frozen:
         return job.shape, 0.0, ""
     import torch
 
     from engine.nets.frozen import batch_size, features_of, load_frozen
     from engine.training.estimate import seconds_of
 
-    trunk = load_frozen(net.removeprefix(FROZEN), where)
+    trunk = load_frozen(NetName.parse(net).base, where)
     if job.features_kept:
         return (trunk.width,), 0.0, ""
     images = torch.randint(0, 256, (batch_size(where), 3, trunk.side, trunk.side), dtype=torch.uint8)

@@ -100,8 +100,8 @@ def fit_basis(rows: NDArray[np.generic], limit: int = COMPONENTS) -> Basis:
         total += rows[start:stop].sum(axis=0, dtype=np.float64)
     mean = np.asarray(total / n)
     axes = _leading_axes(lambda: _centred(rows, mean), d, max(1, min(limit, n - 1, d)))
-    found = Basis(mean, axes, 1.0)._project(rows)
-    return Basis(mean, axes, float(np.sqrt((found.astype(np.float64) ** 2).sum(axis=1).mean())) or 1.0)
+    projected = Basis(mean, axes, 1.0)._project(rows)
+    return Basis(mean, axes, float(np.sqrt((projected.astype(np.float64) ** 2).sum(axis=1).mean())) or 1.0)
 
 
 def components(rows: NDArray[np.generic], limit: int = COMPONENTS) -> NDArray[np.float32]:
@@ -149,9 +149,9 @@ def _centred(rows: NDArray[np.generic], mean: NDArray[np.float64]) -> Iterator[N
         yield (rows[start:stop].astype(np.float64) - mean).astype(np.float32)
 
 
-def _leading_axes(blocks: Blocks, d: int, kept: int) -> NDArray[np.float32]:
-    """Orthonormal axes (D, kept) of largest variance, ordered."""
-    width = min(d, kept + _OVERSAMPLING)
+def _leading_axes(blocks: Blocks, d: int, count: int) -> NDArray[np.float32]:
+    """Orthonormal axes (D, count) of largest variance, ordered."""
+    width = min(d, count + _OVERSAMPLING)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((d, width)))[0]
     if width < d:
         for _ in range(_SWEEPS):
@@ -162,8 +162,8 @@ def _leading_axes(blocks: Blocks, d: int, kept: int) -> NDArray[np.float32]:
         part = (block @ narrow).astype(np.float64)
         projected += part.T @ part
     _, vectors = np.linalg.eigh(projected)  # ascending
-    axes = basis @ vectors[:, ::-1][:, :kept]
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(kept)]
+    axes = basis @ vectors[:, ::-1][:, :count]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(count)]
     return np.ascontiguousarray(axes * np.where(largest < 0, -1.0, 1.0), dtype=np.float32)
 
 

@@ -36,7 +36,7 @@ _DESCENT: dict[str, Any] = {"exaggeration": 1, "momentum": 0.8, "learning_rate":
 
 
 @dataclass(frozen=True)
-class Frame:
+class MapFrame:
     """Positions (T, 2) float32 at one epoch. `repeated`: the epoch's features could not be laid out, so the positions
     are those of the frame before, or a circle where there is none; `reason` says why in plain words."""
 
@@ -57,17 +57,17 @@ class MovingMap:
     """
 
     def __init__(self, *, seed: int = 0, threads: int = 1) -> None:
-        self.frames: list[Frame] = []
+        self.frames: list[MapFrame] = []
         self._seed, self._threads = seed, threads
 
     @classmethod
-    def resume(cls, frames: Sequence[Frame], *, seed: int = 0, threads: int = 1) -> MovingMap:
+    def resume(cls, frames: Sequence[MapFrame], *, seed: int = 0, threads: int = 1) -> MovingMap:
         """Return a moving map that goes on after these live frames."""
-        found = cls(seed=seed, threads=threads)
-        found.frames = list(frames)
-        return found
+        resumed = cls(seed=seed, threads=threads)
+        resumed.frames = list(frames)
+        return resumed
 
-    def add(self, features: NDArray[Any]) -> Frame:
+    def add(self, features: NDArray[Any]) -> MapFrame:
         """Lay out one more epoch.
 
         Args:
@@ -91,13 +91,13 @@ class MovingMap:
         else:
             good = next((frame.xy for frame in reversed(self.frames) if not frame.repeated), None)
             xy = self._first(features) if good is None else self._next(features, good)
-        self.frames.append(Frame(xy, bool(reason), reason))
+        self.frames.append(MapFrame(xy, bool(reason), reason))
         return self.frames[-1]
 
     def _first(self, features: NDArray[Any]) -> NDArray[np.float32]:
         rows = features.astype(np.float32)
-        found = fixed_map(rows, seed=self._seed, report=lambda *_: None, threads=self._threads)
-        return np.asarray(found - found.mean(axis=0), np.float32)
+        xy = fixed_map(rows, seed=self._seed, report=lambda *_: None, threads=self._threads)
+        return np.asarray(xy - xy.mean(axis=0), np.float32)
 
     def _next(self, features: NDArray[Any], before: NDArray[np.float32]) -> NDArray[np.float32]:
         if not _can_move(features):
@@ -105,20 +105,20 @@ class MovingMap:
         pull = PULL if len(features) <= MANY else PULL_MANY
         affinities = _affinities(features, self._seed, self._threads)
         held = pull * _in_place(affinities, before)
-        xy = _descend(before, affinities, before, (held, ITERATIONS), self._threads)
+        xy = _descend(before, affinities, before, held, ITERATIONS, self._threads)
         if not np.isfinite(xy).all():
             raise MapError("A frame did not stay finite", value=f"{len(features)} images", way_out="Lay it out anew.")
         return aligned(xy, before)
 
 
 def replay(
-    frames: Sequence[Frame],
+    frames: Sequence[MapFrame],
     features: Callable[[int], NDArray[Any]],
     *,
     seed: int = 0,
     threads: int = 1,
     report: Callable[[float], None] = lambda share: None,
-) -> list[Frame]:
+) -> list[MapFrame]:
     """Return the frames of a finished course, smoothed over its whole length; the last stays as it is.
 
     Twelve sweeps, forth and back; in each every frame goes ten steps down its own t-SNE gradient while it is drawn to
@@ -143,10 +143,10 @@ def replay(
     known: dict[int, Any] = {}
 
     def affinities(at: int) -> Any:
-        found = known[at] if at in known else _stored(features(good[at]), len(course[at]), seed, threads)
+        of_frame = known[at] if at in known else _stored(features(good[at]), len(course[at]), seed, threads)
         if keep:
-            known[at] = found
-        return found
+            known[at] = of_frame
+        return of_frame
 
     _smooth(course, affinities, threads, report)
     smoothed = [*(np.asarray(xy, np.float32) for xy in course[:-1]), frames[good[-1]].xy]
@@ -154,7 +154,7 @@ def replay(
         raise MapError("The smoothed course did not stay finite", way_out="Lay the round out anew.")
     shown = [max(0, bisect.bisect_right(good, at) - 1) for at in range(len(frames))]
     pairs = zip(frames, shown, strict=True)
-    return [Frame(smoothed[place], frame.repeated, frame.reason) for frame, place in pairs]
+    return [MapFrame(smoothed[place], frame.repeated, frame.reason) for frame, place in pairs]
 
 
 def _smooth(
@@ -167,8 +167,7 @@ def _smooth(
         for done, at in enumerate(reversed(places) if sweep % 2 == 0 else places):
             around = course[max(0, at - 1) : at] + course[at + 1 : at + 2]
             anchor = np.mean(around, axis=0)
-            strength = (pull * len(around), SWEEP_ITERATIONS)
-            course[at] = _descend(course[at], affinities(at), anchor, strength, threads)
+            course[at] = _descend(course[at], affinities(at), anchor, pull * len(around), SWEEP_ITERATIONS, threads)
             report((sweep + (done + 1) / len(places)) / SWEEPS)
 
 
@@ -249,14 +248,14 @@ def _descend(
     start: NDArray[np.floating],
     affinities: Any,
     anchor: NDArray[np.floating],
-    strength: tuple[float | NDArray[np.float64], int],
+    pull: float | NDArray[np.float64],
+    steps: int,
     threads: int,
 ) -> NDArray[np.float64]:
-    """Go down the t-SNE gradient with a pull to the anchor; `strength` is its λ (one, or one a point) and the steps."""
+    """Go down the t-SNE gradient with a pull to the anchor; `pull` is its λ, one or one a point."""
     from openTSNE import TSNEEmbedding
     from openTSNE.tsne import kl_divergence_bh
 
-    pull, steps = strength
     towards = np.asarray(anchor, np.float64)
 
     def anchored(embedding: Any, *args: Any, **options: Any) -> tuple[float, NDArray[np.float64]]:

@@ -95,10 +95,10 @@ def _nearest(points: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> N
     """The k nearest other rows of some rows, (len(rows), k)."""
     points = np.asarray(points, np.float32 if points.shape[1] > 3 else np.float64)
     finder = NearestNeighbors(algorithm="brute" if points.shape[1] > 3 else "kd_tree").fit(points)
-    found = finder.kneighbors(points[rows], n_neighbors=k + 1, return_distance=False)
-    own = found == rows[:, None]
+    near = finder.kneighbors(points[rows], n_neighbors=k + 1, return_distance=False)
+    own = near == rows[:, None]
     own[~own.any(axis=1), -1] = True  # among equal rows the row itself need not be listed
-    return np.asarray(found[~own].reshape(len(rows), k), np.int64)
+    return np.asarray(near[~own].reshape(len(rows), k), np.int64)
 
 
 def _shared(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:

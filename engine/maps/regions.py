@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from engine.errors import MapError
+from engine.percent import percent
 
 LEAST_ROWS = 50
 SMALLEST, SMALLEST_SHARE, LARGEST_SHARE = 20, 0.002, 0.5
@@ -47,7 +48,7 @@ class Region:
     images, both NaN where nothing was predicted. called: what the model calls its unlabeled images, up to three
     (class index, share), most frequent first. centre (2,): the place of the member nearest to the middle on the map.
     p: how likely a shortage like this is anywhere on an evenly labeled map. reason: all this in words, with class
-    indices; `told` has names.
+    indices; `reason_with` has names.
     """
 
     rows: NDArray[np.int64]
@@ -63,9 +64,9 @@ class Region:
     @property
     def reason(self) -> str:
         """Why the region is flagged, in plain words, with class indices for names."""
-        return self.told(())
+        return self.reason_with(())
 
-    def told(self, names: Sequence[str], how: str = "overall") -> str:
+    def reason_with(self, names: Sequence[str], how: str = "overall") -> str:
         """Return why the region is flagged, in plain words, with the classes' names by index; `how` says what the
         confidences are means over."""
         labels = "label" if self.labeled == 1 else "labels"
@@ -75,7 +76,7 @@ class Region:
         if np.isnan(self.confidence):
             return text
         digits = 1 if min(self.confidence, self.overall_confidence) > 0.95 else 0
-        inside, overall = (f"{100 * c:.{digits}f} %" for c in (self.confidence, self.overall_confidence))
+        inside, overall = (percent(share, digits) for share in (self.confidence, self.overall_confidence))
         doubt, usual = 1 - self.confidence, 1 - self.overall_confidence
         sure = "unsure" if doubt >= 1.5 * usual else "less sure" if inside != overall and doubt > usual else "as sure"
         called = [names[c] if c < len(names) else str(c) for c, share in self.called[:2] if share >= MENTIONED]
@@ -84,25 +85,25 @@ class Region:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _UsableRows:
     """The n usable rows: place in the input, features, map, labeled, call (-1 none), 1 − confidence."""
 
     index: NDArray[np.int64]
     features: NDArray[np.float32]
     xy: NDArray[np.float64]
     labeled: NDArray[np.bool_]
-    said: NDArray[np.int64]
+    call: NDArray[np.int64]
     unsure: NDArray[np.float64]
 
     @property
-    def told(self) -> NDArray[np.bool_]:
+    def has_call(self) -> NDArray[np.bool_]:
         """Unlabeled rows with a confidence."""
-        return ~self.labeled & (self.said >= 0)
+        return ~self.labeled & (self.call >= 0)
 
     @property
     def predicted(self) -> bool:
         """Whether the confidences are enough to be asked: half of the unlabeled rows have one."""
-        return bool(2 * self.told.sum() >= (~self.labeled).sum() > 0)
+        return bool(2 * self.has_call.sum() >= (~self.labeled).sum() > 0)
 
 
 def flag_regions(
@@ -141,7 +142,7 @@ def flag_regions(
     _check(features, xy, (labeled, predicted, confidence))
     index = np.flatnonzero(np.isfinite(features).all(axis=1) & np.isfinite(xy).all(axis=1))
     known = np.isfinite(confidence) & (confidence >= 0) & (confidence <= 1) & (predicted >= 0)
-    rows = _Rows(
+    rows = _UsableRows(
         index,
         features[index],
         xy[index].astype(np.float64),
@@ -153,10 +154,10 @@ def flag_regions(
         return []
     group = _groups(rows.xy, seed)
     hits = _scan(rows, group)
-    found = [np.flatnonzero(np.isin(group, branch)) for branch, _ in hits]
+    branches = [np.flatnonzero(np.isin(group, branch)) for branch, _ in hits]
     regions = [
-        _region(rows, np.concatenate([found[i] for i in together]), min(hits[i][1] for i in together))
-        for together in _neighbours(rows, found)
+        _region(rows, np.concatenate([branches[i] for i in together]), min(hits[i][1] for i in together))
+        for together in _neighbours(rows, branches)
     ]
     return sorted(regions, key=lambda region: (region.p, -region.size))
 
@@ -182,7 +183,7 @@ def _groups(xy: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
     return np.unique(means.fit(scaled).labels_, return_inverse=True)[1].astype(np.int64)
 
 
-def _branches(rows: _Rows, group: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _branches(rows: _UsableRows, group: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Join the groups bottom-up; return the groups of every branch of the tree that is neither too small nor large."""
     size = np.bincount(group)
     if len(size) == 1:
@@ -195,7 +196,7 @@ def _branches(rows: _Rows, group: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [branch for branch in branches if least <= size[branch].sum() <= most]
 
 
-def _scan(rows: _Rows, group: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], float]]:
+def _scan(rows: _UsableRows, group: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], float]]:
     """Return flagged branches without a common group, and the corrected p of each, the likeliest first."""
     size, labels = np.bincount(group).astype(np.float64), np.bincount(group, rows.labeled).astype(np.float64)
     total = labels.sum()
@@ -210,12 +211,12 @@ def _scan(rows: _Rows, group: NDArray[np.int64]) -> list[tuple[NDArray[np.int64]
         if p <= alpha and have <= few * due and _is_unsure(unsure, size, branch):
             hits.append((-_gain(have, due, total), branch, p))
     taken: set[int] = set()
-    kept = []
+    disjoint = []
     for _, branch, p in sorted(hits, key=lambda hit: hit[0]):
         if taken.isdisjoint(branch.tolist()):
             taken.update(branch.tolist())
-            kept.append((branch, p))
-    return kept
+            disjoint.append((branch, p))
+    return disjoint
 
 
 def _gain(have: float, due: float, total: float) -> float:
@@ -225,27 +226,27 @@ def _gain(have: float, due: float, total: float) -> float:
 
 
 def _expected_by_call(
-    rows: _Rows, group: NDArray[np.int64], size: NDArray[np.float64], labels: NDArray[np.float64]
+    rows: _UsableRows, group: NDArray[np.int64], size: NDArray[np.float64], labels: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Labels (G,) due were they even within each class; a group's labels count to classes as its rows are called."""
-    told = rows.told
+    called = rows.has_call
     if not rows.predicted:
         return np.asarray(size * labels.sum() / len(group))
-    mix = np.zeros((len(size), int(rows.said.max()) + 1))
-    np.add.at(mix, (group[told], rows.said[told]), 1.0)
+    mix = np.zeros((len(size), int(rows.call.max()) + 1))
+    np.add.at(mix, (group[called], rows.call[called]), 1.0)
     mix[mix.sum(axis=1) == 0] = mix.sum(axis=0)  # nothing called in the group
     mix /= mix.sum(axis=1, keepdims=True)
     rate = (labels @ mix) / np.maximum(size @ mix, 1e-12)  # labels an image of the class has
     return np.asarray(size * (mix @ rate))
 
 
-def _unsure(rows: _Rows, group: NDArray[np.int64]) -> NDArray[np.float64]:
+def _unsure(rows: _UsableRows, group: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return each group's mean of 1 − confidence over that of the middling group; NaN: none, all inf: not asked."""
     if not rows.predicted:
         return np.full(int(group.max()) + 1, np.inf)
-    told = rows.told
-    count = np.bincount(group[told], minlength=int(group.max()) + 1)
-    mean = np.bincount(group[told], rows.unsure[told], minlength=len(count)) / np.where(count, count, np.nan)
+    called = rows.has_call
+    count = np.bincount(group[called], minlength=int(group.max()) + 1)
+    mean = np.bincount(group[called], rows.unsure[called], minlength=len(count)) / np.where(count, count, np.nan)
     return np.asarray(mean / max(float(np.nanmedian(mean)), 1e-6))
 
 
@@ -254,15 +255,15 @@ def _is_unsure(unsure: NDArray[np.float64], size: NDArray[np.float64], branch: N
     return bool(2 * size[seen].sum() >= size[branch].sum() and unsure[seen] @ size[seen] >= UNSURE * size[seen].sum())
 
 
-def _neighbours(rows: _Rows, found: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+def _neighbours(rows: _UsableRows, branches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """Return which of the branches' rows belong together: a good share of one's nearest images lies in the other."""
-    part = np.full(len(rows.index), len(found))
-    for number, members in enumerate(found):
+    part = np.full(len(rows.index), len(branches))
+    for number, members in enumerate(branches):
         part[members] = number
-    linked = np.zeros((len(found), len(found)), dtype=bool)
-    for number, members in enumerate(found if len(found) > 1 else []):
+    linked = np.zeros((len(branches), len(branches)), dtype=bool)
+    for number, members in enumerate(branches if len(branches) > 1 else []):
         asked = members[np.linspace(0, len(members) - 1, min(ASKED, len(members))).astype(int)]
-        share = np.bincount(part[_nearest(rows.features, asked)].ravel(), minlength=len(found) + 1)[:-1]
+        share = np.bincount(part[_nearest(rows.features, asked)].ravel(), minlength=len(branches) + 1)[:-1]
         linked[number] = share >= LINK * len(asked) * NEAREST
     count, together = connected_components(linked, directed=False)
     return [np.flatnonzero(together == number) for number in range(count)]
@@ -280,13 +281,13 @@ def _nearest(features: NDArray[np.float32], asked: NDArray[np.int64]) -> NDArray
     return np.concatenate(near)
 
 
-def _region(rows: _Rows, members: NDArray[np.int64], p: float) -> Region:
-    told = rows.told
-    inside = members[told[members]]
+def _region(rows: _UsableRows, members: NDArray[np.int64], p: float) -> Region:
+    called = rows.has_call
+    inside = members[called[members]]
     away = ((rows.features[members].astype(np.float64) - rows.features[members].mean(axis=0)) ** 2).sum(axis=1)
     ordered = members[np.lexsort((members, away))]
     middle = ((rows.xy[members] - rows.xy[members].mean(axis=0)) ** 2).sum(axis=1).argmin()
-    calls = np.bincount(rows.said[inside])
+    calls = np.bincount(rows.call[inside])
     top = sorted(np.flatnonzero(calls), key=lambda c: (-calls[c], c))[:3] if rows.predicted else []
     return Region(
         rows=rows.index[ordered],
@@ -294,7 +295,7 @@ def _region(rows: _Rows, members: NDArray[np.int64], p: float) -> Region:
         labeled=int(rows.labeled[members].sum()),
         expected_labeled=float(rows.labeled.sum() * len(members) / len(rows.index)),
         confidence=1.0 - float(rows.unsure[inside].mean()) if rows.predicted else float("nan"),
-        overall_confidence=1.0 - float(rows.unsure[told].mean()) if rows.predicted else float("nan"),
+        overall_confidence=1.0 - float(rows.unsure[called].mean()) if rows.predicted else float("nan"),
         called=tuple((int(c), float(calls[c] / len(inside))) for c in top),
         centre=rows.xy[members[middle]],
         p=p,

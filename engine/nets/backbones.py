@@ -14,6 +14,7 @@ import torchvision
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.nets.net_name import NetName
 
 SIDES = (32, 64, 96, 128, 224)
 """Sides tried, in this order, for images too small for a network; the first it accepts is used."""
@@ -144,7 +145,8 @@ def _fit(name: str, shape: tuple[int, int, int]) -> tuple[int | None, int]:
             except (RuntimeError, AssertionError):
                 continue
             return side, width
-    raise ConfigError(f"torchvision:{name} does not take images of this size", value=f"{shape[1]}×{shape[2]}")
+    net = NetName("torchvision", name)
+    raise ConfigError(f"{net} does not take images of this size", value=f"{shape[1]}×{shape[2]}")
 
 
 def _cut(body: Any, name: str) -> int:
@@ -159,7 +161,7 @@ def _cut(body: Any, name: str) -> int:
                 setattr(owner, child, nn.Identity())
             return int(module.in_features)
     raise ConfigError(
-        f"torchvision:{name} does not end in a linear layer",
+        f"{NetName('torchvision', name)} does not end in a linear layer",
         value=name,
         way_out="Choose another network, for example torchvision:resnet18.",
     )

@@ -8,11 +8,10 @@ from engine.errors import ConfigError
 from engine.nets.backbones import torchvision_trunk
 from engine.nets.classifier import Classifier, Normalize
 from engine.nets.convnets import article_convnet, simple_cnn
+from engine.nets.net_name import NetName
 from engine.nets.vector_nets import linear_classifier, mlp
 from engine.nets.wide_resnet import wide_resnet
 
-TORCHVISION = "torchvision:"
-FROZEN = "frozen:"
 LEAST_SIDE = 4
 
 
@@ -35,7 +34,7 @@ def build_net(
     """Return a classifier with fresh weights (torch's global generator), channels last in memory, on the CPU.
 
     Args:
-        name: a name of `engine.training.config.NETS`, or "torchvision:<classifier>".
+        name: of a network, see `engine.nets.net_name`; a frozen one takes vectors, the features of its trunk.
         shape: (C, H, W) of the images, sides at least 4; (D,) of vectors.
         num_classes: K.
         statistics: mean and deviation per channel in 0..1, or per dimension of vectors; a pretrained network uses
@@ -56,27 +55,24 @@ def build_net(
             value=f"{height}×{width}",
             way_out=f"Train at a side of at least {LEAST_SIDE} pixels.",
         )
-    name = choose_net(name, channels, min(height, width))
+    net_name = NetName.parse(choose_net(name, channels, min(height, width)))
     mean, deviation = statistics
-    if name == "article_convnet":
+    if net_name.is_torchvision:
+        trunk, features, own = torchvision_trunk(net_name.base, (channels, height, width), weights)
+        mean, deviation = own or (mean, deviation)
+    elif str(net_name) == "article_convnet":
         trunk, features = article_convnet(channels, height, width, dropout)
         dropout = 0.0
-    elif name == "simple_cnn":
+    elif str(net_name) == "simple_cnn":
         trunk, features = simple_cnn(channels, height, width)
-    elif name == "wrn_28_2":
+    elif str(net_name) == "wrn_28_2":
         trunk, features = wide_resnet(channels)
-    elif name.startswith(TORCHVISION):
-        trunk, features, own = torchvision_trunk(name.removeprefix(TORCHVISION), (channels, height, width), weights)
-        mean, deviation = own or (mean, deviation)
     else:
         raise ConfigError(
-            "This network takes vectors, not images" if name in VECTOR_NETS else "Network is not known", value=name
+            "This network takes vectors, not images" if net_name.is_vector else "Network is not known", value=name
         )
     net = Classifier(Normalize(mean, deviation), trunk, features, num_classes, dropout)
     return net.to(memory_format=torch.channels_last)
-
-
-VECTOR_NETS = ("linear", "mlp")
 
 
 def _vector_net(
@@ -84,7 +80,7 @@ def _vector_net(
 ) -> Classifier:
     """Return a classifier of vectors (B, D): for frozen features a linear one."""
     normalize = Normalize(*statistics, vectors=True)
-    if name == "linear" or name.startswith(FROZEN):
+    if name == "linear" or NetName.parse(name).is_frozen:
         return linear_classifier(normalize, width, num_classes, dropout)
     if name not in ("auto", "mlp"):
         raise ConfigError("This network takes images, not vectors", value=name, way_out="Choose auto, mlp or linear.")

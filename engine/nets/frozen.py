@@ -86,20 +86,20 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
         torch.OutOfMemoryError: not even one image fits.
     """
     size = batch_size(device)
-    found: list[Tensor] = [torch.empty(0, trunk.width)]
+    parts: list[Tensor] = [torch.empty(0, trunk.width)]
     done = 0
     while done < len(images):
         try:
             with torch.inference_mode(), autocast(precision, device):
                 batch = _fit(images[done : done + size].to(device), trunk.side)
-                found.append(trunk.body(batch).float().cpu())
+                parts.append(trunk.body(batch).float().cpu())
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
             size //= 2
             continue
         done += size
-    return torch.cat(found)
+    return torch.cat(parts)
 
 
 def _fit(images: Tensor, side: int) -> Tensor:

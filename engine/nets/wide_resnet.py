@@ -30,8 +30,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         entered = self.enter(x)
-        kept = x if self.shortcut is None else self.shortcut(entered)
-        return cast(Tensor, kept + self.body(entered))
+        shortcut = x if self.shortcut is None else self.shortcut(entered)
+        return cast(Tensor, shortcut + self.body(entered))
 
 
 def wide_resnet(channels: int, depth: int = 28, widen: int = 2) -> tuple[nn.Module, int]:

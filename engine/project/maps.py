@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError, RoundError
-from engine.images import array_cache
+from engine.ids import rows_of
 from engine.jobs import fixed_map, moving_map
 from engine.jobs.moving_map import Frames
-from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
+from engine.project.results import Results
+from engine.project.workspace import Workspace
+from engine.records.rounds import MapState, RoundRecord
 from engine.rounds.folder import results
 
 if TYPE_CHECKING:
     from engine.maps.regions import Region
-    from engine.project.opened import Project
 
 PIXELS, PRETRAINED, ROUND = "pixels", "pretrained-", "round-"
 PRETRAINED_NET = "mobilenet_v2"
@@ -37,7 +38,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Said:
+class TrackedPredictions:
     """What a model says of T images at E epochs: class (E, T) in the round's order and confidence (E, T) in 0..1."""
 
     best: NDArray[np.int64]
@@ -47,8 +48,8 @@ class Said:
 class Maps:
     """The maps of one project. Thread-safe; computing happens in processes of their own."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, workspace: Workspace, results: Results) -> None:
+        self._workspace, self._results = workspace, results
         self._lock = threading.Lock()
         self._regions: dict[tuple[Any, ...], list[Region]] = {}
 
@@ -69,11 +70,9 @@ class Maps:
                 f"{ROUND}{one.number}", f"features of round {one.number} ({one.algorithm.replace('_', ' ')})",
                 "What the round's final model sees in the images; groups what it takes for alike.",
             )
-            for one in reversed(self._project.rounds())
-            if one.state in COMPLETE_STATES
+            for one in reversed(self._results.complete())
         ]  # fmt: skip
-        items = self._project.images()
-        photos = bool(items) and array_cache.recommend_spec(items).channels == 3
+        photos = bool(self._workspace.items()) and self._workspace.array_spec().channels == 3
         return [trained, pixels, *rounds] if photos else [pixels, *rounds, trained]
 
     def start(self, source: str, *, fresh: bool = False) -> MapState:
@@ -88,26 +87,24 @@ class Maps:
             MapError: there are no images.
         """
         self._known(source)
-        items = self._project.images()
-        spec = array_cache.recommend_spec(items)
-        folder = self._project.round_dir(number) if (number := _round_of(source)) is not None else None
-        return fixed_map.start(self._project.root, items, spec, source, fresh=fresh, round_dir=folder)
+        workspace = self._workspace
+        return fixed_map.start(workspace.root, workspace.items(), workspace.array_spec(), source, fresh=fresh)
 
     def stamp(self, source: str) -> str:
         """Return what changes with the picture that `points` gives; "" without one."""
-        return fixed_map.stamp(self._project.root, self._project.images(), source)
+        return fixed_map.stamp(self._workspace.root, self._workspace.items(), source)
 
     def drawn(self, source: str) -> bool:
         """Return whether there is any picture of this source, also an old one; quick."""
-        return fixed_map.drawn(self._project.root, source)
+        return fixed_map.drawn(self._workspace.root, source)
 
     def cancel(self, source: str) -> None:
         """End the computation; the last picture stays."""
-        fixed_map.cancel(self._project.root, self._project.images(), source)
+        fixed_map.cancel(self._workspace.root, self._workspace.items(), source)
 
     def state(self, source: str) -> MapState:
         """Return where the fixed map of a source stands for the images now in the project."""
-        return fixed_map.state(self._project.root, self._project.images(), source)
+        return fixed_map.state(self._workspace.root, self._workspace.items(), source)
 
     def points(self, source: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return image ids (N,) int64 and positions (N, 2) float32 of the best picture there is so far.
@@ -115,7 +112,7 @@ class Maps:
         Raises:
             MapError: there is no picture yet.
         """
-        return fixed_map.points(self._project.root, self._project.images(), source)
+        return fixed_map.points(self._workspace.root, self._workspace.items(), source)
 
     def neighbours(
         self, image_id: int, source: str, count: int = NEIGHBOURS
@@ -127,14 +124,14 @@ class Maps:
         """
         from engine.maps.neighbours import nearest
 
-        ids, features = fixed_map.features(self._project.root, self._project.images(), source)
+        ids, features = fixed_map.features(self._workspace.root, self._workspace.items(), source)
         rows = np.flatnonzero(ids == image_id)
         if not len(rows):
             raise MapError(
                 "This image is not on the map yet", value=f"image {image_id}", way_out="Compute the map again."
             )
-        found, distances = nearest(features, int(rows[0]), count)
-        return ids[found], distances
+        near, distances = nearest(features, int(rows[0]), count)
+        return ids[near], distances
 
     def regions(self, source: str, number: int | None) -> list[tuple[Region, NDArray[np.int64]]]:
         """Return the regions of the map that labels do not cover, each with its image ids, most typical first.
@@ -146,21 +143,21 @@ class Maps:
         Raises:
             MapError: the map is not computed yet.
         """
-        project = self._project
-        table = project.label_table()
-        ids, xy, features = fixed_map.laid_out(project.root, project.images(), source)
-        labeled = np.array([label is not None for label in table.label], bool)[np.searchsorted(table.image_ids, ids)]
-        complete = number in {one.number for one in project.rounds_with_predictions()}
-        picture = fixed_map.stamp(project.root, project.images(), source)
+        workspace = self._workspace
+        table = workspace.store.label_table()
+        ids, xy, features = fixed_map.laid_out(workspace.root, workspace.items(), source)
+        labeled = table.labeled[table.rows(ids)]
+        complete = number in {one.number for one in self._results.complete()}
+        picture = fixed_map.stamp(workspace.root, workspace.items(), source)
         key = (source, number, complete, picture, int(table.version.sum()), int(labeled.sum()))
         with self._lock:
-            found = self._regions.get(key)
-        if found is None:
-            predicted, confidence = self._predicted(ids, number)
-            found = _flag(features, xy, labeled, predicted, confidence)
+            regions = self._regions.get(key)
+        if regions is None:
+            predicted, confidence = self._predicted(ids, number if complete else None)
+            regions = _flag(features, xy, labeled, predicted, confidence)
             with self._lock:
-                self._regions = {key: found}
-        return [(region, ids[region.rows]) for region in found]
+                self._regions = {key: regions}
+        return [(region, ids[region.rows]) for region in regions]
 
     def _predicted(self, ids: NDArray[np.int64], number: int | None) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Final class index in the round's order (-1 none), and mean confidence over the epochs (NaN none), (N,) each.
@@ -169,26 +166,25 @@ class Maps:
 
         Source: Swayamdipta et al., "Dataset Cartography" (2020), section 2.
         """
-        best, sure = np.full(len(ids), -1, np.int16), np.full(len(ids), np.nan, np.float32)
-        complete = {one.number for one in self._project.rounds_with_predictions()}
-        found = self._project.predictions(number) if number in complete else None
-        if found is not None and number is not None:
-            rows, there = _rows_of(ids, found.image_ids)
-            best[there] = found.probabilities[rows[there]].argmax(1)
+        best, confidence = np.full(len(ids), -1, np.int16), np.full(len(ids), np.nan, np.float32)
+        predictions = None if number is None else self._results.predictions(number)
+        if predictions is not None and number is not None:
+            rows, known = rows_of(ids, predictions.image_ids)
+            best[known] = predictions.probabilities[rows[known]].argmax(1)
             image_ids, mean = self._mean_confidence(number)
-            rows, there = _rows_of(ids, image_ids)
-            sure[there] = mean[rows[there]]
-        return best, sure
+            rows, known = rows_of(ids, image_ids)
+            confidence[known] = mean[rows[known]]
+        return best, confidence
 
     def _mean_confidence(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Image ids (U,), ascending, and the mean of their confidences over at most 40 epochs, evenly chosen."""
-        recorded = self._project.epochs(number)
+        recorded = self._results.epochs(number)
         if not recorded:
             return np.zeros(0, np.int64), np.zeros(0)
         chosen = [recorded[at] for at in np.unique(np.linspace(0, len(recorded) - 1, MOST_EPOCHS).astype(int))]
-        found = [self._project.epoch_predictions(number, epoch) for epoch in chosen]
-        order = np.argsort(found[0][0], kind="stable")
-        return found[0][0][order], np.mean([confidence for _, _, confidence in found], axis=0)[order]
+        epochs = [self._results.epoch_predictions(number, epoch) for epoch in chosen]
+        order = np.argsort(epochs[0][0], kind="stable")
+        return epochs[0][0][order], np.mean([confidence for _, _, confidence in epochs], axis=0)[order]
 
     def _known(self, source: str) -> None:
         keys = [one.key for one in self.sources()]
@@ -196,19 +192,17 @@ class Maps:
             way_out = f"Use {', '.join(keys)}."
             raise ConfigError("There is no such source of map features", value=source, way_out=way_out)
 
-    def truth(self) -> dict[int, str]:
-        """Return the class of each image whose label the import kept hidden, by image id; empty outside benchmarks."""
-        return self._project.store.truth()
-
     # moving -------------------------------------------------------------------------------------------------------
 
     def rounds(self) -> list[RoundRecord]:
         """Return the rounds that have recorded an epoch, oldest first."""
-        return [one for one in self._project.rounds() if results.epochs(self._project.round_dir(one.number))]
+        return [
+            one for one in self._workspace.store.rounds() if results.epochs(self._workspace.round_folder(one.number))
+        ]
 
     def can_move(self, number: int) -> bool:
         """Return whether a round has recorded features of tracked images."""
-        return bool(results.tracked_epochs(self._project.round_dir(number)))
+        return bool(results.tracked_epochs(self._workspace.round_folder(number)))
 
     def start_moving(self, number: int, *, fresh: bool = False) -> MapState:
         """Start laying out a round's epochs in a process of its own, unless that is done or on its way.
@@ -216,15 +210,15 @@ class Maps:
         Raises:
             MapError: the round has recorded no features.
         """
-        return moving_map.start(self._project.round_dir(number), fresh=fresh)
+        return moving_map.start(self._workspace.round_folder(number), fresh=fresh)
 
     def cancel_moving(self, number: int) -> None:
         """End it; the frames so far stay."""
-        moving_map.cancel(self._project.round_dir(number))
+        moving_map.cancel(self._workspace.round_folder(number))
 
     def moving_state(self, number: int) -> MapState:
         """Return where the moving map of a round stands."""
-        return moving_map.state(self._project.round_dir(number))
+        return moving_map.state(self._workspace.round_folder(number))
 
     def frames(self, number: int) -> Frames:
         """Return the frames so far.
@@ -232,55 +226,41 @@ class Maps:
         Raises:
             MapError: there are none yet.
         """
-        return moving_map.frames(self._project.round_dir(number))
+        return moving_map.frames(self._workspace.round_folder(number))
 
-    def tracked(self, number: int, epochs: Sequence[int]) -> tuple[Said | None, Said | None]:
+    def tracked(
+        self, number: int, epochs: Sequence[int]
+    ) -> tuple[TrackedPredictions | None, TrackedPredictions | None]:
         """Return what student and teacher say of the tracked images at some epochs; None where it is not recorded."""
-        folder = self._project.round_dir(number)
+        folder = self._workspace.round_folder(number)
         students, teachers = [], []
         for epoch in epochs:
             try:
                 _, student, teacher = results.tracked_predictions(folder, epoch)
             except RoundError:
                 return None, None
-            students.append(_said(student))
-            teachers.append(None if teacher is None else _said(teacher))
+            students.append(_best(student))
+            teachers.append(None if teacher is None else _best(teacher))
         whole = [one for one in teachers if one is not None]
         return _stacked(students), _stacked(whole) if len(whole) == len(teachers) else None
 
     def accuracy(self, number: int) -> dict[int, float]:
         """Return a round's held-out accuracy by epoch; empty without held-out images."""
-        table = self._project.curves(number)
+        table = self._results.curves(number)
         rows = zip(table["phase"], table["epoch"], table.get("heldout_accuracy", []), strict=False)
         return {int(epoch): float(value) for phase, epoch, value in rows if phase == "main" and value is not None}
 
 
-def class_columns(project: Project, number: int) -> NDArray[np.int64]:
-    """Return the project's class index of each of a round's columns."""
-    index = {name: k for k, name in enumerate(project.classes())}
-    return np.array([index[name] for name in project.round_classes(number)], np.int64)
-
-
-def _said(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _best(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return probabilities.argmax(1), probabilities.max(1)
 
 
-def _stacked(said: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> Said | None:
-    if not said:
+def _stacked(epochs: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> TrackedPredictions | None:
+    if not epochs:
         return None
-    return Said(np.stack([best for best, _ in said]), np.stack([sure for _, sure in said]))
-
-
-def _round_of(source: str) -> int | None:
-    return int(source.removeprefix(ROUND)) if source.startswith(ROUND) else None
-
-
-def _rows_of(wanted: NDArray[np.int64], have: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return each wanted id's row among ascending ids, and whether it is there at all."""
-    if not len(have):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    rows = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
-    return rows, have[rows] == wanted
+    return TrackedPredictions(
+        np.stack([best for best, _ in epochs]), np.stack([confidence for _, confidence in epochs])
+    )
 
 
 def _flag(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.training import config as training_config
+from engine.nets.net_name import IMAGE_NETS, NetName
 from engine.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 TRAIN_CONFIG = TrainConfig
 NETS = (
-    *training_config.NETS,
-    "frozen:mobilenet_v2", "frozen:resnet18", "frozen:efficientnet_b0",
-    "torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:efficientnet_b0",
-)  # fmt: skip
+    *IMAGE_NETS,
+    *(str(NetName("frozen", name)) for name in ("mobilenet_v2", "resnet18", "efficientnet_b0")),
+    *(str(NetName("torchvision", name)) for name in ("resnet18", "mobilenet_v2", "efficientnet_b0")),
+)
 """Networks to suggest; any other torchvision classifier can be named too."""
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
+from engine.percent import at_least, at_most
 
 NONE_TAKEN = 2.0
 ROUNDING = 1e-6
@@ -97,10 +98,10 @@ def statement(population: int, n: int, wrong: int, bound: float | None, level: f
     if n == 0:
         return f"{whole}, none audited: nothing is known about how many are wrong"
     if n >= population:
-        return f"{whole}, all audited, {wrong:,} wrong: {_percent_up(wrong / n)} wrong, counted"
+        return f"{whole}, all audited, {wrong:,} wrong: {at_most(wrong / n)} wrong, counted"
     return (
-        f"{whole}, {n:,} audited, {wrong:,} wrong: at most {_percent_up(bound)} wrong "
-        f"({_sure(level)} one-sided, Clopper–Pearson)"
+        f"{whole}, {n:,} audited, {wrong:,} wrong: at most {at_most(bound)} wrong "
+        f"({at_least(level)} one-sided, Clopper–Pearson)"
     )
 
 
@@ -125,7 +126,7 @@ def rest_bound(bound: float, population: int, wrong: int, rest: int) -> float:
 def rest_statement(rest: int, bound: float, level: float) -> str:
     """Return what follows for the images that would be accepted without a look, rounded as in `statement`."""
     whole = f"{rest:,} {'label' if rest == 1 else 'labels'}"
-    return f"The {whole} nobody has looked at: at most {_percent_up(bound)} wrong ({_sure(level)} one-sided)"
+    return f"The {whole} nobody has looked at: at most {at_most(bound)} wrong ({at_least(level)} one-sided)"
 
 
 def expected_errors(confidence: NDArray[np.floating]) -> float:
@@ -238,13 +239,3 @@ def _confidence(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.float64
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise ConfigError("The level is outside 0 to 1", value=level, way_out="Choose 0.95 for 95 %.")
-
-
-def _sure(level: float) -> str:
-    return f"{math.floor(1000 * level + 1e-6) / 10:g} %"
-
-
-def _percent_up(share: float) -> str:
-    """A share in percent, rounded up: one digit after the point, two below 1 %."""
-    digits = 1 if share >= 0.01 else 2
-    return f"{math.ceil(100 * share * 10**digits - 1e-6) / 10**digits:.{digits}f} %"

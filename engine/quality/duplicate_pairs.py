@@ -35,13 +35,13 @@ def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     Args:
         images: (N, H, W), H and W from 4.
     """
-    found = np.zeros((len(images), GRID * GRID), np.float32)
+    rows_features = np.zeros((len(images), GRID * GRID), np.float32)
     for start in range(0, len(images), _BLOCK):
         block = torch.from_numpy(images[start : start + _BLOCK].astype(np.float32))
         y, x = _centre(block)
         rows, columns = _weights(y, block.shape[1]), _weights(x, block.shape[2])
-        found[start : start + _BLOCK] = _unit((rows @ block @ columns.mT).flatten(1)).numpy()
-    return found
+        rows_features[start : start + _BLOCK] = _unit((rows @ block @ columns.mT).flatten(1)).numpy()
+    return rows_features
 
 
 def candidates(views: NDArray[np.float32], seed: int = 0) -> NDArray[np.int64]:
@@ -71,8 +71,8 @@ def candidates(views: NDArray[np.float32], seed: int = 0) -> NDArray[np.int64]:
         keys, place = np.unique(np.concatenate([keys, fresh]), return_index=True)
         alike = np.concatenate([alike, fresh_alike])[place]
         if len(keys) > PAIRS_EACH * n:
-            kept = np.sort(np.argsort(-alike, kind="stable")[: PAIRS_EACH * n])
-            keys, alike = keys[kept], alike[kept]
+            likest = np.sort(np.argsort(-alike, kind="stable")[: PAIRS_EACH * n])
+            keys, alike = keys[likest], alike[likest]
             least = float(alike.min())
     return np.stack([keys // n, keys % n], axis=1)
 
@@ -103,9 +103,9 @@ def _decorrelated(views: NDArray[np.float32]) -> NDArray[np.float32]:
     """Views about their mean along their principal directions, the strong ones damped so that all buckets fill."""
     centred = views - views.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred / len(views))
-    kept = np.argsort(values)[::-1][:32]
-    strength = np.maximum(values[kept], 1e-12) ** -0.25
-    return np.asarray(centred @ (vectors[:, kept] * strength).astype(np.float32))
+    largest = np.argsort(values)[::-1][:32]
+    strength = np.maximum(values[largest], 1e-12) ** -0.25
+    return np.asarray(centred @ (vectors[:, largest] * strength).astype(np.float32))
 
 
 def _centre(block: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,7 @@ def _likeness(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np
 
     `images` are (N, H, W), or (N, C, H, W) with all channels taken as one pattern.
     """
-    found = np.full(len(pairs), -1.0)
+    likeness = np.full(len(pairs), -1.0)
     for start in range(0, len(pairs), _BLOCK):
         block = pairs[start : start + _BLOCK]
         a, spread_a = _centred(images[block[:, 0]])
@@ -84,8 +84,8 @@ def _likeness(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np
         best = np.full(len(block), -1.0)
         for down, right in _SHIFTS:
             best = np.maximum(best, _correlation(_part(a, down, right), _part(b, -down, -right)))
-        found[start : start + _BLOCK] = np.where(patterned, best, -1.0)
-    return np.asarray(np.minimum(found, 1.0))
+        likeness[start : start + _BLOCK] = np.where(patterned, best, -1.0)
+    return np.asarray(np.minimum(likeness, 1.0))
 
 
 def _centred(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -133,9 +133,9 @@ def _groups(which: NDArray[np.int64], pairs: NDArray[np.int64], likeness: NDArra
     arrays = np.bincount(roots, minlength=len(parent))
     order = np.argsort(roots[which], kind="stable")
     ends = np.flatnonzero(np.diff(roots[which][order])) + 1
-    found = [
+    groups = [
         (rows.astype(np.int64), float(weakest[roots[which[rows[0]]]]), bool(arrays[roots[which[rows[0]]]] == 1))
         for rows in np.split(order, ends)
         if len(rows) > 1
     ]
-    return sorted(found, key=lambda group: (-group[1], int(group[0][0])))
+    return sorted(groups, key=lambda group: (-group[1], int(group[0][0])))

@@ -72,10 +72,10 @@ def find_issues(given: NDArray[np.int64], probabilities: NDArray[np.floating], r
     counted = reached.argmax(axis=1)
     best = reached[rows, counted]
     issue = (best > own) & (best >= ratio * own) & (counted != given) & judged[given]
-    found = np.flatnonzero(issue)
-    score = best[found] / (best[found] + own[found])
-    order = np.lexsort((-best[found], -score))
-    return Issues(found[order].astype(np.int64), counted[found][order].astype(np.int64), score[order], thresholds)
+    listed = np.flatnonzero(issue)
+    score = best[listed] / (best[listed] + own[listed])
+    order = np.lexsort((-best[listed], -score))
+    return Issues(listed[order].astype(np.int64), counted[listed][order].astype(np.int64), score[order], thresholds)
 
 
 def _check(given: NDArray[np.int64], probabilities: NDArray[np.floating], ratio: float) -> None:

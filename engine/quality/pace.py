@@ -44,13 +44,13 @@ def paces(
     took = np.asarray(seconds, np.float64)[decided]
     timed = took >= 0.0  # false for NaN
     single = timed | ~_shared(batch)
-    found = []
+    paces = []
     for name in sorted(set(actor.tolist())):
         own = actor == name
         alone = own & single
         shown = alone & np.isin(action, ("accept", "correct"))
         measured = np.minimum(took[own & timed], PAUSE_SECONDS)
-        found.append(
+        paces.append(
             Pace(
                 actor=name,
                 decisions=int(alone.sum()),
@@ -60,7 +60,7 @@ def paces(
                 last=max(time[own].tolist()),
             )
         )
-    return sorted(found, key=lambda pace: (-pace.decisions - pace.batch_decisions, pace.actor))
+    return sorted(paces, key=lambda pace: (-pace.decisions - pace.batch_decisions, pace.actor))
 
 
 def _shared(batch: NDArray[np.object_]) -> NDArray[np.bool_]:

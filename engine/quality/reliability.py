@@ -41,12 +41,12 @@ def reliability(
     count = np.bincount(place, minlength=bins)
     confident = np.bincount(place, sure, bins)
     correct = np.bincount(place, hit, bins)
-    found = tuple(
+    table = tuple(
         ReliabilityBin(b / bins, (b + 1) / bins, int(count[b]), float(confident[b] / count[b]), correct[b] / count[b])
         for b in np.flatnonzero(count).tolist()
     )
     error = float(np.abs(correct - confident).sum() / len(sure)) if len(sure) else 0.0
-    return Reliability(found, error, len(sure), how)
+    return Reliability(table, error, len(sure), how)
 
 
 def untempered(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:

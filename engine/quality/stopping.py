@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.percent import short
 from engine.records.quality import CurvePoint, Estimate
 
 FEW_HELD_OUT = 100
@@ -63,8 +64,8 @@ def decisions_left(
         return None
     wrong = np.sort(1.0 - np.asarray(confidence, np.float64))  # the surest first
     left = wrong_elsewhere + np.concatenate([[0.0], np.cumsum(wrong)])
-    kept = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
-    return len(wrong) - int(kept[-1]) if len(kept) else None
+    enough = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
+    return len(wrong) - int(enough[-1]) if len(enough) else None
 
 
 def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
@@ -113,7 +114,7 @@ def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | 
         )
     if decisions == 0:
         return (
-            f"Going by calibrated confidence, {_percent(target)} right labels are expected already. "
+            f"Going by calibrated confidence, {short(target)} right labels are expected already. "
             "You are done: audit what is left, then export."
         )
     return f"{_trend(expected_gain(curve), last)} {_left(decisions, minutes, target)}"
@@ -139,7 +140,7 @@ def _trend(gain: Gain | None, last: Estimate) -> str:
 
 def _left(decisions: int | None, minutes: float | None, target: float) -> str:
     if decisions is None:
-        return f"How many decisions are left to {_percent(target)} cannot be said."
+        return f"How many decisions are left to {short(target)} cannot be said."
     if minutes is None:
         pace = ""
     elif minutes < 1.0:
@@ -147,7 +148,7 @@ def _left(decisions: int | None, minutes: float | None, target: float) -> str:
     else:
         pace = f", around {minutes:,.0f} {'minute' if round(minutes) == 1 else 'minutes'} at your pace"
     word = "decision" if decisions == 1 else "decisions"
-    return f"Go on labeling: about {decisions:,} {word} to {_percent(target)}{pace}."
+    return f"Go on labeling: about {decisions:,} {word} to {short(target)}{pace}."
 
 
 def _few_next(decisions: int | None) -> str:
@@ -166,7 +167,3 @@ def _between(accuracy: Estimate) -> str:
 
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

@@ -51,8 +51,8 @@ def products(x: NDArray[np.float32], one: NDArray[np.float32]) -> NDArray[np.flo
 
     Not by BLAS: called hundreds of times, its threads would wait for each other while a round trains beside.
     """
-    found: NDArray[np.float32] = np.einsum("nd,d->n", x, one)
-    return found
+    products: NDArray[np.float32] = np.einsum("nd,d->n", x, one)
+    return products
 
 
 def nearest(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

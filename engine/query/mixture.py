@@ -112,12 +112,12 @@ def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
     count = pool.probabilities.shape[1]
     weights = scarcity(pool.counts) * np.bincount(classes, doubt, minlength=count)
     shares = quotas(weights, np.bincount(classes, minlength=count), wanted)
-    found: dict[int, int] = {}  # place among the candidates -> images it stands for
+    stands_for: dict[int, int] = {}  # place among the candidates -> images it stands for
     for number, share in enumerate(shares.tolist()):
         if share:
-            found |= _spread(pool, candidates, np.flatnonzero(classes == number), doubt, (share, seed))
-    at = np.array(sorted(found), np.int64)  # candidates come by falling doubt
-    why = [_why(pool, int(candidates[place]), found[place], int(nearby[place])) for place in at.tolist()]
+            stands_for |= _spread(pool, candidates, np.flatnonzero(classes == number), doubt, share, seed)
+    at = np.array(sorted(stands_for), np.int64)  # candidates come by falling doubt
+    why = [_why(pool, int(candidates[place]), stands_for[place], int(nearby[place])) for place in at.tolist()]
     return picks(candidates[at], doubt[at], why)
 
 
@@ -138,23 +138,31 @@ def _spread(
     candidates: NDArray[np.int64],
     places: NDArray[np.int64],
     doubt: NDArray[np.float64],
-    how: tuple[int, int],
+    share: int,
+    seed: int,
 ) -> dict[int, int]:
-    """Return of these places among the candidates so many (how: share, seed), the most doubtful of its group each, with
-    the size of the group."""
-    share, seed = how
+    """Return `share` of these places among the candidates, the most doubtful of its group each, with the group's size.
+
+    Args:
+        pool: what is picked from.
+        candidates: (S,) rows of the pool, by falling doubt.
+        places: (P,) places among the candidates.
+        doubt: (S,) of the candidates.
+        share: how many to return, at most P.
+        seed: of the groups.
+    """
     if pool.features is None or share == len(places):
         return dict.fromkeys(places[:share].tolist(), 1)
     own, _ = centred(pool.features[candidates[places]])
     group, _ = k_means_groups(own, share, seed, weights=doubt[places])
     first = np.unique(group, return_index=True)[1]  # places come by falling doubt
     size = np.bincount(group)
-    found = {int(places[at]): int(size[group[at]]) for at in first}
+    stands_for = {int(places[at]): int(size[group[at]]) for at in first}
     for place in places.tolist():  # groups that equal images left empty
-        if len(found) == share:
+        if len(stands_for) == share:
             break
-        found.setdefault(place, 1)
-    return found
+        stands_for.setdefault(place, 1)
+    return stands_for
 
 
 def _why(pool: Pool, row: int, size: int, nearby: int) -> str:

@@ -29,7 +29,7 @@ def beliefs_nearby(pool: Pool, rows: NDArray[np.int64], seed: int) -> NDArray[np
     if not len(rows):
         return pool.probabilities[rows].astype(np.float32)
     drawn = sample_rows(len(pool), COMPARED, seed)
-    said = pool.probabilities[drawn].astype(np.float32)
+    beliefs = pool.probabilities[drawn].astype(np.float32)
     raw = np.asarray(pool.features[drawn], np.float32)
     middle = raw.mean(axis=0)
     others = _unit(raw - middle)
@@ -38,21 +38,21 @@ def beliefs_nearby(pool: Pool, rows: NDArray[np.int64], seed: int) -> NDArray[np
         known = known[sample_rows(len(known), COMPARED, seed)]
         labeled = np.asarray(pool.labeled_features[known], np.float32)
         others = np.concatenate([others, _unit(labeled - middle)])
-        said = np.concatenate([said, np.eye(said.shape[1], dtype=np.float32)[np.asarray(pool.labeled)[known]]])
+        beliefs = np.concatenate([beliefs, np.eye(beliefs.shape[1], dtype=np.float32)[np.asarray(pool.labeled)[known]]])
     place = np.full(len(pool), -1, np.int64)
     place[drawn] = np.arange(len(drawn))
     count = min(NEAREST, len(others) - 1)
     if count < 1:
         return pool.probabilities[rows].astype(np.float32)
-    found = np.empty((len(rows), said.shape[1]), np.float32)
+    nearby = np.empty((len(rows), beliefs.shape[1]), np.float32)
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         like = _unit(np.asarray(pool.features[part], np.float32) - middle) @ others.T
         here = np.flatnonzero(place[part] >= 0)
         like[here, place[part[here]]] = -np.inf
         near = np.argpartition(-like, count - 1, axis=1)[:, :count]
-        found[start : start + len(part)] = said[near].mean(axis=1)
-    return found
+        nearby[start : start + len(part)] = beliefs[near].mean(axis=1)
+    return nearby
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:

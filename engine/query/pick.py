@@ -62,8 +62,8 @@ def pick(strategy: str, pool: Pool, limit: int, *, exclude: Collection[int] = ()
             cause, way_out = _MISSING[need]
             raise ConfigError(cause, way_out=way_out)
     rows = pool.without(exclude)
-    found = chosen.choose(pool.subset(rows), min(limit, len(rows)), seed)
-    return replace(found, rows=rows[found.rows])
+    picks = chosen.choose(pool.subset(rows), min(limit, len(rows)), seed)
+    return replace(picks, rows=rows[picks.rows])
 
 
 def available(pool: Pool) -> dict[str, str]:

@@ -56,7 +56,7 @@ def read_batches(
         recent = recent.where(_ENTRY.batch.in_(list(names)))
     chosen = list(connection.scalars(recent.order_by(last.desc()).limit(limit)))
     facts = read_facts(connection, chosen)
-    found = (_summary(connection, name) for name in chosen)
+    batches = (_summary(connection, name) for name in chosen)
     return [
         BatchInfo(
             batch=row["batch"],
@@ -69,12 +69,12 @@ def read_batches(
             label=row["label"] if row["labels"] == 1 and row["labeling"] == row["decisions"] else None,
             facts=facts.get(row["batch"], {}),
         )
-        for row in found
+        for row in batches
     ]
 
 
 def _summary(connection: Connection, name: str) -> RowMapping:
-    said: ColumnElement[str | None] = case((_ENTRY.action.in_(LABELS), _ENTRY.label), else_=None)
+    label: ColumnElement[str | None] = case((_ENTRY.action.in_(LABELS), _ENTRY.label), else_=None)
     columns = (
         _ENTRY.batch,
         func.min(_ENTRY.actor).label("actor"),
@@ -84,9 +84,9 @@ def _summary(connection: Connection, name: str) -> RowMapping:
         func.count(_ENTRY.action.distinct()).label("actions"),
         func.count().label("decisions"),
         func.count(_UNDOING.c.seq).label("undone"),
-        func.min(said).label("label"),
-        func.count(said.distinct()).label("labels"),
-        func.count(said).label("labeling"),
+        func.min(label).label("label"),
+        func.count(label.distinct()).label("labels"),
+        func.count(label).label("labeling"),
     )
     rows = select(*columns).select_from(entries.outerjoin(_UNDOING, _UNDOING.c.undoes == _ENTRY.seq))
     query = rows.where(_ENTRY.batch == name, BY_A_PERSON).group_by(_ENTRY.batch)

@@ -50,14 +50,14 @@ def read_items(connection: Connection, ids: Sequence[int] | None) -> list[ImageI
     if ids is None:
         return [_item(row) for row in connection.execute(query).mappings()]
     wanted = [int(number) for number in ids]
-    found: dict[int, ImageItem] = {}
+    items: dict[int, ImageItem] = {}
     for chunk in chunks(sorted({number for number in wanted if 0 < number <= INTEGER_MAX})):
         for row in connection.execute(query.where(images.c.id.in_(chunk))).mappings():
-            found[row["id"]] = _item(row)
-    missing = [number for number in wanted if number not in found]
+            items[row["id"]] = _item(row)
+    missing = [number for number in wanted if number not in items]
     if missing:
         raise ConfigError("there is no image with this id", value=missing[0], way_out="Reload the page.")
-    return [found[number] for number in wanted]
+    return [items[number] for number in wanted]
 
 
 def _item(row: RowMapping) -> ImageItem:

@@ -90,7 +90,7 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
     return result
 
 
-def _spelled(found: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:
+def _spelled(incoming_images: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:
     """Return the images with labels and truth as the class they mean is spelled, in NFC where there is none."""
     spelling = {nfc(name): name for name in known} | {name: name for name in known}
 
@@ -99,10 +99,10 @@ def _spelled(found: Sequence[FoundImage], known: Sequence[str]) -> list[FoundIma
             return None if label is None else spelling[label]
         return spelling.get(nfc(label), nfc(label))
 
-    said = ((image, spell(image.label), spell(image.truth)) for image in found)
+    spelled = ((image, spell(image.label), spell(image.truth)) for image in incoming_images)
     return [
         image if (image.label, image.truth) == (label, truth) else replace(image, label=label, truth=truth)
-        for image, label, truth in said
+        for image, label, truth in spelled
     ]
 
 
@@ -122,16 +122,16 @@ def _check(incoming: Incoming, known: set[str]) -> None:
 
 
 def _add_images(
-    connection: Connection, found: Sequence[FoundImage], import_id: int
+    connection: Connection, incoming_images: Sequence[FoundImage], import_id: int
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """Insert the images whose content is new; return the ids of all by SHA-256, and the new rows."""
     ids: dict[str, int] = {}
-    for chunk in chunks(sorted({image.sha256 for image in found})):
+    for chunk in chunks(sorted({image.sha256 for image in incoming_images})):
         query = select(images.c.sha256, images.c.id).where(images.c.sha256.in_(chunk))
         ids.update((digest, number) for digest, number in connection.execute(query))
     following = (connection.scalar(select(func.max(images.c.id))) or 0) + 1
     rows: list[dict[str, Any]] = []
-    for image in found:
+    for image in incoming_images:
         if image.sha256 in ids:
             continue
         ids[image.sha256] = following
@@ -156,9 +156,9 @@ def _add_images(
 
 
 def _add_labels(
-    connection: Connection, found: Sequence[FoundImage], ids: Mapping[str, int]
+    connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]
 ) -> tuple[int, list[Refusal]]:
-    labeled = [image for image in found if image.label is not None]
+    labeled = [image for image in incoming_images if image.label is not None]
     appending = Appending(connection, (ids[image.sha256] for image in labeled))
     batch = f"import/{secrets.token_hex(8)}"
     added, differing = 0, []
@@ -187,8 +187,8 @@ def _add_labels(
     return added, differing
 
 
-def _add_truth(connection: Connection, found: Sequence[FoundImage], ids: Mapping[str, int]) -> None:
-    hidden = {ids[image.sha256]: image.truth for image in reversed(found) if image.truth is not None}
+def _add_truth(connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]) -> None:
+    hidden = {ids[image.sha256]: image.truth for image in reversed(incoming_images) if image.truth is not None}
     for chunk in chunks(sorted(hidden)):
         for known in connection.scalars(select(truth.c.image_id).where(truth.c.image_id.in_(chunk))):
             del hidden[known]

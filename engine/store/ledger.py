@@ -92,8 +92,8 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     flaws = [_flaw(decision) for decision in decisions]
     sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
     earlier = find_uids(connection, [decision.uid for decision in sound])
-    said = {decision.label for decision in sound if decision.label is not None}
-    names = _known_classes(connection, said | {nfc(label) for label in said})
+    labels = {decision.label for decision in sound if decision.label is not None}
+    names = _known_classes(connection, labels | {nfc(label) for label in labels})
     appending = Appending(connection, (decision.image_id for decision in sound))
     following = iter(sound)
     acks = []
@@ -128,7 +128,7 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
 
 def _draft(decision: Decision, before: LabelState) -> Draft:
     labels = decision.action in LABELS
-    kept = not labels and before.source == "accepted"  # a mark keeps the label and where it came from
+    keeps_label = not labels and before.source == "accepted"  # a mark keeps the label and where it came from
     return Draft(
         uid=decision.uid,
         image_id=decision.image_id,
@@ -138,8 +138,8 @@ def _draft(decision: Decision, before: LabelState) -> Draft:
         source=LABELS[decision.action] if labels else before.source,
         reviewed=labels or before.reviewed,
         mark=None if labels else decision.action,
-        round=before.round if kept else decision.round,
-        confidence=before.confidence if kept else decision.confidence,
+        round=before.round if keeps_label else decision.round,
+        confidence=before.confidence if keeps_label else decision.confidence,
         batch=decision.batch,
         seconds=decision.seconds,
     )

@@ -49,7 +49,7 @@ def read_timings(connection: Connection) -> Timings:
     rows = connection.execute(query).cursor.fetchall()
     actor, time, seconds, action, batch, number = zip(*rows, strict=True) if rows else ((),) * 6
     known = {text: datetime.fromisoformat(text).timestamp() for text in set(time)}  # a batch has one time
-    found = Timings(
+    timings = Timings(
         actor=np.array(actor, dtype=object),
         time=np.array([known[text] for text in time], dtype=np.float64),
         seconds=np.array(seconds, dtype=np.float64),  # None becomes NaN
@@ -57,9 +57,9 @@ def read_timings(connection: Connection) -> Timings:
         batch=np.array(batch, dtype=object),
         round=np.array([-1 if value is None else value for value in number], dtype=np.int64),
     )
-    for column in vars(found).values():
+    for column in vars(timings).values():
         column.setflags(write=False)
-    return found
+    return timings
 
 
 def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
@@ -72,7 +72,7 @@ def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
     """
     several = select(_ENTRY.image_id).where(*_SAID, _ENTRY.action.in_(LABELS)).group_by(_ENTRY.image_id)
     several = several.having(func.count(_ENTRY.actor.distinct()) > 1, func.count(_ENTRY.label.distinct()) > 1)
-    said: dict[int, list[Saying]] = defaultdict(list)
+    last_labels: dict[int, list[Saying]] = defaultdict(list)
     newest: dict[int, str] = {}
     for chunk in chunks(sorted(connection.scalars(several))):
         query = select(_ENTRY.image_id, _ENTRY.action, _ENTRY.actor, _ENTRY.label, _ENTRY.seq)
@@ -80,14 +80,14 @@ def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
         for image_id, action, *saying in connection.execute(query):
             newest[image_id] = action
             if action in LABELS:
-                said[image_id].append((saying[0], saying[1], saying[2]))
-    found = []
-    for image_id, sayings in said.items():
+                last_labels[image_id].append((saying[0], saying[1], saying[2]))
+    relabeled = []
+    for image_id, sayings in last_labels.items():
         last = sorted({saying[0]: saying for saying in sayings}.values(), key=lambda saying: saying[2])
         settled = newest[image_id] in _SETTLING or _settled([saying[0] for saying in sayings])
         if len({saying[1] for saying in last}) > 1 and not settled:
-            found.append((image_id, last))
-    return found
+            relabeled.append((image_id, last))
+    return relabeled
 
 
 def _settled(actors: Sequence[str]) -> bool:

@@ -75,12 +75,12 @@ def read_states(connection: Connection, ids: Sequence[int] | None = None) -> lis
 def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelState]:
     """Return the state of each image that exists, version 0 where it has no entry; others are left out."""
     wanted = sorted(set(ids))
-    found: dict[int, LabelState] = {}
+    states: dict[int, LabelState] = {}
     for chunk in chunks(wanted):
         for number in connection.scalars(select(images.c.id).where(images.c.id.in_(chunk))):
-            found[number] = LabelState(image_id=number)
-    found.update((state.image_id, state) for state in read_states(connection, wanted))
-    return found
+            states[number] = LabelState(image_id=number)
+    states.update((state.image_id, state) for state in read_states(connection, wanted))
+    return states
 
 
 def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:

@@ -178,14 +178,14 @@ def vacuum_into(source: Source, target: Path) -> None:
 
 def check_storage(connection: Connection) -> list[str]:
     """Return what SQLite itself finds wrong: pages, indexes, foreign keys. Empty when sound."""
-    found = [
+    problems = [
         f"integrity check: {row[0]}" for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"
     ]
-    found += [
+    problems += [
         f"foreign key: {table} row {row} names a missing {parent}"
         for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check")
     ]
-    return found
+    return problems
 
 
 def translate(error: DBAPIError, *, writing: bool) -> StarlingError:

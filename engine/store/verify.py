@@ -43,21 +43,23 @@ def rebuild_projection(connection: Connection) -> None:
     Raises:
         ProjectCorrupt: the ledger itself is damaged; the projection stays as it was.
     """
-    told = replay(connection)
-    if told.problems:
+    replayed = replay(connection)
+    if replayed.problems:
         raise ProjectCorrupt(
-            "not saved: the ledger is damaged", value=told.problems[0], way_out="Restore the last backup."
+            "not saved: the ledger is damaged", value=replayed.problems[0], way_out="Restore the last backup."
         )
-    replace_all(connection, told.states.values())
+    replace_all(connection, replayed.states.values())
 
 
 def _labels(connection: Connection) -> list[str]:
-    told = replay(connection)
-    if told.problems:
-        return told.problems
+    replayed = replay(connection)
+    if replayed.problems:
+        return replayed.problems
     stored: dict[int, LabelState] = {state.image_id: state for state in read_states(connection)}
     differing = [
-        number for number in sorted(stored.keys() | told.states.keys()) if stored.get(number) != told.states.get(number)
+        number
+        for number in sorted(stored.keys() | replayed.states.keys())
+        if stored.get(number) != replayed.states.get(number)
     ]
     if not differing:
         return []
@@ -67,12 +69,12 @@ def _labels(connection: Connection) -> list[str]:
 def _images(connection: Connection) -> list[str]:
     digests = {row.id: row.digest for row in connection.execute(select(imports.c.id, imports.c.digest))}
     rows = connection.execute(select(images).order_by(images.c.import_id, images.c.id)).mappings()
-    found = {number: digest_images(group) for number, group in groupby(rows, key=itemgetter("import_id"))}
+    digests_now = {number: digest_images(group) for number, group in groupby(rows, key=itemgetter("import_id"))}
     nothing = digest_images([])
     return [
         f"images: the rows of import {number} do not match their digest"
         for number, digest in digests.items()
-        if digest is not None and digest != found.get(number, nothing)
+        if digest is not None and digest != digests_now.get(number, nothing)
     ]
 
 

@@ -65,11 +65,11 @@ def load(path: Path, sha256: str, algorithm: Algorithm) -> tuple[int, dict[str, 
         raise CheckpointCorrupt(
             "The checkpoint is missing", value=path, way_out="Take the one before, or start the round again."
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
         raise CheckpointCorrupt(
             "The checkpoint differs from what was written",
-            value=f"{path} has {found[:12]}, expected {sha256[:12]}",
+            value=f"{path} has {actual[:12]}, expected {sha256[:12]}",
             way_out="Take the one before, or start the round again.",
         )
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import ConfigError
+from engine.nets.net_name import IMAGE_NETS, NetName
 from engine.training.settings import check_settings, setting, settings_from, settings_to
 
-__all__ = ["NETS", "TrainConfig", "settings_from", "settings_to"]
-
-NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
-"""Networks for images by name; besides these any torchvision classifier as "torchvision:<name>", trained whole, or
-"frozen:<name>", of which only a linear classifier on the pretrained features is trained."""
-VECTOR_NETS = ("linear", "mlp")
-PREFIXES = ("torchvision:", "frozen:")
+__all__ = ["TrainConfig", "settings_from", "settings_to"]
 
 
 @dataclass(frozen=True)
@@ -148,14 +143,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.net not in NETS + VECTOR_NETS and not self.net.startswith(PREFIXES):
+        net = NetName.parse(self.net)
+        if not net.is_known:
             raise ConfigError(
                 "Network is not known",
                 value=self.net,
-                way_out=f'Choose one of {", ".join(NETS)}, or "torchvision:" or "frozen:" and the name of a '
+                way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:" or "frozen:" and the name of a '
                 "classifier.",
             )
-        if self.weights and not self.net.startswith("torchvision:"):
+        if self.weights and not net.is_torchvision:
             raise ConfigError(
                 "Pretrained weights exist only for torchvision networks",
                 value=self.net,

@@ -47,7 +47,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """seconds: of the whole round; None where they cannot be told. how: how they were found, or why not, in words."""
 
     seconds: float | None
@@ -56,7 +56,7 @@ class Estimate:
 
 def estimate(
     spec: Spec, config: Any, train: TrainConfig, shape: tuple[int, ...], counts: Counts, device: torch.device
-) -> Estimate:
+) -> TimeEstimate:
     """Return about how long a phase with these settings takes, evaluation of all images after each epoch included.
 
     Times real steps at `SAMPLES` places of the run, so it takes a few seconds itself. Random generators are seeded
@@ -73,14 +73,14 @@ def estimate(
     pools = made_up_pools(shape, counts)
     algorithm = spec.build(config, train, pools, device)
     if algorithm.steps_in(0) < 2:
-        return Estimate(None, "each of its few steps depends on the ones before")
+        return TimeEstimate(None, "each of its few steps depends on the ones before")
     steps = sum(_step_seconds(algorithm, device))
     model = algorithm.eval_model()
     rows = counts.heldout + counts.unlabeled
     looks = algorithm.epochs * rows + counts.train + rows
     seconds = steps + looks * _image_seconds(model, pools, device) + algorithm.epochs * EPOCH_SECONDS
     total = sum(algorithm.steps_in(epoch) for epoch in range(algorithm.epochs))
-    return Estimate(seconds, f"{total:,} steps in {algorithm.epochs:,} epochs")
+    return TimeEstimate(seconds, f"{total:,} steps in {algorithm.epochs:,} epochs")
 
 
 def made_up_pools(shape: tuple[int, ...], counts: Counts) -> Pools:
@@ -122,23 +122,23 @@ def _step_seconds(algorithm: Algorithm, device: torch.device) -> list[float]:
 def _timed(algorithm: Algorithm, epoch: int, device: torch.device, limit: float) -> float:
     """Return the median seconds of a step of this epoch, after one that is not counted."""
     steps = algorithm.steps(epoch)
-    found: list[float] = []
+    seconds: list[float] = []
     next(steps, None)
     _wait(device)
-    while len(found) < LEAST_STEPS or sum(found) < limit:
+    while len(seconds) < LEAST_STEPS or sum(seconds) < limit:
         began = time.perf_counter()
         if next(steps, None) is None:
             break
         _wait(device)
-        found.append(time.perf_counter() - began)
-    return median(found) if found else 0.0
+        seconds.append(time.perf_counter() - began)
+    return median(seconds) if seconds else 0.0
 
 
 def _image_seconds(model: torch.nn.Module, pools: Pools, device: torch.device) -> float:
     """Return the seconds that evaluating one image takes."""
     rows = torch.arange(min(EVALUATED, len(pools.images)))
-    found = [seconds_of(lambda: predict_logits(model, pools.images, rows, device)) for _ in range(3)]
-    return min(found) / max(len(rows), 1)
+    passes = [seconds_of(lambda: predict_logits(model, pools.images, rows, device)) for _ in range(3)]
+    return min(passes) / max(len(rows), 1)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -153,7 +153,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def whole_round(main: Estimate, baseline: Estimate | None, where: str) -> Estimate:
+def whole_round(main: TimeEstimate, baseline: TimeEstimate | None, where: str) -> TimeEstimate:
     """Return the estimate of a round from those of its phases.
 
     Args:

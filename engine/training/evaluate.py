@@ -106,27 +106,27 @@ def predict(
     outside[idx] = False
     rest = features_of[outside[features_of]]
     reader, size = cast(FeatureModel, model), batch_for(images, device)
-    logits, kept_rows, kept, kept_logits = [], [features_of[:0]], [], []
+    logits, wanted_rows, wanted_features, wanted_logits = [], [features_of[:0]], [], []
     with evaluation_mode(model), torch.inference_mode():
         for rows, counted in [(part, part_of is idx) for part_of in (idx, rest) for part in chunks(part_of, size)]:
-            found = reader.features(gather(images, rows, device))
-            said = reader.head(found).float().cpu()
+            batch_features = reader.features(gather(images, rows, device))
+            batch_logits = reader.head(batch_features).float().cpu()
             if counted:
-                logits.append(said)
+                logits.append(batch_logits)
             take = wanted[rows]
             if take.any():
-                kept_rows.append(rows[take])
-                kept.append(found[take.to(device)].float().cpu())
-                kept_logits.append(said[take])
+                wanted_rows.append(rows[take])
+                wanted_features.append(batch_features[take.to(device)].float().cpu())
+                wanted_logits.append(batch_logits[take])
     if not logits:
         logits.append(predict_logits(model, images, idx, device))
-    if not kept:
-        kept.append(features(model, images, features_of, device))
-        kept_logits.append(predict_logits(model, images, features_of, device))
+    if not wanted_features:
+        wanted_features.append(features(model, images, features_of, device))
+        wanted_logits.append(predict_logits(model, images, features_of, device))
     place = torch.empty(len(images), dtype=torch.int64)
-    place[torch.cat(kept_rows)] = torch.arange(sum(map(len, kept_rows)))
+    place[torch.cat(wanted_rows)] = torch.arange(sum(map(len, wanted_rows)))
     order = place[features_of]
-    return Prediction(torch.cat(logits), torch.cat(kept)[order], torch.cat(kept_logits)[order])
+    return Prediction(torch.cat(logits), torch.cat(wanted_features)[order], torch.cat(wanted_logits)[order])
 
 
 def batch_for(images: Tensor, device: torch.device) -> int:
@@ -152,18 +152,18 @@ def predict_all(
     """
     device = next(model.parameters()).device
     logits: list[Tensor] = []
-    kept: NDArray[np.float16] | None = None
+    all_features: NDArray[np.float16] | None = None
     with evaluation_mode(model), torch.inference_mode():
         for rows in chunks(torch.arange(len(images)), batch_for(images, device)):
-            found, said = _penultimate(model, gather(images, rows, device))
-            logits.append(said.float().cpu())
+            batch_features, batch_logits = _penultimate(model, gather(images, rows, device))
+            logits.append(batch_logits.float().cpu())
             first = int(rows[0])
-            if found is not None and first == 0 and 2 * len(images) * found.shape[1] <= most_bytes:
-                kept = np.empty((len(images), found.shape[1]), np.float16)
-            if found is not None and kept is not None:
-                kept[first : first + len(rows)] = found.float().clamp(-HALF, HALF).cpu().numpy()
+            if batch_features is not None and first == 0 and 2 * len(images) * batch_features.shape[1] <= most_bytes:
+                all_features = np.empty((len(images), batch_features.shape[1]), np.float16)
+            if batch_features is not None and all_features is not None:
+                all_features[first : first + len(rows)] = batch_features.float().clamp(-HALF, HALF).cpu().numpy()
             between()
-    return torch.cat(logits), kept
+    return torch.cat(logits), all_features
 
 
 def _penultimate(model: nn.Module, batch: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -172,8 +172,8 @@ def _penultimate(model: nn.Module, batch: Tensor) -> tuple[Tensor | None, Tensor
         return model.normalize(batch), model(batch)
     if not hasattr(model, "features") or not hasattr(model, "head"):
         return None, model(batch)
-    found = cast(FeatureModel, model).features(batch)
-    return found, cast(FeatureModel, model).head(found)
+    features = cast(FeatureModel, model).features(batch)
+    return features, cast(FeatureModel, model).head(features)
 
 
 def gather(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:

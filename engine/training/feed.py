@@ -106,8 +106,17 @@ class Feed:
         self.device = device
         self.images = place_images(pools.images, device)
         self.rows, self.y, self.unlabeled_rows = pools.train_idx, pools.train_y, pools.unlabeled_idx
-        self._labeled = _stream(self.rows, train.seed + 1, NO_LABELED)
-        self._unlabeled = _stream(self.unlabeled_rows, train.seed + 2, NO_UNLABELED) if unlabeled else None
+        if not len(self.rows):
+            raise RoundBlocked(
+                "There is no labeled image to train on", way_out="Label some images of each class first."
+            )
+        if unlabeled and not len(self.unlabeled_rows):
+            raise RoundBlocked(
+                "There is no unlabeled image to learn from",
+                way_out="Import more images, or choose the supervised algorithm.",
+            )
+        self._labeled = RowStream(self.rows, train.seed + 1)
+        self._unlabeled = RowStream(self.unlabeled_rows, train.seed + 2) if unlabeled else None
         self._views = torch.Generator().manual_seed(train.seed + 3)
         self.views = make_views(train, pools, device)
 
@@ -144,10 +153,10 @@ class Feed:
 
     def fetch(self, rows: Tensor) -> Tensor:
         """Return rows of the images or vectors, as stored, on the device."""
-        found = self.images[rows.to(self.images.device, non_blocking=True)]
-        if found.device == self.device:
-            return found
-        return (found.pin_memory() if self.device.type == "cuda" else found).to(self.device, non_blocking=True)
+        inputs = self.images[rows.to(self.images.device, non_blocking=True)]
+        if inputs.device == self.device:
+            return inputs
+        return (inputs.pin_memory() if self.device.type == "cuda" else inputs).to(self.device, non_blocking=True)
 
     def weak(self, x: Tensor) -> Tensor:
         """Return a weak view of raw inputs."""
@@ -178,19 +187,6 @@ class Feed:
         self._views.set_state(state["views"])
         if self._unlabeled is not None:
             self._unlabeled.load_state_dict(state["unlabeled"])
-
-
-NO_LABELED = ("There is no labeled image to train on", "Label some images of each class first.")
-NO_UNLABELED = (
-    "There is no unlabeled image to learn from",
-    "Import more images, or choose the supervised algorithm.",
-)
-
-
-def _stream(rows: Tensor, seed: int, missing: tuple[str, str]) -> RowStream:
-    if not len(rows):
-        raise RoundBlocked(missing[0], way_out=missing[1])
-    return RowStream(rows, seed)
 
 
 def make_views(train: TrainConfig, pools: Pools, device: torch.device) -> Views:

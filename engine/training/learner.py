@@ -38,8 +38,8 @@ class Learner:
         """Return the logits (B, K) float32 of raw images or vectors, in the mode the model is in."""
         forward = self.model if self._compiled is None else self._compiled
         with autocast(self._train.precision, self.device):
-            found: Tensor = forward(x)
-        return found.float()
+            logits: Tensor = forward(x)
+        return logits.float()
 
     def update(self, loss: Tensor, rate: float) -> None:
         """Take one optimizer step down the loss at this learning rate, then move the average."""

@@ -18,8 +18,9 @@ from engine.training.pools import Pools
 from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
-_HALF = float(np.finfo(np.float16).max)
 """Least time between two StepEvents."""
+LARGEST_HALF = float(np.finfo(np.float16).max)
+"""Features beyond this are recorded as this."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def train(
                 yield event
         if should_stop():
             return
-        if tally.told < tally.done:
+        if tally.reported < tally.done:
             yield tally.event()
         yield _epoch_event(algorithm, pools, tally, tracked)
 
@@ -105,7 +106,7 @@ class _Tally:
     epochs: int
     steps: int
     done: int = 0
-    told: int = -1
+    reported: int = -1
     sums: dict[str, float | Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=lambda: time.perf_counter())
@@ -133,7 +134,7 @@ class _Tally:
         Raises:
             TrainingDiverged: the summed loss is not finite.
         """
-        self.told = self.done
+        self.reported = self.done
         means = self.means()
         self._check(means.get("loss", 0.0))
         rate = self.done / max(time.perf_counter() - self.began, 1e-9)
@@ -163,17 +164,18 @@ def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDA
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
     metrics["seconds"] = time.perf_counter() - tally.began
     probabilities = torch.softmax(seen.logits[held:], 1).numpy()
-    features = None if seen.features is None else seen.features.clamp(-_HALF, _HALF).to(torch.float16).numpy()
+    features = (
+        None if seen.features is None else seen.features.clamp(-LARGEST_HALF, LARGEST_HALF).to(torch.float16).numpy()
+    )
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
     return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
 
 
 def _teacher(algorithm: Algorithm, wanted: Tensor | None) -> NDArray[np.float32] | None:
-    """Return what the teacher says of the tracked images, where there are both."""
+    """Return the teacher's distributions (n_tracked, K) on the tracked images, where there are both."""
     if wanted is None or not isinstance(algorithm, HasTeacher):
         return None
-    found = algorithm.teacher_probabilities(wanted)
-    return None if found is None else found.float().cpu().numpy()
+    return algorithm.teacher_probabilities(wanted).float().cpu().numpy()
 
 
 def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, float]:

@@ -96,9 +96,9 @@ class Pools:
         if not len(rows):
             return [0.5] * self.channels, [1.0] * self.channels
         if self.vectors:
-            found = self.images[rows].double()
-            spread = found.std(0, correction=0)
-            return found.mean(0).tolist(), torch.where(spread > 1e-6, spread, torch.ones_like(spread)).tolist()
+            vectors = self.images[rows].double()
+            spread = vectors.std(0, correction=0)
+            return vectors.mean(0).tolist(), torch.where(spread > 1e-6, spread, torch.ones_like(spread)).tolist()
         levels = torch.arange(256, dtype=torch.float64) / 255
         counts = torch.zeros(self.channels, 256, dtype=torch.float64)
         for part in chunks(rows, 1000):

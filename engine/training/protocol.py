@@ -47,13 +47,13 @@ class HasTeacher(Protocol):
     """What an algorithm offers besides, where a teacher stands beside the evaluated model.
 
     The loop asks after each epoch, for the tracked images alone. Distributions are asked for and not a network, since a
-    teacher may be put away and live on in what it said.
+    teacher may be put away and live on in its stored distributions.
     """
 
-    def teacher_probabilities(self, rows: Tensor) -> Tensor | None:
+    def teacher_probabilities(self, rows: Tensor) -> Tensor:
         """Return the teacher's distributions (n, K) float32 on the CPU for rows (n,) of the images.
 
         Made in evaluation mode from the images as they are; weights, statistics, modes and random streams stay as they
-        were. None where the teacher can not speak of all these rows.
+        were.
         """
         ...

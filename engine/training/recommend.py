@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
 from engine.training.settings import settings_from
@@ -25,7 +26,8 @@ PHOTO_NET = "mobilenet_v2"
 PHOTO_NET_MB = 14
 PHOTO_ALGORITHM = "pseudo_label"
 """What quick rounds on frozen features use."""
-QUICK_TRAIN = {"net": f"frozen:{PHOTO_NET}", "learning_rate": 0.01, "noise": 0.5}
+QUICK_NET = str(NetName("frozen", PHOTO_NET))
+QUICK_TRAIN = {"net": QUICK_NET, "learning_rate": 0.01, "noise": 0.5}
 """A linear classifier on many values wants a low rate, and noise against learning the few labels by heart."""
 HELDOUT = TrainConfig().heldout_fraction
 
@@ -129,14 +131,14 @@ def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
     held = round(HELDOUT * facts.labeled)
     per_epoch = steps_for(settings_from(TrainConfig, train), facts.labeled - held, facts.unlabeled)
     budgets = _budgets(str(train.get("net", "auto")), facts.device)
-    found = []
+    choices = []
     for (title, summary, least, most), budget in zip(LENGTHS, budgets, strict=True):
         epochs = min(max(round(budget / per_epoch), least), most)
         settings: dict[str, Any] = {"epochs": epochs}
         if title == QUICK and epochs * per_epoch > budget:
             settings["steps_per_epoch"] = max(budget // epochs, 1)
-        found.append(Length(title, settings, summary))
-    return tuple(found)
+        choices.append(Length(title, settings, summary))
+    return tuple(choices)
 
 
 QUICK, STANDARD, THOROUGH = "Quick look", "Standard", "Thorough"
@@ -150,7 +152,7 @@ LENGTHS = (
 
 def _budgets(net: str, device: str) -> tuple[int, int, int]:
     """Return about how many steps the three lengths take: what a network does in a minute, and multiples of it."""
-    if net.startswith("frozen:"):
+    if NetName.parse(net).is_frozen:
         return 300, 900, 3_000
     if device == "cpu":
         return 300, 2_400, 9_600
@@ -185,7 +187,7 @@ COLOUR = (
 def _quick_reason(facts: DataFacts) -> str:
     what = "These are photos" if facts.side > SMALL_SIDE else "These are small colour images and there is no GPU"
     return (
-        f"{what}: features of a network that has seen a million photos (frozen:{PHOTO_NET}) save training one from "
+        f"{what}: features of a network that has seen a million photos ({QUICK_NET}) save training one from "
         "scratch. They are computed once an image, in the first round; from then on only a linear classifier is "
         "trained on them, which takes seconds, so that you can label and train in turns. The features are varied by "
         "noise; nothing is mirrored or distorted."
@@ -201,7 +203,7 @@ def _scratch_reason(net: str) -> str:
 
 
 def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
-    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": f"frozen:{PHOTO_NET}"}.get(kind)
+    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": QUICK_NET}.get(kind)
     net = net or ("simple_cnn" if facts.device == "cpu" else "wrn_28_2")
     train = dict(QUICK_TRAIN) if kind == "quick" else _whole(net)
     return (
@@ -226,38 +228,38 @@ def _alignment(facts: DataFacts) -> dict[str, Any]:
 
 def _warnings(facts: DataFacts, kind: str) -> list[str]:
     """Return what is likely to go wrong with these labels, and what to do."""
-    found = []
+    warnings = []
     short = [name for name, count in facts.labels.items() if 0 < count < LEAST_LABELS]
     empty = [name for name, count in facts.labels.items() if not count]
     few = {name: FEW_LABELS - count for name, count in facts.labels.items() if LEAST_LABELS <= count < FEW_LABELS}
     some = {name: count for name, count in facts.labels.items() if count}
     if short:
-        found.append(
+        warnings.append(
             f"A round cannot start yet: each class needs at least {LEAST_LABELS} labeled images, and {_names(short)} "
             f"{'has' if len(short) == 1 else 'have'} fewer. Label some first."
         )
     if empty and some:
-        found.append(
+        warnings.append(
             f"{_names(empty)} {'has' if len(empty) == 1 else 'have'} no label, so a round leaves "
             f"{'it' if len(empty) == 1 else 'them'} out and takes such images for other classes. Label at least "
             f"{LEAST_LABELS} of {'it' if len(empty) == 1 else 'each'} first, if there are any."
         )
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])
-        found.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
+        warnings.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
     if some and max(some.values()) > IMBALANCE * min(some.values()):
         most, least = max(some, key=lambda name: some[name]), min(some, key=lambda name: some[name])
-        found.append(
+        warnings.append(
             f"The classes are uneven: {most} has {some[most]:,} labels, {least} {some[least]:,}. Pseudo-labels lean to "
             "large classes; keep an eye on the small ones, and label more of them."
         )
     if kind == "scratch":
-        found.append(
+        warnings.append(
             f"Pretrained weights are not on this machine. On a machine with a connection, choosing the network "
-            f"frozen:{PHOTO_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
+            f"{QUICK_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
             "file and where to put it."
         )
-    return found
+    return warnings
 
 
 def _names(names: list[str], most: int = 8) -> str:
@@ -269,9 +271,9 @@ def _alternatives(
     facts: DataFacts, kind: str, algorithm: str, config: dict[str, Any], train: dict[str, Any]
 ) -> list[Alternative]:
     """Return other ways worth trying, the likeliest first."""
-    found = []
+    alternatives = []
     if kind in ("colour", "scratch"):
-        found.append(
+        alternatives.append(
             Alternative(
                 "With mirrored images",
                 algorithm,
@@ -281,7 +283,7 @@ def _alternatives(
             )
         )
     if algorithm == "fixmatch":
-        found.append(
+        alternatives.append(
             Alternative(
                 "Pseudo-Label",
                 "pseudo_label",
@@ -291,13 +293,13 @@ def _alternatives(
             )
         )
     if kind == "quick" and algorithm != "supervised":
-        found.append(
+        alternatives.append(
             Alternative(
                 "The labels alone", "supervised", {}, train, "To see what the unlabeled images add to the features."
             )
         )
-        whole = {"net": f"torchvision:{PHOTO_NET}", "weights": "DEFAULT", "learning_rate": 0.01}
-        found.append(
+        whole = {"net": str(NetName("torchvision", PHOTO_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
+        alternatives.append(
             Alternative(
                 "Train the whole network",
                 "fixmatch",
@@ -308,7 +310,7 @@ def _alternatives(
             )
         )
     if kind == "scratch" or (kind == "colour" and algorithm != "supervised"):
-        found.append(
+        alternatives.append(
             Alternative(
                 "Quick round",
                 PHOTO_ALGORITHM if algorithm != "supervised" else "supervised",
@@ -318,4 +320,4 @@ def _alternatives(
                 + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
             )
         )
-    return found
+    return alternatives

@@ -31,8 +31,8 @@ def mutual_information(probabilities: Tensor) -> Tensor:
     Args:
         probabilities: (T, n, K), rows sum to 1.
     """
-    found = _entropy(probabilities.mean(0)) - _entropy(probabilities).mean(0)
-    return found.clamp(min=0.0)
+    information = _entropy(probabilities.mean(0)) - _entropy(probabilities).mean(0)
+    return information.clamp(min=0.0)
 
 
 def dropout_layers(model: nn.Module) -> list[nn.Module]:
@@ -66,18 +66,18 @@ def mc_dropout(
     if not layers:
         return None
     device = next(model.parameters()).device
-    found = [np.empty(0, np.float32)]
+    parts = [np.empty(0, np.float32)]
     with evaluation_mode(model), own_random(seed, device), torch.inference_mode():
         for layer in layers:
             layer.training = True
         for part in chunks(rows, batch_for(images, device)):
             answer = _answer(model, layers, gather(images, part, device))
-            said = []
+            answers = []
             for _ in range(passes):
-                said.append(torch.softmax(answer().cpu().double(), -1))
+                answers.append(torch.softmax(answer().cpu().double(), -1))
                 between()
-            found.append(mutual_information(torch.stack(said)).float().numpy())
-    return np.concatenate(found)
+            parts.append(mutual_information(torch.stack(answers)).float().numpy())
+    return np.concatenate(parts)
 
 
 @contextmanager
@@ -107,5 +107,5 @@ def _answer(model: nn.Module, layers: list[nn.Module], batch: Tensor) -> Callabl
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    found: Tensor = torch.special.xlogy(probabilities, probabilities)
-    return -found.sum(-1)
+    terms: Tensor = torch.special.xlogy(probabilities, probabilities)
+    return -terms.sum(-1)

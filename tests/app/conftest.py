@@ -13,14 +13,15 @@ from app.routes import table as routes
 from app.server import workbench
 from tests.ready_project import ReadyProjects, grey
 
+FOLDERS = ["left", "left", "right", "right", "_unlabeled", "_unlabeled"]
+SPOTS = grey(12, {f"{folder}/{number}.png": 40 * number for number, folder in enumerate(FOLDERS)})
+
 
 @pytest.fixture
 def client(ready: ReadyProjects, tmp_path: Path) -> Iterator[TestClient]:
     """Six 12×12 images: two labeled “left”, two “right”, two unlabeled."""
-    folders = ["left", "left", "right", "right", "_unlabeled", "_unlabeled"]
-    spots = grey(12, {f"{folder}/{number}.png": 40 * number for number, folder in enumerate(folders)})
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
-    opened = bench.open(ready.copy(spots, bench.home / "spots"))
+    opened = bench.open(ready.copy(SPOTS, bench.home / "spots"))
     yield TestClient(Starlette(routes=routes.ROUTES), base_url=f"http://testserver{opened.base}/")
     bench.close()
     workbench._current = None

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.components.history import batches, entries
 from app.server import workbench
 from app.server.workbench import OpenProject
-from engine.project.opened import new_uid
+from engine.project.labels import new_uid
 from engine.records.labels import Ack, Decision
 from engine.records.quality import BatchInfo
 from engine.store.batches import batch_id
@@ -41,14 +41,14 @@ def opened(bench: workbench.Workbench, ready: ReadyProjects) -> OpenProject:
 
 
 def _free(opened: OpenProject) -> list[int]:
-    table = opened.project.label_table()
+    table = opened.project.store.label_table()
     return table.image_ids[[label is None for label in table.label]].tolist()
 
 
 def _decide(opened: OpenProject, ids: Sequence[int], label: str, batch: str | None = None) -> None:
     versions = {one.image_id: one.version for one in opened.project.store.states(list(ids))}
     given = [Decision(new_uid(), one, versions.get(one, 0), "label", label, batch=batch) for one in ids]
-    assert {ack.status for ack in opened.project.decide(given, batch)} == {"saved"}
+    assert {ack.status for ack in opened.project.labels.decide(given, batch)} == {"saved"}
 
 
 def _page() -> AppTest:
@@ -82,9 +82,9 @@ def test_batch_is_undone_as_a_whole_after_a_confirmation(opened: OpenProject) ->
     page = _page()
     assert "5 images labeled as **cat**" in _texts(page)
     page.button(key="undo_b-1").click().run()
-    assert opened.project.counts().labeled == 9  # not before it is confirmed
+    assert opened.project.store.counts().labeled == 9  # not before it is confirmed
     page.button(key="confirm_undo").click().run()
-    assert opened.project.counts().labeled == 4
+    assert opened.project.store.counts().labeled == 4
     assert page.success[0].value == "5 decisions taken back."
     assert ":gray-badge[undone]" in _texts(page)
     assert "undo_b-1" not in [one.key for one in page.button]
@@ -106,7 +106,7 @@ def test_batch_that_is_kept_stays_as_it_is(opened: OpenProject) -> None:
     page = _page()
     page.button(key="undo_b-1").click().run()
     page.button(key="keep_batch").click().run()
-    assert opened.project.counts().labeled == 9
+    assert opened.project.store.counts().labeled == 9
     assert "confirm_undo" not in [one.key for one in page.button]
 
 
@@ -132,7 +132,7 @@ def test_older_batches_come_when_asked_for(opened: OpenProject, monkeypatch: pyt
 
 @pytest.mark.parametrize("text", ["SHOT-05", "id"])
 def test_one_image_is_found_by_name_or_id_with_all_its_entries(opened: OpenProject, text: str) -> None:
-    item = next(one for one in opened.project.images() if one.name.endswith("shot-05.png"))
+    item = next(one for one in opened.project.workspace.items() if one.name.endswith("shot-05.png"))
     _decide(opened, [item.id], "cat")
     _decide(opened, [item.id], "dog")
     page = _page()
@@ -153,7 +153,7 @@ def test_search_without_a_find_and_an_image_without_entries_are_said(opened: Ope
 
 
 def test_search_puts_the_image_with_the_id_first(opened: OpenProject) -> None:
-    items = opened.project.images()
+    items = opened.project.workspace.items()
     found = entries.matching(items, "1")
     assert found[0].id == 1
     assert len(found) == len({one.id for one in found}) > 1
@@ -163,7 +163,7 @@ def test_newest_entries_of_the_project_come_first(opened: OpenProject) -> None:
     first, second = _free(opened)[:2]
     _decide(opened, [first], "cat")
     _decide(opened, [second], "dog")
-    opened.project.undo(new_uid(), "local")
+    opened.project.store.undo(new_uid(), "local")
     rows = _page().dataframe[0].value.to_dict("records")
     assert [row["What"] for row in rows[:3]] == ["took back entry 6", "labeled", "labeled"]
     assert [row["Image"] for row in rows[:3]] == [second, second, first]
@@ -189,7 +189,7 @@ def test_partly_undone_batch_and_unknown_facts_are_told_in_words() -> None:
     one = BatchInfo("b", "ada", "2026-03-01T09:05:12", 9, "accept", 500, 3, "*cat*")
     assert batches.what(one) == "500 images accepted as **\\*cat\\***, 3 of them undone"
     assert batches.facts_in_words({}) == ""
-    assert batches.facts_in_words({"bound": 0.06101, "level": 0.95}) == "at most 6.2% wrong (95%)"
+    assert batches.facts_in_words({"bound": 0.06101, "level": 0.95}) == "at most 6.2 % wrong (95 %)"
     assert batches.facts_in_words({"why": "grid", "deep": {"a": 1}}) == "why grid"
 
 

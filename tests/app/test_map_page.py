@@ -15,10 +15,10 @@ from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import MapError
 from engine.project.maps import Maps
-from engine.project.opened import Project
 from engine.records.labels import ProjectCounts
 from engine.records.rounds import MapState
 from engine.rounds.folder import results
+from engine.store import Store
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
@@ -26,7 +26,7 @@ MAIN = Path(__file__).parents[2] / "app" / "main.py"
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenProject]:
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
-    monkeypatch.setattr(Project, "counts", lambda self: ProjectCounts(4, 2, 2, 2, 0, 0, 0, {}))
+    monkeypatch.setattr(Store, "counts", lambda self: ProjectCounts(4, 2, 2, 2, 0, 0, 0, {}))
     yield bench.create("Spots")
     bench.close()
     workbench._current = None

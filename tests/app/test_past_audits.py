@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from app.components.quality import audits
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
+from engine.store import Store
 from tests.engine.pets import FREE, decide, make_pets, said_of
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects
@@ -23,7 +25,7 @@ def states(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     drawn: list[pd.DataFrame] = []
     monkeypatch.setattr(audits.st, "dataframe", lambda frame, **_: drawn.append(frame))
     opened: Any = SimpleNamespace(project=project)
-    audits.past_audits(opened, project.quality.audits())
+    audits.past_audits(opened, project.audits.all())
     return list(drawn[-1]["State"])
 
 
@@ -31,18 +33,21 @@ def test_what_was_taken_back_of_an_audits_batch_is_said_however_many_batches_cam
     ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with make_pets(ready, tmp_path) as project:
-        number, quality = make_round(project, said_of(0.9)), project.quality
-        record = quality.start_audit(quality.rule_at(number, 0.5), AUDITED).record
+        number, audits = make_round(project, said_of(0.9)), project.audits
+        record = audits.start(audits.rule_at(number, 0.5), AUDITED).record
         for image_id in record.sample:
             decide(project, image_id, "cat", "accept" if image_id == record.sample[0] else "label")
-        batch, count = quality.accept_audit(record.number)
+        batch, count = audits.accept(record.number)
         assert count == FREE - AUDITED
-        monkeypatch.setattr(type(quality), "batches", lambda *_: [])  # none of the newest
+        by_name = Store.batches
+        monkeypatch.setattr(  # none of the newest
+            Store, "batches", lambda self, limit, names=None: by_name(self, limit, names=names) if names else []
+        )
         assert states(project, monkeypatch) == ["accepted"]
         later = next(int(image_id) for image_id in record.population if image_id not in record.sample)
         decide(project, later, "dog", "correct")
-        project.undo(new_uid(), "local", batch)
+        project.store.undo(new_uid(), "local", batch)
         assert states(project, monkeypatch) == [f"accepted, {count - 1} of {count} taken back"]
-        project.undo(new_uid(), "local")
-        project.undo(new_uid(), "local", batch)
+        project.store.undo(new_uid(), "local")
+        project.store.undo(new_uid(), "local", batch)
         assert states(project, monkeypatch) == ["accepted, taken back"]

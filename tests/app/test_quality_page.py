@@ -15,9 +15,12 @@ from app.components.quality import accuracy, confusion, gallery, outlook, words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
-from engine.project.opened import new_uid
-from engine.project.quality.measured import Quality
-from engine.project.review.queue import Reviews
+from engine.percent import percent
+from engine.project.labels import new_uid
+from engine.project.quality.audits import Audits
+from engine.project.quality.checks import Checks
+from engine.project.quality.measured import Measured
+from engine.project.review.lists import Lists
 from engine.records.labels import Decision
 from engine.records.quality import (
     CheckState,
@@ -60,7 +63,7 @@ def number(opened: OpenProject) -> int:
 
     Of the held-out ones the first cat is taken for a dog.
     """
-    table = opened.project.label_table()
+    table = opened.project.store.label_table()
     cat = iter([0.99] * 60 + [0.1] * 30 + [0.6] * 10)
     p = np.array([{CAT: 0.9, DOG: 0.2}[label] if label else next(cat) for label in table.label])
     p[0] = 0.3
@@ -96,13 +99,13 @@ def _answer(opened: OpenProject, image_id: int, label: str) -> None:
     version = opened.project.store.states([image_id])
     base = version[0].version if version else 0
     decision = Decision(new_uid(), image_id, base, "label", label, seconds=2.0)
-    assert opened.project.decide([decision])[0].status == "saved"
+    assert opened.project.labels.decide([decision])[0].status == "saved"
 
 
 def _answer_audit(opened: OpenProject, wrong: int) -> None:
-    record, left = opened.project.quality.unanswered(1)
+    record, left = opened.project.audits.unanswered(1)
     for place, image_id in enumerate(left):
-        said = opened.project.reviews.item(image_id, record.round).prediction
+        said = opened.project.queue.item(image_id, record.round).prediction
         _answer(opened, image_id, {CAT: DOG, DOG: CAT}[said or ""] if place < wrong else str(said))
 
 
@@ -144,10 +147,13 @@ def test_only_the_tab_that_is_shown_is_computed(
     opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    for name in ("reliability", "random_sample", "preview", "pace", "outlook", "label_issues"):
-        real = getattr(Quality, name)
+    for desk, name in (
+        (Measured, "reliability"), (Measured, "random_sample"), (Audits, "preview"), (Measured, "pace"),
+        (Measured, "outlook"), (Checks, "label_issues"),
+    ):  # fmt: skip
+        real = getattr(desk, name)
         monkeypatch.setattr(
-            Quality, name, lambda self, *a, _name=name, _real=real, **k: asked.append(_name) or _real(self, *a, **k)
+            desk, name, lambda self, *a, _name=name, _real=real, **k: asked.append(_name) or _real(self, *a, **k)
         )
     page = _page()
     asked.clear()
@@ -161,20 +167,20 @@ def test_only_the_tab_that_is_shown_is_computed(
 def test_accuracy_says_how_it_was_got_and_random_images_stand_beside_it(opened: OpenProject, number: int) -> None:
     page = _page("Accuracy")
     figures = {one.label: one.value for one in page.metric}
-    assert (figures["Held-out accuracy"], figures["Accuracy on random images"]) == ("90.0%", "–")
+    assert (figures["Held-out accuracy"], figures["Accuracy on random images"]) == ("90.0 %", "–")
     assert "Held-out accuracy: 9 of 10 held\\-out labeled images right" in _texts(page)
-    for place, item in enumerate(opened.project.reviews.queue("random", 20)[0]):
+    for place, item in enumerate(opened.project.queue.next("random", 20)[0]):
         said = str(item.prediction)
         _answer(opened, item.image_id, {CAT: DOG, DOG: CAT}[said] if place < 3 else said)
     page.run()
-    assert {one.label: one.value for one in page.metric}["Accuracy on random images"] == "85.0%"
+    assert {one.label: one.value for one in page.metric}["Accuracy on random images"] == "85.0 %"
     assert "**Unbiased**: of 20 images 17 predicted right" in _texts(page)
 
 
 def test_calibration_error_is_said_before_and_after_and_on_how_many_labels(opened: OpenProject, number: int) -> None:
-    before, after = opened.project.quality.reliability(number)
+    before, after = opened.project.measured.reliability(number)
     texts = _texts(_page("Accuracy"))
-    assert f"error **{before.ece:.1%}** before and **{after.ece:.1%}** after, on 10 held-out labels" in texts
+    assert f"error **{percent(before.ece)}** before and **{percent(after.ece)}** after, on 10 held-out labels" in texts
     assert "With so few labels both are rough" in texts
 
 
@@ -184,7 +190,7 @@ def test_images_of_a_cell_are_shown_as_text_and_handed_over_to_review(opened: Op
     assert cell.options[0] == f"{CAT} predicted as {DOG}"  # mistakes first
     cell.select((CAT, DOG)).run()
     assert "**1** images labeled **\\*cat\\*** and predicted **dog**" in _texts(page)
-    (wrong,) = opened.project.quality.confusion_ids(number, CAT, DOG)
+    (wrong,) = opened.project.measured.confusion_ids(number, CAT, DOG)
     assert f'src="{opened.base}/thumb/{wrong}"' in _html(page)
     page.button(key="review_cell").click().run()
     assert opened.selection == (wrong,)
@@ -230,7 +236,7 @@ def test_thresholds_say_how_many_are_accepted_and_how_many_errors_are_expected(
     page.slider(key="accept_threshold").set_value(0.895).run()
     figures = {one.label: one.value for one in page.metric}
     assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("90", "3.6")
-    assert "90.0% of 100 undecided images" in _texts(page)
+    assert "90.0 % of 100 undecided images" in _texts(page)
     page.radio(key="accept_way").set_value("by_class").run()
     page.select_slider(key="accept_target").set_value(0.05).run()
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "60"
@@ -245,7 +251,7 @@ def test_the_page_says_beforehand_what_an_audit_can_show(opened: OpenProject, nu
     page.slider(key="accept_threshold").set_value(0.895).run()
     page.number_input(key="audit_size").set_value(40).run()
     # beta.ppf(.95, 1, 40) = .0722, (2, 39) = .1137…, (3, 38) = .1492
-    assert "at most 7.3% with no wrong, 11.4% with 1 wrong, 15.0% with 2 wrong" in _texts(page)
+    assert "at most 7.3 % with no wrong, 11.4 % with 1 wrong, 15.0 % with 2 wrong" in _texts(page)
 
 
 def test_nothing_to_accept_is_said_and_no_audit_offered(opened: OpenProject, number: int) -> None:
@@ -267,7 +273,7 @@ def _drawn(size: int = 40) -> AppTest:
 
 def test_an_audit_is_drawn_of_the_size_asked_for_and_leads_to_its_images(opened: OpenProject, number: int) -> None:
     page = _drawn()
-    (audit,) = opened.project.quality.audits()
+    (audit,) = opened.project.audits.all()
     assert (len(audit.record.population), len(audit.record.sample)) == (90, 40)
     assert page.get("progress")[0].proto.text == "0 of 40 answered"
     assert page.button(key="draw_audit").disabled
@@ -280,17 +286,17 @@ def test_answered_audit_states_its_bound_and_is_accepted_after_a_confirmation(op
     page = _drawn()
     _answer_audit(opened, wrong=2)
     page.run()
-    statement = opened.project.quality.audit(1).statement
+    statement = opened.project.audits.get(1).statement
     assert "at most 15.0 % wrong" in statement
     assert statement in _html(page)
     accept = page.button(key="accept_audit_1")
     assert accept.label == "Accept 50 labels as one batch"
     accept.click().run()
-    assert opened.project.counts().labeled == LABELED + 40  # not before it is confirmed
+    assert opened.project.store.counts().labeled == LABELED + 40  # not before it is confirmed
     assert "**50 predictions** of round 1 become labels" in _texts(page)
     page.button(key="confirm_accept").click().run()
     assert not page.exception
-    assert opened.project.counts().labeled == LABELED + 90
+    assert opened.project.store.counts().labeled == LABELED + 90
     assert "Accepted 50 labels as one batch" in _texts(page)
     (row,) = page.dataframe[0].value.to_dict("records")
     assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 2, statement)
@@ -302,7 +308,7 @@ def test_declined_confirmation_accepts_nothing(opened: OpenProject, number: int)
     page.run()
     page.button(key="accept_audit_1").click().run()
     page.button(key="confirm_not").click().run()
-    assert opened.project.counts().labeled == LABELED + 40
+    assert opened.project.store.counts().labeled == LABELED + 40
     assert "confirm_accept" not in [one.key for one in page.button]
 
 
@@ -310,7 +316,7 @@ def test_audit_given_up_stays_in_the_table_and_makes_the_next_one_stricter(opene
     page = _drawn()
     page.button(key="abandon_audit_1").click().run()
     assert page.dataframe[0].value["State"].tolist() == ["given up"]
-    assert "look 2 at this round, 97.5%" in _texts(page)
+    assert "look 2 at this round, 97.5 %" in _texts(page)
     page.button(key="draw_audit").click().run()
     assert "It is look 2 at this round, so its level is stricter" in _texts(page)
 
@@ -332,7 +338,7 @@ def stands(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def tell(labels: CheckState, duplicates: CheckState | None = None) -> None:
         found = {"labels": labels, "duplicates": duplicates or CheckState("none")}
-        monkeypatch.setattr(Quality, "check_state", lambda self, kind: found[kind])
+        monkeypatch.setattr(Checks, "state", lambda self, kind: found[kind])
 
     return tell
 
@@ -342,13 +348,13 @@ def test_checks_are_started_and_a_refusal_is_said(
 ) -> None:
     started: list[str] = []
 
-    def start(self: Quality, kind: str) -> CheckState:
+    def start(self: Checks, kind: str) -> CheckState:
         if started:
             raise ConfigError("Too few labels", way_out="Label more.")
         started.append(kind)
         return CheckState("running")
 
-    monkeypatch.setattr(Quality, "start_check", start)
+    monkeypatch.setattr(Checks, "start", start)
     stands(CheckState("none"))
     page = _page("Labels to check")
     page.button(key="check_duplicates").click().run()
@@ -362,11 +368,11 @@ def test_running_check_shows_how_far_it_is_and_can_be_cancelled(
 ) -> None:
     told: list[str] = []
 
-    def cancel(self: Quality, kind: str) -> None:
+    def cancel(self: Checks, kind: str) -> None:
         told.append(kind)
         stands(CheckState("cancelled"))
 
-    monkeypatch.setattr(Quality, "cancel_check", cancel)
+    monkeypatch.setattr(Checks, "cancel", cancel)
     stands(CheckState("running", "Fold 2 of 5", 0.4))
     page = _page("Labels to check")
     bar = page.get("progress")[0].proto
@@ -387,13 +393,13 @@ def test_suspected_labels_are_listed_escaped_and_lead_to_their_queue(
     opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issues = [LabelIssue(3, "<b>x", DOG, 0.031, 0.94, 0.9)]
-    monkeypatch.setattr(Quality, "label_issues", lambda self: issues)
+    monkeypatch.setattr(Checks, "label_issues", lambda self: issues)
     stands(CheckState("ready", made="2026-03-01T09:05:12+00:00", stale=True))
     page = _page("Labels to check")
     assert "**1 suspected label**" in _texts(page)
     assert "Checked on 2026-03-01 09:05. Labels or images changed since" in _texts(page)
     assert "&lt;b&gt;x → dog" in _html(page)
-    assert "3.1% → 94.0%" in _html(page)
+    assert "3.1 % → 94.0 %" in _html(page)
     assert "<b>x" not in _html(page)
     page.button(key="review_issues").click().run()
     assert _surface(page)["only"] == "issues"
@@ -403,7 +409,7 @@ def test_duplicates_with_different_labels_come_first_and_are_handed_over(
     opened: OpenProject, stands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups = [DuplicateGroup((1, 2), (CAT, CAT), 1.0, True), DuplicateGroup((3, 4, 5), (CAT, DOG, None), 0.98, False)]
-    monkeypatch.setattr(Quality, "duplicates", lambda self: groups)
+    monkeypatch.setattr(Checks, "duplicates", lambda self: groups)
     stands(CheckState("none"), CheckState("ready", made="2026-03-01T09:05:12+00:00"))
     page = _page("Labels to check")
     html = _html(page)
@@ -425,7 +431,7 @@ def test_conflicts_are_counted_by_kind_and_lead_to_their_queue(
         Conflict("prediction", (2,), (CAT,), DOG, 0.98),
         Conflict("annotators", (3,), (CAT,), DOG, 1.0, (("a", DOG), ("b", CAT))),
     ]
-    monkeypatch.setattr(Reviews, "conflicts", lambda self, number=None: found)
+    monkeypatch.setattr(Lists, "conflicts", lambda self, number=None: found)
     page = _page("Labels to check")
     said = "**3 conflicts**: 2 where a prediction contradicts the label, 1 between two people."
     assert said in _texts(page)
@@ -437,7 +443,7 @@ def test_conflicts_are_counted_by_kind_and_lead_to_their_queue(
 
 
 def test_pace_of_each_person_is_shown(opened: OpenProject, number: int) -> None:
-    for item in opened.project.reviews.queue("least_confidence", 4)[0]:
+    for item in opened.project.queue.next("least_confidence", 4)[0]:
         _answer(opened, item.image_id, str(item.prediction))
     (row,) = _page("People").dataframe[0].value.to_dict("records")
     assert (row["Who"], row["Single decisions"], row["Seconds each"], row["A minute"]) == ("local", 4, "2.0", "30")
@@ -449,17 +455,17 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
     asked: list[tuple[float, int]] = []
     point = CurvePoint(1, "pseudo_label", 500, Estimate(90, 100, 0.82, 0.95, ""))
 
-    def outlook_of(self: Quality, target: float, next_count: int) -> Outlook:
+    def outlook_of(self: Measured, target: float, next_count: int) -> Outlook:
         asked.append((target, next_count))
         return Outlook((point,), next_count, 31.4, 3.0, 120.0, target, 260, 13.0, "Go *on*.")
 
-    monkeypatch.setattr(Quality, "outlook", outlook_of)
+    monkeypatch.setattr(Measured, "outlook", outlook_of)
     page = _page("Is another round worth it?")
     page.slider(key="outlook_target").set_value(99.5).run()
     assert asked[-1] == (0.995, 100)
     figures = {one.label: one.value for one in page.metric}
     assert figures == {
-        "Corrections in the next 100": "31", "Time for the next 100": "5 min", "Decisions left to 99.5%": "260",
+        "Corrections in the next 100": "31", "Time for the next 100": "5 min", "Decisions left to 99.5 %": "260",
         "Time for those": "13 min",
     }  # fmt: skip
     assert page.info[0].value == "Go \\*on\\*."
@@ -504,7 +510,5 @@ def test_names_in_charts_and_galleries_are_never_markup() -> None:
     assert "<b>" not in html
 
 
-def test_bounds_are_rounded_up_and_levels_down() -> None:
-    assert (words.at_most(0.06101), words.at_most(0.002345)) == ("6.2%", "0.24%")
-    assert (words.level(0.98666), words.level(0.95), words.level(0.975)) == ("98.6%", "95%", "97.5%")
+def test_times_are_written_in_words() -> None:
     assert [words.minutes(value) for value in (None, 0.2, 5.4, 75)] == ["–", "under 1 min", "5 min", "1:15 h"]

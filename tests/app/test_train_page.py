@@ -21,7 +21,9 @@ from engine.algorithms import ALGORITHMS
 from engine.errors import RoundBlocked
 from engine.importers.scan import ImportSource
 from engine.jobs.timing import Timing
-from engine.project.opened import Project, options
+from engine.project import options
+from engine.project.opened import Project
+from engine.project.training import Training
 from engine.records.rounds import RoundRecord
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to
@@ -34,7 +36,7 @@ MAIN = Path(__file__).parents[2] / "app" / "main.py"
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[workbench.Workbench]:
     found = workbench.use(workbench.Workbench(tmp_path / "home"))
     known = Timing(133.0, "80 steps in 2 epochs", done=True)
-    monkeypatch.setattr(Project, "time_round", lambda self, algorithm, config, train: known)
+    monkeypatch.setattr(Training, "time", lambda self, algorithm, config, train: known)
     yield found
     found.close()
     workbench._current = None
@@ -59,7 +61,7 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], d
         asked.append((algorithm, dict(config), dict(train)))
         raise RoundBlocked("Not in a test")
 
-    monkeypatch.setattr(Project, "queue_round", queue)
+    monkeypatch.setattr(Training, "queue", queue)
     return asked
 
 
@@ -83,7 +85,7 @@ def _inputs(page: AppTest) -> dict[str, Any]:
 
 def test_recommendation_comes_first_with_its_reason_and_its_time(opened: OpenProject) -> None:
     page = _page()
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     assert found is not None
     assert page.subheader[0].value == "Recommended"
     texts = [one.value for one in page.markdown]
@@ -101,7 +103,7 @@ def test_start_button_queues_exactly_the_recommended_settings(
     page = _page()
     page.get("button_group")[0].set_value(title).run()
     page.button(key="start_recommended").click().run()
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     assert found is not None
     assert queued == [(found.algorithm, found.config, found.train | found.lengths[place].train)]
     assert page.error[0].value == "Not in a test."
@@ -110,10 +112,10 @@ def test_start_button_queues_exactly_the_recommended_settings(
 def test_own_settings_start_from_the_recommendation(
     opened: OpenProject, queued: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     assert found is not None
     found = dataclasses.replace(found, train=found.train | {"augment": "shift_flip", "dropout": 0.5})
-    monkeypatch.setattr(Project, "recommendation", lambda self: found)
+    monkeypatch.setattr(Training, "recommendation", lambda self: found)
     page = _page()
     page.button(key="start_round").click().run()
     algorithm, config, train = queued[0]
@@ -164,7 +166,7 @@ def test_fields_that_do_not_matter_are_out_of_use_and_keep_their_default(
 
 def test_alternative_fills_the_form_below(opened: OpenProject, queued: list[Any]) -> None:
     page = _page()
-    found = opened.project.recommendation()
+    found = opened.project.training.recommendation()
     assert found is not None
     other = found.alternatives[0]
     page.button(key="alternative_0").click().run()
@@ -193,7 +195,7 @@ def test_unknown_time_is_being_estimated_and_one_that_cannot_be_says_why(
 ) -> None:
     times = {True: Timing(how="its steps are too long to be tried", done=True), False: Timing()}
     for done, words in ((False, "estimating the time"), (True, "its steps are too long to be tried")):
-        monkeypatch.setattr(Project, "time_round", lambda self, *settings, answer=times[done]: answer)
+        monkeypatch.setattr(Training, "time", lambda self, *settings, answer=times[done]: answer)
         assert any(words in one.value for one in _page().markdown)
 
 
@@ -206,7 +208,7 @@ def test_warning_of_few_labels_shows_class_names_as_text(bench: workbench.Workbe
             archive.writestr(f"{['*a*', 'b'][number % 2]}/{number}.png", out.getvalue())
         archive.writestr("_unlabeled/6.png", out.getvalue()[:-1] + b"x" + b"tail")
     found = bench.create("Few")
-    found.project.commit_import(found.project.scan(ImportSource("zip", path)))
+    found.project.imports.commit(found.project.imports.scan(ImportSource("zip", path)))
     found.engine.stop()
     warnings = [one.value for one in _page().warning]
     assert any("\\*a\\* \\(2 more\\)" in warning for warning in warnings)

@@ -65,7 +65,7 @@ def _page(found: dict) -> None:  # type: ignore[type-arg]
 
     from app.components import training_views
 
-    project = types.SimpleNamespace(true_accuracy=lambda number: None)
+    project = types.SimpleNamespace(results=types.SimpleNamespace(true_accuracy=lambda number: None))
     record = types.SimpleNamespace(number=1, report=found)
     training_views.report(project, record)  # type: ignore[arg-type]
 

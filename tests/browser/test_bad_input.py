@@ -58,7 +58,7 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     _send(page, _zip(tmp_path / "hollow.zip", {}), re.compile("empty"))
     _send(page, _zip(tmp_path / "words.zip", {"a.txt": "words"}), re.compile("No readable image"))
     with Project.open(app.home / "second") as project:
-        assert project.counts().images == 0
+        assert project.store.counts().images == 0
         assert list((project.root / "staging").iterdir()) == []
 
     table = "filename,label\n0.png,007\n1.png,cat\n9.png,cat\n2.png,cat\n2.png,dog\n"
@@ -87,5 +87,5 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     page.get_by_test_id("review-recent").first.wait_for()
     page.get_by_text(re.compile("saved · 1 today")).wait_for()
     with Project.open(app.home / "second") as project:
-        assert project.counts().human == 1
-        assert project.rounds() == []
+        assert project.store.counts().human == 1
+        assert project.store.rounds() == []

@@ -25,7 +25,7 @@ def test_every_algorithm_runs_from_the_form_to_its_report(
     root = tmp_path / "home" / "digits"
     with Project.create(root, "Digits") as project:
         source = ImportSource("torchvision", Path(), name="digits", labels_kept=90)
-        project.commit_import(project.scan(source))
+        project.imports.commit(project.imports.scan(source))
     app = start_app(None, str(root))
     page.goto(app.url)
     go(page, "Train")
@@ -36,8 +36,10 @@ def test_every_algorithm_runs_from_the_form_to_its_report(
             if number == 1:
                 make_it_tiny(page)
             page.get_by_role("button", name="Start round").click()
-            wait_until(page, lambda n=number: [one.state for one in project.rounds()][n - 1 :][:1] in ENDS, SECONDS)
-            record = project.round(number)
+            wait_until(
+                page, lambda n=number: [one.state for one in project.store.rounds()][n - 1 :][:1] in ENDS, SECONDS
+            )
+            record = project.store.round(number)
             assert record.algorithm == key
             assert record.state in {"promoted", "held_back"}, f"{key}: {record.error}"
             assert record.config["train"]["steps_per_epoch"] == 4

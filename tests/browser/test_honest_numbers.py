@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from engine.importers.scan import ImportSource
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.quality.audit import upper_bound
 from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
@@ -33,8 +34,8 @@ def made(folder: Path) -> tuple[Project, dict[int, str]]:
     root = folder / "home" / "digits"
     root.parent.mkdir()
     project = Project.create(root, "Digits")
-    project.commit_import(project.scan(ImportSource("zip", folder / "digits.zip")))
-    return project, {item.id: str(truth[Path(item.name).name]) for item in project.images()}
+    project.imports.commit(project.imports.scan(ImportSource("zip", folder / "digits.zip")))
+    return project, {item.id: str(truth[Path(item.name).name]) for item in project.workspace.items()}
 
 
 def answer(page: Any, truth: dict[int, str], count: int) -> None:
@@ -75,15 +76,15 @@ def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
     settle(page)
     page.get_by_role("button", name=f"Draw an audit of {AUDITED}").click()
     page.get_by_text(f"0 of {AUDITED} answered").first.wait_for()
-    found = project.quality.audits()[0].record
+    found = project.audits.all()[0].record
     pictures.take("audit")
 
     page.get_by_role("button", name="Review the audit images").click()
     page.get_by_test_id("review-image").locator("img").wait_for()
     settle(page)
     answer(page, truth, AUDITED)
-    wait_until(page, lambda: project.quality.audit(1).answered == AUDITED)
-    wrong = sum(project.reviews.item(i).prediction != truth[i] for i in found.sample)
+    wait_until(page, lambda: project.audits.get(1).answered == AUDITED)
+    wrong = sum(project.queue.item(i).prediction != truth[i] for i in found.sample)
     bound = upper_bound(wrong, AUDITED)
 
     go(page, "Quality")
@@ -93,10 +94,10 @@ def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
     page.get_by_role("button", name=re.compile(r"Accept [\d,]+ labels as one batch")).click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile(r"Accept [\d,]+ labels")).click()
     page.get_by_text(re.compile(r"Accepted [\d,]+ labels")).first.wait_for()
-    batch = project.quality.batches(1)[0]
+    batch = project.store.batches(1)[0]
     assert batch.decisions == len(found.population) - AUDITED
     assert batch.facts["bound"] == pytest.approx(bound)
-    assert project.counts().accepted + project.counts().human == len(found.population)
+    assert project.store.counts().accepted + project.store.counts().human == len(found.population)
 
     go(page, "Export")
     with zipfile.ZipFile(export(page, tmp_path)) as archive:
@@ -106,7 +107,7 @@ def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
     go(page, "History")
     page.get_by_role("button", name="Undo").first.click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile("Undo|Take back|take back")).first.click()
-    wait_until(page, lambda: project.counts().accepted + project.counts().human == AUDITED)
+    wait_until(page, lambda: project.store.counts().accepted + project.store.counts().human == AUDITED)
     assert project.store.verify() == []
     project.close()
     pictures.keep()
@@ -123,8 +124,8 @@ def test_wrong_labels_are_suspected_and_settled_by_keys(
     go(page, "Quality")
     tab(page, "Labels to check")
     page.get_by_role("button", name="Check the labels").click()
-    wait_until(page, lambda: project.quality.check_state("labels").status == "ready", seconds=240)
-    issues = project.quality.label_issues()
+    wait_until(page, lambda: project.checks.state("labels").status == "ready", seconds=240)
+    issues = project.checks.label_issues()
     assert issues
     page.get_by_role("button", name=re.compile("^Review these|^Review")).first.wait_for()
     pictures.take("suspected_labels")
@@ -141,9 +142,11 @@ def test_wrong_labels_are_suspected_and_settled_by_keys(
     pictures.take("review_suspected")
     right = first in flipped
     page.keyboard.press("a" if right else "k")
-    wait_until(page, lambda: project.history(first, 1)[0].actor == "local" and project.history(first, 1)[0].seq > 0)
-    wait_until(page, lambda: first not in [one.image_id for one in project.quality.label_issues()])
-    label = project.reviews.item(first).label
+    wait_until(
+        page, lambda: project.store.history(first, 1)[0].actor == "local" and project.store.history(first, 1)[0].seq > 0
+    )
+    wait_until(page, lambda: first not in [one.image_id for one in project.checks.label_issues()])
+    label = project.queue.item(first).label
     assert label == (issues[0].suggested if right else issues[0].given)
     project.close()
     pictures.keep()
@@ -151,10 +154,13 @@ def test_wrong_labels_are_suspected_and_settled_by_keys(
 
 def flip(project: Project, truth: dict[int, str], count: int) -> set[int]:
     """Give `count` labeled images the next digit as their label; return them."""
-    table = project.label_table()
+    table = project.store.label_table()
     labeled = [int(i) for i, label in zip(table.image_ids, table.label, strict=True) if label is not None][::17][:count]
     for image in labeled:
         version = int(table.version[table.image_ids == image][0])
         wrong = str((int(truth[image]) + 1) % 10)
-        assert project.decide([Decision(new_uid(), image, version, "label", wrong, actor="other")])[0].status == "saved"
+        assert (
+            project.labels.decide([Decision(new_uid(), image, version, "label", wrong, actor="other")])[0].status
+            == "saved"
+        )
     return set(labeled)

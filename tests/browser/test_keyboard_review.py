@@ -99,10 +99,10 @@ def project(tmp_path: Path) -> Iterator[Project]:
     root = tmp_path / "home" / "digits"
     root.parent.mkdir()
     with Project.create(root, "Digits") as opened:
-        opened.commit_import(opened.scan(ImportSource("zip", tmp_path / "digits.zip")))
+        opened.imports.commit(opened.imports.scan(ImportSource("zip", tmp_path / "digits.zip")))
         opened.truth = truth  # type: ignore[attr-defined]
         yield opened
-        for record in opened.rounds():
+        for record in opened.store.rounds():
             if record.pid:
                 _kill(record.pid)
 
@@ -201,8 +201,8 @@ def tolerance(page: Any) -> float:
 
 
 def run_round(page: Any, project: Project, train: dict[str, Any], states: set[str]) -> None:
-    number = project.queue_round("pseudo_label", {}, train).number
-    wait_until(page, lambda: project.round(number).state in states, 60)
+    number = project.training.queue("pseudo_label", {}, train).number
+    wait_until(page, lambda: project.store.round(number).state in states, 60)
 
 
 def test_a_hundred_labels_by_keyboard_while_a_round_trains(
@@ -216,10 +216,10 @@ def test_a_hundred_labels_by_keyboard_while_a_round_trains(
     slower = tolerance(page)
     quiet = label_by_key(page, truth, 30)
     run_round(page, project, LONG, {"running"})
-    number = project.rounds()[-1].number
-    wait_until(page, lambda: bool(project.curves(number).get("epoch")), 60)
+    number = project.store.rounds()[-1].number
+    wait_until(page, lambda: bool(project.results.curves(number).get("epoch")), 60)
     beside = label_by_key(page, truth, 70)
-    assert project.round(number).state == "running"
+    assert project.store.round(number).state == "running"
     for name, times in (("quiet", quiet), ("a round running", beside)):
         p50, p95 = p50_p95([one["ms"] for one in times])
         system50, system95 = p50_p95([one["fromSystem"] for one in times])
@@ -231,7 +231,7 @@ def test_a_hundred_labels_by_keyboard_while_a_round_trains(
         assert p95 <= P95_MS * slower
     wait_saved(page)
     found = new_entries(project, before)
-    names = {image.id: Path(image.name).name for image in project.images()}
+    names = {image.id: Path(image.name).name for image in project.workspace.items()}
     assert len(found) == len({entry.image_id for entry in found}) == 100
     assert all(entry.label == str(truth[names[entry.image_id]]) for entry in found)
     assert {entry.image_id for entry in found} == {press["image"] for press in page.evaluate("watch.presses")}

@@ -27,11 +27,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("map") / "home" / "digits"
     with Project.create(folder, "Digits") as project:
         source = ImportSource("torchvision", Path(), name="digits", labels_kept=180, without=("7",))
-        project.commit_import(project.scan(source))
-        assert project.classes() == tuple("012345689")
+        project.imports.commit(project.imports.scan(source))
+        assert project.store.classes() == tuple("012345689")
         engine = EngineThread(project.store, folder)
         engine.start()
-        project.queue_round("pseudo_label", {}, {"epochs": EPOCHS, "run_baseline": False, "steps_per_epoch": 40})
+        project.training.queue("pseudo_label", {}, {"epochs": EPOCHS, "run_baseline": False, "steps_per_epoch": 40})
         record = list(follow(project.store, 1))[-1]
         engine.stop()
         assert record.report is not None, record.error
@@ -124,7 +124,7 @@ def test_epochs_play_and_scrub_on_the_fixed_and_on_the_moving_map(shown: Any, tm
 
 def test_filters_and_colours_show_what_was_asked_for(shown: Any, root: Path) -> None:
     with Project.open(root, read_only=True) as project:
-        labeled = project.counts().labeled
+        labeled = project.store.counts().labeled
     shown.get_by_test_id("map-filter").click()
     assert number(shown, "map-filter-count") == 1797
     shown.get_by_test_id("map-filter-pool").select_option("labeled")
@@ -167,7 +167,7 @@ def test_filters_and_colours_show_what_was_asked_for(shown: Any, root: Path) -> 
 
 def test_lassoed_images_are_labeled_as_one_batch_and_taken_back(shown: Any, root: Path) -> None:
     with Project.open(root, read_only=True) as project:
-        before = project.counts().human, project.counts().accepted
+        before = project.store.counts().human, project.store.counts().accepted
         lasso(shown, 0.5, 0.5, 90)
         count = number(shown, "map-selected-count")
         assert count > 3
@@ -175,21 +175,21 @@ def test_lassoed_images_are_labeled_as_one_batch_and_taken_back(shown: Any, root
         shown.get_by_test_id("map-label-as").filter(has_text="3").click()
         shown.get_by_test_id("map-confirm-yes").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text(f"Saved: {count}")
-        decided = project.counts().human + project.counts().accepted
+        decided = project.store.counts().human + project.store.counts().accepted
         assert decided > sum(before)
-        assert len({entry.batch for entry in project.history(limit=count)}) == 1
+        assert len({entry.batch for entry in project.store.history(limit=count)}) == 1
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
-        assert (project.counts().human, project.counts().accepted) == before
+        assert (project.store.counts().human, project.store.counts().accepted) == before
         shown.keyboard.press("Escape")
         lasso(shown, 0.5, 0.5, 90)
         shown.get_by_test_id("map-accept-all").click()
         shown.get_by_test_id("map-confirm-yes").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Saved")
-        assert project.counts().accepted > before[1]
+        assert project.store.counts().accepted > before[1]
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
-        assert (project.counts().human, project.counts().accepted) == before
+        assert (project.store.counts().human, project.store.counts().accepted) == before
 
 
 def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: Path, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: P
     expect(region.get_by_test_id("map-region-reason")).to_contain_text("where")
     pictures.take("map_region")
     with Project.open(root) as project:
-        truth = project.maps.truth()
+        truth = project.store.truth()
         ids = project.maps.regions("pixels", 1)[0][1]
         sevens = {i for i, name in truth.items() if name == "7"}
         assert sum(int(i) in sevens for i in ids) / len(ids) > 0.8
@@ -208,14 +208,14 @@ def test_digit_nobody_labeled_is_flagged_and_becomes_a_class(shown: Any, root: P
         region.get_by_test_id("map-region-name").fill("7")
         region.get_by_test_id("map-region-add").click()
         expect(shown.get_by_test_id("map-confirm")).to_contain_text("“7”")
-        assert "7" not in project.classes(), "made before the question was answered"
+        assert "7" not in project.store.classes(), "made before the question was answered"
         shown.get_by_test_id("map-confirm-yes").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Saved")
-        assert project.classes()[-1] == "7"
-        assert project.counts().human == len(ids)
+        assert project.store.classes()[-1] == "7"
+        assert project.store.counts().human == len(ids)
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
-        assert project.counts().human == 0
+        assert project.store.counts().human == 0
 
 
 def test_point_shows_its_neighbours_and_its_probabilities(shown: Any) -> None:
@@ -258,12 +258,12 @@ def test_selection_goes_to_review_and_pictures_are_downloaded(shown: Any, tmp_pa
 def test_shorter_round_comes_up_by_itself_and_what_was_set_is_kept(shown: Any, root: Path) -> None:
     with Project.open(root) as project:
         settings = {"epochs": 3, "run_baseline": False, "steps_per_epoch": 20}
-        project.queue_round("pseudo_label", {}, settings)  # the class that was taken back does not stop it
+        project.training.queue("pseudo_label", {}, settings)  # the class that was taken back does not stop it
         go(shown, "Train")
         go(shown, "Map")
         shown.get_by_test_id("map-colour").select_option("confidence")
         expect(shown.get_by_test_id("map-epoch-text")).to_contain_text("epoch 3 of 3", timeout=120_000)
-        wait(lambda: project.round(2).report is not None)
+        wait(lambda: project.store.round(2).report is not None)
     for title, text in (
         ("round 1", f"epoch {EPOCHS} of {EPOCHS}"),
         ("round 2", "epoch 3 of 3"),

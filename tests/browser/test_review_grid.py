@@ -32,10 +32,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grid") / "home" / "digits"
     with Project.create(folder, "Digits") as project:
         source = ImportSource("torchvision", Path(), name="digits", labels_kept=LABELED)
-        project.commit_import(project.scan(source))
+        project.imports.commit(project.imports.scan(source))
         engine = EngineThread(project.store, folder)
         engine.start()
-        project.queue_round("pseudo_label", {}, {"epochs": 4, "run_baseline": False, "steps_per_epoch": 40})
+        project.training.queue("pseudo_label", {}, {"epochs": 4, "run_baseline": False, "steps_per_epoch": 40})
         record = list(follow(project.store, 1))[-1]
         engine.stop()
         assert record.report is not None, record.error
@@ -47,9 +47,11 @@ def project(root: Path) -> Any:
     """The project as another process sees it; every test leaves it without decisions."""
     with Project.open(root) as opened:
         yield opened
-        for batch in {entry.batch for entry in opened.history(limit=5000) if entry.batch and entry.action != "import"}:
+        for batch in {
+            entry.batch for entry in opened.store.history(limit=5000) if entry.batch and entry.action != "import"
+        }:
             with contextlib.suppress(NothingToUndo):
-                opened.undo(f"clean-{batch}", "local", batch)
+                opened.store.undo(f"clean-{batch}", "local", batch)
 
 
 @pytest.fixture
@@ -80,11 +82,11 @@ def image_of(page: Any, place: int) -> int:
 
 
 def decided(project: Any) -> int:
-    return int(project.counts().human + project.counts().accepted)
+    return int(project.store.counts().human + project.store.counts().accepted)
 
 
 def test_classes_are_grouped_and_the_value_sorted_by_is_on_the_tiles(shown: Any, project: Any) -> None:
-    found = project.predictions()
+    found = project.results.predictions()
     states = {state.image_id: state.label for state in project.store.states()}
     names = {
         int(image): found.classes[k]
@@ -128,7 +130,7 @@ def test_page_is_accepted_as_one_batch_but_for_the_marked_and_taken_back_by_one_
     shown.keyboard.press("Shift+A")
     expect(shown.get_by_test_id("grid-outcome")).to_contain_text(f"Saved: {PAGE - 2} accepted, 1 corrected.")
 
-    entries = [entry for entry in project.history(limit=2 * PAGE) if entry.seq > seq]
+    entries = [entry for entry in project.store.history(limit=2 * PAGE) if entry.seq > seq]
     assert Counter(entry.action for entry in entries) == {"accept": PAGE - 2, "correct": 1}
     assert len({entry.batch for entry in entries}) == 1
     assert {entry.round for entry in entries} == {1}
@@ -185,7 +187,7 @@ def test_batch_outlives_a_lost_answer_and_a_reload_and_is_recorded_once(shown: A
     open_grid(shown)
     expect(shown.get_by_test_id("grid-save-state")).to_have_text("saved", timeout=20_000)
     assert shown.evaluate("Object.keys(localStorage).filter(key => key.startsWith('starling.batch|')).length") == 0
-    entries = [entry for entry in project.history(limit=3 * PAGE) if entry.seq > seq]
+    entries = [entry for entry in project.store.history(limit=3 * PAGE) if entry.seq > seq]
     assert len(entries) == len({entry.image_id for entry in entries}) == PAGE
     shown.keyboard.press("Backspace")
     expect(shown.get_by_test_id("grid-outcome")).to_contain_text(f"Took back {PAGE} answers.")
@@ -196,12 +198,12 @@ def test_image_changed_elsewhere_is_named_and_left_alone(shown: Any, project: An
     image = image_of(shown, 2)
     version = {state.image_id: state.version for state in project.store.states()}.get(image, 0)
     other = Decision("elsewhere", image, version, "label", "4", "other")
-    assert project.decide([other], "elsewhere-batch")[0].status == "saved"
+    assert project.labels.decide([other], "elsewhere-batch")[0].status == "saved"
     shown.get_by_test_id("grid-accept").click()
     expect(shown.get_by_test_id("grid-outcome")).to_contain_text(f"Saved: {PAGE - 1} accepted.")
     notice = shown.get_by_test_id("grid-notice")
     expect(notice).to_contain_text("1 not recorded: changed elsewhere after you saw them.")
-    expect(notice).to_contain_text(f"{project.images([image])[0].name} (now “4”)")
+    expect(notice).to_contain_text(f"{project.store.images([image])[0].name} (now “4”)")
     assert {s.image_id: s.label for s in project.store.states()}[image] == "4"
     notice.get_by_test_id("grid-notice-dismiss").click()
     expect(notice).to_have_count(0)

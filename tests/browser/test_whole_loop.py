@@ -35,23 +35,23 @@ def test_upload_train_look_review_train_again_export(page: Any, start_app: Calla
     pictures.take("import")
     root = app.home / "digits"
     project = Project.open(root)
-    assert project.counts().images == 600
-    assert project.counts().imported == 100
-    assert project.classes() == tuple("0123456789")
+    assert project.store.counts().images == 600
+    assert project.store.counts().imported == 100
+    assert project.store.classes() == tuple("0123456789")
 
     go(page, "Train")
     start_round(page, "Pseudo-Label", epochs=200)
     see_progress(page)
     pictures.take("train_running")
     cancel_round(page)
-    assert project.round(1).state == "cancelled"
+    assert project.store.round(1).state == "cancelled"
     start_round(page, "Pseudo-Label", epochs=15)
     wait_for_end(page)
-    assert project.round(2).state == "promoted"
+    assert project.store.round(2).state == "promoted"
     pictures.take("train_done")
 
     go(page, "Map")
-    look_at_the_map(page, project, epochs=project.epochs(2), pictures=pictures)
+    look_at_the_map(page, project, epochs=project.results.epochs(2), pictures=pictures)
 
     go(page, "Review")
     decided = review_by_keyboard(page, project, pictures)
@@ -59,7 +59,7 @@ def test_upload_train_look_review_train_again_export(page: Any, start_app: Calla
     go(page, "Train")
     start_round(page, "Meta Pseudo Labels", epochs=4)
     wait_for_end(page)
-    assert project.round(3).state in {"promoted", "held_back"}
+    assert project.store.round(3).state in {"promoted", "held_back"}
     go(page, "Quality")
     page.get_by_text("Confusion on the held-out set").wait_for()
     pictures.take("quality")
@@ -177,7 +177,7 @@ def cancel_round(page: Any) -> None:
 
 def wait_for_end(page: Any) -> None:
     page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=4 * MINUTES)
-    page.get_by_text(re.compile(r"95% interval .* labels")).first.wait_for()
+    page.get_by_text(re.compile(r"95 % interval .* labels")).first.wait_for()
     settle(page)
 
 
@@ -232,11 +232,11 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
         "node => /saved/i.test(node.innerText) && !/saving|not saved/i.test(node.innerText)",
         arg=saved.element_handle(),
     )
-    entries = [entry for entry in project.history(limit=20) if entry.seq > before]
+    entries = [entry for entry in project.store.history(limit=20) if entry.seq > before]
     assert sorted(entry.action for entry in entries) == ["accept"] * 5 + ["correct"] * 2
     page.keyboard.press("Backspace")
-    wait_until(page, lambda: project.history(limit=1)[0].action == "undo", 10)
-    newest = project.history(limit=1)[0]
+    wait_until(page, lambda: project.store.history(limit=1)[0].action == "undo", 10)
+    newest = project.store.history(limit=1)[0]
     assert newest.label is None
     return [
         {"image_id": entry.image_id, "label": entry.label, "action": entry.action}
@@ -262,7 +262,7 @@ def compare(exported: Path, project: Project, decided: list[dict[str, Any]]) -> 
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open("metadata.csv"), encoding="utf-8")))
         ledger = [json.loads(line) for line in archive.read("provenance.jsonl").splitlines()]
         names = set(archive.namelist())
-    assert len(rows) == project.counts().images
+    assert len(rows) == project.store.counts().images
     labeled = {int(row["image_id"]): row for row in rows if row["label"]}
     assert {i: row["label"] for i, row in labeled.items()} == {i: state.label for i, state in in_force.items()}
     assert {i: row["label_source"] for i, row in labeled.items()} == {i: s.source for i, s in in_force.items()}

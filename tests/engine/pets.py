@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from tests.ready_project import ReadyProjects, grey
 
@@ -22,7 +23,7 @@ def make_pets(ready: ReadyProjects, folder: Path) -> Project:
 
 def ids_of(project: Project) -> list[int]:
     """Return all ids, ascending: the labeled ones first."""
-    return [int(image_id) for image_id in project.label_table().image_ids]
+    return [int(image_id) for image_id in project.store.label_table().image_ids]
 
 
 def said_of(cat: float) -> NDArray[np.float64]:
@@ -33,6 +34,6 @@ def said_of(cat: float) -> NDArray[np.float64]:
 
 def decide(project: Project, image_id: int, label: str | None, action: str = "label", actor: str = "local") -> None:
     """Record a decision on what is in force now."""
-    version = int(project.label_table().version[ids_of(project).index(image_id)])
+    version = int(project.store.label_table().version[ids_of(project).index(image_id)])
     decision = Decision(new_uid(), image_id, version, action, label, actor=actor)  # type: ignore[arg-type]
-    assert project.decide([decision])[0].status == "saved"
+    assert project.labels.decide([decision])[0].status == "saved"

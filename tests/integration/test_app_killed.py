@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from tests.browser.digits import digit_pictures
 from tests.ready_project import ReadyProjects
@@ -74,9 +75,9 @@ def _workers(project: Project) -> list[int]:
 
 
 def _decide(project: Project, count: int) -> list[str]:
-    items, _ = project.reviews.queue("random", count)
+    items, _ = project.queue.next("random", count)
     uids = [new_uid() for _ in items]
-    acks = project.decide(
+    acks = project.labels.decide(
         [Decision(uid, item.image_id, item.version, "label", "3") for uid, item in zip(uids, items, strict=True)]
     )
     assert [ack.status for ack in acks] == ["saved"] * count
@@ -84,52 +85,52 @@ def _decide(project: Project, count: int) -> list[str]:
 
 
 def _trains(project: Project, number: int) -> bool:
-    return bool(project.epochs(number)) and project.round(number).state == "running"
+    return bool(project.results.epochs(number)) and project.store.round(number).state == "running"
 
 
 def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
     project: Project, start: Callable[[Path], Any]
 ) -> None:
     app = start(project.root)
-    number = project.queue_round("pseudo_label", {}, LONG).number
+    number = project.training.queue("pseudo_label", {}, LONG).number
     _until(lambda: _trains(project, number), 90)
     uids = _decide(project, 5)
     (worker,) = _workers(project)
     app.kill()
     app.wait(10)
-    seen = project.epochs(number)
-    _until(lambda: len(project.epochs(number)) > len(seen), 60)
+    seen = project.results.epochs(number)
+    _until(lambda: len(project.results.epochs(number)) > len(seen), 60)
     assert _workers(project) == [worker]
     start(project.root)
-    epoch = project.round(number).progress.get("epoch") or 0  # none yet where the first app was killed early
-    _until(lambda: (project.round(number).progress.get("epoch") or 0) > epoch, 60)
-    assert project.round(number).pid == worker
-    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
-    project.cancel_round(number)
-    _until(lambda: project.round(number).state == "cancelled", 20)
+    epoch = project.store.round(number).progress.get("epoch") or 0  # none yet where the first app was killed early
+    _until(lambda: (project.store.round(number).progress.get("epoch") or 0) > epoch, 60)
+    assert project.store.round(number).pid == worker
+    assert {entry.uid for entry in project.store.history(limit=20)} >= set(uids)
+    project.training.cancel(number)
+    _until(lambda: project.store.round(number).state == "cancelled", 20)
     assert _workers(project) == []
-    assert project.doctor() == []
+    assert project.upkeep.doctor() == []
 
 
 def test_app_and_worker_killed_together_are_found_by_the_next_app_where_the_round_resumes(
     project: Project, start: Callable[[Path], Any]
 ) -> None:
     app = start(project.root)
-    number = project.queue_round("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 100}).number
+    number = project.training.queue("pseudo_label", {}, {**LONG, "epochs": 4, "steps_per_epoch": 100}).number
     _until(lambda: _trains(project, number), 90)
     uids = _decide(project, 3)
     (worker,) = _workers(project)
     app.kill()
     os.kill(worker, signal.SIGKILL)
     app.wait(10)
-    assert project.round(number).state == "running"
+    assert project.store.round(number).state == "running"
     start(project.root)
-    _until(lambda: project.round(number).state == "interrupted", 30)
+    _until(lambda: project.store.round(number).state == "interrupted", 30)
     assert _workers(project) == []
-    assert project.round(number).error["way_out"]
-    assert {entry.uid for entry in project.history(limit=20)} >= set(uids)
-    project.resume_round(number)
-    _until(lambda: project.round(number).state in {"promoted", "held_back"}, 120)
-    assert project.round(number).attempt == 2
-    assert project.epochs(number) == [1, 2, 3, 4]
-    assert project.doctor() == []
+    assert project.store.round(number).error["way_out"]
+    assert {entry.uid for entry in project.store.history(limit=20)} >= set(uids)
+    project.training.resume(number)
+    _until(lambda: project.store.round(number).state in {"promoted", "held_back"}, 120)
+    assert project.store.round(number).attempt == 2
+    assert project.results.epochs(number) == [1, 2, 3, 4]
+    assert project.upkeep.doctor() == []

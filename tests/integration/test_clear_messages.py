@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from app.cli import main
+from app.cli import rounds
 from engine.errors import ConfigError
 from engine.files import read_json
 from engine.records.rounds import RESUMABLE_STATES
@@ -68,7 +68,7 @@ def test_an_unknown_network_is_refused_on_the_command_line_before_anything_is_qu
     bench = project(pictures(2, 4, 4, (8, 8)))
     bench.store.close()
     with pytest.raises(ConfigError, match=r"no classifier of this name: resnet19.*for example resnet18"):
-        main.round_(bench.root, algorithm="supervised", set_=[f"net={net}"], device="cpu")
+        rounds.round_(bench.root, algorithm="supervised", set_=[f"net={net}"], device="cpu")
     assert not (bench.root / "rounds" / "0001").exists()
 
 

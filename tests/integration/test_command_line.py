@@ -98,12 +98,12 @@ def _states(project: Project) -> list[object]:
     from engine.records.labels import LabelState
 
     known = {state.image_id: state for state in project.store.states()}
-    return [known.get(item.id, LabelState(item.id)) for item in project.images()]
+    return [known.get(item.id, LabelState(item.id)) for item in project.workspace.items()]
 
 
 def test_doctor_names_a_damaged_original(run: Run, digits: Path) -> None:
     project = Project.open(digits)
-    item = project.images()[7]
+    item = project.workspace.items()[7]
     project.close()
     path = digits / "images" / item.sha256[:2] / item.sha256
     data = bytearray(path.read_bytes())
@@ -159,7 +159,7 @@ def test_bad_settings_are_named(run: Run, digits: Path) -> None:
     assert "cuda" in message.lower()
     assert "rounds/0001" not in message
     project = Project.open(digits)
-    assert project.rounds() == []
+    assert project.store.rounds() == []
     project.close()
 
 

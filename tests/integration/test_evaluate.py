@@ -39,7 +39,7 @@ def test_accuracy_on_the_test_split_is_that_of_the_final_model(tmp_path: Path) -
     _mnist_like(tmp_path, "t10k", 50, 2)
     with Project.create(tmp_path / "pair") as project:
         source = ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=40)
-        project.commit_import(project.scan(source))
+        project.imports.commit(project.imports.scan(source))
         bench = RoundBench(project.root, project.store)
         number = bench.queue("supervised", epochs=3, steps_per_epoch=20, net="simple_cnn")
         assert in_this_process(bench, number)[0] == 0

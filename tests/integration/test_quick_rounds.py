@@ -109,7 +109,9 @@ def test_accuracy_on_a_test_split_is_measured_with_features_prepared_like_the_ro
     _mnist_like(tmp_path, "train", 60, 1)
     _mnist_like(tmp_path, "t10k", 60, 1)  # the same images, so that what is right is known from the round itself
     with Project.create(tmp_path / "pair") as project:
-        project.commit_import(project.scan(ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=20)))
+        project.imports.commit(
+            project.imports.scan(ImportSource("torchvision", tmp_path, name="MNIST", labels_kept=20))
+        )
         truth = {image.id: int(Path(image.name).stem) % 2 for image in project.store.images()}
         bench = RoundBench(project.root, project.store)
         number = bench.queue("supervised", epochs=1, steps_per_epoch=3, net=NET, learning_rate=0.001)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.algorithms import ALGORITHMS
-from engine.benchmarks.two_moons_data import two_moons
+from engine.benchmarks.two_moons import two_moons
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
 

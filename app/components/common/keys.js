@@ -1,6 +1,7 @@
 // What a key press means. Digits go by their place on the keyboard, so that they work on every layout and with Shift.
 
-const REVIEW_KEYS = [
+/** @type {[string, string][]} */
+export const REVIEW_KEYS = [
   ["1 – 9, 0", "give the class with this key"],
   ["Shift + digit", "classes marked ⇧"],
   ["a or Enter", "accept the prediction or suggestion"],
@@ -15,9 +16,24 @@ const REVIEW_KEYS = [
   ["h", "show or hide this list"],
 ];
 
+/**
+ * What a key press asks for.
+ * @typedef {"accept" | "keep" | "skip" | "reject" | "unsure" | "flag"} Act
+ * @typedef {{ kind: "class", index: number } | { kind: "act", action: Act } | { kind: "move", step: number }
+ *   | { kind: "undo" | "escape" | "find" | "help" }} Meant
+ * @typedef {Meant & { native?: boolean }} Intent native: a control that has the focus takes this key
+ */
+
+/** @type {{ [letter: string]: Act }} */
 const LETTER_INTENTS = { a: "accept", k: "keep", x: "reject", u: "unsure", f: "flag" };
 
-function classIndexOf(event) {
+export const FIND_FROM = 21; // this many classes and more can be found by typing: not all have a key
+
+/**
+ * The place among the 20 class keys, null for any other key.
+ * @param {KeyboardEvent} event
+ */
+export function classIndexOf(event) {
   const onRow = /^Digit(\d)$/.exec(event.code);
   const onPad = /^Numpad(\d)$/.exec(event.code);
   const digit = onRow ? Number(onRow[1]) : onPad && /^\d$/.test(event.key) ? Number(onPad[1]) : null;
@@ -25,8 +41,12 @@ function classIndexOf(event) {
   return (digit === 0 ? 9 : digit - 1) + (onRow && event.shiftKey ? 10 : 0);
 }
 
-// Returns {kind, index?, action?} or null when the key means nothing here.
-function intentOf(event) {
+/**
+ * Returns null when the key means nothing here.
+ * @param {KeyboardEvent} event
+ * @returns {Intent | null}
+ */
+export function intentOf(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const index = classIndexOf(event);
   if (index !== null) return { kind: "class", index };
@@ -44,11 +64,15 @@ function intentOf(event) {
   return LETTER_INTENTS[letter] ? { kind: "act", action: LETTER_INTENTS[letter] } : null;
 }
 
-// Which class each of the 20 digit keys gives. A class named by one digit has its own key ("7" gives 7); the others
-// take the keys that are left, in their order.
-function classKeys(classes) {
+/**
+ * Which class each of the 20 digit keys gives. A class named by one digit has its own key ("7" gives 7); the others
+ * take the keys that are left, in their order.
+ * @param {readonly string[]} classes
+ */
+export function classKeys(classes) {
+  /** @type {(string | null)[]} */
   const keys = new Array(20).fill(null);
-  const place = (name) => (Number(name) + 9) % 10;
+  const place = (/** @type {string} */ name) => (Number(name) + 9) % 10;
   for (const name of classes) if (/^\d$/.test(name)) keys[place(name)] = name;
   let next = 0;
   for (const name of classes) {
@@ -59,7 +83,19 @@ function classKeys(classes) {
   return keys;
 }
 
-function keyCap(index) {
+/**
+ * The classes whose name holds what is typed, those that begin with it first.
+ * @param {readonly string[]} names
+ * @param {string} typed
+ */
+export function matchingNames(names, typed) {
+  const wanted = typed.trim().toLowerCase();
+  const begins = (/** @type {string} */ name) => Number(name.toLowerCase().startsWith(wanted));
+  return names.filter((name) => name.toLowerCase().includes(wanted)).sort((a, b) => begins(b) - begins(a));
+}
+
+/** @param {number} index place among the class keys, -1 for none */
+export function keyCap(index) {
   if (index < 0) return "";
   const digit = String((index + 1) % 10);
   return index < 10 ? digit : `⇧${digit}`;

@@ -1,222 +1,204 @@
-// The outbox: decisions on their way to the ledger.
-// Each lives in localStorage under its own key until the ledger has acknowledged its uid, so that neither a closed tab,
-// a second tab nor a lost connection can lose it. One outbox a project and page, shared by all components; it goes on
-// sending after a component has gone.
+// The outbox: single decisions on their way to the ledger, and what takes them back.
 
-const OUTBOX_LIMIT = 200; // entries in one request
-const OUTBOX_FIELDS = [
-  "uid", "image_id", "base_version", "action", "label", "round", "confidence", "batch", "seconds",
-];
+import { isRecorded } from "./acks.js";
+import { afterPaint, newUid } from "./dom.js";
+import { createDurableQueue, onePerBase } from "./durable_queue.js";
+import { postText, statusOf } from "./http.js";
 
-function outboxFor(base) {
-  const registry = (globalThis.__starlingOutboxes ||= new Map());
-  if (!registry.has(base)) registry.set(base, createOutbox(base));
-  return registry.get(base);
-}
+/** @import { DurableQueue, Encoding, Kept } from "./durable_queue.js" */
+/** @import { Ack, Decision, DecisionsAnswer, ReviewItem, UndoAnswer } from "./wire.d.ts" */
 
+const MOST_AT_ONCE = 200; // decisions in one request
+const KEEPALIVE_LIMIT = 60000; // bytes of a request that may arrive although the tab closes
+
+/**
+ * `target`: uid of the decision taken back, null for "the last one", of which no image is known either.
+ * @typedef {Decision & Kept & { kind: "decision" }} DecisionEntry
+ * @typedef {Kept & { kind: "undo", uid: string, target: string | null, image_id: number | null }} UndoEntry
+ * @typedef {DecisionEntry | UndoEntry} Entry
+ * @typedef {{ pending: number, flying: boolean, problem: string, kept: boolean, today: number }} OutboxStatus
+ * @typedef {{ type: "status", status: OutboxStatus }
+ *   | { type: "ack", entry: DecisionEntry, ack: Ack }
+ *   | { type: "undone", entry: UndoEntry, acks: Ack[], image: ReviewItem | null }
+ *   | { type: "refused", entry: Entry, message: string }} OutboxEvent
+ * @typedef {ReturnType<typeof createOutbox>} Outbox
+ */
+
+export const outboxFor = onePerBase(createOutbox);
+
+/** @param {string} base */
 function createOutbox(base) {
-  const listeners = new Set();
-  const store = outboxStore(base);
-  let entries = store.load();
-  let flying = false;
-  let failures = 0;
-  let problem = "";
-  let retry = 0;
-  let limit = OUTBOX_LIMIT;
+  /** @type {DurableQueue<Entry, OutboxEvent>} */
+  const queue = createDurableQueue(/** @type {Encoding<Entry, OutboxEvent>} */ ({
+    prefix: `starling.outbox|${base}|`,
+    keyOf: (entry) => entry.uid,
+    soon: afterPaint, // what was answered is kept; sending it must not hold up the next image
+    wakes: ["online", "pagehide"],
+    next: nextGroup,
+    send,
+    isWrong: ([first], error) => [400, 422].includes(statusOf(error)) || (first.kind === "undo" && statusOf(error) === 409),
+    divide(group) {
+      if (group.length === 1) return false;
+      limit = 1;
+      return true;
+    },
+    refused: (entry, message) => queue.emit({ type: "refused", entry, message }),
+    status: () => ({ type: "status", status: status() }),
+  }));
+  const days = dayCount(base, queue.store);
+  let limit = MOST_AT_ONCE;
 
-  const emit = (event) => listeners.forEach((listener) => listener(event));
-  const status = () => ({
-    pending: entries.length, flying, problem, today: store.today(), kept: store.works(),
-  });
-  const changed = () => emit({ type: "status", status: status() });
+  const status = () => ({ ...queue.condition(), pending: queue.entries().length, today: days.today() });
 
-  function push(entry) {
-    entries.push(entry);
-    store.keep(entry);
-    changed();
-    afterPaint(pump); // what was answered is kept; sending it must not hold up the next image
-  }
-
-  function remove(entry) {
-    entries = entries.filter((other) => other !== entry);
-    store.forget(entry);
-  }
-
-  // The first waiting entry of each image; an undo travels alone. Later ones wait for the version the first one makes.
-  function nextBatch() {
+  /**
+   * The first waiting entry of each image; an undo travels alone. Later ones wait for the version the first one makes.
+   * @param {readonly Entry[]} entries
+   */
+  function nextGroup(entries) {
     const blocked = new Set();
-    const batch = [];
+    /** @type {Entry[]} */
+    const group = [];
     for (const entry of entries) {
-      const free = !blocked.has(entry.image_id);
-      blocked.add(entry.image_id);
       if (entry.kind === "undo") {
-        if (batch.length === 0 && free) return [entry];
+        if (group.length === 0) return [entry];
         if (entry.image_id === null) break; // takes back "the last one": everything before it must be in first
-      } else if (free) {
-        batch.push(entry);
-        if (batch.length >= limit) break;
+      } else if (!blocked.has(entry.image_id)) {
+        group.push(entry);
+        if (group.length >= limit) break;
       }
+      blocked.add(entry.image_id);
     }
-    return batch;
+    return group;
   }
 
-  async function pump() {
-    if (flying || entries.length === 0) return;
-    clearTimeout(retry);
-    const batch = nextBatch();
-    flying = true;
-    changed();
-    batch.forEach((entry) => (entry.attempts += 1));
-    try {
-      await send(batch);
-      failures = 0;
-      problem = "";
-      limit = Math.min(OUTBOX_LIMIT, limit * 2);
-    } catch (error) {
-      failed(batch, error);
-    }
-    flying = false;
-    changed();
-    if (failures === 0) pump();
-    else retry = setTimeout(pump, Math.min(15000, 400 * 2 ** Math.min(failures, 6)));
+  /** @param {Entry[]} group */
+  async function send(group) {
+    const [first] = group;
+    if (first.kind === "undo") await sendUndo(first);
+    else await sendDecisions(group.filter((entry) => entry.kind === "decision"));
+    limit = Math.min(MOST_AT_ONCE, limit * 2);
   }
 
-  async function send(batch) {
-    const undo = batch[0].kind === "undo";
-    const body = JSON.stringify(undo
-      ? { uid: batch[0].uid, target: batch[0].target }
-      : { decisions: batch.map((entry) => pick(entry, OUTBOX_FIELDS)) });
-    const answer = await fetchJson(`${base}${undo ? "/undo" : "/decisions"}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body,
-      keepalive: body.length < 60000, // lets it arrive although the tab closes
-    });
+  /** @param {DecisionEntry[]} entries */
+  async function sendDecisions(entries) {
+    const answer = /** @type {DecisionsAnswer} */ (await post("/decisions", { decisions: entries.map(decisionOf) }));
+    const acks = new Map((answer.acks || []).map((ack) => [ack.uid, ack]));
+    for (const entry of entries) acknowledged(entry, acks.get(entry.uid));
+    if (entries.every(({ uid }) => !acks.has(uid))) throw new Error("no acknowledgement came back");
+  }
+
+  /** @param {UndoEntry} entry */
+  async function sendUndo(entry) {
+    const answer = /** @type {UndoAnswer} */ (await post("/undo", { uid: entry.uid, target: entry.target }));
     const acks = answer.acks || [];
-    if (undo) undone(batch[0], acks, answer.image || null);
-    else batch.forEach((entry) => acknowledged(entry, acks.find((ack) => ack.uid === entry.uid)));
-    if (!undo && batch.every((entry) => entries.includes(entry))) throw new Error("no acknowledgement came back");
+    queue.remove(entry);
+    const taken = acks.filter(isRecorded);
+    days.add(-taken.length);
+    if (taken.length === 1) rebase(entry.image_id, taken[0]);
+    queue.emit({ type: "undone", entry, acks, image: answer.image || null });
   }
 
+  /**
+   * @param {string} path
+   * @param {unknown} content
+   */
+  function post(path, content) {
+    const body = JSON.stringify(content);
+    return postText(base + path, body, { keepalive: body.length < KEEPALIVE_LIMIT });
+  }
+
+  /**
+   * @param {DecisionEntry} entry
+   * @param {Ack | undefined} ack
+   */
   function acknowledged(entry, ack) {
     if (!ack) return;
-    remove(entry);
-    if (ack.status === "saved" || ack.status === "duplicate") {
-      store.countToday(1);
+    queue.remove(entry);
+    if (isRecorded(ack)) {
+      days.add(1);
       rebase(entry.image_id, ack);
     }
-    emit({ type: "ack", entry, ack });
+    queue.emit({ type: "ack", entry, ack });
   }
 
-  function undone(entry, acks, image) {
-    remove(entry);
-    const done = acks.filter((ack) => ack.status === "saved" || ack.status === "duplicate");
-    store.countToday(-done.length);
-    if (done.length === 1) rebase(entry.image_id, done[0]);
-    emit({ type: "undone", entry, acks, image });
-  }
-
+  /**
+   * What waits for the same image was decided on the version that has just come about.
+   * @param {number | null} imageId
+   * @param {Ack} ack
+   */
   function rebase(imageId, ack) {
     const version = ack.seq ?? ack.state?.version;
     if (version === undefined || version === null) return;
-    for (const entry of entries) {
+    for (const entry of queue.entries()) {
       if (entry.kind !== "decision" || entry.image_id !== imageId) continue;
       entry.base_version = version;
-      store.keep(entry);
+      queue.keep(entry);
     }
   }
 
-  // 400 and 422 mean that something in the request is wrong: find it by sending one at a time, then let it go with words.
-  function failed(batch, error) {
-    const wrong = error.status === 400 || error.status === 422 || (batch[0].kind === "undo" && error.status === 409);
-    if (wrong && batch.length > 1) {
-      limit = 1;
-    } else if (wrong) {
-      remove(batch[0]);
-      emit({ type: "refused", entry: batch[0], message: error.message });
-    } else {
-      failures += 1;
-      problem = error.message;
-    }
-  }
-
-  globalThis.addEventListener?.("online", pump);
-  globalThis.addEventListener?.("pagehide", pump);
-  pump();
+  queue.pump();
 
   return {
     status,
+    /** @param {Decision} decision */
     decide(decision) {
-      push({ ...decision, kind: "decision", attempts: 0, order: store.nextOrder() });
+      queue.push({ ...decision, kind: "decision" });
     },
+    /**
+     * @param {string | null} target
+     * @param {number | null} imageId
+     */
     undo(target, imageId) {
-      const uid = newUid();
-      push({ kind: "undo", uid, target, image_id: imageId, attempts: 0, order: store.nextOrder() });
-      return uid;
+      queue.push({ kind: "undo", uid: newUid(), target, image_id: imageId });
     },
-    // Takes a decision out again. Only what was never sent can be: else nobody knows whether it arrived.
+    /**
+     * Takes a decision that was never sent out again; returns whether it could.
+     * @param {string} uid
+     */
     drop(uid) {
-      const entry = entries.find((other) => other.uid === uid && other.attempts === 0);
-      if (!entry) return false;
-      remove(entry);
-      changed();
+      const entry = queue.entries().find((other) => other.uid === uid);
+      if (!entry || !queue.drop(entry)) return false;
+      queue.changed();
       return true;
     },
-    holds: (uid) => entries.some((entry) => entry.uid === uid),
-    pendingImages: () => new Set(entries.map((entry) => entry.image_id)),
+    /** @param {string} uid */
+    holds: (uid) => queue.entries().some((entry) => entry.uid === uid),
+    pendingImages: () => new Set(queue.entries().map((entry) => entry.image_id).filter((id) => id !== null)),
+    /** @param {(event: OutboxEvent) => void} listener */
     subscribe(listener) {
-      listeners.add(listener);
+      const unsubscribe = queue.subscribe(listener);
       listener({ type: "status", status: status() });
-      return () => listeners.delete(listener);
+      return unsubscribe;
     },
   };
 }
 
-function pick(source, names) {
-  return Object.fromEntries(names.map((name) => [name, source[name] ?? null]));
+/**
+ * What the route takes of an entry.
+ * @param {DecisionEntry} entry
+ * @returns {Decision}
+ */
+function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds }) {
+  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds };
 }
 
-// localStorage with one key an entry: two tabs of one project never overwrite each other.
-function outboxStore(base) {
-  const prefix = `starling.outbox|${base}|`;
-  const dayKey = `starling.today|${base}`;
-  let works = true;
-  let order = 0;
-
-  function guarded(work, otherwise) {
-    try {
-      return work();
-    } catch (error) {
-      console.warn("Starling: this browser keeps no local data", error);
-      works = false;
-      return otherwise;
-    }
-  }
+/**
+ * How many decisions this browser has recorded today.
+ * @param {string} base
+ * @param {DurableQueue<Entry, OutboxEvent>["store"]} store
+ */
+function dayCount(base, store) {
+  const key = `starling.today|${base}`;
+  const day = () => new Date().toDateString();
 
   function today() {
-    return guarded(() => {
-      const kept = JSON.parse(localStorage.getItem(dayKey) || "null");
-      return kept && kept.day === new Date().toDateString() ? kept.n : 0;
-    }, 0);
+    const record = /** @type {{ day: string, n: number } | null} */ (store.read(localStorage, key));
+    return record !== null && record.day === day() ? record.n : 0;
   }
 
   return {
     today,
-    works: () => works,
-    nextOrder: () => {
-      order = Math.max(order + 1, Date.now() * 1000);
-      return order;
-    },
-    load: () => guarded(() => {
-      const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-      const found = keys.map((key) => guarded(() => JSON.parse(localStorage.getItem(key)), null)).filter(Boolean);
-      return found.map((entry) => ({ ...entry, attempts: 1 })).sort((a, b) => a.order - b.order);
-    }, []),
-    keep: (entry) => guarded(() => localStorage.setItem(prefix + entry.uid, JSON.stringify(entry))),
-    forget: (entry) => guarded(() => localStorage.removeItem(prefix + entry.uid)),
-    countToday: (change) => guarded(() => {
-      const kept = { day: new Date().toDateString(), n: Math.max(0, today() + change) };
-      localStorage.setItem(dayKey, JSON.stringify(kept));
-    }),
+    /** @param {number} change */
+    add: (change) => store.write(localStorage, key, { day: day(), n: Math.max(0, today() + change) }),
   };
 }

@@ -8,10 +8,11 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.components.quality.words import at_most, level, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project.opened import new_uid
+from engine.percent import at_least, at_most
+from engine.project.labels import new_uid
 from engine.records.labels import Ack
 from engine.records.quality import BatchInfo
 
@@ -26,25 +27,25 @@ DID = {
 def batches_part(opened: OpenProject) -> None:
     """Draw the batches, newest first."""
     st.subheader("Batches")
-    told = state.get("history_told")
-    if told:
-        (st.success if told[0] else st.warning)(told[1])
+    message = state.get("history_told")
+    if message:
+        (st.success if message[0] else st.warning)(message[1])
         state.forget("history_told")
     wanted = int(state.get("history_batches", SHOWN))
-    found = opened.project.quality.batches(limit=wanted + 1)
-    if not found:
+    batches = opened.project.store.batches(limit=wanted + 1)
+    if not batches:
         st.caption(
             "Nothing was decided in a batch yet. Accepting in the grid, a region of the map or an audit makes one."
         )
         return
     for cell, title in zip(st.columns(WIDTHS), ("When", "Who", "What", "With", ""), strict=True):
         cell.caption(title)
-    for one in found[:wanted]:
+    for one in batches[:wanted]:
         _row(one)
-    if len(found) > wanted and st.button("Older batches", icon=":material/expand_more:", key="older_batches"):
+    if len(batches) > wanted and st.button("Older batches", icon=":material/expand_more:", key="older_batches"):
         state.put("history_batches", wanted + SHOWN)
         st.rerun()
-    asked = next((one for one in found if one.batch == state.get("undoing")), None)
+    asked = next((one for one in batches if one.batch == state.get("undoing")), None)
     if asked is not None:
         st.dialog("Undo this batch?", on_dismiss=lambda: state.forget("undoing"))(_dialog)(opened, asked)
 
@@ -74,7 +75,7 @@ def facts_in_words(facts: Mapping[str, Any]) -> str:
         name = f"Audit {facts['audit']} of round {facts.get('round', '?')}: " if facts.get("audit") is not None else ""
         return f"{name}{facts['statement']}"
     if isinstance(facts.get("bound"), int | float):
-        sure = f" ({level(float(facts['level']))})" if isinstance(facts.get("level"), int | float) else ""
+        sure = f" ({at_least(float(facts['level']))})" if isinstance(facts.get("level"), int | float) else ""
         return f"at most {at_most(float(facts['bound']))} wrong{sure}"
     simple = [f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int | float)]
     return ", ".join(simple)[:300]
@@ -90,7 +91,7 @@ def _dialog(opened: OpenProject, one: BatchInfo) -> None:
     if st.button("Undo the batch", type="primary", icon=":material/undo:", key="confirm_undo"):
         state.forget("undoing")
         try:
-            acks = opened.project.undo(new_uid(), state.actor(), one.batch)
+            acks = opened.project.store.undo(new_uid(), state.actor(), one.batch)
         except StarlingError as error:
             state.show_error(error)
             return

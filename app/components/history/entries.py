@@ -11,6 +11,7 @@ from app.components.history.batches import DID
 from app.components.quality.gallery import Tile, gallery
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
+from engine.percent import percent
 from engine.records.labels import ImageItem, LedgerEntry
 
 NEWEST = 200
@@ -24,22 +25,22 @@ def image_part(opened: OpenProject) -> None:
     if not text:
         st.caption("The whole history of an image: who said what of it, when, and what was taken back.")
         return
-    found = matching(opened.project.images(), text)
-    if not found:
+    images = matching(opened.project.workspace.items(), text)
+    if not images:
         st.info("No image has this id, and no name holds this text.")
         return
-    item = found[0]
-    if len(found) > 1:
-        more = f"the first {MOST_FOUND}" if len(found) > MOST_FOUND else f"{len(found)}"
+    item = images[0]
+    if len(images) > 1:
+        more = f"the first {MOST_FOUND}" if len(images) > MOST_FOUND else f"{len(images)}"
         item = st.selectbox(
-            f"Which one ({more})", found[:MOST_FOUND], format_func=lambda one: f"{one.id} · {one.name}", width=420,
+            f"Which one ({more})", images[:MOST_FOUND], format_func=lambda one: f"{one.id} · {one.name}", width=420,
             key="history_image",
         )  # fmt: skip
     left, right = st.columns([1, 4])
     with left:
         gallery(opened, [Tile(item.id, item.name, f"image {item.id}, {item.width}×{item.height}")])
     with right:
-        entries = opened.project.history(item.id, limit=NEWEST)
+        entries = opened.project.store.history(item.id, limit=NEWEST)
         if entries:
             st.dataframe(table(entries, with_image=False), hide_index=True, key="image_entries")
         else:
@@ -50,19 +51,19 @@ def matching(items: Sequence[ImageItem], text: str) -> list[ImageItem]:
     """Return the image with this id, then those whose name holds the text, at most `MOST_FOUND` + 1."""
     wanted = text.casefold()
     by_id = [item for item in items if str(item.id) == text]
-    found = [*by_id]
+    matches = [*by_id]
     for item in items:
         if wanted in item.name.casefold() and item not in by_id:
-            found.append(item)
-        if len(found) > MOST_FOUND:
+            matches.append(item)
+        if len(matches) > MOST_FOUND:
             break
-    return found
+    return matches
 
 
 def newest_part(opened: OpenProject) -> None:
     """Draw the newest entries of the project."""
     st.subheader("Newest entries")
-    entries = opened.project.history(limit=NEWEST)
+    entries = opened.project.store.history(limit=NEWEST)
     if not entries:
         st.caption("The ledger is empty: no label was imported or given yet.")
         return
@@ -91,7 +92,7 @@ def _row(one: LedgerEntry) -> dict[str, object]:
         "Label after it": one.label or "",
         "Mark": one.mark or "",
         "Round shown": "" if one.round is None else str(one.round),
-        "Confidence": "" if one.confidence is None else f"{one.confidence:.1%}",
+        "Confidence": "" if one.confidence is None else percent(one.confidence),
         "Seconds": "" if one.seconds is None else f"{one.seconds:.1f}",
         "Batch": one.batch or "",
     }

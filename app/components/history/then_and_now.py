@@ -27,7 +27,7 @@ SOURCES = {
 def state_part(opened: OpenProject) -> None:
     """Draw the choice of a round and the counts at its start beside those of now."""
     st.subheader("The state at a round")
-    rounds = {record.number: record for record in opened.project.rounds()}
+    rounds = {record.number: record for record in opened.project.store.rounds()}
     if not rounds:
         st.caption("No round has been started yet. Each one keeps the state of the ledger it was started on.")
         return
@@ -39,8 +39,8 @@ def state_part(opened: OpenProject) -> None:
         width=420,
     )
     record = rounds[number]
-    then = as_mapping(opened.project.quality.counts_at(record.ledger_seq))
-    now = as_mapping(opened.project.counts())
+    then = as_mapping(opened.project.store.counts_at(record.ledger_seq))
+    now = as_mapping(opened.project.store.counts())
     st.caption(f"Round {number} was queued on {when(record.created)}, after entry {record.ledger_seq:,} of the ledger.")
     left, right = st.columns(2, gap="large")
     at = f"At round {number}"
@@ -49,7 +49,10 @@ def state_part(opened: OpenProject) -> None:
         st.dataframe(_table("Images", at, rows), hide_index=True, key="sources_then")
     with right:
         before, after = then.get("per_class") or {}, now.get("per_class") or {}
-        names = [*opened.project.classes(), *(name for name in before if name not in opened.project.classes())]
+        names = [
+            *opened.project.store.classes(),
+            *(name for name in before if name not in opened.project.store.classes()),
+        ]
         rows = [(name, before.get(name, 0), after.get(name, 0)) for name in names]
         if rows:
             st.dataframe(_table("Class", at, rows), hide_index=True, key="classes_then")

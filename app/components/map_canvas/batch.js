@@ -1,22 +1,48 @@
 // One answer for many images: what it records, sent as one batch, and taken back as one.
 
+import { isRecorded } from "../common/acks.js";
+import { count, el, newUid, show } from "../common/dom.js";
+import { messageOf, postJson } from "../common/http.js";
+import { UNKNOWN } from "./codes.js";
+import { placesFor } from "./places.js";
+
+/** @import { Ack, ClassesAnswer, Decision, DecisionsAnswer, UndoAnswer } from "../common/wire.d.ts" */
+/** @import { MapActions, MapModel } from "./types.d.ts" */
+
 const MOST_AT_ONCE = 20000; // decisions in one request; a larger batch travels in several, all with the same batch id
 const MOST_TO_UNDO = 50;
+const BATCH_PATIENCE = 120000; // ms
 
-// Which of the images have a pseudo-label that can be accepted, and why the others are left alone.
-function acceptable(model, indices) {
-  const found = { take: [], labeled: 0, without: [] };
+/**
+ * Which of the images have a pseudo-label that can be accepted, and why the others are left alone.
+ * @param {MapModel} model
+ * @param {number[]} indices
+ */
+export function acceptable(model, indices) {
+  /** @type {number[]} */
+  const take = [];
+  /** @type {number[]} */
+  const without = [];
+  const { label } = model.loaded();
+  let labeled = 0;
   for (const i of indices) {
-    if (model.points.label[i] >= 0) found.labeled += 1;
-    else if (model.pseudo(i) === UNKNOWN) found.without.push(i);
-    else found.take.push(i);
+    if (label[i] >= 0) labeled += 1;
+    else if (model.pseudo(i) === UNKNOWN) without.push(i);
+    else take.push(i);
   }
-  return found;
+  return { take, labeled, without };
 }
 
-// The decisions that give each image the class classOf(i).
-function batchDecisions(model, indices, classOf, { round, batch }) {
-  const { ids, versions, label } = model.points;
+/**
+ * The decisions that give each image a class.
+ * @param {MapModel} model
+ * @param {number[]} indices
+ * @param {(i: number) => number} classOf
+ * @param {{ round: number | null, batch: string }} of
+ * @returns {Decision[]}
+ */
+export function batchDecisions(model, indices, classOf, { round, batch }) {
+  const { ids, versions, label } = model.loaded();
   return indices.map((i) => {
     const k = classOf(i);
     const guess = model.pseudo(i);
@@ -30,77 +56,93 @@ function batchDecisions(model, indices, classOf, { round, batch }) {
   });
 }
 
-function inChunks(list, size = MOST_AT_ONCE) {
+/** @param {Decision[]} list */
+function inChunks(list) {
+  const size = MOST_AT_ONCE;
   const chunks = [];
   for (let at = 0; at < list.length; at += size) chunks.push(list.slice(at, at + size));
   return chunks;
 }
 
-// "3 as “7”, 2 as “9” and 1 more class" for the classes that most of the images have.
-function spread(model, indices, classOf, most = 3) {
-  const counts = new Map();
-  for (const i of indices) counts.set(classOf(i), (counts.get(classOf(i)) || 0) + 1);
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  const words = sorted.slice(0, most).map(([k, n]) => `${count(n)} as “${model.className(k)}”`);
-  const rest = sorted.slice(most).reduce((sum, [, n]) => sum + n, 0);
-  const others = sorted.length - most;
-  if (rest) words.push(`${count(rest)} in ${count(others)} more ${others === 1 ? "class" : "classes"}`);
-  return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
-}
-
-function postJson(url, body, timeout = 120000) {
-  return fetchJson(url, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), timeout,
-  });
-}
-
-// Adds a class and returns its index. The server may write the name differently (trimmed, composed).
-async function addMapClass(model, base, name) {
+/**
+ * Adds a class and returns its index. The server may write the name differently (trimmed, composed).
+ * @param {MapModel} model
+ * @param {string} base
+ * @param {string} name
+ */
+export async function addMapClass(model, base, name) {
   const before = new Set(model.classes);
-  const { classes } = await postJson(`${base}/classes`, { name }, 30000);
+  const { classes } = /** @type {ClassesAnswer} */ (await postJson(`${base}/classes`, { name }, { timeout: 30000 }));
   model.addClasses(classes);
   const exact = classes.indexOf(name.trim().normalize("NFC"));
   return exact >= 0 ? exact : classes.findIndex((one) => !before.has(one));
 }
 
-// Sends batches one after another and shows in `node` what became of the last one.
-function createBatches(model, base, actions, paint) {
-  let outcome = null; // {kind, text, undo?, retry?}
+/**
+ * A batch on its way: the requests left, what was answered, and the images that stay selected.
+ * @typedef {{ batch: string, words: string, keep: number[], left: Decision[][], acks: Ack[], total: number }} Job
+ * @typedef {{ batch: string, ids: number[] }} Done
+ * @typedef {{ kind: "good" | "warn" | "bad", text: string, undo?: (() => void) | null, retry?: () => void }} Outcome
+ */
+
+/**
+ * Sends batches one after another and shows in `node` what became of the last one.
+ * @param {MapModel} model
+ * @param {string} base
+ * @param {MapActions} actions
+ * @param {() => void} paint
+ */
+export function createBatches(model, base, actions, paint) {
+  /** @type {Outcome | null} */
+  let outcome = null;
   let busy = false;
-  const done = []; // batches that can be taken back, the last one at the end: {batch, ids}
+  /** @type {Done[]} batches that can be taken back, the last one at the end */
+  const done = [];
   const node = el("div", { class: "result", hidden: true, role: "status", testid: "map-result" });
 
-  // keep: ids of the images that stay selected, because the answer was not for them.
-  async function send(decisions, words, keep = []) {
-    const { batch } = decisions[0];
+  /**
+   * @param {string} batch
+   * @param {Decision[]} decisions
+   * @param {string} words what they are
+   * @param {number[]} keep ids of the images that stay selected, because the answer was not for them
+   */
+  async function send(batch, decisions, words, keep) {
     await go({ batch, words, keep, left: inChunks(decisions), acks: [], total: decisions.length });
   }
 
-  // The same uids are sent again on a retry, so that nothing is recorded twice.
+  /**
+   * The same uids are sent again on a retry, so that nothing is recorded twice.
+   * @param {Job} job
+   */
   async function go(job) {
     busy = true;
     outcome = job.left.length > 1 ? { kind: "good", text: `Saving ${count(job.total)} labels…` } : null;
     paint();
     try {
       while (job.left.length) {
-        const { acks } = await postJson(`${base}/decisions`, { decisions: job.left[0] });
+        const asks = { decisions: job.left[0] };
+        const { acks } = /** @type {DecisionsAnswer} */ (
+          await postJson(`${base}/decisions`, asks, { timeout: BATCH_PATIENCE }));
         job.left.shift();
         job.acks.push(...acks);
-        model.learn(acks.map((ack) => ack.state).filter(Boolean));
+        learn(acks);
       }
       settle(job);
     } catch (error) {
       const saved = recorded(job).length;
       if (saved) remember(job);
       const some = saved ? `Saved ${count(saved)} of ${count(job.total)}; the rest is not saved: ` : "Not saved: ";
-      outcome = { kind: "bad", text: `${some}${error.message}.`, undo: saved ? undo : null, retry: () => go(job) };
+      outcome = { kind: "bad", text: `${some}${messageOf(error)}.`, undo: saved ? undo : null, retry: () => go(job) };
     }
     busy = false;
     actions.changed();
   }
 
-  const recorded = (job) => job.acks.filter((ack) => ack.status === "saved" || ack.status === "duplicate");
+  /** @param {Ack[]} acks */
+  const learn = (acks) => model.learn(acks.map((ack) => ack.state).filter((state) => state !== null));
+  const recorded = (/** @type {Job} */ job) => job.acks.filter(isRecorded);
 
+  /** @param {Job} job */
   function remember(job) {
     const ids = recorded(job).map((ack) => ack.state?.image_id).filter((id) => id !== undefined);
     const known = done.find((one) => one.batch === job.batch);
@@ -109,6 +151,7 @@ function createBatches(model, base, actions, paint) {
     if (done.length > MOST_TO_UNDO) done.shift();
   }
 
+  /** @param {Job} job */
   function settle(job) {
     const saved = recorded(job).length;
     const rest = job.acks.length - saved;
@@ -117,37 +160,46 @@ function createBatches(model, base, actions, paint) {
     if (rest) text += ` ${count(rest)} were left alone, ${refused ? refused.message : "changed meanwhile"}.`;
     if (saved) remember(job);
     outcome = { kind: rest ? "warn" : "good", text, undo: saved ? undo : null };
-    if (!rest) actions.select(placesFor(model.points, job.keep));
+    if (!rest) actions.select(placesFor(model.loaded(), job.keep));
     actions.saved();
   }
 
   // Takes back the last batch and shows its images again, for a better answer.
   async function undo() {
-    if (busy || !done.length) return;
-    await takeBack(done.at(-1), newUid());
+    const last = done.at(-1);
+    if (!busy && last) await takeBack(last, newUid());
   }
 
+  /**
+   * @param {Done} last
+   * @param {string} uid
+   */
   async function takeBack(last, uid) {
     busy = true;
     outcome = { kind: "good", text: "Taking back…" };
     paint();
     try {
-      const { acks } = await postJson(`${base}/undo`, { uid, target: last.batch });
+      const asks = { uid, target: last.batch };
+      const { acks } = /** @type {UndoAnswer} */ (await postJson(`${base}/undo`, asks, { timeout: BATCH_PATIENCE }));
       done.splice(done.indexOf(last), 1);
-      model.learn(acks.map((ack) => ack.state).filter(Boolean));
-      const kept = acks.filter((ack) => ack.status === "conflict").length;
-      const text = `Took back ${count(acks.length - kept)} labels.`;
-      const stay = kept ? ` ${count(kept)} were changed since and stay.` : "";
-      outcome = { kind: kept ? "warn" : "good", text: text + stay };
-      actions.select(placesFor(model.points, last.ids));
+      learn(acks);
+      const stayed = acks.filter((ack) => ack.status === "conflict").length;
+      const text = `Took back ${count(acks.length - stayed)} labels.`;
+      const stay = stayed ? ` ${count(stayed)} were changed since and stay.` : "";
+      outcome = { kind: stayed ? "warn" : "good", text: text + stay };
+      actions.select(placesFor(model.loaded(), last.ids));
       actions.saved();
     } catch (error) {
-      outcome = { kind: "bad", text: `Not taken back: ${error.message}.`, retry: () => takeBack(last, uid) };
+      outcome = { kind: "bad", text: `Not taken back: ${messageOf(error)}.`, retry: () => takeBack(last, uid) };
     }
     busy = false;
     actions.changed();
   }
 
+  /**
+   * @param {Outcome["kind"]} kind
+   * @param {string} text
+   */
   function say(kind, text) {
     outcome = text ? { kind, text } : null;
     paint();
@@ -161,11 +213,10 @@ function createBatches(model, base, actions, paint) {
     const key = [kind, text, Boolean(back), Boolean(retry)].join("|");
     if (node.dataset.key === key) return;
     node.dataset.key = key;
-    node.replaceChildren(...[el("span", {}, text),
-      back && resultButton("map-batch-undo", "Undo", back, { title: "Ctrl+Z or Backspace" }),
-      retry && resultButton("map-batch-retry", "Try again", () => outcome?.retry?.()),
-      resultButton("map-result-close", "Close", () => say("good", ""), { class: "quiet" }),
-    ].filter(Boolean));
+    node.replaceChildren(el("span", {}, text));
+    if (back) node.append(resultButton("map-batch-undo", "Undo", back, { title: "Ctrl+Z or Backspace" }));
+    if (retry) node.append(resultButton("map-batch-retry", "Try again", () => outcome?.retry?.()));
+    node.append(resultButton("map-result-close", "Close", () => say("good", ""), { class: "quiet" }));
   }
 
   return {
@@ -175,10 +226,18 @@ function createBatches(model, base, actions, paint) {
     some: () => outcome !== null,
     canUndo: () => done.length > 0 && !busy,
     // Words of a batch that is over do not belong to the next one.
-    forget: () => (outcome = busy ? outcome : null),
+    forget() {
+      if (!busy) outcome = null;
+    },
   };
 }
 
+/**
+ * @param {string} testid
+ * @param {string} word
+ * @param {() => void} onclick
+ * @param {{ title?: string, class?: string }} props
+ */
 function resultButton(testid, word, onclick, props = {}) {
   return el("button", { type: "button", testid, onclick, ...props }, word);
 }

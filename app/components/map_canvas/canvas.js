@@ -1,26 +1,66 @@
 // The drawing: one image buffer, filled only when something changed.
 
-function createCanvas(canvas, readTheme) {
-  const context = canvas.getContext("2d", { alpha: false });
-  let image = null;
-  let buffer = null;
+import { inkOf } from "../common/dom.js";
+import { blit, CIRCLE, createSprites, FULL, LEVELS, RING, RING_SLOTS, STAR } from "./sprites.js";
+
+/** @import { Sprite, Sprites } from "./sprites.js" */
+/** @import { MapTheme, Pane, Points, Rgb } from "./types.d.ts" */
+
+/**
+ * What is drawn in one pane; `ringed`: kind of ring of each point, null for none.
+ * @typedef {{ slotOf: Uint8Array, levels: Uint8Array, ringed: Uint8Array | null }} Marks
+ * @typedef {Pane & Marks & { x: Float32Array, y: Float32Array }} PaneScene
+ * @typedef {{ scale: number, left: number, top: number }} Sight
+ *
+ * @typedef {object} Scene
+ * @property {Points | null} points
+ * @property {Sight} view
+ * @property {number} radius
+ * @property {string[]} colours
+ * @property {Uint8Array} hidden
+ * @property {PaneScene[]} panes
+ * @property {{ grid: number, counts: Uint8Array } | null} density how many images lie in each cell of a grid
+ * @property {() => void} after
+ */
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {() => Scene} scene what to draw
+ * @param {() => MapTheme} readTheme
+ */
+export function createCanvas(canvas, scene, readTheme) {
+  const context = inkOf(canvas, { alpha: false });
+  let image = context.createImageData(1, 1);
+  let buffer = new Uint32Array(image.data.buffer);
+  let sized = false;
+  /** @type {Sprites | null} */
   let sprites = null;
   let spriteKey = "";
   let frame = 0;
-  let scene = null; // () => what to draw
+  /** @type {number[]} */
   const times = [];
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   function resize(width, height) {
     canvas.width = Math.max(1, width);
     canvas.height = Math.max(1, height);
     image = context.createImageData(canvas.width, canvas.height);
     buffer = new Uint32Array(image.data.buffer);
-    spriteKey = "";
+    sprites = null;
+    sized = true;
   }
 
+  /**
+   * @param {number} radius
+   * @param {MapTheme} theme
+   * @param {string[]} colours
+   */
   function spritesFor(radius, theme, colours) {
     const key = [radius.toFixed(2), theme.line, canvas.width, colours.length].join("|");
-    if (key !== spriteKey) {
+    if (sprites === null || key !== spriteKey) {
       spriteKey = key;
       sprites = createSprites({ radius, stride: canvas.width, line: theme.line, colours });
     }
@@ -33,37 +73,44 @@ function createCanvas(canvas, readTheme) {
 
   function draw() {
     frame = 0;
-    const now = scene?.();
-    if (!buffer || !now) return;
+    if (!sized) return;
+    const now = scene();
     const began = performance.now();
     const theme = readTheme();
     buffer.fill(packColour(theme.background));
     if (now.points) {
-      const found = spritesFor(now.radius, theme, now.colours);
+      const shapes = spritesFor(now.radius, theme, now.colours);
       for (const pane of now.panes) {
-        if (now.density) drawDensity(now, pane, theme);
-        if (pane.ringed) drawRings(now, pane, found); // below the points, whose colours must stay readable
-        drawPoints(now, pane, found);
+        drawDensity(now, pane, theme);
+        drawRings(now, now.points, pane, shapes); // below the points, whose colours must stay readable
+        drawPoints(now, now.points, pane, shapes);
       }
     }
     context.putImageData(image, 0, 0);
-    now.after?.();
-    times.push(performance.now() - began);
+    now.after();
+    const took = performance.now() - began;
+    times.push(took);
     if (times.length > 120) times.shift();
-    canvas.dataset.frames = Number(canvas.dataset.frames || 0) + 1;
-    canvas.dataset.drawn = times.at(-1).toFixed(2);
+    canvas.dataset.frames = String(Number(canvas.dataset.frames || 0) + 1);
+    canvas.dataset.drawn = took.toFixed(2);
   }
 
-  // A pane is a strip of the canvas from `from` to `to` with positions and colours of its own.
-  function drawPoints(now, pane, found) {
-    const { points, hidden, view } = now;
+  /**
+   * A pane is a strip of the canvas from `from` to `to` with positions and colours of its own.
+   * @param {Scene} now
+   * @param {Points} points
+   * @param {PaneScene} pane
+   * @param {Sprites} shapes
+   */
+  function drawPoints(now, points, pane, shapes) {
+    const { hidden, view } = now;
     const { x, y, slotOf, levels } = pane;
     const { label, n } = points;
     const { scale, top } = view;
     const left = view.left + pane.from;
-    const { reach } = found;
+    const { reach } = shapes;
     const { width, height } = canvas;
-    const table = spriteTable(found, now.colours.length);
+    const table = spriteTable(shapes, now.colours.length);
     const [first, last] = [pane.from + reach, pane.to - reach];
     for (let pass = 0; pass < 2; pass += 1) {
       for (let i = 0; i < n; i += 1) {
@@ -77,20 +124,34 @@ function createCanvas(canvas, readTheme) {
     }
   }
 
-  function drawRings({ points, hidden, view }, pane, found) {
+  /**
+   * @param {Scene} now
+   * @param {Points} points
+   * @param {PaneScene} pane
+   * @param {Sprites} shapes
+   */
+  function drawRings({ hidden, view }, points, pane, shapes) {
     const { ringed, levels, x, y } = pane;
+    if (ringed === null) return;
+    const { reach } = shapes;
     const { width, height } = canvas;
     for (let i = 0; i < points.n; i += 1) {
       if (!ringed[i] || hidden[i]) continue;
       const px = (x[i] * view.scale + view.left + pane.from) | 0;
       const py = (view.top - y[i] * view.scale) | 0;
-      if (px < pane.from + found.reach || py < found.reach || px >= pane.to - found.reach || py >= height - found.reach) continue;
-      blit(buffer, py * width + px, found.get(RING, RING_SLOTS + ringed[i], levels[i] > 1 ? FULL : 1));
+      if (px < pane.from + reach || py < reach || px >= pane.to - reach || py >= height - reach) continue;
+      blit(buffer, py * width + px, shapes.get(RING, RING_SLOTS + ringed[i], levels[i] > 1 ? FULL : 1));
     }
   }
 
-  // How many images lie where, as a veil behind the points: beyond a limit only a sample of them is drawn.
+  /**
+   * How many images lie where, as a veil behind the points: beyond a limit only a sample of them is drawn.
+   * @param {Scene} now
+   * @param {PaneScene} pane
+   * @param {MapTheme} theme
+   */
   function drawDensity({ density, view }, pane, theme) {
+    if (density === null) return;
     const { grid, counts } = density;
     const { width, height } = canvas;
     const shades = Uint32Array.from({ length: 256 }, (_, v) => packColour(mixColours(theme.background, theme.ink, (v / 255) * 0.3)));
@@ -109,26 +170,39 @@ function createCanvas(canvas, readTheme) {
     }
   }
 
-  function spriteTable(found, slots) {
+  /**
+   * @param {Sprites} shapes
+   * @param {number} slots
+   * @returns {(shape: number, slot: number, level: number) => Sprite}
+   */
+  function spriteTable(shapes, slots) {
+    /** @type {Sprite[]} */
     const flat = new Array(2 * slots * LEVELS.length);
     return (shape, slot, level) => {
       const at = (shape * slots + slot) * LEVELS.length + level;
-      return (flat[at] ||= found.get(shape, slot, level));
+      return (flat[at] ||= shapes.get(shape, slot, level));
     };
   }
 
   return {
     resize, request,
-    setScene: (next) => (scene = next),
     stop: () => cancelAnimationFrame(frame),
     times: () => [...times],
   };
 }
 
+/**
+ * @param {Rgb} a
+ * @param {Rgb} b
+ * @param {number} share of b
+ * @returns {Rgb}
+ */
 function mixColours(a, b, share) {
-  return a.map((value, k) => Math.round(value + share * (b[k] - value)));
+  const mixed = (/** @type {number} */ k) => Math.round(a[k] + share * (b[k] - a[k]));
+  return [mixed(0), mixed(1), mixed(2)];
 }
 
+/** @param {Rgb} colour */
 function packColour([red, green, blue]) {
   return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
 }

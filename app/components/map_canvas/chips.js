@@ -1,15 +1,33 @@
 // The classes as chips with their keys, and a new class right beside them.
 
-const FINDER_FROM = 21; // this many classes and more can be found by typing
+import { el, focusedBeside, setText, show } from "../common/dom.js";
+import { messageOf } from "../common/http.js";
+import { classIndexOf, classKeys, FIND_FROM, keyCap } from "../common/keys.js";
+import { classSwatch } from "./image_words.js";
 
-// The index of the class that a digit key gives, or -1: the same keys as on the review page.
-function classOfKey(classes, event) {
+/** @import { MapModel } from "./types.d.ts" */
+
+/**
+ * The index of the class that a digit key gives, or -1: the same keys as on the review page.
+ * @param {string[]} classes
+ * @param {KeyboardEvent} event
+ */
+export function classOfKey(classes, event) {
   const place = classIndexOf(event);
   const name = place === null ? null : classKeys(classes)[place];
-  return name === null || name === undefined ? -1 : classes.indexOf(name);
+  return name === null ? -1 : classes.indexOf(name);
 }
 
-function buildChips(model, { onPick, onNew }) {
+/**
+ * Makes a class of a name; what it returns is done once the field is closed. Throws words, and then the field stays.
+ * @typedef {(name: string) => Promise<() => void>} OnName
+ */
+
+/**
+ * @param {MapModel} model
+ * @param {{ onPick: (k: number) => void, onNew: OnName }} listeners
+ */
+export function buildChips(model, { onPick, onNew }) {
   const find = el("input", {
     type: "text", class: "chip-find", placeholder: "Find a class", "aria-label": "Find a class", autocomplete: "off",
     spellcheck: "false", testid: "map-class-search", oninput: filter, onkeydown: onFindKey,
@@ -17,7 +35,9 @@ function buildChips(model, { onPick, onNew }) {
   const list = el("div", { class: "chips", role: "group", "aria-label": "Label all selected as" });
   const namer = buildNamer({ word: "New class…", testid: "map-new-class", field: "map-new-class", onName: onNew });
   const node = el("div", { class: "chip-box" }, find, list, namer.node);
+  /** @type {string | null} */
   let built = null;
+  /** @type {{ name: string, button: HTMLButtonElement, swatch: HTMLElement }[]} */
   let buttons = [];
 
   function paint() {
@@ -31,6 +51,7 @@ function buildChips(model, { onPick, onNew }) {
     });
   }
 
+  /** @param {string} key */
   function rebuild(key) {
     built = key;
     const keys = classKeys(model.classes);
@@ -44,7 +65,7 @@ function buildChips(model, { onPick, onNew }) {
       return { name: name.toLowerCase(), button, swatch };
     });
     list.replaceChildren(...buttons.map(({ button }) => button), namer.open);
-    show(find, buttons.length >= FINDER_FROM);
+    show(find, buttons.length >= FIND_FROM);
     filter();
   }
 
@@ -53,6 +74,7 @@ function buildChips(model, { onPick, onNew }) {
     for (const { name, button } of buttons) show(button, name.includes(wanted));
   }
 
+  /** @param {KeyboardEvent} event */
   function onFindKey(event) {
     if (event.key === "Escape") find.value = "";
     const first = buttons.findIndex(({ button }) => !button.hidden);
@@ -70,8 +92,11 @@ function buildChips(model, { onPick, onNew }) {
   return { node, paint };
 }
 
-// A button that turns into a small field for a name. onName may throw; its words are shown and the field stays.
-function buildNamer({ word, testid, field, onName }) {
+/**
+ * A button that turns into a small field for a name.
+ * @param {{ word: string, testid: string, field: string, onName: OnName }} of field: first part of the test ids
+ */
+export function buildNamer({ word, testid, field, onName }) {
   const input = el("input", {
     type: "text", maxlength: "200", placeholder: "Name of the new class", "aria-label": "Name of the new class",
     autocomplete: "off", spellcheck: "false", testid: `${field}-name`,
@@ -82,12 +107,13 @@ function buildNamer({ word, testid, field, onName }) {
     el("button", { type: "button", class: "quiet", testid: `${field}-cancel`, onclick: () => toggle(false) }, "Cancel"),
     problem);
   const open = el("button", {
-    type: "button", class: "chip chip-new", testid, "aria-expanded": "false", onclick: () => toggle(form.hidden),
+    type: "button", class: "chip chip-new", testid, "aria-expanded": "false", onclick: () => toggle(form.hidden === true),
   }, word);
   let busy = false;
 
+  /** @param {boolean} on */
   function toggle(on) {
-    const hadFocus = form.contains(form.getRootNode().activeElement);
+    const hadFocus = form.contains(focusedBeside(form));
     show(form, on);
     open.setAttribute("aria-expanded", String(on));
     setText(problem, "");
@@ -103,6 +129,7 @@ function buildNamer({ word, testid, field, onName }) {
     toggle(false);
   });
 
+  /** @param {Event} event */
   async function submit(event) {
     event.preventDefault();
     const name = input.value.trim();
@@ -117,9 +144,9 @@ function buildNamer({ word, testid, field, onName }) {
     try {
       const after = await onName(name);
       toggle(false);
-      after?.();
+      after();
     } catch (error) {
-      setText(problem, `Not added: ${error.message}`);
+      setText(problem, `Not added: ${messageOf(error)}`);
     }
     busy = false;
     add.disabled = false;

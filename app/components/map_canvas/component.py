@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
-
-HERE = Path(__file__).parent
-SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "palette.js", "data.js", "layout.js", "filters.js",
-    "model.js", "sprites.js", "canvas.js", "view.js", "ink.js", "pointer.js", "controls.js", "player.js", "moving.js",
-    "legend.js",
-    "batch.js", "chips.js", "thumbs.js", "selection.js", "neighbours.js", "regions.js", "hover.js", "pictures.js",
-    "loader.js", "frame.js", "index.js",
-)  # fmt: skip
-STYLES = ("../common/base.css", "style.css", "hand.css")
+from app.components.mount import mount, rerun
 
 
 @dataclass(frozen=True)
@@ -36,12 +25,7 @@ class Shown:
     moving: bool = False
 
 
-_mount = st.components.v2.component(
-    "starling_map_canvas",
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
-    isolate_styles=True,
-)
+_mount = mount("map_canvas", "style.css", "hand.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +33,6 @@ class Goto:
     """The page the person asked for with the selection: "review" or "export"."""
 
     page: str
-
-
-def _nothing() -> None:
-    """Streamlit reruns the page on a trigger value only if a callback is given."""
 
 
 def map_canvas(base: str, shown: Shown, *, key: str = "map_canvas") -> Goto | None:
@@ -67,6 +47,6 @@ def map_canvas(base: str, shown: Shown, *, key: str = "map_canvas") -> Goto | No
         Where the person wants to go, in the one run that follows; else None.
     """
     # “saved” only makes the page run again, so that the counts above the map are those of now
-    result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=_nothing, on_saved_change=_nothing)
-    found = getattr(result, "goto", None)
-    return Goto(str(found["page"])) if isinstance(found, dict) and "page" in found else None
+    result = _mount(key=key, data={"base": base, **asdict(shown)}, on_goto_change=rerun, on_saved_change=rerun)
+    goto = getattr(result, "goto", None)
+    return Goto(str(goto["page"])) if isinstance(goto, dict) and "page" in goto else None

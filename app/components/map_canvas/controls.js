@@ -1,75 +1,85 @@
 // The toolbar above the map.
 
+import { count, el, setText, show } from "../common/dom.js";
+import { BY_LABEL, FIXED, MOVING } from "./codes.js";
+import { activeFilters } from "./filters.js";
+import { checkbox, labeled, segments } from "./widgets.js";
+
+/** @import { ColourBy, DragMode, LayoutKind, MapActions, MapModel } from "./types.d.ts" */
+
+/** @type {[DragMode, string][]} */
 const MODES = [["pan", "Move"], ["box", "Box"], ["lasso", "Lasso"]];
-const LAYOUTS = [[FIXED, "Fixed", "All images, each in its place; only colours change"], [MOVING, "Moving", "The tracked images as the round saw them, epoch by epoch"]];
+/** @type {[LayoutKind, string, string][]} */
+const LAYOUTS = [
+  [FIXED, "Fixed", "All images, each in its place; only colours change"],
+  [MOVING, "Moving", "The tracked images as the round saw them, epoch by epoch"],
+];
+/** @type {[ColourBy, string][]} */
 const COLOURS = [
   [BY_LABEL, "pseudo-label"], ["confidence", "confidence"], ["truth", "true label"], ["changed", "what changed"], ["teacher", "teacher against student"],
 ];
 
-function buildToolbar(model, actions) {
+/**
+ * @param {MapModel} model
+ * @param {MapActions} actions
+ */
+export function buildToolbar(model, actions) {
   const layouts = segments(LAYOUTS, "map-layout", "Layout", (kind) => actions.setLayout(kind));
   const modes = segments(MODES, "map-mode", "What dragging does", (mode) => actions.mode(mode));
   modes.press("pan");
-  const colour = el("select", { "aria-label": "Colour by", testid: "map-colour", onchange: () => actions.colourBy(colour.value) },
-    ...COLOURS.map(([value, text]) => el("option", { value }, text)));
+  const colour = el("select", { "aria-label": "Colour by", testid: "map-colour" });
+  const options = new Map(COLOURS.map(([value, text]) => [value, el("option", { value }, text)]));
   const size = el("input", {
     type: "range", min: "1.5", max: "12", step: "0.5", "aria-label": "Point size", testid: "map-size", class: "size-slider",
-    oninput: () => actions.size(Number(size.value)),
   });
   const fade = checkbox("Fade unsure points", "map-fade", (on) => actions.fade(on));
   fade.box.checked = true;
   const filter = el("button", { type: "button", testid: "map-filter", "aria-expanded": "false", onclick: () => actions.toggleFilters() }, "Filter");
   const amount = el("span", { class: "faint amount", testid: "map-count" });
-  const inline = (text, ...nodes) => el("label", { class: "inline" }, el("span", { class: "faint" }, text), ...nodes);
   const node = el("div", { class: "toolbar" }, layouts.node, modes.node,
-    el("button", { type: "button", testid: "map-fit", onclick: actions.fit }, "Fit"), inline("Colour", colour), filter,
-    inline("Size", size), fade.node, amount);
+    el("button", { type: "button", testid: "map-fit", onclick: actions.fit }, "Fit"), labeled("Colour", colour), filter,
+    labeled("Size", size), fade.node, amount);
+
+  colour.append(...options.values());
+  colour.addEventListener("change", () => actions.colourBy(COLOURS[colour.selectedIndex][0]));
+  size.addEventListener("input", () => actions.size(Number(size.value)));
+
+  /**
+   * @param {ColourBy} by
+   * @param {{ hidden?: boolean, disabled?: boolean }} how
+   */
+  function setOption(by, how) {
+    Object.assign(options.get(by) ?? {}, how);
+  }
 
   return {
     node,
+    /**
+     * @param {number} radius
+     * @param {boolean} filtersShown
+     */
     paint(radius, filtersShown) {
-      layouts.press(model.layout);
-      layouts.disable(MOVING, !actions.canMove() && model.layout !== MOVING, "It needs a round that has recorded an epoch");
-      if (document.activeElement !== size) size.value = radius;
+      layouts.press(model.plane.kind);
+      layouts.disable(MOVING, !actions.canMove() && model.plane.kind !== MOVING, "It needs a round that has recorded an epoch");
+      if (actions.focused() !== size) size.value = String(radius);
       colour.value = model.colourBy;
-      option(colour, "truth").hidden = !model.points?.truth && model.colourBy !== "truth";
-      for (const value of ["confidence", "changed"]) option(colour, value).disabled = !model.epochs;
-      option(colour, "teacher").hidden = !model.frames?.teacher;
+      setOption("truth", { hidden: !model.points?.truth && model.colourBy !== "truth" });
+      setOption("confidence", { disabled: !model.epochs });
+      setOption("changed", { disabled: !model.epochs });
+      setOption("teacher", { hidden: !model.frames?.teacher });
       show(fade.node, model.colourBy === BY_LABEL && model.epochs !== null);
       const active = activeFilters(model.filter);
       setText(filter, active ? `Filter (${active})` : "Filter");
       filter.setAttribute("aria-expanded", String(filtersShown));
-      setText(amount, model.points ? amountWords(model) : "");
+      setText(amount, amountWords(model));
     },
   };
 }
 
-function amountWords({ points, shown, present, layout }) {
-  if (layout === MOVING) return `${count(shown)} of ${count(present)} tracked images`;
+/** @param {MapModel} model */
+function amountWords({ points, shown, present, plane }) {
+  if (!points) return "";
+  if (plane.kind === MOVING) return `${count(shown)} of ${count(present)} tracked images`;
   if (points.total > points.n) return `${count(shown)} drawn of ${count(points.total)} images`;
   return shown < points.n ? `${count(shown)} of ${count(points.n)} images` : `${count(points.n)} images`;
-}
-
-const option = (select, value) => select.querySelector(`option[value="${value}"]`);
-
-function segments(choices, testid, name, choose) {
-  const buttons = choices.map(([value, word, title]) => el("button", {
-    type: "button", class: "segment", testid: `${testid}-${value}`, "aria-pressed": "false", title,
-    onclick: () => {
-      press(value);
-      choose(value);
-    },
-  }, word));
-  const press = (value) => choices.forEach(([other], k) => buttons[k].setAttribute("aria-pressed", String(other === value)));
-  function disable(value, on, why) {
-    const k = choices.findIndex(([other]) => other === value);
-    buttons[k].disabled = on;
-    buttons[k].title = on ? why : choices[k][2];
-  }
-  return { disable, node: el("div", { class: "segments", role: "group", "aria-label": name }, ...buttons), press };
-}
-
-function checkbox(text, testid, onChange) {
-  const box = el("input", { type: "checkbox", testid, onchange: () => onChange(box.checked) });
-  return { box, node: el("label", { class: "inline check" }, box, el("span", {}, text)) };
 }

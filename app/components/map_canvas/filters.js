@@ -1,16 +1,24 @@
-// Which points are shown, and the row of controls that says so.
+// Which points are shown.
 
-const CALM = { pool: "all", flips: 0, joined: null, below: 1, differs: false };
-const POOLS = [["all", "all"], ["unlabeled", "unlabeled"], ["labeled", "labeled"]];
+import { UNKNOWN } from "./codes.js";
 
-// Says for each point whether it passes; the class filter of the legend comes on top.
-function passes(model, i) {
+/** @import { Filter, MapModel } from "./types.d.ts" */
+
+/** @type {Filter} */
+export const CALM = { pool: "all", flips: 0, joined: null, below: 1, differs: false };
+
+/**
+ * Says for each point whether it passes; the class filter of the legend comes on top.
+ * @param {MapModel} model
+ * @param {number} i
+ */
+export function passes(model, i) {
   const { pool, flips, joined, below, differs } = model.filter;
-  const labeled = model.points.label[i] >= 0;
+  const labeled = model.loaded().label[i] >= 0;
   if (pool !== "all" && labeled !== (pool === "labeled")) return false;
   if (flips > 0 && model.flips(i) < flips) return false;
-  if (below < 1 && (labeled || model.confidence(i) === null || model.confidence(i) >= below)) return false;
-  if (joined !== null && !(model.pseudo(i) === joined && ![joined, UNKNOWN].includes(model.pseudo(i, model.since)))) return false;
+  if (below < 1 && (labeled || (model.confidence(i) ?? 1) >= below)) return false;
+  if (joined !== null && (model.pseudo(i) !== joined || [joined, UNKNOWN].includes(model.pseudo(i, model.since)))) return false;
   if (differs) {
     const [student, teacher] = [model.student(i), model.teacher(i)];
     if (!student || !teacher || student.k === teacher.k) return false;
@@ -18,52 +26,8 @@ function passes(model, i) {
   return true;
 }
 
-function activeFilters(filter) {
-  return Object.keys(CALM).filter((name) => filter[name] !== CALM[name]).length;
-}
-
-function buildFilters(model, actions) {
-  const set = (change) => actions.filter({ ...model.filter, ...change });
-  const pool = el("select", { "aria-label": "Which images", testid: "map-filter-pool", onchange: () => set({ pool: pool.value }) },
-    ...POOLS.map(([value, text]) => el("option", { value }, text)));
-  const flips = el("input", {
-    type: "number", min: "0", max: "999", step: "1", value: "0", class: "small-number", "aria-label": "Changed class at least so many times",
-    testid: "map-filter-flips", oninput: () => set({ flips: Math.max(0, Math.floor(Number(flips.value) || 0)) }),
-  });
-  const joined = el("select", { "aria-label": "Joined this class", testid: "map-filter-joined", onchange: () =>
-    set({ joined: joined.value === "" ? null : Number(joined.value) }) });
-  const below = el("input", {
-    type: "range", min: "0.05", max: "1", step: "0.05", value: "1", "aria-label": "Confidence below", testid: "map-filter-below",
-    oninput: () => set({ below: Number(below.value) }),
-  });
-  const belowText = el("span", { class: "faint below" });
-  const differs = checkbox("teacher differs", "map-filter-differs", (on) => set({ differs: on }));
-  const amount = el("span", { class: "filter-count", testid: "map-filter-count" });
-  const clear = el("button", { type: "button", class: "quiet", testid: "map-filter-clear", onclick: () => actions.filter({ ...CALM }) }, "Clear filters");
-  const label = (text, ...nodes) => el("label", { class: "inline" }, el("span", { class: "faint" }, text), ...nodes);
-  const withEpochs = el("span", { class: "filter-group" },
-    label("Changed at least", flips, el("span", { class: "faint" }, "×")), label("Joined", joined), label("Confidence below", below, belowText), differs.node);
-  const node = el("div", { class: "filters", hidden: true, testid: "map-filters" }, label("Show", pool), withEpochs, amount, clear);
-  let built = "";
-
-  function paint() {
-    if (!model.points) return;
-    const key = model.classes.join("\u0000");
-    if (key !== built) {
-      built = key;
-      joined.replaceChildren(el("option", { value: "" }, "any class"), ...model.classes.map((name, k) => el("option", { value: k }, name)));
-    }
-    const { filter } = model;
-    show(withEpochs, model.epochs !== null);
-    show(differs.node, Boolean(model.frames?.teacher));
-    pool.value = filter.pool;
-    if (actions.focused() !== flips) flips.value = filter.flips;
-    joined.value = filter.joined === null ? "" : filter.joined;
-    below.value = filter.below;
-    differs.box.checked = filter.differs;
-    setText(belowText, filter.below < 1 ? percent(filter.below) : "off");
-    setText(amount, `${count(model.shown)} of ${count(model.present)} shown`);
-    show(clear, activeFilters(filter) > 0);
-  }
-  return { node, paint };
+/** @param {Filter} filter */
+export function activeFilters(filter) {
+  const names = /** @type {(keyof Filter)[]} */ (Object.keys(CALM));
+  return names.filter((name) => filter[name] !== CALM[name]).length;
 }

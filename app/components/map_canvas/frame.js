@@ -1,10 +1,27 @@
 // Around the map: what is kept while its page is left, its colours from the theme, and the words over an empty map.
 
-const mapMemory = () => (globalThis.__starlingMaps ||= new Map());
+import { cssToRgb, el, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
 
-const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
+/** @import { LayoutKind, MapData, MapModel, MapSettings, MapTheme } from "./types.d.ts" */
 
-function readMapTheme(map) {
+/**
+ * What the person had set when the page was left. `moment`: an epoch, null for the last one; `wanted`: ids selected.
+ * @typedef {{ layout: LayoutKind, chosen: boolean, round: number | null, moment: number | null, wanted: number[] }} Whereabouts
+ * @typedef {MapSettings & Whereabouts} Remembered
+ */
+
+/** @type {Map<string, Remembered>} by base of the routes, for as long as the page lives */
+const memory = new Map();
+
+/** @param {number} n points on the map */
+export const sizeFor = (n) => (n > 20000 ? 2.5 : n > 6000 ? 3.5 : n > 1200 ? 5 : 6);
+
+/**
+ * @param {HTMLElement} map
+ * @returns {MapTheme}
+ */
+export function readMapTheme(map) {
   const style = getComputedStyle(map);
   const line = style.getPropertyValue("--st-text-color").trim() || style.color;
   return {
@@ -13,7 +30,7 @@ function readMapTheme(map) {
   };
 }
 
-function buildVeil() {
+export function buildVeil() {
   const text = el("p", { testid: "map-message" }, "Loading the map…");
   const fill = el("span", { class: "veil-fill" });
   const track = el("div", { class: "veil-track", hidden: true }, fill);
@@ -21,31 +38,44 @@ function buildVeil() {
   return {
     node,
     hide: () => show(node, false),
-    show(message, fraction) {
+    /**
+     * @param {string} message
+     * @param {number} fraction of the work that is done
+     */
+    show(message, fraction = 0) {
       show(node, true);
       setText(text, message);
-      show(track, typeof fraction === "number" && fraction > 0);
-      fill.style.transform = `scaleX(${fraction || 0})`;
+      show(track, fraction > 0);
+      fill.style.transform = `scaleX(${fraction})`;
     },
   };
 }
 
-// Takes over what the person had set when the page was left; returns whether the layout was chosen by hand.
-function recallMap(model, base, data) {
-  const kept = mapMemory().get(base);
-  if (!kept) return false;
-  const { colourBy, filter, ring, split, since, fade, wanted } = kept;
-  Object.assign(model, { colourBy, filter, ring, split, since, fade, wanted, off: new Set(kept.off) });
-  if (kept.round === data.round) model.resumeAt = kept.moment;
-  if (kept.layout === MOVING && data.moving) model.plane.kind = MOVING;
-  return kept.chosen;
+/**
+ * Takes over what the person had set when the page was left; returns whether the layout was chosen by hand.
+ * @param {MapModel} model
+ * @param {MapData} data
+ */
+export function recallMap(model, data) {
+  const before = memory.get(data.base);
+  if (!before) return false;
+  const { layout, chosen, round, moment, ...settings } = before;
+  Object.assign(model, settings);
+  if (round === data.round) model.resumeAt = moment;
+  if (layout === MOVING && data.moving) model.plane.kind = MOVING;
+  return chosen;
 }
 
-function rememberMap(model, base, { chosen, round }) {
-  const { colourBy, filter, ring, split, since, fade, layout } = model;
+/**
+ * @param {MapModel} model
+ * @param {MapData} data
+ * @param {boolean} chosen whether the layout was chosen by hand
+ */
+export function rememberMap(model, { base, round }, chosen) {
+  const { colourBy, filter, ring, split, since, fade, off, points } = model;
   const last = !model.epochs || model.epoch === model.epochs.epochs.length - 1;
-  mapMemory().set(base, {
-    colourBy, filter, ring, split, since, fade, layout, chosen, round, off: [...model.off], moment: last ? null : model.epoch,
-    wanted: model.points ? model.selection.map((i) => model.points.ids[i]) : model.wanted,
+  memory.set(base, {
+    colourBy, filter, ring, split, since, fade, off, layout: model.plane.kind, chosen, round, moment: last ? null : model.epoch,
+    wanted: points ? model.selection.map((i) => points.ids[i]) : model.wanted,
   });
 }

@@ -1,33 +1,68 @@
-// Mounts the map. Streamlit calls the default export on every data change and its cleanup only at the end.
+// The map: puts its parts together and follows the page's choices.
 
-const mapMounts = new WeakMap();
+import { el, focusedBeside, isTyping, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { mountedOnce } from "../common/mounts.js";
+import { createCanvas } from "./canvas.js";
+import { FIXED, MOVING } from "./codes.js";
+import { buildToolbar } from "./controls.js";
+import { buildFilters } from "./filter_row.js";
+import { buildVeil, readMapTheme, recallMap, rememberMap, sizeFor } from "./frame.js";
+import { buildHover } from "./hover.js";
+import { createInk } from "./ink.js";
+import { buildLegend } from "./legend.js";
+import { createLoader } from "./loader.js";
+import { createModel } from "./model.js";
+import { buildMoving, movingWords } from "./moving.js";
+import { buildPictures } from "./pictures.js";
+import { buildPlayer } from "./player.js";
+import { watchPointer } from "./pointer.js";
+import { buildRegions } from "./regions.js";
+import { buildSelection } from "./selection.js";
+import { createView } from "./view.js";
 
-function mountMap(parent, first, trigger) {
-  const { base } = first;
+/** @import { Given } from "../common/mounts.js" */
+/** @import { PaneScene } from "./canvas.js" */
+/** @import { Frames, LayoutKind, MapActions, MapData, MapSettings, Pane, Place, Points } from "./types.d.ts" */
+
+/** @type {{ i: number, at: Place }} no point under the pointer */
+const NOTHING = { i: -1, at: [0, 0] };
+
+/**
+ * The map of one project.
+ * @param {HTMLElement} parent
+ * @param {Given<MapData>} first
+ */
+function mountMap(parent, first) {
+  const { base } = first.data;
   const model = createModel();
-  let data = first;
+  let { data, setTriggerValue } = first;
   let radius = 5;
-  let hovered = { i: -1, at: [0, 0], pane: "now" };
+  let hovered = NOTHING;
   let problem = "";
   let movingProblem = "";
+  /** @type {LayoutKind | ""} */
   let fitted = "";
   let sized = false;
   let chosen = false; // the person has chosen the layout
   let looked = ""; // what regions were looked for last
+  /** @type {number | null} */
   let started = null; // the round whose moving map was asked for without a click
-  let theme = null;
 
   const canvas = el("canvas", { class: "points", testid: "map-canvas" });
   const over = el("canvas", { class: "overlay", "aria-hidden": "true" });
   const lasso = el("canvas", { class: "overlay", "aria-hidden": "true" });
   const veil = buildVeil();
-  const captions = el("div", { class: "captions", hidden: true }, el("span", { testid: "map-then" }), el("span", { testid: "map-now" }));
-  const hover = buildHover(model, base, { round: () => data.round ?? null, epochShown: () => shownEpoch() });
+  const captions = el("div", { class: "captions", hidden: true });
+  const thenWords = el("span", { testid: "map-then" });
+  const nowWords = el("span", { testid: "map-now" });
+  captions.append(thenWords, nowWords);
+  const hover = buildHover(model, base, () => data.round);
   const area = el("div", {
     class: "area", tabindex: "0", role: "application", testid: "map-area", "data-mode": "pan",
     "aria-label": "Map of the images. Arrow keys move, plus and minus zoom, f fits, Space plays, Control A selects all, Escape clears.",
   }, canvas, over, lasso, captions, hover.node, veil.node);
   const view = createView(canvas, model, () => ({ radius }), () => drawing.request());
+  /** @type {MapActions} */
   const actions = {
     pan: view.pan, fit: view.fit, theme: () => theme, clear, changed, hover: onHover, click: onClick,
     zoom(factor, at) {
@@ -49,10 +84,10 @@ function mountMap(parent, first, trigger) {
       if (change.split !== undefined) view.fit();
     },
     toggleFilters() {
-      show(filters.node, filters.node.hidden);
+      show(filters.node, filters.node.hidden === true);
       paint();
     },
-    focused: () => map.getRootNode().activeElement,
+    focused: () => focusedBeside(map),
     setLayout(kind) {
       chosen = true;
       setLayout(kind);
@@ -75,13 +110,13 @@ function mountMap(parent, first, trigger) {
       model.isolate(k);
       changed();
     },
-    round: () => data.round ?? null,
-    saved: () => trigger.set("saved", Date.now()), // the page's own counts are drawn anew
+    round: () => data.round,
+    saved: () => setTriggerValue("saved", Date.now()), // the page's own counts are drawn anew
     source: () => data.source,
-    layout: () => model.layout,
+    layout: () => model.plane.kind,
     epochShown: shownEpoch,
     dark: () => map.style.colorScheme === "dark",
-    goto: (page, payload = {}) => trigger.set("goto", { page, ...payload, at: Date.now() }),
+    goto: (page, payload) => setTriggerValue("goto", { page, ...payload, at: Date.now() }),
     enclose(path, add) {
       if (!touchable()) return;
       const pane = view.paneAt(path[0]);
@@ -92,15 +127,19 @@ function mountMap(parent, first, trigger) {
       model.select(indices, ordered);
       changed();
     },
-    selectAll: () => touchable() && actions.select(Array.from(model.hidden.keys()).filter(model.visible)),
+    selectAll() {
+      if (touchable()) actions.select(Array.from(model.hidden.keys()).filter(model.visible));
+    },
     point(i) {
-      hovered = { i: -1, at: [0, 0], pane: "now" };
+      hovered = NOTHING;
       ink.mean(i);
     },
     propose: (name) => selection.propose(name),
     focusSelection: () => selection.focus(),
-    play: () => model.epochs && player.toggle(),
-    canMove: () => Boolean(data.moving),
+    play() {
+      if (model.epochs) player.toggle();
+    },
+    canMove: () => data.moving,
     tellMoving: (action) => loader.tell(action),
   };
   const toolbar = buildToolbar(model, actions);
@@ -113,21 +152,21 @@ function mountMap(parent, first, trigger) {
   const selection = buildSelection(model, base, actions);
   toolbar.node.append(pictures.node);
   const side = el("aside", { class: "side" }, legend.node, regions.node, selection.node);
-  const map = el("div", { class: "map", testid: "map" },
-    el("div", { class: "left" }, toolbar.node, filters.node, moving.node, area, player.node), side);
-  chosen = recallMap(model, base, data);
+  const left = el("div", { class: "left" }, toolbar.node, filters.node, moving.node, area, player.node);
+  const map = el("div", { class: "map", testid: "map" }, left, side);
+  chosen = recallMap(model, data);
   parent.append(map);
   releaseAfterClick(map);
   map.addEventListener("keydown", selection.onKey, true); // before the area's own keys: 0 is a class while some are selected
 
-  const drawing = createCanvas(canvas, () => theme);
-  drawing.setScene(() => ({
+  let theme = readMapTheme(map);
+  const drawing = createCanvas(canvas, () => ({
     points: model.points, view: view.now, radius: radius * view.ratio(), colours: model.colours, hidden: model.hidden,
     panes: view.panes().map((pane) => paneScene(pane)), after: () => ink.paint(),
-    density: model.layout === FIXED && model.points?.density ? { grid: model.points.grid, counts: model.points.density } : null,
-  }));
+    density: model.plane.kind === FIXED && model.points?.density ? { grid: model.points.grid, counts: model.points.density } : null,
+  }), () => theme);
   const ink = createInk(over, model, {
-    toArea: view.toArea, ratio: view.ratio, theme: () => theme, radius: () => radius, panes: view.panes,
+    toArea: view.toArea, ratio: view.ratio, theme: () => theme, radius: () => radius, panes: view.panes, mainPane: view.mainPane,
     regions: () => regions.regions().map((one) => ({ members: one.indices, name: "unlike anything labeled" })),
   });
   const pointer = watchPointer(area, lasso, actions);
@@ -137,7 +176,9 @@ function mountMap(parent, first, trigger) {
   });
   const loader = createLoader(base, model, () => data, {
     points: onPoints,
-    pointsFailed: (error) => model.points || veil.show(error.message, error.body?.fraction),
+    pointsFailed(words) {
+      if (!model.points) veil.show(words);
+    },
     epochs(words) {
       problem = words;
       paint();
@@ -153,25 +194,34 @@ function mountMap(parent, first, trigger) {
     return model.epochs ? model.epochs.epochs[model.epoch] : null;
   }
 
+  /**
+   * @param {Pane} pane
+   * @returns {PaneScene}
+   */
   function paneScene(pane) {
     const { x, y } = model.plane.positions(pane.which);
     if (pane.which === "then") return { ...pane, x, y, slotOf: model.slotThen, levels: model.levelsThen, ringed: null };
     return { ...pane, x, y, slotOf: model.slotOf, levels: model.levels, ringed: model.ring ? model.ringed : null };
   }
 
+  /** @param {Points} points */
   function onPoints(points) {
-    if (!sized) radius = sizeFor(model.layout === MOVING ? 2000 : points.n);
-    if (!chosen && points.positions && model.layout === MOVING) setLayout(FIXED);
+    if (!sized) radius = sizeFor(model.plane.kind === MOVING ? 2000 : points.n);
+    if (!chosen && points.positions && model.plane.kind === MOVING) setLayout(FIXED);
     if (!chosen && points.status === "none" && !points.positions && data.moving) setLayout(MOVING);
     cover();
-    if (model.layout === MOVING && !model.frames) loader.loadFrames();
-    if (fitted !== model.layout && (points.positions || model.plane.moving())) refit();
+    if (model.plane.kind === MOVING && !model.frames) loader.loadFrames();
+    if (fitted !== model.plane.kind && (points.positions || model.plane.moving())) refit();
     lookForRegions();
   }
 
-  function onFrames(found, words) {
-    movingProblem = words || "";
-    if (found && model.layout === MOVING && found.status === "none" && data.moving && started !== data.round) {
+  /**
+   * @param {Frames | null} frames
+   * @param {string} words why there are none
+   */
+  function onFrames(frames, words) {
+    movingProblem = words;
+    if (frames && model.plane.kind === MOVING && frames.status === "none" && data.moving && started !== data.round) {
       started = data.round;
       loader.tell("start");
     }
@@ -189,15 +239,22 @@ function mountMap(parent, first, trigger) {
   }
 
   function refit() {
-    fitted = model.layout;
+    fitted = model.plane.kind;
     view.fit();
+  }
+
+  // Another source has positions of its own; what is selected stays so.
+  function forgetPoints() {
+    const { points } = model;
+    if (points) model.wanted = model.selection.map((i) => points.ids[i]);
+    model.points = null;
   }
 
   // What stands in the map's place while there is nothing to draw.
   function cover() {
     const { points } = model;
     if (!points) return;
-    if (model.layout === MOVING) {
+    if (model.plane.kind === MOVING) {
       if (model.plane.moving()) veil.hide();
       else if (!data.moving) veil.show("This round has recorded no features yet; they come with its first epoch.");
       else veil.show(movingWords(model), model.frames?.fraction);
@@ -206,6 +263,7 @@ function mountMap(parent, first, trigger) {
     else veil.show(points.error || "There is no fixed map of these features yet: compute it above.");
   }
 
+  /** @param {LayoutKind} kind */
   function setLayout(kind) {
     model.plane.kind = kind;
     if (!sized && model.points) radius = sizeFor(kind === MOVING ? 2000 : model.points.n);
@@ -216,6 +274,7 @@ function mountMap(parent, first, trigger) {
     paint();
   }
 
+  /** @param {Partial<MapSettings>} change */
   function changed(change = {}) {
     Object.assign(model, change);
     model.place();
@@ -224,8 +283,9 @@ function mountMap(parent, first, trigger) {
   }
 
   function paint() {
-    toolbar.paint(radius, !filters.node.hidden);
-    if (!filters.node.hidden) filters.paint();
+    const filtersShown = !filters.node.hidden;
+    toolbar.paint(radius, filtersShown);
+    if (filtersShown) filters.paint();
     moving.paint(movingProblem);
     player.paint(problem);
     legend.paint();
@@ -233,7 +293,7 @@ function mountMap(parent, first, trigger) {
     selection.paint();
     captionPanes();
     side.dataset.selected = model.selection.length ? "yes" : "no";
-    map.dataset.layout = model.layout;
+    map.dataset.layout = model.plane.kind;
     if (hovered.i >= 0) hover.paint(hovered.i, hovered.at, area);
     drawing.request();
   }
@@ -242,27 +302,41 @@ function mountMap(parent, first, trigger) {
     show(captions, model.split && model.epochs !== null);
     if (!model.epochs) return;
     const { epochs } = model.epochs;
-    setText(captions.children[0], `epoch ${epochs[model.since]}`);
-    setText(captions.children[1], `epoch ${epochs[model.epoch]}`);
+    setText(thenWords, `epoch ${epochs[model.since]}`);
+    setText(nowWords, `epoch ${epochs[model.epoch]}`);
   }
 
+  /**
+   * The point under a place of the map's area, and where it lies.
+   * @param {Place | null} at
+   * @returns {{ i: number, at: Place }}
+   */
   function under(at) {
-    if (!at || !touchable()) return { i: -1, pane: null };
+    if (!at || !touchable()) return NOTHING;
     const pane = view.paneAt(at);
     const reach = ((radius + 5) * view.ratio()) / view.now.scale;
-    return { i: model.plane.nearestTo(pane.which, ...view.toMap(at, pane), reach), pane };
+    const [x, y] = view.toMap(at, pane);
+    const i = model.plane.nearestTo(pane.which, x, y, reach);
+    if (i < 0) return NOTHING;
+    const positions = model.plane.positions(pane.which);
+    return { i, at: view.toArea([positions.x[i], positions.y[i]], pane) };
   }
 
+  /** @param {Place | null} at */
   function onHover(at) {
-    const { i, pane } = under(at);
+    const point = under(at);
+    const { i } = point;
     if (i === hovered.i && i < 0) return;
-    const positions = i >= 0 ? model.plane.positions(pane.which) : null;
-    hovered = { i, at: i >= 0 ? view.toArea([positions.x[i], positions.y[i]], pane) : [0, 0] };
+    hovered = point;
     hover.paint(i, hovered.at, area);
     area.dataset.over = i >= 0 ? "point" : "none";
     ink.mean(i);
   }
 
+  /**
+   * @param {Place} at
+   * @param {boolean} add
+   */
   function onClick(at, add) {
     const { i } = under(at);
     if (i < 0) {
@@ -281,19 +355,23 @@ function mountMap(parent, first, trigger) {
     changed();
   }
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     if (event.key !== "Escape" || isTyping(event) || document.querySelector("[role=dialog]")) return;
     if (!pointer.cancel() && !selection.cancel()) clear();
   }
 
-  // A mouse click on a control must not take the keys away from the map.
+  /**
+   * A mouse click on a control must not take the keys away from the map.
+   * @param {MouseEvent} event
+   */
   function keepKeys(event) {
     const target = event.composedPath()[0];
     if (event.detail === 0 || !(target instanceof Element) || target.closest(".picture")) return;
     if (target.closest("button, input[type=checkbox], input[type=range]")) area.focus({ preventScroll: true });
   }
 
-  map.querySelector(".left").addEventListener("click", keepKeys);
+  left.addEventListener("click", keepKeys);
   const watcher = new ResizeObserver(() => {
     if (!view.resize(area)) return;
     drawing.resize(canvas.width, canvas.height);
@@ -308,23 +386,24 @@ function mountMap(parent, first, trigger) {
 
   return {
     base,
-    update(next) {
+    /** @param {Given<MapData>} given */
+    update(given) {
       const before = data;
-      data = next;
+      const next = given.data;
+      ({ data, setTriggerValue } = given);
       applyTheme();
-      if (next.source !== before.source && model.points) model.wanted = model.selection.map((i) => model.points.ids[i]);
-      if (next.source !== before.source) model.points = null;
+      if (next.source !== before.source) forgetPoints();
       if (next.round !== before.round) model.setEpochs(null);
       if (next.source !== before.source) veil.show("Loading the map…");
       if (next.source !== before.source || next.version !== before.version || next.computing !== before.computing) loader.loadPoints();
       if (next.round !== before.round || next.live !== before.live || next.complete !== before.complete) loader.loadEpochs();
       if (next.round !== before.round) model.setFrames(null);
-      if (next.round === null && model.layout === MOVING) setLayout(FIXED);
+      if (next.round === null && model.plane.kind === MOVING) setLayout(FIXED);
       lookForRegions();
-      if (model.layout === MOVING && (next.round !== before.round || next.live !== before.live)) loader.loadFrames();
+      if (model.plane.kind === MOVING && (next.round !== before.round || next.live !== before.live)) loader.loadFrames();
     },
     remove() {
-      rememberMap(model, base, { chosen, round: data.round });
+      rememberMap(model, data, chosen);
       loader.stop();
       player.stop();
       drawing.stop();
@@ -335,21 +414,25 @@ function mountMap(parent, first, trigger) {
   };
 }
 
-export default function mapCanvas({ data, parentElement, setTriggerValue }) {
-  let mounted = mapMounts.get(parentElement);
-  if (mounted && mounted.base !== data.base) {
-    mounted.remove();
-    mounted = null;
-  }
-  if (mounted) {
-    mounted.trigger.set = setTriggerValue;
-    mounted.update(data);
-  } else {
-    const trigger = { set: setTriggerValue };
-    mapMounts.set(parentElement, Object.assign(mountMap(parentElement, data, trigger), { trigger }));
-  }
-  return () => {
-    mapMounts.get(parentElement)?.remove();
-    mapMounts.delete(parentElement);
+/**
+ * Another project is another map.
+ * @param {HTMLElement} parent
+ * @param {Given<MapData>} first
+ */
+function mountMaps(parent, first) {
+  let map = mountMap(parent, first);
+  return {
+    /** @param {Given<MapData>} next */
+    update(next) {
+      if (next.data.base === map.base) {
+        map.update(next);
+      } else {
+        map.remove();
+        map = mountMap(parent, next);
+      }
+    },
+    remove: () => map.remove(),
   };
 }
+
+export default mountedOnce(mountMaps);

@@ -1,21 +1,40 @@
 // Drawn over the points: names of the panes, the way selected points came, outlines of flagged regions, the point meant.
 
-function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions }) {
+import { inkOf } from "../common/dom.js";
+import { TRAILS_AT_MOST } from "./layout.js";
+
+/** @import { MapModel, MapTheme, Pane, Place } from "./types.d.ts" */
+
+/**
+ * @typedef {{ members: number[], name: string }} Outlined
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {MapModel} model
+ * @param {object} map what the drawing is laid over
+ * @param {(at: Place, pane: Pane) => Place} map.toArea
+ * @param {() => number} map.ratio
+ * @param {() => MapTheme} map.theme
+ * @param {() => number} map.radius
+ * @param {() => Pane[]} map.panes
+ * @param {() => Pane} map.mainPane
+ * @param {() => Outlined[]} map.regions
+ */
+export function createInk(canvas, model, { toArea, ratio, theme, radius, panes, mainPane, regions }) {
+  const ink = inkOf(canvas);
   let meant = -1;
 
   function paint() {
-    const ink = canvas.getContext("2d");
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.clearRect(0, 0, canvas.width, canvas.height);
-    if (!model.points || !theme()) return;
+    if (!model.points) return;
     ink.setTransform(ratio(), 0, 0, ratio(), 0, 0);
-    if (model.split) divide(ink);
-    for (const region of regions()) outline(ink, region);
-    for (const i of model.selection.slice(0, TRAILS_AT_MOST)) trail(ink, i);
-    if (meant >= 0 && model.visible(meant)) for (const pane of panes()) circle(ink, meant, pane);
+    if (model.split) divide();
+    for (const region of regions()) outline(region);
+    for (const i of model.selection.slice(0, TRAILS_AT_MOST)) trail(i);
+    if (meant >= 0 && model.visible(meant)) for (const pane of panes()) circle(meant, pane);
   }
 
-  function divide(ink) {
+  function divide() {
     const [, right] = panes();
     ink.strokeStyle = theme().line;
     ink.globalAlpha = 0.25;
@@ -27,10 +46,11 @@ function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions
     ink.globalAlpha = 1;
   }
 
-  function trail(ink, i) {
+  /** @param {number} i */
+  function trail(i) {
     const way = model.plane.trail(i);
     if (way.length < 2 || !model.visible(i)) return;
-    const pane = panes().at(-1);
+    const pane = mainPane();
     const colour = model.colours[model.slotOf[i]];
     way.slice(1).forEach((to, step) => {
       ink.globalAlpha = 0.2 + (0.7 * (step + 1)) / way.length;
@@ -44,10 +64,11 @@ function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions
     ink.globalAlpha = 1;
   }
 
-  function outline(ink, { members, name }) {
-    const pane = panes().at(-1);
+  /** @param {Outlined} region */
+  function outline({ members, name }) {
+    const pane = mainPane();
     const { x, y } = model.plane.positions();
-    const corners = hull(core(members.filter(model.visible).map((i) => [x[i], y[i]])));
+    const corners = hull(core(members.filter(model.visible).map((i) => /** @type {Place} */ ([x[i], y[i]]))));
     if (corners.length < 3) return;
     const places = corners.map((corner) => toArea(corner, pane));
     ink.strokeStyle = theme().accent;
@@ -69,7 +90,11 @@ function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions
     ink.fillText(name, left - width / 2, Math.max(19, top - 10));
   }
 
-  function circle(ink, i, pane) {
+  /**
+   * @param {number} i
+   * @param {Pane} pane
+   */
+  function circle(i, pane) {
     const positions = model.plane.positions(pane.which);
     const [x, y] = toArea([positions.x[i], positions.y[i]], pane);
     ink.beginPath();
@@ -81,6 +106,7 @@ function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions
 
   return {
     paint,
+    /** @param {number} i of the point meant, -1 for none */
     mean(i) {
       meant = i;
       paint();
@@ -88,22 +114,32 @@ function createInk(canvas, model, { toArea, ratio, theme, radius, panes, regions
   };
 }
 
-// The nine tenths of the places that lie nearest to their median: a few strays would blow an outline up.
+/**
+ * The nine tenths of the places that lie nearest to their median: a few strays would blow an outline up.
+ * @param {Place[]} places
+ */
 function core(places) {
   if (places.length < 4) return places;
   const middle = [0, 1].map((axis) => places.map((place) => place[axis]).sort((a, b) => a - b)[places.length >> 1]);
-  const far = ([x, y]) => Math.hypot(x - middle[0], y - middle[1]);
+  const far = (/** @type {Place} */ [x, y]) => Math.hypot(x - middle[0], y - middle[1]);
   return [...places].sort((a, b) => far(a) - far(b)).slice(0, Math.ceil(places.length * 0.9));
 }
 
-// The convex hull (Andrew's monotone chain).
+/**
+ * The convex hull (Andrew's monotone chain).
+ * @param {Place[]} places
+ */
 function hull(places) {
   const sorted = [...places].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+
+  /** @type {(o: Place, a: Place, b: Place) => number} */
   const turn = (o, a, b) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
-  const half = (list) => {
+
+  const half = (/** @type {Place[]} */ list) => {
+    /** @type {Place[]} */
     const chain = [];
     for (const place of list) {
-      while (chain.length > 1 && turn(chain.at(-2), chain.at(-1), place) <= 0) chain.pop();
+      while (chain.length > 1 && turn(chain[chain.length - 2], chain[chain.length - 1], place) <= 0) chain.pop();
       chain.push(place);
     }
     return chain.slice(0, -1);

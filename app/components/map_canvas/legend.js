@@ -1,12 +1,24 @@
 // The legend: classes with their colours and counts. A click shows or hides one, a double click leaves it alone on the map.
 
-function buildLegend(model, actions) {
+import { count, el, inkOf, setText, show } from "../common/dom.js";
+import { CHANGED, IMPROVED, UNKNOWN, WORSENED } from "./codes.js";
+import { DIFFERS_COLOUR, RAMP_COLOURS, SAME_COLOUR } from "./palette.js";
+import { CIRCLE, drawShape, RING_COLOURS, STAR } from "./sprites.js";
+
+/** @import { MapActions, MapModel } from "./types.d.ts" */
+
+/**
+ * @param {MapModel} model
+ * @param {MapActions} actions
+ */
+export function buildLegend(model, actions) {
   const list = el("div", { class: "legend-list", role: "group", "aria-label": "Classes on the map" });
   const key = el("div", { class: "colour-key", hidden: true, testid: "map-colour-key" });
   const rings = el("div", { class: "shapes faint", hidden: true }, ringKey("now right", IMPROVED), ringKey("now wrong", WORSENED), ringKey("changed", CHANGED));
   const node = el("section", { class: "legend", testid: "map-legend" },
     el("div", { class: "shapes faint" }, shapeKey(STAR, "unlabeled, by pseudo-label"), shapeKey(CIRCLE, "labeled")), rings, key, list,
     el("p", { class: "faint tip" }, "Click hides a class, double click shows it alone."));
+  /** @type {Map<number, { button: HTMLButtonElement, swatch: HTMLElement, amount: HTMLElement }>} by class */
   let rows = new Map();
   let built = "";
   let keyed = "";
@@ -48,6 +60,7 @@ function buildLegend(model, actions) {
     }
   }
 
+  /** @param {string} colour */
   function dot(colour) {
     const swatch = el("span", { class: "swatch" });
     swatch.style.background = colour;
@@ -78,16 +91,24 @@ function buildLegend(model, actions) {
   return { node, paint };
 }
 
+/**
+ * @param {number} shape
+ * @param {string} text
+ */
 function shapeKey(shape, text) {
   const canvas = el("canvas", { width: 32, height: 32, class: "shape", "aria-hidden": "true" });
-  const context = canvas.getContext("2d");
+  const context = inkOf(canvas);
   context.translate(16, 16);
   drawShape(context, shape, 9, "#7b8594", "#7b859400");
   return el("span", { class: "shape-key" }, canvas, text);
 }
 
+/**
+ * @param {string} text
+ * @param {number} kind
+ */
 function ringKey(text, kind) {
   const ring = el("span", { class: "ring-key" });
-  if (RING_COLOURS[kind]) ring.style.borderColor = RING_COLOURS[kind];
+  ring.style.borderColor = RING_COLOURS[kind] ?? "";
   return el("span", { class: "shape-key" }, ring, text);
 }

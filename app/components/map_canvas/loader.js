@@ -1,20 +1,48 @@
 // Fetches what the map shows and looks again while something is still being computed or trained.
 
+import { messageOf, postJson } from "../common/http.js";
+import { appendEpochs, fetchBinary, parseEpochs, parseFrames, parsePoints } from "./data.js";
+
+/** @import { Epochs, Frames, MapData, MapModel, Points } from "./types.d.ts" */
+
 const COMPUTING_EVERY = 1500; // ms
 const LIVE_EVERY = 3000;
 const TRY_AGAIN = 1500;
 
-function createLoader(base, model, current, seen) {
-  const timers = {};
+/**
+ * Who is told of what has come.
+ * @typedef {object} Seen
+ * @property {(points: Points) => void} points
+ * @property {(words: string) => void} pointsFailed
+ * @property {(problem: string) => void} epochs problem: why they cannot be read, "" when they were
+ * @property {(frames: Frames | null, problem: string) => void} frames
+ * @property {() => void} all the points and their epochs are here
+ */
+
+/**
+ * @param {string} base
+ * @param {MapModel} model
+ * @param {() => MapData} current
+ * @param {Seen} seen
+ */
+export function createLoader(base, model, current, seen) {
+  /** @type {Map<"points" | "epochs" | "frames", ReturnType<typeof setTimeout>>} */
+  const timers = new Map();
   let stopped = false;
   let reloads = 0;
-  const later = (name, work, delay) => {
-    clearTimeout(timers[name]);
-    timers[name] = setTimeout(work, delay);
-  };
+
+  /**
+   * @param {"points" | "epochs" | "frames"} name
+   * @param {() => void} work
+   * @param {number} delay
+   */
+  function later(name, work, delay) {
+    clearTimeout(timers.get(name));
+    timers.set(name, setTimeout(work, delay));
+  }
 
   async function loadPoints() {
-    clearTimeout(timers.points);
+    clearTimeout(timers.get("points"));
     const { source, version } = current();
     try {
       const points = parsePoints(await fetchBinary(`${base}/map/points?source=${encodeURIComponent(source)}`));
@@ -28,7 +56,7 @@ function createLoader(base, model, current, seen) {
       seen.all();
     } catch (error) {
       if (stopped || source !== current().source) return;
-      seen.pointsFailed(error);
+      seen.pointsFailed(messageOf(error));
       later("points", loadPoints, TRY_AGAIN);
     }
     if (!stopped && version !== current().version) loadPoints();
@@ -36,72 +64,74 @@ function createLoader(base, model, current, seen) {
 
   // Only the epochs that are not here yet are asked for.
   async function loadEpochs() {
-    clearTimeout(timers.epochs);
+    clearTimeout(timers.get("epochs"));
     const { round, source } = current();
     let problem = "";
-    if (round === null || round === undefined || !model.points) {
+    if (round === null || !model.points) {
       model.setEpochs(null);
     } else {
       try {
         const known = model.epochs?.round === round && model.epochs.mark === model.points.mark ? model.epochs : null;
         const from = known ? known.epochs.length : 0;
         const address = `${base}/map/epochs?round=${round}&source=${encodeURIComponent(source)}&from=${from}`;
-        const found = parseEpochs(await fetchBinary(address));
+        const answer = parseEpochs(await fetchBinary(address));
         if (stopped || round !== current().round || source !== current().source) return;
-        takeEpochs(known, found);
+        takeEpochs(known, answer);
       } catch (error) {
         if (stopped || round !== current().round) return;
-        problem = `The epochs of round ${round} cannot be read: ${error.message}`;
+        problem = `The epochs of round ${round} cannot be read: ${messageOf(error)}`;
       }
       if (problem || current().live) later("epochs", loadEpochs, LIVE_EVERY);
     }
     seen.epochs(problem);
   }
 
-  function takeEpochs(known, found) {
-    if (found.mark !== model.points.mark) {
+  /**
+   * @param {Epochs | null} known those here already
+   * @param {Epochs} answer those behind them
+   */
+  function takeEpochs(known, answer) {
+    if (answer.mark !== model.points?.mark) {
       reloads += 1; // images were added between the two answers
       if (reloads < 5) later("points", loadPoints, 200);
       return;
     }
     reloads = 0;
-    if (known && found.all < known.epochs.length) model.setEpochs(null);
-    else if (known && !found.epochs.length) Object.assign(known, { accuracy: found.accuracy });
-    else model.setEpochs(known ? appendEpochs(known, found) : found);
+    if (known && answer.all < known.epochs.length) model.setEpochs(null);
+    else if (known && !answer.epochs.length) Object.assign(known, { accuracy: answer.accuracy });
+    else model.setEpochs(known ? appendEpochs(known, answer) : answer);
   }
 
   async function loadFrames() {
-    clearTimeout(timers.frames);
+    clearTimeout(timers.get("frames"));
     const { round } = current();
-    if (round === null || round === undefined || !model.points) {
+    if (round === null || !model.points) {
       model.setFrames(null);
-      seen.frames(null);
+      seen.frames(null, "");
       return;
     }
     try {
-      const found = parseFrames(await fetchBinary(`${base}/map/frames?round=${round}`));
+      const frames = parseFrames(await fetchBinary(`${base}/map/frames?round=${round}`));
       if (stopped || round !== current().round) return;
       const known = model.frames;
-      if (!known || known.round !== round || known.version !== found.version) model.setFrames(found);
-      else Object.assign(known, { status: found.status, stage: found.stage, fraction: found.fraction, error: found.error });
-      seen.frames(found, "");
-      if (found.status === "running" || current().live) later("frames", loadFrames, COMPUTING_EVERY);
+      if (!known || known.round !== round || known.version !== frames.version) model.setFrames(frames);
+      else Object.assign(known, { status: frames.status, stage: frames.stage, fraction: frames.fraction, error: frames.error });
+      seen.frames(frames, "");
+      if (frames.status === "running" || current().live) later("frames", loadFrames, COMPUTING_EVERY);
     } catch (error) {
       if (stopped || round !== current().round) return;
-      seen.frames(null, error.message);
+      seen.frames(null, messageOf(error));
       later("frames", loadFrames, LIVE_EVERY);
     }
   }
 
-  // action: "start", "fresh" or "cancel".
+  /** @param {"start" | "fresh" | "cancel"} action */
   async function tell(action) {
     const { round } = current();
     try {
-      await fetchJson(`${base}/map/moving`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ round, action }),
-      });
+      await postJson(`${base}/map/moving`, { round, action });
     } catch (error) {
-      seen.frames(model.frames, error.message);
+      seen.frames(model.frames, messageOf(error));
       return;
     }
     await loadFrames();
@@ -111,7 +141,7 @@ function createLoader(base, model, current, seen) {
     loadPoints, loadEpochs, loadFrames, tell,
     stop() {
       stopped = true;
-      Object.values(timers).forEach(clearTimeout);
+      for (const timer of timers.values()) clearTimeout(timer);
     },
   };
 }

@@ -1,6 +1,15 @@
 // The line above a moving map: how far it is laid out, what its frames keep of the neighbourhoods, start and cancel.
 
-function buildMoving(model, actions) {
+import { el, percent, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
+
+/** @import { MapActions, MapModel } from "./types.d.ts" */
+
+/**
+ * @param {MapModel} model
+ * @param {MapActions} actions
+ */
+export function buildMoving(model, actions) {
   const words = el("span", { testid: "map-moving-text" });
   const fill = el("span", { class: "veil-fill" });
   const track = el("span", { class: "moving-track", hidden: true }, fill);
@@ -9,8 +18,9 @@ function buildMoving(model, actions) {
   const cancel = el("button", { type: "button", class: "quiet", testid: "map-moving-cancel", onclick: () => actions.tellMoving("cancel") }, "Cancel");
   const node = el("div", { class: "moving-line faint", hidden: true, role: "status", testid: "map-moving" }, words, track, start, again, cancel);
 
+  /** @param {string} problem */
   function paint(problem) {
-    const on = model.layout === MOVING;
+    const on = model.plane.kind === MOVING;
     show(node, on);
     if (!on) return;
     const { frames } = model;
@@ -26,7 +36,8 @@ function buildMoving(model, actions) {
   return { node, paint };
 }
 
-function movingWords(model) {
+/** @param {MapModel} model */
+export function movingWords(model) {
   const { frames } = model;
   if (!frames) return "Asking for the moving map…";
   const laid = frames.epochs.length;
@@ -38,7 +49,7 @@ function movingWords(model) {
   const parts = [];
   if (frames.status === "cancelled") parts.push(`laid out to epoch ${frames.epochs.at(-1)}, then cancelled`);
   if (laid > 1 && frames.moves.slice(1).every((move) => move === 0)) parts.push("this round's features never change: only its colours do");
-  else if (f > 0) parts.push(`moved ${(100 * frames.moves[f]).toFixed(1)} % of the map's radius since epoch ${frames.epochs[f - 1]}`);
+  else if (f > 0) parts.push(`moved ${percent(frames.moves[f], 1)} of the map's radius since epoch ${frames.epochs[f - 1]}`);
   if (frames.recall[f] !== null) parts.push(`keeps ${percent(frames.recall[f])} of the 10 nearest neighbours`);
   const words = parts.join(" · ");
   return words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";

@@ -1,37 +1,35 @@
 // One image and its nearest neighbours in the features of the map's source.
 
+import { el, setText, show } from "../common/dom.js";
+import { fetchJson, messageOf } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { aboutImage, classSwatch, sureWords } from "./image_words.js";
+import { inOrder, placesFor, placesOf } from "./places.js";
+
+/** @import { NeighboursAnswer } from "../common/wire.d.ts" */
+/** @import { MapActions, MapModel } from "./types.d.ts" */
+
 const NEIGHBOURS = 12;
 const MOST_NEIGHBOURHOODS = 200; // kept in this page
-const selectionOrders = new WeakMap(); // a selection that came in an order of its own -> the words for that order
-const placesByPoints = new WeakMap();
 
-// Index of each image id; made once for each set of points.
-function placesOf(points) {
-  if (!placesByPoints.has(points)) placesByPoints.set(points, new Map(Array.from(points.ids, (id, i) => [id, i])));
-  return placesByPoints.get(points);
-}
-
-// Indices of the images of these ids, in their order; those that are not on the map are left out.
-function placesFor(points, ids) {
-  if (!ids.length) return [];
-  const places = placesOf(points);
-  return Array.from(ids, (id) => places.get(id)).filter((i) => i !== undefined);
-}
-
-function inOrder(indices, words) {
-  selectionOrders.set(indices, words);
-  return indices;
-}
-
+/** @param {number} value */
 function distanceWords(value) {
-  if (typeof value !== "number" || !Number.isFinite(value)) return "";
+  if (!Number.isFinite(value)) return "";
   return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toPrecision(2);
 }
 
-function buildNeighbours(model, base, actions) {
-  const known = new Map(); // "source|id" -> {ids, distances}
-  let trail = []; // selections to go back to, as ids
-  let opened = null; // id of the image that was opened from here
+/**
+ * @param {MapModel} model
+ * @param {string} base
+ * @param {MapActions} actions
+ */
+export function buildNeighbours(model, base, actions) {
+  /** @type {Map<string, NeighboursAnswer>} by source and id */
+  const known = new Map();
+  /** @type {number[][]} selections to go back to, as ids */
+  let trail = [];
+  /** @type {number | null} id of the image that was opened from here */
+  let opened = null;
   let wanted = "";
   let problem = "";
   let painted = "";
@@ -48,12 +46,13 @@ function buildNeighbours(model, base, actions) {
   const node = el("div", { class: "near", hidden: true, testid: "map-near" },
     el("div", { class: "near-head" }, picture, words), note, again, grid);
 
-  const keyOf = (i) => `${actions.source() ?? ""}|${model.points.ids[i]}`;
+  const idOf = (/** @type {number} */ i) => model.loaded().ids[i];
+  const keyOf = (/** @type {number} */ i) => `${actions.source()}|${idOf(i)}`;
 
   function paint() {
     const i = model.points && model.selection.length === 1 ? model.selection[0] : -1;
     show(node, i >= 0);
-    if (i < 0 || model.points.ids[i] !== opened) {
+    if (i < 0 || idOf(i) !== opened) {
       trail = [];
       opened = null;
     }
@@ -62,19 +61,23 @@ function buildNeighbours(model, base, actions) {
       return;
     }
     if (wanted !== keyOf(i)) load(i);
-    const found = known.get(keyOf(i));
-    const near = found ? neighboursOf(found) : [];
+    const answer = known.get(keyOf(i));
+    const near = answer ? neighboursOf(answer) : [];
     const key = [keyOf(i), model.epoch, Boolean(model.epochs), problem, trail.length, wordsOf(i),
       near.map(([j]) => `${j}:${wordsOf(j)}`).join()].join("|");
     if (key === painted) return;
     painted = key;
     paintHead(i, near.length);
-    paintNote(found, near.length);
+    paintNote(answer !== undefined, near.length);
     grid.replaceChildren(...near.map(([j, distance]) => card(j, distance)));
   }
 
+  /**
+   * @param {number} i
+   * @param {number} amount of neighbours
+   */
   function paintHead(i, amount) {
-    const source = `${base}/image/${model.points.ids[i]}`;
+    const source = `${base}/image/${idOf(i)}`;
     if (picture.getAttribute("src") !== source) {
       picture.classList.remove("pixels");
       picture.src = source;
@@ -88,32 +91,46 @@ function buildNeighbours(model, base, actions) {
     setText(all, `Select these ${amount + 1}`);
   }
 
-  function paintNote(found, amount) {
+  /**
+   * @param {boolean} answered
+   * @param {number} amount
+   */
+  function paintNote(answered, amount) {
     show(again, problem !== "");
     if (problem) setText(note, `The nearest images cannot be shown: ${problem}.`);
-    else if (!found) setText(note, "Looking for the nearest images…");
+    else if (!answered) setText(note, "Looking for the nearest images…");
     else setText(note, amount ? "The images most like it, nearest first" : "There is no other image to compare it with.");
   }
 
-  const neighboursOf = ({ ids, distances }) => {
-    const places = placesOf(model.points);
-    return ids.map((id, at) => [places.get(id), distances[at]]).filter(([j]) => j !== undefined);
-  };
+  /**
+   * Those on the map, as index and distance.
+   * @param {NeighboursAnswer} answer
+   */
+  function neighboursOf({ ids, distances }) {
+    const places = placesOf(model.loaded());
+    /** @type {[number, number][]} */
+    const near = [];
+    ids.forEach((id, at) => {
+      const j = places.get(id);
+      if (j !== undefined) near.push([j, distances[at]]);
+    });
+    return near;
+  }
 
-  const wordsOf = (i) => `${model.className(model.shownClass[i])}, ${aboutImage(model, i)}`;
+  const wordsOf = (/** @type {number} */ i) => `${model.className(model.shownClass[i])}, ${aboutImage(model, i)}`;
 
+  /** @param {number} i */
   async function load(i) {
     const key = keyOf(i);
     wanted = key;
     problem = "";
     if (known.has(key)) return;
-    const query = new URLSearchParams({ image: model.points.ids[i], source: actions.source() ?? "", k: NEIGHBOURS });
+    const query = new URLSearchParams({ image: String(idOf(i)), source: actions.source(), k: String(NEIGHBOURS) });
     try {
-      const found = await fetchJson(`${base}/map/neighbours?${query}`, { timeout: 60000 });
-      known.set(key, { ids: found.ids || [], distances: found.distances || [] });
-      if (known.size > MOST_NEIGHBOURHOODS) known.delete(known.keys().next().value);
+      known.set(key, /** @type {NeighboursAnswer} */ (await fetchJson(`${base}/map/neighbours?${query}`, { timeout: 60000 })));
+      for (const oldest of known.keys()) if (known.size > MOST_NEIGHBOURHOODS) known.delete(oldest);
     } catch (error) {
-      if (wanted === key) problem = error.message.replace(/\.$/, "");
+      if (wanted === key) problem = messageOf(error).replace(/\.$/, "");
     }
     if (wanted === key) paint();
   }
@@ -123,24 +140,31 @@ function buildNeighbours(model, base, actions) {
     paint();
   }
 
+  /**
+   * @param {number} j
+   * @param {number} distance
+   */
   function card(j, distance) {
     const near = distanceWords(distance);
     return el("button", {
-      type: "button", class: "near-card", testid: "map-neighbour", "data-id": model.points.ids[j], title: wordsOf(j),
+      type: "button", class: "near-card", testid: "map-neighbour", "data-id": idOf(j), title: wordsOf(j),
       "aria-label": `${wordsOf(j)}, distance ${near}. Show its neighbours`, onclick: () => open(j),
       onmouseenter: () => actions.point(j), onmouseleave: () => actions.point(-1),
     },
-    el("img", { src: `${base}/thumb/${model.points.ids[j]}`, alt: "", width: 56, height: 56, onload: pixelate }),
+    el("img", { src: `${base}/thumb/${idOf(j)}`, alt: "", width: 56, height: 56, onload: pixelate }),
     el("span", { class: "near-line" }, classSwatch(model, model.shownClass[j]),
       el("span", { class: "chip-name" }, model.className(model.shownClass[j]))),
     el("span", { class: "near-line faint" }, el("span", {}, sureWords(model, j)),
       el("span", { class: "near-distance", title: "distance" }, near)));
   }
 
-  // Shows one image with its neighbours; the selection it came from can be gone back to.
+  /**
+   * Shows one image with its neighbours; the selection it came from can be gone back to.
+   * @param {number} i
+   */
   function open(i) {
-    trail.push(Array.from(model.selection, (j) => model.points.ids[j]));
-    opened = model.points.ids[i];
+    trail.push(model.selection.map(idOf));
+    opened = idOf(i);
     actions.point(-1);
     actions.select([i]);
   }
@@ -149,37 +173,16 @@ function buildNeighbours(model, base, actions) {
     const ids = trail.pop();
     if (!ids) return;
     opened = ids.length === 1 ? ids[0] : null;
-    actions.select(placesFor(model.points, ids));
+    actions.select(placesFor(model.loaded(), ids));
   }
 
   function selectAll() {
     const [i] = model.selection;
-    const found = known.get(keyOf(i));
-    if (!found) return;
-    actions.select(inOrder([i, ...neighboursOf(found).map(([j]) => j)], "nearest first"), true);
-    actions.focusSelection?.();
+    const answer = known.get(keyOf(i));
+    if (!answer) return;
+    actions.select(inOrder([i, ...neighboursOf(answer).map(([j]) => j)], "nearest first"), true);
+    actions.focusSelection();
   }
 
   return { node, paint, open };
-}
-
-function classSwatch(model, k) {
-  const swatch = el("span", { class: "swatch" });
-  swatch.style.background = model.classColour(k);
-  return swatch;
-}
-
-// "label", or the confidence of the pseudo-label.
-function sureWords(model, i) {
-  return model.points.label[i] >= 0 ? "label" : model.shownClass[i] === UNKNOWN ? "–" : percent(model.confidence(i));
-}
-
-function aboutImage(model, i) {
-  if (model.points.label[i] >= 0) return model.points.flags[i] & 2 ? "label, reviewed" : "label";
-  return model.shownClass[i] === UNKNOWN ? "unlabeled" : `pseudo-label · ${percent(model.confidence(i))}`;
-}
-
-function pixelate(event) {
-  const { naturalWidth, naturalHeight, classList } = event.target;
-  if (Math.max(naturalWidth, naturalHeight) <= 96) classList.add("pixels");
 }

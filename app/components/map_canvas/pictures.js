@@ -1,50 +1,66 @@
 // "Picture…": the map as a file: all its points by label and pseudo-label, in the layout, at the epoch and in the light or
 // dark now on the screen.
 
+import { el, focusedBeside, setText, show } from "../common/dom.js";
+import { fetchAnswer, messageOf } from "../common/http.js";
+
+/** @import { LayoutKind, MapActions } from "./types.d.ts" */
+
+/**
+ * What is on the screen, which the picture shows.
+ * @typedef {{ layout: LayoutKind, round: number | null, epoch: number | null, source: string, dark: boolean }} Showing
+ */
+
 const PICTURE_KINDS = [
   ["png", "Still, PNG", "for documents"], ["svg", "Still, SVG", "sharp at any size"],
   ["html", "Page, HTML", "zoom it in a browser"], ["gif", "Animation, GIF", "all epochs"],
 ];
 const PICTURE_WAIT = 300000; // ms
 
-// The address of a picture; what is not known (no round yet) is left out.
+/**
+ * The address of a picture; what is not known (no round yet) is left out.
+ * @param {string} base
+ * @param {string} kind
+ * @param {Showing} now
+ */
 function pictureAddress(base, kind, now) {
-  const query = new URLSearchParams({ kind, layout: now.layout || "fixed", dark: now.dark ? "1" : "0" });
-  for (const name of ["round", "epoch", "source"]) {
-    if (now[name] !== null && now[name] !== undefined && now[name] !== "") query.set(name, now[name]);
-  }
+  const query = new URLSearchParams({ kind, layout: now.layout, dark: now.dark ? "1" : "0", source: now.source });
+  if (now.round !== null) query.set("round", String(now.round));
+  if (now.epoch !== null) query.set("epoch", String(now.epoch));
   return `${base}/map/picture?${query}`;
 }
 
-function pictureName(kind, { round, epoch, layout }, disposition = "") {
-  const given = /filename="?([^";]+)"?/i.exec(disposition || "");
+/**
+ * @param {string} kind
+ * @param {Showing} now
+ * @param {string | null} disposition what the server calls it
+ */
+function pictureName(kind, { round, epoch, layout }, disposition) {
+  const given = /filename="?([^";]+)"?/i.exec(disposition ?? "");
   if (given) return given[1].replace(/[\\/]/g, "_");
-  const known = (value) => value !== null && value !== undefined;
-  const parts = ["starling-map", layout === "moving" ? "moving" : null, known(round) ? `round-${round}` : null,
-    known(epoch) && kind !== "gif" ? `epoch-${epoch}` : null];
+  const parts = ["starling-map", layout === "moving" ? "moving" : null, round !== null ? `round-${round}` : null,
+    epoch !== null && kind !== "gif" ? `epoch-${epoch}` : null];
   return `${parts.filter(Boolean).join("-")}.${kind}`;
 }
 
-// A file from the server. Anything else is an error with words.
+/**
+ * @param {string} url
+ * @param {AbortSignal} signal
+ */
 async function fetchPicture(url, signal) {
-  let response;
-  try {
-    response = await fetch(url, { signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("no connection to Starling");
-  }
-  const type = response.headers.get("content-type") || "";
-  if (response.ok && !type.includes("json")) {
-    return { blob: await response.blob(), disposition: response.headers.get("content-disposition") };
-  }
-  const body = type.includes("json") ? await response.json() : null;
-  throw new Error(response.ok ? "the answer was not a picture" : errorWords(response.status, body));
+  const answer = await fetchAnswer(url, { signal }, (type) => !type.includes("json"));
+  return { blob: await answer.blob(), disposition: answer.headers.get("content-disposition") };
 }
 
-function buildPictures(base, actions) {
-  let running = null; // AbortController of the picture being made
-  let clock = 0;
+/**
+ * @param {string} base
+ * @param {MapActions} actions
+ */
+export function buildPictures(base, actions) {
+  /** @type {AbortController | null} of the picture being made */
+  let running = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  let clock;
 
   const buttons = PICTURE_KINDS.map(([kind, word, about]) => el("button", {
     type: "button", class: "picture-kind", testid: `map-picture-${kind}`, onclick: () => make(kind),
@@ -59,10 +75,11 @@ function buildPictures(base, actions) {
   const what = el("p", { class: "faint" }, "All points, by label and pseudo-label.");
   const menu = el("div", { class: "picture-menu", hidden: true, testid: "map-picture-menu" }, what, list, status);
   const face = el("button", {
-    type: "button", testid: "map-picture", "aria-expanded": "false", onclick: () => toggle(menu.hidden),
+    type: "button", testid: "map-picture", "aria-expanded": "false", onclick: () => toggle(menu.hidden === true),
   }, "Picture…");
   const node = el("div", { class: "picture", onkeydown: onKey, onfocusout: onLeave }, face, menu);
 
+  /** @param {boolean} on */
   function toggle(on) {
     show(menu, on);
     const edge = (node.closest(".map") || document.body).getBoundingClientRect().left;
@@ -79,11 +96,15 @@ function buildPictures(base, actions) {
     }
   }
 
+  /** @param {Event} event */
   function onOutside(event) {
     if (!event.composedPath().includes(node)) toggle(false);
   }
 
-  // Wherever the focus is: a mouse click on a kind has left it on nothing.
+  /**
+   * Wherever the focus is: a mouse click on a kind has left it on nothing.
+   * @param {KeyboardEvent} event
+   */
   function onEscape(event) {
     if (event.key !== "Escape") return;
     toggle(false);
@@ -93,14 +114,16 @@ function buildPictures(base, actions) {
     event.stopPropagation();
   }
 
+  /** @param {FocusEvent} event */
   function onLeave(event) {
-    if (event.relatedTarget && !node.contains(event.relatedTarget)) toggle(false);
+    if (event.relatedTarget instanceof Node && !node.contains(event.relatedTarget)) toggle(false);
   }
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     if (menu.hidden) return;
     const free = buttons.filter((button) => !button.disabled);
-    const at = free.indexOf(node.getRootNode().activeElement);
+    const at = free.findIndex((button) => button === focusedBeside(node));
     if (event.key === "ArrowDown" && free.length) {
       free[(at + 1) % free.length].focus();
     } else if (event.key === "ArrowUp" && free.length) {
@@ -112,12 +135,14 @@ function buildPictures(base, actions) {
     event.stopPropagation();
   }
 
+  /** @returns {Showing} */
   function now() {
     return {
       layout: actions.layout(), round: actions.round(), epoch: actions.epochShown(), source: actions.source(), dark: actions.dark(),
     };
   }
 
+  /** @param {string} kind */
   async function make(kind) {
     if (running) return;
     const state = now();
@@ -138,7 +163,7 @@ function buildPictures(base, actions) {
       saveBlob(blob, name);
       say(`Saved ${name}.`, "good");
     } catch (error) {
-      if (!signal.aborted) say(`The ${word} could not be made: ${error.message}`, "bad");
+      if (!signal.aborted) say(`The ${word} could not be made: ${messageOf(error)}`, "bad");
       else say(signal.reason === "late" ? `The ${word} was not ready after five minutes.` : "", "bad");
     }
     clearTimeout(limit);
@@ -147,6 +172,10 @@ function buildPictures(base, actions) {
     paint();
   }
 
+  /**
+   * @param {string} words
+   * @param {string} kind
+   */
   function say(words, kind = "") {
     show(status, words !== "");
     setText(text, words);
@@ -157,8 +186,10 @@ function buildPictures(base, actions) {
   function paint() {
     const busy = running !== null;
     for (const button of buttons) button.disabled = busy;
-    if (actions.epochShown() === null) buttons.at(-1).disabled = true;
-    buttons.at(-1).title = actions.epochShown() === null ? "An animation needs the epochs of a round" : "";
+    const animation = buttons[buttons.length - 1];
+    const still = actions.epochShown() === null;
+    if (still) animation.disabled = true;
+    animation.title = still ? "An animation needs the epochs of a round" : "";
     show(stop, busy);
     show(close, !busy);
     setText(face, busy ? text.textContent : "Picture…");
@@ -167,6 +198,10 @@ function buildPictures(base, actions) {
   return { node };
 }
 
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
 function saveBlob(blob, name) {
   const link = el("a", { href: URL.createObjectURL(blob), download: name, hidden: true });
   document.body.append(link);

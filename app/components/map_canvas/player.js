@@ -1,26 +1,38 @@
 // Below the map: play, pause, scrub and speed; the held-out accuracy under the scrubber; what changed since an epoch.
 
+import { count, el, inkOf, percent, setText, show } from "../common/dom.js";
+import { MOVING } from "./codes.js";
+import { checkbox, labeled } from "./widgets.js";
+
+/** @import { Epochs, MapActions, MapModel } from "./types.d.ts" */
+
+const STEPS = new Map([["ArrowLeft", -1], ["ArrowDown", -1], ["ArrowRight", 1], ["ArrowUp", 1]]);
+/** @type {[number, string][]} */
 const SPEEDS = [[1, "1/s"], [2, "2/s"], [5, "5/s"], [12, "12/s"]];
 
-function buildPlayer(model, actions) {
+/**
+ * @param {MapModel} model
+ * @param {MapActions} actions
+ */
+export function buildPlayer(model, actions) {
   let frame = 0;
   let last = 0;
   const play = el("button", { type: "button", class: "play", testid: "map-play", "aria-label": "Play the epochs", onclick: toggle });
   const slider = el("input", {
     type: "range", min: "0", step: "any", class: "epoch-slider", "aria-label": "Epoch", testid: "map-epoch",
-    oninput: () => {
-      pause();
-      actions.moment(model.layout === MOVING ? Number(slider.value) : Math.round(Number(slider.value)));
-    },
-    onchange: () => actions.moment(Math.round(Number(slider.value))),
     onkeydown: (event) => {
-      const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      const step = STEPS.get(event.key);
       if (!step) return;
       event.preventDefault();
       pause();
       actions.moment(Math.max(0, Math.min(most(), model.epoch + step)));
     },
   });
+  slider.addEventListener("input", () => {
+    pause();
+    actions.moment(model.plane.kind === MOVING ? Number(slider.value) : Math.round(Number(slider.value)));
+  });
+  slider.addEventListener("change", () => actions.moment(Math.round(Number(slider.value))));
   const curve = buildCurve(model, (e) => {
     pause();
     actions.moment(e);
@@ -28,13 +40,14 @@ function buildPlayer(model, actions) {
   const where = el("span", { class: "where", testid: "map-epoch-text" });
   const speed = el("select", { "aria-label": "Epochs a second", testid: "map-speed" },
     ...SPEEDS.map(([value, text]) => el("option", { value, selected: value === 2 }, text)));
-  const from = el("select", { "aria-label": "Compared with this epoch", testid: "map-ring-from", onchange: () => actions.compare({ since: Number(from.value) }) });
+  const from = el("select", { "aria-label": "Compared with this epoch", testid: "map-ring-from" });
+  from.addEventListener("change", () => actions.compare({ since: Number(from.value) }));
   const ring = checkbox("Ring what changed", "map-ring", (on) => actions.compare({ ring: on }));
   const split = checkbox("Side by side", "map-split", (on) => actions.compare({ split: on }));
   const changed = el("span", { class: "changed", testid: "map-changed" });
   const row = el("div", { class: "epoch-row" }, play, el("div", { class: "scrub" }, slider, curve.node), where, speed);
   const compare = el("div", { class: "compare-row" },
-    el("label", { class: "inline" }, el("span", { class: "faint" }, "Compare with epoch"), from), ring.node, split.node, changed);
+    labeled("Compare with epoch", from), ring.node, split.node, changed);
   const none = el("p", { class: "faint none", testid: "map-no-epochs" });
   const node = el("div", { class: "epochs" }, row, compare, none);
   let listed = "";
@@ -56,7 +69,10 @@ function buildPlayer(model, actions) {
     frame = 0;
     face();
   }
-  // Points glide between two epochs; where only colours change, a moment in between shows nothing new.
+  /**
+   * Points glide between two epochs; where only colours change, a moment in between shows nothing new.
+   * @param {number} now
+   */
   function step(now) {
     const next = Math.min(most(), model.moment + Math.min(0.5, ((now - last) / 1000) * Number(speed.value)));
     last = now;
@@ -70,13 +86,13 @@ function buildPlayer(model, actions) {
     play.setAttribute("aria-label", frame ? "Pause" : "Play the epochs");
   }
 
+  /** @param {string} problem */
   function paint(problem) {
-    const some = model.epochs !== null;
-    show(row, some);
-    show(compare, some);
-    show(none, !some);
+    show(row, model.epochs !== null);
+    show(compare, model.epochs !== null);
+    show(none, model.epochs === null);
     setText(none, problem || "No pseudo-labels yet: they come with the first epoch of a round. Circles are labels.");
-    if (!some) {
+    if (model.epochs === null) {
       pause();
       return;
     }
@@ -86,7 +102,7 @@ function buildPlayer(model, actions) {
       listed = key;
       from.replaceChildren(...epochs.map((epoch, e) => el("option", { value: e }, epoch)));
     }
-    from.value = model.since;
+    from.value = String(model.since);
     ring.box.checked = model.ring;
     split.box.checked = model.split;
     setText(changed, model.ring ? changeWords(model) : "");
@@ -96,22 +112,27 @@ function buildPlayer(model, actions) {
   function paintMoment() {
     if (!model.epochs) return;
     const { epochs } = model.epochs;
-    slider.max = most();
-    slider.value = model.moment;
+    slider.max = String(most());
+    slider.value = String(model.moment);
     slider.setAttribute("aria-valuetext", `epoch ${epochs[model.epoch]}`);
     setText(where, `epoch ${epochs[model.epoch]} of ${epochs.at(-1)}`);
-    curve.paint();
+    curve.paint(model.epochs);
   }
   face();
   return { node, paint, paintMoment, toggle, stop: pause };
 }
 
+/** @param {MapModel} model */
 function changeWords({ changed, improved, worsened }) {
   const known = improved + worsened > 0 ? `: ${count(improved)} now right, ${count(worsened)} now wrong` : "";
   return `${count(changed)} changed${known}`;
 }
 
-// Held-out accuracy by epoch; a click goes to the epoch under the pointer.
+/**
+ * Held-out accuracy by epoch; a click goes to the epoch under the pointer.
+ * @param {MapModel} model
+ * @param {(e: number) => void} goTo
+ */
 function buildCurve(model, goTo) {
   const canvas = el("canvas", { class: "curve", testid: "map-curve", role: "img", "aria-label": "Held-out accuracy by epoch" });
   const words = el("span", { class: "curve-words faint", testid: "map-curve-text" });
@@ -119,13 +140,13 @@ function buildCurve(model, goTo) {
   const EDGE = 8; // half of the slider's thumb, so that the dot lies under it
   canvas.addEventListener("click", (event) => {
     const { left, width } = canvas.getBoundingClientRect();
-    const most = model.epochs.epochs.length - 1;
+    const most = model.epochs ? model.epochs.epochs.length - 1 : 0;
     goTo(Math.max(0, Math.min(most, Math.round(((event.clientX - left - EDGE) / (width - 2 * EDGE)) * most))));
   });
 
-  function paint() {
-    const values = model.epochs.accuracy || [];
-    const known = values.filter((value) => value !== null && value !== undefined);
+  /** @param {Epochs} epochs */
+  function paint({ epochs, accuracy }) {
+    const known = accuracy.filter((value) => value !== null);
     show(node, known.length > 0);
     if (!known.length) return;
     const ratio = Math.min(2, globalThis.devicePixelRatio || 1);
@@ -133,19 +154,21 @@ function buildCurve(model, goTo) {
     if (!width) return;
     canvas.width = width * ratio;
     canvas.height = height * ratio;
-    const ink = canvas.getContext("2d");
+    const ink = inkOf(canvas);
     const style = getComputedStyle(canvas);
     ink.scale(ratio, ratio);
-    const most = Math.max(1, model.epochs.epochs.length - 1);
+    const most = Math.max(1, epochs.length - 1);
     const [low, high] = [Math.min(...known), Math.max(...known)];
-    const x = (e) => EDGE + (e / most) * (width - 2 * EDGE);
-    const y = (value) => height - 4 - ((value - low) / Math.max(high - low, 1e-6)) * (height - 8);
+    const x = (/** @type {number} */ e) => EDGE + (e / most) * (width - 2 * EDGE);
+    const y = (/** @type {number} */ value) => height - 4 - ((value - low) / Math.max(high - low, 1e-6)) * (height - 8);
     ink.strokeStyle = style.color;
     ink.lineWidth = 1.5;
     ink.beginPath();
-    values.forEach((value, e) => value !== null && value !== undefined && ink.lineTo(x(e), y(value)));
+    accuracy.forEach((value, e) => {
+      if (value !== null) ink.lineTo(x(e), y(value));
+    });
     ink.stroke();
-    const value = values[model.epoch];
+    const value = accuracy[model.epoch];
     if (value === null || value === undefined) {
       setText(words, "");
       return;

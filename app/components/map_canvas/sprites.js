@@ -1,19 +1,35 @@
 // Point shapes drawn once, kept as lists of pixels: offset, colour, coverage. Copying those into one image buffer is
 // several times faster than a canvas call for each point when there is no graphics card.
 
-const LEVELS = [0.1, 0.2, 0.32, 0.44, 0.57, 0.71, 0.85, 1]; // opacities a point can have
-const FULL = LEVELS.length - 1;
-const STAR = 0;
-const CIRCLE = 1;
-const RING = 2;
-const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
-const RING_COLOURS = [null, null, "#00b140", "#e8112d"]; // none, changed (the line's colour), improved, worsened
+import { inkOf } from "../common/dom.js";
 
-function createSprites({ radius, stride, line, colours }) {
+export const LEVELS = [0.1, 0.2, 0.32, 0.44, 0.57, 0.71, 0.85, 1]; // opacities a point can have
+export const FULL = LEVELS.length - 1;
+export const STAR = 0;
+export const CIRCLE = 1;
+export const RING = 2;
+export const RING_SLOTS = 48; // ring colours have slots of their own, after all the points'
+export const RING_COLOURS = [null, null, "#00b140", "#e8112d"]; // none, changed (the line's colour), improved, worsened
+
+/**
+ * A shape as pixels: offsets in the image buffer, packed colours, coverages 0..255.
+ * @typedef {{ offsets: Int32Array, packed: Uint32Array, alphas: Uint8Array }} Sprite
+ * @typedef {ReturnType<typeof createSprites>} Sprites
+ */
+
+/**
+ * @param {{ radius: number, stride: number, line: string, colours: string[] }} look stride: pixels of a row of the buffer
+ */
+export function createSprites({ radius, stride, line, colours }) {
+  /** @type {Map<number, Sprite>} */
   const cache = new Map();
   const reach = Math.ceil(ringRadius(radius) + 2);
 
-  // shape: STAR | CIRCLE | RING; slot: place in colours, the last one is "other"; level: place in LEVELS.
+  /**
+   * @param {number} shape STAR, CIRCLE or RING
+   * @param {number} slot place in colours
+   * @param {number} level place in LEVELS
+   */
   function get(shape, slot, level) {
     const key = (shape * 64 + slot) * LEVELS.length + level;
     let sprite = cache.get(key);
@@ -24,11 +40,17 @@ function createSprites({ radius, stride, line, colours }) {
     return sprite;
   }
 
+  /**
+   * @param {number} shape
+   * @param {string} colour
+   * @param {number} opacity
+   * @returns {Sprite}
+   */
   function trace(shape, colour, opacity) {
     const size = 2 * reach + 1;
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = size;
-    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const context = inkOf(canvas, { willReadFrequently: true });
     context.translate(reach + 0.5, reach + 0.5);
     drawShape(context, shape, radius, colour, shape === RING ? colour : line);
     const { data } = context.getImageData(0, 0, size, size);
@@ -48,9 +70,17 @@ function createSprites({ radius, stride, line, colours }) {
   return { get, reach };
 }
 
+/** @param {number} radius */
 const ringRadius = (radius) => radius * 1.25 + 1.8;
 
-function drawShape(context, shape, radius, colour, line) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} shape
+ * @param {number} radius
+ * @param {string} colour
+ * @param {string} line
+ */
+export function drawShape(context, shape, radius, colour, line) {
   context.beginPath();
   if (shape === STAR) {
     for (let k = 0; k < 10; k += 1) {
@@ -76,7 +106,13 @@ function drawShape(context, shape, radius, colour, line) {
   context.stroke();
 }
 
-function blit(buffer, at, sprite) {
+/**
+ * Puts a sprite into an image buffer, its middle at a place.
+ * @param {Uint32Array} buffer
+ * @param {number} at
+ * @param {Sprite} sprite
+ */
+export function blit(buffer, at, sprite) {
   const { offsets, packed, alphas } = sprite;
   for (let k = 0; k < offsets.length; k += 1) {
     const alpha = alphas[k];

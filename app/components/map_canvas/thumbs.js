@@ -1,24 +1,44 @@
 // The selection as a grid of small images. A click leaves an image out of the batch, Shift and click a range of them,
 // a double click opens its neighbours. One Tab stop: arrows move, Space leaves out, n opens the neighbours.
 
-const MOST_THUMBS = 200;
+import { el, setText } from "../common/dom.js";
+import { pixelate } from "../common/pixels.js";
+import { aboutImage, sureWords } from "./image_words.js";
+
+/** @import { MapActions, MapModel, Points } from "./types.d.ts" */
+
+export const MOST_THUMBS = 200;
 const SURENESS_STEPS = 257; // confidences come in steps of 1/255; labels are surer than any of them
 
-// out(): the set of ids left out, changed here; onToggle: it changed; onOpen(i): show the image's neighbours.
-function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
+/**
+ * @param {MapModel} model
+ * @param {string} base
+ * @param {MapActions} actions
+ * @param {object} selection
+ * @param {() => Set<number>} selection.out ids left out, changed here
+ * @param {() => void} selection.onToggle they changed
+ * @param {(i: number) => void} selection.onOpen shows the image's neighbours
+ */
+export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
   const node = el("div", {
     class: "thumbs", testid: "map-thumbs", role: "group", onkeydown: onKey,
     "aria-label": "Selected images. Arrow keys move, Space leaves one out, n shows its neighbours.",
   });
-  let cells = new Map(); // index -> {button, paint}
+  /** @type {Map<number, ReturnType<typeof cell>>} by index */
+  let cells = new Map();
+  /** @type {number[]} */
   let shown = [];
+  /** @type {Points | null} */
   let points = null;
   let anchor = -1; // the image a range starts from
   let stop = -1; // the image that Tab reaches
 
-  const idOf = (i) => model.points.ids[i];
+  const idOf = (/** @type {number} */ i) => model.loaded().ids[i];
 
-  // Images stay as they are while they are shown, so that the epochs can play beside them.
+  /**
+   * Images stay as they are while they are shown, so that the epochs can play beside them.
+   * @param {number[]} next indices
+   */
   function paint(next) {
     if (points !== model.points) clear();
     points = model.points;
@@ -30,14 +50,21 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
     }
     shown = next;
     next.forEach((i, at) => {
-      if (!cells.has(i)) cells.set(i, cell(i));
-      const { button } = cells.get(i);
+      const { button, paint: paintCell } = cells.get(i) ?? added(i);
       if (node.children[at] !== button) node.insertBefore(button, node.children[at] || null);
+      paintCell();
     });
-    for (const i of next) cells.get(i).paint();
     if (!wanted.has(stop)) reach(next[0]);
   }
 
+  /** @param {number} i */
+  function added(i) {
+    const made = cell(i);
+    cells.set(i, made);
+    return made;
+  }
+
+  /** @param {number} i */
   function cell(i) {
     const swatch = el("span", { class: "swatch" });
     const name = el("span", { class: "chip-name" });
@@ -71,6 +98,10 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
     return { button, paint: paintCell };
   }
 
+  /**
+   * @param {number} i
+   * @param {boolean} range
+   */
   function press(i, range) {
     const set = out();
     const from = range ? shown.indexOf(anchor) : -1;
@@ -86,24 +117,33 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
     onToggle();
   }
 
+  /**
+   * @param {Set<number>} set
+   * @param {number} i
+   * @param {boolean} leave it out
+   */
   function mark(set, i, leave) {
     if (leave) set.add(idOf(i));
     else set.delete(idOf(i));
   }
 
+  /** @param {number} i */
   function reach(i) {
     cells.get(stop)?.button.setAttribute("tabindex", "-1");
     stop = i;
     cells.get(i)?.button.setAttribute("tabindex", "0");
   }
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const at = shown.indexOf(stop);
     const row = Math.max(1, getComputedStyle(node).gridTemplateColumns.split(" ").length);
+    /** @type {{ [key: string]: number | undefined }} */
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -at, End: shown.length - 1 - at };
-    if (event.key in steps) {
-      const to = Math.max(0, Math.min(shown.length - 1, at + steps[event.key]));
+    const step = steps[event.key];
+    if (step !== undefined) {
+      const to = Math.max(0, Math.min(shown.length - 1, at + step));
       cells.get(shown[to])?.button.focus();
     } else if (event.key.toLowerCase() === "n" && at >= 0) {
       onOpen(stop);
@@ -125,27 +165,40 @@ function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
   return { node, paint, clear, top: () => (node.scrollTop = 0) };
 }
 
-// The first `most` images of the selection in the order asked for, without sorting all of them.
-function firstShown(model, sort, most) {
+/**
+ * The first `most` images of the selection in the order asked for, without sorting all of them.
+ * @param {MapModel} model
+ * @param {"unsure" | "sure" | "own"} sort
+ * @param {number} most
+ */
+export function firstShown(model, sort, most) {
   const seen = model.selection.filter((i) => !model.hidden[i]);
   if (sort === "own") return seen.slice(0, most);
   const last = SURENESS_STEPS - 1;
-  const sureness = (i) => (model.points.label[i] >= 0 ? last : Math.round((model.confidence(i) ?? 0) * 255));
+  const { label } = model.loaded();
+  const sureness = (/** @type {number} */ i) => (label[i] >= 0 ? last : Math.round((model.confidence(i) ?? 0) * 255));
   return firstBy(seen, sureness, sort === "sure", most);
 }
 
-// The first `most` of `list` by a whole number 0 … SURENESS_STEPS - 1, largest or smallest first; equal ones keep their
-// order. Counts instead of comparing: one pass over the list.
+/**
+ * The first `most` of a list by a whole number 0 … SURENESS_STEPS - 1; equal ones keep their order. Counts instead of
+ * comparing: one pass over the list.
+ * @param {number[]} list
+ * @param {(i: number) => number} value
+ * @param {boolean} largest first, else the smallest
+ * @param {number} most
+ */
 function firstBy(list, value, largest, most) {
   const ranks = Uint16Array.from(list, (i) => (largest ? SURENESS_STEPS - 1 - value(i) : value(i)));
   const starts = new Uint32Array(SURENESS_STEPS + 1);
   for (let at = 0; at < ranks.length; at += 1) starts[ranks[at] + 1] += 1;
   for (let rank = 0; rank < SURENESS_STEPS; rank += 1) starts[rank + 1] += starts[rank];
-  const found = new Array(Math.min(most, ranks.length));
+  /** @type {number[]} */
+  const first = new Array(Math.min(most, ranks.length));
   for (let at = 0; at < ranks.length; at += 1) {
     const place = starts[ranks[at]];
     starts[ranks[at]] += 1;
-    if (place < found.length) found[place] = list[at];
+    if (place < first.length) first[place] = list[at];
   }
-  return found;
+  return first;
 }

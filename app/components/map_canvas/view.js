@@ -1,11 +1,20 @@
 // The part of the map that is in sight: pan, zoom, fit, and one or two panes side by side.
 
-function createView(canvas, model, settings, redraw) {
+/** @import { MapModel, Pane, Place } from "./types.d.ts" */
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {MapModel} model
+ * @param {() => { radius: number }} settings
+ * @param {() => void} redraw
+ */
+export function createView(canvas, model, settings, redraw) {
   const now = { scale: 0.01, left: 0, top: 0 }; // device pixels; `left` counts from the pane's own left edge
   let ratio = 1;
   let touched = false; // the person has moved the view: a change of size keeps its middle
-  let size = [0, 0];
+  let size = { width: 0, height: 0, ratio: 1 }; // before the last change of size
 
+  /** @returns {Pane[]} */
   function panes() {
     const { width } = canvas;
     if (!model.split) return [{ which: "now", from: 0, to: width }];
@@ -13,10 +22,30 @@ function createView(canvas, model, settings, redraw) {
     return [{ which: "then", from: 0, to: half }, { which: "now", from: half, to: width }];
   }
 
-  const paneAt = ([x]) => panes().find((pane) => x * ratio < pane.to) || panes().at(-1);
+  // The one that the epoch shown is drawn in.
+  const mainPane = () => panes()[model.split ? 1 : 0];
+
+  /** @param {Place} at */
+  const paneAt = ([x]) => panes().find((pane) => x * ratio < pane.to) ?? mainPane();
+
+  /**
+   * @param {Place} at
+   * @param {Pane} pane
+   * @returns {Place}
+   */
   const toMap = ([x, y], pane) => [(x * ratio - pane.from - now.left) / now.scale, (now.top - y * ratio) / now.scale];
+
+  /**
+   * @param {Place} at
+   * @param {Pane} pane
+   * @returns {Place}
+   */
   const toArea = ([x, y], pane) => [(x * now.scale + now.left + pane.from) / ratio, (now.top - y * now.scale) / ratio];
 
+  /**
+   * @param {number} dx
+   * @param {number} dy
+   */
   function pan(dx, dy) {
     touched = true;
     now.left += dx * ratio;
@@ -24,6 +53,10 @@ function createView(canvas, model, settings, redraw) {
     redraw();
   }
 
+  /**
+   * @param {number} factor
+   * @param {Place} at what stays where it is
+   */
   function zoom(factor, at) {
     touched = true;
     const pane = paneAt(at);
@@ -41,7 +74,8 @@ function createView(canvas, model, settings, redraw) {
   function fit() {
     touched = false;
     if (!model.points || !canvas.width) return;
-    const box = model.plane.moving() ? boxOf(model.frames.x, model.frames.y) : boxOf([model.points.x], [model.points.y]);
+    const { frames, points } = model;
+    const box = model.plane.moving() && frames ? boxOf(frames.x, frames.y) : boxOf([points.x], [points.y]);
     const [left, right, low, high] = box;
     const [{ from, to }] = panes();
     const room = 2 * (settings().radius + 8) * ratio;
@@ -52,9 +86,10 @@ function createView(canvas, model, settings, redraw) {
     redraw();
   }
 
+  /** @param {HTMLElement} area */
   function resize(area) {
     const before = ratio;
-    size = [canvas.width, canvas.height, before];
+    size = { width: canvas.width, height: canvas.height, ratio: before };
     ratio = Math.min(2, globalThis.devicePixelRatio || 1);
     const [width, height] = [Math.round(area.clientWidth * ratio), Math.round(area.clientHeight * ratio)];
     if (!width || !height || (canvas.width === width && canvas.height === height && before === ratio)) return false;
@@ -65,12 +100,12 @@ function createView(canvas, model, settings, redraw) {
 
   // After a change of size: what was in the middle stays there.
   function keep() {
-    if (!touched || !size[0]) {
+    if (!touched || !size.width) {
       fit();
       return;
     }
-    const [width, height, before] = size;
-    const change = ratio / before;
+    const { width, height } = size;
+    const change = ratio / size.ratio;
     const share = model.split ? 0.5 : 1;
     now.left = (canvas.width * share) / 2 + (now.left - (width * share) / 2) * change;
     now.top = canvas.height / 2 + (now.top - height / 2) * change;
@@ -78,9 +113,14 @@ function createView(canvas, model, settings, redraw) {
     redraw();
   }
 
-  return { now, keep, panes, paneAt, toMap, toArea, pan, zoom, fit, resize, ratio: () => ratio };
+  return { now, keep, panes, mainPane, paneAt, toMap, toArea, pan, zoom, fit, resize, ratio: () => ratio };
 }
 
+/**
+ * Left, right, bottom and top of all positions.
+ * @param {(Float32Array | Int16Array)[]} xs
+ * @param {(Float32Array | Int16Array)[]} ys
+ */
 function boxOf(xs, ys) {
   let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
   xs.forEach((row, e) => {

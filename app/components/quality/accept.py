@@ -9,9 +9,10 @@ from app import state
 from app.components import training_views
 from app.components.quality import audits
 from app.components.quality.chosen_round import chosen_round
-from app.components.quality.words import at_most, chart_text, level, percent, some
+from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import at_least, at_most, percent
 from engine.project.quality.audits import LEVEL
 from engine.quality import audit
 from engine.records.quality import AcceptPreview, AcceptRule
@@ -28,25 +29,25 @@ SAMPLE = 100
 def accept_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     _tell()
-    found = opened.project.quality.audits()
-    running = [one for one in found if one.record.state == "open"]
+    audits_so_far = opened.project.audits.all()
+    running = [one for one in audits_so_far if one.record.state == "open"]
     for one in running:
         audits.open_audit(opened, one)
     record = chosen_round(opened)
     if record is not None:
         rule = _rule(opened, record.number)
-        preview = opened.project.quality.preview(rule)
+        preview = opened.project.audits.preview(rule)
         _preview(preview)
         _draw(opened, preview, busy=bool(running))
     audits.explanation()
-    audits.past_audits(opened, found)
+    audits.past_audits(opened, audits_so_far)
 
 
 def _tell() -> None:
     """Say once what the last click did."""
-    told = state.get("quality_told")
-    if told:
-        st.success(told)
+    message = state.get("quality_told")
+    if message:
+        st.success(message)
         state.forget("quality_told")
 
 
@@ -62,7 +63,7 @@ def _rule(opened: OpenProject, number: int) -> AcceptRule:
             state.preset("accept_threshold", state.get("accept_threshold", 0.95))
             threshold = st.slider("Least confidence", 0.5, 1.0, step=0.005, format="%.3f", key="accept_threshold")
             state.put("accept_threshold", threshold)
-            return opened.project.quality.rule_at(number, float(threshold))
+            return opened.project.audits.rule_at(number, float(threshold))
         state.preset("accept_target", state.get("accept_target", 0.01))
         target = st.select_slider(
             "Expected share of wrong labels, at most", TARGETS, format_func=percent, key="accept_target",
@@ -70,26 +71,26 @@ def _rule(opened: OpenProject, number: int) -> AcceptRule:
             + (", in each class by itself." if way == "by_class" else "."),
         )  # fmt: skip
         state.put("accept_target", target)
-    return opened.project.quality.rule_for(number, float(target), way == "by_class")
+    return opened.project.audits.rule_for(number, float(target), way == "by_class")
 
 
-def _preview(found: AcceptPreview) -> None:
+def _preview(preview: AcceptPreview) -> None:
     """Show how many predictions the rule takes, how many are expected to be wrong, and of which classes."""
-    share = found.count / found.undecided if found.undecided else 0.0
+    share = preview.count / preview.undecided if preview.undecided else 0.0
     cells = st.columns(3)
-    cells[0].metric("Would be accepted", f"{found.count:,}")
-    cells[0].caption(f"{percent(share)} of {some(found.undecided, 'undecided image')}")
-    cells[1].metric("Expected wrong among them", f"{found.expected_errors:,.1f}")
-    expected = percent(found.expected_errors / found.count) if found.count else "–"
+    cells[0].metric("Would be accepted", f"{preview.count:,}")
+    cells[0].caption(f"{percent(share)} of {some(preview.undecided, 'undecided image')}")
+    cells[1].metric("Expected wrong among them", f"{preview.expected_errors:,.1f}")
+    expected = percent(preview.expected_errors / preview.count) if preview.count else "–"
     cells[1].caption(f"{expected}, by the confidences alone; an audit measures it")
-    usable = [value for value in found.rule.thresholds.values() if value <= 1]
+    usable = [value for value in preview.rule.thresholds.values() if value <= 1]
     cells[2].metric("Thresholds", _span(usable))
-    none = [name for name, value in found.rule.thresholds.items() if value > 1]
+    none = [name for name, value in preview.rule.thresholds.items() if value > 1]
     if none:
         names = f"{state.plain(', '.join(none[:5]))}{' and others' * (len(none) > 5)}"
         cells[2].caption(f"none taken in {names}: nothing undecided there is sure enough")
-    if found.count:
-        st.plotly_chart(per_class_figure(found), key="accept_classes", config={"displaylogo": False})
+    if preview.count:
+        st.plotly_chart(per_class_figure(preview), key="accept_classes", config={"displaylogo": False})
 
 
 def _span(values: list[float]) -> str:
@@ -99,14 +100,14 @@ def _span(values: list[float]) -> str:
     return f"{low:.3f}" if high - low < 0.0005 else f"{low:.3f} to {high:.3f}"
 
 
-def per_class_figure(found: AcceptPreview) -> go.Figure:
+def per_class_figure(preview: AcceptPreview) -> go.Figure:
     """Return how many predictions of each class would be accepted, with the class's threshold in the hover text."""
-    names = list(found.rule.thresholds)
+    names = list(preview.rule.thresholds)
     figure = go.Figure(
         go.Bar(
             x=[chart_text(name) for name in names],
-            y=[found.per_class.get(name, 0) for name in names],
-            customdata=[_span([found.rule.thresholds[name]]) if found.rule.thresholds[name] <= 1 else "none taken"
+            y=[preview.per_class.get(name, 0) for name in names],
+            customdata=[_span([preview.rule.thresholds[name]]) if preview.rule.thresholds[name] <= 1 else "none taken"
                         for name in names],
             marker={"color": training_views.BLUE},
             hovertemplate="%{x}: %{y:,} accepted, threshold %{customdata}<extra></extra>",
@@ -118,22 +119,24 @@ def per_class_figure(found: AcceptPreview) -> go.Figure:
     return figure
 
 
-def _forecast(opened: OpenProject, found: AcceptPreview, size: int) -> None:
+def _forecast(opened: OpenProject, preview: AcceptPreview, size: int) -> None:
     """Say which bounds an audit of this size can end with, so that the size can be chosen before it is drawn."""
-    if size >= found.count:
+    if size >= preview.count:
         st.caption("This audits all of them, so nothing would be left to accept.")
         return
-    looks = sum(one.record.round == found.rule.round for one in opened.project.quality.audits())
+    looks = sum(one.record.round == preview.rule.round for one in opened.project.audits.all())
     sure = audit.look_level(LEVEL, looks + 1)
     bounds = [at_most(audit.upper_bound(wrong, size, sure)) for wrong in range(min(size, 2) + 1)]
     ends = ", ".join(f"{bound} with {wrong or 'no'} wrong" for wrong, bound in enumerate(bounds))
-    st.caption(f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {level(sure)}): at most {ends}.")
+    st.caption(
+        f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {at_least(sure)}): at most {ends}."
+    )
 
 
-def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
+def _draw(opened: OpenProject, preview: AcceptPreview, *, busy: bool) -> None:
     """Offer to draw an audit of exactly the images the rule takes."""
-    if not found.count:
-        if not found.undecided:
+    if not preview.count:
+        if not preview.undecided:
             st.info("Every image this round has seen is decided: nothing is left to accept.")
         else:
             st.info(
@@ -142,19 +145,19 @@ def _draw(opened: OpenProject, found: AcceptPreview, *, busy: bool) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         size = st.number_input(
-            "Images to check", 1, max(found.count, 1), min(SAMPLE, found.count), key="audit_size", width=160
+            "Images to check", 1, max(preview.count, 1), min(SAMPLE, preview.count), key="audit_size", width=160
         )
         wanted = st.button(
             f"Draw an audit of {int(size):,}", type="primary", icon=":material/fact_check:", key="draw_audit",
             disabled=busy,
         )  # fmt: skip
-    _forecast(opened, found, int(size))
+    _forecast(opened, preview, int(size))
     if busy:
         st.caption("One audit at a time: finish the open one above, or give it up.")
     if not wanted:
         return
     try:
-        made = opened.project.quality.start_audit(found.rule, size=int(size), actor=state.actor())
+        made = opened.project.audits.start(preview.rule, size=int(size), actor=state.actor())
     except StarlingError as error:
         state.show_error(error)
         return

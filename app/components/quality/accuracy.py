@@ -15,6 +15,7 @@ from app.components.quality import confusion
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
+from engine.percent import percent
 from engine.records.quality import Estimate, Reliability
 from engine.records.rounds import RoundRecord
 
@@ -29,29 +30,29 @@ def accuracy_tab(opened: OpenProject) -> None:
     if record is None:
         return
     training_views.report(opened.project, record)
-    found = record.report or {}
-    heldout = found.get("heldout") or {}
+    report = record.report or {}
+    heldout = report.get("heldout") or {}
     if heldout.get("n"):
         st.caption(f"Held-out accuracy: {state.plain(training_views.how(heldout))}")
     else:
         st.info("No labels were held out in this round, so nothing was measured at its end.")
-    _random_slice(opened.project.quality.random_sample(record.number))
+    _random_slice(opened.project.measured.random_sample(record.number))
     left, right = st.columns(2, gap="large")
     with left:
         confusion.confusion_part(opened, record)
     with right:
         _confidence(opened, record)
         st.subheader("Class balance")
-        labeled = opened.project.counts().per_class
-        st.plotly_chart(balance_figure(found, labeled), key="balance", config={"displaylogo": False})
+        labeled = opened.project.store.counts().per_class
+        st.plotly_chart(balance_figure(report, labeled), key="balance", config={"displaylogo": False})
     _footer(record)
 
 
-def _random_slice(found: Estimate) -> None:
+def _random_slice(estimate: Estimate) -> None:
     """Show the accuracy over images picked at random, beside how it was got."""
     left, right = st.columns([1, 3], vertical_alignment="center")
-    left.metric("Accuracy on random images", f"{found.value:.1%}" if found.n else "–")
-    if not found.n:
+    left.metric("Accuracy on random images", percent(estimate.value) if estimate.n else "–")
+    if not estimate.n:
         right.markdown(
             "Too few images picked at random are decided yet to tell them from those that were chosen. On the Review "
             "page the mixture puts one in twenty in between, and the order “Random” brings nothing else: they give an "
@@ -59,15 +60,15 @@ def _random_slice(found: Estimate) -> None:
         )
         return
     right.markdown(
-        f"**Unbiased**: of {some(found.n, 'image')} {found.right:,} predicted right, 95% interval {found.low:.1%} to "
-        f"{found.high:.1%}: {state.plain(found.how)}."
+        f"**Unbiased**: of {some(estimate.n, 'image')} {estimate.right:,} predicted right, 95 % interval "
+        f"{percent(estimate.low)} to {percent(estimate.high)}: {state.plain(estimate.how)}."
     )
 
 
 def _confidence(opened: OpenProject, record: RoundRecord) -> None:
     """Show how well the confidences tell the share right, before and after calibration."""
     st.subheader("Confidence")
-    before, after = opened.project.quality.reliability(record.number)
+    before, after = opened.project.measured.reliability(record.number)
     if not after.n:
         st.info("Without held-out labels it cannot be said how far the confidences can be trusted.")
         return
@@ -76,8 +77,8 @@ def _confidence(opened: OpenProject, record: RoundRecord) -> None:
     temperature = f"Temperature **{calibration['temperature']:.2f}**. " if calibration.get("temperature") else ""
     rough = " With so few labels both are rough." if after.n < FEW else ""
     st.markdown(
-        f"{temperature}Expected calibration error **{before.ece:.1%}** before and **{after.ece:.1%}** after, on "
-        f"{some(after.n, 'held-out label')}.{rough}"
+        f"{temperature}Expected calibration error **{percent(before.ece)}** before and **{percent(after.ece)}** after, "
+        f"on {some(after.n, 'held-out label')}.{rough}"
     )
     st.caption(
         f"Before: {state.plain(before.how)}. After: {state.plain(after.how)}. A point above the dashed line was right "
@@ -118,12 +119,12 @@ def _sizes(counts: Sequence[int]) -> list[float]:
     return [5 + 11 * (count / most) ** 0.5 for count in counts]
 
 
-def balance_figure(found: Mapping[str, Any], labeled: Mapping[str, int]) -> go.Figure:
+def balance_figure(report: Mapping[str, Any], labeled: Mapping[str, int]) -> go.Figure:
     """Return each class's share of the labels in force and of the pseudo-labels of a round's report."""
-    classes = [str(name) for name in found.get("classes", [])]
+    classes = [str(name) for name in report.get("classes", [])]
     shown = [chart_text(name) for name in classes]
     given = np.array([labeled.get(name, 0) for name in classes], float)
-    pseudo = np.array(found.get("histogram") or [0] * len(classes), float)
+    pseudo = np.array(report.get("histogram") or [0] * len(classes), float)
     figure = go.Figure()
     for name, values in (("labels in force", given), ("pseudo-labels", pseudo)):
         figure.add_bar(x=shown, y=values / max(values.sum(), 1), name=name, customdata=values,
@@ -135,10 +136,10 @@ def balance_figure(found: Mapping[str, Any], labeled: Mapping[str, int]) -> go.F
 
 
 def _footer(record: RoundRecord) -> None:
-    found = record.report or {}
-    counts = found.get("counts") or {}
+    report = record.report or {}
+    counts = report.get("counts") or {}
     st.caption(
         f"Round {record.number} trained on {counts.get('train', 0):,} labeled and {counts.get('unlabeled', 0):,} "
-        f"unlabeled images and held {counts.get('heldout', 0):,} out; {found.get('epochs', 0)} epochs on "
-        f"{state.plain(found.get('device', ''))}, {found.get('peak_memory_mb', 0):,.0f} MB at most."
+        f"unlabeled images and held {counts.get('heldout', 0):,} out; {report.get('epochs', 0)} epochs on "
+        f"{state.plain(report.get('device', ''))}, {report.get('peak_memory_mb', 0):,.0f} MB at most."
     )

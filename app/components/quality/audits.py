@@ -9,39 +9,41 @@ import streamlit as st
 
 from app import state
 from app.components.quality.gallery import Tile, gallery, review_queue, titles_of
-from app.components.quality.words import level, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import at_least
 from engine.project.quality.audits import LEVEL
+from engine.project.review.ref import QueueRef
 from engine.quality.audit import joint_level, rest_statement
 from engine.records.quality import AuditResult, BatchInfo
 
 STATES = {"open": "open", "accepted": "accepted", "abandoned": "given up"}
 
 
-def open_audit(opened: OpenProject, found: AuditResult) -> None:
+def open_audit(opened: OpenProject, result: AuditResult) -> None:
     """Draw an open audit: what it is of, how far it is, and what can be done with it."""
-    record = found.record
+    record = result.record
     with st.container(border=True):
         st.subheader(f"Audit {record.number} of round {record.round}")
         second = f" It is look {record.look} at this round, so its level is stricter." if record.look > 1 else ""
         st.markdown(
             f"{some(len(record.sample), 'image')} drawn at random from the {len(record.population):,} that would be "
             f"accepted, on {when(record.created)} by {state.plain(record.actor)}; the bound is one-sided at "
-            f"{level(record.level)}.{second}"
+            f"{at_least(record.level)}.{second}"
         )
         size = len(record.sample)
-        st.progress(found.answered / size if size else 1.0, f"{found.answered:,} of {size:,} answered")
-        if found.bound is None:
-            st.markdown(f"**{found.wrong:,}** wrong so far. The bound comes when every image has an answer.")
+        st.progress(result.answered / size if size else 1.0, f"{result.answered:,} of {size:,} answered")
+        if result.bound is None:
+            st.markdown(f"**{result.wrong:,}** wrong so far. The bound comes when every image has an answer.")
         else:
-            st.html(_large(found.statement))
-            if found.rest and found.rest_bound is not None:
-                st.markdown(state.plain(rest_statement(found.rest, found.rest_bound, record.level)) + ".")
-        _actions(opened, found)
-        _wrong(opened, found)
+            st.html(_large(result.statement))
+            if result.rest and result.rest_bound is not None:
+                st.markdown(state.plain(rest_statement(result.rest, result.rest_bound, record.level)) + ".")
+        _actions(opened, result)
+        _wrong(opened, result)
     if state.get("accepting") == record.number:
-        _confirm(opened, found)
+        _confirm(opened, result)
 
 
 def _large(statement: str) -> str:
@@ -51,13 +53,13 @@ def _large(statement: str) -> str:
     )
 
 
-def _actions(opened: OpenProject, found: AuditResult) -> None:
-    number = found.record.number
+def _actions(opened: OpenProject, result: AuditResult) -> None:
+    number = result.record.number
     with st.container(horizontal=True):
-        if found.bound is None:
-            review_queue(f"audit:{number}", f"review_audit_{number}", "Review the audit images", primary=True)
+        if result.bound is None:
+            review_queue(QueueRef.of_audit(number), f"review_audit_{number}", "Review the audit images", primary=True)
         else:
-            left = found.rest
+            left = result.rest
             if left == 0:
                 st.markdown("Every one of these images is decided already: nothing is left to accept.")
             elif st.button(
@@ -66,37 +68,37 @@ def _actions(opened: OpenProject, found: AuditResult) -> None:
             ):  # fmt: skip
                 state.put("accepting", number)
         if st.button("Give this audit up", icon=":material/close:", key=f"abandon_audit_{number}"):
-            opened.project.quality.abandon_audit(number)
+            opened.project.audits.abandon(number)
             state.put("quality_told", f"Audit {number} was given up. The answers you gave stay as labels.")
             st.rerun()
 
 
-def _wrong(opened: OpenProject, found: AuditResult) -> None:
-    if not found.wrong_ids:
+def _wrong(opened: OpenProject, result: AuditResult) -> None:
+    if not result.wrong_ids:
         return
-    with st.expander(f"The {some(found.wrong, 'image')} that counted as wrong"):
-        names = titles_of(opened, found.wrong_ids[:60])
-        gallery(opened, [Tile(one, names.get(one, ""), f"image {one}") for one in found.wrong_ids])
+    with st.expander(f"The {some(result.wrong, 'image')} that counted as wrong"):
+        names = titles_of(opened, result.wrong_ids[:60])
+        gallery(opened, [Tile(one, names.get(one, ""), f"image {one}") for one in result.wrong_ids])
 
 
-def _confirm(opened: OpenProject, found: AuditResult) -> None:
-    st.dialog("Accept the predictions?", on_dismiss=lambda: state.forget("accepting"))(_dialog)(opened, found)
+def _confirm(opened: OpenProject, result: AuditResult) -> None:
+    st.dialog("Accept the predictions?", on_dismiss=lambda: state.forget("accepting"))(_dialog)(opened, result)
 
 
-def _dialog(opened: OpenProject, found: AuditResult) -> None:
+def _dialog(opened: OpenProject, result: AuditResult) -> None:
     """Say what will be accepted and with which bound; do it, or not."""
-    record = found.record
-    left = found.rest
+    record = result.record
+    left = result.rest
     st.markdown(
         f"**{some(left, 'prediction')}** of round {record.round} become labels, as one batch. What the audit says:\n\n"
-        f"> {state.plain(found.statement)}\n\n"
-        f"> {state.plain(rest_statement(found.rest, found.rest_bound or 0.0, record.level))}\n\n"
+        f"> {state.plain(result.statement)}\n\n"
+        f"> {state.plain(rest_statement(result.rest, result.rest_bound or 0.0, record.level))}\n\n"
         "This is kept with the batch, and exported with its labels. One undo on the History page takes all of it back."
     )
     if st.button(f"Accept {some(left, 'label')}", type="primary", key="confirm_accept"):
         state.forget("accepting")
         try:
-            _, count = opened.project.quality.accept_audit(record.number, state.actor())
+            _, count = opened.project.audits.accept(record.number, state.actor())
         except StarlingError as error:
             state.show_error(error)
             return
@@ -121,15 +123,15 @@ def explanation() -> None:
             "- Looking again at the same round until a sample comes out well would make the limit too good. So a "
             "second look at the same round gets a stricter level (97.5%), and a third a stricter one still. Each "
             "statement holds at its own level; that all of several looks hold is less sure: "
-            f"{level(joint_level(LEVEL, 2))} for two.\n"
+            f"{at_least(joint_level(LEVEL, 2))} for two.\n"
             "- Images that got a label in the meantime keep it: accepting never overwrites a decision."
         )
 
 
-def past_audits(opened: OpenProject, found: list[AuditResult]) -> None:
+def past_audits(opened: OpenProject, results: list[AuditResult]) -> None:
     """Draw the table of audits that are accepted or given up."""
     st.subheader("Past audits")
-    past = [one for one in found if one.record.state != "open"]
+    past = [one for one in results if one.record.state != "open"]
     if not past:
         st.caption("None yet.")
         return
@@ -139,18 +141,18 @@ def past_audits(opened: OpenProject, found: list[AuditResult]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="past_audits")
 
 
-def _row(found: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
-    record = found.record
+def _row(result: AuditResult, batch: BatchInfo | None) -> dict[str, object]:
+    record = result.record
     return {
         "Audit": record.number,
         "Drawn": when(record.created),
         "Who": record.actor,
         "Round": record.round,
         "Images": len(record.sample),
-        "Answered": found.answered,
-        "Wrong": found.wrong,
-        "Level": level(record.level),
-        "Statement": str(record.facts.get("statement") or found.statement),
+        "Answered": result.answered,
+        "Wrong": result.wrong,
+        "Level": at_least(record.level),
+        "Statement": str(record.facts.get("statement") or result.statement),
         "State": STATES[record.state] + _taken_back(batch),
         "Batch": record.batch or "",
     }

@@ -12,16 +12,16 @@ from engine.records.rounds import RoundRecord
 
 def chosen_round(opened: OpenProject) -> RoundRecord | None:
     """Return the complete round chosen, at first the one in force; without any, say so and return None."""
-    complete = {record.number: record for record in opened.project.rounds_with_predictions()}
+    complete = {record.number: record for record in opened.project.results.complete()}
     if not complete:
         st.info("No round has ended yet. Accuracy is measured on held-out labels at the end of a round.")
         st.page_link("pages/train_rounds.py", label="Train a round", icon=":material/model_training:")
         return None
-    in_force = opened.project.round_in_force()
+    in_force = opened.project.results.in_force()
     numbers = sorted(complete, reverse=True)
-    kept = state.get("quality_round")
-    first = kept if kept in complete else in_force if in_force in complete else numbers[0]
-    state.preset("quality_round", first, again=kept not in complete)
+    last = state.get("quality_round")
+    first = last if last in complete else in_force if in_force in complete else numbers[0]
+    state.preset("quality_round", first, again=last not in complete)
     number = st.selectbox(
         "Round",
         numbers,

@@ -22,9 +22,9 @@ HEIGHT = 460
 def confusion_part(opened: OpenProject, record: RoundRecord) -> None:
     """Draw the matrix and the images of the cell chosen in it."""
     st.subheader("Confusion on the held-out set")
-    found = record.report or {}
-    counts = found.get("confusion") or []
-    classes = [str(name) for name in found.get("classes", [])]
+    report = record.report or {}
+    counts = report.get("confusion") or []
+    classes = [str(name) for name in report.get("classes", [])]
     if not counts or not any(map(any, counts)):
         st.info("No labels were held out in this round.")
         return
@@ -60,7 +60,7 @@ def _images(opened: OpenProject, number: int, cells: Sequence[Cell]) -> None:
     )
     if cell is None:
         return
-    ids = [int(one) for one in opened.project.quality.confusion_ids(number, cell[0], cell[1])]
+    ids = [int(one) for one in opened.project.measured.confusion_ids(number, cell[0], cell[1])]
     st.markdown(
         f"**{len(ids):,}** images labeled **{state.plain(cell[0])}** and predicted **{state.plain(cell[1])}**: "
         "all of them held out, none trained on."

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import state
 from app.server.workbench import OpenProject
+from engine.project.review.ref import QueueRef
 
 REVIEW_PAGE = "pages/review_labels.py"
 _STYLE = """<style>
@@ -66,13 +67,13 @@ def review_these(opened: OpenProject, ids: Sequence[int], key: str, label: str =
         st.switch_page(REVIEW_PAGE)
 
 
-def review_queue(only: str, key: str, label: str = "Review these", *, primary: bool = False) -> None:
-    """Draw the button that opens the review page on one of its queues, such as "issues" or "audit:3"."""
+def review_queue(ref: QueueRef, key: str, label: str = "Review these", *, primary: bool = False) -> None:
+    """Draw the button that opens the review page on one of its queues."""
     if st.button(label, icon=":material/keyboard:", key=key, type="primary" if primary else "secondary"):
-        state.take_queue(only)
+        state.take_queue(ref)
         st.switch_page(REVIEW_PAGE)
 
 
 def titles_of(opened: OpenProject, ids: Sequence[int]) -> dict[int, str]:
     """Return the names of images by id."""
-    return {item.id: item.name for item in opened.project.images(list(ids))} if ids else {}
+    return {item.id: item.name for item in opened.project.store.images(list(ids))} if ids else {}

@@ -8,9 +8,11 @@ import streamlit as st
 
 from app import state
 from app.components.quality.gallery import Tile, gallery, review_queue, review_these, titles_of
-from app.components.quality.words import percent, some, when
+from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.percent import percent
+from engine.project.review.ref import QueueRef
 from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 
 POLL_SECONDS = 1.0
@@ -33,59 +35,59 @@ def labels_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     _conflicts(opened)
     st.subheader("Suspected labels")
-    if not opened.project.counts().labeled:
+    if not opened.project.store.counts().labeled:
         st.info("No image has a label yet, so there is none to check.")
     elif _check(opened, "labels"):
         _issues(opened)
     st.subheader("Duplicates")
-    if not opened.project.counts().images:
+    if not opened.project.store.counts().images:
         st.info("This project has no images yet.")
     elif _check(opened, "duplicates"):
         _duplicates(opened)
 
 
 def _conflicts(opened: OpenProject) -> None:
-    found = opened.project.reviews.conflicts()
-    if not found:
+    conflicts = opened.project.lists.conflicts()
+    if not conflicts:
         st.caption("No conflicts: nothing known contradicts a label.")
         return
-    counts = {kind: sum(one.kind == kind for one in found) for kind in CONFLICTS}
+    counts = {kind: sum(one.kind == kind for one in conflicts) for kind in CONFLICTS}
     parts = [f"{count:,} {CONFLICTS[kind]}" for kind, count in counts.items() if count]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{some(len(found), 'conflict')}**: {', '.join(parts)}.")
-        review_queue("conflicts", "review_conflicts", "Look at them side by side")
+        st.markdown(f"**{some(len(conflicts), 'conflict')}**: {', '.join(parts)}.")
+        review_queue(QueueRef("conflicts"), "review_conflicts", "Look at them side by side")
 
 
 def _check(opened: OpenProject, kind: CheckKind) -> bool:
     """Draw where a check stands and what can be done; return whether there is a result to show."""
-    found = opened.project.quality.check_state(kind)
-    if found.status == "running":
+    check = opened.project.checks.state(kind)
+    if check.status == "running":
         st.fragment(_running, run_every=POLL_SECONDS)(opened, kind)
-        return bool(found.made)
-    if found.status == "failed":
-        st.error(state.plain(found.error or "The check did not come to an end."))
-    elif found.status == "cancelled":
+        return bool(check.made)
+    if check.status == "failed":
+        st.error(state.plain(check.error or "The check did not come to an end."))
+    elif check.status == "cancelled":
         st.info("The check was cancelled.")
-    has_result = found.status == "ready" or bool(found.made)
+    has_result = check.status == "ready" or bool(check.made)
     if has_result:
-        _tell_result(found)
+        _tell_result(check)
     else:
         st.caption(ABOUT[kind])
     label = STARTS[kind] if not has_result else "Check again"
-    urgent = not has_result or found.stale
+    urgent = not has_result or check.stale
     if st.button(label, type="primary" if urgent else "secondary", icon=":material/search:", key=f"check_{kind}"):
         _start(opened, kind)
     return has_result
 
 
-def _tell_result(found: CheckState) -> None:
-    stale = " Labels or images changed since; check again to take them in." if found.stale else ""
-    st.caption(f"Checked on {when(found.made)}.{stale}" if found.made else f"Checked.{stale}")
+def _tell_result(check: CheckState) -> None:
+    stale = " Labels or images changed since; check again to take them in." if check.stale else ""
+    st.caption(f"Checked on {when(check.made)}.{stale}" if check.made else f"Checked.{stale}")
 
 
 def _start(opened: OpenProject, kind: CheckKind) -> None:
     try:
-        opened.project.quality.start_check(kind)
+        opened.project.checks.start(kind)
     except StarlingError as error:
         state.show_error(error)
         return
@@ -94,29 +96,29 @@ def _start(opened: OpenProject, kind: CheckKind) -> None:
 
 def _running(opened: OpenProject, kind: CheckKind) -> None:
     """Show how far a check is; run the page anew when it ended."""
-    found = opened.project.quality.check_state(kind)
-    if found.status != "running":
+    check = opened.project.checks.state(kind)
+    if check.status != "running":
         st.rerun()
-    st.progress(min(max(found.fraction, 0.0), 1.0), text=state.plain(found.stage or "Starting"))
+    st.progress(min(max(check.fraction, 0.0), 1.0), text=state.plain(check.stage or "Starting"))
     if st.button("Cancel", icon=":material/close:", key=f"cancel_{kind}"):
-        opened.project.quality.cancel_check(kind)
+        opened.project.checks.cancel(kind)
         st.rerun()
 
 
 def _issues(opened: OpenProject) -> None:
-    found = opened.project.quality.label_issues()
-    if not found:
+    issues = opened.project.checks.label_issues()
+    if not issues:
         st.success("No label is suspected, or all suspected ones have been looked at.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{some(len(found), 'suspected label')}**, most suspicious first: given → suggested, and how sure the "
+            f"**{some(len(issues), 'suspected label')}**, most suspicious first: given → suggested, and how sure the "
             "model that never saw the label is of each."
         )
-        review_queue("issues", "review_issues")
-    gallery(opened, [_issue_tile(one) for one in found[:ISSUES_SHOWN]])
-    if len(found) > ISSUES_SHOWN:
-        st.caption(f"The first {ISSUES_SHOWN} of {len(found):,}; the review page shows all of them.")
+        review_queue(QueueRef("issues"), "review_issues")
+    gallery(opened, [_issue_tile(one) for one in issues[:ISSUES_SHOWN]])
+    if len(issues) > ISSUES_SHOWN:
+        st.caption(f"The first {ISSUES_SHOWN} of {len(issues):,}; the review page shows all of them.")
 
 
 def _issue_tile(one: LabelIssue) -> Tile:
@@ -125,29 +127,29 @@ def _issue_tile(one: LabelIssue) -> Tile:
 
 
 def _duplicates(opened: OpenProject) -> None:
-    found = sorted(opened.project.quality.duplicates(), key=lambda one: not one.differing)
-    if not found:
+    groups = sorted(opened.project.checks.duplicates(), key=lambda one: not one.differing)
+    if not groups:
         st.success("No two images look the same.")
         return
-    differing = [one for one in found if one.differing]
-    exact = sum(one.exact for one in found)
+    differing = [one for one in groups if one.differing]
+    exact = sum(one.exact for one in groups)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{some(len(found), 'group')}** of images that look the same, {exact:,} of them the same at 32×32; "
+            f"**{some(len(groups), 'group')}** of images that look the same, {exact:,} of them the same at 32×32; "
             f"**{len(differing):,}** with different labels."
         )
         ids = [one for group in differing for one in group.image_ids]
         review_these(opened, ids, "review_duplicates", "Review those with different labels")
-    _groups(opened, _page_of(found))
+    _groups(opened, _page_of(groups))
 
 
-def _page_of(found: Sequence[DuplicateGroup]) -> Sequence[DuplicateGroup]:
+def _page_of(groups: Sequence[DuplicateGroup]) -> Sequence[DuplicateGroup]:
     """Return the groups of the page chosen; all when they fit one."""
-    pages = -(-len(found) // GROUPS_SHOWN)
+    pages = -(-len(groups) // GROUPS_SHOWN)
     if pages <= 1:
-        return found
+        return groups
     page = int(st.number_input(f"Page, of {pages:,}", 1, pages, 1, key="duplicates_page", width=160))
-    return found[(page - 1) * GROUPS_SHOWN : page * GROUPS_SHOWN]
+    return groups[(page - 1) * GROUPS_SHOWN : page * GROUPS_SHOWN]
 
 
 def _groups(opened: OpenProject, groups: Sequence[DuplicateGroup]) -> None:

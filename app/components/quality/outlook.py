@@ -9,8 +9,9 @@ import streamlit as st
 
 from app import state
 from app.components import training_views
-from app.components.quality.words import chart_text, minutes, percent
+from app.components.quality.words import chart_text, minutes
 from app.server.workbench import OpenProject
+from engine.percent import percent, short
 from engine.project import options
 from engine.records.quality import CurvePoint, Outlook
 
@@ -21,44 +22,44 @@ def outlook_tab(opened: OpenProject) -> None:
     """Draw the tab."""
     state.preset("outlook_target", state.get("outlook_target", 99.0))
     target = st.slider(
-        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f%%", key="outlook_target",
+        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f %%", key="outlook_target",
         width=420,
     )  # fmt: skip
     state.put("outlook_target", target)
-    found = opened.project.quality.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
-    if found.advice:
-        st.info(state.plain(found.advice), icon=":material/lightbulb:")
-    _figures(found)
+    outlook = opened.project.measured.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
+    if outlook.advice:
+        st.info(state.plain(outlook.advice), icon=":material/lightbulb:")
+    _figures(outlook)
     st.subheader("Learning curve")
-    measured = [point for point in found.curve if point.accuracy.n]
+    measured = [point for point in outlook.curve if point.accuracy.n]
     if not measured:
         st.caption("No round has measured an accuracy on held-out labels yet, so there is no curve.")
         return
     st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
     few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
     st.caption(
-        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95% interval. Rounds "
+        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95 % interval. Rounds "
         f"of different algorithms or settings can only be compared roughly.{few}"
     )
 
 
-def _figures(found: Outlook) -> None:
+def _figures(outlook: Outlook) -> None:
     cells = st.columns(4)
-    corrections, each = found.next_corrections, found.seconds_each
+    corrections, each = outlook.next_corrections, outlook.seconds_each
     cells[0].metric(
-        f"Corrections in the next {found.next_count:,}", "–" if corrections is None else f"{corrections:,.0f}",
+        f"Corrections in the next {outlook.next_count:,}", "–" if corrections is None else f"{corrections:,.0f}",
         help="Expected wrong predictions among the least confident images that are undecided.",
     )  # fmt: skip
-    pace = None if each is None else each * found.next_count / 60
-    cells[1].metric(f"Time for the next {found.next_count:,}", minutes(pace))
+    pace = None if each is None else each * outlook.next_count / 60
+    cells[1].metric(f"Time for the next {outlook.next_count:,}", minutes(pace))
     cells[1].caption("no pace measured yet" if each is None else f"at the measured {each:.1f} s each")
-    left = found.decisions_left
-    cells[2].metric(f"Decisions left to {found.target:.1%}", "–" if left is None else f"{left:,}")
+    left = outlook.decisions_left
+    cells[2].metric(f"Decisions left to {short(outlook.target)}", "–" if left is None else f"{left:,}")
     cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
-    cells[3].metric("Time for those", minutes(found.minutes_left))
-    if found.errors_left is not None:
+    cells[3].metric("Time for those", minutes(outlook.minutes_left))
+    if outlook.errors_left is not None:
         st.caption(
-            f"Expected wrong predictions among all undecided images: {found.errors_left:,.0f}. All estimates trust "
+            f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f}. All estimates trust "
             "the calibrated confidences; the random slice and audits measure."
         )
 
@@ -90,8 +91,8 @@ def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
 
 
 def _hover(point: CurvePoint) -> str:
-    found = point.accuracy
+    accuracy = point.accuracy
     return (
-        f"round {point.round}, {chart_text(options.title(point.algorithm))}: {percent(found.value)} "
-        f"({percent(found.low)} to {percent(found.high)}), {point.labels:,} labels"
+        f"round {point.round}, {chart_text(options.title(point.algorithm))}: {percent(accuracy.value)} "
+        f"({percent(accuracy.low)} to {percent(accuracy.high)}), {point.labels:,} labels"
     )

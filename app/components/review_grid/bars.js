@@ -1,8 +1,17 @@
 // Above the wall: how far it is, the classes with their counts, the order, the sizes, and the pages.
 
-const GRID_PAGES = [100, 200, 500];
+import { count, el, setText, show } from "../common/dom.js";
+import { waitingWords } from "../common/words.js";
+import { GRID_PAGES, GRID_SIZES } from "./choices.js";
+import { GRID_ALL, GRID_MARKED } from "./table.js";
 
-function buildGridTop(session, onHelp) {
+/** @import { GridLook, GridSession } from "./session.js" */
+
+/**
+ * @param {GridSession} session
+ * @param {() => void} onHelp
+ */
+export function buildGridTop(session, onHelp) {
   const left = el("strong", { testid: "grid-left" });
   const about = el("span", {});
   const save = el("span", { class: "save", role: "status", testid: "grid-save-state" });
@@ -11,6 +20,7 @@ function buildGridTop(session, onHelp) {
   const again = el("button", { class: "quiet", type: "button", onclick: () => session.load(), testid: "grid-again" }, "Look again");
   const node = el("div", { class: "top" }, el("span", { class: "progress" }, left, about), save, again, help);
 
+  /** @param {GridLook} look */
   function paint({ table, saving, loading }) {
     setText(left, table.loaded ? `${count(table.left)} ${table.left === 1 ? "image" : "images"}` : "");
     const round = table.round === null ? "" : ` · predictions of round ${table.round}`;
@@ -22,17 +32,17 @@ function buildGridTop(session, onHelp) {
   return { node, help, paint };
 }
 
-function gridSaveWords({ jobs, pending, problem, kept, undoing }) {
-  if (!jobs) return ["saved", "saved"];
-  const what = undoing ? "undo" : count(pending);
-  if (!problem) return ["saving", undoing ? "taking back…" : `saving ${what}…`];
-  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
-  return ["offline", `${what} not saved: ${problem} · ${where}`];
+/** @param {GridLook["saving"]} saving */
+function gridSaveWords(saving) {
+  if (!saving.jobs) return ["saved", "saved"];
+  const amount = count(saving.pending);
+  return saving.undoing ? waitingWords(saving, "undo", "taking back…") : waitingWords(saving, amount, `saving ${amount}…`);
 }
 
-function buildGridChips(session) {
+/** @param {GridSession} session */
+export function buildGridChips(session) {
   const node = el("div", { class: "filters", role: "group", "aria-label": "Predicted class", testid: "grid-classes" });
-  const chip = (filter, name) => {
+  const chip = (/** @type {number} */ filter, /** @type {string} */ name) => {
     const words = el("span", { class: "filter-name" }, name);
     const number = el("span", { class: "filter-count" });
     const button = el("button", {
@@ -44,8 +54,10 @@ function buildGridChips(session) {
   const all = chip(GRID_ALL, "All");
   const marked = chip(GRID_MARKED, "✗ Marked");
   let names = "";
+  /** @type {ReturnType<typeof chip>[]} */
   let chips = [];
 
+  /** @param {GridLook} look */
   function paint({ table }) {
     const key = JSON.stringify(table.classes);
     if (key !== names) {
@@ -64,14 +76,17 @@ function buildGridChips(session) {
   return { node, paint };
 }
 
-function buildGridControls(session, { onSize, onPages, onSort }) {
-  const sort = el("select", { "aria-label": "First come", testid: "grid-sort", onchange: () => onSort(sort.value) });
+/**
+ * @param {GridSession} session
+ * @param {{ onSize: (index: number) => void, onPages: (size: number) => void, onSort: (sort: string) => void }} listeners
+ */
+export function buildGridControls(session, { onSize, onPages, onSort }) {
+  const sort = el("select", { "aria-label": "First come", testid: "grid-sort" });
   const size = el("input", {
     type: "range", min: 0, max: GRID_SIZES.length - 1, step: 1, "aria-label": "Size of the pictures", testid: "grid-size",
-    oninput: () => onSize(Number(size.value)),
   });
   const sizeName = el("span", { class: "size-name" });
-  const pages = el("select", { "aria-label": "Images on a page", testid: "grid-page-size", onchange: () => onPages(Number(pages.value)) },
+  const pages = el("select", { "aria-label": "Images on a page", testid: "grid-page-size" },
     ...GRID_PAGES.map((n) => el("option", { value: n }, `${n} a page`)));
   const back = el("button", { type: "button", testid: "grid-page-back", title: "Page before (PageUp)", onclick: () => turn(-1) }, "‹");
   const forth = el("button", { type: "button", testid: "grid-page-forth", title: "Next page (PageDown)", onclick: () => turn(1) }, "›");
@@ -81,9 +96,13 @@ function buildGridControls(session, { onSize, onPages, onSort }) {
     el("label", { class: "control" }, el("span", { class: "faint" }, "Size"), size, sizeName), pages,
     el("span", { class: "pager" }, back, where, forth));
   let orders = "";
+  sort.addEventListener("change", () => onSort(sort.value));
+  size.addEventListener("input", () => onSize(Number(size.value)));
+  pages.addEventListener("change", () => onPages(Number(pages.value)));
 
-  const turn = (step) => session.go(session.table.page + step);
+  const turn = (/** @type {number} */ step) => session.go(session.table.page + step);
 
+  /** @param {[string, string][]} sorts key and title of each order */
   function setSorts(sorts) {
     const key = JSON.stringify(sorts);
     if (key === orders) return;
@@ -91,12 +110,16 @@ function buildGridControls(session, { onSize, onPages, onSort }) {
     sort.replaceChildren(...sorts.map(([value, title]) => el("option", { value }, title)));
   }
 
+  /**
+   * @param {GridLook} look
+   * @param {number} sizeIndex
+   */
   function paint({ table, query }, sizeIndex) {
     sort.value = query.sort;
-    size.value = sizeIndex;
+    size.value = String(sizeIndex);
     setText(sizeName, GRID_SIZES[sizeIndex][0]);
     size.setAttribute("aria-valuetext", GRID_SIZES[sizeIndex][0]);
-    pages.value = table.pageSize;
+    pages.value = String(table.pageSize);
     setText(where, `Page ${count(table.page + 1)} of ${count(table.pages())}`);
     back.disabled = table.page === 0;
     forth.disabled = table.page >= table.pages() - 1;

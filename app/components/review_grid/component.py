@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit as st
+from app.components.mount import mount, rerun
 
-HERE = Path(__file__).parent
-SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "table.js", "sender.js", "batches.js",
-    "session.js", "thumbs.js", "wall.js", "lens.js", "bars.js", "controls.js", "view.js", "index.js",
-)  # fmt: skip
-STYLES = ("../common/base.css", "style.css")
-
-_mount = st.components.v2.component(
-    "starling_review_grid",
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
-    isolate_styles=True,
-)
-
-
-def _nothing() -> None:
-    """Streamlit reruns the page on a trigger value only if a callback is given."""
+_mount = mount("review_grid", "style.css")
 
 
 def review_grid(
@@ -54,4 +37,4 @@ def review_grid(
         "classes": list(classes),
         "sorts": [list(one) for one in sorts],
     }
-    _mount(key=key, data=data, on_saved_change=_nothing)
+    _mount(key=key, data=data, on_saved_change=rerun)

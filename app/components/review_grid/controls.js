@@ -1,9 +1,17 @@
 // Below the wall: the classes for what is marked wrong, the batch that would be recorded, and the question before a large one.
 
-const GRID_FIND_FROM = 21; // this many classes and more get a field to find them
+import { count, el, setText, show } from "../common/dom.js";
+import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
+import { spreadWords } from "../common/words.js";
+import { gridOpenWords, ROW_SEEN } from "./table.js";
+
+/** @import { GridLook, GridSession } from "./session.js" */
+/** @import { Plan, Table } from "./types.d.ts" */
+
 const GRID_MOST_SHOWN = 60; // class buttons shown at once
 
-function buildGridAnswers(session) {
+/** @param {GridSession} session */
+export function buildGridAnswers(session) {
   const words = el("span", { class: "answers-words", testid: "grid-marked-words" });
   const find = el("input", {
     type: "text", placeholder: "Find a class  /", "aria-label": "Find a class", testid: "grid-class-find", autocomplete: "off",
@@ -13,42 +21,41 @@ function buildGridAnswers(session) {
   const reject = el("button", { type: "button", testid: "grid-reject", onclick: () => session.answer("reject", null) },
     "Reject", el("kbd", {}, "x"));
   const node = el("div", { class: "answers", testid: "grid-answers" }, words, find, list, reject);
+  /** @type {string[]} */
   let names = [];
-  let buttons = [];
+  /** @type {Map<string, HTMLButtonElement>} */
+  let buttons = new Map();
 
+  /** @param {string[]} classes */
   function rebuild(classes) {
     names = [...classes];
     const keys = classKeys(names);
-    buttons = names.map((name) => {
+    buttons = new Map(names.map((name) => {
       const cap = keyCap(keys.indexOf(name));
-      return el("button", {
+      return [name, el("button", {
         type: "button", class: "answer-class", testid: "grid-class", "data-class": name, title: name, onclick: () => give(name),
-      }, el("span", { class: "filter-name" }, name), cap ? el("kbd", {}, cap) : null);
-    });
-    show(find, names.length >= GRID_FIND_FROM);
+      }, el("span", { class: "filter-name" }, name), cap ? el("kbd", {}, cap) : null)];
+    }));
+    show(find, names.length >= FIND_FROM);
     filter();
   }
 
-  function matches() {
-    const wanted = find.value.trim().toLowerCase();
-    const found = names.map((name, k) => k).filter((k) => names[k].toLowerCase().includes(wanted));
-    const begins = (k) => Number(names[k].toLowerCase().startsWith(wanted));
-    return found.sort((a, b) => begins(b) - begins(a)).slice(0, GRID_MOST_SHOWN);
-  }
-
   function filter() {
-    list.replaceChildren(...matches().map((k) => buttons[k]));
+    const shown = matchingNames(names, find.value).slice(0, GRID_MOST_SHOWN);
+    list.replaceChildren(...shown.map((name) => buttons.get(name) ?? name));
   }
 
+  /** @param {string} name */
   function give(name) {
     find.value = "";
     filter();
     session.answer("correct", name);
   }
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
-    const [first] = matches();
-    if (event.key === "Enter" && find.value.trim() && first !== undefined) give(names[first]);
+    const [first] = matchingNames(names, find.value);
+    if (event.key === "Enter" && find.value.trim() && first !== undefined) give(first);
     else if (event.key !== "Escape") return;
     find.value = "";
     filter();
@@ -57,8 +64,9 @@ function buildGridAnswers(session) {
     event.stopPropagation();
   }
 
+  /** @param {GridLook} look */
   function paint({ table, classes, ring }) {
-    if (classes.join("\n") !== names.join("\n") || buttons.length !== classes.length) rebuild(classes);
+    if (classes.join("\n") !== names.join("\n") || buttons.size !== classes.length) rebuild(classes);
     const { open, answered } = table.marked(table.pageRows());
     node.dataset.idle = open.length || ring ? "no" : "yes";
     const given = answered.length ? `${count(answered.length)} answered` : "";
@@ -68,32 +76,38 @@ function buildGridAnswers(session) {
   return { node, paint, find: () => (find.hidden ? false : (find.focus(), true)) };
 }
 
-function buildGridFoot(session) {
+/** @param {GridSession} session */
+export function buildGridFoot(session) {
   const outcome = el("span", { class: "outcome", role: "status", testid: "grid-outcome" });
   const rest = el("span", { class: "faint rest", testid: "grid-rest" });
   const undo = el("button", { type: "button", testid: "grid-undo", onclick: () => session.undo() },
     "Undo", el("kbd", { "aria-label": "Backspace" }, "⌫"));
-  const only = el("button", { type: "button", testid: "grid-save-marked", onclick: () => session.saveMarked() }, el("span", {}), el("kbd", {}, "s"));
+  const onlyWords = el("span");
+  const only = el("button", { type: "button", testid: "grid-save-marked", onclick: () => session.saveMarked() },
+    onlyWords, el("kbd", {}, "s"));
+  const acceptWords = el("span");
   const accept = el("button", { type: "button", class: "solid", testid: "grid-accept", onclick: () => session.accept() },
-    el("span", {}), el("kbd", {}, "⇧A"));
+    acceptWords, el("kbd", {}, "⇧A"));
   const node = el("div", { class: "foot" }, el("span", { class: "foot-words" }, outcome, rest), undo, only, accept);
 
+  /** @param {GridLook} look */
   function paint(look) {
-    const found = session.plan();
-    const { take, answered, open } = found;
+    const plan = session.plan();
+    const { take, answered, open } = plan;
     outcome.dataset.kind = look.outcome?.kind || "";
     setText(outcome, look.outcome?.text || "");
-    setText(rest, look.outcome ? "" : gridRestWords(found, look.table));
-    setText(accept.firstChild, gridAcceptWords(found));
+    setText(rest, look.outcome ? "" : gridRestWords(plan, look.table));
+    setText(acceptWords, gridAcceptWords(plan));
     accept.disabled = take.length + answered.length === 0 || look.asked !== null;
     accept.title = open.length ? gridOpenWords(open.length) : "";
     show(only, answered.length > 0);
-    setText(only.firstChild, `Save only the ${count(answered.length)} answered`);
+    setText(onlyWords, `Save only the ${count(answered.length)} answered`);
     undo.disabled = !look.canUndo;
   }
   return { node, paint };
 }
 
+/** @param {Plan} plan */
 function gridAcceptWords({ take, answered, open, everything, total }) {
   if (!take.length) return answered.length ? `Save ${count(answered.length)} answered` : "Accept the page";
   const others = answered.length + open.length;
@@ -101,6 +115,10 @@ function gridAcceptWords({ take, answered, open, everything, total }) {
   return `Accept ${which}${count(take.length)}${everything ? " selected" : ""}`;
 }
 
+/**
+ * @param {Plan} plan
+ * @param {Table} table
+ */
 function gridRestWords({ take, answered, open, flying, everything, total }, table) {
   const words = [];
   if (everything) words.push(`All ${count(total)} that match are selected, on ${count(table.pages())} ${table.pages() === 1 ? "page" : "pages"}. Esc goes back to the page.`);
@@ -113,8 +131,11 @@ function gridRestWords({ take, answered, open, flying, everything, total }, tabl
   return words.join(" ");
 }
 
-// Lies over the wall while a large batch waits for a yes.
-function buildGridQuestion(session) {
+/**
+ * Lies over the wall while a large batch waits for a yes.
+ * @param {GridSession} session
+ */
+export function buildGridQuestion(session) {
   const text = el("p", { testid: "grid-question-text" });
   const yes = el("button", { type: "button", class: "solid", testid: "grid-question-yes", onclick: () => session.confirm() });
   const no = el("button", { type: "button", testid: "grid-question-no", onclick: () => session.escape() }, "Cancel");
@@ -122,13 +143,14 @@ function buildGridQuestion(session) {
     el("div", { class: "question", role: "alertdialog", "aria-label": "Accept many predictions" }, text,
       el("div", { class: "question-buttons" }, no, yes)));
 
+  /** @param {GridLook} look */
   function paint({ asked, table }) {
-    const opening = asked !== null && node.hidden;
+    const opening = asked !== null && node.hidden === true;
     show(node, asked !== null);
     if (asked === null) return;
     const { take, answered, open } = asked;
     const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
-    const parts = [`Accept ${count(take.length)} predictions as they are: ${gridSpread(take.map(table.className))}?`];
+    const parts = [`Accept ${count(take.length)} predictions as they are: ${spreadWords(take.map(table.className), 4)}?`];
     if (unseen) parts.push(`${count(unseen)} of them ${unseen === 1 ? "was" : "were"} never on the screen.`);
     if (answered.length) parts.push(`Saved with them: ${count(answered.length)} answered.`);
     if (open.length) parts.push(gridOpenWords(open.length));

@@ -1,18 +1,43 @@
-// Mounts the grid. Streamlit calls the default export on every data change and its cleanup only at the end: everything
-// with a lifetime is made once for each parent element.
+// The review grid: listens to keys, opens the images that the page asks for, keeps the person's choices.
 
-const gridMounts = new WeakMap();
+import { isOnControl, isTyping, leaveChoice } from "../common/dom.js";
+import { classIndexOf } from "../common/keys.js";
+import { mountedOnce } from "../common/mounts.js";
+import { gridChoices } from "./choices.js";
+import { createGridSession } from "./session.js";
+import { buildGridView } from "./view.js";
+
+/** @import { Given } from "../common/mounts.js" */
+/** @import { GridLook } from "./session.js" */
+
 const GRID_MOVES = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
 
-function mountGrid(parent, first, trigger) {
-  let session = null;
-  let view = null;
-  let base = null;
-  let queryKey = "";
-  let choices = null;
+/** @typedef {{ base: string, round: number | null, only: string, classes: string[], sorts: [string, string][] }} GridData */
 
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<GridData>} first
+ */
+function mountGrid(parent, first) {
+  let current = first;
+  let { base } = first.data;
+  let queryKey = "";
+  let { session, view, choices } = open();
+
+  // The session and its view, of one project.
+  function open() {
+    /** @type {ReturnType<typeof buildGridView> | null} */
+    let shown = null;
+    const stored = gridChoices(base);
+    const made = createGridSession(base, () => shown?.paint(), () => current.setTriggerValue("saved", Date.now()));
+    made.table.pageSize = stored.get().pageSize;
+    shown = buildGridView(parent, made, base, stored);
+    return { session: made, view: shown, choices: stored };
+  }
+
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
-    if (!session || event.defaultPrevented || event.isComposing || isTyping(event)) return;
+    if (event.defaultPrevented || event.isComposing || isTyping(event)) return;
     if (document.querySelector("[role=dialog]") || event.altKey) return; // an open dialog has the keys
     const look = session.look();
     const done = look.asked ? obeyQuestion(event) : obey(event, look);
@@ -21,7 +46,10 @@ function mountGrid(parent, first, trigger) {
     view.lens.hover(-1, null); // the card does not lie over what the keys do
   }
 
-  // While the question is open, only a yes or a no means something.
+  /**
+   * While the question is open, only a yes or a no means something.
+   * @param {KeyboardEvent} event
+   */
   function obeyQuestion(event) {
     if (event.key === "Escape") return session.escape();
     if (event.key !== "Enter" || event.repeat || isOnControl(event)) return false;
@@ -29,6 +57,11 @@ function mountGrid(parent, first, trigger) {
     return true;
   }
 
+  /**
+   * Returns whether the key meant something here.
+   * @param {KeyboardEvent} event
+   * @param {GridLook} look
+   */
   function obey(event, look) {
     const { key } = event;
     if (event.ctrlKey || event.metaKey) {
@@ -49,6 +82,10 @@ function mountGrid(parent, first, trigger) {
     return letter(key.toLowerCase(), event.shiftKey);
   }
 
+  /**
+   * @param {string} key
+   * @param {boolean} shift
+   */
   function letter(key, shift) {
     if (key === "a" && shift) session.accept();
     else if (shift) return false;
@@ -60,6 +97,10 @@ function mountGrid(parent, first, trigger) {
     return true;
   }
 
+  /**
+   * @param {string} key
+   * @param {GridLook} look
+   */
   function move(key, look) {
     if (!look.table.list.length) return false;
     if (!view.lens.isOpen()) view.wall.focus(); // Space and Enter then belong to the image
@@ -68,6 +109,10 @@ function mountGrid(parent, first, trigger) {
     return true;
   }
 
+  /**
+   * @param {string} key
+   * @param {GridLook} look
+   */
   function press(key, look) {
     if (!look.table.list.length) return false;
     if (!look.ring) session.focusAt(look.focus);
@@ -77,22 +122,22 @@ function mountGrid(parent, first, trigger) {
   }
 
   function close() {
-    session?.stop();
-    view?.remove();
+    session.stop();
+    view.remove();
   }
 
-  function update(next) {
-    const sorts = next.sorts?.length ? next.sorts : [["confidence", "confidence"]];
+  /** @param {Given<GridData>} given */
+  function update(given) {
+    current = given;
+    const next = given.data;
+    const { sorts } = next;
     if (next.base !== base) {
       close();
       base = next.base;
       queryKey = "";
-      choices = gridChoices(base);
-      session = createGridSession(base, () => view?.paint(), () => trigger.set("saved", Date.now()));
-      session.table.pageSize = choices.get().pageSize;
-      view = buildGridView(parent, session, base, choices);
+      ({ session, view, choices } = open());
     }
-    session.setClasses(next.classes || []);
+    session.setClasses(next.classes);
     view.setSorts(sorts);
     const key = JSON.stringify([next.round, next.only]);
     if (key !== queryKey) {
@@ -100,7 +145,7 @@ function mountGrid(parent, first, trigger) {
       queryKey = key;
       const { sort } = choices.get();
       const known = sorts.some(([one]) => one === sort);
-      session.open({ round: next.round ?? null, only: next.only, sort: known ? sort : sorts[0][0] });
+      session.open({ round: next.round, only: next.only, sort: known ? sort : sorts[0][0] });
     }
     view.paint();
   }
@@ -117,41 +162,4 @@ function mountGrid(parent, first, trigger) {
   };
 }
 
-// What the person chose, kept in this browser: {size: 0 … 2, pageSize, sort}.
-function gridChoices(base) {
-  const place = `starling.grid|${base}`;
-  let chosen = { size: 1, pageSize: 200, sort: "" };
-  try {
-    chosen = { ...chosen, ...JSON.parse(localStorage.getItem(place) || "{}") };
-  } catch (error) {
-    console.warn("Starling: this browser keeps no local data", error);
-  }
-  if (!GRID_SIZES[chosen.size]) chosen.size = 1;
-  if (!GRID_PAGES.includes(chosen.pageSize)) chosen.pageSize = 200;
-  return {
-    get: () => chosen,
-    set(change) {
-      chosen = { ...chosen, ...change };
-      try {
-        localStorage.setItem(place, JSON.stringify(chosen));
-      } catch (error) {
-        console.warn("Starling: this browser keeps no local data", error);
-      }
-    },
-  };
-}
-
-export default function reviewGrid({ data, parentElement, setTriggerValue }) {
-  const mounted = gridMounts.get(parentElement);
-  if (mounted) {
-    mounted.trigger.set = setTriggerValue;
-    mounted.update(data);
-  } else {
-    const trigger = { set: setTriggerValue };
-    gridMounts.set(parentElement, Object.assign(mountGrid(parentElement, data, trigger), { trigger }));
-  }
-  return () => {
-    gridMounts.get(parentElement)?.remove();
-    gridMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountGrid);

@@ -1,11 +1,23 @@
 // A larger look at one image: a card beside the pointer after a rest, or the whole wall for Enter.
 
+import { el, part, setText, show } from "../common/dom.js";
+import { fetchJson } from "../common/http.js";
+import { pixelate } from "../common/pixels.js";
+import { gridSureWords } from "./table.js";
+
+/** @import { ReviewItem } from "../common/wire.d.ts" */
+/** @import { GridLook, GridSession } from "./session.js" */
+
 const GRID_HOVER_REST = 350; // ms on one image before its larger picture comes
 const GRID_CARD = 232; // px, the card's least width
 const GRID_CARD_ZOOM = 1.8; // its picture against the tile's
 
-// where(): the element that the card and the large picture lie in.
-function buildGridLens(base, session, where) {
+/**
+ * @param {string} base
+ * @param {GridSession} session
+ * @param {() => HTMLElement} where the element that the card and the large picture lie in
+ */
+export function buildGridLens(base, session, where) {
   const cardImage = el("img", { alt: "" });
   const cardWords = el("span", { class: "lens-words" });
   const card = el("div", { class: "lens-card", hidden: true, "aria-hidden": "true", testid: "grid-hover" }, cardImage, cardWords);
@@ -13,21 +25,21 @@ function buildGridLens(base, session, where) {
   const name = el("strong", { testid: "grid-large-class" });
   const about = el("span", { class: "faint" });
   const file = el("span", { class: "faint lens-file" });
+  const markWords = el("span");
   const mark = el("button", { type: "button", testid: "grid-large-mark", onclick: () => session.toggle(session.look().focus) },
-    el("span", {}), el("kbd", {}, "Space"));
+    markWords, el("kbd", {}, "Space"));
   const large = el("div", { class: "lens-large", hidden: true, testid: "grid-large", role: "group", "aria-label": "Large picture" },
     el("div", { class: "lens-stage" }, image),
     el("div", { class: "lens-foot" }, name, about, file, mark,
-      el("button", { type: "button", class: "quiet", onclick: () => close(), testid: "grid-large-close" }, "Close ", el("kbd", {}, "Esc"))));
-  const pixels = (event) => {
-    const { naturalWidth, naturalHeight, classList } = event.target;
-    classList.toggle("pixels", Math.max(naturalWidth, naturalHeight) <= GRID_PIXEL_ART);
-  };
-  let timer = 0;
+      el("button", { type: "button", class: "quiet", onclick: close, testid: "grid-large-close" }, "Close ", el("kbd", {}, "Esc"))));
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   let hovered = -1;
+  /** @type {number | null} */
   let shown = null; // id of the large picture
-  cardImage.onload = image.onload = pixels;
+  cardImage.onload = image.onload = pixelate;
 
+  /** @param {number} row */
   function words(row) {
     const { table } = session;
     const label = table.label[row] === null ? "" : ` · label “${table.label[row]}”`;
@@ -35,15 +47,23 @@ function buildGridLens(base, session, where) {
     return `${sure}${label}`;
   }
 
+  /**
+   * @param {number} at place of an image, -1 for none
+   * @param {Element | null} tile
+   */
   function hover(at, tile) {
     if (at === hovered) return;
     hovered = at;
     clearTimeout(timer);
     show(card, false);
-    if (at < 0 || !large.hidden) return;
+    if (at < 0 || tile === null || isOpen()) return;
     timer = setTimeout(() => openCard(at, tile), GRID_HOVER_REST);
   }
 
+  /**
+   * @param {number} at
+   * @param {Element} tile
+   */
   function openCard(at, tile) {
     if (!tile.isConnected) return;
     const row = session.table.list[at];
@@ -53,7 +73,7 @@ function buildGridLens(base, session, where) {
     cardImage.src = `${base}/image/${session.table.ids[row]}`;
     cardWords.replaceChildren(el("strong", {}, session.table.className(row)), el("span", { class: "faint" }, words(row)));
     show(card, true);
-    const width = Math.max(GRID_CARD, tile.querySelector("img").clientWidth * GRID_CARD_ZOOM);
+    const width = Math.max(GRID_CARD, part(tile, "img").clientWidth * GRID_CARD_ZOOM);
     card.style.width = `${width}px`;
     const right = box.right - frame.left + 10;
     const x = right + width > frame.width ? box.left - frame.left - width - 10 : right;
@@ -61,6 +81,12 @@ function buildGridLens(base, session, where) {
     card.style.transform = `translate(${Math.max(6, x)}px, ${y}px)`;
   }
 
+  /** @returns {boolean} */
+  function isOpen() {
+    return !large.hidden;
+  }
+
+  /** @param {number} at */
   function open(at) {
     session.focusAt(at);
     hover(-1, null);
@@ -68,15 +94,17 @@ function buildGridLens(base, session, where) {
     paint(session.look());
   }
 
+  // Returns whether it was open.
   function close() {
-    const was = !large.hidden;
+    const was = isOpen();
     show(large, false);
     shown = null;
     return was;
   }
 
+  /** @param {GridLook} look */
   function paint({ table, focus }) {
-    if (large.hidden) return;
+    if (!isOpen()) return;
     const row = focus >= 0 ? table.list[focus] : undefined;
     if (row === undefined) {
       close();
@@ -88,15 +116,21 @@ function buildGridLens(base, session, where) {
       image.removeAttribute("src");
       image.src = `${base}/image/${id}`;
       setText(file, "");
-      fetchJson(`${base}/item/${id}`).then((item) => shown === id && setText(file, item.name), () => undefined); // only its name
+      nameOf(id);
     }
     const given = table.marks.get(id);
     const marked = table.marks.has(id);
     large.dataset.marked = marked ? "yes" : "no";
     setText(name, given ? `${table.className(row)} → ${given.label ?? "reject"}` : table.className(row));
     setText(about, words(row));
-    setText(mark.firstChild, marked ? "Not wrong after all" : "Mark as wrong");
+    setText(markWords, marked ? "Not wrong after all" : "Mark as wrong");
   }
 
-  return { card, large, hover, open, close, paint, isOpen: () => !large.hidden, stop: () => clearTimeout(timer) };
+  /** @param {number} id */
+  async function nameOf(id) {
+    const item = /** @type {ReviewItem | null} */ (await fetchJson(`${base}/item/${id}`).catch(() => null)); // only its name
+    if (item && shown === id) setText(file, item.name);
+  }
+
+  return { card, large, hover, open, close, paint, isOpen, stop: () => clearTimeout(timer) };
 }

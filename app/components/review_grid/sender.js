@@ -1,32 +1,72 @@
-// Batches on their way to the ledger, one after another. Each is kept in localStorage until it is acknowledged; its
-// uids are made of the batch's uid and the image's id, so that sending it again records nothing twice.
+// Batches on their way to the ledger, one after another, and what takes them back. Their uids are made of the batch's
+// uid and the image's id, so that sending one again records nothing twice.
+
+import { isRecorded } from "../common/acks.js";
+import { newUid } from "../common/dom.js";
+import { createDurableQueue, onePerBase } from "../common/durable_queue.js";
+import { postJson, statusOf } from "../common/http.js";
+
+/** @import { DurableQueue, Encoding, Kept } from "../common/durable_queue.js" */
+/** @import { Ack, Action, Decision, DecisionsAnswer, UndoAnswer } from "../common/wire.d.ts" */
 
 const GRID_PART = 20000; // decisions in one request after the server refused all of them in one
 const GRID_UNDO_STEPS = 50;
-const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
+const GRID_PATIENCE = 300000; // ms
+/** @type {readonly Action[]} */
+export const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
 
-function gridSenderFor(base) {
-  const registry = (globalThis.__starlingGridSenders ||= new Map());
-  if (!registry.has(base)) registry.set(base, createGridSender(base));
-  return registry.get(base);
-}
+/**
+ * A batch as columns, which keeps 50,000 answers under localStorage's limit. `actions`: one digit an image, a place in
+ * GRID_ACTIONS; `given`: places in `labels`, -1 without one; `part`: how many travel in one request.
+ * @typedef {{ kind: "decide", batch: string, round: number | null, labels: string[], ids: number[], versions: number[],
+ *   actions: string, given: number[], confidence: (number | null)[], part?: number }} BatchContent
+ * @typedef {BatchContent & Kept} Batch
+ * @typedef {{ kind: "undo", batch: string, uid: string, target: string } & Kept} BatchUndo
+ * @typedef {Batch | BatchUndo} Job
+ * @typedef {{ id: number, version: number, action: Action, label: string | null, confidence: number | null }} Answer
+ * @typedef {{ type: "status" } | { type: "acks", job: Batch, acks: Ack[] } | { type: "undone", job: BatchUndo, acks: Ack[] }
+ *   | { type: "dropped", job: Batch } | { type: "refused", job: Job, message: string }} SenderEvent
+ * @typedef {ReturnType<typeof createGridSender>} GridSender
+ */
 
-// answers: [{id, version, action, label, confidence}]. Columns keep 50,000 of them under localStorage's limit.
-function gridJob(answers, { round, batch }) {
+export const gridSenderFor = onePerBase(createGridSender);
+
+/**
+ * @param {Answer[]} answers
+ * @param {{ round: number | null, batch: string }} of
+ * @returns {BatchContent}
+ */
+export function gridJob(answers, { round, batch }) {
   const labels = [...new Set(answers.map((one) => one.label).filter((label) => label !== null))];
   const place = new Map(labels.map((label, k) => [label, k]));
   return {
     kind: "decide", batch, round, labels, ids: answers.map((one) => one.id), versions: answers.map((one) => one.version),
     actions: answers.map((one) => GRID_ACTIONS.indexOf(one.action)).join(""),
-    given: answers.map((one) => (one.label === null ? -1 : place.get(one.label))),
-    confidence: answers.map((one) => (Number.isFinite(one.confidence) ? Number(one.confidence.toFixed(6)) : null)),
+    given: answers.map((one) => (one.label === null ? -1 : place.get(one.label) ?? -1)),
+    confidence: answers.map(({ confidence }) => (
+      confidence !== null && Number.isFinite(confidence) ? Number(confidence.toFixed(6)) : null)),
   };
 }
 
-function gridDecisions(job, from, to) {
+/**
+ * @param {BatchContent} job
+ * @param {number} i
+ */
+export function gridActionAt(job, i) {
+  return GRID_ACTIONS[Number(job.actions[i])];
+}
+
+/**
+ * The decisions of a part of a batch.
+ * @param {BatchContent} job
+ * @param {number} from
+ * @param {number} to
+ * @returns {Decision[]}
+ */
+export function gridDecisions(job, from, to) {
   return job.ids.slice(from, to).map((id, j) => {
     const i = from + j;
-    const action = GRID_ACTIONS[job.actions[i]];
+    const action = gridActionAt(job, i);
     return {
       uid: `${job.batch}-${id}`, image_id: id, base_version: job.versions[i], action,
       label: job.given[i] < 0 ? null : job.labels[job.given[i]], confidence: job.confidence[i],
@@ -35,166 +75,109 @@ function gridDecisions(job, from, to) {
   });
 }
 
-const gridAckImage = (job, ack) => Number(ack.uid.slice(job.batch.length + 1));
+/**
+ * @param {{ batch: string }} job
+ * @param {Ack} ack
+ */
+export const gridAckImage = (job, ack) => Number(ack.uid.slice(job.batch.length + 1));
 
+/** @param {string} base */
 function createGridSender(base) {
-  const listeners = new Set();
-  const store = gridStore(base);
-  let jobs = store.load();
-  let done = store.done(); // batches that can be taken back, the newest last
-  let flying = false;
-  let failures = 0;
-  let problem = "";
-  let retry = 0;
+  /** @type {DurableQueue<Job, SenderEvent>} */
+  const queue = createDurableQueue(/** @type {Encoding<Job, SenderEvent>} */ ({
+    prefix: `starling.batch|${base}|`,
+    keyOf: (job) => job.batch,
+    soon: (work) => work(),
+    wakes: ["online"],
+    next: (jobs) => jobs.slice(0, 1),
+    send: ([job]) => (job.kind === "undo" ? sendUndo(job) : sendBatch(job)),
+    // 413: perhaps only too large
+    isWrong: ([job], error) => [400, 413, 422].includes(statusOf(error)) || (job.kind === "undo" && statusOf(error) === 409),
+    divide,
+    refused(job, message) {
+      if (job.kind === "undo") forget(job.target);
+      queue.emit({ type: "refused", job, message });
+    },
+    status: () => ({ type: "status" }),
+  }));
+  const { store } = queue;
+  const takenKey = `starling.batches|${base}`;
+  /** @type {{ batch: string, n: number }[]} batches that can be taken back, the newest last */
+  let recorded = /** @type {{ batch: string, n: number }[] | null} */ (store.read(sessionStorage, takenKey)) ?? [];
 
-  const emit = (event) => listeners.forEach((listener) => listener(event));
-  const changed = () => emit({ type: "status" });
-  const status = () => ({
-    flying, problem, kept: store.works(), undoing: jobs.length > 0 && jobs[0].kind === "undo",
-    pending: jobs.reduce((sum, job) => sum + (job.kind === "decide" ? job.ids.length : 0), 0), jobs: jobs.length,
-  });
-
-  function push(job) {
-    jobs.push(job);
-    store.keep(job);
-    changed();
-    pump();
-  }
-
-  function remove(job) {
-    jobs = jobs.filter((other) => other !== job);
-    store.forget(job);
-  }
-
+  /** @param {{ batch: string, n: number }[]} list */
   function remember(list) {
-    done = list.slice(-GRID_UNDO_STEPS);
-    store.keepDone(done);
+    recorded = list.slice(-GRID_UNDO_STEPS);
+    store.write(sessionStorage, takenKey, recorded);
   }
 
-  async function pump() {
-    if (flying || !jobs.length) return;
-    clearTimeout(retry);
-    const [job] = jobs;
-    flying = true;
-    job.tried = true;
-    changed();
-    try {
-      if (job.kind === "undo") await sendUndo(job);
-      else await sendBatch(job);
-      failures = 0;
-      problem = "";
-    } catch (error) {
-      failed(job, error);
-    }
-    flying = false;
-    changed();
-    if (failures === 0) pump();
-    else retry = setTimeout(pump, Math.min(15000, 400 * 2 ** Math.min(failures, 6)));
-  }
+  /** @param {string} batch */
+  const forget = (batch) => remember(recorded.filter((one) => one.batch !== batch));
 
+  /** @param {Batch} job */
   async function sendBatch(job) {
     const size = job.part || job.ids.length;
+    /** @type {Ack[]} */
     const acks = [];
     for (let from = 0; from < job.ids.length; from += size) {
       const decisions = gridDecisions(job, from, from + size);
-      const answer = await gridPost(`${base}/decisions`, { decisions });
+      const answer = /** @type {DecisionsAnswer} */ (
+        await postJson(`${base}/decisions`, { decisions }, { timeout: GRID_PATIENCE }));
       acks.push(...(answer.acks || []));
     }
     if (acks.length < job.ids.length) throw new Error("no acknowledgement came back");
-    remove(job);
-    const saved = acks.filter((ack) => ack.status === "saved" || ack.status === "duplicate").length;
-    if (saved) remember([...done, { batch: job.batch, n: saved }]);
-    emit({ type: "acks", job, acks });
+    queue.remove(job);
+    const saved = acks.filter(isRecorded).length;
+    if (saved) remember([...recorded, { batch: job.batch, n: saved }]);
+    queue.emit({ type: "acks", job, acks });
   }
 
+  /** @param {BatchUndo} job */
   async function sendUndo(job) {
-    const { acks } = await gridPost(`${base}/undo`, { uid: job.uid, target: job.target });
-    remove(job);
-    remember(done.filter((one) => one.batch !== job.target));
-    emit({ type: "undone", job, acks: acks || [] });
+    const asks = { uid: job.uid, target: job.target };
+    const { acks } = /** @type {UndoAnswer} */ (await postJson(`${base}/undo`, asks, { timeout: GRID_PATIENCE }));
+    queue.remove(job);
+    forget(job.target);
+    queue.emit({ type: "undone", job, acks: acks || [] });
   }
 
-  // 400, 413 and 422 mean that the request itself is wrong: perhaps too large, else it is let go with words.
-  function failed(job, error) {
-    const wrong = [400, 413, 422].includes(error.status) || (job.kind === "undo" && error.status === 409);
-    if (wrong && job.kind === "decide" && !job.part && job.ids.length > GRID_PART) {
-      job.part = GRID_PART;
-      store.keep(job);
-    } else if (wrong) {
-      remove(job);
-      if (job.kind === "undo") remember(done.filter((one) => one.batch !== job.target));
-      emit({ type: "refused", job, message: error.message });
-    } else {
-      failures += 1;
-      problem = error.message;
-    }
-  }
-
-  // Takes the newest batch back: one never sent is dropped, any other gets an undo that travels behind it.
-  function undo() {
-    const taken = new Set(jobs.filter((job) => job.kind === "undo").map((job) => job.target));
-    const waiting = jobs.findLast((job) => job.kind === "decide" && !taken.has(job.batch));
-    if (waiting && !waiting.tried) {
-      remove(waiting);
-      emit({ type: "dropped", job: waiting });
-      changed();
-      return true;
-    }
-    const target = waiting?.batch ?? done.findLast((one) => !taken.has(one.batch))?.batch;
-    if (!target) return false;
-    push({ kind: "undo", batch: `undo-${target}`, uid: newUid(), target, order: store.nextOrder() });
+  /** @param {Job[]} jobs */
+  function divide([job]) {
+    if (job.kind !== "decide" || job.part || job.ids.length <= GRID_PART) return false;
+    job.part = GRID_PART;
+    queue.keep(job);
     return true;
   }
 
-  globalThis.addEventListener?.("online", pump);
-  pump();
+  const batches = () => queue.entries().filter((job) => job.kind === "decide");
 
-  return {
-    status, undo,
-    send: (job) => push({ ...job, order: store.nextOrder() }),
-    canUndo: () => done.length > 0 || jobs.some((job) => job.kind === "decide"),
-    pendingImages: () => jobs.flatMap((job) => (job.kind === "decide" ? job.ids : [])),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  };
-}
-
-function gridPost(url, body, timeout = 300000) {
-  return fetchJson(url, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), timeout,
-  });
-}
-
-// localStorage for batches not yet acknowledged, sessionStorage for those that can still be taken back.
-function gridStore(base) {
-  const prefix = `starling.batch|${base}|`;
-  const doneKey = `starling.batches|${base}`;
-  let works = true;
-  let order = 0;
-
-  function guarded(work, otherwise) {
-    try {
-      return work();
-    } catch (error) {
-      console.warn("Starling: this browser keeps no local data", error);
-      works = false;
-      return otherwise;
+  // Takes the newest batch back: one never sent is dropped, any other gets an undo that travels behind it.
+  function undo() {
+    const undone = new Set(queue.entries().filter((job) => job.kind === "undo").map((job) => job.target));
+    const waiting = batches().findLast((job) => !undone.has(job.batch));
+    if (waiting && queue.drop(waiting)) {
+      queue.emit({ type: "dropped", job: waiting });
+      queue.changed();
+      return true;
     }
+    const target = waiting?.batch ?? recorded.findLast((one) => !undone.has(one.batch))?.batch;
+    if (!target) return false;
+    queue.push({ kind: "undo", batch: `undo-${target}`, uid: newUid(), target });
+    return true;
   }
 
+  queue.pump();
+
   return {
-    works: () => works,
-    nextOrder: () => (order = Math.max(order + 1, Date.now() * 1000)),
-    load: () => guarded(() => {
-      const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-      const found = keys.map((key) => guarded(() => JSON.parse(localStorage.getItem(key)), null)).filter(Boolean);
-      return found.map((job) => ({ ...job, tried: true })).sort((a, b) => a.order - b.order);
-    }, []),
-    keep: (job) => guarded(() => localStorage.setItem(prefix + job.batch, JSON.stringify(job))),
-    forget: (job) => guarded(() => localStorage.removeItem(prefix + job.batch)),
-    done: () => guarded(() => JSON.parse(sessionStorage.getItem(doneKey) || "[]"), []),
-    keepDone: (list) => guarded(() => sessionStorage.setItem(doneKey, JSON.stringify(list))),
+    undo,
+    status: () => ({
+      ...queue.condition(), jobs: queue.entries().length, undoing: queue.entries()[0]?.kind === "undo",
+      pending: batches().reduce((sum, job) => sum + job.ids.length, 0),
+    }),
+    /** @param {BatchContent} content */
+    send: (content) => queue.push(content),
+    canUndo: () => recorded.length > 0 || batches().length > 0,
+    pendingImages: () => batches().flatMap((job) => job.ids),
+    subscribe: queue.subscribe,
   };
 }

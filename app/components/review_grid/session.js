@@ -1,20 +1,39 @@
 // The grid's session: loads the images, turns pages, and turns presses into marks.
 
-const GRID_STAYING = ["all", "selection", "labeled"]; // what is shown here stays after an answer
+import { count } from "../common/dom.js";
+import { fetchJson, messageOf, statusOf } from "../common/http.js";
+import { classKeys, keyCap } from "../common/keys.js";
+import { outboxFor } from "../common/outbox.js";
+import { readQueueRef, staysAfterAnswer } from "../common/queue_ref.js";
+import { createGridBatches } from "./batches.js";
+import { createGridTable, GRID_ALL, GRID_MARKED, ROW_FLYING } from "./table.js";
 
-function createGridSession(base, paint, onSaved) {
+/** @import { Notice } from "../common/notices.js" */
+/** @import { GridTable } from "../common/wire.d.ts" */
+/** @import { GridQuery, GridState, MarkedAnswer, Outcome } from "./types.d.ts" */
+
+/**
+ * Marks of the grid that was here before: they outlive a look at another page.
+ * @type {Map<string, { key: string, marks: Map<number, MarkedAnswer | null> }>}
+ */
+const marksLeft = new Map();
+
+/**
+ * @typedef {ReturnType<typeof createGridSession>} GridSession
+ * @typedef {ReturnType<GridSession["look"]>} GridLook
+ */
+
+/**
+ * @param {string} base
+ * @param {() => void} paint
+ * @param {() => void} onSaved
+ */
+export function createGridSession(base, paint, onSaved) {
   const table = createGridTable();
+  /** @type {GridState} */
   const state = {
-    query: { round: null, only: "unreviewed", sort: "" },
-    classes: [],
-    focus: -1, // place in the list
-    ring: false, // the focus ring shows after a key
-    everything: false, // all matching images, not only the page
-    asked: null, // a plan that waits for a yes
-    outcome: null, // {kind, text}
-    notices: [],
-    turn: 0, // grows whenever other images come in front
-    turnedAt: 0,
+    query: { round: null, only: "unreviewed", sort: "" }, classes: [], focus: -1, ring: false, everything: false,
+    asked: null, outcome: null, notices: [], turn: 0, turnedAt: 0,
   };
   const outbox = outboxFor(base);
   const batches = createGridBatches(base, table, state, { paint, say, turned, load, saved: onSaved });
@@ -22,9 +41,11 @@ function createGridSession(base, paint, onSaved) {
   let problem = "";
   let loading = 0;
   let latest = 0;
-  let again = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let again;
 
   const start = () => table.page * table.pageSize;
+  /** @param {GridQuery} query */
   const marksKey = ({ round, only }) => `${round}|${only}`;
 
   async function load() {
@@ -33,19 +54,19 @@ function createGridSession(base, paint, onSaved) {
     loading = mine;
     clearTimeout(again);
     const asks = new URLSearchParams({ only: state.query.only, sort: state.query.sort });
-    if (state.query.round !== null) asks.set("round", state.query.round);
+    if (state.query.round !== null) asks.set("round", String(state.query.round));
     paint();
     try {
-      const answer = await fetchJson(`${base}/grid?${asks}`, { timeout: 60000 });
+      const answer = /** @type {GridTable} */ (await fetchJson(`${base}/grid?${asks}`, { timeout: 60000 }));
       if (mine !== latest) return;
       problem = "";
       const waiting = [...batches.pendingImages(), ...outbox.pendingImages()];
-      table.load(answer, { leaves: !GRID_STAYING.includes(state.query.only), waiting });
+      table.load(answer, { leaves: !staysAfterAnswer(readQueueRef(state.query.only)), waiting });
       turned();
     } catch (error) {
       if (mine !== latest) return;
-      problem = error.message;
-      if (!error.status || error.status >= 500) again = setTimeout(load, 4000);
+      problem = messageOf(error);
+      if (!statusOf(error) || statusOf(error) >= 500) again = setTimeout(load, 4000);
     }
     loading = 0;
     paint();
@@ -58,7 +79,10 @@ function createGridSession(base, paint, onSaved) {
     anchor = -1;
   }
 
-  // Shows other images of the same table: change() says which.
+  /**
+   * Shows other images of the same table.
+   * @param {() => void} change says which
+   */
   function turnTo(change) {
     change();
     table.arrange();
@@ -66,30 +90,41 @@ function createGridSession(base, paint, onSaved) {
     paint();
   }
 
+  /** @param {number} filter */
   function setFilter(filter) {
     state.everything = false;
     turnTo(() => Object.assign(table, { filter, page: 0 }));
   }
 
+  /** @param {number} page */
   function go(page) {
     const to = Math.max(0, Math.min(table.pages() - 1, page));
     if (to !== table.page) turnTo(() => (table.page = to));
   }
 
+  /** @param {number} size */
   function setPageSize(size) {
     const at = start();
     turnTo(() => Object.assign(table, { pageSize: size, page: Math.floor(at / size) }));
   }
 
+  /**
+   * @param {Outcome["kind"]} kind
+   * @param {string} text
+   */
   function say(kind, text) {
     state.outcome = text ? { kind, text } : null;
     paint();
   }
 
-  // Marks the image at a place of the list as wrong, or no longer; with `range` all from the one touched before.
+  /**
+   * Marks the image at a place of the list as wrong, or no longer; with `range` all from the one touched before.
+   * @param {number} at
+   * @param {boolean} range
+   */
   function toggle(at, range = false) {
     if (at < 0 || at >= table.list.length || state.asked) return;
-    const idAt = (place) => table.ids[table.list[place]];
+    const idAt = (/** @type {number} */ place) => table.ids[table.list[place]];
     const from = range && anchor >= 0 ? anchor : at;
     const on = from === at ? !table.marks.has(idAt(at)) : table.marks.has(idAt(from));
     for (let place = Math.min(from, at); place <= Math.max(from, at); place += 1) {
@@ -102,7 +137,11 @@ function createGridSession(base, paint, onSaved) {
     say("good", "");
   }
 
-  // Gives the marked images of the page that have no answer yet this one; without any, the image with the ring.
+  /**
+   * Gives the marked images of the page that have no answer yet this one; without any, the image with the ring.
+   * @param {"correct" | "reject"} action
+   * @param {string | null} label
+   */
   function answer(action, label) {
     if (state.asked) return;
     let rows = table.marked(table.pageRows()).open;
@@ -112,6 +151,7 @@ function createGridSession(base, paint, onSaved) {
       say("warn", "Mark the wrong images first: click them, or press Space.");
       return;
     }
+    /** @type {(row: number) => boolean} */
     const agrees = (row) => action !== "reject" && table.label[row] === null && table.className(row) === label;
     let same = 0;
     for (const row of rows) {
@@ -126,6 +166,7 @@ function createGridSession(base, paint, onSaved) {
     say("warn", same ? `${count(same)} predicted as “${label}” already: no longer marked.` : "");
   }
 
+  /** @param {number} index */
   function answerKey(index) {
     const name = classKeys(state.classes)[index];
     if (name === null) say("warn", `No class has the key ${keyCap(index)}.`);
@@ -146,26 +187,33 @@ function createGridSession(base, paint, onSaved) {
   return {
     table, load, setFilter, go, setPageSize, toggle, answer, answerKey, escape, say,
     plan: batches.plan, accept: batches.accept, saveMarked: batches.saveMarked, confirm: batches.confirm, undo: batches.undo,
+    /** @param {GridQuery} query */
     open(query) {
-      const kept = gridMarksKept().get(base); // by the grid that was here before
-      table.marks = new Map(kept?.key === marksKey(query) ? kept.marks : []);
+      const left = marksLeft.get(base);
+      table.marks = new Map(left?.key === marksKey(query) ? left.marks : []);
       Object.assign(state, { query, everything: false, asked: null, outcome: null });
       load();
     },
+    /** @param {string} sort */
     sortBy(sort) {
       Object.assign(state, { query: { ...state.query, sort }, everything: false });
       load();
     },
-    setClasses: (names) => (state.classes = [...names]),
+    /** @param {string[]} names */
+    setClasses(names) {
+      state.classes = [...names];
+    },
     selectAll() {
       state.everything = table.list.length > 0;
       say("good", "");
     },
+    /** @param {number} at */
     focusAt(at) {
       state.ring = true;
       state.focus = Math.max(start(), Math.min(at, start() + table.pageRows().length - 1));
       paint();
     },
+    /** @param {Notice} notice */
     dismiss(notice) {
       state.notices = state.notices.filter((other) => other !== notice);
       paint();
@@ -174,14 +222,9 @@ function createGridSession(base, paint, onSaved) {
       ...state, table, problem, start: start(), loading: loading > 0, saving: batches.status(), canUndo: batches.canUndo(),
     }),
     stop() {
-      gridMarksKept().set(base, { key: marksKey(state.query), marks: table.marks });
+      marksLeft.set(base, { key: marksKey(state.query), marks: table.marks });
       clearTimeout(again);
       batches.stop();
     },
   };
-}
-
-// Marks outlive a look at another page: base -> {key, marks}.
-function gridMarksKept() {
-  return (globalThis.__starlingGridMarks ||= new Map());
 }

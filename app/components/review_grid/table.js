@@ -1,25 +1,40 @@
 // The images of the grid as flat arrays, what of them is shown, and what the person marked.
 // A row is a place in the server's order; a place is one in the list shown now (one class, or all).
 
-const GRID_ALL = -1;
-const GRID_MARKED = -2;
-const ROW_FLYING = 1; // its answer is on its way
-const ROW_DONE = 2; // its answer is in the ledger
-const ROW_LATER = 4; // passed over without an answer: comes last
-const ROW_SEEN = 8; // was on the screen
+import { count, percent } from "../common/dom.js";
 
-// leaves: whether answered images leave the list; else they stay, greyed.
-function createGridTable() {
+/** @import { GridTable, LabelState } from "../common/wire.d.ts" */
+/** @import { Table, TableData } from "./types.d.ts" */
+
+export const GRID_ALL = -1;
+export const GRID_MARKED = -2;
+export const ROW_FLYING = 1; // its answer is on its way
+export const ROW_DONE = 2; // its answer is in the ledger
+export const ROW_LATER = 4; // passed over without an answer: comes last
+export const ROW_SEEN = 8; // was on the screen
+
+/** @returns {Table} */
+export function createGridTable() {
+  /** @type {TableData} */
   const table = {
     n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], value: [], version: [], label: [],
     flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
     filter: GRID_ALL, pageSize: 200, page: 0, leaves: true, loaded: false,
-    stamp: 0, // grows whenever the list is another one
+    stamp: 0,
   };
 
+  /**
+   * @param {number} row
+   * @param {number} flag
+   */
   const is = (row, flag) => (table.flags[row] & flag) !== 0;
+  /** @param {number} row */
   const gone = (row) => table.leaves && is(row, ROW_DONE);
 
+  /**
+   * @param {GridTable} answer
+   * @param {{ leaves: boolean, waiting: Iterable<number> }} how
+   */
   function load(answer, { leaves, waiting }) {
     Object.assign(table, {
       n: answer.ids.length, round: answer.round, sort: answer.sort, classes: answer.classes, ids: answer.ids,
@@ -30,13 +45,17 @@ function createGridTable() {
     });
     table.flags = new Uint8Array(table.n);
     table.rowOf = new Map(table.ids.map((id, row) => [id, row]));
-    for (const id of waiting) if (table.rowOf.has(id)) table.flags[table.rowOf.get(id)] |= ROW_FLYING;
+    flag(rowsOf(waiting), ROW_FLYING);
     for (const id of [...table.marks.keys()]) if (!table.rowOf.has(id)) table.marks.delete(id);
     table.page = 0;
     if (table.filter >= table.classes.length) table.filter = GRID_ALL;
     arrange();
   }
 
+  /** @param {Iterable<number>} ids */
+  const rowsOf = (ids) => Array.from(ids, (id) => table.rowOf.get(id)).filter((row) => row !== undefined);
+
+  /** @param {number} row */
   function matches(row) {
     if (table.filter === GRID_ALL) return true;
     return table.filter === GRID_MARKED ? table.marks.has(table.ids[row]) : table.predicted[row] === table.filter;
@@ -44,7 +63,9 @@ function createGridTable() {
 
   // Makes the list anew: those passed over come last. Counts all classes on the way.
   function arrange() {
+    /** @type {number[]} */
     const first = [];
+    /** @type {number[]} */
     const last = [];
     if (table.filter === GRID_MARKED && !table.marks.size) table.filter = GRID_ALL;
     table.stamp += 1;
@@ -60,42 +81,62 @@ function createGridTable() {
     table.page = Math.max(0, Math.min(table.page, pages() - 1));
   }
 
+  /** @param {number} row */
   const className = (row) => (table.predicted[row] >= 0 ? table.classes[table.predicted[row]] : "no prediction");
   const pages = () => Math.max(1, Math.ceil(table.list.length / table.pageSize));
   const pageRows = () => table.list.subarray(table.page * table.pageSize, (table.page + 1) * table.pageSize);
 
-  // Rows that can be accepted as predicted: no mark, no label yet, no answer on its way.
+  /**
+   * Rows that can be accepted as predicted: no mark, no label yet, no answer on its way.
+   * @param {Int32Array} rows
+   */
   function acceptable(rows) {
     return rows.filter((row) => table.predicted[row] >= 0 && table.label[row] === null
       && !is(row, ROW_FLYING | ROW_DONE) && !table.marks.has(table.ids[row]));
   }
 
-  // Marked rows of these: with an answer, and without one.
+  /**
+   * Marked rows of these: with an answer, and without one.
+   * @param {Int32Array} rows
+   */
   function marked(rows) {
-    const found = { answered: [], open: [] };
-    if (!table.marks.size) return found;
+    /** @type {{ answered: number[], open: number[] }} */
+    const split = { answered: [], open: [] };
+    if (!table.marks.size) return split;
     for (const row of rows) {
       if (!table.marks.has(table.ids[row]) || is(row, ROW_FLYING)) continue;
-      (table.marks.get(table.ids[row]) ? found.answered : found.open).push(row);
+      (table.marks.get(table.ids[row]) ? split.answered : split.open).push(row);
     }
-    return found;
+    return split;
   }
 
+  /**
+   * @param {Iterable<number>} rows
+   * @param {number} bits
+   * @param {boolean} on
+   */
   function flag(rows, bits, on = true) {
     for (const row of rows) table.flags[row] = on ? table.flags[row] | bits : table.flags[row] & ~bits;
   }
 
-  // Takes a label state of the server over. Returns the row, or undefined when the image is not in the grid.
+  /**
+   * Takes a label state of the server over. Returns the row, or undefined when the image is not in the grid.
+   * @param {LabelState | null} state
+   * @param {number} bits
+   */
   function learn(state, bits = 0) {
     const row = state ? table.rowOf.get(state.image_id) : undefined;
-    if (row === undefined) return undefined;
+    if (!state || row === undefined) return undefined;
     table.version[row] = state.version;
     table.label[row] = state.label;
     table.flags[row] = (table.flags[row] & ~(ROW_FLYING | ROW_DONE)) | bits;
     return row;
   }
 
-  // Rearranges and keeps what is in front in front, although rows before it have left or have just been put off.
+  /**
+   * Rearranges and keeps what is in front in front, although rows before it have left or have just been put off.
+   * @param {number[]} putOff
+   */
   function rearrange(putOff = []) {
     const off = new Set(putOff);
     const start = table.page * table.pageSize;
@@ -107,33 +148,27 @@ function createGridTable() {
     arrange();
   }
 
-  return Object.assign(table, { className, is, load, arrange, rearrange, pages, pageRows, acceptable, marked, flag, learn });
+  return Object.assign(table, { className, is, load, arrange, rearrange, pages, pageRows, acceptable, marked, flag, learn, rowsOf });
 }
 
-// The value that the images are sorted by, in few characters.
-function gridValueWords(sort, value) {
+/**
+ * The value that the images are sorted by, in few characters.
+ * @param {string} sort
+ * @param {number | null | undefined} value
+ */
+export function gridValueWords(sort, value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (sort.startsWith("confiden")) return gridSureWords(value);
   if (sort.startsWith("flips")) return value < 0 ? "–" : count(value);
   return value.toFixed(3);
 }
 
-function gridSureWords(value) {
+/** @param {number} value */
+export function gridSureWords(value) {
   return value > 0.9995 && value < 1 ? ">99.9\u202f%" : percent(value, 1);
 }
 
-// "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
-function gridSpread(names, most = 4) {
-  const counts = new Map();
-  for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  const words = sorted.slice(0, most).map(([name, n]) => `${count(n)} as “${name}”`);
-  const others = sorted.length - most;
-  const rest = sorted.slice(most).reduce((sum, [, n]) => sum + n, 0);
-  if (rest) words.push(`${count(rest)} in ${count(others)} more ${others === 1 ? "class" : "classes"}`);
-  return words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0] || "";
-}
-
-function gridOpenWords(n) {
+/** @param {number} n */
+export function gridOpenWords(n) {
   return `${count(n)} marked without an answer ${n === 1 ? "stays" : "stay"} undecided.`;
 }

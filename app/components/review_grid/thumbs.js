@@ -1,12 +1,18 @@
 // Loads small pictures, a few at a time: those on the screen first, then those ahead.
 
-const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
-const GRID_PIXEL_ART = 96; // pictures up to this side are shown with hard pixels
+import { markPixels } from "../common/pixels.js";
 
-function createGridThumbs(base) {
-  let wanted = []; // images on the screen whose picture has not come: {image, id}
+const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
+
+/** @param {string} base */
+export function createGridThumbs(base) {
+  /** @type {{ image: HTMLImageElement, id: number }[]} images on the screen whose picture has not come */
+  let wanted = [];
+  /** @type {number[]} */
   let ahead = []; // ids
+  /** @type {Set<HTMLImageElement>} */
   const flying = new Set();
+  /** @type {Set<number>} */
   const known = new Set(); // ids whose picture the browser has
 
   function pump() {
@@ -15,7 +21,7 @@ function createGridThumbs(base) {
       if (next) {
         if (next.image.isConnected) fetchInto(next.image, next.id);
       } else if (ahead.length && flying.size < 2) {
-        const id = ahead.shift();
+        const [id] = ahead.splice(0, 1);
         if (!known.has(id)) fetchInto(new Image(), id);
       } else {
         break;
@@ -23,11 +29,15 @@ function createGridThumbs(base) {
     }
   }
 
+  /**
+   * @param {HTMLImageElement} image
+   * @param {number} id
+   */
   function fetchInto(image, id) {
     flying.add(image);
     image.onload = () => {
       known.add(id);
-      if (Math.max(image.naturalWidth, image.naturalHeight) <= GRID_PIXEL_ART) image.classList.add("pixels");
+      markPixels(image);
       image.dataset.state = "ready";
       over(image);
     };
@@ -38,16 +48,22 @@ function createGridThumbs(base) {
     image.src = `${base}/thumb/${id}`;
   }
 
+  /** @param {HTMLImageElement} image */
   function over(image) {
     if (flying.delete(image)) pump();
   }
 
   return {
-    // The picture is fetched after those asked for before it, soon. One the browser has is shown at once.
+    /**
+     * The picture is fetched after those asked for before it, soon. One the browser has is shown at once.
+     * @param {HTMLImageElement} image
+     * @param {number} id
+     */
     want(image, id) {
       if (known.has(id)) fetchInto(image, id);
       else wanted.push({ image, id });
     },
+    /** @param {HTMLImageElement} image */
     drop(image) {
       wanted = wanted.filter((one) => one.image !== image);
       if (flying.has(image)) {
@@ -56,6 +72,7 @@ function createGridThumbs(base) {
         over(image);
       }
     },
+    /** @param {number[]} ids */
     lookAhead(ids) {
       ahead = ids.filter((id) => !known.has(id));
       pump();

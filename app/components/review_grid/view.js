@@ -1,5 +1,18 @@
 // Everything the grid shows. Built once; paint() then only changes what differs.
 
+import { el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { buildHelp } from "../common/help.js";
+import { buildNotices } from "../common/notices.js";
+import { buildGridChips, buildGridControls, buildGridTop } from "./bars.js";
+import { buildGridAnswers, buildGridFoot, buildGridQuestion } from "./controls.js";
+import { buildGridLens } from "./lens.js";
+import { GRID_ALL } from "./table.js";
+import { buildGridWall } from "./wall.js";
+
+/** @import { GridChoices } from "./choices.js" */
+/** @import { GridLook, GridSession } from "./session.js" */
+
+/** @type {[string, string][]} */
 const GRID_KEYS = [
   ["← → ↑ ↓", "move to another image"],
   ["Space or click", "mark as wrong, or no longer"],
@@ -17,7 +30,13 @@ const GRID_KEYS = [
   ["h", "show or hide this list"],
 ];
 
-function buildGridView(root, session, base, choices) {
+/**
+ * @param {HTMLElement} root
+ * @param {GridSession} session
+ * @param {string} base
+ * @param {GridChoices} choices
+ */
+export function buildGridView(root, session, base, choices) {
   const frame = el("div", { class: "wall-frame" });
   const lens = buildGridLens(base, session, () => frame);
   const top = buildGridTop(session, () => toggleHelp());
@@ -37,18 +56,18 @@ function buildGridView(root, session, base, choices) {
       session.sortBy(sort);
     },
   });
-  const notices = el("div", { class: "notices", "aria-live": "polite", testid: "grid-notices" });
+  const notices = buildNotices("grid", session.dismiss);
   const foot = buildGridFoot(session);
   const wall = buildGridWall(base, session, lens, () => footSoon());
   const answers = buildGridAnswers(session);
   const question = buildGridQuestion(session);
   const empty = el("div", { class: "empty", testid: "grid-empty" });
-  const help = buildGridHelp(() => toggleHelp(false));
+  const help = buildHelp(GRID_KEYS, "grid", () => toggleHelp(false));
   const surface = el("div", { class: "surface review-grid", testid: "review-grid" });
   let soon = 0;
   let asking = false;
   frame.append(wall.node, empty, lens.card, lens.large, question.node);
-  surface.append(top.node, chips.node, controls.node, notices, frame, answers.node, foot.node, help);
+  surface.append(top.node, chips.node, controls.node, notices.node, frame, answers.node, foot.node, help);
   root.append(surface);
   releaseAfterClick(surface);
   watchTheme(surface);
@@ -61,7 +80,7 @@ function buildGridView(root, session, base, choices) {
     });
   }
 
-  function toggleHelp(on = help.hidden) {
+  function toggleHelp(on = help.hidden === true) {
     show(help, on);
     top.help.setAttribute("aria-expanded", String(on));
   }
@@ -72,7 +91,7 @@ function buildGridView(root, session, base, choices) {
     top.paint(look);
     chips.paint(look);
     controls.paint(look, choices.get().size);
-    paintGridNotices(notices, look.notices, session);
+    notices.paint(look.notices);
     show(empty, look.table.list.length === 0);
     setText(empty, gridEmptyWords(look));
     wall.paint(look);
@@ -98,29 +117,11 @@ function buildGridView(root, session, base, choices) {
   };
 }
 
+/** @param {GridLook} look */
 function gridEmptyWords({ problem, loading, table, saving }) {
   if (problem) return `The images cannot be read: ${problem}.`;
   if (loading || !table.loaded) return "Looking for images…";
   if (saving.pending) return "The last ones are being saved.";
   if (table.filter !== GRID_ALL) return "No image is left in this class. Choose another one above.";
   return "Nothing to review here: no image matches this choice.";
-}
-
-function paintGridNotices(node, notices, session) {
-  const shown = notices.slice(-3);
-  if (node.shown && node.shown.length === shown.length && shown.every((one, i) => one === node.shown[i])) return;
-  node.shown = shown;
-  node.replaceChildren(...shown.map((notice) => el("div", { class: "notice", "data-kind": notice.kind, testid: "grid-notice" },
-    el("span", {}, notice.text),
-    el("button", { type: "button", class: "quiet", testid: "grid-notice-dismiss", onclick: () => session.dismiss(notice) }, "Dismiss"))));
-}
-
-function buildGridHelp(onClose) {
-  const rows = GRID_KEYS.map(([keys, what]) => el("div", { class: "help-row" },
-    el("span", {}, ...keys.split(/( or | – |, | \+ | \/ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),
-    el("span", {}, what)));
-  return el("section", { class: "help", hidden: true, "aria-label": "Keys", testid: "grid-help-panel" },
-    el("div", { class: "help-head" }, el("h3", {}, "Keys"),
-      el("button", { type: "button", class: "quiet", onclick: onClose, testid: "grid-help-close" }, "Close")),
-    ...rows, el("p", { class: "faint" }, "Keys rest while you type in a field."));
 }

@@ -1,45 +1,76 @@
 // The page of images: fixed tile sizes, only the rows on the screen in the document.
 
-const GRID_SIZES = [["S", 64], ["M", 104], ["L", 168]];
+import { count, el, setText, show } from "../common/dom.js";
+import { GRID_SIZES } from "./choices.js";
+import { GRID_ALL, gridValueWords, ROW_FLYING, ROW_SEEN } from "./table.js";
+import { createGridThumbs } from "./thumbs.js";
+
+/** @import { GridLook, GridSession } from "./session.js" */
+/** @import { Table } from "./types.d.ts" */
+
 const GRID_TILE_EXTRA = 32; // px below and around a picture
 const GRID_GAP = 8;
 const GRID_HEAD = 34; // px of a class's heading
 const GRID_MORE_ROWS = 2; // rows kept above and below the screen
 const GRID_AHEAD = 60; // pictures of the next page fetched in advance
 
-function buildGridWall(base, session, lens, onSeen) {
+/**
+ * A line of the page: a heading, with a row of the class it names, or a row of tiles from one place to another.
+ * @typedef {{ top: number, height: number, head?: number, from: number, to: number }} Line
+ * @typedef {{ node: HTMLElement, tiles: ReturnType<typeof buildTile>[], line: Line }} Row
+ */
+
+/**
+ * @param {string} base
+ * @param {GridSession} session
+ * @param {ReturnType<typeof import("./lens.js").buildGridLens>} lens
+ * @param {() => void} onSeen images have come on the screen
+ */
+export function buildGridWall(base, session, lens, onSeen) {
   const thumbs = createGridThumbs(base);
   const space = el("div", { class: "wall-space", role: "rowgroup" });
   const node = el("div", {
     class: "wall", testid: "grid-wall", role: "grid", tabindex: "0", "aria-multiselectable": "true",
     "aria-label": "Predictions. Click or Space marks an image as wrong, arrow keys move, Enter shows it large.",
-    onscroll: () => requestPlace(), onclick: onClick, ondblclick: (event) => at(event) >= 0 && lens.open(at(event)),
+    onscroll: requestPlace, onclick: onClick, ondblclick: (event) => at(event) >= 0 && lens.open(at(event)),
     onmousemove: onMove, onmouseleave: () => lens.hover(-1, null),
   }, space);
-  const rows = new Map(); // number of a row -> {node, tiles}
+  /** @type {Map<number, Row>} those in the document, by number of their line */
+  const rows = new Map();
   const watcher = new ResizeObserver(() => layOut(true));
-  let lines = []; // {top, height, head?: class, from, to}
+  /** @type {Line[]} */
+  let lines = [];
   let side = GRID_SIZES[1][1];
   let columns = 1;
   let laid = "";
   let turn = -1;
   let soon = 0;
-  let look = null;
+  let look = session.look();
   let pointer = ""; // where it was last
 
-  function at(event) {
-    const tile = event.target.closest?.(".tile");
-    return tile ? Number(tile.dataset.at) : -1;
+  /** @param {Event} event */
+  function tileOf(event) {
+    const tile = event.target instanceof Element ? event.target.closest(".tile") : null;
+    return tile instanceof HTMLElement ? tile : null;
   }
 
-  // Only a hand moves the pointer; tiles that come under a resting one open no card.
+  /** @param {Event} event */
+  function at(event) {
+    return Number(tileOf(event)?.dataset.at ?? -1);
+  }
+
+  /**
+   * Only a hand moves the pointer; tiles that come under a resting one open no card.
+   * @param {MouseEvent} event
+   */
   function onMove(event) {
     const where = `${event.screenX}|${event.screenY}`;
     if (where === pointer) return;
     pointer = where;
-    lens.hover(at(event), event.target.closest?.(".tile"));
+    lens.hover(at(event), tileOf(event));
   }
 
+  /** @param {MouseEvent} event */
   function onClick(event) {
     const place = at(event);
     if (place < 0) return;
@@ -50,7 +81,6 @@ function buildGridWall(base, session, lens, onSeen) {
 
   // The page as lines: a heading where a class begins, then full rows of tiles.
   function layOut(force = false) {
-    if (!look) return;
     const { table, start } = look;
     const page = table.pageRows();
     const width = Math.max(120, space.clientWidth);
@@ -58,7 +88,7 @@ function buildGridWall(base, session, lens, onSeen) {
     if (!force && key === laid) return;
     laid = key;
     columns = Math.max(1, Math.floor((width + GRID_GAP) / (side + GRID_GAP + 10)));
-    space.style.setProperty("--columns", columns);
+    space.style.setProperty("--columns", String(columns));
     space.style.setProperty("--side", `${side}px`);
     const height = side + GRID_TILE_EXTRA;
     lines = [];
@@ -81,7 +111,12 @@ function buildGridWall(base, session, lens, onSeen) {
     place();
   }
 
-  // Where the run of one class ends that begins at `from`.
+  /**
+   * Where the run of one class ends that begins at `from`.
+   * @param {Table} table
+   * @param {Int32Array} page
+   * @param {number} from
+   */
   function groupOf(table, page, from) {
     if (table.filter >= 0) return page.length;
     let to = from + 1;
@@ -97,10 +132,10 @@ function buildGridWall(base, session, lens, onSeen) {
   }
 
   function place() {
-    if (!look) return;
     const height = side + GRID_TILE_EXTRA + GRID_GAP;
     const above = node.scrollTop - GRID_MORE_ROWS * height;
     const below = node.scrollTop + node.clientHeight + GRID_MORE_ROWS * height;
+    /** @type {Set<number>} */
     const wanted = new Set();
     lines.forEach((line, number) => {
       if (line.top + line.height >= above && line.top <= below) wanted.add(number);
@@ -131,6 +166,7 @@ function buildGridWall(base, session, lens, onSeen) {
     onSeen();
   }
 
+  /** @param {Line} line */
   function buildRow(line) {
     const { table } = look;
     const row = el("div", { class: "wall-row", role: "row", style: `transform: translateY(${line.top}px)` });
@@ -149,6 +185,7 @@ function buildGridWall(base, session, lens, onSeen) {
     return { node: row, tiles, line };
   }
 
+  /** @param {Row} row */
   function discard(row) {
     for (const tile of row.tiles) thumbs.drop(tile.image);
     row.node.remove();
@@ -161,6 +198,7 @@ function buildGridWall(base, session, lens, onSeen) {
     else node.removeAttribute("aria-activedescendant");
   }
 
+  /** @param {GridLook} next */
   function paint(next) {
     look = next;
     layOut();
@@ -174,7 +212,10 @@ function buildGridWall(base, session, lens, onSeen) {
     paintTiles();
   }
 
-  // The place that an arrow key reaches from the focus.
+  /**
+   * The place that an arrow key reaches from the focus.
+   * @param {string} key
+   */
   function step(key) {
     const number = lines.findIndex((line) => line.head === undefined && look.focus >= line.from && look.focus < line.to);
     if (number < 0) return look.start;
@@ -202,6 +243,7 @@ function buildGridWall(base, session, lens, onSeen) {
   return {
     node, paint, step, reveal,
     focus: () => node.focus({ preventScroll: true }),
+    /** @param {number} index place in GRID_SIZES */
     resize(index) {
       side = GRID_SIZES[index][1];
       layOut(true);
@@ -214,6 +256,10 @@ function buildGridWall(base, session, lens, onSeen) {
   };
 }
 
+/**
+ * @param {Table} table
+ * @param {number} at place in the list
+ */
 function buildTile(table, at) {
   const row = table.list[at];
   const image = el("img", { alt: "", draggable: "false" });
@@ -226,6 +272,7 @@ function buildTile(table, at) {
   }, el("span", { class: "tile-picture" }, image), badge, el("span", { class: "tile-line" }, name, value));
   let painted = "";
 
+  /** @param {GridLook} look */
   function paint({ ring, focus, everything }) {
     const marked = table.marks.has(table.ids[row]);
     const given = table.marks.get(table.ids[row]);

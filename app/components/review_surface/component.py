@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit as st
+from app.components.mount import mount
 
-HERE = Path(__file__).parent
-SCRIPTS = (
-    "../common/dom.js", "../common/outbox.js", "../common/keys.js", "deck.js", "context.js", "words.js", "session.js",
-    "view.js", "conflict.js", "panel.js", "index.js",
-)  # fmt: skip
-STYLES = ("../common/base.css", "style.css")
-
-_mount = st.components.v2.component(
-    "starling_review_surface",
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
-    isolate_styles=True,
-)
+_mount = mount("review_surface", "style.css")
 
 
 def review_surface(

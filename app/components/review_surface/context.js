@@ -1,28 +1,39 @@
 // Beside the image in front: its nearest labeled images, its pseudo-label over the epochs, and whether it is a random
 // check. Fetched for many images ahead at once, kept by image; a server that has none only leaves the place empty.
 
-const CONTEXT_AHEAD = 20; // images asked for at once
+import { el, show, svgPart } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { isPixelArt } from "../common/pixels.js";
+
+/** @import { ContextAnswer, ImageContext, Neighbour, ReviewItem } from "../common/wire.d.ts" */
+/** @import { Look } from "./session.js" */
+
+export const CONTEXT_AHEAD = 20; // images asked for at once
 const CONTEXT_REFILL = 10; // fewer than this many known ahead: ask again
 const CONTEXT_KEPT = 500;
 const CONTEXT_PATIENCE = 30000; // ms until a server that gave none is asked again
 const NEIGHBOURS_SHOWN = 5;
 const PATH_POINTS = 200;
-const SVG = "http://www.w3.org/2000/svg";
 
-function createContexts(base, onNew) {
-  const known = new Map(); // image id -> context, null where the server knows none
+/**
+ * @param {string} base
+ * @param {() => void} onNew
+ */
+export function createContexts(base, onNew) {
+  /** @type {Map<number, ImageContext | null>} by image, null where the server knows none */
+  const known = new Map();
+  /** @type {number | null} */
   let round = null;
   let generation = 0;
   let asking = false;
   let restUntil = 0;
 
+  /** @param {number[]} ids */
   async function ask(ids) {
     asking = true;
     const mine = generation;
     try {
-      const answer = await fetchJson(`${base}/context`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ids, round }),
-      });
+      const answer = /** @type {ContextAnswer} */ (await postJson(`${base}/context`, { ids, round }));
       if (mine !== generation) return;
       for (const id of ids) known.set(id, null);
       for (const context of answer.contexts || []) known.set(context.image_id, context);
@@ -39,20 +50,25 @@ function createContexts(base, onNew) {
   }
 
   return {
-    of: (id) => known.get(id) || null,
-    // Asks for what is missing of these images, the one in front first, once few of them are known.
+    /** @param {number | undefined} id */
+    of: (id) => (id === undefined ? null : known.get(id) ?? null),
+    /**
+     * Asks for what is missing of these images, the one in front first, once few of them are known.
+     * @param {number[]} ids
+     */
     want(ids) {
       if (asking || performance.now() < restUntil) return;
       const ahead = ids.slice(0, CONTEXT_AHEAD);
       if (ahead.slice(0, CONTEXT_REFILL).every((id) => known.has(id))) return;
       ask(ahead.filter((id) => !known.has(id)));
     },
+    /** @param {number | null} number */
     start(number) {
       generation += 1;
       asking = false;
       restUntil = 0;
       known.clear();
-      round = number ?? null;
+      round = number;
     },
     stop() {
       generation += 1;
@@ -61,7 +77,8 @@ function createContexts(base, onNew) {
   };
 }
 
-function buildContext(base) {
+/** @param {string} base */
+export function buildContext(base) {
   const random = el("p", { class: "random", testid: "review-random" },
     el("span", { class: "mark" }, "Random check"), " counts for the measured accuracy");
   const nearTitle = el("h3", { class: "context-title" }, "Nearest labeled images");
@@ -70,9 +87,12 @@ function buildContext(base) {
   const path = el("div", { class: "path", testid: "review-trajectory" });
   const node = el("section", { class: "context", hidden: true, testid: "review-context" },
     random, nearTitle, near, pathTitle, path);
+  /** @type {ReviewItem | null} */
   let shownItem = null;
+  /** @type {ImageContext | null} */
   let shownContext = null;
 
+  /** @param {Look} look */
   function paint({ card, context }) {
     const item = card?.item || null;
     if (item === shownItem && context === shownContext) return;
@@ -84,12 +104,17 @@ function buildContext(base) {
     for (const one of [nearTitle, near]) show(one, neighbours.length > 0);
     for (const one of [pathTitle, path]) show(one, epochs.length > 0);
     show(node, item?.random === true || neighbours.length > 0 || epochs.length > 0);
-    near.replaceChildren(...neighbours.map((one) => neighbourCard(one, item, base)));
-    path.replaceChildren(...(epochs.length ? [trajectory(context), el("p", {}, trajectoryWords(context))] : []));
+    near.replaceChildren(...(item ? neighbours.map((one) => neighbourCard(one, item, base)) : []));
+    path.replaceChildren(...(context && epochs.length ? [trajectory(context), el("p", {}, trajectoryWords(context))] : []));
   }
   return { node, paint };
 }
 
+/**
+ * @param {Neighbour} neighbour
+ * @param {ReviewItem} item
+ * @param {string} base
+ */
 function neighbourCard({ image_id, label, distance }, item, base) {
   const differs = item.prediction !== null && label !== item.prediction;
   const words = differs ? `${label}, not the prediction ${item.prediction}` : label;
@@ -101,42 +126,46 @@ function neighbourCard({ image_id, label, distance }, item, base) {
   el("figcaption", {}, differs ? `≠ ${label}` : label));
 }
 
-// The stretches of equal pseudo-labels: {label, from, to} with the places of their first and last epoch.
-function stretches(labels) {
-  const found = [];
+/**
+ * The stretches of equal pseudo-labels, with the places of their first and last epoch.
+ * @param {string[]} labels
+ */
+export function stretches(labels) {
+  /** @type {{ label: string, from: number, to: number }[]} */
+  const runs = [];
   labels.forEach((label, at) => {
-    if (found.length && found.at(-1).label === label) found.at(-1).to = at;
-    else found.push({ label, from: at, to: at });
+    const last = runs.at(-1);
+    if (last?.label === label) last.to = at;
+    else runs.push({ label, from: at, to: at });
   });
-  return found;
+  return runs;
 }
 
+/** @param {ImageContext} context */
 function trajectoryWords({ epochs, pseudo_labels: labels }) {
-  const found = stretches(labels);
-  const last = found.at(-1);
-  if (found.length === 1) return `${last.label} in every epoch`;
-  const before = [...new Set(found.slice(0, -1).reverse().map((one) => one.label))];
+  const runs = stretches(labels);
+  const last = runs[runs.length - 1];
+  if (runs.length === 1) return `${last.label} in every epoch`;
+  const before = [...new Set(runs.slice(0, -1).reverse().map((one) => one.label))];
   const shown = before.slice(0, 3).join(", ") + (before.length > 3 ? "…" : "");
   return `${last.label} since epoch ${epochs[last.from]}, before that ${shown}`;
 }
 
-// One cell an epoch, filled where the pseudo-label is the final one; the line is its confidence, full height 100 %.
+/**
+ * One cell an epoch, filled where the pseudo-label is the final one; the line is its confidence, full height 100 %.
+ * @param {ImageContext} context
+ */
 function trajectory({ epochs, pseudo_labels: labels, confidences }) {
   const width = epochs.length;
-  const part = (tag, attributes) => {
-    const node = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
-    return node;
-  };
-  const svg = part("svg", {
+  const svg = svgPart("svg", {
     viewBox: `0 0 ${width} 1`, preserveAspectRatio: "none", role: "img", "aria-label": "Pseudo-label over the epochs",
   });
   for (const { label, from, to } of stretches(labels)) {
     const same = label === labels.at(-1) ? "same" : "other";
-    svg.append(part("rect", { class: same, x: from, y: 0, width: to - from + 1, height: 1 }));
+    svg.append(svgPart("rect", { class: same, x: from, y: 0, width: to - from + 1, height: 1 }));
   }
   const step = Math.ceil(width / PATH_POINTS);
   const points = confidences.map((value, at) => [at + 0.5, 1 - value]).filter((_, at) => at % step === 0 || at === width - 1);
-  svg.append(part("polyline", { points: points.map((point) => point.join(",")).join(" ") }));
+  svg.append(svgPart("polyline", { points: points.map((point) => point.join(",")).join(" ") }));
   return svg;
 }

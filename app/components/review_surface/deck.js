@@ -1,26 +1,63 @@
 // The deck: the images shown and to be shown, in order, some ahead of the one in front, pictures preloaded.
 
+import { afterPaint } from "../common/dom.js";
+import { messageOf, postJson } from "../common/http.js";
+
+/** @import { Action, QueueAnswer, ReviewItem } from "../common/wire.d.ts" */
+
 const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
 const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
+const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is asked for again
 
-function createDeck(onChange, onClasses) {
+/**
+ * An image with what was decided of it here; `failed`: its picture cannot be shown.
+ * @typedef {{ uid: string, action: Action, label: string | null }} CardDecision
+ * @typedef {{ item: ReviewItem, decision: CardDecision | null }} Card
+ * @typedef {{ image: HTMLImageElement, failed: boolean }} Picture
+ */
+
+/**
+ * What the deck is filled with. `exclude`: images to leave out; `stillCounted`: whether the server's total still holds an
+ * image that was decided here.
+ * @typedef {object} DeckQuery
+ * @property {string} base
+ * @property {string} strategy
+ * @property {number | null} round
+ * @property {string} only
+ * @property {() => Iterable<number>} exclude
+ * @property {(uid: string) => boolean} stillCounted
+ *
+ * @typedef {ReturnType<typeof createDeck>} Deck
+ */
+
+/**
+ * @param {() => void} onChange
+ * @param {(names: string[]) => void} onClasses
+ */
+export function createDeck(onChange, onClasses) {
+  /** @type {DeckQuery | null} */
   let query = null;
-  let cards = []; // {item, decision: {uid, action, label} | null}
+  /** @type {Card[]} */
+  let cards = [];
   let position = 0;
+  /** @type {number | null} */
   let total = null;
   let decidedSince = 0;
   let generation = 0;
   let fetching = false;
   let dry = false;
   let problem = "";
-  let retry = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let retry;
   let tidying = false;
+  /** @type {Map<number, Picture>} */
   const pictures = new Map();
 
   const ahead = () => cards.slice(position).filter((card) => !card.decision).length;
 
+  /** @param {DeckQuery} next */
   function start(next) {
     query = next;
     generation += 1;
@@ -42,18 +79,15 @@ function createDeck(onChange, onClasses) {
     const mine = generation;
     const { base, strategy, round, only } = query;
     const exclude = new Set([...query.exclude(), ...cards.map((card) => card.item.image_id)]);
-    exclude.delete(null); // of a waiting undo that names no image
-    const body = JSON.stringify({ strategy, only, limit: DECK_FETCH, round: round ?? null, exclude: [...exclude] });
+    const wanted = { strategy, only, limit: DECK_FETCH, round, exclude: [...exclude] };
     try {
-      const answer = await fetchJson(`${base}/queue`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body,
-      });
+      const answer = /** @type {QueueAnswer} */ (await postJson(`${base}/queue`, wanted));
       if (mine !== generation) return;
-      take(answer);
+      take(answer, query);
       problem = "";
     } catch (error) {
       if (mine !== generation) return;
-      problem = error.message;
+      problem = messageOf(error);
       retry = setTimeout(refill, 1500);
     }
     fetching = false;
@@ -62,41 +96,72 @@ function createDeck(onChange, onClasses) {
     if (!problem) refill();
   }
 
-  function take(answer) {
+  /**
+   * @param {QueueAnswer} answer
+   * @param {DeckQuery} asked
+   */
+  function take(answer, asked) {
     const known = new Set(cards.map((card) => card.item.image_id));
     const fresh = answer.items.filter((item) => !known.has(item.image_id));
     cards.push(...fresh.map((item) => ({ item, decision: null })));
     dry = fresh.length === 0;
     total = answer.total;
-    decidedSince = cards.filter((card) => card.decision && query.stillCounted(card.decision.uid)).length;
+    decidedSince = cards.filter((card) => card.decision && asked.stillCounted(card.decision.uid)).length;
     if (answer.classes) onClasses(answer.classes);
   }
 
+  /**
+   * The picture of an image, on its way, there, or failed.
+   * @param {ReviewItem} item
+   */
   function picture(item) {
-    let image = pictures.get(item.image_id);
-    if (!image || image.failed) {
-      image = new Image();
-      image.draggable = false;
-      image.decoding = "sync";
-      image.onload = onChange;
-      image.onerror = () => {
-        image.failed = true;
-        onChange();
-      };
-      image.src = `${query.base}/image/${item.image_id}`;
-      image.decode?.().catch(() => (image.failed = true));
-      pictures.set(item.image_id, image);
-    }
-    return image;
+    const known = pictures.get(item.image_id);
+    if (known) return known;
+    const asked = { image: new Image(), failed: false };
+    const failed = () => {
+      asked.failed = true;
+      setTimeout(() => askAgain(item, asked), DECK_PICTURE_PAUSE);
+      onChange();
+    };
+    asked.image.draggable = false;
+    asked.image.decoding = "sync";
+    asked.image.onload = onChange;
+    asked.image.onerror = failed;
+    asked.image.src = `${query?.base}/image/${item.image_id}`;
+    asked.image.decode().catch(() => (asked.failed = true));
+    pictures.set(item.image_id, asked);
+    return asked;
   }
 
+  /**
+   * @param {ReviewItem} item
+   * @param {Picture} failed
+   */
+  function askAgain(item, failed) {
+    if (!query || pictures.get(item.image_id) !== failed) return;
+    pictures.delete(item.image_id);
+    onChange();
+  }
+
+  /**
+   * @param {Card | null} card
+   * @returns {"none" | "loading" | "ready" | "failed"}
+   */
+  function pictureState(card) {
+    if (card === null) return "none";
+    const { image, failed } = picture(card.item);
+    return failed ? "failed" : image.complete ? "ready" : "loading";
+  }
+
+  // Those that failed are asked for again.
   function preload() {
     const window = cards.slice(Math.max(0, position - DECK_BEHIND), position + DECK_PRELOAD);
     const wanted = new Set(window.map((card) => card.item.image_id));
-    for (const id of pictures.keys()) if (!wanted.has(id)) pictures.delete(id);
+    for (const [id, { failed }] of pictures) if (failed || !wanted.has(id)) pictures.delete(id);
     for (const card of window) picture(card.item);
   }
 
+  /** @param {number} to */
   function go(to) {
     position = Math.max(0, Math.min(cards.length, to));
     if (tidying) return;
@@ -115,7 +180,10 @@ function createDeck(onChange, onClasses) {
     go(to);
   }
 
-  // Puts one image in front: where it lies already, or newly inserted before the present one.
+  /**
+   * Puts one image in front: where it lies already, or newly inserted before the present one.
+   * @param {ReviewItem} item
+   */
   function open(item) {
     let at = cards.findIndex((card) => card.item.image_id === item.image_id);
     if (at < 0) {
@@ -127,16 +195,23 @@ function createDeck(onChange, onClasses) {
   }
 
   return {
-    start, refill, go, nextOpen, open, picture,
-    again: () => start(query),
+    start, refill, go, nextOpen, open, picture, pictureState,
+    again() {
+      if (query) start(query);
+    },
     current: () => cards[position] || null,
+    /** @param {number} limit */
     upcoming: (limit) => cards.slice(position, position + limit).map((card) => card.item.image_id),
+    /** @param {number} imageId */
     cardOf: (imageId) => cards.find((card) => card.item.image_id === imageId) || null,
+    /** @param {Card} card */
     indexOf: (card) => cards.indexOf(card),
+    /** @param {number} step */
     move(step) {
       if (position + step < 0 || position + step > cards.length) return;
       go(position + step);
     },
+    /** @param {number} change */
     counted(change) {
       decidedSince += change;
     },
@@ -147,7 +222,7 @@ function createDeck(onChange, onClasses) {
     },
     state: () => ({
       left: total === null ? null : Math.max(0, total - decidedSince),
-      waiting: fetching || (problem !== ""), problem, dry, position, length: cards.length,
+      problem, dry, position, length: cards.length,
     }),
   };
 }

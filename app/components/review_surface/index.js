@@ -1,16 +1,37 @@
-// Mounts the review surface. Streamlit calls the default export on every data change and its cleanup only at the end:
-// everything with a lifetime is made once for each parent element.
+// The review surface: listens to keys and opens the queue that the page asks for.
 
-const reviewMounts = new WeakMap();
+import { isOnControl, isTyping, leaveChoice } from "../common/dom.js";
+import { intentOf } from "../common/keys.js";
+import { mountedOnce } from "../common/mounts.js";
+import { createSession } from "./session.js";
+import { buildView } from "./view.js";
 
-function mountReview(parent, data) {
-  let session = null;
-  let view = null;
+/** @import { Intent } from "../common/keys.js" */
+/** @import { Given } from "../common/mounts.js" */
+
+/** @typedef {{ base: string, strategy: string, round: number | null, only: string, classes: string[] }} ReviewData */
+
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<ReviewData>} first
+ */
+function mountReview(parent, first) {
+  let { base } = first.data;
   let queryKey = "";
-  let base = null;
+  let { session, view } = open();
 
+  // The session and its view, of one project.
+  function open() {
+    /** @type {ReturnType<typeof buildView> | null} */
+    let shown = null;
+    const made = createSession(base, () => shown?.paint(), () => shown?.paintImage());
+    shown = buildView(parent, made, base);
+    return { session: made, view: shown };
+  }
+
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
-    if (!session || event.defaultPrevented || isTyping(event)) return;
+    if (event.defaultPrevented || isTyping(event)) return;
     if (document.querySelector("[role=dialog]")) return; // an open dialog has the keys
     const intent = intentOf(event);
     if (!intent || (intent.native && isOnControl(event))) return;
@@ -18,6 +39,10 @@ function mountReview(parent, data) {
     if (obey(intent)) event.preventDefault();
   }
 
+  /**
+   * Returns whether it meant something here.
+   * @param {Intent} intent
+   */
   function obey(intent) {
     if (intent.kind === "class" || intent.kind === "act") session.press(intent);
     else if (intent.kind === "move") session.move(intent.step);
@@ -29,20 +54,20 @@ function mountReview(parent, data) {
   }
 
   function close() {
-    session?.stop();
-    view?.remove();
+    session.stop();
+    view.remove();
   }
 
-  function update(next) {
+  /** @param {Given<ReviewData>} given */
+  function update({ data: next }) {
     if (next.base !== base) {
       close();
       base = next.base;
       queryKey = "";
-      session = createSession(base, () => view?.paint(), () => view?.paintImage());
-      view = buildView(parent, session, base);
+      ({ session, view } = open());
     }
     const key = JSON.stringify([next.strategy, next.round, next.only]);
-    session.setClasses(next.classes || []);
+    session.setClasses(next.classes);
     if (key !== queryKey) {
       if (queryKey) leaveChoice();
       queryKey = key;
@@ -52,7 +77,7 @@ function mountReview(parent, data) {
   }
 
   document.addEventListener("keydown", onKey);
-  update(data);
+  update(first);
   return {
     update,
     remove() {
@@ -62,12 +87,4 @@ function mountReview(parent, data) {
   };
 }
 
-export default function reviewSurface({ data, parentElement }) {
-  const mounted = reviewMounts.get(parentElement);
-  if (mounted) mounted.update(data);
-  else reviewMounts.set(parentElement, mountReview(parentElement, data));
-  return () => {
-    reviewMounts.get(parentElement)?.remove();
-    reviewMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountReview);

@@ -1,42 +1,85 @@
 // The review session: turns intents into decisions, and acknowledgements into what is shown.
 
+import { isRecorded } from "../common/acks.js";
+import { afterPaint, newUid } from "../common/dom.js";
+import { postJson } from "../common/http.js";
+import { classKeys, keyCap } from "../common/keys.js";
+import { outboxFor } from "../common/outbox.js";
+import { readQueueRef, staysAfterAnswer } from "../common/queue_ref.js";
+import { CONTEXT_AHEAD, createContexts } from "./context.js";
+import { createDeck } from "./deck.js";
+import { ackWords, ACTION_WORDS, undoConflictWords } from "./panel.js";
+
+/** @import { Act } from "../common/keys.js" */
+/** @import { Notice } from "../common/notices.js" */
+/** @import { DecisionEntry, Entry, OutboxEvent } from "../common/outbox.js" */
+/** @import { QueueRef } from "../common/queue_ref.js" */
+/** @import { Ack, Action, ClassesAnswer, LabelState, ReviewItem } from "../common/wire.d.ts" */
+/** @import { Card, CardDecision } from "./deck.js" */
+
 const STRIP_LENGTH = 10;
 const SESSION_MEMORY = 50; // decisions that undo can walk back through
 
 const PATIENCE = 400; // ms a key press waits for the picture it is meant for
 
-// paint shows everything, paintImage only the image in front: it goes first, the rest in the frame after it.
-function createSession(base, paint, paintImage) {
+/**
+ * A decision of this tab, for the strip and for undo.
+ * @typedef {"unsaved" | "saved" | "conflict" | "refused"} RecordStatus
+ * @typedef {{ uid: string, item: ReviewItem, action: Action, label: string | null, status: RecordStatus }} Decided
+ */
+
+/**
+ * An answer: the class of a key, a class by its name, or something else.
+ * @typedef {{ index: number } | { label: string } | { action: Act }} Answer
+ *
+ * @typedef {Notice & { item: ReviewItem | null }} ReviewNotice
+ * @typedef {ReturnType<typeof createSession>} Session
+ * @typedef {ReturnType<Session["look"]>} Look
+ */
+
+/**
+ * @param {string} base
+ * @param {() => void} paint shows everything
+ * @param {() => void} paintImage shows only the image in front: it goes first, the rest in the frame after it
+ */
+export function createSession(base, paint, paintImage) {
   const outbox = outboxFor(base);
   const memoryKey = `starling.recent|${base}`;
+  /** @type {string[]} */
   let classes = [];
-  let recent = recall(); // {uid, item, action, label, status: unsaved | saved | conflict | refused}
+  let recent = recall();
   let decided = 0;
+  /** @type {ReviewNotice[]} */
   let notices = [];
   let hint = "";
+  /** @type {Card | null} */
   let returnTo = null;
   let shownSince = performance.now();
+  /** @type {CardDecision | null} */
   let flashed = null;
-
-  let waiting = []; // presses made while the picture in front was still loading: {at, act}
+  /** @type {{ at: number, act: () => void }[]} presses made while the picture in front was still loading */
+  let waiting = [];
   let later = false;
   let stopped = false;
-  let only = "";
+  /** @type {QueueRef} */
+  let queue = { kind: "unreviewed", audit: null };
   let remembered = true;
 
   const deck = createDeck(onDeck, (names) => setClasses(names));
   const contexts = createContexts(base, paintSoon);
   const unsubscribe = outbox.subscribe(onOutbox);
 
+  /** @returns {Decided[]} */
   function recall() {
     try {
-      const kept = JSON.parse(sessionStorage.getItem(memoryKey) || "[]");
-      return kept.map((record) => ({ ...record, status: statusNow(record) }));
+      const records = /** @type {Decided[]} */ (JSON.parse(sessionStorage.getItem(memoryKey) || "[]"));
+      return records.map((record) => ({ ...record, status: statusNow(record) }));
     } catch {
       return []; // a browser without storage only loses the strip
     }
   }
 
+  /** @param {Decided} record */
   function statusNow(record) {
     return record.status === "unsaved" && !outbox.holds(record.uid) ? "saved" : record.status;
   }
@@ -51,15 +94,16 @@ function createSession(base, paint, paintImage) {
     }
   }
 
+  /** @param {string[]} names */
   function setClasses(names) {
     classes = [...names];
   }
 
-  function refreshImage(imageId, state) {
-    const card = deck.cardOf(imageId);
-    const items = [card?.item, ...recent.map((record) => record.item)];
+  /** @param {LabelState} state */
+  function refreshImage(state) {
+    const items = [deck.cardOf(state.image_id)?.item, ...recent.map((record) => record.item)];
     for (const item of items) {
-      if (!item || item.image_id !== imageId || !state) continue;
+      if (item?.image_id !== state.image_id) continue;
       Object.assign(item, { version: state.version, label: state.label, source: state.source, mark: state.mark });
     }
   }
@@ -85,32 +129,31 @@ function createSession(base, paint, paintImage) {
 
   // Runs again when a picture has come: presses that waited for it are obeyed in their order.
   function onDeck() {
-    while (waiting.length && pictureState(deck.current()) !== "loading") {
-      const press = waiting.shift();
+    while (waiting.length && deck.pictureState(deck.current()) !== "loading") {
+      const [press] = waiting.splice(0, 1);
       if (performance.now() - press.at < PATIENCE) press.act();
       else hint = "A key came long before its image and was not counted.";
     }
     paintSoon();
   }
 
-  // Obeys an answer now, or when the picture it is meant for has come. intent: {index}, {label} or {action}.
-  function press(intent) {
+  /**
+   * Obeys an answer now, or when the picture it is meant for has come.
+   * @param {Answer} answer
+   */
+  function press(answer) {
     const act = () => {
-      if (intent.index !== undefined) giveClass(intent.index);
-      else if (intent.label !== undefined) giveLabel(intent.label);
-      else if (intent.action === "accept") accept();
-      else if (intent.action === "keep") keep();
-      else decide(intent.action, null);
+      if ("index" in answer) giveClass(answer.index);
+      else if ("label" in answer) giveLabel(answer.label);
+      else if (answer.action === "accept") accept();
+      else if (answer.action === "keep") keep();
+      else decide(answer.action, null);
     };
-    if (waiting.length || pictureState(deck.current()) === "loading") waiting.push({ at: performance.now(), act });
+    if (waiting.length || deck.pictureState(deck.current()) === "loading") waiting.push({ at: performance.now(), act });
     else act();
   }
 
-  function pictureState(card) {
-    const picture = card && deck.picture(card.item);
-    return !picture ? "none" : picture.failed ? "failed" : picture.complete ? "ready" : "loading";
-  }
-
+  /** @param {OutboxEvent} event */
   function onOutbox(event) {
     if (event.type === "ack") onAck(event.entry, event.ack);
     if (event.type === "undone") onUndone(event.entry, event.acks, event.image);
@@ -119,35 +162,49 @@ function createSession(base, paint, paintImage) {
     paintSoon();
   }
 
+  /**
+   * @param {DecisionEntry} entry
+   * @param {Ack} ack
+   */
   function onAck(entry, ack) {
     const record = recent.find((other) => other.uid === entry.uid);
     if (record) record.status = ack.status === "duplicate" ? "saved" : ack.status;
-    if (ack.state) refreshImage(entry.image_id, ack.state);
-    if (ack.status === "saved" || ack.status === "duplicate") return;
+    if (ack.state) refreshImage(ack.state);
+    if (isRecorded(ack)) return;
     const card = deck.cardOf(entry.image_id);
     if (card?.decision?.uid === entry.uid) card.decision = null;
     notices.push({ kind: ack.status, item: record?.item || card?.item || null, text: ackWords(entry, ack, record) });
   }
 
+  /**
+   * @param {Entry} entry the undo
+   * @param {Ack[]} acks
+   * @param {ReviewItem | null} image
+   */
   function onUndone(entry, acks, image) {
-    for (const ack of acks) if (ack.state) refreshImage(ack.state.image_id, ack.state);
+    for (const ack of acks) if (ack.state) refreshImage(ack.state);
     if (acks.some((ack) => ack.status === "conflict")) {
       notices.push({ kind: "conflict", item: image, text: undoConflictWords(acks, image) });
-    } else if (entry.target === null && image) {
+    } else if (entry.kind === "undo" && entry.target === null && image) {
       reopen(image);
       hint = "Took back the last decision of an earlier session.";
     }
   }
 
+  /**
+   * @param {Entry} entry
+   * @param {string} message
+   */
   function onRefused(entry, message) {
     const record = recent.find((other) => other.uid === entry.uid);
     if (record) record.status = "refused";
-    const card = record && deck.cardOf(entry.image_id);
+    const card = record && deck.cardOf(record.item.image_id);
     if (card?.decision?.uid === entry.uid) card.decision = null;
     if (entry.kind === "undo") hint = message;
     else notices.push({ kind: "refused", item: record?.item || null, text: `Not recorded: ${message}` });
   }
 
+  /** @param {number} index */
   function giveClass(index) {
     const name = classKeys(classes)[index];
     if (!classes.length) say("There is no class yet: add one beside the image.");
@@ -155,6 +212,7 @@ function createSession(base, paint, paintImage) {
     else giveLabel(name);
   }
 
+  /** @param {string} name */
   function giveLabel(name) {
     const item = deck.current()?.item;
     if (!item) return;
@@ -177,14 +235,17 @@ function createSession(base, paint, paintImage) {
     else say("There is no label in force to keep: choose a class.");
   }
 
+  /**
+   * @param {Action} action
+   * @param {string | null} label
+   */
   function decide(action, label) {
     const card = deck.current();
-    const seen = pictureState(card);
-    if (seen === "none") {
+    if (card === null) {
       say("There is no image in front yet; that was not counted.");
       return;
     }
-    if (seen === "failed" && label !== null) {
+    if (label !== null && deck.pictureState(card) === "failed") {
       say("This image could not be shown, so it gets no label: skip, reject or flag it.");
       return;
     }
@@ -214,6 +275,7 @@ function createSession(base, paint, paintImage) {
     paintFirstImage();
   }
 
+  /** @param {ReviewItem} item */
   function reopen(item) {
     waiting = [];
     const card = deck.current();
@@ -245,14 +307,14 @@ function createSession(base, paint, paintImage) {
     say(`Took back “${record.label ?? ACTION_WORDS[record.action]}”.`);
   }
 
+  /** @param {string} name */
   async function addClass(name) {
-    const answer = await fetchJson(`${base}/classes`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }),
-    });
+    const answer = /** @type {ClassesAnswer} */ (await postJson(`${base}/classes`, { name }));
     setClasses(answer.classes);
     paint();
   }
 
+  /** @param {string} text */
   function say(text) {
     hint = text;
     paint();
@@ -260,31 +322,36 @@ function createSession(base, paint, paintImage) {
 
   return {
     deck, undo, reopen, addClass, setClasses,
-    open: (query) => {
+    /** @param {{ strategy: string, round: number | null, only: string }} query */
+    open(query) {
       hint = "";
       decided = 0;
       waiting = [];
       returnTo = null;
       // The server's total still holds what has not reached the ledger; with "all" it never shrinks.
-      const stillCounted = (uid) => ["all", "selection", "labeled"].includes(query.only) || outbox.holds(uid);
-      only = query.only;
+      queue = readQueueRef(query.only);
+      const stays = staysAfterAnswer(queue);
+      const stillCounted = (/** @type {string} */ uid) => stays || outbox.holds(uid);
       contexts.start(query.round);
       deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
     },
     press,
-    move: (step) => {
+    /** @param {number} step */
+    move(step) {
       waiting = [];
       returnTo = null;
       hint = "";
       deck.move(step);
       paintFirstImage();
     },
-    dismiss: (notice) => {
+    /** @param {ReviewNotice} notice */
+    dismiss(notice) {
       notices = notices.filter((other) => other !== notice);
       paint();
     },
+    queue: () => queue,
     look: () => ({
-      classes, decided, notices, hint, flashed, only, card: deck.current(), deck: deck.state(),
+      classes, decided, notices, hint, flashed, queue, card: deck.current(), deck: deck.state(),
       context: contexts.of(deck.current()?.item.image_id),
       strip: recent.slice(-STRIP_LENGTH), saving: outbox.status(),
     }),

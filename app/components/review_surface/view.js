@@ -1,33 +1,45 @@
 // Everything the review surface shows. Built once; paint() then only changes what differs.
 
-const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
-const PIXEL_ART = 128; // images up to this side are shown with hard pixels
-const PIXEL_ART_ZOOM = 40;
-const PICKER_FROM = 21; // this many classes and more get the type-ahead picker
-const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
-const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
-const ACT_BUTTONS = [
-  ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],
-  ["reject", "Reject", "x"],
-];
-const KEEP_BUTTON = ["keep", "Keep", "k"]; // last: it comes and goes with a label in force
+import { count, el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { buildHelp } from "../common/help.js";
+import { REVIEW_KEYS } from "../common/keys.js";
+import { buildNotices } from "../common/notices.js";
+import { isPixelArt } from "../common/pixels.js";
+import { waitingWords } from "../common/words.js";
+import { ACTION_WORDS, buildPanel } from "./panel.js";
 
-function buildView(root, session, base) {
+/** @import { OutboxStatus } from "../common/outbox.js" */
+/** @import { QueueRef } from "../common/queue_ref.js" */
+/** @import { ReviewItem } from "../common/wire.d.ts" */
+/** @import { Card, Deck } from "./deck.js" */
+/** @import { Decided, Look, ReviewNotice, Session } from "./session.js" */
+
+const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
+const PIXEL_ART_ZOOM = 40;
+const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
+
+/**
+ * @param {HTMLElement} root
+ * @param {Session} session
+ * @param {string} base
+ */
+export function buildView(root, session, base) {
   const top = buildTop(() => toggleHelp());
-  const notices = el("div", { class: "notices", "aria-live": "polite", testid: "review-notices" });
+  const notices = buildNotices("review", session.dismiss, (notice) => reopenButton(notice, session));
   const stage = buildStage(session);
   const panel = buildPanel(session, base);
   const strip = el("ol", { class: "strip", "aria-label": "Last ten decisions", testid: "review-strip" });
-  const help = buildHelp(() => toggleHelp(false));
+  const help = buildHelp(REVIEW_KEYS, "review", () => toggleHelp(false));
   const surface = el("div", { class: "surface", testid: "review-surface" },
-    top.node, notices, el("div", { class: "main" },
+    top.node, notices.node, el("div", { class: "main" },
       el("section", { class: "recent" }, el("h3", { class: "recent-title" }, "Last ten"), strip), stage.node, panel.node),
     help);
+  const recent = buildStrip(strip, session, base);
   root.append(surface);
   releaseAfterClick(surface);
   watchTheme(surface);
 
-  function toggleHelp(on = help.hidden) {
+  function toggleHelp(on = help.hidden === true) {
     show(help, on);
     top.help.setAttribute("aria-expanded", String(on));
   }
@@ -35,15 +47,15 @@ function buildView(root, session, base) {
   function paint() {
     const look = session.look();
     top.paint(look);
-    paintNotices(notices, look.notices, session);
+    notices.paint(look.notices);
     stage.paint(look);
     panel.paint(look);
-    paintStrip(strip, look, session, base);
+    recent.paint(look);
   }
 
   // What a key press waits for; paint() follows in the next frame with the rest.
   function paintImage() {
-    stage.paint({ card: session.deck.current(), deck: session.deck.state(), hint: "" });
+    stage.paint({ card: session.deck.current(), deck: session.deck.state(), hint: "", queue: session.queue() });
   }
 
   return {
@@ -57,6 +69,7 @@ function buildView(root, session, base) {
   };
 }
 
+/** @param {() => void} onHelp */
 function buildTop(onHelp) {
   const done = el("strong", { testid: "review-done" });
   const left = el("span", { testid: "review-left" });
@@ -69,8 +82,9 @@ function buildTop(onHelp) {
     el("span", { class: "progress" }, done, left),
     el("span", { class: "bar", "aria-hidden": "true" }, bar), save, help);
 
-  function paint({ decided, deck, saving, only }) {
-    setText(done, only.startsWith("audit:") ? "Audit" : `${count(decided)} decided`);
+  /** @param {Look} look */
+  function paint({ decided, deck, saving, queue }) {
+    setText(done, queue.kind === "audit" ? "Audit" : `${count(decided)} decided`);
     setText(left, deck.left === null ? "" : ` · ${count(deck.left)} left`);
     const share = deck.left === null ? 0 : decided / Math.max(1, decided + deck.left);
     bar.style.width = `${(share * 100).toFixed(2)}%`;
@@ -81,13 +95,13 @@ function buildTop(onHelp) {
   return { node, help, paint };
 }
 
-function savedWords({ pending, problem, today, kept }) {
-  if (pending === 0) return ["saved", `saved · ${count(today)} today`];
-  if (!problem) return ["saving", "saving…"];
-  const where = kept ? "kept in this browser, trying again" : "do not close this tab, trying again";
-  return ["offline", `${count(pending)} not saved: ${problem} · ${where}`];
+/** @param {OutboxStatus} saving */
+function savedWords(saving) {
+  if (saving.pending === 0) return ["saved", `saved · ${count(saving.today)} today`];
+  return waitingWords(saving, count(saving.pending), "saving…");
 }
 
+/** @param {Session} session */
 function buildStage(session) {
   const frame = el("div", { class: "frame", testid: "review-image" });
   const name = el("span", { class: "file", testid: "review-name" });
@@ -98,14 +112,11 @@ function buildStage(session) {
   const again = el("button", { class: "solid", type: "button", testid: "review-again" }, "Look again");
   again.addEventListener("click", () => session.deck.again());
   empty.append(emptyText, again);
-  const step = (by, id, ...words) => el("button", {
-    type: "button", class: "quiet step", testid: `review-${id}`, title: id === "back" ? "Back" : "Forward",
-    "aria-label": id === "back" ? "Back" : "Forward", onclick: () => session.move(by),
-  }, ...words);
-  const caption = el("figcaption", {}, step(-1, "back", el("kbd", {}, "←")), name, size, marks,
-    step(1, "forward", el("kbd", {}, "→")));
+  const caption = el("figcaption", {}, stepButton(session, -1, "Back", "←"), name, size, marks,
+    stepButton(session, 1, "Forward", "→"));
   const hint = el("p", { class: "hint", role: "status", testid: "review-hint" });
   const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
+  /** @type {{ item: ReviewItem, image: HTMLImageElement } | null} */
   let shown = null;
   let roomAcross = 9999;
   let windowHeight = globalThis.innerHeight; // kept: asking for it makes the browser lay the page out at once
@@ -139,7 +150,8 @@ function buildStage(session) {
     image.style.height = `${Math.round(height * scale)}px`;
   }
 
-  function paint({ card, deck, hint: words, only }) {
+  /** @param {Pick<Look, "card" | "deck" | "hint" | "queue">} look */
+  function paint({ card, deck, hint: words, queue }) {
     setText(hint, words);
     show(frame, card !== null);
     show(caption, card !== null);
@@ -147,44 +159,65 @@ function buildStage(session) {
     if (!card) {
       shown = null;
       frame.replaceChildren();
-      setText(emptyText, emptyWords(deck, only));
+      setText(emptyText, emptyWords(deck, queue));
       show(again, deck.dry && !deck.problem);
       return;
     }
-    const image = session.deck.picture(card.item);
+    const { image } = session.deck.picture(card.item);
     if (shown?.image !== image || shown.item !== card.item) place(card.item, image);
-    frame.dataset.state = image.failed ? "failed" : image.complete ? "ready" : "loading";
+    frame.dataset.state = session.deck.pictureState(card);
     setText(name, card.item.name);
     name.title = card.item.name;
     setText(size, `${card.item.width} × ${card.item.height}`);
     paintMarks(marks, card);
   }
 
+  /**
+   * @param {ReviewItem} item
+   * @param {HTMLImageElement} image
+   */
   function place(item, image) {
     shown = { item, image };
     image.alt = item.name;
     image.className = isPixelArt(item) ? "pixels" : "photo";
     fit();
     frame.replaceChildren(image);
-    frame.dataset.imageId = item.image_id;
+    frame.dataset.imageId = String(item.image_id);
   }
   return { node, paint, stop };
 }
 
-function isPixelArt(item) {
-  return Math.max(item.width, item.height) <= PIXEL_ART;
+/**
+ * @param {Session} session
+ * @param {number} by
+ * @param {"Back" | "Forward"} word
+ * @param {string} key
+ */
+function stepButton(session, by, word, key) {
+  return el("button", {
+    type: "button", class: "quiet step", testid: `review-${word.toLowerCase()}`, title: word, "aria-label": word,
+    onclick: () => session.move(by),
+  }, el("kbd", {}, key));
 }
 
-function emptyWords(deck, only) {
+/**
+ * @param {ReturnType<Deck["state"]>} deck
+ * @param {QueueRef} queue
+ */
+function emptyWords(deck, queue) {
   if (deck.problem) return `The queue cannot be read: ${deck.problem}. Trying again…`;
   if (!deck.dry) return "Looking for images…";
-  if (deck.dry && only.startsWith("audit:")) {
+  if (queue.kind === "audit") {
     return "No image of this audit is left but those you skipped: look again. The result stands on the Quality page, under “Accept by threshold”.";
   }
   if (deck.length === 0) return "Nothing to review here: no image matches this choice.";
   return "That was the last one. Skipped images come up again when you look again.";
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {Card} card
+ */
 function paintMarks(node, card) {
   const words = [];
   if (card.decision) words.push(`${ACTION_WORDS[card.decision.action]}${card.decision.label ? ` as ${card.decision.label}` : ""}`);
@@ -195,43 +228,57 @@ function paintMarks(node, card) {
   node.replaceChildren(...words.map((word) => el("span", { class: "mark" }, word)));
 }
 
-function paintNotices(node, notices, session) {
-  const shown = notices.slice(-3);
-  if (node.shown && node.shown.length === shown.length && shown.every((one, i) => one === node.shown[i])) return;
-  node.shown = shown;
-  node.replaceChildren(...shown.map((notice) => el("div", { class: "notice", "data-kind": notice.kind },
-    el("span", {}, notice.text),
-    notice.item && el("button", {
-      type: "button", class: "solid", testid: "review-notice-reopen",
-      onclick: () => {
-        session.dismiss(notice);
-        session.reopen(notice.item);
-      },
-    }, "Open it again"),
-    el("button", { type: "button", class: "quiet", testid: "review-notice-dismiss", onclick: () => session.dismiss(notice) },
-      "Dismiss"))));
+/**
+ * @param {ReviewNotice} notice
+ * @param {Session} session
+ */
+function reopenButton(notice, session) {
+  const { item } = notice;
+  return item && el("button", {
+    type: "button", class: "solid", testid: "review-notice-reopen",
+    onclick: () => {
+      session.dismiss(notice);
+      session.reopen(item);
+    },
+  }, "Open it again");
 }
 
 const RECORD_WORDS = { unsaved: "not yet saved", saved: "saved", conflict: "not recorded", refused: "not recorded" };
 
-// Newest first. Cards stay as they are while their decision does, so that a key press moves ten nodes and makes one.
-function paintStrip(node, { strip, card }, session, base) {
-  const cards = (node.cards ||= new Map());
-  const wanted = [...strip].reverse();
-  const kept = new Set(wanted.map((record) => record.uid));
-  for (const [uid, slot] of cards) {
-    if (kept.has(uid)) continue;
-    slot.node.remove();
-    cards.delete(uid);
+/**
+ * Newest first. Cards stay as they are while their decision does, so that a key press moves ten nodes and makes one.
+ * @param {HTMLElement} node
+ * @param {Session} session
+ * @param {string} base
+ */
+function buildStrip(node, session, base) {
+  /** @type {Map<string, ReturnType<typeof buildRecent>>} by uid of the decision */
+  const cards = new Map();
+
+  /** @param {Look} look */
+  function paint({ strip, card }) {
+    const newest = [...strip].reverse();
+    const uids = new Set(newest.map((record) => record.uid));
+    for (const [uid, slot] of cards) {
+      if (uids.has(uid)) continue;
+      slot.node.remove();
+      cards.delete(uid);
+    }
+    newest.forEach((record, place) => {
+      const slot = cards.get(record.uid) ?? buildRecent(record, session, base);
+      cards.set(record.uid, slot);
+      if (node.children[place] !== slot.node) node.insertBefore(slot.node, node.children[place] || null);
+      slot.paint(record, card);
+    });
   }
-  wanted.forEach((record, place) => {
-    if (!cards.has(record.uid)) cards.set(record.uid, buildRecent(record, session, base));
-    const slot = cards.get(record.uid);
-    if (node.children[place] !== slot.node) node.insertBefore(slot.node, node.children[place] || null);
-    slot.paint(record, card);
-  });
+  return { paint };
 }
 
+/**
+ * @param {Decided} record
+ * @param {Session} session
+ * @param {string} base
+ */
 function buildRecent(record, session, base) {
   const words = record.label ?? ACTION_WORDS[record.action];
   const state = el("span", { class: "recent-state", "aria-hidden": "true" });
@@ -245,6 +292,10 @@ function buildRecent(record, session, base) {
   }),
   el("span", { class: "recent-label", "data-action": record.action }, words), state);
 
+  /**
+   * @param {Decided} now
+   * @param {Card | null} card the one in front
+   */
   function paint(now, card) {
     const front = String(card?.item.image_id === now.item.image_id);
     if (button.dataset.status === now.status && button.getAttribute("aria-current") === front) return;
@@ -254,14 +305,4 @@ function buildRecent(record, session, base) {
     button.setAttribute("aria-label", `${now.item.name}: ${words}, ${RECORD_WORDS[now.status]}. Open again`);
   }
   return { node: el("li", {}, button), paint };
-}
-
-function buildHelp(onClose) {
-  const rows = REVIEW_KEYS.map(([keys, what]) => el("div", { class: "help-row" },
-    el("span", {}, ...keys.split(/( or | – |, | \+ )/).map((part, i) => (i % 2 ? part : el("kbd", {}, part)))),
-    el("span", {}, what)));
-  return el("section", { class: "help", hidden: true, "aria-label": "Keys", testid: "review-help-panel" },
-    el("div", { class: "help-head" }, el("h3", {}, "Keys"),
-      el("button", { type: "button", class: "quiet", onclick: onClose, testid: "review-help-close" }, "Close")),
-    ...rows, el("p", { class: "faint" }, "Keys rest while you type in a field."));
 }

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import streamlit as st
+from app.components.mount import mount, rerun
 
-HERE = Path(__file__).parent
-SCRIPTS = ("../common/dom.js", "index.js")
-STYLES = ("../common/base.css", "style.css")
-
-_mount = st.components.v2.component(
-    "starling_upload_box",
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
-    isolate_styles=True,
-)
+_mount = mount("upload_box", "style.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +18,8 @@ class Upload:
     name: str
 
 
-def _nothing() -> None:
-    """Streamlit reruns the page on a trigger value only if a callback is given."""
-
-
 def upload_box(
-    base: str, *, accept: str = ".zip", key: str = "upload_box", on_uploaded: Callable[[], None] = _nothing
+    base: str, *, accept: str = ".zip", key: str = "upload_box", on_uploaded: Callable[[], None] = rerun
 ) -> Upload | None:
     """Show the box; return the upload in the one run that follows its end, None in all others.
 
@@ -44,7 +30,7 @@ def upload_box(
         on_uploaded: called before the page runs again after an upload.
     """
     result = _mount(key=key, data={"base": base, "accept": accept}, on_uploaded_change=on_uploaded)
-    found = getattr(result, "uploaded", None)
-    if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+    uploaded = getattr(result, "uploaded", None)
+    if not isinstance(uploaded, dict) or not isinstance(uploaded.get("id"), str):
         return None
-    return Upload(found["id"], str(found.get("name", "")))
+    return Upload(uploaded["id"], str(uploaded.get("name", "")))

@@ -1,9 +1,21 @@
 // One file, dropped or chosen, streamed to the upload route with progress; Python then hears of its id.
 
-const uploadMounts = new WeakMap();
+import { el, percent, setText, show, svgPart, watchTheme } from "../common/dom.js";
+import { errorWords } from "../common/http.js";
+import { mountedOnce } from "../common/mounts.js";
 
-function mountUpload(parent) {
-  let current = null; // {base, accept, setTriggerValue}
+/** @import { Given } from "../common/mounts.js" */
+/** @import { UploadAnswer } from "../common/wire.d.ts" */
+
+/** @typedef {{ base: string, accept: string }} UploadData */
+
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<UploadData>} first
+ */
+function mountUpload(parent, first) {
+  let current = first;
+  /** @type {XMLHttpRequest | null} */
   let request = null;
 
   const input = el("input", { type: "file", class: "file-input", testid: "upload-input", "aria-label": "Choose a zip file" });
@@ -14,16 +26,17 @@ function mountUpload(parent) {
   const name = el("span", { class: "name" });
   const amount = el("span", { class: "faint amount", testid: "upload-progress" });
   const fill = el("span", { class: "fill" });
+  const track = el("div", { class: "track", role: "progressbar", "aria-label": "Upload" }, fill);
   const cancel = el("button", { type: "button", testid: "upload-cancel", onclick: () => request?.abort() }, "Cancel");
   const busy = el("div", { class: "busy", hidden: true }, el("div", { class: "busy-line" }, name, amount, cancel),
-    el("div", { class: "track", role: "progressbar", "aria-label": "Upload" }, fill));
+    track);
   const problem = el("p", { class: "problem", role: "alert", testid: "upload-error" });
   const box = el("div", { class: "upload", testid: "upload-box" }, drop, busy, problem);
   parent.append(box);
   watchTheme(box);
 
   input.addEventListener("change", () => {
-    if (input.files.length) send([...input.files]);
+    if (input.files?.length) send([...input.files]);
     input.value = "";
   });
   drop.addEventListener("dragover", (event) => {
@@ -34,9 +47,10 @@ function mountUpload(parent) {
   drop.addEventListener("drop", (event) => {
     event.preventDefault();
     delete drop.dataset.over;
-    send([...event.dataTransfer.files]);
+    send([...(event.dataTransfer?.files ?? [])]);
   });
 
+  /** @param {string} text */
   function fail(text) {
     setText(problem, text);
     request = null;
@@ -44,28 +58,38 @@ function mountUpload(parent) {
     show(drop, true);
   }
 
+  /** @param {File[]} files */
   function send(files) {
     if (request) return;
-    const [file] = files;
-    if (!file) return fail("That was not a file. Drop one zip file.");
-    if (files.length > 1) return fail(`Those are ${files.length} files. Put them into one zip, or import a folder.`);
-    const wanted = current.accept.split(",").map((part) => part.trim().toLowerCase());
-    if (!wanted.some((suffix) => file.name.toLowerCase().endsWith(suffix))) {
-      return fail(`“${file.name}” is not a ${wanted.join(" or ")} file. Put the images into a zip.`);
-    }
-    if (file.size === 0) return fail(`“${file.name}” is empty, or a folder. Drop one zip file.`);
-    upload(file);
+    const words = refusalOf(files);
+    if (words) fail(words);
+    else upload(files[0]);
   }
 
+  /**
+   * Why these files are not taken, "" when they are.
+   * @param {File[]} files
+   */
+  function refusalOf([file, ...others]) {
+    if (!file) return "That was not a file. Drop one zip file.";
+    if (others.length) return `Those are ${others.length + 1} files. Put them into one zip, or import a folder.`;
+    const suffixes = current.data.accept.split(",").map((suffix) => suffix.trim().toLowerCase());
+    if (!suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix))) {
+      return `“${file.name}” is not a ${suffixes.join(" or ")} file. Put the images into a zip.`;
+    }
+    return file.size === 0 ? `“${file.name}” is empty, or a folder. Drop one zip file.` : "";
+  }
+
+  /** @param {File} file */
   function upload(file) {
     setText(problem, "");
     show(drop, false);
     show(busy, true);
     setText(name, file.name);
     progressed(0, file.size);
-    request = new XMLHttpRequest();
-    const mine = request;
-    request.open("POST", `${current.base}/upload?name=${encodeURIComponent(file.name)}`);
+    const mine = new XMLHttpRequest();
+    request = mine;
+    request.open("POST", `${current.data.base}/upload?name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Content-Type", "application/zip");
     request.upload.onprogress = (event) => progressed(event.loaded, file.size);
     request.onabort = () => fail("Upload cancelled; nothing was kept.");
@@ -74,14 +98,16 @@ function mountUpload(parent) {
     request.send(file);
   }
 
+  /**
+   * @param {XMLHttpRequest} done
+   * @param {File} file
+   */
   function finished(done, file) {
-    let answer = null;
-    try {
-      answer = JSON.parse(done.responseText);
-    } catch {
-      answer = null; // not Starling's answer: told below in words
+    const answer = /** @type {UploadAnswer | null} */ (jsonOf(done.responseText));
+    if (done.status >= 400 || !answer?.upload) {
+      fail(errorWords(done.status, answer));
+      return;
     }
-    if (done.status >= 400 || !answer?.upload) return fail(errorWords(done.status, answer));
     progressed(file.size, file.size);
     setText(amount, "uploaded");
     request = null;
@@ -91,18 +117,26 @@ function mountUpload(parent) {
     setText(title, "Drop another zip here, or choose one");
   }
 
+  /**
+   * @param {number} sent
+   * @param {number} size
+   */
   function progressed(sent, size) {
     const share = size ? sent / size : 0;
     fill.style.transform = `scaleX(${share})`;
-    fill.parentElement.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+    track.setAttribute("aria-valuenow", String(Math.round(share * 100)));
     setText(amount, share >= 1 ? "checking…" : `${bytes(sent)} of ${bytes(size)} · ${percent(share)}`);
   }
 
+  /** @param {Given<UploadData>} next */
+  function update(next) {
+    current = next;
+    input.accept = next.data.accept;
+  }
+
+  update(first);
   return {
-    update(next) {
-      current = next;
-      input.accept = next.accept;
-    },
+    update,
     remove() {
       request?.abort();
       box.remove();
@@ -110,6 +144,19 @@ function mountUpload(parent) {
   };
 }
 
+/**
+ * @param {string} text
+ * @returns {unknown} null where it is no JSON, such as a proxy's page
+ */
+function jsonOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {number} value */
 function bytes(value) {
   const units = ["B", "KB", "MB", "GB"];
   const step = value < 1 ? 0 : Math.min(3, Math.floor(Math.log10(value) / 3));
@@ -117,25 +164,9 @@ function bytes(value) {
 }
 
 function arrow() {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("class", "arrow");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", "M12 16V4m0 0 4.5 4.5M12 4 7.5 8.5M4 15v3.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V15");
-  svg.append(path);
+  const svg = svgPart("svg", { viewBox: "0 0 24 24", class: "arrow", "aria-hidden": "true" });
+  svg.append(svgPart("path", { d: "M12 16V4m0 0 4.5 4.5M12 4 7.5 8.5M4 15v3.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V15" }));
   return svg;
 }
 
-export default function uploadBox({ data, parentElement, setTriggerValue }) {
-  let mounted = uploadMounts.get(parentElement);
-  if (!mounted) {
-    mounted = mountUpload(parentElement);
-    uploadMounts.set(parentElement, mounted);
-  }
-  mounted.update({ base: data.base, accept: data.accept || ".zip", setTriggerValue });
-  return () => {
-    uploadMounts.get(parentElement)?.remove();
-    uploadMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountUpload);

@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from app.components.mount import mount, rerun
 
-import streamlit as st
-
-HERE = Path(__file__).parent
-SCRIPTS = ("../common/dom.js", "index.js")
-STYLES = ("../common/base.css", "style.css")
-
-_mount = st.components.v2.component(
-    "starling_who_box",
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-    css="\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
-    isolate_styles=True,
-)
-
-
-def _nothing() -> None:
-    """Streamlit reruns the page on a trigger value only if a callback is given."""
+_mount = mount("who_box", "style.css")
 
 
 def who_box(cookie: str, name: str, key: str = "who_box") -> str | None:
@@ -30,6 +15,6 @@ def who_box(cookie: str, name: str, key: str = "who_box") -> str | None:
         name: shown until the browser has another one.
         key: identity of this mount.
     """
-    result = _mount(key=key, data={"cookie": cookie, "name": name}, on_who_change=_nothing)
-    found = getattr(result, "who", None)
-    return found if isinstance(found, str) else None
+    result = _mount(key=key, data={"cookie": cookie, "name": name}, on_who_change=rerun)
+    who = getattr(result, "who", None)
+    return who if isinstance(who, str) else None

@@ -1,21 +1,32 @@
 // The name this browser's decisions carry. It lives in a cookie, so that every request to Starling brings it along.
 
-const whoMounts = new WeakMap();
+import { el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
+import { mountedOnce } from "../common/mounts.js";
+
+/** @import { Given } from "../common/mounts.js" */
+
 const WHO_LENGTH = 60;
 const WHO_SECONDS = 365 * 24 * 3600;
 const WHO_NONE = "local";
 
+/** @typedef {{ cookie: string, name: string }} WhoData */
+
+/** @param {string} cookie its name */
 function readWho(cookie) {
-  const found = document.cookie.split("; ").find((part) => part.startsWith(`${cookie}=`));
+  const pair = document.cookie.split("; ").find((one) => one.startsWith(`${cookie}=`));
   try {
-    return found ? decodeURIComponent(found.slice(cookie.length + 1)) : "";
+    return pair ? decodeURIComponent(pair.slice(cookie.length + 1)) : "";
   } catch {
     return ""; // written by something else
   }
 }
 
-function mountWho(parent) {
-  let current = null; // {cookie, name, setTriggerValue}
+/**
+ * @param {HTMLElement} parent
+ * @param {Given<WhoData>} first
+ */
+function mountWho(parent, first) {
+  let current = first;
   const shown = el("strong", { testid: "who-name" });
   const change = el("button", { type: "button", class: "quiet", testid: "who-change", onclick: open,
     title: "The name under which your decisions are recorded" }, "Labeling as ", shown);
@@ -34,30 +45,34 @@ function mountWho(parent) {
   releaseAfterClick(node);
   watchTheme(node);
 
+  /** @param {boolean} editing */
   function toggle(editing) {
     show(form, editing);
     show(change, !editing);
   }
 
   function open() {
-    input.value = readWho(current.cookie);
+    input.value = readWho(current.data.cookie);
     toggle(true);
     input.focus();
   }
 
+  /** @param {string} name */
   function keep(name) {
     const age = name && name !== WHO_NONE ? WHO_SECONDS : 0;
-    document.cookie = `${current.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
+    document.cookie = `${current.data.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
     toggle(false);
     paint();
     current.setTriggerValue("who", name || WHO_NONE);
   }
 
   function paint() {
-    setText(shown, readWho(current.cookie) || WHO_NONE);
+    setText(shown, readWho(current.data.cookie) || WHO_NONE);
   }
 
+  paint();
   return {
+    /** @param {Given<WhoData>} next */
     update(next) {
       current = next;
       paint();
@@ -66,15 +81,4 @@ function mountWho(parent) {
   };
 }
 
-export default function whoBox({ data, parentElement, setTriggerValue }) {
-  let mounted = whoMounts.get(parentElement);
-  if (!mounted) {
-    mounted = mountWho(parentElement);
-    whoMounts.set(parentElement, mounted);
-  }
-  mounted.update({ cookie: data.cookie, name: data.name, setTriggerValue });
-  return () => {
-    whoMounts.get(parentElement)?.remove();
-    whoMounts.delete(parentElement);
-  };
-}
+export default mountedOnce(mountWho);

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import MapError
 from engine.exporters.pictures.scene import Entry, Scene
 from engine.exporters.pictures.words import fitted, measure
+from engine.percent import percent
 
 SIDES = (320, 4000)
 """Least and most pixels of a side."""
@@ -125,16 +126,16 @@ class Layout:
     def marks(self, frame: int) -> list[Mark]:
         """Return everything but the points, in drawing order."""
         y = self._top
-        found: list[Mark] = [Frame(self.box, 0.5 * self.unit, self.theme.line, max(1.0, 0.055 * self.unit))]
-        found += self._head()
-        found += self._key()
+        marks: list[Mark] = [Frame(self.box, 0.5 * self.unit, self.theme.line, max(1.0, 0.055 * self.unit))]
+        marks += self._head()
+        marks += self._key()
         if self.scene.epochs:
-            found.append(self._text(self._panel, y + 1.25 * self.unit, self.scene.epoch_text(frame), 1.65))
+            marks.append(self._text(self._panel, y + 1.25 * self.unit, self.scene.epoch_text(frame), 1.65))
             y += 2.3 * self.unit
         if self.scene.accuracy is not None and any(share is not None for share in self.scene.accuracy):
-            found += self._curve(frame, y)
+            marks += self._curve(frame, y)
             y += 8.3 * self.unit
-        return found + self._legend(frame, y)
+        return marks + self._legend(frame, y)
 
     def _head(self) -> list[Mark]:
         width = self.size[0] - 2 * self._left
@@ -148,15 +149,15 @@ class Layout:
         """What the shapes mean, below the points."""
         unit, y = self.unit, self._bottom - 0.2 * self.unit
         x, colour = self._left + 0.5 * unit, self.theme.faint
-        found: list[Mark] = []
+        marks: list[Mark] = []
         unlabeled = STAR_KEY if self.scene.epochs else "unlabeled"
         for kind, words, edge in (("star", unlabeled, ""), ("circle", CIRCLE_KEY, self.theme.ink)):
-            found.append(Shape(kind, x, y - 0.31 * unit, 0.42 * unit, colour, edge))  # type: ignore[arg-type]
-            found.append(self._text(x + 0.85 * unit, y, words, 0.92, faint=True))
+            marks.append(Shape(kind, x, y - 0.31 * unit, 0.42 * unit, colour, edge))  # type: ignore[arg-type]
+            marks.append(self._text(x + 0.85 * unit, y, words, 0.92, faint=True))
             x += 2.4 * unit + measure(words, 0.92 * unit)
         if self.scene.epochs and self.scene.fade:
-            found.append(self._text(x - 0.5 * unit, y, FADE_KEY, 0.92, faint=True))
-        return found
+            marks.append(self._text(x - 0.5 * unit, y, FADE_KEY, 0.92, faint=True))
+        return marks
 
     def _curve(self, frame: int, top: float) -> list[Mark]:
         """The held-out accuracy over the epochs, with the present epoch marked."""
@@ -164,7 +165,7 @@ class Layout:
         shares = [(epoch, share) for epoch, share in zip(scene.epochs, scene.accuracy or (), strict=True)]
         known = [(epoch, share) for epoch, share in shares if share is not None]
         now = shares[frame][1]
-        found: list[Mark] = [self._text(self._panel, top + 0.75 * unit, "Held-out accuracy", 0.92, faint=True)]
+        marks: list[Mark] = [self._text(self._panel, top + 0.75 * unit, "Held-out accuracy", 0.92, faint=True)]
         right, low, high = self.size[0] - self._left, top + 5.9 * unit, top + 1.9 * unit
         least, most = min(share for _, share in known), max(share for _, share in known)
         first, last = scene.epochs[0], scene.epochs[-1]
@@ -175,34 +176,34 @@ class Layout:
             return self._panel + across * (right - self._panel), low + up * (high - low)
 
         here = place(scene.epochs[frame], least)[0]
-        found.append(Line(((self._panel, low + 0.5 * unit), (right, low + 0.5 * unit)), theme.line, 0.055 * unit))
+        marks.append(Line(((self._panel, low + 0.5 * unit), (right, low + 0.5 * unit)), theme.line, 0.055 * unit))
         if last > first:
-            found += self._ends(known, right, low + 1.65 * unit)
-            found.append(Line(((here, high - 0.2 * unit), (here, low + 0.5 * unit)), theme.line, 0.1 * unit))
-            found.append(Line(tuple(place(*one) for one in known), theme.accent, 0.13 * unit))
+            marks += self._ends(known, right, low + 1.65 * unit)
+            marks.append(Line(((here, high - 0.2 * unit), (here, low + 0.5 * unit)), theme.line, 0.1 * unit))
+            marks.append(Line(tuple(place(*one) for one in known), theme.accent, 0.13 * unit))
         if now is not None:
-            found.append(Shape("circle", *place(scene.epochs[frame], now), 0.32 * unit, theme.accent, theme.ground))
-            found.append(_before(self._text(right, top + 0.75 * unit, percent(now), 0.92)))
-        return found
+            marks.append(Shape("circle", *place(scene.epochs[frame], now), 0.32 * unit, theme.accent, theme.ground))
+            marks.append(_before(self._text(right, top + 0.75 * unit, percent(now, 1), 0.92)))
+        return marks
 
     def _ends(self, known: list[tuple[int, float]], right: float, y: float) -> list[Mark]:
         """The first and the last value under the curve: they give its scale."""
         (first, low), (last, high) = known[0], known[-1]
         return [
-            self._text(self._panel, y, f"{first}: {percent(low)}", 0.8, faint=True),
-            _before(self._text(right, y, f"{last}: {percent(high)}", 0.8, faint=True)),
+            self._text(self._panel, y, f"{first}: {percent(low, 1)}", 0.8, faint=True),
+            _before(self._text(right, y, f"{last}: {percent(high, 1)}", 0.8, faint=True)),
         ]
 
     def _legend(self, frame: int, top: float) -> list[Mark]:
         unit, step = self.unit, 1.52 * self.unit
         right = self.size[0] - self._left
-        found: list[Mark] = []
+        marks: list[Mark] = []
         room = max(2, int((self._bottom - top + 0.4 * unit) // step))
         for row, entry in enumerate(self.scene.legend(frame, room)):
             y = top + (row + 0.72) * step
-            found.append(Shape("square", self._panel + 0.36 * unit, y - 0.34 * unit, 0.36 * unit, entry.colour))
-            found += self._row(entry, y, right)
-        return found
+            marks.append(Shape("square", self._panel + 0.36 * unit, y - 0.34 * unit, 0.36 * unit, entry.colour))
+            marks += self._row(entry, y, right)
+        return marks
 
     def _row(self, entry: Entry, y: float, right: float) -> list[Mark]:
         count = f"{entry.count:,}"
@@ -216,18 +217,13 @@ class Layout:
         self, x: float, y: float, text: str, size: float, faint: bool = False, width: float | None = None
     ) -> Text:
         size *= self.unit
-        kept = fitted(text, size, self.size[0] if width is None else width)
-        return Text(x, y, kept, size, self.theme.faint if faint else self.theme.ink)
+        shortened = fitted(text, size, self.size[0] if width is None else width)
+        return Text(x, y, shortened, size, self.theme.faint if faint else self.theme.ink)
 
 
 def _before(text: Text) -> Text:
     """Return the text so that it ends at its place."""
     return replace(text, anchor="end")
-
-
-def percent(share: float) -> str:
-    """Return a share 0..1 as people read it."""
-    return f"{100 * share:.1f} %"
 
 
 def star_corners(radius: float) -> list[tuple[float, float]]:

@@ -32,11 +32,11 @@ def html(scene: Scene, report: Callable[[float], None] = lambda share: None) -> 
 
     Above 20,000 images it shows a fixed sample (seed 0) with all labeled ones and says so; counts are of all images.
     """
-    kept = sample(scene)
+    rows = sample(scene)
     about = scene.amount_text()
-    if len(kept) < scene.n:
-        about += f"; points: {len(kept):,}, all labeled images and a random sample of the others"
-    data = _data(scene, kept, report)
+    if len(rows) < scene.n:
+        about += f"; points: {len(rows):,}, all labeled images and a random sample of the others"
+    data = _data(scene, rows, report)
     values = {
         "theme": "dark" if scene.dark else "light",
         "title": markup.escape(one_line(scene.title)),
@@ -62,16 +62,16 @@ def sample(scene: Scene) -> NDArray[np.int64]:
     return np.sort(np.concatenate([labeled, chosen]))
 
 
-def _data(scene: Scene, kept: NDArray[np.int64], report: Callable[[float], None]) -> dict[str, Any]:
+def _data(scene: Scene, rows: NDArray[np.int64], report: Callable[[float], None]) -> dict[str, Any]:
     """Everything the page reads. Numbers of points are packed: little-endian, base64."""
     place = np.full(scene.n, -1)
-    place[kept] = np.arange(len(kept))
+    place[rows] = np.arange(len(rows))
     order = place[scene.order()]
     levels = []
     for frame in range(scene.frames):
-        levels.append(scene.levels(frame)[kept])
+        levels.append(scene.levels(frame)[rows])
         report(0.5 * (frame + 1) / scene.frames)
-    confidence = np.where(scene.pseudo[:, kept] >= 0, scene.confidence[:, kept], 0)
+    confidence = np.where(scene.pseudo[:, rows] >= 0, scene.confidence[:, rows], 0)
     return {
         "classes": [one_line(name) for name in scene.classes],
         "colours": COLOURS,
@@ -83,20 +83,20 @@ def _data(scene: Scene, kept: NDArray[np.int64], report: Callable[[float], None]
         "unknown": scene.unknown_text,
         "legend": _legend(scene),
         "order": order[order >= 0].tolist(),
-        "places": _packed(_whole(scene.xy, kept), "<i2"),
-        "label": _packed(scene.label[kept], "<i2"),
-        "pseudo": _packed(scene.pseudo[:, kept], "<i2"),
+        "places": _packed(_whole(scene.xy, rows), "<i2"),
+        "label": _packed(scene.label[rows], "<i2"),
+        "pseudo": _packed(scene.pseudo[:, rows], "<i2"),
         "confidence": _packed(np.rint(255 * np.clip(confidence, 0, 1)), "u1"),
         "levels": _packed(np.stack(levels), "u1"),
     }
 
 
-def _whole(xy: NDArray[np.float32], kept: NDArray[np.int64]) -> NDArray[np.float64]:
+def _whole(xy: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Positions of the rows kept as whole numbers; one scale for both axes and all frames."""
     flat = xy.reshape(-1, 2).astype(np.float64)
     low, high = flat.min(axis=0), flat.max(axis=0)
     reach = float(np.max(high - low)) / 2 or 1.0
-    away = xy[..., kept, :].astype(np.float64) - (low + (high - low) / 2)
+    away = xy[..., rows, :].astype(np.float64) - (low + (high - low) / 2)
     return np.asarray(np.rint(away / reach * _STEPS), np.float64)
 
 

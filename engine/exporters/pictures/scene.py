@@ -156,15 +156,15 @@ class Scene:
 
     def levels(self, frame: int) -> NDArray[np.uint8]:
         """Return the place in LEVELS (N,) of each point: full for labels, by confidence for pseudo-labels."""
-        found = np.full(self.n, _UNKNOWN_LEVEL[bool(self.epochs)], np.uint8)
+        levels = np.full(self.n, _UNKNOWN_LEVEL[bool(self.epochs)], np.uint8)
         if self.epochs:
             guessed = self.pseudo[frame] >= 0
-            found[guessed] = FULL
+            levels[guessed] = FULL
             if self.fade:
                 sure = np.clip(self.confidence[frame][guessed], 0, 1)
-                found[guessed] = np.maximum(1, np.round(sure * FULL)).astype(np.uint8)
-        found[self.label >= 0] = FULL
-        return found
+                levels[guessed] = np.maximum(1, np.round(sure * FULL)).astype(np.uint8)
+        levels[self.label >= 0] = FULL
+        return levels
 
     def slots(self) -> NDArray[np.int16]:
         """Return the place in CLASS_COLOURS (K,) of each class, OTHER for the rarest when there are more than twenty.
@@ -174,10 +174,10 @@ class Scene:
         k = len(self.classes)
         if k <= len(CLASS_COLOURS):
             return np.arange(k, dtype=np.int16)
-        found = np.full(k, OTHER, np.int16)
+        slots = np.full(k, OTHER, np.int16)
         common = np.argsort(-self.counts(self.frames - 1)[:k], kind="stable")[: len(CLASS_COLOURS)]
-        found[common] = np.arange(len(CLASS_COLOURS), dtype=np.int16)
-        return found
+        slots[common] = np.arange(len(CLASS_COLOURS), dtype=np.int16)
+        return slots
 
     def slot_of(self, frame: int) -> NDArray[np.int16]:
         """Return the colour's place (N,) of each point in a frame; OTHER also for points without a class."""

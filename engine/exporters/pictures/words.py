@@ -24,14 +24,14 @@ _NO_LETTER = "\uffff"
 
 def one_line(text: str) -> str:
     """Return the text as one line that every format can hold: no control, direction or half characters."""
-    kept = (
+    characters = (
         " " if character.isspace() else character
         for character in text
         if character in _KEPT_FORMAT
         or character.isspace()
         or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
 def fitted(text: str, size: float, width: float) -> str:
@@ -69,8 +69,8 @@ def _file_for(letters: frozenset[str]) -> str:
     missing = _missing("", letters)
     if not missing:
         return ""
-    found = {name: _missing(name, letters) for name in ("", *_installed())}
-    return min(found, key=lambda name: found[name])
+    missing_letters = {name: _missing(name, letters) for name in ("", *_installed())}
+    return min(missing_letters, key=lambda name: missing_letters[name])
 
 
 def _missing(file: str, letters: frozenset[str]) -> int:
@@ -91,19 +91,19 @@ def _drawn(file: str, letter: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _installed() -> tuple[str, ...]:
-    found = []
+    installed = []
     for name in SYSTEM_FONTS:
         try:
             ImageFont.truetype(name, 24.0)
         except OSError:
             continue
-        found.append(name)
-    return tuple(found)
+        installed.append(name)
+    return tuple(installed)
 
 
 @lru_cache(maxsize=128)
 def _load(file: str, size: float) -> ImageFont.FreeTypeFont:
-    found = ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
-    if not isinstance(found, ImageFont.FreeTypeFont):
+    font = ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
         raise MapError("Pillow cannot draw text here", value="no FreeType", way_out="Install Pillow's wheel.")
-    return found
+    return font

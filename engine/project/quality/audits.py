@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ConfigError, RoundError, StarlingError
+from engine.errors import ConfigError, StarlingError
+from engine.project.results import Results, undecided
+from engine.project.workspace import Workspace
 from engine.quality import audit
-from engine.records.labels import Decision
+from engine.records.labels import Decision, Mark
 from engine.records.quality import AcceptPreview, AcceptRule, AuditRecord, AuditResult
 from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
 
-if TYPE_CHECKING:
-    from engine.project.opened import Project
-
 LEVEL = 0.95
 AUDITED = 100
-NO_ANSWER = frozenset({"skip", "flag"})
+NO_ANSWER: tuple[Mark, ...] = ("skip", "flag")
 """Marks that leave a question open; rejected and unsure are answers, and not in the prediction's favour."""
 
 
 class Audits:
     """The audits of one project. Thread-safe."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, workspace: Workspace, results: Results) -> None:
+        self._store, self._results = workspace.store, results
 
     def rule_at(self, number: int, threshold: float) -> AcceptRule:
         """Return the rule with one threshold, 0..1, for all classes of a round."""
-        found = predictions(self._project, number)
-        return AcceptRule(found.round, dict.fromkeys(found.classes, float(threshold)))
+        predictions = self._results.needed(number)
+        return AcceptRule(predictions.round, dict.fromkeys(predictions.classes, float(threshold)))
 
     def rule_for(self, number: int, target_error: float, by_class: bool = False) -> AcceptRule:
         """Return the rule that accepts the most of what is undecided at this expected share of errors.
@@ -43,25 +42,28 @@ class Audits:
             target_error: 0..1, mean of 1 − calibrated confidence over what is accepted, in each class if `by_class`.
             by_class: a threshold for each class instead of one for all.
         """
-        found = predictions(self._project, number)
-        said = undecided(self._project, found)[1]
+        predictions = self._results.needed(number)
+        probabilities = undecided(self._store.label_table(), predictions)[1]
         if by_class:
-            thresholds = audit.class_thresholds(said, target_error)
-            return AcceptRule(found.round, {name: float(t) for name, t in zip(found.classes, thresholds, strict=True)})
-        return AcceptRule(found.round, dict.fromkeys(found.classes, float(audit.global_threshold(said, target_error))))
+            thresholds = audit.class_thresholds(probabilities, target_error)
+            return AcceptRule(
+                predictions.round, {name: float(t) for name, t in zip(predictions.classes, thresholds, strict=True)}
+            )
+        threshold = float(audit.global_threshold(probabilities, target_error))
+        return AcceptRule(predictions.round, dict.fromkeys(predictions.classes, threshold))
 
     def preview(self, rule: AcceptRule) -> AcceptPreview:
         """Return what a rule would accept now."""
-        found = predictions(self._project, rule.round)
-        ids, said = undecided(self._project, found)
-        taken = audit.accepted(said, _row(rule, found))
-        best = np.bincount(said[taken].argmax(1) if taken.any() else [], minlength=len(found.classes))
+        predictions = self._results.needed(rule.round)
+        ids, probabilities = undecided(self._store.label_table(), predictions)
+        taken = audit.accepted(probabilities, _thresholds(rule, predictions))
+        best = np.bincount(probabilities[taken].argmax(1) if taken.any() else [], minlength=len(predictions.classes))
         return AcceptPreview(
             rule=rule,
             count=int(taken.sum()),
             undecided=len(ids),
-            expected_errors=float(audit.expected_errors(said[taken].max(1))) if taken.any() else 0.0,
-            per_class={name: int(n) for name, n in zip(found.classes, best.tolist(), strict=True)},
+            expected_errors=float(audit.expected_errors(probabilities[taken].max(1))) if taken.any() else 0.0,
+            per_class={name: int(n) for name, n in zip(predictions.classes, best.tolist(), strict=True)},
         )
 
     def start(self, rule: AcceptRule, size: int = AUDITED, level: float = LEVEL, actor: str = "local") -> AuditResult:
@@ -75,16 +77,16 @@ class Audits:
         """
         if not 0.5 <= level < 1.0 or size < 1:
             raise ConfigError("An audit needs a size from 1 and a level from 0.5", value=f"{size}, {level}")
-        found = predictions(self._project, rule.round)
-        ids, said = undecided(self._project, found)
-        population = ids[audit.accepted(said, _row(rule, found))]
+        predictions = self._results.needed(rule.round)
+        ids, probabilities = undecided(self._store.label_table(), predictions)
+        population = ids[audit.accepted(probabilities, _thresholds(rule, predictions))]
         if not len(population):
             raise ConfigError(
                 "These thresholds accept no prediction", way_out="Lower them, or allow a larger expected error."
             )
-        looks = sum(one.round == rule.round for one in self._project.store.audits())
+        looks = sum(one.round == rule.round for one in self._store.audits())
         drawn = audit.draw(population, min(size, len(population)), secrets.randbits(63))
-        record = self._project.store.add_audit(
+        record = self._store.add_audit(
             actor=actor, round=rule.round, thresholds=dict(rule.thresholds),
             level=audit.look_level(level, looks + 1), population=population, sample=[int(i) for i in drawn],
         )  # fmt: skip
@@ -92,15 +94,15 @@ class Audits:
 
     def all(self) -> list[AuditResult]:
         """Return all audits, newest first."""
-        return [self._result(record) for record in sorted(self._project.store.audits(), key=lambda one: -one.number)]
+        return [self._result(record) for record in sorted(self._store.audits(), key=lambda one: -one.number)]
 
     def get(self, number: int) -> AuditResult:
         """Return where one audit stands. Raises ConfigError when there is none with this number."""
-        return self._result(self._project.store.audit(number))
+        return self._result(self._store.audit(number))
 
     def unanswered(self, number: int) -> tuple[AuditRecord, list[int]]:
         """Return an audit and the images of its sample that have no answer yet, in the order drawn."""
-        record = self._project.store.audit(number)
+        record = self._store.audit(number)
         answers = self._answers(record)
         return record, [image_id for image_id in record.sample if image_id not in answers]
 
@@ -125,30 +127,31 @@ class Audits:
         facts = _facts(result)
         batch = batch_id(f"audit-{number}", facts)
         decisions = self._accepting(record, batch, actor)
-        acks = self._project.store.accept_audit(number, decisions, batch, facts)
+        acks = self._store.accept_audit(number, decisions, batch, facts)
         return batch, sum(ack.status == "saved" for ack in acks)
 
     def abandon(self, number: int) -> None:
         """Give an open audit up; the answers given stay in the ledger, and it counts as a look at its round."""
-        found = self.get(number)
-        facts = {"answered": found.answered, "wrong": found.wrong}
-        self._project.store.close_audit(number, "abandoned", None, facts)
+        result = self.get(number)
+        facts = {"answered": result.answered, "wrong": result.wrong}
+        self._store.close_audit(number, "abandoned", None, facts)
 
     def _accepting(self, record: AuditRecord, batch: str, actor: str) -> list[Decision]:
-        found, table = predictions(self._project, record.round), self._project.label_table()
-        decisions = []
-        for image_id in self._rest(record).tolist():
-            at = int(np.searchsorted(table.image_ids, image_id))
-            said = found.probabilities[int(np.searchsorted(found.image_ids, image_id))]
-            best = int(said.argmax())
-            decisions.append(
-                Decision(
-                    uid=f"{batch}/{image_id}", image_id=image_id, base_version=int(table.version[at]), action="accept",
-                    label=found.classes[best], actor=actor, round=record.round, confidence=float(said[best]),
-                    batch=batch,
-                )
-            )  # fmt: skip
-        return decisions
+        """The decisions that accept what is left of an audit's population."""
+        predictions, table = self._results.needed(record.round), self._store.label_table()
+        ids = self._rest(record)
+        probabilities = predictions.probabilities[np.searchsorted(predictions.image_ids, ids)]
+        columns = zip(
+            ids.tolist(), table.version[table.rows(ids)].tolist(), probabilities.argmax(1).tolist(),
+            probabilities.max(1).tolist(), strict=True,
+        )  # fmt: skip
+        return [
+            Decision(
+                uid=f"{batch}/{image_id}", image_id=image_id, base_version=version, action="accept",
+                label=predictions.classes[best], actor=actor, round=record.round, confidence=confidence, batch=batch,
+            )
+            for image_id, version, best, confidence in columns
+        ]  # fmt: skip
 
     def _result(self, record: AuditRecord) -> AuditResult:
         if record.state != "open":
@@ -169,25 +172,20 @@ class Audits:
 
     def _rest(self, record: AuditRecord) -> NDArray[np.int64]:
         """The images of the population without label and mark, ascending."""
-        table = self._project.label_table()
-        rows = np.searchsorted(table.image_ids, record.population)
-        free = np.array([table.label[at] is None and table.mark[at] is None for at in rows.tolist()], bool)
-        return np.sort(record.population[free])
+        table = self._store.label_table()
+        return np.sort(record.population[table.undecided[table.rows(record.population)]])
 
     def _answers(self, record: AuditRecord) -> dict[int, bool]:
         """Whether the prediction was right, for each image of the sample that a person has looked at since."""
-        found = predictions(self._project, record.round)
-        unseen = set(self._project.store.unseen().tolist())
-        answers = {}
-        for state in self._project.store.states(record.sample):
-            if state.version <= record.ledger_seq or state.mark in NO_ANSWER or state.image_id in unseen:
-                continue
-            if state.label is None and state.mark is None:  # taken back
-                continue
-            row = int(np.searchsorted(found.image_ids, state.image_id))
-            said = found.classes[int(found.probabilities[row].argmax())]
-            answers[state.image_id] = state.mark is None and state.label == said
-        return answers
+        predictions, table = self._results.needed(record.round), self._store.label_table()
+        sample = np.array(record.sample, np.int64)
+        rows = table.rows(sample)
+        looked_at = (table.version[rows] > record.ledger_seq) & ~np.isin(sample, self._store.unseen())
+        taken_back = table.undecided[rows]
+        answered = looked_at & ~table.has_mark(*NO_ANSWER)[rows] & ~taken_back
+        best = predictions.probabilities[np.searchsorted(predictions.image_ids, sample)].argmax(1)
+        right = (table.class_index(predictions.classes)[rows] == best) & ~table.marked[rows]
+        return dict(zip(sample[answered].tolist(), right[answered].tolist(), strict=True))
 
 
 def _closed(record: AuditRecord) -> AuditResult:
@@ -202,25 +200,9 @@ def _closed(record: AuditRecord) -> AuditResult:
     )  # fmt: skip
 
 
-def predictions(project: Project, number: int) -> Predictions:
-    """Return a complete round's predictions. Raises RoundError when there are none."""
-    found = project.predictions(number)
-    if found is None:
-        raise RoundError("This round has no predictions", value=number, way_out="Choose another round.")
-    return found
-
-
-def undecided(project: Project, found: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return ids (U,) ascending and probabilities (U, K) of the undecided images that the round has seen."""
-    table = project.label_table()
-    free = np.array([a is None and b is None for a, b in zip(table.label, table.mark, strict=True)], bool)
-    ids = table.image_ids[free & np.isin(table.image_ids, found.image_ids)]
-    return ids, found.probabilities[np.searchsorted(found.image_ids, ids)]
-
-
-def _row(rule: AcceptRule, found: Predictions) -> NDArray[np.float64]:
+def _thresholds(rule: AcceptRule, predictions: Predictions) -> NDArray[np.float64]:
     """The rule's thresholds (K,) in the round's order; a class it does not name takes nothing."""
-    return np.array([rule.thresholds.get(name, 2.0) for name in found.classes], np.float64)
+    return np.array([rule.thresholds.get(name, 2.0) for name in predictions.classes], np.float64)
 
 
 def _facts(result: AuditResult) -> dict[str, Any]:

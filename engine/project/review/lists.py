@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ConfigError
-from engine.project.quality.checks import REJECT
+from engine.ids import rows_of
+from engine.percent import percent
+from engine.project.quality.audits import Audits
+from engine.project.quality.checks import Checks
+from engine.project.results import Results
+from engine.project.review.ref import QueueRef
+from engine.project.workspace import Workspace
 from engine.records.quality import DuplicateGroup, LabelIssue
 from engine.records.review import Beside, Conflict
 from engine.records.rounds import Predictions
+from engine.store import LabelTable
 
-if TYPE_CHECKING:
-    from engine.project.opened import Project
-
-AUDIT = "audit:"
-ISSUES, CONFLICTS = "issues", "conflicts"
 SURE = 0.95
 """Calibrated confidence from which a prediction is said to contradict a label given before it was made."""
 MOST_BESIDE = 8
@@ -38,34 +39,26 @@ class Listed:
     beside: tuple[Beside, ...] = ()
 
 
-def is_list(only: str) -> bool:
-    """Return whether this choice of images is a list."""
-    return only in (ISSUES, CONFLICTS) or only.startswith(AUDIT)
-
-
 class Lists:
     """The lists of one project."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks) -> None:
+        self._store, self._results = workspace.store, results
+        self._audits, self._checks = audits, checks
 
-    def entries(self, only: str, number: int | None) -> list[Listed]:
+    def entries(self, ref: QueueRef, number: int | None) -> list[Listed]:
         """Return what is left to look at of a list, in its order.
 
         Raises:
-            ConfigError: there is no such list or audit.
+            ConfigError: it is no list, or there is no such audit.
         """
-        if only == ISSUES:
-            return [_issue(issue) for issue in self._project.quality.label_issues()]
-        if only == CONFLICTS:
+        if ref.kind == "issues":
+            return [_issue(issue) for issue in self._checks.label_issues()]
+        if ref.kind == "conflicts":
             return list(_once(entry for conflict in self.conflicts(number) for entry in _entries(conflict)))
-        name = only.removeprefix(AUDIT)
-        if not name.isdecimal():
-            raise ConfigError("There is no such list", value=only, way_out=f"Use {ISSUES}, {CONFLICTS} or {AUDIT}1.")
-        return self._audit(int(name))
-
-    def _audit(self, audit: int) -> list[Listed]:
-        record, left = self._project.quality.unanswered(audit)
+        if ref.audit is None:
+            raise ConfigError("There is no such list", value=ref, way_out="Use issues, conflicts or audit:1.")
+        record, left = self._audits.unanswered(ref.audit)
         why = f"Audit {record.number}: drawn at random from {len(record.population):,} predictions"
         return [Listed(image_id, why, round=record.round) for image_id in left]
 
@@ -74,62 +67,59 @@ class Lists:
 
         Rejected images are in none of them, also not as a copy of another.
         """
-        return [*self._annotators(), *self._duplicates(), *self._predictions(number)]
+        table = self._store.label_table()
+        rejected = set(table.image_ids[table.rejected].tolist())
+        return [*self._annotators(rejected), *self._duplicates(rejected), *self._predictions(table, number)]
 
-    def _annotators(self) -> list[Conflict]:
+    def _annotators(self, rejected: set[int]) -> list[Conflict]:
         conflicts = []
-        rejected = self._rejected()
-        for image_id, said in self._project.store.relabeled():
+        for image_id, answers in self._store.relabeled():
             if image_id in rejected:
                 continue
-            words = tuple((actor, str(label)) for actor, label, _ in said)
-            conflicts.append(Conflict("annotators", (image_id,), (words[-1][1],), words[0][1], 1.0, words))
+            labels = tuple((actor, str(label)) for actor, label, _ in answers)
+            conflicts.append(Conflict("annotators", (image_id,), (labels[-1][1],), labels[0][1], 1.0, labels))
         return conflicts
 
-    def _duplicates(self) -> list[Conflict]:
-        quality, rejected = self._project.quality, self._rejected()
-        groups = [_without(group, rejected) for group in quality.duplicates() if group.differing]
+    def _duplicates(self, rejected: set[int]) -> list[Conflict]:
+        groups = [_without(group, rejected) for group in self._checks.duplicates() if group.differing]
         return [
             Conflict("duplicates", group.image_ids, group.labels, None, group.similarity)
-            for group in quality.checks.not_looked_at(group for group in groups if group.differing)
+            for group in self._checks.not_looked_at(group for group in groups if group.differing)
         ]
 
-    def _rejected(self) -> set[int]:
-        table = self._project.label_table()
-        return set(table.image_ids[table.mark == REJECT].tolist())
-
-    def _predictions(self, number: int | None) -> list[Conflict]:
+    def _predictions(self, table: LabelTable, number: int | None) -> list[Conflict]:
         """Labels given before a round whose prediction contradicts them, and suspected labels of the check.
 
         A label that a person gave or confirmed after the round began is left out: the prediction was on screen.
         """
-        found = {issue.image_id: _suspected(issue) for issue in self._project.quality.label_issues()}
-        predictions = self._project.predictions(number)
+        conflicts = {issue.image_id: _suspected(issue) for issue in self._checks.label_issues()}
+        predictions = self._results.predictions(number)
         if predictions is not None:
-            seq = self._project.round(predictions.round).ledger_seq
-            for conflict in self._contradicted(predictions, seq):
-                found.setdefault(conflict.image_ids[0], conflict)
-        return sorted(found.values(), key=lambda one: (-one.score, one.image_ids))
+            seq = self._store.round(predictions.round).ledger_seq
+            for conflict in _contradicted(table, predictions, seq):
+                conflicts.setdefault(conflict.image_ids[0], conflict)
+        return sorted(conflicts.values(), key=lambda one: (-one.score, one.image_ids))
 
-    def _contradicted(self, predictions: Predictions, seq: int) -> list[Conflict]:
-        table = self._project.label_table()
-        rows = np.minimum(np.searchsorted(predictions.image_ids, table.image_ids), len(predictions.image_ids) - 1)
-        known = (predictions.image_ids[rows] == table.image_ids) & (table.version > 0) & (table.version <= seq)
-        best = predictions.probabilities.argmax(1)[rows]
-        sure = predictions.probabilities.max(1)[rows]
-        conflicts = []
-        for at in np.flatnonzero(known & (sure >= SURE)).tolist():
-            label, said = table.label[at], predictions.classes[int(best[at])]
-            if label is not None and label != said and table.mark[at] != REJECT:
-                image_id = int(table.image_ids[at])
-                conflicts.append(Conflict("prediction", (image_id,), (label,), said, float(sure[at])))
-        return conflicts
+
+def _contradicted(table: LabelTable, predictions: Predictions, seq: int) -> list[Conflict]:
+    """Conflicts of the labels given up to ledger entry `seq` with sure predictions."""
+    rows, predicted = rows_of(table.image_ids, predictions.image_ids)
+    best, confidence = predictions.probabilities.argmax(1)[rows], predictions.probabilities.max(1)[rows]
+    before = table.labeled & ~table.rejected & (table.version > 0) & (table.version <= seq)
+    other = table.class_index(predictions.classes) != best
+    return [
+        Conflict(
+            "prediction", (int(table.image_ids[at]),), (table.label[at],), predictions.classes[int(best[at])],
+            float(confidence[at]),
+        )
+        for at in np.flatnonzero(predicted & before & other & (confidence >= SURE)).tolist()
+    ]  # fmt: skip
 
 
 def _issue(issue: LabelIssue) -> Listed:
     why = (
         f"Given “{issue.given}”; without it the model says “{issue.suggested}” "
-        f"({issue.suggested_confidence:.0%} against {issue.given_confidence:.0%})"
+        f"({percent(issue.suggested_confidence, 0)} against {percent(issue.given_confidence, 0)})"
     )
     return Listed(
         issue.image_id, why, score=issue.score, suggested=issue.suggested, confidence=issue.suggested_confidence
@@ -139,8 +129,9 @@ def _issue(issue: LabelIssue) -> Listed:
 def _without(group: DuplicateGroup, rejected: set[int]) -> DuplicateGroup:
     """The group without rejected images."""
     pairs = zip(group.image_ids, group.labels, strict=True)
-    kept = [(image_id, label) for image_id, label in pairs if image_id not in rejected]
-    return replace(group, image_ids=tuple(one for one, _ in kept), labels=tuple(label for _, label in kept))
+    usable = [(image_id, label) for image_id, label in pairs if image_id not in rejected]
+    ids, labels = tuple(image_id for image_id, _ in usable), tuple(label for _, label in usable)
+    return replace(group, image_ids=ids, labels=labels)
 
 
 def _suspected(issue: LabelIssue) -> Conflict:
@@ -149,7 +140,8 @@ def _suspected(issue: LabelIssue) -> Conflict:
 
 def _entries(conflict: Conflict) -> Iterable[Listed]:
     if conflict.kind == "prediction":
-        why = f"Label “{conflict.labels[0]}” against a prediction of “{conflict.suggested}” ({conflict.score:.0%})"
+        sure = percent(conflict.score, 0)
+        why = f"Label “{conflict.labels[0]}” against a prediction of “{conflict.suggested}” ({sure})"
         yield Listed(conflict.image_ids[0], why, conflict.score, None, conflict.suggested, conflict.score)
     elif conflict.kind == "annotators":
         why = "; ".join(f"{who} says “{label}”" for who, label in conflict.said)

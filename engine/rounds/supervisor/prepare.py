@@ -16,11 +16,12 @@ from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
-from engine.records.labels import ImageItem, LabelState
+from engine.nets.net_name import NetName
+from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import Predictions, RoundRecord
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
-from engine.training.config import PREFIXES, VECTOR_NETS, TrainConfig
+from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ LEAST_CLASSES = 2
 NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
 
 
-HELDOUT_SOURCES = frozenset({"imported", "human"})
+HELDOUT_SOURCES: frozenset[LabelSource] = frozenset({"imported", "human"})
 """Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
 
@@ -78,15 +79,15 @@ def check_net(net: str) -> None:
     """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
     from engine.nets.backbones import check_name
 
-    if net in VECTOR_NETS:
+    name = NetName.parse(net)
+    if name.is_vector:
         raise ConfigError(
             "This network takes vectors, not images",
             value=net,
             way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
         )
-    for prefix in PREFIXES:
-        if net.startswith(prefix):
-            check_name(net.removeprefix(prefix))
+    if name.is_frozen or name.is_torchvision:
+        check_name(name.base)
 
 
 def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:

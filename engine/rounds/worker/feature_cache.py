@@ -24,7 +24,7 @@ from engine.files import PARTIAL, sha256_of, write_atomic
 from engine.images.array_cache import ArraySpec, stream_arrays, sweep
 from engine.images.array_row import array_row
 from engine.nets import frozen, precision
-from engine.nets.build import FROZEN
+from engine.nets.net_name import NetName
 from engine.records.progress import Progress
 from engine.training.config import TrainConfig
 
@@ -39,7 +39,7 @@ _LIMIT = float(np.finfo(np.float16).max)
 
 def is_frozen(net: str) -> bool:
     """Return whether a round with this network trains on frozen features."""
-    return net.startswith(FROZEN)
+    return NetName.parse(net).is_frozen
 
 
 def project_features(
@@ -60,7 +60,7 @@ def project_features(
         ConfigError: the network's weights are not on this machine and cannot be downloaded.
         DecodeError: an original is gone, changed or unreadable.
     """
-    name = train.net.removeprefix(FROZEN)
+    name = NetName.parse(train.net).base
     progress("Reading the network's weights", 0, 1)
     folder = _folder(root, name, precision.resolve(train.precision, where))
     _sweep(folder)
@@ -87,7 +87,7 @@ def project_features(
 
 def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.device) -> torch.Tensor:
     """Return the features (n, D) float32 of images (n, 1 or 3, H, W) that are in no project, prepared like its own."""
-    trunk = frozen.load_frozen(train.net.removeprefix(FROZEN), where)
+    trunk = frozen.load_frozen(NetName.parse(train.net).base, where)
     size = frozen.batch_size(where)
     found = [np.empty((0, trunk.width), np.float16)]
     for first in range(0, len(images), size):

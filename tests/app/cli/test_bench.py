@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from app.cli import main as cli
+from engine.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +51,17 @@ def test_bench_says_a_missing_set_in_one_sentence(
         cli.main()
     assert caught.value.code == 1
     assert "MNIST was not found in this folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "pair", "words"),
+    [
+        ("map", "dots=3", "no such setting: dots=3.*Known: .*points"),
+        ("review", "batch=many", "batch=many.*a whole number"),
+        ("review", "batch=-1", "batch=-1"),
+    ],
+)
+def test_a_wrong_setting_of_a_benchmark_on_a_project_is_refused(name: str, pair: str, words: str) -> None:
+    done = CliRunner().invoke(cli.app, ["bench", name, "--set", pair])
+    assert isinstance(done.exception, ConfigError)
+    assert re.search(words, str(done.exception))

@@ -15,9 +15,11 @@ from app.routes import map_wire
 from app.routes.map_wire import REACH, Shown
 from app.server import workbench
 from engine.jobs.moving_map import Frames
-from engine.project.maps import Maps, Said
+from engine.project.maps import Maps, TrackedPredictions
 from engine.project.opened import Project
+from engine.project.results import Results
 from engine.records.rounds import MapState
+from engine.store import Store
 
 pytestmark = pytest.mark.usefixtures("jobs_here")
 
@@ -90,10 +92,10 @@ def epochs(shown: None, monkeypatch: pytest.MonkeyPatch) -> Any:
             1: (np.array([2, 3, 5, 99]), np.array([0, 1, last, 1], np.int16), np.array([0.2, 1, 0.5, 1], np.float32)),
             2: (np.array([5]), np.array([0], np.int16), np.array([0.0], np.float32)),
         }
-        monkeypatch.setattr(Project, "classes", lambda self: ("left", *names))
-        monkeypatch.setattr(Project, "round_classes", lambda self, number: tuple(names))
-        monkeypatch.setattr(Project, "epochs", lambda self, number: [1, 2])
-        monkeypatch.setattr(Project, "epoch_predictions", lambda self, number, epoch: predictions[epoch])
+        monkeypatch.setattr(Store, "classes", lambda self: ("left", *names))
+        monkeypatch.setattr(Results, "classes", lambda self, number: tuple(names))
+        monkeypatch.setattr(Results, "epochs", lambda self, number: [1, 2])
+        monkeypatch.setattr(Results, "epoch_predictions", lambda self, number, epoch: predictions[epoch])
         monkeypatch.setattr(Maps, "accuracy", lambda self, number: {2: 0.75})
 
     return set_up
@@ -132,7 +134,7 @@ def test_points_and_epochs_of_the_same_images_carry_the_same_mark(
     client: TestClient, epochs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs(9)
-    monkeypatch.setattr(Project, "classes", lambda self: ("left", "right", *(f"class {k}" for k in range(9))))
+    monkeypatch.setattr(Store, "classes", lambda self: ("left", "right", *(f"class {k}" for k in range(9))))
     marks = {header_of(client.get(path).content)[0]["mark"] for path in ("map/points", "map/epochs?round=1")}
     assert len(marks) == 1
 
@@ -143,7 +145,7 @@ def test_beyond_the_limit_a_fixed_sample_and_the_density_of_all_are_sent(
     monkeypatch.setattr(map_wire, "MOST_POINTS", 4)
     xy = np.array([[0, 0], [0, 0], [0, 0], [0, 0], [4, 2], [-4, -2]], np.float32)
     monkeypatch.setattr(Maps, "points", lambda self, source: (np.arange(1, 7), xy))
-    monkeypatch.setattr(Project, "epochs", lambda self, number: [])
+    monkeypatch.setattr(Results, "epochs", lambda self, number: [])
     body = client.get("map/points").content
     header, start = header_of(body)
     assert (header["n"], header["total"], header["grid"]) == (4, 6, map_wire.GRID)
@@ -176,12 +178,12 @@ def test_frames_come_as_differences_with_what_student_and_teacher_said(
         reasons=("", "no", ""), recall=np.array([0.5, np.nan, 1], np.float32), moves=np.zeros(3, np.float32),
         smoothed=True,
     )  # fmt: skip
-    student = Said(np.array([[0, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
-    teacher = Said(np.array([[1, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
+    student = TrackedPredictions(np.array([[0, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
+    teacher = TrackedPredictions(np.array([[1, 1]] * 3), np.array([[1, 0.6]] * 3, np.float32))
     monkeypatch.setattr(Maps, "frames", lambda self, number: frames)
     monkeypatch.setattr(Maps, "moving_state", lambda self, number: MapState("ready"))
     monkeypatch.setattr(Maps, "tracked", lambda self, number, epochs: (student, teacher))
-    monkeypatch.setattr(Project, "round_classes", lambda self, number: ("right", "left"))
+    monkeypatch.setattr(Results, "classes", lambda self, number: ("right", "left"))
     body = client.get("map/frames", params={"round": 1}).content
     header, start = header_of(body)
     assert (header["t"], header["epochs"], header["recall"]) == (2, [1, 2, 4], [0.5, None, 1.0])
@@ -216,9 +218,9 @@ def test_selection_becomes_the_review_queue_and_can_be_exported(client: TestClie
     queue = client.get("queue", params={"only": "selection"}).json()
     assert (sorted(item["image_id"] for item in queue["items"]), queue["total"]) == ([1, 5], 2)
     chosen = frozenset(workbench.current().opened()[0].selection)
-    counts = project().export_counts(ExportOptions("csv", images=chosen))
+    counts = project().exports.counts(ExportOptions("csv", images=chosen))
     assert (counts["imported"], counts["unlabeled"]) == (1, 1)
-    path = project().export(ExportOptions("csv", images=chosen))
+    path = project().exports.write(ExportOptions("csv", images=chosen))
     assert len(path.read_text().splitlines()) == 3
     for wrong in ({"ids": "1"}, {"ids": [True]}, {"ids": [-1]}, {}):
         assert client.post("map/selection", json=wrong).status_code == 400
@@ -228,9 +230,9 @@ def test_neighbours_are_the_nearest_by_features(client: TestClient) -> None:
     assert client.get("map/neighbours", params={"image": 1}).status_code == 404
     project().maps.start("pixels")
     wait(lambda: project().maps.state("pixels").status == "ready")
-    (middle,) = [item.id for item in project().images() if item.name == "right/2.png"]
+    (middle,) = [item.id for item in project().workspace.items() if item.name == "right/2.png"]
     found = client.get("map/neighbours", params={"image": middle, "k": 2}).json()
-    names = {item.id: item.name for item in project().images()}
+    names = {item.id: item.name for item in project().workspace.items()}
     assert {names[i] for i in found["ids"]} == {"left/1.png", "right/3.png"}  # grey 80 is between 40 and 120
     assert found["distances"] == sorted(found["distances"])
     assert client.get("map/neighbours", params={"image": 99}).status_code == 404

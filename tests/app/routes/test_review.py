@@ -20,7 +20,7 @@ def project(client: TestClient) -> Project:
 def number(project: Project) -> int:
     """Of the six images 1 and 2 have no label; they are predicted right at .9 and left at .7."""
     workbench.current().opened()[0].engine.stop()
-    table = project.label_table()
+    table = project.store.label_table()
     left = np.array([1.0 if label == "left" else 0.0 for label in table.label])
     left[[label is None for label in table.label]] = [0.1, 0.7]
     p = np.stack([left, 1 - left], 1)
@@ -28,7 +28,7 @@ def number(project: Project) -> int:
 
 
 def free(project: Project) -> list[int]:
-    table = project.label_table()
+    table = project.store.label_table()
     return table.image_ids[[label is None for label in table.label]].tolist()
 
 
@@ -44,7 +44,7 @@ def test_grid_gives_flat_arrays_of_what_is_undecided(client: TestClient, project
 def test_grid_of_everything_names_labels_by_their_class(client: TestClient, project: Project, number: int) -> None:
     found = client.get("grid", params={"only": "all"}).json()
     by_id = dict(zip(found["ids"], found["label"], strict=True))
-    table = project.label_table()
+    table = project.store.label_table()
     names = {int(i): label for i, label in zip(table.image_ids, table.label, strict=True)}
     assert by_id == {i: {"left": 0, "right": 1, None: -1}[name] for i, name in names.items()}
 
@@ -52,7 +52,7 @@ def test_grid_of_everything_names_labels_by_their_class(client: TestClient, proj
 def test_label_of_a_class_that_came_after_the_round_is_not_taken_for_none(
     client: TestClient, project: Project, number: int
 ) -> None:
-    project.add_class("middle")
+    project.labels.add_class("middle")
     image = free(project)[0]
     decision = {"uid": "u", "image_id": image, "base_version": 0, "action": "label", "label": "middle"}
     client.post("decisions", json={"decisions": [decision]})
@@ -84,7 +84,7 @@ def test_decisions_are_recorded_under_the_name_the_browser_keeps(client: TestCli
     decision = {"uid": "u1", "image_id": image, "base_version": 0, "action": "label", "label": "left"}
     client.cookies.set("starling_who", "Ada%20L.")
     client.post("decisions", json={"decisions": [decision]})
-    assert project.history(image)[0].actor == "Ada L."
+    assert project.store.history(image)[0].actor == "Ada L."
     assert client.post("undo", json={"uid": "u2"}).json()["acks"][0]["status"] == "saved"
 
 
@@ -105,12 +105,12 @@ def test_a_name_that_is_none_is_local(client: TestClient, project: Project, name
     image = free(project)[0]
     decision = {"uid": "u", "image_id": image, "base_version": 0, "action": "skip"}
     assert client.post("decisions", json={"decisions": [decision]}).status_code == 200
-    assert project.history(image)[0].actor == "local"
+    assert project.store.history(image)[0].actor == "local"
 
 
 def test_queue_of_an_audit_comes_with_its_own_order(client: TestClient, project: Project, number: int) -> None:
-    quality = project.quality
-    begun = quality.start_audit(quality.rule_at(number, 0.5), size=2)
+    audits = project.audits
+    begun = audits.start(audits.rule_at(number, 0.5), size=2)
     found = client.post("queue", json={"only": f"audit:{begun.record.number}", "limit": 9}).json()
     assert [item["image_id"] for item in found["items"]] == list(begun.record.sample)
     assert client.post("queue", json={"only": "audit:99"}).status_code in {400, 409}

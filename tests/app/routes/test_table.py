@@ -125,7 +125,7 @@ def test_label_of_no_class_is_refused_by_the_ledger(client: TestClient) -> None:
 
 def test_pictures_are_re_encoded(client: TestClient) -> None:
     opened = workbench.current().opened()[0]
-    (image_id,) = [item.id for item in opened.project.images() if item.name == "left/1.png"]
+    (image_id,) = [item.id for item in opened.project.workspace.items() if item.name == "left/1.png"]
     for kind in ("thumb", "image"):
         answer = client.get(f"{kind}/{image_id}")
         assert answer.headers["content-type"] in {"image/webp", "image/png"}

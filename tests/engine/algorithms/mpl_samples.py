@@ -6,31 +6,33 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.algorithms.mpl_terms import (
-    Batch,
-    StudentTerms,
-    TeacherTerms,
-    meta_step,
-    sampled_feedback,
-    student_step,
-)
+from engine.algorithms.meta_pseudo_labels import MetaPseudoLabels, MetaPseudoLabelsConfig
+from engine.algorithms.mpl_terms import Batch
+from engine.training.config import TrainConfig
+from engine.training.feed import Step
+from engine.training.pools import Pools
 
-PLAIN = StudentTerms(label_smoothing=0.0, grad_clip=0.0)
-NO_CONSISTENCY = TeacherTerms(label_smoothing=0.0, uda_weight=0.0, temperature=1.0, threshold=0.0)
+PLAIN = {"smoothing": 0.0, "grad_clip": 0.0}
 RATE = 1.5
 
 
 @dataclass
 class Pupil:
-    """A student with its optimizer, as the functions take it."""
+    """A student with its optimizer, as the functions take it; its average is left out."""
 
     model: nn.Module
     optimizer: torch.optim.SGD
+
+    @property
+    def ema(self) -> Any:
+        return SimpleNamespace(update=lambda model: None)
 
     def logits(self, x: Tensor) -> Tensor:
         found: Tensor = self.model(x)
@@ -58,8 +60,8 @@ class Toy:
         for labeling in itertools.product(range(2), repeat=3):
             yield torch.tensor(labeling)
 
-    def probability(self, labeling: Tensor) -> Tensor:
-        p = torch.softmax(self.teacher(self.batch.strong), 1)
+    def probability(self, labeling: Tensor, temperature: float = 1.0) -> Tensor:
+        p = torch.softmax(self.teacher(self.batch.strong) / temperature, 1)
         return p[torch.arange(3), labeling].prod()
 
     def student(self, rate: float = RATE) -> Pupil:
@@ -75,31 +77,50 @@ class Toy:
             (gradient,) = torch.autograd.grad(F.cross_entropy(self.batch.strong @ weight.T, labeling), weight)
         return float(F.cross_entropy(self.batch.labeled @ (self.start - RATE * gradient).T, self.batch.y))
 
-    def expected_loss(self) -> float:
+    def expected_loss(self, temperature: float = 1.0) -> float:
         with torch.no_grad():
-            return sum(float(self.probability(y)) * self.loss_after(y) for y in self.labelings())
+            return sum(float(self.probability(y, temperature)) * self.loss_after(y) for y in self.labelings())
 
-    def feedback_gradient(self, labeling: Tensor, baseline: float = 0.0) -> Tensor:
-        """The teacher's gradient of one step that drew this labeling, less that of its labeled loss."""
-        draws = iter([labeling])
-        pupil = self.student()
+    def feedback_gradient(self, labeling: Tensor | None = None, baseline: float = 0.0, **config: Any) -> Tensor:
+        """The teacher's gradient of one step of the algorithm that drew this labeling, less that of its labeled loss.
 
-        def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            h, loss = student_step(pupil, self.batch, labels, PLAIN)
-            return h - baseline, loss
-
-        loss, _ = meta_step(self.teacher, self.batch, NO_CONSISTENCY, sampled_feedback(lambda _: next(draws), learn))
-        return self.less_labeled(loss)
+        The step is the algorithm's own: teacher, student, views and numbers are those of this toy, and the teacher
+        keeps its loss instead of learning.
+        """
+        alone = {"student_wait": 0.0, "warm_up": 0.0, "uda_weight": 0.0, "label_smoothing": 0.0} | config
+        train = TrainConfig(epochs=1, steps_per_epoch=1, learning_rate=RATE, grad_clip=0.0, net="linear", noise=0.0)
+        rows = torch.arange(3)
+        pools = Pools(torch.randn(3, 3), rows[:1], rows[:1], rows[:0], rows[:0], rows[1:], 2)
+        run = MetaPseudoLabels(MetaPseudoLabelsConfig(**alone), train, pools, torch.device("cpu"))
+        losses: list[Tensor] = []
+        run.teacher = SimpleNamespace(logits=self.teacher, update=lambda loss, rate: losses.append(loss))  # type: ignore[assignment]
+        run.student = self.student()  # type: ignore[assignment]
+        run.baseline.value = torch.tensor(baseline, dtype=torch.float64)
+        run._feed = views_as_they_are(labeling)
+        run._step(0, Step(self.batch.labeled, self.batch.y, self.batch.strong, torch.arange(3)))
+        return self.less_labeled(losses[0])
 
     def less_labeled(self, loss: Tensor) -> Tensor:
         labeled = F.cross_entropy(self.teacher(self.batch.labeled), self.batch.y)
         both = [torch.autograd.grad(term, list(self.teacher.parameters())) for term in (loss, labeled)]
         return torch.cat([(a - b).flatten() for a, b in zip(*both, strict=True)])
 
-    def expected_gradient(self, baseline: float = 0.0) -> Tensor:
+    def expected_gradient(self, baseline: float = 0.0, temperature: float = 1.0) -> Tensor:
         """Expectation over all labelings; 3 times, since the teacher's loss is the mean of 3 images."""
-        terms = [self.probability(y).detach() * self.feedback_gradient(y, baseline) for y in self.labelings()]
+        terms = [
+            self.probability(y, temperature).detach()
+            * self.feedback_gradient(y, baseline, target_temperature=temperature)
+            for y in self.labelings()
+        ]
         return 3 * torch.stack(terms).sum(0)
+
+
+def views_as_they_are(labeling: Tensor | None = None) -> Any:
+    """A feed whose views are the inputs, and whose first numbers draw this labeling of two classes."""
+    numbers = iter([] if labeling is None else [labeling * (1 - 1e-9)])
+    return SimpleNamespace(
+        weak=lambda x: x, strong=lambda x: x, uniform=lambda n: next(numbers, torch.zeros(n, dtype=torch.float64))
+    )
 
 
 def finite_difference(model: nn.Module, value: Callable[[], float], step: float = 1e-5) -> Tensor:

@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.algorithms.mpl_exact import exact_step
-from engine.algorithms.mpl_terms import Batch, credited_feedback, meta_step
+from engine.algorithms.mpl_terms import Batch
 from engine.training.evaluate import evaluation_mode
 from tests.engine.algorithms.mpl_samples import (
-    NO_CONSISTENCY,
-    RATE,
     DropoutAndNorm,
     Pupil,
     Toy,
@@ -44,12 +42,10 @@ def test_the_teachers_gradient_is_that_of_the_students_labeled_loss(smoothing: f
     wanted = finite_difference(toy.teacher, loss)
     assert wanted.norm() > 1e-2
 
-    def learn(q: Tensor) -> tuple[Tensor, Tensor]:
-        credit, _, student_loss = exact_step(toy.student(), toy.batch, q, RATE, smoothing)
-        return credit, student_loss
-
-    teacher_loss, _ = meta_step(toy.teacher, toy.batch, NO_CONSISTENCY, credited_feedback(learn, temperature))
-    torch.testing.assert_close(toy.less_labeled(teacher_loss), wanted, rtol=0, atol=1e-8)
+    found = toy.feedback_gradient(
+        mode="exact", exact_factor=1.0, label_smoothing=smoothing, target_temperature=temperature
+    )
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-8)
 
 
 def deep() -> tuple[Batch, Tensor, Pupil]:

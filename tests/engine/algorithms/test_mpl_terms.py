@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.algorithms.mpl_terms import Baseline, guarded_step, sample_labels, sampled_feedback, student_step
+from engine.algorithms import meta_pseudo_labels
+from engine.algorithms.mpl_terms import Baseline, guarded_step, sample_labels, student_step
 from tests.engine.algorithms.mpl_samples import PLAIN, DropoutAndNorm, Pupil, Toy, finite_difference, vectors, weights
 
 
@@ -30,19 +30,21 @@ def pupil(rate: float, **options: object) -> Pupil:
 
 
 @pytest.mark.usefixtures("double_precision")
-@pytest.mark.parametrize("baseline", [0.0, 0.37])
-def test_expected_teacher_gradient_is_the_gradient_of_the_students_labeled_loss(baseline: float) -> None:
+@pytest.mark.parametrize(("baseline", "temperature"), [(0.0, 1.0), (0.37, 1.0), (0.37, 0.5)])
+def test_expected_teacher_gradient_is_the_gradient_of_the_students_labeled_loss(
+    baseline: float, temperature: float
+) -> None:
     toy = Toy()
-    wanted = finite_difference(toy.teacher, toy.expected_loss)
+    wanted = finite_difference(toy.teacher, lambda: toy.expected_loss(temperature))
     assert wanted.norm() > 1e-2
-    torch.testing.assert_close(toy.expected_gradient(baseline), wanted, rtol=0, atol=1e-8)
+    torch.testing.assert_close(toy.expected_gradient(baseline, temperature), wanted, rtol=0, atol=1e-8)
 
 
 @pytest.mark.usefixtures("double_precision")
 def test_a_helpful_pseudo_label_has_positive_h_and_becomes_more_probable() -> None:
     toy = Toy()
     best = min(toy.labelings(), key=toy.loss_after)
-    h, _ = student_step(toy.student(), toy.batch, best, PLAIN)
+    h, _ = student_step(toy.student(), toy.batch, best, **PLAIN)
     start = float(F.cross_entropy(toy.batch.labeled @ toy.start.T, toy.batch.y))
     assert float(h) == pytest.approx(start - toy.loss_after(best), abs=1e-12)
     assert h > 0
@@ -60,7 +62,7 @@ def test_with_student_rate_zero_h_is_exactly_zero_despite_dropout_and_batch_norm
     norm = student.model.body[1]  # type: ignore[index,union-attr]
     moved = norm.running_mean.clone()
     for _ in range(3):
-        h, loss = student_step(student, batch, labels, PLAIN)
+        h, loss = student_step(student, batch, labels, **PLAIN)
         assert float(h) == 0.0
         assert float(loss) > 0
     assert not torch.equal(moved, norm.running_mean)
@@ -75,16 +77,16 @@ FUSED = pytest.mark.parametrize("fused", [False, True], ids=["host", "device"])
 def test_a_gradient_that_is_not_finite_skips_the_student_step_and_gives_h_zero(fused: bool, value: float) -> None:
     batch, labels = vectors()
     student = pupil(0.1, momentum=0.9, nesterov=True, fused=fused)
-    student_step(student, batch, labels, PLAIN)
+    student_step(student, batch, labels, **PLAIN)
     hook = student.model.body[0].weight.register_hook(lambda g: torch.full_like(g, value))  # type: ignore[index,union-attr]
     held, momentum = weights(student.model), copy.deepcopy(student.optimizer.state_dict()["state"])
-    h, _ = student_step(student, batch, labels, PLAIN)
+    h, _ = student_step(student, batch, labels, **PLAIN)
     assert float(h) == 0.0
     assert all(torch.equal(a, b) for a, b in zip(held, student.model.parameters(), strict=True))
     after = student.optimizer.state_dict()["state"]
     assert all(torch.equal(momentum[k]["momentum_buffer"], after[k]["momentum_buffer"]) for k in momentum)
     hook.remove()
-    h, _ = student_step(student, batch, labels, PLAIN)
+    h, _ = student_step(student, batch, labels, **PLAIN)
     assert float(h) != 0.0
     assert not all(torch.equal(a, b) for a, b in zip(held, student.model.parameters(), strict=True))
 
@@ -116,14 +118,14 @@ def clip_norm(student: Pupil) -> Tensor:
 def test_the_fused_way_asks_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, labels = vectors()
     student = pupil(0.1, momentum=0.9, fused=True)
-    student_step(student, batch, labels, PLAIN)
+    student_step(student, batch, labels, **PLAIN)
 
     def refuse(self: Tensor) -> bool:
         raise AssertionError("the host waited for a tensor")
 
     for name in ("__bool__", "__float__", "item", "tolist"):
         monkeypatch.setattr(Tensor, name, refuse)
-    student_step(student, batch, labels, replace(PLAIN, grad_clip=1.0))
+    student_step(student, batch, labels, smoothing=0.0, grad_clip=1.0)
 
 
 def test_both_ways_of_a_step_move_the_weights_alike() -> None:
@@ -132,7 +134,7 @@ def test_both_ways_of_a_step_move_the_weights_alike() -> None:
     for fused in (False, True):
         student = pupil(0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=fused)
         for _ in range(3):
-            student_step(student, batch, labels, PLAIN)
+            student_step(student, batch, labels, **PLAIN)
         ended.append(weights(student.model))
     for a, b in zip(*ended, strict=True):
         torch.testing.assert_close(a, b)
@@ -142,25 +144,22 @@ def test_h_is_measured_in_float32_whatever_the_surrounding_precision() -> None:
     batch, labels = vectors()
     student = pupil(1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        h, loss = student_step(student, batch, labels, PLAIN)
+        h, loss = student_step(student, batch, labels, **PLAIN)
     assert h.dtype == loss.dtype == torch.float32
     assert 0 < abs(float(h)) < 1e-2
 
 
-def test_a_target_temperature_draws_and_scores_from_the_same_sharpened_distribution() -> None:
-    logits = torch.tensor([[2.0, 0.0]], requires_grad=True)
-    seen: list[Tensor] = []
+@pytest.mark.usefixtures("double_precision")
+def test_labels_are_drawn_from_the_distribution_at_the_target_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy, seen, real = Toy(), [], sample_labels
 
-    def draw(probabilities: Tensor) -> Tensor:
-        seen.append(probabilities)
-        return torch.tensor([1])
+    def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
+        seen.append(probabilities.detach())
+        return real(probabilities, uniform)
 
-    feedback = sampled_feedback(draw, lambda _: (torch.tensor(3.0), torch.tensor(0.0)), temperature=0.5)
-    term, _ = feedback(logits)
-    p = torch.softmax(torch.tensor([[4.0, 0.0]]), 1)
-    torch.testing.assert_close(seen[0], p)
-    assert not seen[0].requires_grad
-    assert float(term.detach()) == pytest.approx(-3 * float(p[0, 1].log()), rel=1e-5)
+    monkeypatch.setattr(meta_pseudo_labels, "sample_labels", draw)
+    toy.feedback_gradient(torch.tensor([0, 1, 0]), target_temperature=0.5)
+    torch.testing.assert_close(seen[0], torch.softmax(toy.teacher(toy.batch.strong).detach() / 0.5, 1))
 
 
 def test_h_is_reduced_by_the_baseline_of_the_steps_before_then_the_baseline_takes_it_in() -> None:

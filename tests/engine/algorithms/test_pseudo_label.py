@@ -90,7 +90,7 @@ def test_interleaved_alternates_unlabeled_batches_with_a_labeled_epoch(make_pool
 def test_compressed_interleaved_ends_near_the_horizon(make_pools: Callable[..., Pools]) -> None:
     run = build(make_pools(), epochs=8, schedule="interleaved", labeled_epoch_every=2, unlabeled_batches=2)
     total = run.epochs * run.steps_per_epoch
-    times = [run._plan.at(step, total)[2] for step in range(total)]
+    times = [run._schedule.at(step, total)[2] for step in range(total)]
     # warm-up 100 of 800 is 1 of 8 epochs; the other 7 epochs are one cycle each, 100 apart
     assert times[:5] == pytest.approx([0, 20, 40, 60, 80])
     assert [times[step] for step in range(5, total, 5)] == pytest.approx([100.0 * k for k in range(1, 8)])

@@ -5,6 +5,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, mpl_terms, reduced_mpl
-from engine.algorithms.mpl_terms import sampled_feedback, student_step, without_feedback
+from engine.algorithms.mpl_terms import Baseline, without_feedback
 from engine.algorithms.reduced_mpl import Calibrator, ReducedMpl, ReducedMplConfig
 from engine.errors import ConfigError
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
+from engine.training.feed import Step
 from engine.training.loop import EpochEvent, train
-from tests.engine.algorithms.mpl_samples import PLAIN, Toy, finite_difference, weights
+from tests.engine.algorithms.mpl_samples import RATE, Toy, finite_difference, views_as_they_are, weights
 
 CPU = torch.device("cpu")
 
@@ -69,7 +71,9 @@ def test_the_calibrator_can_become_something_else() -> None:
 
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("baseline", [0.0, 0.37])
-def test_expected_calibrator_gradient_is_the_gradient_of_the_students_labeled_loss(baseline: float) -> None:
+def test_expected_calibrator_gradient_is_the_gradient_of_the_students_labeled_loss(
+    make_pools: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, baseline: float
+) -> None:
     """Over all labelings; 3 times, since the term is the mean of 3 images."""
     torch.manual_seed(0)
     toy, mlp = Toy(), Calibrator(2).double()
@@ -85,16 +89,19 @@ def test_expected_calibrator_gradient_is_the_gradient_of_the_students_labeled_lo
 
     wanted = finite_difference(mlp, expected)
     assert wanted.norm() > 1e-2
+    run = build(make_pools(), rate=RATE, warm_up=0.0, label_smoothing=0.0)
+    run._train = replace(run._train, grad_clip=0.0)
+    step, losses = Step(toy.batch.labeled, toy.batch.y, toy.batch.strong, torch.arange(3)), []
+    monkeypatch.setattr(run, "_update", lambda pair, loss, rate: losses.append(loss))
     total = torch.zeros_like(wanted)
     for labeling in toy.labelings():
-
-        def learn(labels: Tensor) -> tuple[Tensor, Tensor]:
-            h, loss = student_step(toy.student(), toy.batch, labels, PLAIN)
-            return h - baseline, loss
-
-        term, _ = sampled_feedback(lambda _, drawn=labeling: drawn, learn)(mlp(q))
-        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(term, list(mlp.parameters()))])
-        total += 3 * float(probability(labeling).detach()) * gradient
+        pair: Any = SimpleNamespace(student=toy.student(), mlp=mlp, baseline=Baseline(0.9), unlabeled_q=q, labeled_q=q)
+        pair.y, pair.baseline.value = torch.zeros(3, dtype=torch.int64), torch.tensor(baseline, dtype=torch.float64)
+        run._feed = views_as_they_are(labeling)
+        run._learn(pair, 0, step)
+        labeled = F.cross_entropy(mlp(q[:1]), pair.y[:1])  # the numbers of 0 draw the first of the labeled images
+        gradient = torch.autograd.grad(losses[-1] - labeled, list(mlp.parameters()))
+        total += 3 * float(probability(labeling).detach()) * torch.cat([g.flatten() for g in gradient])
     torch.testing.assert_close(total, wanted, rtol=0, atol=1e-8)
 
 
@@ -137,18 +144,6 @@ def test_the_teacher_speaks_of_every_image_also_when_it_is_gone(make_pools: Call
     torch.testing.assert_close(run.teacher_probabilities(rows), shifted / shifted.sum(1, keepdim=True))
 
 
-def test_a_state_of_an_earlier_version_goes_on_without_a_teacher_that_speaks(make_pools: Callable[..., Any]) -> None:
-    pools = make_pools()
-    run = second_stage(pools)
-    run._student_stage()
-    state = run.state_dict()
-    del state["pair"]["other_q"]
-    resumed = build(pools)
-    resumed.load_state_dict(state)
-    assert resumed.teacher_probabilities(torch.arange(3)) is None
-    assert len(list(resumed.steps(1))) == 6
-
-
 def test_the_evaluated_model_is_the_teacher_and_then_the_student(make_pools: Callable[..., Any]) -> None:
     run = build(make_pools())
     list(run.steps(0))
@@ -162,9 +157,9 @@ def test_the_evaluated_model_is_the_teacher_and_then_the_student(make_pools: Cal
 @pytest.mark.parametrize(("share", "switch"), [(0.5, 6), (0.25, 3), (0.05, 1), (0.95, 11)])
 def test_the_teacher_gets_its_share_of_the_steps(make_pools: Callable[..., Any], share: float, switch: int) -> None:
     run = build(make_pools(), teacher_share=share, finetune_steps=0)
-    told = [metrics for epoch in range(2) for metrics in run.steps(epoch)]
-    assert ["h" in metrics for metrics in told] == [False] * switch + [True] * (12 - switch)
-    assert ["lambda" in metrics for metrics in told] == [True] * switch + [False] * (12 - switch)
+    steps = [metrics for epoch in range(2) for metrics in run.steps(epoch)]
+    assert ["h" in metrics for metrics in steps] == [False] * switch + [True] * (12 - switch)
+    assert ["lambda" in metrics for metrics in steps] == [True] * switch + [False] * (12 - switch)
 
 
 def test_the_calibrator_learns_from_h_and_from_labels_and_from_nothing_else(
@@ -232,9 +227,9 @@ def test_each_image_is_taught_by_its_own_stored_distribution(
     taught: list[tuple[Tensor, Tensor]] = []
     real = reduced_mpl.student_step
 
-    def step(student: Any, batch: Any, labels: Tensor, terms: Any) -> Any:
+    def step(student: Any, batch: Any, labels: Tensor, *rest: Any, **more: Any) -> Any:
         taught.append((batch.weak, labels))
-        return real(student, batch, labels, terms)
+        return real(student, batch, labels, *rest, **more)
 
     monkeypatch.setattr(reduced_mpl, "student_step", step)
     next(run.steps(1))

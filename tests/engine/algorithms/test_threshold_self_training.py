@@ -13,7 +13,7 @@ from engine.algorithms.threshold_self_training import (
     ThresholdSelfTrainingConfig,
     confident,
     holds,
-    kept_loss,
+    sure_loss,
 )
 from engine.training.config import TrainConfig
 from engine.training.loop import EpochEvent, train
@@ -55,8 +55,8 @@ def test_the_second_look_must_keep_the_class_and_stay_sure() -> None:
 
 def test_the_loss_divides_by_the_whole_unlabeled_batch() -> None:
     logits, targets = torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])
-    assert float(kept_loss(logits, targets, 4, 0.0)) == pytest.approx(math.log(2))
-    assert float(kept_loss(logits[:2], targets[:2], 4, 0.0)) == pytest.approx(math.log(2) / 2)
+    assert float(sure_loss(logits, targets, 4, 0.0)) == pytest.approx(math.log(2))
+    assert float(sure_loss(logits[:2], targets[:2], 4, 0.0)) == pytest.approx(math.log(2) / 2)
 
 
 def test_where_nothing_is_kept_the_loss_is_that_of_the_labels(make_pools: MakePools) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.benchmarks.data import choose_labels, load_task, read_split
+from engine.benchmarks.data import choose_labels, load_problem, read_split
 from engine.errors import ConfigError, SourceMissing
 
 Y = torch.arange(3000) % 10
@@ -37,7 +37,7 @@ def test_more_labels_than_a_class_has_images_are_refused() -> None:
 
 
 def test_pools_share_out_the_training_images_and_hold_none_back(opened: list[str], tmp_path: Path) -> None:
-    task = load_task({"set": "MNIST", "labels": 100, "missing": [7]}, tmp_path, 0)
+    task = load_problem({"set": "MNIST", "labels": 100, "missing": [7]}, tmp_path, 0)
     pools = task.pools
     assert sorted([*pools.train_idx.tolist(), *pools.unlabeled_idx.tolist()]) == list(range(1500))
     assert len(pools.train_idx) == 100
@@ -60,4 +60,4 @@ def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path
 
 def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PETS"):
-        load_task({"set": "PETS", "labels": 10}, tmp_path, 0)
+        load_problem({"set": "PETS", "labels": 10}, tmp_path, 0)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engine.benchmarks import data, decisions_study, studies
-from engine.benchmarks.decision_rounds import Rounds, Said
+from engine.benchmarks import command, data, decisions_study, overrides
+from engine.benchmarks.decision_rounds import RoundPredictions, Rounds
 from engine.benchmarks.decisions import Game, share_first, simulate
-from engine.benchmarks.decisions_study import DecisionSettings, training_rows
+from engine.benchmarks.decisions_study import FIRST, DecisionSettings, training_rows
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
@@ -23,24 +23,24 @@ WRONG = np.zeros(100, np.bool_)
 WRONG[[10, 20, 30, 41]] = True
 
 
-def said(wrong: NDArray[np.bool_], sure: float = 0.9, unsure: float = 0.6) -> Said:
+def said(wrong: NDArray[np.bool_], sure: float = 0.9, unsure: float = 0.6) -> RoundPredictions:
     """A model that is wrong, and unsure, exactly where told."""
     confidence = np.where(wrong, unsure, sure)
     predicted = np.where(wrong, 1 - TRUTH, TRUTH)
     probabilities = np.empty((100, 2), np.float32)
     probabilities[np.arange(100), predicted] = confidence
     probabilities[np.arange(100), 1 - predicted] = 1 - confidence
-    return Said(probabilities, np.eye(100, 3, dtype=np.float32))
+    return RoundPredictions(probabilities, np.eye(100, 3, dtype=np.float32))
 
 
 class Trainer:
     """Says the same in every round but for `later`, and keeps what it was given."""
 
-    def __init__(self, first: Said, later: Said | None = None) -> None:
+    def __init__(self, first: RoundPredictions, later: RoundPredictions | None = None) -> None:
         self.first, self.later = first, later or first
         self.given: list[tuple[list[int], list[int], int, dict[str, Any]]] = []
 
-    def __call__(self, rows: NDArray[Any], y: NDArray[Any], number: int, state: Mapping[str, Any]) -> Said:
+    def __call__(self, rows: NDArray[Any], y: NDArray[Any], number: int, state: Mapping[str, Any]) -> RoundPredictions:
         self.given.append((rows.tolist(), y.tolist(), number, dict(state)))
         return self.later if number else self.first
 
@@ -70,7 +70,7 @@ def test_images_that_have_a_label_are_right_whatever_the_model_says() -> None:
 def test_each_round_gets_every_label_so_far_and_the_state_of_the_one_before() -> None:
     wrong = wrong_without_a_label(0)
     model = said(wrong)
-    trainer = Trainer(Said(model.probabilities, model.features, state={"weights": 7}))
+    trainer = Trainer(RoundPredictions(model.probabilities, model.features, state={"weights": 7}))
     curve = simulate(TRUTH, IDS, "least_confidence", Game(2, 2, 5, 1.0), trainer, 0)
     assert [len(given[0]) for given in trainer.given] == [2, 4]  # after four answers all is right: no more rounds
     assert curve.rounds == (0, 2)
@@ -137,7 +137,8 @@ def small_images() -> tuple[torch.Tensor, NDArray[np.int64]]:
 def rounds(warm_start: bool, heldout: float = 0.0) -> Rounds:
     images, _ = small_images()
     pairs = [pair for pair in QUICK if pair.split("=")[0] in ("batch_size", "unlabeled_ratio", "precision")]
-    rows = training_rows(DecisionSettings(later_steps=1, later_rate=0.0, heldout=heldout), pairs)
+    (first,) = overrides.apply((FIRST,), pairs)
+    rows = training_rows(DecisionSettings(later_steps=1, later_rate=0.0, heldout=heldout), first)
     rows[0].train.update(steps_per_epoch=10)  # type: ignore[attr-defined]
     return Rounds(images, 10, rows, torch.device("cpu"), 0, warm_start=warm_start)
 
@@ -177,12 +178,12 @@ def test_the_command_keeps_each_replay_and_goes_on_where_it_stopped(opened: list
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        studies.run(options(tmp_path), stop)
+        command.run(options(tmp_path), stop)
     before = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert [(run["row"], run["seed"]) for run in before] == [
         ("mixture", 0), ("least_confidence", 0), ("random", 0), ("mixture", 1),
     ]  # fmt: skip
-    shown = studies.run(options(tmp_path, resume=True), lines.append)
+    shown = command.run(options(tmp_path, resume=True), lines.append)
     after = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert after[:4] == before
     assert len(after) == 6
@@ -203,15 +204,15 @@ def test_an_unknown_strategy_or_setting_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_list_names_the_studies() -> None:
-    shown = studies.listing()
+    shown = command.listing()
     for name in ("decisions", "audit", "calibration", "label-issues", "mnist-1000"):
         assert name in shown
 
 
 def test_settings_of_the_training_hold_for_both_rows_and_later_rounds_have_steps_of_their_own() -> None:
-    first, later = training_rows(
-        DecisionSettings(later_steps=7, later_rate=0.01), ("steps_per_epoch=9", "momentum=0.5")
-    )
+    texts = ("later_steps=7", "later_rate=0.01", "steps_per_epoch=9", "momentum=0.5")
+    settings, rows = overrides.apply_with(DecisionSettings, (FIRST,), texts)
+    first, later = training_rows(settings, *rows)
     assert (first.train["steps_per_epoch"], later.train["steps_per_epoch"]) == (9, 7)
     assert (first.train["learning_rate"], later.train["learning_rate"]) == (0.05, 0.01)
     assert first.train["momentum"] == later.train["momentum"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.benchmarks import studies
+from engine.benchmarks import command
 from engine.benchmarks.honesty import Known, coverage
-from engine.benchmarks.label_issues_study import flip, found_of
+from engine.benchmarks.label_issues_study import figures_of, flip
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
@@ -58,14 +58,14 @@ def test_a_rule_that_takes_nothing_is_told_as_such() -> None:
 def test_audits_of_a_round_are_counted_and_kept(opened: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     sets = (*SMALL, "images=1300", "audits=10", "target_error=0.3")
-    shown = studies.run(Options("audit", tmp_path, "1", "cpu", out, sets))
+    shown = command.run(Options("audit", tmp_path, "1", "cpu", out, sets))
     (run,) = json.loads(out.read_text())["runs"]
     assert [(case["rule"], case["size"]) for case in run["cases"]][-3:] == [("every image", n) for n in (50, 100, 200)]
     assert run["cases"][-1]["accepted"] == 300
     assert run["cases"][-1]["wrong"] == pytest.approx(1 - run["value"] / 100)
     assert run["heldout"] == 200
     assert "of 10" in shown
-    again = studies.run(Options("audit", tmp_path, "1", "cpu", out, sets, resume=True))
+    again = command.run(Options("audit", tmp_path, "1", "cpu", out, sets, resume=True))
     assert again == shown
     assert len(json.loads(out.read_text())["runs"]) == 1
 
@@ -73,7 +73,7 @@ def test_audits_of_a_round_are_counted_and_kept(opened: list[str], tmp_path: Pat
 def test_calibration_is_measured_on_all_three_sets(opened: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     sets = (*SMALL, "images=1300", "rand_ops=1")
-    shown = studies.run(Options("calibration", tmp_path, "1", "cpu", out, sets))
+    shown = command.run(Options("calibration", tmp_path, "1", "cpu", out, sets))
     runs = json.loads(out.read_text())["runs"]
     assert [run["row"] for run in runs] == ["digits", "MNIST", "CIFAR-10"]
     assert [run["heldout"] for run in runs] == [18, 100, 200]
@@ -99,7 +99,7 @@ def test_the_list_of_issues_is_held_against_the_planted_ones() -> None:
     sure = np.eye(2, dtype=np.float32)[truth] * 0.98 + 0.01
     sure[5:10] = sure[5:10, ::-1]  # five of the wrong ones are believed
     sure[50] = sure[50, ::-1]  # and one right one is not
-    found = found_of(truth, given, sure)
+    found = figures_of(truth, given, sure)
     assert found == pytest.approx(
         {"planted": 10, "listed": 6, "precision, %": 100 * 5 / 6, "recall, %": 50, "suggestion right, %": 100}
     )
@@ -108,10 +108,10 @@ def test_the_list_of_issues_is_held_against_the_planted_ones() -> None:
 def test_label_issues_runs_over_the_seeds(opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.algorithms.out_of_fold.steps_for", lambda labeled, batch: 4)
     out = tmp_path / "out.json"
-    shown = studies.run(Options("label-issues", tmp_path, "2", "cpu", out, ("images=200", "share=0.1", "threads=1")))
+    shown = command.run(Options("label-issues", tmp_path, "2", "cpu", out, ("images=200", "share=0.1", "threads=1")))
     runs = json.loads(out.read_text())["runs"]
     assert [run["more"]["planted"] for run in runs] == [20.0, 20.0]
     assert "mean ± sd" in shown
     for pair in ("share=0", "share=1", "net=mlp"):
         with pytest.raises(ConfigError):
-            studies.run(Options("label-issues", tmp_path, "1", "cpu", None, (pair,)))
+            command.run(Options("label-issues", tmp_path, "1", "cpu", None, (pair,)))

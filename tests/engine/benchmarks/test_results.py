@@ -9,7 +9,6 @@ import pytest
 
 from engine.benchmarks import results
 from engine.benchmarks.spec import Benchmark, Row
-from engine.benchmarks.table import table
 from engine.errors import ConfigError
 
 A = Row("a", "supervised", {"set": "MNIST", "labels": 10}, train={"epochs": 3}, published=90.0)
@@ -44,7 +43,7 @@ def test_differences_pair_the_seeds_that_both_rows_have() -> None:
 
 
 def test_the_table_shows_mean_deviation_seeds_time_and_the_published_figure() -> None:
-    lines = table(results.document("x", SPEC, [A, B], RUNS, TOLD), "Published: somewhere.").splitlines()
+    lines = results.table(results.document("x", SPEC, [A, B], RUNS, TOLD), "Published: somewhere.").splitlines()
     assert lines[0] == "x on CPU, 1 thread, torch 2.9"
     assert lines[2].split() == ["mean", "±", "sd,", "%", "each", "seed", "s/run", "published"]
     assert lines[3] == "a  92.00 ± 2.83  90.00 94.00     10      90.00"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.maps.moving_map import Frame, MovingMap, replay
+from engine.maps.moving_map import MapFrame, MovingMap, replay
 
 Floats = NDArray[np.float32]
 
@@ -16,14 +16,14 @@ class Course:
 
     features: list[Floats]
     group: NDArray[np.int64]
-    live: list[Frame]
-    smoothed: list[Frame]
+    live: list[MapFrame]
+    smoothed: list[MapFrame]
 
     def maps(self, kind: str) -> list[Floats]:
         return [frame.xy for frame in (self.live if kind == "live" else self.smoothed)]
 
 
-def lay_out(features: list[Floats], seed: int = 0) -> list[Frame]:
+def lay_out(features: list[Floats], seed: int = 0) -> list[MapFrame]:
     moving = MovingMap(seed=seed)
     for rows in features:
         moving.add(rows)

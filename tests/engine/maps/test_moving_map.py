@@ -7,7 +7,7 @@ import pytest
 
 from engine.maps import moving_map as module
 from engine.maps.fixed_map import fixed_map
-from engine.maps.moving_map import Frame, MovingMap, aligned, displacement, replay
+from engine.maps.moving_map import MapFrame, MovingMap, aligned, displacement, replay
 from engine.maps.neighbours import overlap, recall
 from tests.engine.maps.moving_samples import Course, Floats, course, groups, lay_out, small_course
 
@@ -144,7 +144,7 @@ def test_the_same_seed_gives_the_same_bits_and_going_on_from_stored_frames_too(s
     whole = lay_out(small, seed=4)
     again = lay_out(small, seed=4)
     for at in (1, 3):
-        stored = [Frame(frame.xy.copy(), frame.repeated, frame.reason) for frame in whole[:at]]
+        stored = [MapFrame(frame.xy.copy(), frame.repeated, frame.reason) for frame in whole[:at]]
         resumed = MovingMap.resume(stored, seed=4)
         for rows in small[at:]:
             resumed.add(rows)

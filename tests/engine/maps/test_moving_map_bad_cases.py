@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import MapError
-from engine.maps.moving_map import Frame, MovingMap, displacement, replay
+from engine.maps.moving_map import MapFrame, MovingMap, displacement, replay
 from engine.maps.neighbours import recall
 from tests.engine.maps.moving_samples import Floats, course, groups, lay_out, small_course
 
@@ -133,7 +133,7 @@ def test_images_with_identical_features_lie_apart_together_and_part_when_their_f
 def test_points_that_start_at_one_place_come_apart(small: list[Floats]) -> None:
     xy = lay_out(small[:1])[0].xy.copy()
     xy[:10] = xy[0]
-    found = MovingMap.resume([Frame(xy)]).add(small[0]).xy
+    found = MovingMap.resume([MapFrame(xy)]).add(small[0]).xy
     assert len(np.unique(found[:10], axis=0)) == 10
     assert found[:10].std(axis=0).min() > 0.05 * found[:20].std(axis=0).min()
 

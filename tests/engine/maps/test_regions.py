@@ -71,7 +71,7 @@ def test_the_cluster_without_labels_is_the_region() -> None:
         "300 images with 0 labels where 20 would be expected; "
         "the model is unsure of them (60 % against 88 % overall) and calls them mostly 2"
     )
-    assert region.told(["a", "b", "owl"]).endswith("and calls them mostly owl")
+    assert region.reason_with(["a", "b", "owl"]).endswith("and calls them mostly owl")
 
 
 def test_the_most_typical_rows_come_first() -> None:

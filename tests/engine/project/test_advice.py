@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from engine.errors import ConfigError
-from engine.project import advice
-from engine.project.opened import Project, new_uid
+from engine.project import advice, preview
+from engine.project.labels import new_uid
+from engine.project.opened import Project
 from engine.records.labels import Decision
 from tests.ready_project import ReadyProjects, grey
 
@@ -28,11 +29,11 @@ def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
 
 
 def _facts(project: Project) -> advice.DataFacts:
-    return advice.facts(project.root, project.images(), project.label_table(), project.classes())
+    return advice.facts(project.workspace)
 
 
 def test_facts_count_images_and_labels_by_class_also_of_a_class_without_any(project: Project) -> None:
-    project.add_class("none")
+    project.labels.add_class("none")
     found = _facts(project)
     assert (found.images, found.side, found.channels, found.one_size) == (40, 12, 1, True)
     assert found.labels == {"left": 10, "right": 5, "none": 0}
@@ -40,9 +41,9 @@ def test_facts_count_images_and_labels_by_class_also_of_a_class_without_any(proj
 
 
 def test_rejected_images_do_not_count(project: Project) -> None:
-    image = next(item for item in project.images() if item.name.startswith("left"))
+    image = next(item for item in project.workspace.items() if item.name.startswith("left"))
     version = next(state.version for state in project.store.states([image.id]))
-    project.decide([Decision(new_uid(), image.id, version, "reject")])
+    project.labels.decide([Decision(new_uid(), image.id, version, "reject")])
     found = _facts(project)
     assert found.images == 39
     assert found.labels["left"] == 9
@@ -62,8 +63,7 @@ def test_weights_count_when_their_file_is_in_torchs_cache(
 
 def test_job_has_the_sizes_of_the_pools_and_of_the_training_arrays(project: Project) -> None:
     def job(train: dict[str, object]) -> advice.timing.Job:
-        settings = ("supervised", {}, train)
-        found = advice.job(project.root, project.images(), project.label_table(), 2, settings)
+        found = advice.timing_job(project.workspace, "supervised", {}, train)
         assert found is not None
         return found
 
@@ -84,30 +84,39 @@ def test_counts_are_rounded_to_two_digits(count: int, rounded: int) -> None:
 
 
 def test_nothing_is_timed_where_nothing_could_be_trained(project: Project) -> None:
-    assert advice.job(project.root, project.images(), project.label_table(), 1, ("supervised", {}, {})) is None
-    found = advice.time_round(project.root, project.images(), project.label_table(), 1, ("supervised", {}, {}))
-    assert found.done
-    assert found.seconds is None
+    states = project.store.states()
+    left = [state for state in states if state.label == "left"]
+    project.labels.decide([Decision(new_uid(), one.image_id, one.version, "reject") for one in left[1:]])
+    assert advice.timing_job(project.workspace, "supervised", {}, {}) is not None
+    rest = [state for state in states if state not in left[1:]]
+    project.labels.decide([Decision(new_uid(), one.image_id, one.version, "reject") for one in rest])
+    assert advice.timing_job(project.workspace, "supervised", {}, {}) is None
+    timing = project.training.time("supervised", {}, {})
+    assert timing.done
+    assert timing.seconds is None
 
 
 def test_examples_are_labeled_ones_of_all_classes_first_and_another_draw_gives_others(project: Project) -> None:
-    first = advice.examples(project.images(), project.label_table(), 6, 0)
+    first = preview.examples(project.workspace.items(), project.store.label_table(), 6, 0)
     assert sorted(item.name.split("/")[0] for item in first) == ["left"] * 3 + ["right"] * 3
     assert len({item.id for item in first}) == 6
     assert [item.id for item in first] == [
-        item.id for item in advice.examples(project.images(), project.label_table(), 6, 0)
+        item.id for item in preview.examples(project.workspace.items(), project.store.label_table(), 6, 0)
     ]
-    second = advice.examples(project.images(), project.label_table(), 6, 1)
+    second = preview.examples(project.workspace.items(), project.store.label_table(), 6, 1)
     assert {item.id for item in first} != {item.id for item in second}
-    assert any("_unlabeled" in item.name for item in advice.examples(project.images(), project.label_table(), 16, 0))
+    assert any(
+        "_unlabeled" in item.name
+        for item in preview.examples(project.workspace.items(), project.store.label_table(), 16, 0)
+    )
 
 
 def test_preview_shows_the_projects_images_and_their_views_in_rows_that_line_up(project: Project) -> None:
-    found = project.augmentation_preview({"augment": "none"}, count=3, copies=2, seed=4)
+    found = project.training.augmentation_preview({"augment": "none"}, count=3, copies=2, seed=4)
     pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (found.original, found.weak, found.strong)]
     assert tuple(picture.shape[1] for picture in pictures) == found.widths
     assert len({picture.shape[0] for picture in pictures}) == 1
-    shown = advice.examples(project.images(), project.label_table(), 3, 4)
+    shown = preview.examples(project.workspace.items(), project.store.label_table(), 3, 4)
     values = [6 * int(item.name.split("/")[1][:2]) for item in shown]
     step = pictures[0].shape[0] // 3
     for original_or_weak in pictures[:2]:
@@ -117,9 +126,9 @@ def test_preview_shows_the_projects_images_and_their_views_in_rows_that_line_up(
 
 def test_preview_of_a_project_without_images_is_refused(tmp_path: Path) -> None:
     with Project.create(tmp_path / "empty") as empty, pytest.raises(ConfigError, match="no images"):
-        empty.augmentation_preview({})
+        empty.training.augmentation_preview({})
 
 
 def test_project_without_images_has_no_recommendation(tmp_path: Path) -> None:
     with Project.create(tmp_path / "empty") as empty:
-        assert empty.recommendation() is None
+        assert empty.training.recommendation() is None

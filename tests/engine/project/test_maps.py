@@ -13,8 +13,10 @@ from engine.errors import ConfigError, RoundError
 from engine.importers.scan import ImportSource
 from engine.jobs import fixed_map
 from engine.project.opened import Project
+from engine.project.results import Results
 from engine.records.rounds import Predictions
 from engine.rounds.folder import results
+from engine.store import LabelTable, Store
 from tests.engine.importers.import_samples import png
 
 N = 240
@@ -38,14 +40,19 @@ def laid(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     label = np.full(N, None, dtype=object)
     for k in range(3):
         label[group == k] = np.where(rng.random(N // 4) < 0.5, "abc"[k], None)
-    table = type("Table", (), {"image_ids": ids, "label": label, "version": np.ones(N, int)})
+    code = np.array([-1 if name is None else "abc".index(name) for name in label], np.int32)
+    table = LabelTable(
+        image_ids=ids, version=np.ones(N, np.int64), label_code=code, source_code=np.minimum(code, 0).astype(np.int8),
+        mark_code=np.full(N, -1, np.int8), reviewed=np.zeros(N, bool), round=np.full(N, -1), confidence=np.zeros(N),
+        names=("a", "b", "c"),
+    )  # fmt: skip
     best = np.where(group == 3, 0, group)
 
     def laid_out(*arguments: Any) -> Any:
         given["asked"] += 1
         return ids, given["xy"], features
 
-    def epoch(self: Project, number: int, epoch: int) -> Any:
+    def epoch(self: Results, number: int, epoch: int) -> Any:
         unlabeled = np.array([one is None for one in label])
         sure = np.where(group == 3, 0.3 if epoch == 1 else 0.99, 0.99)[unlabeled]
         order = rng.permutation(unlabeled.sum())
@@ -53,12 +60,12 @@ def laid(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(fixed_map, "laid_out", laid_out)
     monkeypatch.setattr(fixed_map, "stamp", lambda *arguments: given["stamp"])
-    monkeypatch.setattr(Project, "label_table", lambda self: table)
-    monkeypatch.setattr(Project, "rounds_with_predictions", lambda self: [type("R", (), {"number": 1})])
+    monkeypatch.setattr(Store, "label_table", lambda self: table)
+    monkeypatch.setattr(Results, "complete", lambda self: [type("R", (), {"number": 1})])
     found = Predictions(1, ids, np.eye(3, dtype=np.float32)[best], ("a", "b", "c"))
-    monkeypatch.setattr(Project, "predictions", lambda self, number=None: found)
-    monkeypatch.setattr(Project, "epochs", lambda self, number: [1, 2])
-    monkeypatch.setattr(Project, "epoch_predictions", epoch)
+    monkeypatch.setattr(Results, "predictions", lambda self, number=None: found)
+    monkeypatch.setattr(Results, "epochs", lambda self, number: [1, 2])
+    monkeypatch.setattr(Results, "epoch_predictions", epoch)
     return given
 
 
@@ -82,10 +89,10 @@ def test_round_without_epochs_or_unlabeled_images_looks_at_labels_alone(
     project: Project, laid: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = np.zeros(0, np.int64), np.zeros(0, np.int16), np.zeros(0, np.float32)
-    monkeypatch.setattr(Project, "epoch_predictions", lambda self, number, epoch: nothing)
+    monkeypatch.setattr(Results, "epoch_predictions", lambda self, number, epoch: nothing)
     ((region, _),) = project.maps.regions("pixels", 1)
     assert np.isnan(region.confidence)
-    monkeypatch.setattr(Project, "epochs", lambda self, number: [])
+    monkeypatch.setattr(Results, "epochs", lambda self, number: [])
     laid["stamp"] = "c"
     assert len(project.maps.regions("pixels", 1)) == 1
 
@@ -96,8 +103,8 @@ def test_photos_start_with_pretrained_features_and_drawings_with_pixels(project:
     folder.mkdir()
     for number in range(3):
         (folder / f"{number}.png").write_bytes(png(number))
-    project.commit_import(project.scan(ImportSource("folder", folder)))
-    colours = project.images()[0].channels == 3
+    project.imports.commit(project.imports.scan(ImportSource("folder", folder)))
+    colours = project.workspace.items()[0].channels == 3
     assert (project.maps.sources()[0].key == "pixels") is not colours
 
 

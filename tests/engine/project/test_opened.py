@@ -14,7 +14,10 @@ import pytest
 import engine.exporters
 from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
-from engine.project.opened import Project, new_uid
+from engine.project.labels import new_uid
+from engine.project.opened import Project
+from engine.project.results import Results
+from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
 from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
@@ -34,12 +37,12 @@ def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
 
 
 def _predicted(project: Project, monkeypatch: pytest.MonkeyPatch, first: dict[str, float]) -> None:
-    by_name = {item.name: item.id for item in project.images()}
+    by_name = {item.name: item.id for item in project.workspace.items()}
     ids = np.array(sorted(by_name.values()), np.int64)
     p1 = {by_name[name]: value for name, value in first.items()}
     column = np.array([p1.get(int(i), 1.0) for i in ids], np.float32)
     found = Predictions(7, ids, np.stack([column, 1 - column], 1), ("cat", "dog"))
-    monkeypatch.setattr(Project, "predictions", lambda self, number=None: found)
+    monkeypatch.setattr(Results, "predictions", lambda self, number=None: found)
 
 
 CONFIDENCES = {"_unlabeled/1.png": 0.9, "_unlabeled/2.png": 0.4, "_unlabeled/3.png": 0.55, "_unlabeled/4.png": 0.8}
@@ -49,7 +52,7 @@ def test_queue_shows_the_least_confident_unlabeled_image_first(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
-    items, total = project.reviews.queue("least_confidence", 3)
+    items, total = project.queue.next("least_confidence", 3)
     assert [item.name for item in items] == ["_unlabeled/3.png", "_unlabeled/2.png", "_unlabeled/4.png"]
     assert total == 4
     assert items[1].prediction == "dog"
@@ -63,8 +66,8 @@ def test_images_imported_after_the_round_come_last_without_a_prediction(
 ) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
     more = _zip(tmp_path / "more.zip", {"_unlabeled/new.png": 200})
-    project.commit_import(project.scan(ImportSource("zip", more)))
-    items, total = project.reviews.queue("margin", 20)
+    project.imports.commit(project.imports.scan(ImportSource("zip", more)))
+    items, total = project.queue.next("margin", 20)
     assert total == 5
     assert (items[-1].name, items[-1].prediction) == ("_unlabeled/new.png", None)
     assert "after round 7" in items[-1].why
@@ -72,26 +75,26 @@ def test_images_imported_after_the_round_come_last_without_a_prediction(
 
 def test_marked_images_leave_the_queue_and_are_found_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     _predicted(project, monkeypatch, CONFIDENCES)
-    first = project.reviews.queue("least_confidence", 1)[0][0]
-    project.decide([Decision(new_uid(), first.image_id, first.version, "skip")])
-    assert first.image_id not in [item.image_id for item in project.reviews.queue("least_confidence", 9)[0]]
-    assert [item.image_id for item in project.reviews.queue("least_confidence", 9, only="marked")[0]] == [
+    first = project.queue.next("least_confidence", 1)[0][0]
+    project.labels.decide([Decision(new_uid(), first.image_id, first.version, "skip")])
+    assert first.image_id not in [item.image_id for item in project.queue.next("least_confidence", 9)[0]]
+    assert [item.image_id for item in project.queue.next("least_confidence", 9, ref=QueueRef.parse("marked"))[0]] == [
         first.image_id
     ]
-    assert project.reviews.queue("least_confidence", 9, only="all")[1] == 6
+    assert project.queue.next("least_confidence", 9, ref=QueueRef.parse("all"))[1] == 6
 
 
 def test_sweep_spares_what_another_process_has_staged(project: Project, tmp_path: Path) -> None:
-    preview = project.scan(ImportSource("zip", _zip(tmp_path / "more.zip", {"a/1.png": 1, "b/2.png": 2})))
+    preview = project.imports.scan(ImportSource("zip", _zip(tmp_path / "more.zip", {"a/1.png": 1, "b/2.png": 2})))
     with Project.open(project.root) as other:
-        other.sweep()
+        other.workspace.sweep()
     assert preview.staging.is_dir()
-    assert project.commit_import(preview).added == 2
+    assert project.imports.commit(preview).added == 2
     left = project.root / "staging" / "left"
     left.mkdir()
     project.close()
     with Project.open(project.root) as again:
-        again.sweep()
+        again.workspace.sweep()
     assert not left.exists()
 
 
@@ -99,21 +102,21 @@ def test_export_counts_say_what_the_export_writes(project: Project, monkeypatch:
     _predicted(project, monkeypatch, CONFIDENCES)
     monkeypatch.setattr(project.store, "round", lambda number: type("Record", (), {"report": {}})())
     options = ExportOptions("csv", frozenset({"imported", "pseudo"}), 0.7)
-    counts = project.export_counts(options)
+    counts = project.exports.counts(options)
     assert counts == {"imported": 2, "human": 0, "accepted": 0, "pseudo": 2, "unlabeled": 2}
-    lines = project.export(options).read_text().splitlines()
+    lines = project.exports.write(options).read_text().splitlines()
     assert sum(",pseudo," in line for line in lines) == 2
     assert len(lines) == 7
 
 
 def test_the_manifest_of_an_export_names_the_batches_behind_its_labels_with_their_facts(project: Project) -> None:
-    first, second = (item.id for item in project.images()[:2])
+    first, second = (item.id for item in project.workspace.items()[:2])
     bound, gone = {"audit": 1, "bound": 0.02}, {"audit": 2, "bound": 0.5}
     for uid, image_id, facts in (("u1", first, bound), ("u2", second, gone)):
         version = next((state.version for state in project.store.states([image_id])), 0)
         project.store.record_batch([Decision(uid, image_id, version, "accept", "cat")], batch_id("audit", facts), facts)
-    project.undo(new_uid(), "local")
-    with zipfile.ZipFile(project.export(ExportOptions())) as archive:
+    project.store.undo(new_uid(), "local")
+    with zipfile.ZipFile(project.exports.write(ExportOptions())) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         provenance = [json.loads(line) for line in archive.read("provenance.jsonl").splitlines()]
     assert manifest["batches"] == {batch_id("audit", bound): bound}

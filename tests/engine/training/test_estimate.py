@@ -15,7 +15,7 @@ from engine.nets.build import build_net
 from engine.training import estimate as module
 from engine.training import loop
 from engine.training.config import TrainConfig
-from engine.training.estimate import Counts, Estimate, estimate, made_up_pools, whole_round
+from engine.training.estimate import Counts, TimeEstimate, estimate, made_up_pools, whole_round
 from engine.training.pools import Pools
 
 CPU = torch.device("cpu")
@@ -111,13 +111,13 @@ def test_run_of_single_steps_that_build_on_each_other_is_not_estimated(monkeypat
     monkeypatch.setattr(Slow, "steps_per_epoch", 1)
     found = estimate(Spec([0.0]), None, TrainConfig(), (1, 8, 8), COUNTS, CPU)
     assert found.seconds is None
-    assert whole_round(found, Estimate(40, ""), "CPU") == found
+    assert whole_round(found, TimeEstimate(40, ""), "CPU") == found
 
 
 def test_round_adds_the_baseline_and_its_start() -> None:
-    alone = whole_round(Estimate(100, "1 step"), None, "CPU")
-    assert alone == Estimate(100 + module.START_SECONDS, "1 step, timed on CPU")
-    beside = whole_round(Estimate(100, "1 step"), Estimate(40, ""), "CPU")
+    alone = whole_round(TimeEstimate(100, "1 step"), None, "CPU")
+    assert alone == TimeEstimate(100 + module.START_SECONDS, "1 step, timed on CPU")
+    beside = whole_round(TimeEstimate(100, "1 step"), TimeEstimate(40, ""), "CPU")
     assert beside.seconds == 140 + module.START_SECONDS
     assert "baseline" in beside.how
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -25,6 +26,13 @@ class _Algorithm:
     alpha: float = 3.0
 
 
+@dataclass
+class _Other:
+    epochs: int = 5
+    alpha: int = 1
+    project: Path | None = None
+
+
 def test_values_go_to_the_config_that_has_the_field_with_its_type() -> None:
     train, algorithm = parse(
         ["epochs=30", "rate=1", "size=auto", "baseline=no", "schedule=interleaved", "alpha=2.5"],
@@ -36,6 +44,12 @@ def test_values_go_to_the_config_that_has_the_field_with_its_type() -> None:
     assert algorithm == {"schedule": "interleaved", "alpha": 2.5}
 
 
+def test_what_none_of_the_first_has_goes_to_every_other_that_has_it_as_its_own_type() -> None:
+    train, one, other = parse([" alpha = 2", "epochs=3", "project=some/where"], _Train, every=(_Algorithm, _Other))
+    assert (train, one, other) == ({"epochs": 3}, {"alpha": 2.0}, {"alpha": 2, "project": Path("some/where")})
+    assert (type(one["alpha"]), type(other["alpha"])) == (float, int)
+
+
 @pytest.mark.parametrize("pair", ["epochs", "depth=3"])
 def test_unknown_setting_names_the_known_ones(pair: str) -> None:
     with pytest.raises(ConfigError, match=r"Known: .*epochs.*schedule") as caught:
@@ -43,7 +57,14 @@ def test_unknown_setting_names_the_known_ones(pair: str) -> None:
     assert caught.value.value == pair
 
 
-@pytest.mark.parametrize(("pair", "kind"), [("epochs=many", "int"), ("alpha=x", "float"), ("baseline=perhaps", "bool")])
-def test_value_of_the_wrong_type_is_refused(pair: str, kind: str) -> None:
-    with pytest.raises(ConfigError, match=kind):
+@pytest.mark.parametrize(
+    ("pair", "needs"),
+    [
+        ("epochs=many", "a whole number"), ("epochs=1.5", "a whole number"), ("size=large", "a whole number"),
+        ("alpha=x", "a number"), ("baseline=perhaps", "on or off"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_what_the_setting_needs(pair: str, needs: str) -> None:
+    with pytest.raises(ConfigError, match=f"It needs {needs}") as caught:
         parse([pair], _Train, _Algorithm)
+    assert caught.value.value == pair

@@ -63,17 +63,17 @@ def test_a_damaged_file_beside_the_predictions_is_told_and_every_queue_goes_on(
     p = said_of(0.7)
     features = np.random.default_rng(0).normal(size=(LABELED + FREE, 3))
     number = make_round(project, p, epochs=[p, p], features=features, signals={"flips": 1})
-    harm(project.round_dir(number) / name)
-    reviews, last = project.reviews, ids_of(project)[-1]
-    assert len(reviews.queue("mixture", FREE)[0]) == FREE
-    assert reviews.strategies()["mixture"] == ""
-    context = reviews.context([last])[0]
+    harm(project.workspace.round_folder(number) / name)
+    queue, last = project.queue, ids_of(project)[-1]
+    assert len(queue.next("mixture", FREE)[0]) == FREE
+    assert queue.strategies()["mixture"] == ""
+    context = project.signals.context([last], project.results.predictions())[0]
     assert bool(context.neighbours) == (name != files.FINAL_FEATURES)
     assert bool(context.epochs) == (name != EPOCH)
-    assert len(reviews.grid().image_ids) == FREE
-    assert bool(reviews.strategies()["flips"]) == (name == files.SIGNALS)
-    assert bool(reviews.strategies()["core_set"]) == (name == files.FINAL_FEATURES)
-    [notice] = reviews.signals.notices
+    assert len(project.grid.table().image_ids) == FREE
+    assert bool(queue.strategies()["flips"]) == (name == files.SIGNALS)
+    assert bool(queue.strategies()["core_set"]) == (name == files.FINAL_FEATURES)
+    [notice] = project.signals.notices
     assert notice.startswith(f"Round {number}: ")
     assert Path(name).name in notice
     assert "Train another round; predictions are not affected." in notice
@@ -82,19 +82,19 @@ def test_a_damaged_file_beside_the_predictions_is_told_and_every_queue_goes_on(
 def test_an_old_round_with_a_damaged_epoch_has_no_flips_and_no_path(project: Project) -> None:
     p = said_of(0.9)
     number = make_round(project, p, epochs=[p, p])
-    garbage(project.round_dir(number) / EPOCH)
-    assert len(project.reviews.queue("mixture", 3)[0]) == 3
-    assert project.reviews.strategies()["flips"] != ""
-    assert project.reviews.context([ids_of(project)[-1]])[0].epochs == ()
-    assert project.reviews.signals.notices
-    assert all("epoch-002.parquet" in notice for notice in project.reviews.signals.notices)
+    garbage(project.workspace.round_folder(number) / EPOCH)
+    assert len(project.queue.next("mixture", 3)[0]) == 3
+    assert project.queue.strategies()["flips"] != ""
+    assert project.signals.context([ids_of(project)[-1]], project.results.predictions())[0].epochs == ()
+    assert project.signals.notices
+    assert all("epoch-002.parquet" in notice for notice in project.signals.notices)
 
 
 def test_a_round_that_recorded_nothing_beside_its_predictions_is_no_damage(project: Project) -> None:
     make_round(project, said_of(0.9))
-    project.reviews.queue("mixture", 3)
-    project.reviews.context(ids_of(project)[-1:])
-    assert project.reviews.signals.notices == ()
+    project.queue.next("mixture", 3)
+    project.signals.context(ids_of(project)[-1:], project.results.predictions())
+    assert project.signals.notices == ()
 
 
 def test_a_map_made_later_with_more_images_takes_the_place_of_an_older_one(
@@ -107,6 +107,8 @@ def test_a_map_made_later_with_more_images_takes_the_place_of_an_older_one(
         return ids[: mapped[0]], np.arange(mapped[0])[:, None].astype(np.float32)
 
     monkeypatch.setattr(fixed_map, "features", features)
-    assert project.reviews.context(ids[-1:])[0].neighbours == ()
+    assert project.signals.context(ids[-1:], project.results.predictions())[0].neighbours == ()
     mapped[0] = len(ids)
-    assert project.reviews.context(ids[-1:])[0].neighbours[0].image_id == ids[LABELED - 1]
+    assert (
+        project.signals.context(ids[-1:], project.results.predictions())[0].neighbours[0].image_id == ids[LABELED - 1]
+    )

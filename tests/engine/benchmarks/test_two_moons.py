@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.benchmarks.two_moons_data import two_moons
+from engine.benchmarks.two_moons import two_moons
 
 
 def test_three_labels_a_moon_and_every_other_point_unlabeled() -> None:

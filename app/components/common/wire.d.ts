@@ -1,0 +1,213 @@
+// What travels between the browser and Starling's routes, as the routes' JSON and binary headers have it.
+
+export type Action = "label" | "accept" | "correct" | "reject" | "skip" | "unsure" | "flag";
+export type LabelSource = "imported" | "human" | "accepted";
+export type Mark = "reject" | "skip" | "unsure" | "flag";
+
+/** Another image or answer that the one in front is to be compared with. */
+export interface Beside {
+  image_id: number;
+  label: string | null;
+  who: string;
+}
+
+/** An image as the review shows it. `top`: the most likely classes with their shares, 0..1. */
+export interface ReviewItem {
+  image_id: number;
+  name: string;
+  width: number;
+  height: number;
+  version: number;
+  label: string | null;
+  source: LabelSource | null;
+  mark: Mark | null;
+  prediction: string | null;
+  confidence: number | null;
+  top: [string, number][];
+  score: number | null;
+  why: string;
+  round: number | null;
+  random: boolean;
+  beside: Beside[];
+}
+
+/** What /queue takes. `only`: which images, as queue_ref.js reads it. */
+export interface QueueRequest {
+  strategy: string;
+  only: string;
+  limit: number;
+  round: number | null;
+  exclude: number[];
+}
+
+export interface QueueAnswer {
+  items: ReviewItem[];
+  total: number;
+  classes: string[];
+}
+
+export interface Neighbour {
+  image_id: number;
+  label: string;
+  distance: number;
+}
+
+/** What is known beside an image. The three last are equally long: one entry an epoch. */
+export interface ImageContext {
+  image_id: number;
+  neighbours: Neighbour[];
+  epochs: number[];
+  pseudo_labels: string[];
+  confidences: number[];
+}
+
+export interface ContextAnswer {
+  contexts: ImageContext[];
+}
+
+/** One answer of a person. `base_version`: of the label state looked at; `seconds`: how long the image was in front. */
+export interface Decision {
+  uid: string;
+  image_id: number;
+  base_version: number;
+  action: Action;
+  label: string | null;
+  round: number | null;
+  confidence: number | null;
+  batch: string | null;
+  seconds: number | null;
+}
+
+/** The label in force of an image and how it came about. */
+export interface LabelState {
+  image_id: number;
+  version: number;
+  label: string | null;
+  source: LabelSource | null;
+  round: number | null;
+  confidence: number | null;
+  reviewed: boolean;
+  mark: Mark | null;
+}
+
+/** The ledger's answer to one decision, given after the commit. */
+export interface Ack {
+  uid: string;
+  status: "saved" | "duplicate" | "conflict" | "refused";
+  state: LabelState | null;
+  seq: number | null;
+  message: string;
+}
+
+export interface DecisionsAnswer {
+  acks: Ack[];
+}
+
+/** `image`: the one that was taken back, where it was a single one. */
+export interface UndoAnswer {
+  acks: Ack[];
+  image: ReviewItem | null;
+}
+
+export interface ClassesAnswer {
+  classes: string[];
+}
+
+/** The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class. */
+export interface GridTable {
+  round: number;
+  classes: string[];
+  sort: string;
+  total: number;
+  ids: number[];
+  predicted: number[];
+  confidence: number[];
+  value: number[];
+  version: number[];
+  label: number[];
+}
+
+export interface UploadAnswer {
+  upload: string;
+  name: string;
+  bytes: number;
+}
+
+export type JobStatus = "none" | "running" | "ready" | "failed" | "cancelled";
+
+/** Head of /map/points: n points drawn of `total`; `grid`: side of the density grid, 0 without one. */
+export interface PointsHeader {
+  n: number;
+  total: number;
+  mark: number;
+  classes: string[];
+  source: string;
+  positions: boolean;
+  truth: boolean;
+  placed: number;
+  grid: number;
+  version: string;
+  status: JobStatus;
+  stage: string;
+  fraction: number;
+  error: string;
+  hidden_classes: string[];
+}
+
+/** Head of /map/epochs: the epochs sent, from the `first`-th of `all`; `wide`: classes are 16 bits. */
+export interface EpochsHeader {
+  n: number;
+  mark: number;
+  round: number;
+  epochs: number[];
+  first: number;
+  all: number;
+  wide: boolean;
+  accuracy: (number | null)[];
+}
+
+/** Head of /map/frames: t tracked images at each epoch laid out. The lists are equally long, one entry an epoch. */
+export interface FramesHeader {
+  status: JobStatus;
+  stage: string;
+  fraction: number;
+  error: string;
+  version: string;
+  round: number;
+  t: number;
+  epochs: number[];
+  student: boolean;
+  teacher: boolean;
+  repeated: boolean[];
+  reasons: string[];
+  recall: (number | null)[];
+  moves: (number | null)[];
+  smoothed: boolean;
+  wide: boolean;
+}
+
+export interface NeighboursAnswer {
+  ids: number[];
+  distances: number[];
+}
+
+/** Images of the map that labels do not cover. `called`: what the model calls them, with shares. */
+export interface Region {
+  ids: number[];
+  size: number;
+  labeled: number;
+  expected: number;
+  confidence: number | null;
+  overall: number | null;
+  centre: number[];
+  called: [string, number][];
+  reason: string;
+}
+
+export interface RegionsAnswer {
+  regions: Region[];
+}
+
+export interface SelectionAnswer {
+  count: number;
+}

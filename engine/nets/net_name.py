@@ -1,0 +1,58 @@
+"""The name of a network, as `TrainConfig.net` has it: one of ours, or a torchvision classifier after a prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+IMAGE_NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
+"""Our networks for images; "auto" chooses among them by the images."""
+VECTOR_NETS = ("linear", "mlp")
+"""Our networks for vectors."""
+FROZEN, TORCHVISION = "frozen:", "torchvision:"
+
+
+@dataclass(frozen=True)
+class NetName:
+    """Which network is meant.
+
+    Attributes:
+        kind: "torchvision" is a torchvision classifier trained whole; "frozen" one of which only a linear classifier on
+            its pretrained features is trained; "own" a network of this engine, or no known one.
+        base: the name without its prefix, for example "mobilenet_v2".
+    """
+
+    kind: Literal["own", "frozen", "torchvision"]
+    base: str
+
+    @classmethod
+    def parse(cls, text: str) -> NetName:
+        """Return what a text such as "frozen:mobilenet_v2" names; any text names something, see `is_known`."""
+        if text.startswith(FROZEN):
+            return cls("frozen", text.removeprefix(FROZEN))
+        if text.startswith(TORCHVISION):
+            return cls("torchvision", text.removeprefix(TORCHVISION))
+        return cls("own", text)
+
+    def __str__(self) -> str:
+        return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION}[self.kind] + self.base
+
+    @property
+    def is_frozen(self) -> bool:
+        """Return whether only a linear classifier on pretrained features is trained: a quick round."""
+        return self.kind == "frozen"
+
+    @property
+    def is_torchvision(self) -> bool:
+        """Return whether a torchvision classifier is trained whole."""
+        return self.kind == "torchvision"
+
+    @property
+    def is_vector(self) -> bool:
+        """Return whether it is one of our networks that take vectors alone."""
+        return self.kind == "own" and self.base in VECTOR_NETS
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether we have it; of torchvision's names the prefix alone is looked at."""
+        return self.kind != "own" or self.base in IMAGE_NETS + VECTOR_NETS

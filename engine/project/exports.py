@@ -1,0 +1,119 @@
+"""The desk of exports: the curated set as a file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from engine import __version__
+from engine.exporters import EXPORTERS, collect
+from engine.exporters.collect import ExportOptions, InForce
+from engine.exporters.provenance import batches_of
+from engine.exporters.rows import ExportRow
+from engine.project.results import Results
+from engine.project.workspace import Workspace, quiet, slug
+from engine.records.labels import LedgerEntry
+from engine.records.progress import Progress
+from engine.records.rounds import Predictions
+from engine.store import LabelTable
+
+
+class Exports:
+    """What leaves one project."""
+
+    def __init__(self, workspace: Workspace, results: Results) -> None:
+        self._workspace = workspace
+        self._results = results
+
+    def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
+        """Write an export file, all or nothing, and return its path.
+
+        Args:
+            options: what goes in, and the format.
+            progress: told how far it is.
+            target: the file to write; a new one in the project's exports folder when None.
+
+        Raises:
+            ExportError: it could not be completed; nothing is left behind.
+        """
+        exporter, store = EXPORTERS[options.format], self._workspace.store
+        self._workspace.hold_leftovers()
+        table = store.label_table()
+        entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
+        predictions = self._pseudo_labels(options)
+        by_seq = {entry.seq: entry for entry in entries}
+        items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
+        rows = collect.collect(items, _in_force(table), predictions, by_seq, options)
+        if target is None:
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+            target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
+        manifest = self._manifest(options, predictions, rows, entries)
+        exporter.write(rows, self._workspace.root, target, manifest, entries, progress)
+        return target
+
+    def counts(self, options: ExportOptions) -> dict[str, int]:
+        """Return how many images of each label source an export would hold."""
+        table = self._workspace.store.label_table()
+        return collect.tally(table.image_ids, table.source, table.mark, self._pseudo_labels(options), options)
+
+    @property
+    def folder(self) -> Path:
+        """Where exports lie that were given no other place."""
+        return self._workspace.root / "exports"
+
+    def files(self) -> list[Path]:
+        """Return the finished exports, the newest first."""
+        paths = [path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        return sorted(paths, key=lambda path: -path.stat().st_mtime)
+
+    def _pseudo_labels(self, options: ExportOptions) -> Predictions | None:
+        return self._results.predictions(options.round) if "pseudo" in options.sources else None
+
+    def _manifest(
+        self,
+        options: ExportOptions,
+        predictions: Predictions | None,
+        rows: Sequence[ExportRow],
+        entries: Sequence[LedgerEntry],
+    ) -> dict[str, object]:
+        """What the file says of itself: where it comes from, what is in it, how good it was measured to be."""
+        store = self._workspace.store
+        report = None if predictions is None else store.round(predictions.round).report
+        return {
+            "project": store.name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "starling": __version__,
+            "ledger_seq": entries[-1].seq if entries else 0,
+            "ledger_hash": entries[-1].hash if entries else "",
+            "round": None if predictions is None else predictions.round,
+            "sources": sorted(options.sources),
+            "min_confidence": options.min_confidence if "pseudo" in options.sources else None,
+            "images": None if options.images is None else len(options.images),
+            "classes": list(store.classes()),
+            "counts": collect.count(rows),
+            "heldout": (report or {}).get("heldout"),
+            "batches": batches_of(rows, entries, store.batch_facts()),
+        }
+
+
+def _in_force(table: LabelTable) -> list[InForce]:
+    """The labels in force, one an image in the order of the table."""
+    columns = (
+        table.label, table.source, table.round, table.confidence, table.reviewed, table.version, table.mark,
+    )  # fmt: skip
+    return [
+        InForce(
+            label=label,
+            source=source,
+            round=int(number) if number > 0 else None,
+            confidence=None if np.isnan(confidence) else float(confidence),
+            reviewed=bool(reviewed),
+            version=int(version),
+            mark=mark,
+        )
+        for label, source, number, confidence, reviewed, version, mark in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,52 @@
+"""The desk of imports: look at a source, then take it in or throw it away."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import Any
+
+from engine.importers.scan import ImportSource, discard, place, scan
+from engine.project.workspace import Workspace, quiet
+from engine.records.imports import ImportPreview, ImportResult
+from engine.records.progress import Progress
+
+
+class Imports:
+    """What comes into one project."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def scan(self, source: ImportSource, progress: Progress = quiet) -> ImportPreview:
+        """Look at what a source holds. Nothing is written to the project but staged files, until `commit`; a preview
+        that is not wanted goes to `engine.importers.scan.discard`.
+
+        Raises:
+            ImportRefused: the source as a whole is not acceptable; nothing is left behind.
+        """
+        self._workspace.hold_leftovers()
+        return scan(source, self._workspace.root / "staging", progress)
+
+    def commit(self, preview: ImportPreview, progress: Progress = quiet, *, use_labels: bool = True) -> ImportResult:
+        """Take the scanned images and labels into the project, in one transaction.
+
+        Args:
+            preview: from `scan`.
+            progress: told how far it is.
+            use_labels: False imports every image without a label.
+        """
+        began = time.monotonic()
+        images = preview.found if use_labels else tuple(replace(image, label=None) for image in preview.found)
+        classes = sorted(preview.counts, key=_natural) if use_labels else []
+        place(preview, self._workspace.root, progress)
+        progress("Writing to the project", 0, 0)
+        result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused)
+        discard(preview)
+        return replace(result, seconds=time.monotonic() - began)
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    """Sort key: “2” before “10”."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name))

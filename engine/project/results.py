@@ -1,0 +1,145 @@
+"""The desk of results: which rounds count, and what they predict."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import RoundError
+from engine.ids import rows_of
+from engine.project.workspace import Workspace
+from engine.records.rounds import COMPLETE_STATES, Predictions, RoundRecord
+from engine.rounds.folder import files, results
+from engine.store import LabelTable
+
+KEPT = 2
+"""Rounds whose predictions stay in memory: the one in force and one that is compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrueAccuracy:
+    """Predictions against labels hidden at import: n images never used to train, tune or select; correct of them."""
+
+    correct: int
+    n: int
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction right, 0..1; 0 when there is nothing to compare."""
+        return self.correct / self.n if self.n else 0.0
+
+
+class Results:
+    """What the rounds of one project have brought. Thread-safe."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._predictions: dict[int, Predictions] = {}
+
+    def in_force(self) -> int | None:
+        """Return the last promoted round; without one, None."""
+        promoted = [record.number for record in self._workspace.store.rounds() if record.state == "promoted"]
+        return max(promoted, default=None)
+
+    def complete(self) -> list[RoundRecord]:
+        """Return the rounds whose final predictions can be shown, oldest first."""
+        return [record for record in self._workspace.store.rounds() if record.state in COMPLETE_STATES]
+
+    def predictions(self, number: int | None = None) -> Predictions | None:
+        """Return a complete round's calibrated predictions, of the round in force when `number` is None.
+
+        Raises:
+            RoundError: that round has none.
+        """
+        wanted = self.in_force() if number is None else number
+        if wanted is None:
+            return None
+        with self._lock:
+            cached = self._predictions.get(wanted)
+        if cached is not None:
+            return cached
+        if self._workspace.store.round(wanted).state not in COMPLETE_STATES:
+            raise RoundError(
+                "This round has no final predictions",
+                value=f"round {wanted}",
+                way_out="Let it finish, or choose another.",
+            )
+        predictions = results.final_predictions(self._workspace.round_folder(wanted))
+        with self._lock:
+            last = list(self._predictions.items())[: KEPT - 1]
+            self._predictions = {wanted: predictions, **dict(last)}
+        return predictions
+
+    def needed(self, number: int) -> Predictions:
+        """Return a complete round's predictions. Raises RoundError when there are none."""
+        predictions = self.predictions(number)
+        if predictions is None:
+            raise RoundError("This round has no predictions", value=number, way_out="Choose another round.")
+        return predictions
+
+    def true_accuracy(self, number: int) -> TrueAccuracy | None:
+        """Compare a round's predictions with labels hidden at import, over images that were unlabeled in it.
+
+        Returns:
+            None where the project has no hidden labels.
+        """
+        truth = self._workspace.store.truth()
+        predictions = self.predictions(number)
+        if not truth or predictions is None:
+            return None
+        roles = results.roles(self._workspace.round_folder(number))
+        best = predictions.probabilities.argmax(1)
+        correct = total = 0
+        for image_id, column in zip(predictions.image_ids.tolist(), best.tolist(), strict=True):
+            hidden = truth.get(image_id)
+            if hidden is not None and roles.get(image_id) == "unlabeled":
+                total += 1
+                correct += predictions.classes[column] == hidden
+        return TrueAccuracy(correct, total)
+
+    def curves(self, number: int) -> dict[str, list[Any]]:
+        """Return a round's metrics by epoch, also while it runs."""
+        return results.curves(self._workspace.round_folder(number))
+
+    def epochs(self, number: int) -> list[int]:
+        """Return the epochs of a round that have recorded predictions."""
+        return results.epochs(self._workspace.round_folder(number))
+
+    def epoch_predictions(
+        self, number: int, epoch: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
+        """Return image ids, class index and confidence, (U,) each, of one epoch's unlabeled images."""
+        return results.epoch_predictions(self._workspace.round_folder(number), epoch)
+
+    def classes(self, number: int) -> tuple[str, ...]:
+        """Return the class names a round was started with, in its column order."""
+        plan = json.loads((self._workspace.round_folder(number) / files.CONFIG).read_text())
+        return tuple(plan["classes"])
+
+    def class_columns(self, number: int) -> NDArray[np.int64]:
+        """Return the project's class index of each of a round's columns."""
+        index = {name: k for k, name in enumerate(self._workspace.store.classes())}
+        return np.array([index[name] for name in self.classes(number)], np.int64)
+
+
+def undecided(table: LabelTable, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return ids (U,) ascending and probabilities (U, K) of the undecided images that the round has seen."""
+    rows, known = rows_of(table.image_ids, predictions.image_ids)
+    chosen = table.undecided & known
+    return table.image_ids[chosen], predictions.probabilities[rows[chosen]]
+
+
+def top_classes(predictions: Predictions | None, row: int | None, count: int = 5) -> tuple[tuple[str, float], ...]:
+    """Return the most likely classes of one row with their probabilities, best first; () without a prediction."""
+    if predictions is None or row is None:
+        return ()
+    probabilities = predictions.probabilities[row]
+    best: Sequence[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
+    return tuple((predictions.classes[k], float(probabilities[k])) for k in best)

@@ -1,0 +1,154 @@
+"""The workspace of an open project: its folder, its database, its locks, its list of images."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+import threading
+import unicodedata
+import uuid
+from pathlib import Path
+from typing import IO, Self
+
+from engine.errors import NotAProject, ProjectExists, ProjectReadOnly
+from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.records.labels import ImageItem
+from engine.rounds.folder.plan import round_folder
+from engine.store import Store
+
+DATABASE = "project.db"
+DATABASE_URL = "database.url"
+FOLDERS = ("images", "thumbs", "cache", "staging", "rounds", "map", "exports", "backups")
+
+
+def quiet(label: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+class Workspace:
+    """One project folder and its open database: what every desk works on. Thread-safe. Close it when done.
+
+    Attributes:
+        root: the project's folder.
+        store: its database.
+        uid: an id no other project has.
+    """
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.root = root
+        self.store = store
+        self.uid = store.meta("uid") or ""
+        self._lock = threading.Lock()
+        self._items: list[ImageItem] = []
+        self._leftovers: IO[str] | None = None
+
+    @classmethod
+    def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Self:
+        """Make an empty project in `root` and open it.
+
+        Args:
+            root: a folder that does not exist yet or is empty.
+            name: shown to people; the folder's name when None.
+            url: database URL when it is not the SQLite file inside `root`.
+
+        Raises:
+            ProjectExists: `root` holds a project, or other files.
+            ProjectReadOnly: the folder cannot be written.
+        """
+        root = root.expanduser().resolve()
+        if is_project(root):
+            raise ProjectExists(
+                "There is already a project here", value=root, way_out="Open it, or choose another folder."
+            )
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise ProjectExists(
+                "The folder for a new project must be empty", value=root, way_out="Choose another folder."
+            )
+        try:
+            for folder in FOLDERS:
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            if url is not None:
+                (root / DATABASE_URL).write_text(url)
+                (root / DATABASE_URL).chmod(0o600)
+        except OSError as error:
+            raise ProjectReadOnly(
+                f"The project's folder cannot be written ({error.strerror})",
+                value=root,
+                way_out="Choose another folder.",
+            ) from error
+        store = Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name)
+        store.set_meta("uid", uuid.uuid4().hex)
+        return cls(root, store)
+
+    @classmethod
+    def open(cls, root: Path, *, read_only: bool = False) -> Self:
+        """Open the project in `root`.
+
+        Raises:
+            NotAProject: the folder does not exist or holds no project.
+            SchemaTooNew, ProjectCorrupt, ProjectReadOnly: see there.
+        """
+        root = root.expanduser().resolve()
+        if not is_project(root):
+            raise NotAProject(
+                "There is no project in this folder",
+                value=root,
+                way_out="Import a set with “starling import PROJECT PATH”, or try “starling demo”.",
+            )
+        url_file = root / DATABASE_URL
+        url = url_file.read_text().strip() if url_file.is_file() else f"sqlite:///{root / DATABASE}"
+        store = Store.open(url, read_only=read_only)
+        if not read_only:
+            for folder in FOLDERS:
+                (root / folder).mkdir(exist_ok=True)
+        return cls(root, store)
+
+    def close(self) -> None:
+        """Flush and close the database."""
+        if self._leftovers is not None:
+            self._leftovers.close()
+        self.store.close()
+
+    def items(self) -> list[ImageItem]:
+        """Return all images, ascending by id; a shared list, read again when there are more."""
+        with self._lock:
+            if len(self._items) != self.store.counts().images:  # images are only ever added
+                self._items = self.store.images()
+            return self._items
+
+    def array_spec(self) -> ArraySpec:
+        """Return the size and channels at which the project's images are compared and trained on."""
+        return recommend_spec(self.items())
+
+    def round_folder(self, number: int) -> Path:
+        """Return the folder of a round."""
+        return round_folder(self.root, number)
+
+    def sweep(self) -> None:
+        """Remove what imports and exports that were cut off have left, unless one runs in any process."""
+        with open(self.root / "staging.lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return
+            for leftover in [*(self.root / "staging").glob("*"), *(self.root / "exports").glob(".*.partial")]:
+                shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+    def hold_leftovers(self) -> None:
+        """Keep other processes from sweeping what this one stages, until the project is closed."""
+        with self._lock:
+            if self._leftovers is None:
+                self._leftovers = open(self.root / "staging.lock", "a")  # noqa: SIM115 - held until close
+                fcntl.flock(self._leftovers, fcntl.LOCK_SH)
+
+
+def is_project(root: Path) -> bool:
+    """Return whether a folder holds a project."""
+    return (root / DATABASE).is_file() or (root / DATABASE_URL).is_file()
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a folder and a URL: lower-case letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60]
