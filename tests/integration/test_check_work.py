@@ -181,7 +181,13 @@ def test_a_killed_check_is_told_as_failed_with_its_log(checked: Callable[..., Ch
     assert project.start().status == "running"
 
 
-def test_a_missing_original_is_told_in_words(checked: Callable[..., Checked]) -> None:
+@pytest.fixture
+def at_once(jobs_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do checks in this process, with few steps, before `start` returns."""
+    monkeypatch.setattr(out_of_fold, "LEAST_STEPS", 5)
+
+
+def test_a_missing_original_is_told_in_words(checked: Callable[..., Checked], at_once: None) -> None:
     project = checked()
     sha = project.items[5][1]
     original_path(project.root, sha).unlink()
@@ -190,12 +196,6 @@ def test_a_missing_original_is_told_in_words(checked: Callable[..., Checked]) ->
     assert last.status == "failed"
     assert "can no longer be read" in last.error
     assert sha in last.error
-
-
-@pytest.fixture
-def at_once(jobs_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do checks in this process, with few steps, before `start` returns."""
-    monkeypatch.setattr(out_of_fold, "LEAST_STEPS", 5)
 
 
 def test_a_class_with_a_single_label_is_left_out_and_named(checked: Callable[..., Checked], at_once: None) -> None:

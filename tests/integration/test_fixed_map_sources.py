@@ -61,7 +61,9 @@ def ready(root: Path, items: Sequence[ImageItem], source: str = "pixels", **how:
     return until(root, items, source, "ready")
 
 
-def test_new_images_are_placed_among_their_kind_and_the_others_keep_their_places(tmp_path: Path) -> None:
+def test_new_images_are_placed_among_their_kind_and_the_others_keep_their_places(
+    tmp_path: Path, jobs_here: None
+) -> None:
     every = project(tmp_path, 500)
     old = [item for row, item in enumerate(every) if row % 5]  # new images lie between old ones, not only behind them
     assert ready(tmp_path, old).placed == 0

@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from engine.jobs import fixed_map_work
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
 
@@ -64,6 +66,11 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
+
+
+def here(folder: Path) -> int:
+    """Do the job in this process and return its exit status."""
+    return fixed_map_work.run(folder)
 
 
 def progress(folder: Path) -> dict[str, Any]:
@@ -135,29 +142,23 @@ def test_a_missing_original_fails_with_its_reason(job: Callable[..., Path]) -> N
     folder = job(20)
     shas = pd.read_parquet(folder / "images.parquet")["sha256"]
     (folder.parents[1] / "images" / shas[4][:2] / shas[4]).unlink()
-    process = start(folder)
-    seen = watch(folder, process, lambda now: False)
-    assert process.wait() == 1
-    assert seen[-1]["status"] == "failed"
-    assert shas[4][:8] in seen[-1]["error"]
+    assert here(folder) == 1
+    assert progress(folder)["status"] == "failed"
+    assert shas[4][:8] in progress(folder)["error"]
     assert not (folder / "map.parquet").exists()
 
 
 def test_an_unknown_source_fails_with_the_way_out(job: Callable[..., Path]) -> None:
     folder = job(6, source="wishes")
-    process = start(folder)
-    seen = watch(folder, process, lambda now: False)
-    assert process.wait() == 1
-    assert seen[-1]["status"] == "failed"
-    assert "wishes" in seen[-1]["error"]
-    assert "pixels" in seen[-1]["error"]
+    assert here(folder) == 1
+    assert progress(folder)["status"] == "failed"
+    assert "wishes" in progress(folder)["error"]
+    assert "pixels" in progress(folder)["error"]
 
 
 def test_two_images_are_enough(job: Callable[..., Path]) -> None:
     folder = job(2)
-    process = start(folder)
-    watch(folder, process, lambda now: False)
-    assert process.wait() == 0
+    assert here(folder) == 0
     assert len(pd.read_parquet(folder / "map.parquet")) == 2
 
 
@@ -166,9 +167,7 @@ def test_images_that_repeat_each_other_each_have_their_place(job: Callable[..., 
     images = folder / "images.parquet"
     shas = pd.read_parquet(images)["sha256"].tolist()
     pd.DataFrame({"image_id": np.arange(40), "sha256": shas * 3 + shas[:1] * 10}).to_parquet(images)
-    process = start(folder)
-    watch(folder, process, lambda now: False)
-    assert process.wait() == 0
+    assert here(folder) == 0
     xy = pd.read_parquet(folder / "map.parquet")[["x", "y"]].to_numpy()
     assert np.isfinite(xy).all()
     assert len(np.unique(xy, axis=0)) == 40
@@ -176,7 +175,7 @@ def test_images_that_repeat_each_other_each_have_their_place(job: Callable[..., 
 
 def test_map_laid_out_anew_keeps_the_old_picture_until_it_is_done(job: Callable[..., Path]) -> None:
     folder = job(150)
-    assert start(folder).wait(LIMIT) == 0
+    assert here(folder) == 0
     before = (folder / "map.parquet").read_bytes()
     (folder / "basis.npz").unlink()
     plan = json.loads((folder / "job.json").read_text())
@@ -189,5 +188,5 @@ def test_map_laid_out_anew_keeps_the_old_picture_until_it_is_done(job: Callable[
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT) != 0
     assert (folder / "map.parquet").read_bytes() == before
-    assert start(folder).wait(LIMIT) == 0
+    assert here(folder) == 0
     assert (folder / "map.parquet").read_bytes() != before

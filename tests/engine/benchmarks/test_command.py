@@ -21,6 +21,8 @@ SMALL = ("epochs=1", "batch_size=4", "unlabeled_ratio=2", "precision=float32")
 QUICK = {name: (*SMALL, "steps_per_epoch=2") for name in BENCHMARKS}
 for _name in ("cifar10-1000", "cifar10-4000", "mpl-ablation"):
     QUICK[_name] += ("finetune_steps=1",)
+for _name in ("cifar10-1000", "mpl-throughput", "fixmatch-throughput"):  # cifar10-4000 runs on the network of its rows
+    QUICK[_name] += ("net=simple_cnn",)
 QUICK["logreg"] = ("sample_rate=0.5", "dimensions=5")
 QUICK["mnist-1000"] += ("unlabeled_batches=2", "labeled_epoch_every=2", "t1=0")
 
