@@ -48,6 +48,32 @@ def test_a_cycle_is_found_also_through_functions_and_not_through_types() -> None
     assert _cycles(graph | {"engine.c.d": {"engine.c"}}) == []
 
 
+def test_no_module_reaches_into_anothers_private_names() -> None:
+    for room in ("app", "engine"):
+        for path in (ROOT / room).rglob("*.py"):
+            assert list(_private_uses(ast.parse(path.read_text()))) == [], path
+
+
+def test_a_private_name_is_found_in_imports_and_through_modules() -> None:
+    source = "from engine.a import _one, two\nfrom engine import b\nb._three\nb.four\ntwo._five\nself._six"
+    assert list(_private_uses(ast.parse(source))) == ["_one", "_three", "_five"]
+
+
+def _private_uses(tree: ast.AST) -> Iterator[str]:
+    """Names with an underscore that this code takes from other modules of the project."""
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in {"app", "engine"}:
+            imported |= {alias.asname or alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names if _is_private(alias.name))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+            yield from ([node.attr] if _is_private(node.attr) else [])
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
 def _name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
