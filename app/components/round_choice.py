@@ -220,9 +220,11 @@ def _augmentation(opened: OpenProject, train: dict[str, Any], key: str) -> None:
     if NetName.parse(str(train.get("net", ""))).is_frozen:
         st.caption("This network's features are computed once from the images as they are; noise varies the features.")
         return
+    from engine.project.preview import augmentation_preview  # brings torch, which other pages do without
+
     draw = int(state.get(f"draw_{key}", 0))
     try:
-        preview = opened.project.training.augmentation_preview(train, IMAGES, COPIES, draw)
+        preview = augmentation_preview(opened.project.workspace, train, IMAGES, COPIES, draw)
     except StarlingError as error:
         state.show_error(error)
         return

@@ -58,7 +58,7 @@ class AugmentationPreview:
 
 
 def augmentation_preview(
-    workspace: Workspace, train: Mapping[str, Any], count: int, copies: int, seed: int
+    workspace: Workspace, train: Mapping[str, Any], count: int = 6, copies: int = 3, seed: int = 0
 ) -> AugmentationPreview:
     """Return the views that the settings ask for, of some images of the project.
 

@@ -16,7 +16,6 @@ from engine.records.rounds import RESUMABLE_STATES, RoundRecord
 from engine.rounds.supervisor import prepare
 
 if TYPE_CHECKING:
-    from engine.project.preview import AugmentationPreview
     from engine.training.recommend import Recommendation
 
 
@@ -26,10 +25,6 @@ class Training:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def check(self, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
-        """Raise RoundBlocked, DeviceMissing or ConfigError if this round could not run."""
-        prepare.check_round(self._workspace.store, algorithm, config, train)
-
     def queue(self, algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> RoundRecord:
         """Queue a round at the ledger's present state; the engine thread starts it.
 
@@ -38,7 +33,7 @@ class Training:
             RoundActive: another round is queued or running.
             DeviceMissing: the device asked for is not here.
         """
-        self.check(algorithm, config, train)
+        prepare.check_round(self._workspace.store, algorithm, config, train)
         settings = options.whole_settings(algorithm, config, train)
         record = self._workspace.store.queue_round(algorithm, settings)
         timing.SHARED.drop_all()
@@ -92,22 +87,3 @@ class Training:
         if advice.weights_missing(train):
             return timing.Timing(how=advice.NO_WEIGHTS, done=True)
         return timing.SHARED.ask(job)
-
-    def augmentation_preview(
-        self, train: Mapping[str, Any], count: int = 6, copies: int = 3, seed: int = 0
-    ) -> AugmentationPreview:
-        """Return pictures of some of the project's images as they are, and of weak and strong views of them.
-
-        Args:
-            train: the shared settings; the augmentation is theirs.
-            count: how many images, labeled ones of different classes first.
-            copies: views of each image and kind.
-            seed: another one draws other images and other views.
-
-        Raises:
-            ConfigError: a setting is outside its range, or there are no images.
-            DecodeError: an original is gone or changed.
-        """
-        from engine.project import preview
-
-        return preview.augmentation_preview(self._workspace, train, count, copies, seed)

@@ -112,7 +112,7 @@ def test_examples_are_labeled_ones_of_all_classes_first_and_another_draw_gives_o
 
 
 def test_preview_shows_the_projects_images_and_their_views_in_rows_that_line_up(project: Project) -> None:
-    found = project.training.augmentation_preview({"augment": "none"}, count=3, copies=2, seed=4)
+    found = preview.augmentation_preview(project.workspace, {"augment": "none"}, count=3, copies=2, seed=4)
     pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (found.original, found.weak, found.strong)]
     assert tuple(picture.shape[1] for picture in pictures) == found.widths
     assert len({picture.shape[0] for picture in pictures}) == 1
@@ -126,7 +126,7 @@ def test_preview_shows_the_projects_images_and_their_views_in_rows_that_line_up(
 
 def test_preview_of_a_project_without_images_is_refused(tmp_path: Path) -> None:
     with Project.create(tmp_path / "empty") as empty, pytest.raises(ConfigError, match="no images"):
-        empty.training.augmentation_preview({})
+        preview.augmentation_preview(empty.workspace, {})
 
 
 def test_project_without_images_has_no_recommendation(tmp_path: Path) -> None:
