@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from engine.jobs import fixed_map_work
+from engine.jobs import child, fixed_map_work
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
@@ -70,7 +70,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 def here(folder: Path) -> int:
     """Do the job in this process and return its exit status."""
-    return fixed_map_work.run(folder)
+    return child.run(folder, fixed_map_work.work)
 
 
 def progress(folder: Path) -> dict[str, Any]:
