@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 
 from engine.errors import ConfigError, ProjectCorrupt
 from engine.records.labels import Decision
-from engine.store import Store, backup
+from engine.store import Store
 
 Make = Callable[..., Decision]
 
@@ -76,7 +77,7 @@ def test_a_backup_that_fails_leaves_the_older_one(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backup, "_put_in_place", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(Exception, match=r"not saved.*No space left"):
         store.backup(target)
     assert target.read_text() == "older"
