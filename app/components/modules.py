@@ -26,8 +26,8 @@ def address(path: str) -> str:
 
 def imports(path: str) -> list[str]:
     """Return the modules that a module imports, in the order they stand there."""
-    found = _IMPORT.findall(SOURCES[path].decode())
-    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) for target in found]
+    imported = _IMPORT.findall(SOURCES[path].decode())
+    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) for target in imported]
 
 
 def needed(path: str) -> list[str]:

@@ -8,7 +8,7 @@ from app import state
 from app.components.map_canvas.component import Shown, map_canvas
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.project.maps import Source
+from engine.project.maps import FeatureSource
 from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
 
 POLL_SECONDS = 1.0
@@ -66,7 +66,7 @@ def _choose_round(records: dict[int, RoundRecord]) -> int | None:
     return number
 
 
-def _choose_source(opened: OpenProject) -> Source:
+def _choose_source(opened: OpenProject) -> FeatureSource:
     sources = {one.key: one for one in opened.project.maps.sources()}
     keys = list(sources)
     last = state.get("map_source")
@@ -84,7 +84,7 @@ def _first(opened: OpenProject, keys: list[str]) -> str:
     return next((one for one in keys if opened.project.maps.drawn(one)), keys[0])
 
 
-def _offer(opened: OpenProject, source: Source, map_state: MapState) -> None:
+def _offer(opened: OpenProject, source: FeatureSource, map_state: MapState) -> None:
     """Offer to compute the fixed map, to cancel that, or to lay images out anew that were only placed."""
     if map_state.status == "running":
         if st.button("Cancel", icon=":material/close:", key="cancel_map"):
@@ -100,7 +100,7 @@ def _offer(opened: OpenProject, source: Source, map_state: MapState) -> None:
         _start(opened, source)
 
 
-def _start(opened: OpenProject, source: Source, *, fresh: bool = False) -> None:
+def _start(opened: OpenProject, source: FeatureSource, *, fresh: bool = False) -> None:
     try:
         opened.project.maps.start(source.key, fresh=fresh)
     except StarlingError as error:
@@ -124,7 +124,7 @@ def _tell(map_state: MapState) -> None:
         st.caption(f"{map_state.placed:,} images came later and were placed among the others, which did not move.")
 
 
-def _progress(opened: OpenProject, source: Source) -> None:
+def _progress(opened: OpenProject, source: FeatureSource) -> None:
     """Show how far the map is; run the page anew when it ended. The map itself looks for new pictures."""
     map_state = opened.project.maps.state(source.key)
     if map_state.status != "running":
@@ -132,7 +132,7 @@ def _progress(opened: OpenProject, source: Source) -> None:
     st.progress(min(max(map_state.fraction, 0.0), 1.0), text=state.plain(map_state.stage or "Starting"))
 
 
-def _map(opened: OpenProject, source: Source, map_state: MapState, record: RoundRecord | None) -> None:
+def _map(opened: OpenProject, source: FeatureSource, map_state: MapState, record: RoundRecord | None) -> None:
     shown = Shown(
         round=None if record is None else record.number,
         source=source.key,

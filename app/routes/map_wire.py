@@ -28,7 +28,7 @@ REACH = 32767.0
 
 
 @dataclass(frozen=True)
-class Shown:
+class MapImages:
     """The images on the map, in the order every array is sent in.
 
     ids (n,) int64; xy (n, 2) float32 in -32767..32767, None without a layout; total: images in all; grid (GRID, GRID)
@@ -47,7 +47,7 @@ class Shown:
         return zlib.crc32(self.ids.tobytes())
 
 
-def shown(opened: OpenProject, source: str) -> Shown:
+def shown(opened: OpenProject, source: str) -> MapImages:
     """Return the images on the map of a source; all images, without positions, before there is a layout."""
     maps = opened.project.maps
     state = maps.state(source)
@@ -56,11 +56,11 @@ def shown(opened: OpenProject, source: str) -> Shown:
     except MapError:
         every = opened.project.store.label_table().image_ids
         rows = _sample(every)
-        return Shown(every[rows], None, len(every), None, state)
+        return MapImages(every[rows], None, len(every), None, state)
     rows = _sample(ids)
     placed = scaled(xy)
     grid = None if len(rows) == len(ids) else _grid(placed)
-    return Shown(ids[rows], placed[rows], len(ids), grid, state)
+    return MapImages(ids[rows], placed[rows], len(ids), grid, state)
 
 
 def scaled(xy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ MOST_EPOCHS = 40
 
 
 @dataclass(frozen=True)
-class Source:
+class FeatureSource:
     """Where a fixed map's features come from: its key, its name for people, and what to expect of it."""
 
     key: str
@@ -55,18 +55,18 @@ class Maps:
 
     # fixed --------------------------------------------------------------------------------------------------------
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[FeatureSource]:
         """Return the sources a fixed map can be made of, the one to take without further thought first.
 
         Photos start with a pretrained network: the pixels of photos say nearly nothing about what is on them.
         """
-        pixels = Source(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
-        trained = Source(
+        pixels = FeatureSource(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
+        trained = FeatureSource(
             PRETRAINED + PRETRAINED_NET, f"pretrained features ({PRETRAINED_NET})",
             "Features of a network trained on ImageNet; good for photos. Its weights are downloaded once.",
         )  # fmt: skip
         rounds = [
-            Source(
+            FeatureSource(
                 f"{ROUND}{one.number}", f"features of round {one.number} ({one.algorithm.replace('_', ' ')})",
                 "What the round's final model sees in the images; groups what it takes for alike.",
             )

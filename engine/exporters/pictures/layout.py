@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import MapError
-from engine.exporters.pictures.scene import Entry, Scene
+from engine.exporters.pictures.scene import LegendEntry, Scene
 from engine.exporters.pictures.words import fitted, measure
 from engine.percent import percent
 
@@ -205,7 +205,7 @@ class Layout:
             marks += self._row(entry, y, right)
         return marks
 
-    def _row(self, entry: Entry, y: float, right: float) -> list[Mark]:
+    def _row(self, entry: LegendEntry, y: float, right: float) -> list[Mark]:
         count = f"{entry.count:,}"
         room = right - self._panel - 1.8 * self.unit - measure(count, self.unit)
         return [

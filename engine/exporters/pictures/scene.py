@@ -29,7 +29,7 @@ _WAY_OUT = "Compute the map again."
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LegendEntry:
     """One row of the legend: a class, or several that share the grey; -1 in `classes` are points without one."""
 
     name: str
@@ -198,7 +198,7 @@ class Scene:
         shuffled = np.random.default_rng(0).permutation(self.n)
         return shuffled[np.argsort(self.label[shuffled] >= 0, kind="stable")]
 
-    def legend(self, frame: int, most: int = OTHER + 2) -> list[Entry]:
+    def legend(self, frame: int, most: int = OTHER + 2) -> list[LegendEntry]:
         """Return the classes with their counts in a frame, in their own order; those in grey are one entry.
 
         With more than `most` entries the rarest of the last frame become one, so that all frames name the same ones.
@@ -212,12 +212,12 @@ class Scene:
             room = max(1, room if len(named) < len(slots) else room - 1)
             named = np.sort(named[np.argsort(-at_end[named], kind="stable")[:room]])
         rest = np.setdiff1d(np.arange(len(slots)), named)
-        rows = [Entry(self.classes[k], int(slots[k]), int(counts[k]), (int(k),)) for k in named]
+        rows = [LegendEntry(self.classes[k], int(slots[k]), int(counts[k]), (int(k),)) for k in named]
         if len(rest):
             name = "1 other class" if len(rest) == 1 else f"{len(rest)} other classes"
-            rows.append(Entry(name, OTHER, int(counts[rest].sum()), tuple(rest.tolist())))
+            rows.append(LegendEntry(name, OTHER, int(counts[rest].sum()), tuple(rest.tolist())))
         if unknown:
-            rows.append(Entry(self.unknown_text, OTHER, int(counts[-1]), (-1,)))
+            rows.append(LegendEntry(self.unknown_text, OTHER, int(counts[-1]), (-1,)))
         return rows
 
     @property

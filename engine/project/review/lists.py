@@ -152,11 +152,11 @@ def _entries(conflict: Conflict) -> Iterable[Listed]:
         for image_id, label in pairs:
             if label is None:
                 continue
-            others = tuple(Beside(other, said) for other, said in pairs if other != image_id)[:MOST_BESIDE]
-            said = ", ".join(sorted({f"“{one.label}”" for one in others if one.label not in (None, label)}))
-            if said:
+            others = tuple(Beside(other, name) for other, name in pairs if other != image_id)[:MOST_BESIDE]
+            elsewhere = ", ".join(sorted({f"“{one.label}”" for one in others if one.label not in (None, label)}))
+            if elsewhere:
                 yield Listed(
-                    image_id, f"Looks the same as an image labeled {said}; this one is “{label}”", conflict.score,
+                    image_id, f"Looks the same as an image labeled {elsewhere}; this one is “{label}”", conflict.score,
                     beside=others,
                 )  # fmt: skip
 

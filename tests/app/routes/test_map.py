@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.routes import map_wire
-from app.routes.map_wire import REACH, Shown
+from app.routes.map_wire import REACH, MapImages
 from app.server import workbench
 from engine.jobs.moving_map import Frames
 from engine.project.maps import Maps, TrackedPredictions
@@ -77,7 +77,7 @@ def test_bodies_are_compressed_for_those_who_take_it(client: TestClient, monkeyp
 @pytest.fixture
 def shown(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.array([6, 2, 5, 3, 1], np.int64)
-    found = Shown(ids, np.zeros((5, 2), np.float32), 5, None, MapState("ready"))
+    found = MapImages(ids, np.zeros((5, 2), np.float32), 5, None, MapState("ready"))
     monkeypatch.setattr(map_wire, "shown", lambda opened, source: found)
 
 
