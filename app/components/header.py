@@ -8,6 +8,7 @@ from app import state
 from app.components.who_box.component import who_box
 from app.routes.review import WHO
 from app.server.workbench import OpenProject
+from engine.percent import percent
 
 COUNTS_SECONDS = 5.0
 
@@ -33,10 +34,10 @@ def header(live: bool = False) -> None:
 def _counts(opened: OpenProject) -> None:
     """Say how far the project is."""
     counts, classes = opened.project.store.counts(), len(opened.project.store.classes())
-    percent = 100 * counts.labeled / counts.images if counts.images else 0.0
+    share = counts.labeled / counts.images if counts.images else 0.0
     st.markdown(
         f"**{state.plain(opened.project.store.name)}** &nbsp; {counts.images:,} images · {counts.labeled:,} labeled "
-        f"({percent:.1f}%) · {counts.unlabeled:,} unlabeled · {classes} {'class' if classes == 1 else 'classes'}"
+        f"({percent(share)}) · {counts.unlabeled:,} unlabeled · {classes} {'class' if classes == 1 else 'classes'}"
     )
 
 
