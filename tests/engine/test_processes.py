@@ -9,12 +9,14 @@ import psutil
 
 from engine import processes
 
-IDLE = "import time; time.sleep(60)"
+IDLE = "import time; print(flush=True); time.sleep(60)"
 
 
 def test_a_process_is_known_by_the_folder_in_its_command_line_or_by_when_it_was_created(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", IDLE, str(tmp_path)])
+    child = subprocess.Popen([sys.executable, "-c", IDLE, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
     try:
+        child.stdout.readline()  # before its first word the system may not show its command line
         created = psutil.Process(child.pid).create_time()
         assert processes.alive(child.pid, tmp_path)
         assert processes.alive(child.pid, tmp_path / "other", created)
@@ -23,6 +25,7 @@ def test_a_process_is_known_by_the_folder_in_its_command_line_or_by_when_it_was_
     finally:
         child.kill()
         child.wait()
+        child.stdout.close()
     assert not processes.alive(child.pid, tmp_path, created)
 
 
