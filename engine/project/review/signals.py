@@ -161,23 +161,26 @@ class Signals:
     def _all_features(self, predictions: Predictions | None) -> _Features:
         """Features of all images a round knows; of the map of pixels where the round has none."""
         number = None if predictions is None else predictions.round
-        items = self._workspace.items()
         with self._lock:
             cached = self._features
-        if cached is not None and cached.round == number and (not cached.mapped or len(cached.ids) == len(items)):
+        if cached is not None and cached.round == number and not (cached.mapped and self._grown(cached)):
             return cached
         recorded = None if predictions is None else self._recorded_features(predictions)
         if predictions is not None and recorded is not None:
             features = _Features(number, False, predictions.image_ids, recorded)
         else:
             try:
-                ids, mapped = fixed_map.features(self._workspace.root, items, "pixels")
+                ids, mapped = fixed_map.features(self._workspace.root, self._workspace.items(), "pixels")
                 features = _Features(number, True, ids, np.asarray(mapped, np.float32))
             except (StarlingError, *damage.DAMAGE):  # not kept: the map may come any time
                 return _Features(number, True, np.empty(0, np.int64), np.empty((0, 0), np.float32))
         with self._lock:
             self._features = features
         return features
+
+    def _grown(self, features: _Features) -> bool:
+        """Whether images came that a map's features are not of."""
+        return len(features.ids) != len(self._workspace.items())
 
     def _recorded_features(self, predictions: Predictions) -> Floats | None:
         """The round's own features (N, D), in memory; None where it has none that can be used."""
