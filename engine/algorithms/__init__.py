@@ -17,6 +17,7 @@ from engine.algorithms.pseudo_label import PseudoLabel, PseudoLabelConfig
 from engine.algorithms.reduced_mpl import ReducedMpl, ReducedMplConfig
 from engine.algorithms.supervised import Supervised, SupervisedConfig
 from engine.algorithms.threshold_self_training import ThresholdSelfTraining, ThresholdSelfTrainingConfig
+from engine.algorithms.transductive import Transductive, TransductiveConfig
 from engine.algorithms.uda import Uda, UdaConfig
 from engine.algorithms.vat import Vat, VatConfig
 from engine.training.config import TrainConfig
@@ -129,6 +130,16 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "Laine and Aila, Temporal Ensembling, arXiv 1610.02242, algorithm 1",
         PiModelConfig,
         PiModel,
+    ),
+    "transductive": AlgorithmSpec(
+        "transductive",
+        "Neighbours and classes",
+        "Labels all images together: each asks its nearest neighbours, the classes' centres and a regression on the "
+        "labels. The first choice for few labels and for photos; takes seconds, no training of a network needed.",
+        "Zhou et al., Learning with Local and Global Consistency (NIPS 2003); Zanella et al., TransCLIP, arXiv "
+        "2406.01837, section 3",
+        TransductiveConfig,
+        Transductive,
     ),
     "classical_self_training": AlgorithmSpec(
         "classical_self_training",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.nets.classifier import Classifier
+from engine.training.protocol import Algorithm, HasRowPredictions
 
 BATCH = 256
 """Images in one forward pass: on the CPU the largest that stays in its caches."""
@@ -129,6 +130,21 @@ def predict(
     return Prediction(torch.cat(logits), torch.cat(wanted_features)[order], torch.cat(wanted_logits)[order])
 
 
+def predict_run(algorithm: Algorithm, images: Tensor, idx: Tensor, *, features_of: Tensor | None = None) -> Prediction:
+    """Return what an algorithm says of rows `idx` of the images it was built with, see `predict`.
+
+    By its evaluated model, or by itself where it labels its images as a set.
+    """
+    if not isinstance(algorithm, HasRowPredictions):
+        model = algorithm.eval_model()
+        return predict(model, images, idx, next(model.parameters()).device, features_of=features_of)
+    logits, _ = algorithm.predict_rows(idx)
+    if features_of is None:
+        return Prediction(logits, None, None)
+    feature_logits, wanted_features = algorithm.predict_rows(features_of)
+    return Prediction(logits, wanted_features, feature_logits)
+
+
 def batch_for(images: Tensor, device: torch.device) -> int:
     """Return how many images one pass takes on the device."""
     most = BATCH if device.type == "cpu" else BATCH_GPU
@@ -161,9 +177,14 @@ def predict_all(
             if batch_features is not None and first == 0 and 2 * len(images) * batch_features.shape[1] <= most_bytes:
                 all_features = np.empty((len(images), batch_features.shape[1]), np.float16)
             if batch_features is not None and all_features is not None:
-                all_features[first : first + len(rows)] = batch_features.float().clamp(-HALF, HALF).cpu().numpy()
+                all_features[first : first + len(rows)] = half(batch_features)
             between()
     return torch.cat(logits), all_features
+
+
+def half(features: Tensor) -> NDArray[np.float16]:
+    """Return features in float16, those beyond its range cut to it."""
+    return features.float().clamp(-HALF, HALF).cpu().numpy().astype(np.float16)
 
 
 def _penultimate(model: nn.Module, batch: Tensor) -> tuple[Tensor | None, Tensor]:

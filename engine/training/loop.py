@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import TrainingDiverged
-from engine.training.evaluate import Prediction, predict
+from engine.training.evaluate import Prediction, half, predict_run
 from engine.training.pools import Pools
 from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
 """Least time between two StepEvents."""
-LARGEST_HALF = float(np.finfo(np.float16).max)
-"""Features beyond this are recorded as this."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class _Tally:
     def add(self, metrics: Metrics) -> StepEvent | None:
         """Count one step; return an event when enough time has passed since the last."""
         self.done += 1
-        loss = metrics["loss"]
+        loss = metrics.get("loss", 0.0)
         if not isinstance(loss, Tensor) or loss.device.type == "cpu":
             self._check(float(loss))
         for name, value in metrics.items():
@@ -155,18 +153,14 @@ class _Tally:
 
 def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None) -> EpochEvent:
     """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
-    model = algorithm.eval_model()
-    device = next(model.parameters()).device
     rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
     wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
-    seen = predict(model, pools.images, rows, device, features_of=wanted)
+    seen = predict_run(algorithm, pools.images, rows, features_of=wanted)
     held = len(pools.heldout_idx)
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
     metrics["seconds"] = time.perf_counter() - tally.began
     probabilities = torch.softmax(seen.logits[held:], 1).numpy()
-    features = (
-        None if seen.features is None else seen.features.clamp(-LARGEST_HALF, LARGEST_HALF).to(torch.float16).numpy()
-    )
+    features = None if seen.features is None else half(seen.features)
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
     return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ class Pools:
     """The images and who may see which: three disjoint sets of rows of `images`.
 
     images (N, C, H, W) uint8, or vectors (N, D) float32; train_idx (L,) and train_y (L,) int64, heldout_idx and
-    heldout_y likewise, unlabeled_idx (U,) int64; labels in 0..num_classes-1. Held-out rows are read only by the
-    evaluation.
+    heldout_y likewise, unlabeled_idx (U,) int64; labels in 0..num_classes-1. The labels of held-out rows are
+    read by the evaluation alone; an algorithm that labels a set as a whole may see their images. random_idx (R,) int64
+    are the labeled rows that were drawn at random, so that their labels show the classes' shares.
 
     Raises:
         ConfigError: shapes or types differ from this, an index or label is out of range, or a row is in two
@@ -36,6 +37,7 @@ class Pools:
     heldout_y: Tensor
     unlabeled_idx: Tensor
     num_classes: int
+    random_idx: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         if (self.images.ndim, self.images.dtype) not in ((4, torch.uint8), (2, torch.float32)):
@@ -43,7 +45,7 @@ class Pools:
                 "Images must be (N, C, H, W) uint8, vectors (N, D) float32",
                 value=f"{tuple(self.images.shape)} {self.images.dtype}",
             )
-        for name in ("train_idx", "train_y", "heldout_idx", "heldout_y", "unlabeled_idx"):
+        for name in ("train_idx", "train_y", "heldout_idx", "heldout_y", "unlabeled_idx", "random_idx"):
             tensor = getattr(self, name)
             if tensor.ndim != 1 or tensor.dtype != torch.int64:
                 raise ConfigError(f"{name} must be one row of int64", value=f"{tuple(tensor.shape)} {tensor.dtype}")

@@ -26,7 +26,7 @@ class Algorithm(Protocol):
         ...
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
-        """Train through epoch `epoch`, yielding after each step; metric "loss" is always there."""
+        """Train through epoch `epoch`, yielding after each step; one of them at least has the metric "loss"."""
         ...
 
     def eval_model(self) -> nn.Module:
@@ -55,5 +55,17 @@ class HasTeacher(Protocol):
 
         Made in evaluation mode from the images as they are; weights, statistics, modes and random streams stay as they
         were.
+        """
+        ...
+
+
+@runtime_checkable
+class HasRowPredictions(Protocol):
+    """What an algorithm offers that labels its images as a set: what it says of one depends on those around it."""
+
+    def predict_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, K) and features (n, D), float32 on the CPU, for rows (n,) of the images it was built with.
+
+        `eval_model` then serves images outside the set.
         """
         ...

@@ -159,6 +159,4 @@ def peak_device_memory_mb(where: torch.device) -> float | None:
 
 
 def _logits(algorithm: Algorithm, pools: Pools, rows: Tensor) -> Tensor:
-    model = algorithm.eval_model()
-    where = next(model.parameters()).device
-    return evaluate.predict_logits(model, pools.images, rows, where).float().cpu()
+    return evaluate.predict_run(algorithm, pools.images, rows).logits

@@ -21,7 +21,7 @@ from engine.rounds.folder.results import RoundSignals
 from engine.rounds.worker import failures
 from engine.rounds.worker.material import Material
 from engine.training import evaluate, uncertainty
-from engine.training.protocol import HasTeacher
+from engine.training.protocol import HasRowPredictions, HasTeacher
 
 FEATURE_BYTES = 1_000_000_000
 """Features of all images that would take more are not kept."""
@@ -33,6 +33,9 @@ UNKNOWN = -1
 
 def predict(algorithm: Algorithm, images: Tensor, check: Callable[[], None]) -> tuple[Tensor, Any, list[str]]:
     """Return logits (N, K) of all images, their features (N, D) float16 or None, and notes on what is left out."""
+    if isinstance(algorithm, HasRowPredictions):
+        row_logits, row_features = algorithm.predict_rows(torch.arange(len(images)))
+        return row_logits, evaluate.half(row_features), []
     model = algorithm.eval_model()
     logits, features = evaluate.predict_all(model, images, most_bytes=FEATURE_BYTES, between=check)
     if features is not None:

@@ -1,0 +1,311 @@
+"""One model for few labels: labels spread over nearest neighbours, joined with a regression and class Gaussians.
+
+It labels a given set of images together, so that from one label a class on each image's neighbours tell what it is; the
+regression's say grows with the labels. Symbols: n labels, M images, K classes with a label; coordinates z, zw, u of
+pretrained features or gradients are those of `transductive_space`, S and P those of `neighbour_graph`.
+    1. G: labels spread over the graph, brought to the classes' shares (Zhou et al. 2003; Sinkhorn);
+    2. L: multinomial logistic regression on z, C = 30, from all labels;
+    3. log p⁰ = log G + a·log L, a = min(1, n / 20K), both no less than 1e-4 and normalised;
+    4. eight rounds of TransCLIP (Zanella, Gérin, Ben Ayed, Boosting Vision-Language Models with Transduction, arXiv
+       2406.01837, section 3), without its text: class means μ and one diagonal variance v of zw from the present
+       beliefs p, those of labeled images their labels, 30 % of v its mean; then
+       p ← softmax(20/d · Σ (zw·μ/v − μ²/2v) + log p⁰ + λ·P p), d the number of coordinates zw.
+       Σ zw²/v is the same for all classes and left out.
+    5. Option: a network is trained on all its labels, half whole distribution, half first class, beside true ones.
+
+Shares are equal, and only in step 1: the rounds after it are free to leave them. Labels drawn at random
+(`Pools.random_idx`) may reject them, see `class_shares`.
+
+What it says of an image is far too sure. All logits are divided by one temperature, such that their mean confidence is
+what the regression alone, with C chosen by cross-validation, gives to the same classes; on photos and digits that lay
+below the accuracy, by 60 points with one label a class and by 4 with twenty. Held-out labels, where there are any,
+correct it as in other rounds.
+
+An image outside the set gets the same sum, with prior and votes from its nearest neighbours in the set.
+
+Runs on the CPU, but for the network. Held-out images are among the set, without their labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.algorithms.neighbour_graph import Floats, Graph
+from engine.algorithms.transductive_model import (
+    ImageSet,
+    Ints,
+    Labeled,
+    Prior,
+    cautious_temperature,
+    clamped,
+    make_prior,
+    of_others,
+    refined,
+)
+from engine.algorithms.transductive_space import Space
+from engine.errors import RoundBlocked
+from engine.training.config import TrainConfig
+from engine.training.evaluate import predict_logits
+from engine.training.feed import Feed, Step, steps_per_epoch
+from engine.training.learner import Learner
+from engine.training.optim import cosine
+from engine.training.pools import Pools
+from engine.training.protocol import Metrics
+from engine.training.settings import check_settings, setting
+from engine.training.start import seed_everything
+
+GREY_SIDE = 64
+"""Up to this side grey images are taken for characters or other drawn shapes, which gradients describe well."""
+VOTES_GREY, VOTES = 8.0, 4.0
+"""λ for small grey images, whose neighbours are nearly always of their class, and for pretrained features."""
+ABSENT = -30.0
+"""How far the logit of a class without a label lies below the others."""
+
+
+@dataclass(frozen=True)
+class TransductiveConfig:
+    """Settings of the transductive model; without the network the shared training settings do not apply.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    votes: float = setting(
+        0.0, "Neighbours' say λ", "How much an image's neighbours count. 0 chooses: 8 for small grey images, else 4.",
+        min=0.0, max=100.0,
+    )  # fmt: skip
+    rounds: int = setting(8, "Rounds", "How many times classes and images adapt to each other.", min=1, max=100)
+    strength: float = setting(
+        30.0, "Regression C", "Of the regression on the labels: larger follows single labels more.", min=1e-3, max=1e6
+    )
+    network: Literal["off", "on"] = setting(
+        "off",
+        "Then a network",
+        "on: the round's network is trained on all labels that the model gave, for the round's epochs. Worth it for "
+        "small grey images; on frozen features there is nothing to gain.",
+        choices=("off", "on"),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class Transductive:
+    """A run of the transductive model; see `engine.training.protocol.Algorithm` and `HasRowPredictions`.
+
+    The first epoch finds coordinates and neighbours and makes the prior, each further one is a round; the network's
+    epochs follow.
+
+    Raises:
+        RoundBlocked: labels of fewer than two classes, or photos that are not given as features.
+    """
+
+    def __init__(self, config: TransductiveConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+        _check(pools)
+        seed_everything(train.seed)
+        self.config, self._train, self._pools = config, train, pools
+        with_network = config.network == "on"
+        self._rounds_end = 1 + config.rounds
+        self.epochs = self._rounds_end + (train.epochs if with_network else 0)
+        self.steps_per_epoch = steps_per_epoch(train, pools) if with_network else 1
+        self._votes = config.votes or (VOTES if pools.vectors else VOTES_GREY)
+        self._members = torch.cat([pools.train_idx, pools.heldout_idx, pools.unlabeled_idx]).sort().values  # (M,)
+        self._place = torch.full((len(pools.images),), -1)
+        self._place[self._members] = torch.arange(len(self._members))
+        self._classes, labels = np.unique(pools.train_y.numpy(), return_inverse=True)
+        self._labeled = Labeled(self._place[pools.train_idx].numpy(), labels, self._drawn(labels))
+        self._prepared: tuple[ImageSet, Prior] | None = None
+        self._logits: Floats = np.empty((0, len(self._classes)), np.float32)
+        self._student = _Student(train, pools, device) if with_network else None
+
+    def _drawn(self, labels: Ints) -> Ints:
+        """Return how many labels of each class (K,) are of images that were drawn at random."""
+        drawn = torch.isin(self._pools.train_idx, self._pools.random_idx).numpy()
+        return np.bincount(labels[drawn], minlength=len(self._classes))
+
+    def steps_in(self, epoch: int) -> int:
+        """Return 3 for the first epoch, 1 for a round, then the steps of an epoch of the network."""
+        if epoch >= self._rounds_end:
+            return self.steps_per_epoch
+        return 1 if epoch else 3
+
+    def steps(self, epoch: int) -> Iterator[Metrics]:
+        """Find the neighbours and make the prior (epoch 0), refine the beliefs by a round, or train the network."""
+        if epoch >= self._rounds_end:
+            assert self._student is not None
+            yield from self._student.steps(epoch - self._rounds_end, self._targets())
+            return
+        if epoch == 0:
+            space = Space.fit(self._pools.images[self._members], self._train.seed)
+            yield {}
+            images = ImageSet.located(space, self._pools.images, self._members, seed=self._train.seed)
+            yield {}
+            prior = make_prior(images, self._labeled, self.config.strength)
+            self._prepared, self._logits = (images, prior), prior.logits
+        else:
+            self._logits = refined(*self._begun(), self._logits, self._labeled, self._votes)
+        on_labeled = torch.from_numpy(self._logits[self._labeled.rows])
+        yield {"loss": F.cross_entropy(on_labeled, torch.from_numpy(self._labeled.labels))}
+
+    def _begun(self) -> tuple[ImageSet, Prior]:
+        assert self._prepared is not None, "epoch 0 comes first"
+        return self._prepared
+
+    def _targets(self) -> Tensor:
+        """Return what the network is taught of the unlabeled images (U, K): half distribution, half first class."""
+        logits = torch.from_numpy(self._logits[self._place[self._pools.unlabeled_idx].numpy()])
+        beliefs = logits.softmax(1)
+        targets = torch.zeros(len(logits), self._pools.num_classes)
+        targets[:, torch.from_numpy(self._classes)] = (beliefs + F.one_hot(logits.argmax(1), beliefs.shape[1])) / 2
+        return targets
+
+    def predict_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (m, num_classes) and coordinates z (m, 256) of rows of the pools' images, float32 on the CPU.
+
+        Once the network is trained, its log-probabilities are added to the model's.
+        """
+        images, _ = self._begun()
+        model, places = self._model(), self._place[rows]
+        logits, z = model.cautious(self._logits[places.numpy()]), torch.from_numpy(images.z)[places]
+        outside = torch.nonzero(places < 0).flatten()  # rejected images
+        if len(outside):
+            inputs = self._pools.images[rows[outside]]
+            logits[outside], z[outside] = model(inputs), model.features(inputs)
+        if self._student is not None and self._student.steps_done:
+            logits = logits.log_softmax(1) + self._student.log_probabilities(self._pools.images, rows)
+        return logits, z
+
+    def eval_model(self) -> nn.Module:
+        """Return the model for images outside the set: the averaged network, or the sum over their neighbours."""
+        if self._student is not None and self._student.steps_done:
+            return self._student.learner.ema.model
+        return self._model()
+
+    def _model(self) -> TransductiveModel:
+        images, prior = self._begun()
+        temperature = cautious_temperature(images, prior, self._logits, self._labeled)
+        shape = torch.from_numpy(self._classes), self._pools.num_classes
+        return TransductiveModel(images, prior, self._logits, self._labeled, self._votes, temperature, *shape)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next epoch depends on; coordinates and prior are made from it anew."""
+        images, _ = self._begun()
+        state: dict[str, Any] = {
+            "space": asdict(images.space),
+            "near": torch.from_numpy(images.graph.near.astype(np.int32)),
+            "squares": torch.from_numpy(images.graph.squares),
+            "logits": torch.from_numpy(self._logits),
+        }
+        return state if self._student is None else state | {"student": self._student.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a stored state back."""
+        graph = Graph.of(state["near"].numpy().astype(np.int64), state["squares"].numpy())
+        images = ImageSet.located(Space(**state["space"]), self._pools.images, self._members, graph=graph)
+        self._prepared = images, make_prior(images, self._labeled, self.config.strength)
+        self._logits = state["logits"].numpy()
+        if self._student is not None:
+            self._student.load_state_dict(state["student"])
+
+
+class TransductiveModel(nn.Module):
+    """The model as the evaluation sees it: images or vectors in, logits of all classes out, z as features.
+
+    Computes on the CPU whatever the device; one parameter of no use says so.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        prior: Prior,
+        logits: Floats,
+        labeled: Labeled,
+        votes: float,
+        temperature: float,
+        classes: Tensor,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.here = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self._images, self._prior, self._labeled, self._votes = images, prior, labeled, votes
+        self._beliefs = clamped(logits, labeled)
+        self._temperature, self._classes, self._num_classes = temperature, classes, num_classes
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the coordinates z (B, 256) float32 of images (B, 1, H, W) uint8 or vectors (B, D)."""
+        return self._images.space.coordinates(inputs)[0]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits (B, num_classes) float32."""
+        return self.cautious(of_others(self._images, self._prior, self._beliefs, inputs, self._votes))
+
+    def cautious(self, logits: Floats) -> Tensor:
+        """Return logits (B, K) of the classes with a label as softened logits (B, num_classes)."""
+        every = torch.full((len(logits), self._num_classes), ABSENT)
+        every[:, self._classes] = torch.from_numpy(logits).log_softmax(1) / self._temperature
+        return every
+
+
+class _Student:
+    """The network that is trained on all labels of the model, beside the true ones; strong views of both."""
+
+    def __init__(self, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+        self._train, self._device = train, device
+        self._steps = steps_per_epoch(train, pools)
+        self._total = train.epochs * self._steps
+        self._feed, self.learner = Feed(train, pools, device), Learner(train, pools, device)
+        self.steps_done = 0
+
+    def steps(self, epoch: int, targets: Tensor) -> Iterator[Metrics]:
+        """Train through epoch `epoch` of its own on targets (U, num_classes) of the unlabeled images."""
+        self.learner.model.train()
+        for number, step in enumerate(self._feed.epoch(self._steps), epoch * self._steps):
+            yield self._step(number, step, targets[step.places])
+
+    def _step(self, number: int, step: Step, targets: Tensor) -> Metrics:
+        views = torch.cat([self._feed.strong(step.x), self._feed.strong(step.u)])
+        true = F.one_hot(step.y, targets.shape[1]).float()
+        all_targets = torch.cat([true, targets.to(self._device, non_blocking=True)])  # (B + U, num_classes)
+        loss = F.cross_entropy(self.learner.logits(views), all_targets, label_smoothing=self._train.label_smoothing)
+        self.learner.update(loss, self._train.learning_rate * cosine(number, self._total))
+        self.steps_done = number + 1
+        return {"loss": loss.detach()}
+
+    def log_probabilities(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return the averaged network's log-probabilities (m, num_classes) float32 on the CPU."""
+        return predict_logits(self.learner.ema.model, images, rows, self._device).log_softmax(1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything its next epoch depends on."""
+        return self.learner.state_dict() | self._feed.state_dict() | {"steps_done": self.steps_done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a stored state back."""
+        self.learner.load_state_dict(state)
+        self._feed.load_state_dict(state)
+        self.steps_done = int(state["steps_done"])
+
+
+def _check(pools: Pools) -> None:
+    if not pools.vectors and (pools.channels != 1 or pools.size > GREY_SIDE):
+        raise RoundBlocked(
+            "The transductive model takes photos as pretrained features, not as pixels",
+            value=f"{pools.channels} channel{'s' if pools.channels > 1 else ''}, {pools.size} pixels",
+            way_out='Choose a frozen network, for example "frozen:mobilenet_v2".',
+        )
+    classes = len(set(pools.train_y.tolist()))
+    if classes < 2:
+        raise RoundBlocked(
+            "Labels of at least two classes are needed",
+            value=f"{classes} with labels",
+            way_out="Label some images of another class first.",
+        )
+    if not len(pools.unlabeled_idx):
+        raise RoundBlocked("There is no unlabeled image to learn from", way_out="Import more images.")
