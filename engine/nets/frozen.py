@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from engine.nets.backbones import check_name, fetch_weights, torchvision_trunk
 from engine.nets.classifier import Normalize
@@ -61,8 +63,19 @@ def load_frozen(name: str, device: torch.device) -> FrozenTrunk:
     side = side_of(name)
     trunk, width, own = torchvision_trunk(name, (3, side, side), "DEFAULT")
     assert own is not None
-    body = nn.Sequential(Normalize(*own), trunk).to(device).to(memory_format=torch.channels_last)
-    return FrozenTrunk(name, body.eval().requires_grad_(False), width, side)
+    body = folded(nn.Sequential(Normalize(*own), trunk).eval().requires_grad_(False))
+    return FrozenTrunk(name, body.to(device).to(memory_format=torch.channels_last), width, side)
+
+
+def folded(body: nn.Module) -> nn.Module:
+    """Return the network in evaluation mode with each batch normalisation that follows a convolution in a sequence made
+    part of it: the same features up to rounding, in half the time on a CPU. It is changed in place."""
+    for sequence in [module for module in body.modules() if isinstance(module, nn.Sequential)]:
+        for (name, first), (after, second) in list(itertools.pairwise(sequence.named_children())):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(sequence, name, fuse_conv_bn_eval(first, second))
+                setattr(sequence, after, nn.Identity())
+    return body
 
 
 def batch_size(device: torch.device) -> int:
@@ -90,7 +103,7 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
     done = 0
     while done < len(images):
         try:
-            with torch.inference_mode(), autocast(precision, device):
+            with torch.inference_mode(), autocast(precision, device, inference=True):
                 batch = _fit(images[done : done + size].to(device), trunk.side)
                 parts.append(trunk.body(batch).float().cpu())
         except torch.OutOfMemoryError:

@@ -28,7 +28,7 @@ from engine.nets.net_name import NetName
 from engine.records.progress import Progress
 from engine.training.config import TrainConfig
 
-VERSION = 1  # raise it when decoding, resizing or the features' numbers change: all are then computed again
+VERSION = 2  # raise it when decoding, resizing or the features' numbers change: all are then computed again
 LABEL = "Computing features"
 PART_SECONDS = 20.0
 """After so long a part is written, so that a killed worker loses little."""
@@ -62,7 +62,7 @@ def project_features(
     """
     name = NetName.parse(train.net).base
     progress("Reading the network's weights", 0, 1)
-    folder = _folder(root, name, precision.resolve(train.precision, where))
+    folder = _folder(root, name, precision.resolve(train.precision, where, inference=True))
     _sweep(folder)
     known = _KnownFeatures(shas)
     for path in sorted(folder.glob("part-*.npz")):

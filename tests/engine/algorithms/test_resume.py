@@ -34,6 +34,8 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("threshold_self_training", {"threshold": 0.3, "filter": True}),
     ("vat", {}),
     ("pi_model", {}),
+    ("transductive", {"rounds": 4}),
+    ("transductive", {"rounds": 1, "network": "on"}),
     ("classical_self_training", {"sample_rate": 0.25}),
     ("classical_self_training", {"sample_rate": 0.25, "classifier": "random_forest", "ramp": True}),
 ]

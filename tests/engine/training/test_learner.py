@@ -51,7 +51,7 @@ def test_bfloat16_is_used_when_asked_for_and_differs_from_float32_by_its_roundin
 
 def test_auto_takes_bfloat16_only_where_the_hardware_is_built_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for capable, wanted in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(precision, "fast_bfloat16", lambda device, capable=capable: capable)
+        monkeypatch.setattr(precision, "fast_bfloat16", lambda device, *, inference, capable=capable: capable)
         assert precision.resolve("auto", CPU) == wanted
     assert precision.resolve("float32", CPU) == torch.float32
     with pytest.raises(ConfigError, match="float16"):
