@@ -179,8 +179,16 @@ class Transductive:
             inputs = self._pools.images[rows[outside]]
             logits[outside], z[outside] = model(inputs), model.features(inputs)
         if self._student is not None and self._student.steps_done:
-            logits = logits.log_softmax(1) + self._student.log_probabilities(self._pools.images, rows)
+            logits = logits.log_softmax(1) + self.network_predictions(rows)
         return logits, z
+
+    def network_predictions(self, rows: Tensor) -> Tensor:
+        """Return the averaged network's log-probabilities (m, num_classes) of rows of the pools' images.
+
+        float32 on the CPU. Only where `network` is on.
+        """
+        assert self._student is not None
+        return self._student.log_probabilities(self._pools.images, rows)
 
     def eval_model(self) -> nn.Module:
         """Return the model for images outside the set: the averaged network, or the sum over their neighbours."""

@@ -152,6 +152,15 @@ def refined(images: ImageSet, prior: Prior, logits: Floats, labeled: Labeled, vo
     return np.asarray(likelihood + prior.logits + votes * (images.graph.averaging @ beliefs), np.float32)
 
 
+def fitted(images: ImageSet, labeled: Labeled, strength: float, rounds: int, votes: float) -> tuple[Prior, Floats]:
+    """Return the prior and the logits (M, K) after all rounds."""
+    prior = make_prior(images, labeled, strength)
+    logits = prior.logits
+    for _ in range(rounds):
+        logits = refined(images, prior, logits, labeled, votes)
+    return prior, logits
+
+
 def of_others(images: ImageSet, prior: Prior, beliefs: Floats, inputs: Tensor, votes: float) -> Floats:
     """Return the logits (B, K) of images that are not in the set, (B, ...) as stored, from beliefs (M, K) in it.
 

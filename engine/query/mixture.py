@@ -37,7 +37,8 @@ from engine.query.cold_start import typiclust
 from engine.query.neighbours import beliefs_nearby
 from engine.query.order import highest, random_order
 from engine.query.pool import Picks, Pool, picks
-from engine.query.uncertainty import margin, why_margin
+from engine.query.signals import Choose, by_probability
+from engine.query.uncertainty import least_confidence, margin, why_least_confidence, why_margin
 
 _EVERY = 20
 _PLACE = 5
@@ -52,6 +53,20 @@ def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
 
     Scores: d in 0..1, of the random images u; before any round typicality (random images of it: 0).
     """
+    return _with_slice(pool, limit, seed, _uncertain)
+
+
+def choose_least_sure(pool: Pool, limit: int, seed: int) -> Picks:
+    """Take the images of the lowest confidence and, evenly between them, the marked random slice.
+
+    For a model that is fitted anew after a few answers: the next batch need not be varied, since the answers change it.
+    Scores: 1 − p₁, of the random images u; before any round typicality (random images of it: 0).
+    """
+    return _with_slice(pool, limit, seed, by_probability(least_confidence, why_least_confidence))
+
+
+def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:
+    """Take what `choose` takes of a trained pool, else typical images, and evenly between them the random slice."""
     if not pool.trained and pool.features is None:
         return choose_random(pool, limit, seed)
     chance = (len(pool) - np.arange(limit)) % _EVERY == _PLACE
@@ -59,7 +74,7 @@ def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
     rest = np.setdiff1d(np.arange(len(pool)), slice_rows)
     wanted = limit - len(slice_rows)
     if pool.trained:
-        main = _uncertain(pool.subset(rest), wanted, seed)
+        main = choose(pool.subset(rest), wanted, seed)
         values = margin(pool.probabilities[slice_rows], pool.ids[slice_rows])
     else:
         main = typiclust(pool.subset(rest), wanted, seed)

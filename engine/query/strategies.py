@@ -42,6 +42,13 @@ _ALL = (
         "measures the accuracy. Before the first round: typical images of every group.",
         mixture.choose_mixture,
     ),
+    Strategy(
+        "least_sure",
+        "Least sure, with random checks",
+        "The images of the lowest confidence and one random image in twenty that measures the accuracy. For rounds of "
+        "seconds, trained again after a few answers.",
+        mixture.choose_least_sure,
+    ),
     _scored(
         "least_confidence",
         "Least confident",

@@ -13,7 +13,7 @@ import torch
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
 from engine.training.pools import Pools
-from engine.training.protocol import Algorithm
+from engine.training.protocol import Algorithm, HasRowPredictions
 
 SAMPLES = 5
 """Places of a run, evenly spread, whose steps are timed: an algorithm may do more in a later step than in an early."""
@@ -72,6 +72,8 @@ def estimate(
     """
     pools = made_up_pools(shape, counts)
     algorithm = spec.build(config, train, pools, device)
+    if isinstance(algorithm, HasRowPredictions):
+        return TimeEstimate(None, "seconds for thousands of images; more where a network is trained after it")
     if algorithm.steps_in(0) < 2:
         return TimeEstimate(None, "each of its few steps depends on the ones before")
     steps = sum(_step_seconds(algorithm, device))
