@@ -53,7 +53,9 @@ def make_round(
     free = label < 0
     for number, said in enumerate(epochs, 1):
         recorder.epoch_predictions(number, table.image_ids[free], said[free].astype(np.float32))
-    digest = recorder.final_predictions(table.image_ids, roles.astype(object), probabilities.astype(np.float32))
+    digest = recorder.final_predictions(
+        table.image_ids, roles.astype(object), probabilities.astype(np.float32), calibrated=len(heldout) > 0
+    )
     if features is not None:
         np.save(folder / files.FINAL_FEATURES, features.astype(np.float16))
     if signals is not None:

@@ -21,7 +21,10 @@ def bench(
     seeds: Annotated[str, typer.Option(help="How many seeds, or a list: 0,1,2.")] = "",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="A JSON file for the results, saved after each run.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. epochs=3; may be repeated.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting, e.g. epochs=3 or fixmatch.momentum=0.99; may be repeated."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget of one run: its schedule is made to fit.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the runs that the file has, and go on.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the benchmarks.")] = False,
@@ -46,9 +49,10 @@ def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | No
     from app.benchmarks import map as map_bench
     from app.benchmarks import review as review_bench
     from engine.benchmarks.options import data_root
+    from engine.benchmarks.overrides import BENCH
     from engine.training import pairs
 
     settings: type[Any] = map_bench.MapSettings if name == "map" else review_bench.ReviewSettings
     run = map_bench.run if name == "map" else review_bench.run
-    (values,) = pairs.parse(sets, settings)
+    (values,) = pairs.parse(sets, {BENCH: settings})
     run(data_root(data), settings(**values), out, typer.echo)

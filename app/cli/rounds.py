@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,24 +13,37 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
-from engine.errors import ConfigError, RoundError
+from engine.errors import ConfigError, RoundBlocked, RoundError
 from engine.percent import percent
 from engine.records.rounds import RoundReport
 
 
 def round_(
     project: ProjectArgument,
-    algorithm: Annotated[str, typer.Option(help="Its key, e.g. fixmatch; a wrong one names all.")] = "pseudo_label",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, e.g. epochs=30; may be repeated.")] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            help="Its key, e.g. fixmatch, with its defaults, instead of the recommendation; a wrong one names all."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A setting, e.g. epochs=30; where training and algorithm share a name, train.momentum=0.8 or "
+            "fixmatch.momentum=0.99. May be repeated.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     resume: Annotated[int | None, typer.Option(help="Continue this stopped round instead.")] = None,
     cancel: Annotated[int | None, typer.Option(help="Stop this round instead.")] = None,
 ) -> None:
-    """Start a round and show its progress. Ctrl+C leaves it running; `starling round PROJECT --cancel N` stops it."""
-    from engine.project import options
+    """Start the recommended round, or one of an algorithm, and show its progress.
+
+    Ctrl+C leaves it running; `starling round PROJECT --cancel N` stops it.
+    """
     from engine.project.opened import Project
     from engine.rounds.supervisor.thread import EngineThread
-    from engine.training import pairs
 
     opened = Project.open(project)
     engine = EngineThread(opened.store, opened.root)
@@ -39,12 +53,7 @@ def round_(
         elif resume is not None:
             record = opened.training.resume(resume)
         else:
-            spec = options.algorithms().get(algorithm)
-            if spec is None:
-                known = ", ".join(options.algorithms())
-                raise ConfigError("Unknown algorithm", value=algorithm, way_out=f"Known: {known}.")
-            train, config = pairs.parse(set_ or (), options.TRAIN_CONFIG, spec.config)
-            record = opened.training.queue(algorithm, config, {**train, "device": device})
+            record = _queue(opened, algorithm, set_ or (), device)
         engine.start()
         engine.wake()
         record = _watch(opened, record.number)
@@ -58,6 +67,32 @@ def round_(
             value=error.get("cause"),
             way_out=str(error.get("way_out") or ""),
         )
+
+
+def _queue(opened: Any, algorithm: str | None, sets: Sequence[str], device: str) -> Any:
+    """Queue a round of this algorithm, or the recommended one and say what it is and why."""
+    from engine.project import options
+    from engine.training import pairs
+
+    recommendation = opened.training.recommendation() if algorithm is None else None
+    if algorithm is not None:
+        key, config, train = algorithm, {}, {}
+    elif recommendation is not None:
+        key, config, train = recommendation.algorithm, recommendation.config, recommendation.standard
+    else:
+        raise RoundBlocked("The project has no images to train on", way_out="Import images: `starling import`.")
+    spec = options.algorithms().get(key)
+    if spec is None:
+        raise ConfigError("Unknown algorithm", value=key, way_out=f"Known: {', '.join(options.algorithms())}.")
+    own_train, own_config = pairs.parse(sets, {pairs.TRAIN: options.TRAIN_CONFIG, key: spec.config})
+    train = {**train, **own_train, "device": device}
+    record = opened.training.queue(key, {**config, **own_config}, train)
+    if recommendation is not None:
+        what = f"{spec.title} on {train.get('net', 'auto')}, {train['epochs']} epochs"
+        out.print(f"Recommended: {escape(what)}. {escape(recommendation.reason)}", soft_wrap=True)
+        for warning in recommendation.warnings:
+            out.print(f"  Note: {escape(warning)}", soft_wrap=True)
+    return record
 
 
 def _watch(opened: Any, number: int) -> Any:
@@ -93,6 +128,7 @@ def _show_round(opened: Any, record: Any) -> None:
     rows = {
         "Held-out accuracy": report.heldout,
         "Supervised baseline": report.baseline,
+        "The round's own algorithm, left aside": report.passed_over,
         "Without feedback": None if report.ablation is None else report.ablation.heldout,
     }
     for name, figures in rows.items():
@@ -138,8 +174,27 @@ def status(project: ProjectArgument) -> None:
             )  # fmt: skip
         if opened.store.rounds():
             out.print(table)
+        _show_last(opened)
     finally:
         opened.close()
+
+
+def _show_last(opened: Any) -> None:
+    """Say why the last complete round is in force or not, and what random images say of one that measured nothing."""
+    complete = opened.results.complete()
+    if complete:
+        reason = (complete[-1].report or RoundReport()).verdict.reason
+        out.print(f"Round {complete[-1].number}. {escape(reason)}", soft_wrap=True)
+    in_force = next((record for record in complete if record.number == opened.results.in_force()), None)
+    if in_force is None or (in_force.report or RoundReport()).heldout.n:
+        return
+    found = opened.measured.random_sample(in_force.number)
+    if found.n:
+        out.print(
+            f"Round {in_force.number} predicted {found.right:,} of {found.n:,} random images right that were looked at "
+            f"since ({percent(found.value)}), 95 % interval {percent(found.low)}–{percent(found.high)}",
+            soft_wrap=True,
+        )
 
 
 def evaluate(

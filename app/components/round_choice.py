@@ -206,8 +206,7 @@ def _recommended_settings(opened: OpenProject) -> Chosen:
     recommendation = opened.project.training.recommendation()
     if recommendation is None:
         return Chosen(next(iter(options.algorithms())), {}, {})
-    standard = next(length for length in recommendation.lengths if length.title == "Standard")
-    return Chosen(recommendation.algorithm, recommendation.config, recommendation.train | standard.train)
+    return Chosen(recommendation.algorithm, recommendation.config, recommendation.standard)
 
 
 def augmentation(opened: OpenProject, train: Mapping[str, Any], key: str) -> None:

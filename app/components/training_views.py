@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from app import state
 from engine.percent import percent
 from engine.project.opened import Project
+from engine.records.quality import Estimate
 from engine.records.rounds import AblationFigures, HeldoutFigures, RoundRecord, RoundReport
 
 STATES = {
@@ -151,7 +152,12 @@ def report(project: Project, record: RoundRecord) -> None:
         (st.success if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
     ablation = outcome.ablation
     cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
-    shown = [(cells[0], "Held-out accuracy", outcome.heldout), (cells[1], "Supervised baseline", outcome.baseline)]
+    shown = [(cells[1], "Supervised baseline", outcome.baseline)]
+    if outcome.heldout.n:
+        shown.insert(0, (cells[0], "Held-out accuracy", outcome.heldout))
+    else:
+        with cells[0]:
+            _random_accuracy(project.measured.random_sample(record.number))
     if ablation:
         shown.append((cells[4], "Without feedback (h = 0)", ablation.heldout))
     for cell, title, figures in shown:
@@ -169,6 +175,18 @@ def report(project: Project, record: RoundRecord) -> None:
     cells[3].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
     if ablation:
         st.markdown(difference(ablation))
+
+
+def _random_accuracy(estimate: Estimate) -> None:
+    """Show what images picked at random say of a round that held no label out."""
+    st.metric(
+        "Accuracy on random images",
+        percent(estimate.value) if estimate.n else "–",
+        help="No label was held out in this round. The Review page puts random images in between; the answers to them "
+        "measure the predictions.",
+    )
+    span = f"95 % interval {percent(estimate.low)} to {percent(estimate.high)}, {estimate.n:,} answers"
+    st.caption(span if estimate.n else "not measured yet")
 
 
 def difference(ablation: AblationFigures) -> str:

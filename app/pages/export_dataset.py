@@ -42,7 +42,7 @@ def page() -> None:
         }
         least = st.slider(
             "Least confidence of a pseudo-label", 0.0, 1.0, 0.95, 0.01, disabled="pseudo" not in chosen,
-            help="Calibrated on held-out labels: of pseudo-labels at 0.95, about 95 in 100 should be right.",
+            help=_confidence_help(opened),
         )  # fmt: skip
         unlabeled = st.checkbox("Images without a label too", value=True)
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
@@ -74,6 +74,14 @@ def page() -> None:
     with right:
         st.subheader("Exports")
         _exports(opened.base, opened.project.exports.files(), state.get("exported"))
+
+
+def _confidence_help(opened: OpenProject) -> str:
+    """Say how far the confidences of the round in force can be trusted."""
+    in_force = opened.project.results.in_force()
+    if in_force is not None and not opened.project.results.calibrated(in_force):
+        return "Not calibrated: the round in force held no label out, so a confidence promises no share of errors."
+    return "Calibrated on held-out labels: of pseudo-labels at 0.95, about 95 in 100 should be right."
 
 
 def _selection(opened: OpenProject) -> frozenset[int] | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.algorithms import out_of_fold
 from engine.benchmarks import data, results
 from engine.benchmarks.options import Options, data_root, parse_seeds
+from engine.benchmarks.overrides import BENCH
 from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.quality.label_issues import find_issues
@@ -75,7 +76,7 @@ def figures_of(
 
 def run(options: Options, say: Say) -> str:
     """Plant wrong labels with each seed, list the issues as the product does, and return the table."""
-    (values,) = pairs.parse(options.set, IssueSettings)
+    (values,) = pairs.parse(options.set, {BENCH: IssueSettings})
     settings = IssueSettings(**values)
     devices.set_threads(settings.threads)
     device = devices.resolve(options.device)

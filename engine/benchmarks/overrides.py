@@ -14,6 +14,8 @@ from engine.training import pairs
 from engine.training.config import TrainConfig
 
 T = TypeVar("T")
+BENCH = "bench"
+"""The group of a benchmark's own settings."""
 
 
 @dataclass(frozen=True)
@@ -22,30 +24,30 @@ class NoSettings:
 
 
 def apply(rows: tuple[Row, ...], texts: Iterable[str]) -> tuple[Row, ...]:
-    """Return the rows with the settings put in: in TrainConfig where it has the name, else in every algorithm that has.
+    """Return the rows with the settings put in: in TrainConfig or in every algorithm that has the name.
 
     Raises:
-        ConfigError: no `=`, a name that no row knows, or a value of another type.
+        ConfigError: no `=`, a name that no row knows or that could be several settings, or a value of another type.
     """
     return apply_with(NoSettings, rows, texts)[1]
 
 
 def apply_with(settings: type[T], rows: tuple[Row, ...], texts: Iterable[str]) -> tuple[T, tuple[Row, ...]]:
-    """Return the settings of a study, which take a name first, and the rows, both with the texts put in.
+    """Return the settings of a study and the rows, both with the texts put in.
 
     Args:
         settings: a dataclass whose fields have defaults.
         rows: the settings of the training.
-        texts: each "name=value".
+        texts: each "name=value" or "group.name=value"; the groups are "bench", "train" and the algorithms' keys.
 
     Raises:
-        ConfigError: no `=`, a name that neither has, a value of another type or out of range.
+        ConfigError: no `=`, a name that neither has or that could be several, a value of another type or out of range.
     """
-    classes = tuple(dict.fromkeys(settings_class(row) for row in rows))
-    own, train, *configs = pairs.parse(texts, settings, TrainConfig, every=classes)
+    classes = {row.algorithm: settings_class(row) for row in rows}
+    own, train, *configs = pairs.parse(texts, {BENCH: settings, pairs.TRAIN: TrainConfig}, classes)
     given = dict(zip(classes, configs, strict=True))
     changed = (
-        dataclasses.replace(row, train={**row.train, **train}, config={**row.config, **given[settings_class(row)]})
+        dataclasses.replace(row, train={**row.train, **train}, config={**row.config, **given[row.algorithm]})
         for row in rows
     )
     return settings(**own), tuple(changed)

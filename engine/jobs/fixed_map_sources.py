@@ -72,7 +72,7 @@ def identity(root: Path, source: str) -> str:
             value=source,
             way_out="Let the round finish, or resume it.",
         ) from error
-    if plan["algorithm"] == _CLASSICAL and not NetName.parse(_net(plan)).is_frozen:
+    if report.algorithm == _CLASSICAL and not NetName.parse(_net(plan)).is_frozen:
         raise MapError(
             "Classical self-training trains no network, so it has no features of its own",
             value=source,

@@ -21,6 +21,7 @@ from engine.records.labels import ImageItem
 from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
 from engine.training import device
 from engine.training.config import TrainConfig
+from engine.training.pools import heldout_total
 from engine.training.recommend import PHOTO_NET, DataFacts
 from engine.training.settings import settings_from
 
@@ -107,12 +108,13 @@ def timing_job(
         ConfigError: a setting is outside its range.
     """
     settings = settings_from(TrainConfig, train)
-    table, classes = workspace.store.label_table(), len(workspace.store.classes())
+    table, classes = workspace.store.label_table(), workspace.store.classes()
     labeled = table.labeled & ~table.rejected
     eligible = labeled & table.has_source(*HELDOUT_SOURCES)
-    heldout = round(float(eligible.sum()) * settings.heldout_fraction)
+    counts = np.bincount(table.class_index(classes)[eligible], minlength=len(classes))
+    heldout = heldout_total(counts, settings.heldout_fraction)
     training = int(labeled.sum()) - heldout
-    if training < 1 or classes < 2:
+    if training < 1 or len(classes) < 2:
         return None
     spec = shapes(workspace.root, workspace.items()).spec
     side = settings.image_size or spec.size
@@ -123,7 +125,7 @@ def timing_job(
         config=dict(config),
         train=dict(train),
         shape=(spec.channels, side, side),
-        counts=(_rounded(training), _rounded(heldout), _rounded(unlabeled), classes),
+        counts=(_rounded(training), _rounded(heldout), _rounded(unlabeled), len(classes)),
         features_kept=net.is_frozen and features_kept(workspace.root, net.base),
     )
 

@@ -77,6 +77,11 @@ class Results:
             self._predictions = {wanted: predictions, **dict(last)}
         return predictions
 
+    def calibrated(self, number: int) -> bool:
+        """Return whether a round's confidences are calibrated; without held-out labels they are not."""
+        report = self._workspace.store.round(number).report
+        return report is not None and report.calibration.fitted
+
     def needed(self, number: int) -> Predictions:
         """Return a complete round's predictions. Raises RoundError when there are none."""
         predictions = self.predictions(number)

@@ -18,7 +18,7 @@ FEW_HELD_OUT = 100
 
 @dataclass(frozen=True)
 class Gain:
-    """Held-out accuracy of the last round minus the one before, with its 95 % interval, -1..1; labels added between."""
+    """Accuracy of the last round minus the one before, with its 95 % interval, -1..1; labels added between."""
 
     value: float
     low: float
@@ -75,7 +75,7 @@ def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
     than it had to be.
 
     Args:
-        curve: complete rounds, oldest first; those without held-out images are passed over.
+        curve: complete rounds, oldest first; those that no image measures are passed over.
 
     Source: R. G. Newcombe 1998, Interval estimation for the difference between independent proportions, Statistics in
     Medicine 17, 873–890 (joining two single intervals by squares; here with exact single intervals).
@@ -104,11 +104,14 @@ def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | 
     """
     measured = [point for point in curve if point.accuracy.n]
     if not measured:
-        return "No round has been measured on held-out images: there is too little to say. Label, then train a round."
+        return (
+            "No round has been measured: there is too little to say. Answers to random images on the Review page "
+            "measure one; with more labels, the next round holds some out."
+        )
     last = measured[-1].accuracy
     if last.n < FEW_HELD_OUT:
         return (
-            f"Only {last.n:,} held-out {'image measures' if last.n == 1 else 'images measure'} the last round "
+            f"Only {last.n:,} {'image measures' if last.n == 1 else 'images measure'} the last round "
             f"({_between(last)} right): too little to say whether going on is worth it. "
             f"{_few_next(decisions)}"
         )
@@ -154,7 +157,7 @@ def _left(decisions: int | None, minutes: float | None, target: float) -> str:
 def _few_next(decisions: int | None) -> str:
     if decisions == 0:
         return "Confidence alone would call it done; audit before you export."
-    return "Go on labeling; part of the labels is held out in the next round."
+    return "Go on labeling; once classes have more than a few labels, part of them is held out in the next round."
 
 
 def _labels(added: int) -> str:

@@ -28,13 +28,14 @@ class AcceptRule:
 class AcceptPreview:
     """What a rule would accept of the images without label and mark.
 
-    expected_errors: sum of 1 − confidence, which is right when the confidence is calibrated.
+    expected_errors: sum of 1 − confidence, which is right when the confidence is calibrated; None where no label was
+    held out to calibrate it by.
     """
 
     rule: AcceptRule
     count: int
     undecided: int
-    expected_errors: float
+    expected_errors: float | None
     per_class: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -172,7 +173,8 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One complete round on the learning curve: labels it trained on and its held-out accuracy."""
+    """One complete round on the learning curve: labels it trained on and its accuracy on held-out images, or where none
+    was held out on those picked at random."""
 
     round: int
     algorithm: str
@@ -187,7 +189,8 @@ class Outlook:
     next_corrections: expected wrong predictions among the next `next_count` of the least-confident queue. seconds_each:
     median pace, None when unknown. errors_left: expected wrong predictions among all undecided. decisions_left:
     decisions, least confident first, until the expected share of wrong labels over all images is at most 1 − target;
-    None when it cannot be said. advice: one or two plain sentences, honest when there is too little to say.
+    None when it cannot be said. All but the pace are None where the confidences are not calibrated. advice: one or two
+    plain sentences, honest when there is too little to say.
     """
 
     curve: tuple[CurvePoint, ...]

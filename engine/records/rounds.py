@@ -53,6 +53,11 @@ class CalibrationFigures:
     ece_after: float | None = None
     n: int = 0
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the confidences are calibrated at all: labels were held out that the temperature is fitted to."""
+        return self.n > 0
+
 
 @dataclass(frozen=True, slots=True)
 class PoolCounts:
@@ -83,14 +88,17 @@ class Verdict:
 class RoundReport:
     """What a complete round reached, as it stands in report.json and with the round in the store.
 
-    `confusion` (K, K) counts held-out images, rows are labels; `histogram` (K,) the unlabeled images by predicted
-    class; `signals` says of how many images each signal is known. `checkpoint` and `predictions` are the round's last.
+    `algorithm` is the one whose model is the round's result: the round's own, or "supervised" where its baseline did
+    better on the held-out images; `passed_over` is then what the round's own reached, else None. `confusion` (K, K)
+    counts held-out images, rows are labels; `histogram` (K,) the unlabeled images by predicted class; `signals` says of
+    how many images each signal is known. `checkpoint` and `predictions` are those of the result.
     """
 
     algorithm: str = ""
     classes: tuple[str, ...] = ()
     heldout: HeldoutFigures = HeldoutFigures()
     baseline: HeldoutFigures | None = None
+    passed_over: HeldoutFigures | None = None
     ablation: AblationFigures | None = None
     calibration: CalibrationFigures = CalibrationFigures()
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -112,10 +120,11 @@ class RoundReport:
     @classmethod
     def from_json(cls, report: Mapping[str, Any]) -> RoundReport:
         """Return the report that JSON data hold; what they lack is as in a report of nothing."""
-        baseline, ablation = report.get("baseline"), report.get("ablation")
+        baseline, ablation, passed_over = (report.get(name) for name in ("baseline", "ablation", "passed_over"))
         nested = {
             "heldout": of_json(HeldoutFigures, report.get("heldout") or {}),
             "baseline": None if baseline is None else of_json(HeldoutFigures, baseline),
+            "passed_over": None if passed_over is None else of_json(HeldoutFigures, passed_over),
             "ablation": None
             if ablation is None
             else of_json(AblationFigures, ablation | {"heldout": of_json(HeldoutFigures, ablation)}),

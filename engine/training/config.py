@@ -126,8 +126,10 @@ class TrainConfig:
     heldout_fraction: float = setting(
         0.2,
         "Held-out share",
-        "Share of the labeled images kept aside to measure accuracy.",
-        min=0.01,
+        "Share of the labeled images kept aside to measure accuracy; 0 keeps none. A class with 5 labels or fewer "
+        "trains on all of them; where fewer than two classes have more, nothing is kept aside, and answers to random "
+        "images on the Review page measure the round.",
+        min=0.0,
         max=0.9,
     )
     run_baseline: bool = setting(

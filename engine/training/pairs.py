@@ -1,10 +1,13 @@
-"""Turns `--set name=value` into values of config dataclasses: the one parser of rounds and benchmarks."""
+"""Turns `--set name=value` into values of config dataclasses: the one parser of rounds and benchmarks.
+
+`group.name=value` says whose setting is meant, such as `train.momentum=0.8` or `fixmatch.momentum=0.99`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +17,47 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 NONE = {"", "none", "auto"}
 """What stands for None where a field may be that."""
 NEEDS = {bool: "on or off", int: "a whole number", float: "a number"}
+TRAIN = "train"
+"""The group of the settings that all algorithms share; an algorithm's own group is its key."""
 
 
-def parse(pairs: Iterable[str], *configs: type, every: Iterable[type] = ()) -> list[dict[str, Any]]:
+def parse(
+    pairs: Iterable[str], configs: Mapping[str, type], every: Mapping[str, type] | None = None
+) -> list[dict[str, Any]]:
     """Return one dict of values for each config class, in order, then one for each of `every`.
 
     Args:
-        pairs: texts such as "epochs=30".
-        configs: dataclasses; the first that has the field takes the value.
-        every: dataclasses that, where none of `configs` has the field, all take it if they have it.
+        pairs: texts such as "epochs=30" or "train.epochs=30".
+        configs: dataclasses by the name of their group; the one that has the field takes the value.
+        every: further ones, of several algorithms trained beside each other: all that have the field take a value
+            without a group.
 
     Raises:
-        ConfigError: no `=`, a name that is no field, or a value of another type than the field's; names the pair, and
-            the known names or what the field needs.
+        ConfigError: no `=`, a name that is no field, one that without its group could mean several settings, or a value
+            of another type than the field's; names the pair, and the known names, both spellings or what the field
+            needs.
     """
-    classes = (*configs, *every)
-    values: list[dict[str, Any]] = [{} for _ in classes]
-    hints = [typing.get_type_hints(config) for config in classes]
-    known = [{field.name for field in dataclasses.fields(config)} for config in classes]
+    groups = dict(configs) | dict(every or {})
+    values: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    hints = {group: typing.get_type_hints(config) for group, config in groups.items()}
+    known = {group: {field.name for field in dataclasses.fields(config)} for group, config in groups.items()}
     for pair in pairs:
-        name, equals, text = (part.strip() for part in pair.partition("="))
-        takers = [place for place, names in enumerate(known) if name in names]
+        spelled, equals, text = (part.strip() for part in pair.partition("="))
+        named, _, name = spelled.rpartition(".")
+        takers = [group for group in groups if name in known[group] and named in ("", group)]
         if not equals or not takers:
             raise ConfigError(
                 "There is no such setting",
                 value=pair,
-                way_out=f"Write name=value. Known: {', '.join(sorted(set().union(*known)))}.",
+                way_out="Write name=value or group.name=value. Known: "
+                f"{', '.join(sorted(set().union(*known.values())))}; groups: {', '.join(groups)}.",
             )
-        for place in takers[:1] if takers[0] < len(configs) else takers:
-            values[place][name] = _value(pair, name, text, hints[place][name])
-    return values
+        if len(takers) > 1 and any(group in configs for group in takers):
+            spellings = " or ".join(f"{group}.{name}={text}" for group in takers)
+            raise ConfigError("This setting could be several", value=pair, way_out=f"Write {spellings}.")
+        for group in takers:
+            values[group][name] = _value(pair, name, text, hints[group][name])
+    return list(values.values())
 
 
 def _value(pair: str, name: str, text: str, hint: Any) -> Any:

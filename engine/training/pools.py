@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,10 @@ from engine.training.evaluate import chunks
 
 STATISTICS_SAMPLE = 10_000
 """At most this many images, evenly spaced, give the mean and deviation used to normalise."""
+TOO_FEW_TO_HOLD_OUT = 5
+"""A class with at most this many labels trains on all of them: fewer would cost more than a measurement is worth."""
+LEAST_CLASSES_TO_HOLD_OUT = 2
+"""With labels held out of one class alone, always guessing that class would be right."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,10 @@ def split_labeled(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split labeled images into training and held-out, stratified by class; the caller stores the result.
 
-    The total held out is exactly `round(fraction * n)` unless classes with a single label forbid it; the
-    classes share it by largest remainder, and each class keeps at least one image to train on. The result
-    depends on the set of (id, label) pairs and the seed, not on their order.
+    Only classes with more than `TOO_FEW_TO_HOLD_OUT` labels hold any out, and only if there are at least two of them.
+    The total held out is exactly `round(fraction * n)`, n the labels of these classes; they share it by largest
+    remainder, and each keeps at least one image to train on. The result depends on the set of (id, label) pairs and the
+    seed, not on their order.
 
     Args:
         image_ids: (n,) unique ids.
@@ -145,11 +151,27 @@ def split_labeled(
     order = np.argsort(ids)
     ids, classes = ids[order], classes[order]
     names, counts = np.unique(classes, return_counts=True)
-    quotas = _quotas(counts, fraction, np.random.default_rng([seed, 1]))
+    quotas = _quotas(_that_hold_out(counts), fraction, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng(seed)
     held = [rng.permutation(ids[classes == name])[:quota] for name, quota in zip(names, quotas, strict=True)]
     heldout = np.sort(np.concatenate(held)) if held else ids[:0]
     return np.setdiff1d(ids, heldout, assume_unique=True), heldout
+
+
+def heldout_total(counts: Sequence[int] | NDArray[np.integer], fraction: float) -> int:
+    """Return how many labels `split_labeled` holds out.
+
+    Args:
+        counts: (K,) labels by class that may be held out, 0 for a class without any.
+        fraction: share to hold out, at least 0 and below 1.
+    """
+    return int(_quotas(_that_hold_out(np.asarray(counts, np.int64)), fraction, np.random.default_rng(0)).sum())
+
+
+def _that_hold_out(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels (K,) of the classes that hold some out, 0 for the others."""
+    enough = counts > TOO_FEW_TO_HOLD_OUT
+    return np.where(enough & (enough.sum() >= LEAST_CLASSES_TO_HOLD_OUT), counts, 0)
 
 
 def _quotas(counts: NDArray[np.int64], fraction: float, ties: np.random.Generator) -> NDArray[np.int64]:
@@ -159,7 +181,7 @@ def _quotas(counts: NDArray[np.int64], fraction: float, ties: np.random.Generato
     """
     exact = counts * fraction
     order = ties.permutation(len(counts))
-    quotas: NDArray[np.int64] = np.minimum(np.floor(exact), counts - 1).astype(np.int64)
+    quotas: NDArray[np.int64] = np.minimum(np.floor(exact), np.maximum(counts - 1, 0)).astype(np.int64)
     missing = round(float(counts.sum()) * fraction) - int(quotas.sum())
     while missing > 0 and (quotas < counts - 1).any():
         remainder = np.where(quotas < counts - 1, exact - quotas, -np.inf)

@@ -13,13 +13,17 @@ from typing import Any
 from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
+from engine.training.pools import LEAST_CLASSES_TO_HOLD_OUT, TOO_FEW_TO_HOLD_OUT, heldout_total
 from engine.training.settings import settings_from
 
 SMALL_SIDE = 40
 """Up to this side in pixels images are taken for digits, letters or thumbnails, above for photos."""
 FEW_LABELS = 5
-LEAST_LABELS = 2
-"""Below this in any class no round can start."""
+"""Below this in any class a person is asked to label more."""
+FEW_TO_MATCH = 10
+"""Up to so many labels a class on average, digits and letters get the threshold rule measured for few labels."""
+LEAST_CLASSES = 2
+"""Classes that need a label before a round can start."""
 IMBALANCE = 10.0
 """The largest class against the smallest, in labels, from which on pseudo-labels are aligned to the labels' shares."""
 PHOTO_NET = "mobilenet_v2"
@@ -96,12 +100,19 @@ class Recommendation:
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
 
+    @property
+    def standard(self) -> dict[str, Any]:
+        """The shared settings with the standard length."""
+        return self.train | next(length.train for length in self.lengths if length.title == STANDARD)
+
 
 def recommend(facts: DataFacts) -> Recommendation:
     """Return what to train first on images and labels like these."""
     kind = _kind(facts)
     if facts.labeled and not facts.unlabeled:
         algorithm, config, train, reason = _supervised(facts, kind)
+    elif kind == "digits" and _few_to_match(facts):
+        algorithm, config, train, reason = "fixmatch", _few_rule(facts), dict(FEW_TRAIN), f"{DIGITS} {FEW_REASON}"
     elif kind == "digits":
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("article_convnet"), DIGITS
     elif kind == "colour":
@@ -117,7 +128,7 @@ def recommend(facts: DataFacts) -> Recommendation:
         config,
         train,
         reason,
-        lengths(facts, train),
+        FEW_LENGTHS if train == FEW_TRAIN else lengths(facts, train),
         tuple(_warnings(facts, kind)),
         tuple(replace(other, train=other.train | lengths(facts, other.train)[1].train) for other in others),
     )
@@ -128,7 +139,7 @@ def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
 
     Where even the fewest epochs would exceed the budget of the quick look, its epochs are made shorter.
     """
-    held = round(HELDOUT * facts.labeled)
+    held = heldout_total(list(facts.labels.values()), HELDOUT)
     per_epoch = steps_for(settings_from(TrainConfig, train), facts.labeled - held, facts.unlabeled)
     budgets = _budgets(str(train.get("net", "auto")), facts.device)
     choices = []
@@ -142,12 +153,22 @@ def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
 
 
 QUICK, STANDARD, THOROUGH = "Quick look", "Standard", "Thorough"
+STANDARD_OF_FEW = {"epochs": 8, "steps_per_epoch": 200}
 LENGTHS = (
     (QUICK, "Shows within about a minute whether the classes can be learned; not a final result.", 3, 20),
     (STANDARD, "Long enough for the learning rate to come down; start here.", 20, 100),
     (THOROUGH, "Several times as long; worth it once the labels are settled.", 60, 400),
 )
 """Title, what it is for, fewest and most epochs."""
+FEW_LENGTHS = tuple(
+    Length(title, train, summary)
+    for (title, summary, *_), train in zip(
+        LENGTHS,
+        ({"epochs": 3, "steps_per_epoch": 100}, STANDARD_OF_FEW, STANDARD_OF_FEW | {"epochs": 32}),
+        strict=True,
+    )
+)
+"""Lengths of a round on few labels of digits or letters, the standard one as measured."""
 
 
 def _budgets(net: str, device: str) -> tuple[int, int, int]:
@@ -176,6 +197,12 @@ DIGITS = (
     "The images are small and grey, like digits or letters: the small article_convnet is enough and trains on any "
     "machine. FixMatch learns from the unlabeled images it is sure of and asks for the same answer on distorted "
     "copies. Images are shifted but never mirrored, because a mirrored digit or letter is another sign."
+)
+FEW_TRAIN = {"net": "article_convnet", "dropout": 0.0, "ema_decay": 0.995}
+"""With the standard length, what `mnist-few` of `engine/benchmarks` is measured with."""
+FEW_REASON = (
+    "With so few labels FreeMatch's rule is taken: its threshold starts low and rises as the network grows surer, each "
+    "class at its own pace."
 )
 COLOUR = (
     "The images are small and in colour, and there is a GPU: wrn_28_2, the network of most papers on such images, is "
@@ -216,6 +243,18 @@ def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[
     )
 
 
+def _few_to_match(facts: DataFacts) -> bool:
+    """Return whether there are labels, but at most `FEW_TO_MATCH` a class on average over the classes that have any."""
+    some = [count for count in facts.labels.values() if count]
+    return 0 < sum(some) <= FEW_TO_MATCH * len(some)
+
+
+def _few_rule(facts: DataFacts) -> dict[str, Any]:
+    """Return FreeMatch's rule, aligned to equal shares where the labels are about even, else to their shares."""
+    some = [count for count in facts.labels.values() if count]
+    return {"rule": "freematch", "align": "uniform" if max(some) <= 2 * min(some) else "prior"}
+
+
 def _alignment(facts: DataFacts) -> dict[str, Any]:
     """Align pseudo-labels to the labels' shares where these differ much, to equal shares where labels are few."""
     some = [count for count in facts.labels.values() if count]
@@ -229,24 +268,25 @@ def _alignment(facts: DataFacts) -> dict[str, Any]:
 def _warnings(facts: DataFacts, kind: str) -> list[str]:
     """Return what is likely to go wrong with these labels, and what to do."""
     warnings = []
-    short = [name for name, count in facts.labels.items() if 0 < count < LEAST_LABELS]
     empty = [name for name, count in facts.labels.items() if not count]
-    few = {name: FEW_LABELS - count for name, count in facts.labels.items() if LEAST_LABELS <= count < FEW_LABELS}
     some = {name: count for name, count in facts.labels.items() if count}
-    if short:
-        warnings.append(
-            f"A round cannot start yet: each class needs at least {LEAST_LABELS} labeled images, and {_names(short)} "
-            f"{'has' if len(short) == 1 else 'have'} fewer. Label some first."
-        )
+    few = {name: FEW_LABELS - count for name, count in some.items() if count < FEW_LABELS}
+    if len(some) < LEAST_CLASSES:
+        warnings.append(f"A round cannot start yet: at least {LEAST_CLASSES} classes need a labeled image.")
     if empty and some:
         warnings.append(
             f"{_names(empty)} {'has' if len(empty) == 1 else 'have'} no label, so a round leaves "
-            f"{'it' if len(empty) == 1 else 'them'} out and takes such images for other classes. Label at least "
-            f"{LEAST_LABELS} of {'it' if len(empty) == 1 else 'each'} first, if there are any."
+            f"{'it' if len(empty) == 1 else 'them'} out and takes such images for other classes. Label one of "
+            f"{'it' if len(empty) == 1 else 'each'} first, if there are any."
         )
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])
-        warnings.append(f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable. Label more: {more}.")
+        alone = " A class with one label is learned from that image alone." if 1 in some.values() else ""
+        warnings.append(
+            f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable.{alone} Label more: {more}."
+        )
+    if len(some) >= LEAST_CLASSES:
+        warnings += _unmeasured(some)
     if some and max(some.values()) > IMBALANCE * min(some.values()):
         most, least = max(some, key=lambda name: some[name]), min(some, key=lambda name: some[name])
         warnings.append(
@@ -260,6 +300,23 @@ def _warnings(facts: DataFacts, kind: str) -> list[str]:
             "file and where to put it."
         )
     return warnings
+
+
+def _unmeasured(labels: Mapping[str, int]) -> list[str]:
+    """Return what a round cannot measure for want of labels, by class, that could be held out."""
+    short = [name for name, count in labels.items() if count <= TOO_FEW_TO_HOLD_OUT]
+    if len(labels) - len(short) < LEAST_CLASSES_TO_HOLD_OUT:
+        return [
+            f"Fewer than {LEAST_CLASSES_TO_HOLD_OUT} classes have more than {TOO_FEW_TO_HOLD_OUT} labels, so all are "
+            "trained on, none is held out, and the round ends without a measured accuracy. Answers to random images "
+            "on the Review page measure it."
+        ]
+    if short:
+        return [
+            f"{_names(short)} {'has' if len(short) == 1 else 'have'} {TOO_FEW_TO_HOLD_OUT} labels or fewer: all are "
+            f"trained on, so the measured accuracy says nothing of {'it' if len(short) == 1 else 'them'}."
+        ]
+    return []
 
 
 def _names(names: list[str], most: int = 8) -> str:

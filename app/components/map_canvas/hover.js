@@ -156,7 +156,7 @@ export function buildHover(model, base, roundNow) {
   return { node, paint };
 }
 
-// The five most likely classes at the end of the round, calibrated.
+// The five most likely classes at the end of the round, calibrated if it held labels out.
 function buildHoverBars() {
   const title = el("span", { class: "faint hover-title" });
   const rows = Array.from({ length: 5 }, () => {
@@ -177,7 +177,7 @@ function buildHoverBars() {
     const top = item?.top ?? [];
     show(node, top.length > 0 || Boolean(known?.problem));
     if (known?.problem) setText(title, `probabilities: ${known.problem}`);
-    else setText(title, item?.round ? `calibrated, end of round ${item.round}` : "calibrated");
+    else setText(title, item?.round ? `end of round ${item.round}` : "");
     node.dataset.short = isShortNames(top) ? "yes" : "no";
     rows.forEach((row, at) => {
       show(row.node, at < top.length);

@@ -23,6 +23,7 @@ WAYS = {
     "global": "One threshold, from an expected error",
     "fixed": "One threshold, given",
 }
+GIVEN = "fixed"
 SAMPLE = 100
 
 
@@ -54,12 +55,20 @@ def _tell() -> None:
 def _rule(opened: OpenProject, number: int) -> AcceptRule:
     """Draw the choice of thresholds and return the rule."""
     left, right = st.columns(2, gap="large")
-    state.preset("accept_way", state.get("accept_way", "by_class"))
+    calibrated = opened.project.results.calibrated(number)
+    ways = list(WAYS) if calibrated else [GIVEN]
+    last = state.get("accept_way", ways[0])
+    state.preset("accept_way", last if last in ways else ways[0], again=last not in ways)
     with left:
-        way = st.radio("Accept a prediction by", list(WAYS), format_func=lambda one: WAYS[one], key="accept_way")
+        way = st.radio("Accept a prediction by", ways, format_func=lambda one: WAYS[one], key="accept_way")
+        if not calibrated:
+            st.caption(
+                "No label was held out in this round, so its confidences are not calibrated and promise no share of "
+                "errors. Give a threshold; the audit measures the errors."
+            )
     state.put("accept_way", way)
     with right:
-        if way == "fixed":
+        if way == GIVEN:
             state.preset("accept_threshold", state.get("accept_threshold", 0.95))
             threshold = st.slider("Least confidence", 0.5, 1.0, step=0.005, format="%.3f", key="accept_threshold")
             state.put("accept_threshold", threshold)
@@ -80,9 +89,10 @@ def _preview(preview: AcceptPreview) -> None:
     cells = st.columns(3)
     cells[0].metric("Would be accepted", f"{preview.count:,}")
     cells[0].caption(f"{percent(share)} of {some(preview.undecided, 'undecided image')}")
-    cells[1].metric("Expected wrong among them", f"{preview.expected_errors:,.1f}")
-    expected = percent(preview.expected_errors / preview.count) if preview.count else "–"
-    cells[1].caption(f"{expected}, by the confidences alone; an audit measures it")
+    wrong = preview.expected_errors
+    cells[1].metric("Expected wrong among them", "–" if wrong is None else f"{wrong:,.1f}")
+    expected = "cannot be said" if wrong is None else percent(wrong / preview.count) if preview.count else "–"
+    cells[1].caption(f"{expected}, {'without' if wrong is None else 'by'} calibrated confidences; an audit measures it")
     usable = [value for value in preview.rule.thresholds.values() if value <= 1]
     cells[2].metric("Thresholds", _span(usable))
     none = [name for name, value in preview.rule.thresholds.items() if value > 1]

@@ -33,7 +33,10 @@ def accuracy_tab(opened: OpenProject) -> None:
     if report.heldout.n:
         st.caption(f"Held-out accuracy: {state.plain(training_views.how(report.heldout))}")
     else:
-        st.info("No labels were held out in this round, so nothing was measured at its end.")
+        st.info(
+            "No labels were held out in this round, so nothing was measured at its end. Answers to random images "
+            "measure it as they come in."
+        )
     _random_slice(opened.project.measured.random_sample(record.number))
     left, right = st.columns(2, gap="large")
     with left:

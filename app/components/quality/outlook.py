@@ -33,13 +33,14 @@ def outlook_tab(opened: OpenProject) -> None:
     st.subheader("Learning curve")
     measured = [point for point in outlook.curve if point.accuracy.n]
     if not measured:
-        st.caption("No round has measured an accuracy on held-out labels yet, so there is no curve.")
+        st.caption("No round's accuracy is measured yet, by held-out labels or random images, so there is no curve.")
         return
     st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
     few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
     st.caption(
-        "Held-out accuracy of each complete round by the labels it trained on, with its exact 95 % interval. Rounds "
-        f"of different algorithms or settings can only be compared roughly.{few}"
+        "Accuracy of each complete round by the labels it trained on, with its exact 95 % interval: on held-out "
+        "labels, or where there were none on images picked at random. Rounds of different algorithms or settings can "
+        f"only be compared roughly.{few}"
     )
 
 
@@ -65,7 +66,7 @@ def _figures(outlook: Outlook) -> None:
 
 
 def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
-    """Return held-out accuracy by number of labels trained on, with intervals; no line where rounds share a number."""
+    """Return accuracy by number of labels trained on, with intervals; no line where rounds share a number."""
     ordered = sorted(points, key=lambda point: (point.labels, point.round))
     values = [point.accuracy.value for point in ordered]
     figure = go.Figure(
@@ -85,7 +86,7 @@ def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(title_text="labels trained on", rangemode="tozero")
-    figure.update_yaxes(title_text="held-out accuracy", tickformat=".1%")
+    figure.update_yaxes(title_text="accuracy", tickformat=".1%")
     figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 

@@ -87,7 +87,7 @@ function buildPrediction() {
     setText(name, item?.prediction ?? (item ? ask : ""));
     name.dataset.none = item && item.prediction === null ? "yes" : "no";
     setText(sure, item && item.confidence !== null ? percent(item.confidence) : "");
-    sure.title = "Calibrated confidence: of 100 predictions with this value about as many are right";
+    sure.title = "Confidence; where the round held labels out it is calibrated: of 100 predictions with this value about as many are right";
     const top = item?.top || [];
     show(bars, top.length > 0);
     bars.dataset.single = top.length === 1 ? "yes" : "no";

@@ -58,11 +58,12 @@ class Audits:
         ids, probabilities = undecided(self._store.label_table(), predictions)
         taken = audit.accepted(probabilities, _thresholds(rule, predictions))
         best = np.bincount(probabilities[taken].argmax(1) if taken.any() else [], minlength=len(predictions.classes))
+        expected = float(audit.expected_errors(probabilities[taken].max(1))) if taken.any() else 0.0
         return AcceptPreview(
             rule=rule,
             count=int(taken.sum()),
             undecided=len(ids),
-            expected_errors=float(audit.expected_errors(probabilities[taken].max(1))) if taken.any() else 0.0,
+            expected_errors=expected if self._results.calibrated(rule.round) else None,
             per_class={name: int(n) for name, n in zip(predictions.classes, best.tolist(), strict=True)},
         )
 

@@ -98,11 +98,13 @@ class Measured:
         promoted = {record.number for record in self._store.rounds() if record.state == "promoted"}
         seconds = self._seconds()
         predictions, table = self._results.predictions(), self._store.label_table()
-        confidence = None if predictions is None else np.sort(undecided(table, predictions)[1].max(1))
+        confidence = None
+        if predictions is not None and self._results.calibrated(predictions.round):
+            confidence = np.sort(undecided(table, predictions)[1].max(1))
         next_count = next_count if confidence is None else min(next_count, len(confidence))
         total, blank, wrong = self._elsewhere(table, predictions)
         asked = None if confidence is None else np.concatenate([np.zeros(blank), confidence])
-        measured = self._measured(curve)
+        measured = confidence is not None and self._measured(curve)
         decisions = stopping.decisions_left(asked, max(1, total), target, wrong) if measured else None
         minutes = None if decisions is None or seconds is None else decisions * seconds / 60
         return Outlook(
@@ -143,5 +145,7 @@ class Measured:
             held = report.heldout
             how = f"{held.n} held-out labels of round {record.number}"
             estimate = Estimate(held.correct, held.n, held.low, held.high, how)
+            if not held.n:
+                estimate = self.random_sample(record.number)
             points.append(CurvePoint(record.number, record.algorithm, report.counts.train, estimate))
         return tuple(points)

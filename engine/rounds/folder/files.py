@@ -10,7 +10,7 @@ control/cancel                    there once a person cancelled
 control/reserve                   disk space held back so that a full disk can still be told
 checkpoints/<phase>/…             states to go on from, the newest two
 predictions/epoch-003.parquet     image_id, class, confidence, margin, entropy of the unlabeled images, after an epoch
-predictions/final.parquet         calibrated: the same, role, and p_0 … of every image
+predictions/final.parquet         the same, role, and p_0 … of every image; calibrated if labels were held out
 predictions/signals.parquet       image_id, flips, disagreement, teacher, bald of every image
 features/ids.npy                  the tracked images (T,)
 features/epoch-003.npy            their features (T, D) after an epoch: written last, so that the epoch has all else

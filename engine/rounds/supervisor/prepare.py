@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from engine.store import Store
 
 
-LEAST_LABELS = 2
-"""Labels a class needs: one to train on, one that may be held out."""
 LEAST_CLASSES = 2
-NEED = "A round needs at least 2 labeled images in each of at least 2 classes: one to train on, one to hold out."
+NEED = "A round needs a labeled image in each of at least 2 classes."
 HELDOUT_SOURCES: frozenset[LabelSource] = frozenset({"imported", "human"})
 """Labels that may measure a model; one accepted from a model's own prediction would flatter it."""
 
@@ -48,7 +46,7 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     table = store.label_table()
     usable = table.label[table.mark != "reject"]
     labels = [label for label in usable if label is not None]
-    check_labels(labels, store.classes(), len(usable), algorithm)
+    check_labels(labels, len(usable), algorithm)
 
 
 def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
@@ -84,13 +82,12 @@ def check_net(net: str) -> None:
         check_name(name.base)
 
 
-def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, algorithm: str) -> None:
-    """Raise RoundBlocked unless these labels are enough to train on. A class without any label is left out of the
-    round: it may be one that was named and taken back, and nothing can be learned of it.
+def check_labels(labels: Sequence[str], images: int, algorithm: str) -> None:
+    """Raise RoundBlocked unless these labels are enough to train on: one in each of two classes. A class without any
+    label is left out of the round: it may be one that was named and taken back, and nothing can be learned of it.
 
     Args:
         labels: the class names of all labeled images that are not rejected, one an image.
-        classes: all classes of the project.
         images: how many images are not rejected, labeled or not.
         algorithm: its key; only "supervised" can do without unlabeled images.
     """
@@ -104,23 +101,12 @@ def check_labels(labels: Sequence[str], classes: Sequence[str], images: int, alg
             f"None of the {images:,} images has a label",
             way_out=f"{NEED} Label some on the review page, or import labels.",
         )
-    if len(counts) < LEAST_CLASSES or len(classes) < LEAST_CLASSES:
+    if len(counts) < LEAST_CLASSES:
         only = next(iter(counts))
         raise RoundBlocked(
             "All labeled images are of one class",
             value=f"{only} ({counts[only]:,})",
             way_out=f"{NEED} Label images of another class.",
-        )
-    short = [(name, counts[name]) for name in classes if 0 < counts[name] < LEAST_LABELS]
-    if short:
-        shown = ", ".join(f"{name} has {count}" for name, count in short[:8])
-        more = f" and {len(short) - 8:,} more" if len(short) > 8 else ""
-        missing = sum(LEAST_LABELS - count for _, count in short)
-        which = "A class has" if len(short) == 1 else f"{len(short):,} classes have"
-        raise RoundBlocked(
-            f"{which} fewer than 2 labeled images",
-            value=shown + more,
-            way_out=f"{NEED} Label {missing:,} more image{'' if missing == 1 else 's'}.",
         )
     if len(labels) >= images and algorithm != "supervised":
         raise RoundBlocked(
@@ -158,7 +144,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     states = {image: state for image, state in store.states_at(record.ledger_seq).items() if image in present}
     kept_states = [state for state in states.values() if state.mark != "reject"]
     labels = [state.label for state in kept_states if state.label is not None]
-    check_labels(labels, store.classes(), len(items) - (len(states) - len(kept_states)), record.algorithm)
+    check_labels(labels, len(items) - (len(states) - len(kept_states)), record.algorithm)
     classes = [name for name in store.classes() if name in set(labels)]
     for name in files.FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)

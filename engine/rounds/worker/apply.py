@@ -61,7 +61,7 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
 
 
 def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Algorithm, material.Material]:
-    """Return a complete round's algorithm as it was at its end, and what it was trained on.
+    """Return the algorithm of a complete round's result as it was at its end, and what it was trained on.
 
     Args:
         folder: the round's folder; its report names the final checkpoint.
@@ -74,15 +74,16 @@ def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Al
     """
     plan = read_plan(folder)
     try:
-        final = results.read_report(folder).checkpoint
+        report = results.read_report(folder)
     except FileNotFoundError as error:
         raise RoundError(
             "The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first."
         ) from error
-    train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[plan.algorithm]
+    train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[report.algorithm]
+    config = plan.config if report.algorithm == plan.algorithm else {}  # a baseline has the defaults
     data = material.load(folder, plan, where, progress)
-    algorithm = spec.build(settings_from(spec.config, plan.config), train, data.pools, where)
-    checkpoint.load(folder / final.file, final.sha256, algorithm)
+    algorithm = spec.build(settings_from(spec.config, config), train, data.pools, where)
+    checkpoint.load(folder / report.checkpoint.file, report.checkpoint.sha256, algorithm)
     return algorithm, data
 
 

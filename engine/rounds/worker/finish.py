@@ -30,14 +30,29 @@ from engine.rounds.worker.stop import Stop
 from engine.training import calibrate, evaluate
 from engine.training.pools import Pools
 
+SUPERVISED = "supervised"
+Reached = tuple[HeldoutFigures, list[int]]
+"""What a phase reached on the held-out images, and the class (H,) it gave to each, in the order of the pools."""
+
 
 @dataclass(frozen=True)
-class HeldoutBeside:
-    """What was trained beside the round, each None where it was not: held-out figures, and the class predicted of each
-    held-out image (H,) in the order of the pools."""
+class Phases:
+    """What the phases of a round came to.
 
-    baseline: tuple[HeldoutFigures, list[int]] | None = None
-    ablation: tuple[HeldoutFigures, list[int]] | None = None
+    main: the round's own algorithm. baseline, ablation: what was trained beside it, each None where it was not.
+    used: share of the unlabeled images whose pseudo-label counted in the round's own algorithm, by epoch; () where it
+    reports none.
+    """
+
+    main: Reached
+    baseline: Reached | None = None
+    ablation: Reached | None = None
+    used: tuple[float, ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the baseline's model is the round's result."""
+        return guard.better_alone(self.main[0], None if self.baseline is None else self.baseline[0])
 
 
 def complete(
@@ -45,7 +60,7 @@ def complete(
     recorder: RoundRecorder,
     algorithm: Algorithm,
     data: Material,
-    beside: HeldoutBeside,
+    phases: Phases,
     facts: dict[str, Any],
     stop: Stop,
 ) -> RoundReport:
@@ -54,9 +69,9 @@ def complete(
     Args:
         plan: the round's plan.
         recorder: writes the files.
-        algorithm: trained to its end.
+        algorithm: the round's result, trained to its end: the round's own, or its baseline where `phases.alone`.
         data: what it was trained on.
-        beside: what was trained beside it, to compare with.
+        phases: what the round's algorithm reached, and what was trained beside it.
         facts: fields of the report on the run: seconds, device, memory, checkpoint and so on.
         stop: looked at all the while until the first file is written.
 
@@ -69,33 +84,44 @@ def complete(
     held, labels = logits[data.pools.heldout_idx], data.pools.heldout_y
     temperature = calibrate.fit_temperature(held, labels)
     probabilities = torch.softmax(logits / temperature, 1).numpy().astype(np.float32)
-    digest = recorder.final_predictions(data.ids, data.roles, probabilities)
+    digest = recorder.final_predictions(data.ids, data.roles, probabilities, calibrated=len(labels) > 0)
     recorder.signals(features, measured.frame())
     guesses = probabilities[data.pools.unlabeled_idx.numpy()].argmax(1)
     own = heldout_figures(held, labels)
-    baseline = None if beside.baseline is None else beside.baseline[0]
+    baseline = None if phases.baseline is None else phases.baseline[0]
+    passed_over = phases.main[0] if phases.alone else None
+    histogram = tuple(np.bincount(guesses, minlength=len(plan.classes)).tolist())
+    judged = guard.Judged(plan.classes, *label_counts(data.pools), histogram, phases.used)
     report = RoundReport(
-        algorithm=plan.algorithm,
+        algorithm=SUPERVISED if phases.alone else plan.algorithm,
         classes=tuple(plan.classes),
         heldout=own,
         baseline=baseline,
-        ablation=None if beside.ablation is None else compared(*beside.ablation, held, labels),
+        passed_over=passed_over,
+        ablation=None if phases.ablation is None else compared(*phases.ablation, phases.main[1], labels),
         calibration=calibration(held, labels, temperature),
         confusion=confusion(held, labels, len(plan.classes)),
         counts=PoolCounts(len(data.pools.train_idx), len(labels), len(data.pools.unlabeled_idx)),
-        histogram=tuple(np.bincount(guesses, minlength=len(plan.classes)).tolist()),
+        histogram=histogram,
         predictions=WrittenFile(files.FINAL, digest),
         signals=signals.counts(measured) | {"notes": notes + left_out},
-        verdict=guard.verdict(own, baseline, plan.previous),
+        verdict=guard.verdict(own, baseline, plan.previous, judged, passed_over),
         **facts,
     )
     recorder.json(files.REPORT, report.to_json())
     return report
 
 
-def heldout_logits(algorithm: Algorithm, pools: Pools) -> Tensor:
-    """Return the averaged model's logits (H, K) float32 on the held-out images."""
-    return _logits(algorithm, pools, pools.heldout_idx)
+def reached(algorithm: Algorithm, pools: Pools) -> Reached:
+    """Return how many held-out images the averaged model has right, and the class (H,) it gives to each."""
+    logits = _logits(algorithm, pools, pools.heldout_idx)
+    return heldout_figures(logits, pools.heldout_y), logits.argmax(1).tolist()
+
+
+def label_counts(pools: Pools) -> tuple[list[int], list[int]]:
+    """Return the labels by class (K,): all of them, and those held out."""
+    held = torch.bincount(pools.heldout_y, minlength=pools.num_classes)
+    return (held + torch.bincount(pools.train_y, minlength=pools.num_classes)).tolist(), held.tolist()
 
 
 def heldout_figures(logits: Tensor, labels: Tensor) -> HeldoutFigures:
@@ -106,7 +132,7 @@ def heldout_figures(logits: Tensor, labels: Tensor) -> HeldoutFigures:
     return HeldoutFigures(n, correct, correct / n if n else 0.0, low, high, "Clopper–Pearson 95 %")
 
 
-def compared(figures: HeldoutFigures, predicted: list[int], logits: Tensor, labels: Tensor) -> AblationFigures:
+def compared(figures: HeldoutFigures, predicted: list[int], own: list[int], labels: Tensor) -> AblationFigures:
     """Return how the ablation and the round did on the same held-out images.
 
     The p-value says how likely a difference as large as that between `only_main` and `only_ablation` is when both are
@@ -115,12 +141,12 @@ def compared(figures: HeldoutFigures, predicted: list[int], logits: Tensor, labe
     Args:
         figures: what the ablation reached.
         predicted: the class (H,) it gave to each held-out image.
-        logits: (H, K) of the round.
+        own: the class (H,) that the round's own algorithm gave to each.
         labels: (H,).
 
     Source: McNemar 1947, by the exact binomial distribution.
     """
-    main = logits.argmax(1) == labels
+    main = torch.tensor(own, dtype=torch.int64) == labels
     other = torch.tensor(predicted, dtype=torch.int64) == labels
     only_main, only_other = int((main & ~other).sum()), int((other & ~main).sum())
     differ = only_main + only_other

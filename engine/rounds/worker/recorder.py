@@ -98,13 +98,25 @@ class RoundRecorder:
         self._parquet(files.epoch_predictions(epoch), frame)
 
     def final_predictions(
-        self, ids: NDArray[np.int64], roles: NDArray[np.object_], probabilities: NDArray[np.float32]
+        self,
+        ids: NDArray[np.int64],
+        roles: NDArray[np.object_],
+        probabilities: NDArray[np.float32],
+        *,
+        calibrated: bool,
     ) -> str:
-        """Write predictions/final.parquet for all N images, ids ascending; return its SHA-256."""
+        """Write predictions/final.parquet for all N images, ids ascending; return its SHA-256.
+
+        Args:
+            ids: (N,) image ids.
+            roles: (N,) of the images in the round.
+            probabilities: (N, K), rows sum to 1.
+            calibrated: whether there were held-out labels to calibrate them by.
+        """
         columns: dict[str, Any] = {"image_id": ids.astype(np.int64), "role": roles}
         columns |= summary_columns(probabilities)
         columns |= {f"p_{k}": probabilities[:, k].astype(np.float32) for k in range(probabilities.shape[1])}
-        columns["calibrated"] = np.ones(len(ids), bool)
+        columns["calibrated"] = np.full(len(ids), calibrated)
         self._parquet(files.FINAL, pd.DataFrame(columns))
         return sha256_of(self.folder / files.FINAL)
 

@@ -34,8 +34,6 @@ BASELINE = "baseline"
 ABLATION = "ablation"
 MAIN = "main"
 PHASES = (BASELINE, ABLATION, MAIN)
-Reached = tuple[HeldoutFigures, list[int]]
-"""What a phase reached on the held-out images, and the class it gave to each."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +89,25 @@ class Session:
         device.set_threads(self.train.threads)
         data = material.load(self.folder, self.plan, self.where, self._preparing)
         self.recorder.array(files.TRACKED_IDS, data.ids[data.tracked])
-        baseline = self._beside(self._baseline(), data)
-        ablation = self._beside(self._ablation(), data)
+        baseline, ablation = self._baseline(data), self._ablation()
+        alone, without = self._beside(baseline, data), self._beside(ablation, data)
         algorithm = self._trained(Phase(MAIN, self.spec.title, self.spec, self.config), data)
+        reached = finish.reached(algorithm, data.pools)
+        phases = finish.Phases(reached, alone, self._comparable(without), self._used())
+        result = MAIN
+        if baseline is not None and phases.alone:
+            result, algorithm = BASELINE, self._trained(baseline, data)  # nothing is left to train in it
+        else:
+            shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)
-        beside = finish.HeldoutBeside(baseline, self._comparable(ablation))
-        finish.complete(self.plan, self.recorder, algorithm, data, beside, self._facts(), self.stop)
+        finish.complete(self.plan, self.recorder, algorithm, data, phases, self._facts(result), self.stop)
 
-    def _baseline(self) -> Phase | None:
-        """Return the supervised baseline; None where it is not asked for or is the round itself."""
-        if not self.train.run_baseline or self.plan.algorithm == "supervised":
+    def _baseline(self, data: Material) -> Phase | None:
+        """Return the supervised baseline; None where it is not asked for, is the round itself, or where no image is
+        held out, so that the two could not be compared."""
+        if not self.train.run_baseline or self.plan.algorithm == finish.SUPERVISED or not len(data.pools.heldout_idx):
             return None
-        spec = ALGORITHMS["supervised"]
+        spec = ALGORITHMS[finish.SUPERVISED]
         return Phase(BASELINE, "Supervised baseline", spec, spec.config(), files.BASELINE)
 
     def _ablation(self) -> Phase | None:
@@ -112,21 +117,30 @@ class Session:
             return None
         return Phase(ABLATION, f"{self.spec.title}, h = 0", self.spec, config, files.ABLATION)
 
-    def _beside(self, phase: Phase | None, data: Material) -> Reached | None:
-        """Return what a phase reached on the held-out images and the classes it gave; train it unless that is done."""
+    def _beside(self, phase: Phase | None, data: Material) -> finish.Reached | None:
+        """Return what a phase reached on the held-out images and the classes it gave; train it unless that is done.
+
+        The baseline's checkpoint is kept, since its model may become the round's result.
+        """
         if phase is None or phase.result is None:
             return None
         done = self.folder / phase.result
         if not done.exists():
-            logits = finish.heldout_logits(self._trained(phase, data), data.pools)
-            figures = finish.heldout_figures(logits, data.pools.heldout_y)
-            self.recorder.json(phase.result, asdict(figures) | {"predicted": logits.argmax(1).tolist()})
+            figures, predicted = finish.reached(self._trained(phase, data), data.pools)
+            self.recorder.json(phase.result, asdict(figures) | {"predicted": predicted})
             self.recorder.event(phase.name, durable=True, heldout=asdict(figures))
-            shutil.rmtree(self.folder / files.checkpoints(phase.name), ignore_errors=True)
+            if phase.name != BASELINE:
+                shutil.rmtree(self._checkpoints(phase.name), ignore_errors=True)
         reached = read_json(done)
         return of_json(HeldoutFigures, reached), list(reached["predicted"])
 
-    def _comparable(self, ablation: Reached | None) -> Reached | None:
+    def _used(self) -> tuple[float, ...]:
+        """Return the share of pseudo-labels that the round's algorithm used, by epoch; () where it reports none."""
+        epochs = {e["epoch"]: e for e in read_events(self.folder / files.EVENTS, {"epoch"}) if e["phase"] == MAIN}
+        shares = [epoch["metrics"].get("used_share") for epoch in epochs.values()]
+        return tuple(share for share in shares if share is not None)
+
+    def _comparable(self, ablation: finish.Reached | None) -> finish.Reached | None:
         """Return what the ablation reached; None where a recovery changed the settings of it or of the round."""
         recovered = any(self._recoveries(phase, kind) for phase in (ABLATION, MAIN) for kind in ("memory", "diverged"))
         if ablation is None or not recovered:
@@ -279,15 +293,15 @@ class Session:
             self._progress_at = now
             self.recorder.event("progress", phase=phase, **fields)
 
-    def _facts(self) -> dict[str, Any]:
-        """Return the fields of the report on the run itself."""
+    def _facts(self, result: str) -> dict[str, Any]:
+        """Return the fields of the report on the run itself; `result` names the phase whose model is the result."""
         events = read_events(self.folder / files.EVENTS)
         spans: dict[str, list[float]] = {}
         for event in events:
             spans.setdefault(event["token"], []).append(event["time"])
         epochs = {e["epoch"]: e for e in events if e["type"] == "epoch" and e["phase"] == MAIN}
         each = [epoch["metrics"].get("seconds") or 0.0 for epoch in epochs.values()]
-        last = self._known_checkpoints(MAIN)[-1]
+        last = self._known_checkpoints(result)[-1]
         return {
             "seconds": round(sum(max(span) - min(span) for span in spans.values()), 2),
             "seconds_per_epoch": round(sum(each) / max(1, len(each)), 3),

@@ -41,7 +41,7 @@ def a_round(folder: Path, algorithm: str = "pseudo_label", net: str = "auto", di
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"algorithm": algorithm, "train": {"net": net}}))
     if digest is not None:
-        report = {"checkpoint": {"file": "final.pt", "sha256": digest}}
+        report = {"algorithm": algorithm, "checkpoint": {"file": "final.pt", "sha256": digest}}
         (folder / "report.json").write_text(json.dumps(report))
     return folder
 

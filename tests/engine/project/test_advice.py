@@ -67,10 +67,13 @@ def test_job_has_the_sizes_of_the_pools_and_of_the_training_arrays(project: Proj
         assert found is not None
         return found
 
-    assert job({}).counts == (12, 3, 25, 2)
+    assert job({}).counts == (15, 0, 25, 2)  # of the two classes only one has more than five labels
+    for image in [item.id for item in project.workspace.items() if item.name.startswith("_unlabeled")][:5]:
+        project.labels.decide([Decision(new_uid(), image, 0, "label", "right")])
+    assert job({}).counts == (16, 4, 20, 2)
     assert job({}).shape == (1, 12, 12)
     assert job({"image_size": 8, "heldout_fraction": 0.4}).shape == (1, 8, 8)
-    assert job({"image_size": 8, "heldout_fraction": 0.4}).counts == (9, 6, 25, 2)
+    assert job({"image_size": 8, "heldout_fraction": 0.4}).counts == (12, 8, 20, 2)
     assert not job({"net": "frozen:resnet18"}).features_kept
     (project.root / "cache" / "features-resnet18-abc").mkdir()
     (project.root / "cache" / "features-resnet18-abc" / "part-1.npz").write_bytes(b"")

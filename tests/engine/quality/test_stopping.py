@@ -76,7 +76,7 @@ def test_gain_joins_the_two_intervals_by_squares_and_passes_over_unmeasured_roun
 def test_advice_says_when_there_is_too_little_to_say() -> None:
     assert "too little to say" in advice([], 100, None, 0.99)
     few = advice([point(1, 100, 27, 30)], 100, 5.0, 0.99)
-    assert few.startswith("Only 30 held-out images measure the last round (between 73.5 and 97.9 % right): too little")
+    assert few.startswith("Only 30 images measure the last round (between 73.5 and 97.9 % right): too little")
     assert "audit" in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
     assert "done:" not in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
     assert "shows no trend" in advice([point(1, 100, 900, 1000)], 100, None, 0.99)

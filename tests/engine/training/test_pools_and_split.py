@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
-from engine.training.pools import Pools, split_labeled
+from engine.training.pools import Pools, heldout_total, split_labeled
 
 
 def pools() -> Pools:
@@ -57,16 +57,29 @@ def test_the_split_is_exact_where_classes_do_not_divide_evenly() -> None:
     assert set(counts) == {22, 23}
 
 
-def test_a_class_with_one_label_trains_and_is_not_held_out() -> None:
-    train, held = split_labeled(np.array([5, 6, 7, 8, 9]), np.array([0, 0, 0, 0, 1]), 0.5, seed=0)
-    assert 9 in train
-    assert len(held) == 2
+def test_classes_with_five_labels_or_fewer_train_on_all_of_them_and_the_others_still_hold_out() -> None:
+    labels = np.repeat([0, 1, 2, 3], [6, 5, 1, 10])
+    train, held = split_labeled(np.arange(22), labels, 0.25, seed=0)
+    assert np.bincount(labels[held], minlength=4).tolist() == [1, 0, 0, 3]  # round(16 / 4), by largest remainder
+    assert len(train) == 18
+
+
+def test_nothing_is_held_out_where_only_one_class_has_enough_labels() -> None:
+    train, held = split_labeled(np.arange(26), np.repeat([0, 1, 2], [20, 5, 1]), 0.5, seed=0)
+    assert (len(train), len(held)) == (26, 0)
+
+
+@pytest.mark.parametrize(("counts", "total"), [([10, 6, 5, 0], 3), ([5, 5], 0), ([20, 5], 0), ([6, 6], 2), ([], 0)])
+def test_the_number_held_out_is_known_beforehand(counts: list[int], total: int) -> None:
+    assert heldout_total(counts, 0.2) == total
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert len(split_labeled(np.arange(len(labels)), labels, 0.2, seed=3)[1]) == total
 
 
 def test_of_classes_too_small_to_be_held_out_each_a_random_sample_is() -> None:
-    # 30 classes of 3: 18 of the 90 are held out, at most one a class
-    ids, labels = np.arange(90), np.arange(90) % 30
-    chosen = [set(labels[split_labeled(ids, labels, 0.2, seed)[1]].tolist()) for seed in range(8)]
+    # 30 classes of 6, a tenth: 18 of the 180 are held out, at most one a class
+    ids, labels = np.arange(180), np.arange(180) % 30
+    chosen = [set(labels[split_labeled(ids, labels, 0.1, seed)[1]].tolist()) for seed in range(8)]
     assert [len(classes) for classes in chosen] == [18] * 8
     assert set.union(*chosen) == set(range(30))
     assert chosen[0] != chosen[1]
@@ -83,7 +96,7 @@ def test_the_split_depends_on_seed_not_on_order() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.01, 0.9), st.integers(0, 5))
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.0, 0.9), st.integers(0, 5))
 def test_every_split_is_a_partition_that_leaves_each_class_an_image(
     labels: list[int], fraction: float, seed: int
 ) -> None:
@@ -91,8 +104,9 @@ def test_every_split_is_a_partition_that_leaves_each_class_an_image(
     train, held = split_labeled(ids, y, fraction, seed)
     assert np.array_equal(np.sort(np.concatenate([train, held])), ids)
     assert set(y[train - 100]) == set(labels)
-    possible = len(labels) - len(set(labels))
-    assert len(held) == min(round(fraction * len(labels)), possible)
+    large = [count for count in np.bincount(labels).tolist() if count > 5]
+    large = large if len(large) > 1 else []
+    assert len(held) == min(round(fraction * sum(large)), sum(large) - len(large))
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])

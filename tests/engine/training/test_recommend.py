@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from engine.algorithms import ALGORITHMS
+from engine.benchmarks.mnist import MNIST_FEW
+from engine.benchmarks.spec import Context
 from engine.training.config import TrainConfig
 from engine.training.recommend import PHOTO_ALGORITHM, DataFacts, Recommendation, recommend
 from engine.training.settings import settings_from
@@ -86,14 +90,51 @@ def test_one_image_left_unlabeled_is_worth_a_semi_supervised_round() -> None:
 
 
 def test_few_labels_say_how_many_more_each_class_needs_and_align_to_equal_shares() -> None:
-    found = _with(DIGITS, labels={"a": 3, "b": 4, "c": 5})
+    labels = {"a": 3, "b": 4, "c": 5}
+    found = _with(PHOTOS, labels=labels)
     assert found.config == {"align": "uniform"}
     assert any("a (2 more), b (1 more)." in warning for warning in found.warnings)
     assert not any("c (" in warning for warning in found.warnings)
+    assert not any("one label" in warning for warning in found.warnings)
+    single = _with(PHOTOS, labels=labels | {"d": 1}).warnings
+    assert any("one label is learned from that image alone" in text and "d (4 more)" in text for text in single)
 
 
 def test_few_and_uneven_labels_align_to_the_shares_of_the_labels() -> None:
-    assert _with(DIGITS, labels={"a": 3, "b": 7}).config == {"align": "prior"}
+    assert _with(PHOTOS, labels={"a": 3, "b": 7}).config == {"align": "prior"}
+
+
+@pytest.mark.parametrize("each", [1, 2, 5, 10])
+def test_few_labels_of_digits_get_what_the_table_of_few_labels_was_measured_with(each: int) -> None:
+    found = _with(DIGITS, labels=dict.fromkeys("0123456789", each))
+    (row, *_) = MNIST_FEW.rows(Context(Path(), torch.device("cpu")))
+    assert found.algorithm == row.algorithm
+    spec = ALGORITHMS[row.algorithm].config
+    assert settings_from(spec, found.config) == settings_from(spec, row.config)
+    assert settings_from(TrainConfig, found.standard) == settings_from(TrainConfig, row.train)
+    assert "FreeMatch" in found.reason
+
+
+def test_few_labels_of_digits_end_at_ten_a_class_on_average_and_uneven_ones_keep_their_shares() -> None:
+    assert _with(DIGITS, labels={"a": 12, "b": 8}).config == {"rule": "freematch", "align": "uniform"}
+    assert _with(DIGITS, labels={"a": 13, "b": 8}).config == {}
+    assert _with(DIGITS, labels={"a": 9, "b": 4, "none": 0}).config == {"rule": "freematch", "align": "prior"}
+    assert _with(DIGITS, labels={}).config == {}
+    assert "FreeMatch" not in _with(DIGITS, labels={"a": 13, "b": 8}).reason
+
+
+def test_what_cannot_be_measured_is_told_in_words() -> None:
+    (text,) = [text for text in _with(DIGITS, labels={"a": 9, "b": 5}).warnings if "held out" in text]
+    assert text.startswith("Fewer than 2 classes have more than 5 labels, so all are trained on")
+    (text,) = [text for text in _with(DIGITS, labels={"a": 9, "b": 6, "c": 5}).warnings if "measured" in text]
+    assert text.startswith("c has 5 labels or fewer")
+    assert not any("measured" in text for text in _with(DIGITS, labels={"a": 9, "b": 6}).warnings)
+
+
+@pytest.mark.parametrize("labels", [{}, {"a": 0}, {"a": 1, "b": 0}])
+def test_with_labels_of_fewer_than_two_classes_no_round_can_start(labels: dict[str, int]) -> None:
+    first, *_ = _with(DIGITS, labels=labels).warnings
+    assert first == "A round cannot start yet: at least 2 classes need a labeled image."
 
 
 def test_class_without_a_label_is_named() -> None:
@@ -102,7 +143,8 @@ def test_class_without_a_label_is_named() -> None:
     assert [warning for warning in found.warnings if "empty" in warning] == list(found.warnings)
     assert "leaves it out" in found.warnings[0]
     one = _with(DIGITS, labels={"a": 30, "b": 30, "single": 1})
-    assert "cannot start yet" in one.warnings[0]
+    assert not any("cannot start yet" in text for text in one.warnings)
+    assert any("single (4 more)" in text for text in one.warnings)
 
 
 @pytest.mark.parametrize(("most", "config", "warned"), [(100, {}, False), (101, {"align": "prior"}, True)])
@@ -119,7 +161,7 @@ def test_lengths_come_near_to_their_steps_and_shorten_a_long_epoch_for_the_quick
     assert standard.train == {"epochs": 20}
     assert thorough.train == {"epochs": 60}
     # 1,707 unlabeled images: the least of 30 steps an epoch.
-    quick, standard, thorough = _with(DIGITS, images=1797, labels=dict.fromkeys("0123456789", 9)).lengths
+    quick, standard, thorough = _with(DIGITS, images=1827, labels=dict.fromkeys("0123456789", 12)).lengths
     assert quick.train == {"epochs": 10}
     assert standard.train == {"epochs": 80}
     assert thorough.train == {"epochs": 320}

@@ -20,7 +20,7 @@ def promoted(store, root, probabilities, classes):
     folder = prepare.write_plan(store, record, root)
     recorder = RoundRecorder(folder, "t")
     ids = store.image_ids()
-    digest = recorder.final_predictions(ids, np.full(len(ids), "unlabeled", object), probabilities)
+    digest = recorder.final_predictions(ids, np.full(len(ids), "unlabeled", object), probabilities, calibrated=True)
     recorder.json(files.REPORT, {"predictions": {"sha256": digest}})
     recorder.json(files.CONFIG, read_json(folder / files.CONFIG) | {"classes": classes})
     recorder.close()

@@ -21,7 +21,7 @@ def folder(tmp_path):
     recorder.epoch_predictions(2, np.array([3]), PROBABILITIES[1:2])
     recorder.epoch_predictions(10, np.array([3]), PROBABILITIES[1:2])
     roles = np.array(["train", "heldout", "unlabeled"], object)
-    digest = recorder.final_predictions(np.array([1, 2, 3]), roles, PROBABILITIES)
+    digest = recorder.final_predictions(np.array([1, 2, 3]), roles, PROBABILITIES, calibrated=True)
     recorder.json(files.REPORT, {"predictions": {"file": files.FINAL, "sha256": digest}})
     recorder.json(files.CONFIG, {"number": 7, "classes": ["cat", "dog"]})
     recorder.close()

@@ -49,14 +49,18 @@ def test_no_unlabeled_images_give_an_empty_table(rec, tmp_path):
     assert len(pd.read_parquet(tmp_path / "predictions/epoch-001.parquet")) == 0
 
 
-def test_final_predictions_hold_every_class_and_give_their_hash(rec, tmp_path):
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_final_predictions_hold_every_class_and_give_their_hash_and_say_whether_they_are_calibrated(
+    rec, tmp_path, calibrated
+):
     roles = np.array(["train", "unlabeled"], object)
-    digest = rec.final_predictions(np.array([1, 2]), roles, np.array([[0.9, 0.1], [0.4, 0.6]], np.float32))
+    said = np.array([[0.9, 0.1], [0.4, 0.6]], np.float32)
+    digest = rec.final_predictions(np.array([1, 2]), roles, said, calibrated=calibrated)
     frame = pd.read_parquet(tmp_path / files.FINAL)
     assert digest == sha256_of(tmp_path / files.FINAL)
     assert frame["p_1"].tolist() == pytest.approx([0.1, 0.6])
     assert frame["role"].tolist() == ["train", "unlabeled"]
-    assert frame["calibrated"].all()
+    assert frame["calibrated"].tolist() == [calibrated] * 2
 
 
 def test_leftovers_of_a_killed_write_are_swept(tmp_path):

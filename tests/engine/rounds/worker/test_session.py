@@ -1,19 +1,24 @@
 import dataclasses
 import errno
+import functools
 
+import pandas as pd
 import pytest
 import torch
 
 from engine.algorithms import supervised
 from engine.errors import TrainingDiverged
 from engine.files import read_json, write_json
+from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import __main__ as worker
-from engine.rounds.worker import session
+from engine.rounds.worker import apply, session
 from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Pulse, Stop, Stopped
-from tests.engine.rounds.worker.small_session import run, run_with_ablation, told
+from engine.training import evaluate
+from engine.training.calibrate import accuracy_interval
+from tests.engine.rounds.worker.small_session import noise_of_two_brightnesses, run, run_with_ablation, told
 
 
 def failing(monkeypatch, error, times: int, at_step: int = 0):
@@ -222,3 +227,71 @@ def test_a_batch_halved_for_the_ablation_stays_halved_for_the_round(folder, monk
     monkeypatch.setitem(session.ALGORITHMS, "meta_pseudo_labels", dataclasses.replace(spec, build=build))
     run_with_ablation(folder, epochs=1)
     assert seen == [(True, 8), (True, 4), (False, 4)]
+
+
+def guessing(monkeypatch, algorithm: str, right: int):
+    """Make an algorithm's model have the first `right` of the four held-out images right, and say so of no other."""
+    real = session.finish.reached
+
+    def reached(trained, pools):
+        figures, predicted = real(trained, pools)
+        if type(trained) is not session.ALGORITHMS[algorithm].build:
+            return figures, predicted
+        labels = pools.heldout_y.tolist()
+        said = [label if place < right else 1 - label for place, label in enumerate(labels)]
+        return HeldoutFigures(4, right, right / 4, *accuracy_interval(right, 4)), said
+
+    monkeypatch.setattr(session.finish, "reached", reached)
+
+
+def test_where_the_labels_alone_do_better_the_baselines_model_is_the_rounds_result(folder, monkeypatch):
+    guessing(monkeypatch, "pseudo_label", 0)
+    run(folder, "pseudo_label", learning_rate=0.02, epochs=4, steps_per_epoch=20)
+    report = results.read_report(folder)
+    assert report.algorithm == "supervised"
+    assert report.passed_over == HeldoutFigures(4, 0, 0.0, *accuracy_interval(0, 4))
+    assert report.heldout.correct == report.baseline.correct == sum(map(sum, report.confusion)) == 4
+    assert report.verdict.promoted
+    assert "model of the labels alone" in report.verdict.reason
+    assert report.checkpoint.file.startswith("checkpoints/baseline/")
+    algorithm, data = apply.final_run(folder, torch.device("cpu"), lambda *_: None)
+    assert type(algorithm) is supervised.Supervised
+    logits = evaluate.predict_logits(algorithm.eval_model(), data.pools.images, torch.arange(24), torch.device("cpu"))
+    said = pd.read_parquet(folder / files.FINAL)["class"].to_numpy()
+    assert logits.argmax(1).tolist() == said.tolist()
+    assert {event["phase"] for event in told(folder, "epoch")} == {"baseline", "main"}
+    assert len([event for event in told(folder, "epoch") if event["phase"] == "baseline"]) == 4
+
+
+def test_where_the_labels_alone_do_no_better_the_round_is_its_own_and_the_baselines_checkpoints_go(folder):
+    figures = {"n": 4, "correct": 0, "accuracy": 0.0, "low": 0.0, "high": 0.6, "method": "x"}
+    write_json(folder / files.BASELINE, figures | {"predicted": [1, 0, 1, 0]})
+    (folder / "checkpoints/baseline").mkdir()
+    run(folder, "pseudo_label")
+    report = results.read_report(folder)
+    assert (report.algorithm, report.passed_over) == ("pseudo_label", None)
+    assert report.checkpoint.file.startswith("checkpoints/main/")
+    assert not (folder / "checkpoints/baseline").exists()
+
+
+def test_the_share_of_pseudo_labels_used_reaches_the_verdict(folder):
+    run(folder, "fixmatch", {"threshold": 1.0}, run_baseline=False, learning_rate=0.0)
+    reason = results.read_report(folder).verdict.reason
+    assert reason.startswith("Held back")
+    assert "were used in any epoch" in reason or "always guessing" in reason
+
+
+@pytest.mark.parametrize("key", list(session.ALGORITHMS))
+def test_every_algorithm_starts_from_one_label_a_class_and_shows_no_figure_that_was_not_measured(
+    folder, monkeypatch, key
+):
+    monkeypatch.setattr(session.material, "load", functools.partial(noise_of_two_brightnesses, train=2, heldout=0))
+    run(folder, key, strong="light")
+    report = results.read_report(folder)
+    assert (report.heldout.n, report.baseline, report.passed_over) == (0, None, None)
+    assert not any(map(any, report.confusion))
+    assert (report.calibration.temperature, report.calibration.fitted) == (1.0, False)
+    assert not pd.read_parquet(folder / files.FINAL)["calibrated"].any()
+    assert "measured" in report.verdict.reason or "Held back" in report.verdict.reason
+    assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
+    assert all("heldout_accuracy" not in event["metrics"] for event in told(folder, "epoch"))
