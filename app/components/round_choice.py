@@ -48,9 +48,8 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return None
     with st.container(border=True):
-        st.markdown(
-            f"#### {options.title(recommendation.algorithm)} on {state.plain(recommendation.train.get('net', 'auto'))}"
-        )
+        net = recommendation.train.get("net")
+        st.markdown(f"#### {options.title(recommendation.algorithm)}" + (f" on {state.plain(net)}" if net else ""))
         st.markdown(state.plain(recommendation.reason))
         for warning in recommendation.warnings:
             st.warning(state.plain(warning), icon=":material/warning:")
@@ -72,16 +71,23 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
 def _length(opened: OpenProject, timing: Any, *, active: bool) -> Chosen:
     """Let choose how long to train and say how long each choice takes; return the settings of the chosen one."""
     lengths = {one.title: one for one in timing.lengths}
-    title = st.segmented_control("Length", list(lengths), default="Standard", required=True, key="recommended_length")
-    length = lengths[title or "Standard"]
+    title = "Standard"
+    if len(lengths) > 1:
+        title = st.segmented_control("Length", list(lengths), default=title, required=True, key="recommended_length")
+    length = lengths.get(title, lengths["Standard"])
     st.caption(f"{state.plain(length.summary)} {_epochs(length.train)}")
-    chosen = {name: Chosen(timing.algorithm, timing.config, timing.train | one.train) for name, one in lengths.items()}
+    chosen = {
+        name: Chosen(timing.algorithm, timing.config | one.config, timing.train | one.train)
+        for name, one in lengths.items()
+    }
     _times(opened, chosen, length.title, active)
     return chosen[length.title]
 
 
 def _epochs(train: Mapping[str, Any]) -> str:
     steps = train.get("steps_per_epoch")
+    if "epochs" not in train:
+        return ""
     return f"{train['epochs']:,} epochs" + (f" of {steps:,} steps." if steps else ".")
 
 

@@ -28,9 +28,10 @@ IMBALANCE = 10.0
 """The largest class against the smallest, in labels, from which on pseudo-labels are aligned to the labels' shares."""
 PHOTO_NET = "mobilenet_v2"
 PHOTO_NET_MB = 14
-PHOTO_ALGORITHM = "pseudo_label"
-"""What quick rounds on frozen features use."""
+SET_ALGORITHM = "transductive"
+"""What labels a set as a whole, from pretrained features or gradients."""
 QUICK_NET = str(NetName("frozen", PHOTO_NET))
+PHOTO_TRAIN = {"net": QUICK_NET}
 QUICK_TRAIN = {"net": QUICK_NET, "learning_rate": 0.01, "noise": 0.5}
 """A linear classifier on many values wants a low rate, and noise against learning the few labels by heart."""
 HELDOUT = TrainConfig().heldout_fraction
@@ -71,6 +72,7 @@ class Length:
     title: str
     train: dict[str, Any]
     summary: str
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,12 @@ def recommend(facts: DataFacts) -> Recommendation:
     kind = _kind(facts)
     if facts.labeled and not facts.unlabeled:
         algorithm, config, train, reason = _supervised(facts, kind)
-    elif kind == "digits" and _few_to_match(facts):
-        algorithm, config, train, reason = "fixmatch", _few_rule(facts), dict(FEW_TRAIN), f"{DIGITS} {FEW_REASON}"
     elif kind == "digits":
-        algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("article_convnet"), DIGITS
+        algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{GRADIENTS} {AS_A_SET}"
+    elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and PHOTO_NET in facts.weights):
+        algorithm, config, train, reason = SET_ALGORITHM, {}, PHOTO_TRAIN | SET_TRAIN, _quick_reason(facts)
     elif kind == "colour":
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR
-    elif kind == "quick":
-        algorithm, config, train, reason = PHOTO_ALGORITHM, {}, dict(QUICK_TRAIN), _quick_reason(facts)
     else:
         net = "simple_cnn" if facts.device == "cpu" else "wrn_28_2"
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole(net), _scratch_reason(net)
@@ -128,17 +128,27 @@ def recommend(facts: DataFacts) -> Recommendation:
         config,
         train,
         reason,
-        FEW_LENGTHS if train == FEW_TRAIN else lengths(facts, train),
+        lengths(facts, algorithm, train),
         tuple(_warnings(facts, kind)),
-        tuple(replace(other, train=other.train | lengths(facts, other.train)[1].train) for other in others),
+        tuple(replace(other, train=other.train | standard(facts, other).train) for other in others),
     )
 
 
-def lengths(facts: DataFacts, train: Mapping[str, Any]) -> tuple[Length, ...]:
-    """Return three lengths for these settings, as epochs that come near to a budget of steps.
+def standard(facts: DataFacts, other: Alternative) -> Length:
+    """Return the standard length of another way to train."""
+    return next(length for length in lengths(facts, other.algorithm, other.train) if length.title == STANDARD)
 
-    Where even the fewest epochs would exceed the budget of the quick look, its epochs are made shorter.
+
+def lengths(facts: DataFacts, algorithm: str, train: Mapping[str, Any]) -> tuple[Length, ...]:
+    """Return the lengths for these settings: three, as epochs that come near to a budget of steps.
+
+    Where even the fewest epochs would exceed the budget of the quick look, its epochs are made shorter. A model that
+    labels a set as a whole has the one length it takes; on small grey images a network can be trained after it.
     """
+    if algorithm == SET_ALGORITHM:
+        return SET_LENGTHS if _kind(facts) == "digits" else SET_LENGTHS[:1]
+    if train.items() >= FEW_TRAIN.items():
+        return FEW_LENGTHS
     held = heldout_total(list(facts.labels.values()), HELDOUT)
     per_epoch = steps_for(settings_from(TrainConfig, train), facts.labeled - held, facts.unlabeled)
     budgets = _budgets(str(train.get("net", "auto")), facts.device)
@@ -193,11 +203,26 @@ def _whole(net: str) -> dict[str, Any]:
     return {"net": net, "learning_rate": 0.03}
 
 
-DIGITS = (
-    "The images are small and grey, like digits or letters: the small article_convnet is enough and trains on any "
-    "machine. FixMatch learns from the unlabeled images it is sure of and asks for the same answer on distorted "
-    "copies. Images are shifted but never mirrored, because a mirrored digit or letter is another sign."
+SET_TRAIN = {"run_baseline": False}
+SET_LENGTHS = (
+    Length(STANDARD, {}, "Nothing is trained for epochs: it takes as long as it takes."),
+    Length(
+        THOROUGH,
+        {
+            "net": "article_convnet", "epochs": 5, "steps_per_epoch": 200, "batch_size": 32, "unlabeled_ratio": 3,
+            "strong": "light", "dropout": 0.0, "ema_decay": 0.995,
+        },
+        "A small network is trained on all the labels it gave; it also predicts images that come later.",
+        {"network": "on"},
+    ),
+)  # fmt: skip
+"""Lengths of the model that labels a set as a whole; the second for small grey images."""
+AS_A_SET = (
+    "All images are labeled together: each asks its nearest neighbours, the classes' centres and a regression on the "
+    "labels, whose say grows with them. It takes seconds, works from one label a class on, and can be repeated after "
+    "every few answers."
 )
+GRADIENTS = "The images are small and grey, like digits or letters, which directions of strokes describe well."
 FEW_TRAIN = {"net": "article_convnet", "dropout": 0.0, "ema_decay": 0.995}
 """With the standard length, what `mnist-few` of `engine/benchmarks` is measured with."""
 FEW_REASON = (
@@ -215,9 +240,7 @@ def _quick_reason(facts: DataFacts) -> str:
     what = "These are photos" if facts.side > SMALL_SIDE else "These are small colour images and there is no GPU"
     return (
         f"{what}: features of a network that has seen a million photos ({QUICK_NET}) save training one from "
-        "scratch. They are computed once an image, in the first round; from then on only a linear classifier is "
-        "trained on them, which takes seconds, so that you can label and train in turns. The features are varied by "
-        "noise; nothing is mirrored or distorted."
+        f"scratch. They are computed once an image, in the first round. {AS_A_SET}"
     )
 
 
@@ -329,6 +352,18 @@ def _alternatives(
 ) -> list[Alternative]:
     """Return other ways worth trying, the likeliest first."""
     alternatives = []
+    if kind == "digits" and algorithm != "supervised":
+        few = _few_to_match(facts)
+        alternatives.append(
+            Alternative(
+                "FixMatch",
+                "fixmatch",
+                _few_rule(facts) if few else _alignment(facts),
+                dict(FEW_TRAIN) if few else _whole("article_convnet"),
+                "A network learns from the images it is sure of and asks for the same answer on distorted copies; "
+                "minutes. " + (FEW_REASON if few else "With a thousand labels or more it is as good."),
+            )
+        )
     if kind in ("colour", "scratch"):
         alternatives.append(
             Alternative(
@@ -352,7 +387,11 @@ def _alternatives(
     if kind == "quick" and algorithm != "supervised":
         alternatives.append(
             Alternative(
-                "The labels alone", "supervised", {}, train, "To see what the unlabeled images add to the features."
+                "The labels alone",
+                "supervised",
+                {},
+                dict(QUICK_TRAIN),
+                "A linear classifier on the features, to see what the unlabeled images add.",
             )
         )
         whole = {"net": str(NetName("torchvision", PHOTO_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
@@ -370,10 +409,10 @@ def _alternatives(
         alternatives.append(
             Alternative(
                 "Quick round",
-                PHOTO_ALGORITHM if algorithm != "supervised" else "supervised",
+                SET_ALGORITHM if algorithm != "supervised" else "supervised",
                 {},
-                dict(QUICK_TRAIN),
-                "Pretrained features and a linear classifier: seconds"
+                PHOTO_TRAIN | SET_TRAIN if algorithm != "supervised" else dict(QUICK_TRAIN),
+                "Pretrained features and no network to train: seconds"
                 + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
             )
         )

@@ -13,7 +13,7 @@ from engine.algorithms import ALGORITHMS
 from engine.benchmarks.mnist import MNIST_FEW
 from engine.benchmarks.spec import Context
 from engine.training.config import TrainConfig
-from engine.training.recommend import PHOTO_ALGORITHM, DataFacts, Recommendation, recommend
+from engine.training.recommend import Alternative, DataFacts, Recommendation, lengths, recommend
 from engine.training.settings import settings_from
 
 TEN = dict.fromkeys("0123456789", 100)
@@ -29,18 +29,31 @@ def _with(facts: DataFacts, **fields: Any) -> Recommendation:
     return recommend(dataclasses.replace(facts, **fields))
 
 
-def test_small_grey_images_get_fixmatch_on_the_article_net_without_mirrors() -> None:
-    found = recommend(DIGITS)
-    assert (found.algorithm, found.config) == ("fixmatch", {})
-    assert found.train == {"net": "article_convnet", "learning_rate": 0.03}
-    whole = settings_from(TrainConfig, found.train)
+def _alternative(found: Recommendation, title: str) -> Alternative:
+    return next(one for one in found.alternatives if one.title == title)
+
+
+@pytest.mark.parametrize("each", [1, 10, 100])
+def test_small_grey_images_are_labeled_as_a_set_whatever_the_number_of_labels(each: int) -> None:
+    found = _with(DIGITS, labels=dict.fromkeys("0123456789", each))
+    assert (found.algorithm, found.config, found.train) == ("transductive", {}, {"run_baseline": False})
+    standard, thorough = found.lengths
+    assert (standard.train, standard.config) == ({}, {})
+    assert thorough.config == {"network": "on"}
+    assert thorough.train["net"] == "article_convnet"
+
+
+def test_fixmatch_on_the_article_net_without_mirrors_is_the_other_way_for_small_grey_images() -> None:
+    other = _alternative(recommend(DIGITS), "FixMatch")
+    assert (other.algorithm, other.config) == ("fixmatch", {})
+    whole = settings_from(TrainConfig, other.train)
+    assert (whole.net, whole.learning_rate) == ("article_convnet", 0.03)
     assert (whole.augment, whole.strong) == ("shift", "rand_augment")
-    assert "mirrored" in found.reason
 
 
-@pytest.mark.parametrize(("side", "net"), [(40, "article_convnet"), (41, "simple_cnn")])
-def test_small_ends_at_forty_pixels(side: int, net: str) -> None:
-    assert _with(DIGITS, side=side).train["net"] == net
+@pytest.mark.parametrize(("side", "algorithm"), [(40, "transductive"), (41, "fixmatch")])
+def test_small_ends_at_forty_pixels(side: int, algorithm: str) -> None:
+    assert _with(DIGITS, side=side).algorithm == algorithm
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
@@ -48,7 +61,8 @@ def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_of
     found = _with(COLOUR, device=device, weights=KNOWN)
     assert (found.algorithm, found.train["net"]) == ("fixmatch", "wrn_28_2")
     assert "augment" not in found.train
-    mirrored = next(one for one in found.alternatives if one.train.get("augment") == "shift_flip")
+    mirrored = _alternative(found, "With mirrored images")
+    assert mirrored.train["augment"] == "shift_flip"
     assert mirrored.reason.startswith("If a mirrored image keeps its class")
 
 
@@ -59,10 +73,17 @@ def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_of
 )
 def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> None:
     found = _with(facts, weights=KNOWN)
-    train = {"net": "frozen:mobilenet_v2", "learning_rate": 0.01, "noise": 0.5}
-    assert (found.algorithm, found.config, found.train) == (PHOTO_ALGORITHM, {}, train)
+    train = {"net": "frozen:mobilenet_v2", "run_baseline": False}
+    assert (found.algorithm, found.config, found.train) == ("transductive", {}, train)
+    assert [length.title for length in found.lengths] == ["Standard"]
     assert "once an image" in found.reason
     assert not found.warnings
+
+
+def test_few_labels_of_small_colour_images_get_pretrained_features_on_a_gpu_too() -> None:
+    few = _with(COLOUR, device="cuda", weights=KNOWN, labels=dict.fromkeys("abc", 10))
+    assert (few.algorithm, few.train["net"]) == ("transductive", "frozen:mobilenet_v2")
+    assert _with(COLOUR, device="cuda", weights=KNOWN, labels=dict.fromkeys("abc", 11)).algorithm == "fixmatch"
 
 
 @pytest.mark.parametrize(("device", "net"), [("cpu", "simple_cnn"), ("cuda", "wrn_28_2")])
@@ -70,7 +91,8 @@ def test_without_the_weights_what_runs_without_is_recommended_and_the_way_to_the
     found = _with(PHOTOS, device=device)
     assert (found.algorithm, found.train["net"]) == ("fixmatch", net)
     assert any("frozen:mobilenet_v2" in warning and "14 MB" in warning for warning in found.warnings)
-    quick = next(one for one in found.alternatives if one.train["net"] == "frozen:mobilenet_v2")
+    quick = _alternative(found, "Quick round")
+    assert (quick.algorithm, quick.train["net"]) == ("transductive", "frozen:mobilenet_v2")
     assert "14 MB" in quick.reason
 
 
@@ -86,7 +108,7 @@ def test_where_everything_is_labeled_the_labels_alone_are_trained_on(facts: Data
 
 
 def test_one_image_left_unlabeled_is_worth_a_semi_supervised_round() -> None:
-    assert _with(DIGITS, images=1001).algorithm == "fixmatch"
+    assert _with(DIGITS, images=1001).algorithm == "transductive"
 
 
 def test_few_labels_say_how_many_more_each_class_needs_and_align_to_equal_shares() -> None:
@@ -106,21 +128,24 @@ def test_few_and_uneven_labels_align_to_the_shares_of_the_labels() -> None:
 
 @pytest.mark.parametrize("each", [1, 2, 5, 10])
 def test_few_labels_of_digits_get_what_the_table_of_few_labels_was_measured_with(each: int) -> None:
-    found = _with(DIGITS, labels=dict.fromkeys("0123456789", each))
+    other = _alternative(_with(DIGITS, labels=dict.fromkeys("0123456789", each)), "FixMatch")
     (row, *_) = MNIST_FEW.rows(Context(Path(), torch.device("cpu")))
-    assert found.algorithm == row.algorithm
+    assert other.algorithm == row.algorithm
     spec = ALGORITHMS[row.algorithm].config
-    assert settings_from(spec, found.config) == settings_from(spec, row.config)
-    assert settings_from(TrainConfig, found.standard) == settings_from(TrainConfig, row.train)
-    assert "FreeMatch" in found.reason
+    assert settings_from(spec, other.config) == settings_from(spec, row.config)
+    assert settings_from(TrainConfig, other.train) == settings_from(TrainConfig, row.train)
+    assert "FreeMatch" in other.reason
 
 
 def test_few_labels_of_digits_end_at_ten_a_class_on_average_and_uneven_ones_keep_their_shares() -> None:
-    assert _with(DIGITS, labels={"a": 12, "b": 8}).config == {"rule": "freematch", "align": "uniform"}
-    assert _with(DIGITS, labels={"a": 13, "b": 8}).config == {}
-    assert _with(DIGITS, labels={"a": 9, "b": 4, "none": 0}).config == {"rule": "freematch", "align": "prior"}
-    assert _with(DIGITS, labels={}).config == {}
-    assert "FreeMatch" not in _with(DIGITS, labels={"a": 13, "b": 8}).reason
+    def fixmatch(**labels: int) -> Alternative:
+        return _alternative(_with(DIGITS, labels=labels), "FixMatch")
+
+    assert fixmatch(a=12, b=8).config == {"rule": "freematch", "align": "uniform"}
+    assert fixmatch(a=13, b=8).config == {}
+    assert fixmatch(a=9, b=4, none=0).config == {"rule": "freematch", "align": "prior"}
+    assert fixmatch().config == {}
+    assert "FreeMatch" not in fixmatch(a=13, b=8).reason
 
 
 def test_what_cannot_be_measured_is_told_in_words() -> None:
@@ -149,19 +174,21 @@ def test_class_without_a_label_is_named() -> None:
 
 @pytest.mark.parametrize(("most", "config", "warned"), [(100, {}, False), (101, {"align": "prior"}, True)])
 def test_imbalance_beyond_ten_to_one_is_told_and_aligned(most: int, config: dict[str, str], warned: bool) -> None:
-    found = _with(DIGITS, labels={"large": most, "small": 10})
+    found = _with(PHOTOS, labels={"large": most, "small": 10})
     assert found.config == config
     assert any("large has 101 labels, small 10" in warning for warning in found.warnings) is warned
 
 
 def test_lengths_come_near_to_their_steps_and_shorten_a_long_epoch_for_the_quick_look() -> None:
-    quick, standard, thorough = recommend(DIGITS).lengths
+    train = {"net": "article_convnet"}
+    quick, standard, thorough = lengths(DIGITS, "fixmatch", train)
     # 59,000 unlabeled images, 256 in a step: 231 steps an epoch; three of them are more than 300 steps.
     assert quick.train == {"epochs": 3, "steps_per_epoch": 100}
     assert standard.train == {"epochs": 20}
     assert thorough.train == {"epochs": 60}
     # 1,707 unlabeled images: the least of 30 steps an epoch.
-    quick, standard, thorough = _with(DIGITS, images=1827, labels=dict.fromkeys("0123456789", 12)).lengths
+    small = dataclasses.replace(DIGITS, images=1827, labels=dict.fromkeys("0123456789", 12))
+    quick, standard, thorough = lengths(small, "fixmatch", train)
     assert quick.train == {"epochs": 10}
     assert standard.train == {"epochs": 80}
     assert thorough.train == {"epochs": 320}
@@ -184,7 +211,7 @@ FACTS = [
 @pytest.mark.parametrize("facts", FACTS)
 def test_every_recommendation_and_alternative_can_be_started_as_it_is(facts: DataFacts) -> None:
     found = recommend(facts)
-    ways = [(found.algorithm, found.config, found.train | length.train) for length in found.lengths]
+    ways = [(found.algorithm, found.config | one.config, found.train | one.train) for one in found.lengths]
     ways += [(other.algorithm, other.config, other.train) for other in found.alternatives]
     for algorithm, config, train in ways:
         settings_from(ALGORITHMS[algorithm].config, config)
