@@ -88,7 +88,8 @@ def _queue(opened: Any, algorithm: str | None, sets: Sequence[str], device: str)
     train = {**train, **own_train, "device": device}
     record = opened.training.queue(key, {**config, **own_config}, train)
     if recommendation is not None:
-        what = f"{spec.title} on {train.get('net', 'auto')}, {train['epochs']} epochs"
+        net = f" on {train['net']}" if "net" in train else ""
+        what = spec.title + net + (f", {train['epochs']} epochs" if "epochs" in train else "")
         out.print(f"Recommended: {escape(what)}. {escape(recommendation.reason)}", soft_wrap=True)
         for warning in recommendation.warnings:
             out.print(f"  Note: {escape(warning)}", soft_wrap=True)

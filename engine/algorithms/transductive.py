@@ -29,12 +29,14 @@ Runs on the CPU, but for the network. Held-out images are among the set, without
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from engine.algorithms.neighbour_graph import Floats, Graph
@@ -143,14 +145,18 @@ class Transductive:
             yield from self._student.steps(epoch - self._rounds_end, self._targets())
             return
         if epoch == 0:
-            space = Space.fit(self._pools.images[self._members], self._train.seed)
+            with one_thread():
+                space = Space.fit(self._pools.images[self._members], self._train.seed)
             yield {}
-            images = ImageSet.located(space, self._pools.images, self._members, seed=self._train.seed)
+            with one_thread():
+                images = ImageSet.located(space, self._pools.images, self._members, seed=self._train.seed)
             yield {}
-            prior = make_prior(images, self._labeled, self.config.strength)
+            with one_thread():
+                prior = make_prior(images, self._labeled, self.config.strength)
             self._prepared, self._logits = (images, prior), prior.logits
         else:
-            self._logits = refined(*self._begun(), self._logits, self._labeled, self._votes)
+            with one_thread():
+                self._logits = refined(*self._begun(), self._logits, self._labeled, self._votes)
         on_labeled = torch.from_numpy(self._logits[self._labeled.rows])
         yield {"loss": F.cross_entropy(on_labeled, torch.from_numpy(self._labeled.labels))}
 
@@ -215,10 +221,11 @@ class Transductive:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a stored state back."""
-        graph = Graph.of(state["near"].numpy().astype(np.int64), state["squares"].numpy())
-        images = ImageSet.located(Space(**state["space"]), self._pools.images, self._members, graph=graph)
-        self._prepared = images, make_prior(images, self._labeled, self.config.strength)
         self._logits = state["logits"].numpy()
+        graph = Graph.of(state["near"].numpy().astype(np.int64), state["squares"].numpy())
+        with one_thread():
+            images = ImageSet.located(Space(**state["space"]), self._pools.images, self._members, graph=graph)
+            self._prepared = images, make_prior(images, self._labeled, self.config.strength)
         if self._student is not None:
             self._student.load_state_dict(state["student"])
 
@@ -299,6 +306,15 @@ class _Student:
         self.learner.load_state_dict(state)
         self._feed.load_state_dict(state)
         self.steps_done = int(state["steps_done"])
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which NumPy and SciPy compute with one thread.
+
+    Beside other work on the machine, threads that wait for each other take these many small products ten times as long.
+    """
+    limited: AbstractContextManager[Any] = threadpool_limits(1, "blas")
+    return limited
 
 
 def _check(pools: Pools) -> None:
