@@ -28,7 +28,7 @@ Runs on the CPU, but for the network. Held-out images are among the set, without
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from engine.algorithms.neighbour_graph import Floats, Graph
 from engine.algorithms.transductive_model import (
+    COMPARED,
     ImageSet,
     Ints,
     Labeled,
@@ -117,7 +118,7 @@ class Transductive:
         self._rounds_end = 1 + config.rounds
         self.epochs = self._rounds_end + (train.epochs if with_network else 0)
         self.steps_per_epoch = steps_per_epoch(train, pools) if with_network else 1
-        self._votes = config.votes or (VOTES if pools.vectors else VOTES_GREY)
+        self._votes = config.votes or default_votes(pools.images)
         self._members = torch.cat([pools.train_idx, pools.heldout_idx, pools.unlabeled_idx]).sort().values  # (M,)
         self._place = torch.full((len(pools.images),), -1)
         self._place[self._members] = torch.arange(len(self._members))
@@ -167,9 +168,9 @@ class Transductive:
     def _targets(self) -> Tensor:
         """Return what the network is taught of the unlabeled images (U, K): half distribution, half first class."""
         logits = torch.from_numpy(self._logits[self._place[self._pools.unlabeled_idx].numpy()])
-        beliefs = logits.softmax(1)
         targets = torch.zeros(len(logits), self._pools.num_classes)
-        targets[:, torch.from_numpy(self._classes)] = (beliefs + F.one_hot(logits.argmax(1), beliefs.shape[1])) / 2
+        first = F.one_hot(logits.argmax(1), logits.shape[1])
+        targets[:, torch.from_numpy(self._classes)] = (logits.softmax(1) + first) / 2
         return targets
 
     def predict_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -177,16 +178,40 @@ class Transductive:
 
         Once the network is trained, its log-probabilities are added to the model's.
         """
-        images, _ = self._begun()
-        model, places = self._model(), self._place[rows]
-        logits, z = model.cautious(self._logits[places.numpy()]), torch.from_numpy(images.z)[places]
+        images, prior = self._begun()
+        places = self._place[rows]
+        z = torch.from_numpy(images.z)[places]
+        logits = torch.from_numpy(self._joined(rows))
         outside = torch.nonzero(places < 0).flatten()  # rejected images
         if len(outside):
             inputs = self._pools.images[rows[outside]]
-            logits[outside], z[outside] = model(inputs), model.features(inputs)
+            with one_thread():
+                z[outside] = images.space.coordinates(inputs)[0]
+                of_outside = of_others(images, prior, clamped(self._logits, self._labeled), inputs, self._votes)
+            logits[outside] = torch.from_numpy(of_outside)
+        return self._of_all_classes(logits / self._temperature()), z
+
+    def _joined(self, rows: Tensor) -> Floats:
+        """Return the model's log-probabilities (m, K) of rows of the set, plus the trained network's."""
+        own = torch.from_numpy(self._logits[self._place[rows].numpy()]).log_softmax(1)
         if self._student is not None and self._student.steps_done:
-            logits = logits.log_softmax(1) + self.network_predictions(rows)
-        return logits, z
+            own = own + self.network_predictions(rows)[:, torch.from_numpy(self._classes)]
+        return own.numpy()
+
+    def _temperature(self) -> float:
+        """Return what all logits are divided by, from images without a label, evenly spaced where they are many."""
+        images, prior = self._begun()
+        rows = torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx])
+        rows = rows[:: max(1, len(rows) // COMPARED)]
+        return cautious_temperature(
+            self._joined(rows), prior.cautious.predict_proba(images.z[self._place[rows].numpy()])
+        )
+
+    def _of_all_classes(self, logits: Tensor) -> Tensor:
+        """Return logits (m, K) of the classes with a label as logits of all (m, num_classes)."""
+        every = torch.full((len(logits), self._pools.num_classes), ABSENT)
+        every[:, torch.from_numpy(self._classes)] = logits.log_softmax(1)
+        return every
 
     def network_predictions(self, rows: Tensor) -> Tensor:
         """Return the averaged network's log-probabilities (m, num_classes) of rows of the pools' images.
@@ -204,9 +229,8 @@ class Transductive:
 
     def _model(self) -> TransductiveModel:
         images, prior = self._begun()
-        temperature = cautious_temperature(images, prior, self._logits, self._labeled)
-        shape = torch.from_numpy(self._classes), self._pools.num_classes
-        return TransductiveModel(images, prior, self._logits, self._labeled, self._votes, temperature, *shape)
+        beliefs = clamped(self._logits, self._labeled)
+        return TransductiveModel(images, prior, beliefs, self._votes, self._temperature(), self._of_all_classes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on; coordinates and prior are made from it anew."""
@@ -240,18 +264,15 @@ class TransductiveModel(nn.Module):
         self,
         images: ImageSet,
         prior: Prior,
-        logits: Floats,
-        labeled: Labeled,
+        beliefs: Floats,
         votes: float,
         temperature: float,
-        classes: Tensor,
-        num_classes: int,
+        of_all_classes: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.here = nn.Parameter(torch.zeros(()), requires_grad=False)
-        self._images, self._prior, self._labeled, self._votes = images, prior, labeled, votes
-        self._beliefs = clamped(logits, labeled)
-        self._temperature, self._classes, self._num_classes = temperature, classes, num_classes
+        self._images, self._prior, self._beliefs, self._votes = images, prior, beliefs, votes
+        self._temperature, self._of_all_classes = temperature, of_all_classes
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the coordinates z (B, 256) float32 of images (B, 1, H, W) uint8 or vectors (B, D)."""
@@ -259,13 +280,9 @@ class TransductiveModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (B, num_classes) float32."""
-        return self.cautious(of_others(self._images, self._prior, self._beliefs, inputs, self._votes))
-
-    def cautious(self, logits: Floats) -> Tensor:
-        """Return logits (B, K) of the classes with a label as softened logits (B, num_classes)."""
-        every = torch.full((len(logits), self._num_classes), ABSENT)
-        every[:, self._classes] = torch.from_numpy(logits).log_softmax(1) / self._temperature
-        return every
+        with one_thread():
+            logits = of_others(self._images, self._prior, self._beliefs, inputs, self._votes)
+        return self._of_all_classes(torch.from_numpy(logits) / self._temperature)
 
 
 class _Student:
@@ -306,6 +323,11 @@ class _Student:
         self.learner.load_state_dict(state)
         self._feed.load_state_dict(state)
         self.steps_done = int(state["steps_done"])
+
+
+def default_votes(images: Tensor) -> float:
+    """Return λ for images (N, 1, H, W), which are described by gradients, or vectors (N, D)."""
+    return VOTES_GREY if images.ndim == 4 else VOTES
 
 
 def one_thread() -> AbstractContextManager[Any]:

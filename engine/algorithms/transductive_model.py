@@ -222,24 +222,21 @@ def cautious_regression(z: Floats, labels: Ints) -> LogisticRegression:
     return fitted_regression(z, labels, STRENGTHS[int(np.argmin(losses))])
 
 
-def cautious_temperature(images: ImageSet, prior: Prior, logits: Floats, labeled: Labeled) -> float:
-    """Return T ≥ 1 such that the mean confidence of softmax(logits / T) is what the cautious regression gives to the
-    same classes, over images without a label.
+def cautious_temperature(logits: Floats, reference: Floats) -> float:
+    """Return T ≥ 1 such that the mean confidence of softmax(logits / T) is the mean probability that a more cautious
+    model gives to the same classes; 1 without images.
 
     Args:
-        images, prior, labeled: of the set.
-        logits: (M, K), too sure of themselves.
+        logits: (m, K), too sure of themselves.
+        reference: (m, K) probabilities of the cautious model.
     """
-    others = np.setdiff1d(np.arange(len(logits)), labeled.rows)
-    others = others[:: max(1, len(others) // COMPARED)]
-    if not len(others):
+    if not len(logits):
         return 1.0
-    own = logits[others]
-    wanted = prior.cautious.predict_proba(images.z[others])[np.arange(len(own)), own.argmax(1)].mean()
+    wanted = reference[np.arange(len(logits)), logits.argmax(1)].mean()
     low, high = 0.0, math.log(MOST_TEMPERATURE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        confidence = softmax(own / math.exp(middle), 1).max(1).mean()
+        confidence = softmax(logits / math.exp(middle), 1).max(1).mean()
         low, high = (middle, high) if confidence > wanted else (low, middle)
     return math.exp(high) if low else 1.0
 

@@ -18,7 +18,7 @@ def preview(images: Tensor, *, weak: Kind, strong: Strong, ops: int, magnitude: 
     Args:
         images: (n, C, H, W) uint8, left as they are.
         weak: of the weak view; "none" repeats the image.
-        strong: "rand_augment" or "light".
+        strong: "rand_augment", "light" or "affine".
         ops: distortions RandAugment puts on an image.
         magnitude: 1..30, how far they may go.
         copies: views of each image and kind; 0 leaves only the images.

@@ -1,4 +1,4 @@
-"""The strong view: small rotation and shift, contrast, brightness, then a cut-out square; batched."""
+"""Strong views besides RandAugment, batched: light (moved, light changed, a square cut out) and affine (moved)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ ROTATION = 15.0
 SHIFT = 0.125
 JITTER = 0.4
 CUTOUT = 0.4
+AFFINE_SHIFT = 0.1
+SCALE = 0.1
+SHEAR = 0.15
 
 
 def strong_view(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -28,20 +31,42 @@ def strong_view(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     draw = torch.rand(8, len(images), generator=generator).to(images.device, non_blocking=True)
     x = images.to(torch.float32)
-    x = _move(x, draw[0], draw[1], draw[2])
+    x = _move(x, draw[0], SHIFT * (2 * draw[1:3] - 1), torch.ones_like(draw[0]), torch.zeros_like(draw[0]))
     x = _light(x, draw[3], draw[4])
     return _cut_out(x, draw[5:8])
 
 
-def _move(x: Tensor, turn: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Rotate and shift each image; draws are (B,) in 0..1."""
+def affine_view(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a moved copy (B, C, H, W) float32 in 0..255 of a uint8 batch, on the same device; nothing is covered.
+
+    Each image independently: rotated by up to 15 degrees, shifted by up to 1/10 of its side, scaled by up to 10 % and
+    sheared by up to 0.15, edges repeated. Draws 5 numbers an image from `generator` (CPU).
+
+    Args:
+        images: (B, C, H, W) uint8.
+        generator: of the random draws, on the CPU.
+    """
+    draw = torch.rand(5, len(images), generator=generator).to(images.device, non_blocking=True)
+    scale, shear = 1 + SCALE * (2 * draw[3] - 1), SHEAR * (2 * draw[4] - 1)
+    return _move(images.to(torch.float32), draw[0], AFFINE_SHIFT * (2 * draw[1:3] - 1), scale, shear)
+
+
+def _move(x: Tensor, turn: Tensor, shift: Tensor, scale: Tensor, shear: Tensor) -> Tensor:
+    """Rotate, shift, scale and shear each image.
+
+    Args:
+        x: (B, C, H, W) float32.
+        turn: (B,) in 0..1, of the range of rotations.
+        shift: (2, B) across and down, in sides.
+        scale, shear: (B,).
+    """
     angle = (2 * turn - 1) * math.radians(ROTATION)
-    cos, sin = angle.cos(), angle.sin()
+    cos, sin = scale * angle.cos(), scale * angle.sin()
     # affine_grid counts in half sides, so a shift of s sides is 2s
     theta = torch.stack(
         [
-            torch.stack([cos, -sin, 2 * SHIFT * (2 * across - 1)], 1),
-            torch.stack([sin, cos, 2 * SHIFT * (2 * down - 1)], 1),
+            torch.stack([cos, shear - sin, 2 * shift[0]], 1),
+            torch.stack([sin, cos, 2 * shift[1]], 1),
         ],
         1,
     )  # (B, 2, 3)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from engine.augment.rand_augment import rand_augment
-from engine.augment.strong import strong_view
+from engine.augment.strong import affine_view, strong_view
 from engine.augment.vectors import masked, noisy
 from engine.augment.weak import Kind, weak_view
 
-Strong = Literal["rand_augment", "light"]
+Strong = Literal["rand_augment", "light", "affine"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Views:
         return weak_view(x, self.kind, generator)
 
     def strong(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the strong view: the weak one, distorted further; float32 (images: 0..255)."""
+        """Return the strong view, float32 (images: 0..255): the weak one distorted further, or moved for "affine"."""
+        if self.strong_kind == "affine" and x.ndim == 4:
+            return affine_view(x, generator)
         weak = self.weak(x, generator)
         if x.ndim == 2:
             return masked(noisy(weak, self.deviation, self.noise, generator), self.mean, generator)

@@ -1,9 +1,9 @@
-"""The rounds of a replay: a row of settings trained on the labels in force, on one set of images."""
+"""The rounds of a replay: a row of settings, or the model that labels a set as a whole, on the labels in force."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes, one_thread
+from engine.algorithms.transductive_model import ImageSet, Labeled, fitted
+from engine.algorithms.transductive_space import Space
 from engine.benchmarks.run import build, run_epoch, train_config
 from engine.benchmarks.spec import Row
 from engine.training.calibrate import fit_temperature
-from engine.training.evaluate import predict
+from engine.training.evaluate import predict_run
 from engine.training.pools import Pools, split_labeled
 from engine.training.protocol import Algorithm
 
@@ -66,7 +69,7 @@ class Rounds:
             TrainingDiverged: the loss is no longer a finite number.
         """
         row = self._rows[number > 0]
-        pools = self._pools(rows, y, float(row.data.get("heldout", 0.0)))
+        pools = pools_with(self._images, self._classes, rows, y, float(row.data.get("heldout", 0.0)), self._seed)
         algorithm = build(row, train_config(row, self._seed * 1000 + number, self._device), pools, self._device)
         if self._warm_start and state:
             algorithm.load_state_dict({**algorithm.state_dict(), **state})
@@ -74,20 +77,9 @@ class Rounds:
             run_epoch(algorithm, epoch)
         return self._predict(algorithm, pools)
 
-    def _pools(self, rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float) -> Pools:
-        """Return pools of these labels; all other images are unlabeled."""
-        train, held = split_labeled(rows, y, fraction, self._seed)
-        class_of = np.full(len(self._images), -1)
-        class_of[rows] = y
-        rest = np.flatnonzero(class_of < 0)
-        train_idx, train_y, heldout_idx, heldout_y, unlabeled = (
-            torch.from_numpy(part) for part in (train, class_of[train], held, class_of[held], rest)
-        )
-        return Pools(self._images, train_idx, train_y, heldout_idx, heldout_y, unlabeled, self._classes)
-
     def _predict(self, algorithm: Algorithm, pools: Pools) -> RoundPredictions:
         everything = torch.arange(len(self._images))
-        seen = predict(algorithm.eval_model(), self._images, everything, self._device, features_of=everything)
+        seen = predict_run(algorithm, self._images, everything, features_of=everything)
         temperature = fit_temperature(seen.logits[pools.heldout_idx], pools.heldout_y)
         state = algorithm.state_dict()
         assert seen.features is not None
@@ -99,3 +91,67 @@ class Rounds:
             temperature,
             {part: state[part] for part in CARRIED if part in state},
         )
+
+
+class SetRounds:
+    """Labels images (N, C, H, W) uint8 or vectors as a set, anew with every batch of answers.
+
+    Args:
+        images: all images.
+        classes: how many classes there are; each has a label from the first round on.
+        row: settings of the transductive model, `train` those of its network.
+        device: where the network is trained.
+        seed: of everything that is drawn.
+        network_in: rounds, from 0, in which a network is trained on all labels the model gives. Its log-probabilities
+            are added to the model's, in later rounds those of the last one trained.
+    """
+
+    def __init__(
+        self, images: Tensor, classes: int, row: Row, device: torch.device, seed: int, *, network_in: Collection[int]
+    ) -> None:
+        self._images, self._classes, self._row = images, classes, row
+        self._device, self._seed, self._network_in = device, seed, network_in
+        self._config = TransductiveConfig(**row.config)
+        with one_thread():
+            self._set = ImageSet.located(Space.fit(images, seed), images, torch.arange(len(images)), seed=seed)
+
+    def train(
+        self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]
+    ) -> RoundPredictions:
+        """Fit round `number` (from 0) to the labels y of `rows`; `state` holds the network's log-probabilities."""
+        config, labeled = self._config, Labeled(rows, y, np.zeros(self._classes, np.int64))
+        votes = config.votes or default_votes(self._images)
+        with one_thread():
+            _, logits = fitted(self._set, labeled, config.strength, config.rounds, votes)
+        log_probabilities = torch.from_numpy(logits).log_softmax(1)
+        network = self._network(rows, y, number) if number in self._network_in else state.get("network")
+        if network is not None:
+            log_probabilities = log_probabilities + network
+        probabilities = log_probabilities.softmax(1).numpy()
+        return RoundPredictions(probabilities, self._set.z, log_probabilities, state={"network": network})
+
+    def _network(self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int) -> Tensor:
+        """Train a network on the model's labels; return its log-probabilities (N, K)."""
+        pools = pools_with(self._images, self._classes, rows, y, 0.0, self._seed)
+        row = replace(self._row, config={**self._row.config, "network": "on"})
+        run = Transductive(
+            TransductiveConfig(**row.config), train_config(row, self._seed * 1000 + number, self._device), pools,
+            self._device,
+        )  # fmt: skip
+        for epoch in range(run.epochs):
+            run_epoch(run, epoch)
+        return run.network_predictions(torch.arange(len(self._images)))
+
+
+def pools_with(
+    images: Tensor, classes: int, rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float, seed: int
+) -> Pools:
+    """Return pools of labels y at `rows`, of which the seed draws a fraction to hold out; all others are unlabeled."""
+    train, held = split_labeled(rows, y, fraction, seed)
+    class_of = np.full(len(images), -1)
+    class_of[rows] = y
+    rest = np.flatnonzero(class_of < 0)
+    train_idx, train_y, heldout_idx, heldout_y, unlabeled = (
+        torch.from_numpy(part) for part in (train, class_of[train], held, class_of[held], rest)
+    )
+    return Pools(images, train_idx, train_y, heldout_idx, heldout_y, unlabeled, classes)

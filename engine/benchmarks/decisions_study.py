@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks import data, overrides, results
-from engine.benchmarks.decision_rounds import Rounds
+from engine.benchmarks.decision_rounds import Rounds, SetRounds
 from engine.benchmarks.decisions import Game, Trainer, share_first, simulate
+from engine.benchmarks.mnist import NETWORK
 from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study
@@ -38,6 +39,8 @@ CONFIG: dict[str, Any] = {"rule": "freematch", "align": "uniform"}
 """Chosen, as are the settings above and below, on the seeds 100 and 101, which are not reported."""
 FIRST = Row("first", ALGORITHM, {}, CONFIG, TRAIN)
 """The first round."""
+SET = Row("set", "transductive", {}, {}, NETWORK)
+"""The rounds of the model that labels a set as a whole; its network is trained in some of them."""
 SHOWN = (0, 50, 100, 200, 300)
 """Numbers of answers at which the table shows the share of right labels."""
 
@@ -53,6 +56,8 @@ class DecisionSettings:
         later_steps, later_rate: steps and learning rate of the rounds after the first.
         warm_start: those rounds start from the weights of the round before.
         heldout: share of the labels kept aside, as the product does, to fit the temperature; 0 trains on all.
+        model: "fixmatch" trains rounds; "transductive" labels the set anew after every `per_round` answers.
+        network_at: with "transductive": numbers of answers, with commas between them, at which its network is trained.
     """
 
     images: int = 10_000
@@ -65,6 +70,8 @@ class DecisionSettings:
     later_rate: float = 0.04
     warm_start: bool = True
     heldout: float = 0.0
+    model: str = "fixmatch"
+    network_at: str = ""
 
 
 def run(options: Options, say: Say) -> str:
@@ -74,8 +81,9 @@ def run(options: Options, say: Say) -> str:
         ConfigError: a setting is out of range or unknown, or the file of results is there without `--resume`.
         SourceMissing: MNIST does not lie in the folder.
     """
-    settings, (first,) = overrides.apply_with(DecisionSettings, (FIRST,), options.set)
-    rows = training_rows(settings, first)
+    settings, (first, as_set) = overrides.apply_with(DecisionSettings, (FIRST, SET), options.set)
+    rows = training_rows(settings, first) if settings.model == FIRST.algorithm else (as_set,)
+    _check_model(settings)
     strategies = _strategies(settings.strategies)
     devices.set_threads(int(rows[0].train.get("threads", 0)))
     device = devices.resolve(options.device)
@@ -103,7 +111,7 @@ class _Replay:
     """The replays of one seed; images are read, and the first round trained, when the first strategy asks."""
 
     def __init__(
-        self, options: Options, settings: DecisionSettings, rows: tuple[Row, Row], device: torch.device, seed: int
+        self, options: Options, settings: DecisionSettings, rows: tuple[Row, ...], device: torch.device, seed: int
     ) -> None:
         self._root, self._settings, self._rows = data_root(options.data), settings, rows
         self._device, self._seed = device, seed
@@ -129,9 +137,43 @@ class _Replay:
 
     def _make(self) -> tuple[Trainer, NDArray[np.int64], NDArray[np.int64]]:
         images, truth, ids = data.subset("MNIST", self._root, self._settings.images, self._seed)
-        warm = self._settings.warm_start
-        rounds = Rounds(images, int(truth.max()) + 1, self._rows, self._device, self._seed, warm_start=warm)
+        settings, classes = self._settings, int(truth.max()) + 1
+        if settings.model == SET.algorithm:
+            (row,) = self._rows
+            network_in = {answers // settings.per_round for answers in _numbers(settings.network_at)}
+            as_set = SetRounds(images, classes, row, self._device, self._seed, network_in=network_in)
+            return share_first(as_set.train), truth, ids
+        first, later = self._rows
+        rounds = Rounds(
+            images, classes, (first, later), self._device, self._seed, warm_start=settings.warm_start
+        )  # fmt: skip
         return share_first(rounds.train), truth, ids
+
+
+def _check_model(settings: DecisionSettings) -> None:
+    models = (FIRST.algorithm, SET.algorithm)
+    if settings.model not in models:
+        raise ConfigError("There is no such model", value=settings.model, way_out=f"Choose {' or '.join(models)}.")
+    off = [answers for answers in _numbers(settings.network_at) if answers % settings.per_round]
+    if off:
+        raise ConfigError(
+            "The network can be trained only where a round begins",
+            value=f"network_at={settings.network_at}, per_round={settings.per_round}",
+            way_out="Give multiples of per_round.",
+        )
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the whole numbers of a text such as "0,50,100".
+
+    Raises:
+        ConfigError: a part is no whole number.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    wrong = [part for part in parts if not part.isdigit()]
+    if wrong:
+        raise ConfigError("This is not a whole number", value=wrong[0], way_out="For example network_at=0,50,100.")
+    return [int(part) for part in parts]
 
 
 def _strategies(text: str) -> list[str]:
@@ -144,7 +186,7 @@ def _strategies(text: str) -> list[str]:
     return keys
 
 
-def _asked(settings: DecisionSettings, rows: tuple[Row, Row]) -> dict[str, Any]:
+def _asked(settings: DecisionSettings, rows: tuple[Row, ...]) -> dict[str, Any]:
     """Return everything a replay depends on besides strategy and seed."""
     own = {name: value for name, value in dataclasses.asdict(settings).items() if name != "strategies"}
     trained = {row.label: {"algorithm": row.algorithm, "config": row.config, "train": row.train} for row in rows}

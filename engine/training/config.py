@@ -89,12 +89,13 @@ class TrainConfig:
         "not text).",
         choices=("none", "shift", "shift_flip"),
     )
-    strong: Literal["rand_augment", "light"] = setting(
+    strong: Literal["rand_augment", "light", "affine"] = setting(
         "rand_augment",
         "Strong view",
         "For algorithms that ask the network to agree with itself on distorted images: RandAugment draws from 14 "
-        "distortions (no mirror); light is a small rotation, shift and change of light.",
-        choices=("rand_augment", "light"),
+        "distortions (no mirror); light is a small rotation, shift and change of light with a square covered; affine "
+        "turns, moves, scales and shears a little and covers nothing.",
+        choices=("rand_augment", "light", "affine"),
     )
     rand_ops: int = setting(2, "Distortions", "How many distortions RandAugment puts on an image.", min=0, max=8)
     rand_magnitude: int = setting(10, "Strength", "How far RandAugment's distortions may go.", min=1, max=10)

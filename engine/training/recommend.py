@@ -209,8 +209,8 @@ SET_LENGTHS = (
     Length(
         THOROUGH,
         {
-            "net": "article_convnet", "epochs": 5, "steps_per_epoch": 200, "batch_size": 32, "unlabeled_ratio": 3,
-            "strong": "light", "dropout": 0.0, "ema_decay": 0.995,
+            "net": "article_convnet", "epochs": 10, "steps_per_epoch": 200, "batch_size": 8, "unlabeled_ratio": 15,
+            "strong": "affine", "dropout": 0.0, "ema_decay": 0.995,
         },
         "A small network is trained on all the labels it gave; it also predicts images that come later.",
         {"network": "on"},

@@ -21,7 +21,7 @@ def corners(n: int = 5, channels: int = 3) -> Tensor:
     return images
 
 
-@pytest.mark.parametrize("strong", ["rand_augment", "light"])
+@pytest.mark.parametrize("strong", ["rand_augment", "light", "affine"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_first_column_is_the_image_itself_and_the_others_are_views(strong: str, channels: int) -> None:
     images = corners(channels=channels)

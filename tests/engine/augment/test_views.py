@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.augment.strong import strong_view
+from engine.augment.strong import affine_view, strong_view
 from engine.augment.weak import weak_view
 
 
@@ -92,3 +92,26 @@ def test_a_strong_view_turns_and_shifts_but_not_far() -> None:
     offset = torch.stack([place // 33 - 16, place % 33 - 16])[:, seen].abs()
     assert int(seen.sum()) > 200
     assert 3 <= int(offset.max()) <= 5
+
+
+def test_an_affine_view_moves_turns_scales_and_shears_a_little_and_covers_nothing() -> None:
+    images = torch.zeros(400, 1, 41, 41, dtype=torch.uint8)
+    images[:, :, 20, 10:31] = 200  # a level bar of 21 pixels through the middle
+    kept = images.clone()
+    view = affine_view(images, generator())
+    assert torch.equal(images, kept)
+    ink = view[:, 0] / view.sum((1, 2, 3), keepdim=False).view(-1, 1, 1)
+    at = torch.arange(41.0) - 20
+    down, across = (ink.sum(2) * at).sum(1), (ink.sum(1) * at).sum(1)
+    assert 3.5 < float(down.abs().max()) < 6
+    assert 3.5 < float(across.abs().max()) < 6
+    turned = (ink * (at[:, None] - down.view(-1, 1, 1)) * (at - across.view(-1, 1, 1))).sum((1, 2))
+    spread = (ink.sum(1) * (at - across[:, None]) ** 2).sum(1)
+    angle = torch.atan(turned / spread).rad2deg()
+    assert 12 < float(angle.abs().max()) < 18
+    assert abs(float(angle.mean())) < 2
+    length = (spread / spread.median()).sqrt()
+    assert 0.85 < float(length.min()) < 0.95 < 1.05 < float(length.max()) < 1.18
+    assert torch.equal(view, affine_view(images, generator()))
+    plain = affine_view(torch.full((50, 3, 20, 20), 90, dtype=torch.uint8), generator())
+    torch.testing.assert_close(plain, torch.full_like(plain, 90.0))

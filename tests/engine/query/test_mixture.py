@@ -168,3 +168,15 @@ def test_labels_nearby_count_as_what_they_are() -> None:
     np.testing.assert_allclose(found.scores, [(0.2 + 1.0) / 2, (0.2 + 0.0) / 2], atol=1e-6)
     unknown = replace(seen, labeled=np.full(20, -1))  # classes the round does not know say nothing
     np.testing.assert_allclose(pick("mixture", unknown, 2).scores, [0.15, 0.15], atol=1e-6)
+
+
+def test_the_least_sure_come_in_order_with_the_random_slice_between_them() -> None:
+    pool = random_pool(300)
+    found = pick("least_sure", pool, 60)
+    assert found.random.sum() == 3
+    assert found.rows[found.random].tolist() == np.argsort(random_order(pool.ids))[:3].tolist()
+    rest = np.setdiff1d(np.arange(300), found.rows[found.random])
+    order = rest[np.lexsort((pool.ids[rest], pool.probabilities[rest].max(1)))]
+    assert found.rows[~found.random].tolist() == order[:57].tolist()
+    untrained = pick("least_sure", replace(pool, trained=False), 20)
+    assert untrained.rows.tolist() == pick("mixture", replace(pool, trained=False), 20).rows.tolist()

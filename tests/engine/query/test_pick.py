@@ -9,7 +9,8 @@ from engine.errors import ConfigError
 from engine.query import QUERY_STRATEGIES, Pool, available, pick, random_order
 
 KEYS = (
-    "mixture", "least_confidence", "margin", "entropy", "random", "core_set", "badge", "typiclust", "k_means",
+    "mixture", "least_sure", "least_confidence", "margin", "entropy", "random", "core_set", "badge", "typiclust",
+    "k_means",
     "bald", "disagreement", "flips",
 )  # fmt: skip
 NEEDS = {
@@ -107,7 +108,7 @@ def test_a_signal_known_of_no_image_counts_as_missing() -> None:
 
 
 def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"magic.*mixture, least_confidence"):
+    with pytest.raises(ConfigError, match=r"magic.*mixture, least_sure"):
         pick("magic", whole_pool(), 3)
     with pytest.raises(ConfigError, match="-2"):
         pick("margin", whole_pool(), -2)
