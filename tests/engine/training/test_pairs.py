@@ -49,7 +49,9 @@ def test_values_go_to_the_config_that_has_the_field_with_its_type() -> None:
 
 
 def test_what_none_of_the_first_has_goes_to_every_other_that_has_it_as_its_own_type() -> None:
-    train, one, other = parse([" alpha = 2", "epochs=3", "project=some/where"], {"train": _Train}, {"one": _Algorithm, "other": _Wide})
+    train, one, other = parse(
+        [" alpha = 2", "epochs=3", "project=some/where"], {"train": _Train}, {"one": _Algorithm, "other": _Wide}
+    )
     assert (train, one, other) == ({"epochs": 3}, {"alpha": 2.0}, {"alpha": 2, "project": Path("some/where")})
     assert (type(one["alpha"]), type(other["alpha"])) == (float, int)
 
