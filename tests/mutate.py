@@ -312,6 +312,38 @@ DEFECTS: tuple[Defect, ...] = (
         "unlabeled_idx=torch.from_numpy(np.concatenate([train, unlabeled]))",
         "tests/engine/rounds tests/engine/training",
     ),
+    Defect(
+        21,
+        "a round no better than always guessing the largest class is promoted",
+        "engine/rounds/worker/guard.py",
+        "own.correct <= max(judged.heldout_labels)",
+        "own.correct < max(judged.heldout_labels)",
+        "tests/engine/rounds/worker/test_guard.py",
+    ),
+    Defect(
+        21,
+        "a round that says one class of all images is promoted",
+        "engine/rounds/worker/guard.py",
+        "most < NEARLY_ALL * total",
+        "most <= total",
+        "tests/engine/rounds/worker/test_guard.py",
+    ),
+    Defect(
+        21,
+        "the baseline's better model is reported and the other one's predictions are written",
+        "engine/rounds/worker/session.py",
+        "result, algorithm = BASELINE, self._trained(baseline, data)",
+        "result, _ = BASELINE, self._trained(baseline, data)",
+        "tests/engine/rounds/worker/test_session.py",
+    ),
+    Defect(
+        21,
+        "a class with five labels or fewer gives some of them away to measure",
+        f"{TRAINING}/pools.py",
+        "    enough = counts > TOO_FEW_TO_HOLD_OUT\n",
+        "    enough = counts > 1\n",
+        "tests/engine/training/test_pools_and_split.py tests/engine/rounds/folder/test_plan.py",
+    ),
 )
 
 

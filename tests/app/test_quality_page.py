@@ -141,6 +141,37 @@ def test_a_round_without_held_out_labels_says_that_nothing_was_measured(opened: 
     page = _page("Accuracy")
     assert "No labels were held out in this round, so nothing was measured" in _texts(page)
     assert "cannot be said how far the confidences can be trusted" in _texts(page)
+    figures = {one.label: one.value for one in page.metric}
+    assert (figures["Accuracy on random images"], figures["Supervised baseline"]) == ("–", "–")
+    assert "Held-out accuracy" not in figures
+    for place, item in enumerate(opened.project.queue.next("random", 20)[0]):
+        _answer(opened, item.image_id, DOG if place < 3 else CAT)
+    page.run()
+    shown = [one for one in page.metric if one.label == "Accuracy on random images"]
+    assert [one.value for one in shown] == ["85.0 %"]
+    assert "20 answers" in _texts(page)
+
+
+def test_confidences_that_are_not_calibrated_promise_no_errors(opened: OpenProject) -> None:
+    make_round(opened.project, np.tile([0.9, 0.1], (LABELED + FREE, 1)))
+    page = _page("Accept by threshold")
+    assert len(page.radio(key="accept_way").options) == 1
+    assert "not calibrated" in _texts(page)
+    page.slider(key="accept_threshold").set_value(0.8).run()
+    figures = {one.label: one.value for one in page.metric}
+    assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("100", "–")
+    assert "cannot be said, without calibrated confidences; an audit measures it" in _texts(page)
+    page = _page("Is another round worth it?")
+    assert {one.value for one in page.metric} == {"–"}
+    page.switch_page("pages/export_dataset.py").run()
+    assert page.slider[0].help.startswith("Not calibrated")
+
+
+def test_confidences_calibrated_on_held_out_labels_are_said_to_be(opened: OpenProject, number: int) -> None:
+    page = _page("Accept by threshold")
+    assert len(page.radio(key="accept_way").options) == 3
+    page.switch_page("pages/export_dataset.py").run()
+    assert page.slider[0].help.startswith("Calibrated on held-out labels")
 
 
 def test_only_the_tab_that_is_shown_is_computed(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import state
 from app.components import training_views
-from engine.records.rounds import AblationFigures, HeldoutFigures, RoundReport
+from engine.records.rounds import AblationFigures, HeldoutFigures, RoundReport, Verdict
 
 FIGURES = HeldoutFigures(200, 180, 0.9, 0.85, 0.94, "x")
 
@@ -78,6 +79,14 @@ def test_the_report_shows_the_round_without_feedback_where_it_was_trained(beside
     titles = [metric.label for metric in page.metric]
     assert ("Without feedback (h = 0)" in titles) is (beside is not None)
     assert any("only with it" in text.value for text in page.markdown) is (beside is not None)
+
+
+@pytest.mark.parametrize("promoted", [True, False])
+def test_the_report_says_why_the_round_came_into_force_or_not(promoted: bool) -> None:
+    report = RoundReport(heldout=FIGURES, verdict=Verdict(promoted, "Held *back*: 0 of 180 right."))
+    page = AppTest.from_function(_page, args=(report,)).run()
+    (said,) = page.success if promoted else page.warning
+    assert state.plain("Held *back*: 0 of 180 right.") == said.value
 
 
 def test_the_ablation_phase_is_named_while_it_runs() -> None:

@@ -115,15 +115,15 @@ def test_pictures_of_a_single_pixel_run_a_round(project, net):
     assert (status, last["type"]) == (0, "finished"), last
 
 
-def test_thirty_classes_with_three_labels_each_run_to_the_end_and_the_report_says_how_little_it_knows(project):
-    bench = project(pictures(30, 3, 20, (6, 9, 3)))
-    number = bench.queue("pseudo_label", **FAST)
+def test_thirty_classes_with_six_labels_each_run_to_the_end_and_the_report_says_how_little_it_knows(project):
+    bench = project(pictures(30, 6, 20, (6, 9, 3)))
+    number = bench.queue("pseudo_label", **FAST, heldout_fraction=0.1)
     status, last = in_this_process(bench, number)
     assert (status, last["type"]) == (0, "finished"), last
     frame = pd.read_parquet(bench.folder(number) / files.LABELS)
     held = frame[frame["role"] == "heldout"]["label"]
     assert sorted(set(frame[frame["role"] == "train"]["label"])) == list(range(30))
-    assert len(held) == len(set(held)) == 18  # round(0.2 * 90), no class twice while others have none
+    assert len(held) == len(set(held)) == 18  # round(0.1 * 180), no class twice while others have none
     report = read_json(bench.folder(number) / files.REPORT)
     assert report["heldout"]["n"] == 18
     assert report["heldout"]["high"] - report["heldout"]["low"] > 0.15
@@ -131,9 +131,10 @@ def test_thirty_classes_with_three_labels_each_run_to_the_end_and_the_report_say
     assert np.shape(report["confusion"]) == (30, 30)
 
 
-def test_a_round_that_holds_nothing_out_says_that_it_is_unmeasured(project):
-    bench = project(pictures(2, 2, 6, (8, 8)))
-    number = bench.queue("supervised", **FAST, heldout_fraction=0.01)
+@pytest.mark.parametrize(("each", "share"), [(1, 0.2), (5, 0.2), (8, 0.0)])
+def test_a_round_that_holds_nothing_out_says_that_it_is_unmeasured(project, each, share):
+    bench = project(pictures(2, each, 6, (8, 8)))
+    number = bench.queue("supervised", **FAST, heldout_fraction=share)
     status, _ = in_this_process(bench, number)
     report = read_json(bench.folder(number) / files.REPORT)
     assert (status, report["heldout"]["n"]) == (0, 0)

@@ -80,6 +80,36 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     assert "Sound" in run("doctor", digits).stdout
 
 
+def test_without_an_algorithm_the_recommended_round_starts_and_says_what_and_why(run: Run, digits: Path) -> None:
+    quick = ("--set", "epochs=1", "--set", "steps_per_epoch=2", "--device", "cpu")
+    said = _flat(run("round", digits, *quick, "--set", "train.momentum=0.8").stdout)
+    with Project.open(digits) as project:
+        found = project.training.recommendation()
+        (record,) = project.store.rounds()
+    assert found is not None
+    assert record.algorithm == found.algorithm
+    assert found.config.items() <= record.config["algorithm"].items()
+    given = found.train | {"epochs": 1, "steps_per_epoch": 2, "momentum": 0.8}
+    assert given.items() <= record.config["train"].items()
+    assert "Recommended: FixMatch family on article_convnet, 1 epochs. The images are small and grey" in said
+    refused = _flat(run("round", digits, *quick, "--algorithm", "fixmatch", "--set", "momentum=0.8", ok=False).stderr)
+    assert "train.momentum=0.8 or fixmatch.momentum=0.8" in refused
+
+
+def test_one_label_a_class_starts_a_round_that_says_that_nothing_was_measured(
+    run: Run, ready: ReadyProjects, tmp_path: Path
+) -> None:
+    folder = ready.copy(digit_pictures(images=60, labeled_each=1), tmp_path / "few")
+    quick = ("--set", "epochs=1", "--set", "steps_per_epoch=2", "--device", "cpu")
+    said = _flat(run("round", folder, *quick).stdout)
+    assert "one label is learned from that image alone" in said
+    assert "without a measured accuracy" in said
+    assert "Held-out accuracy" not in said
+    assert "baseline" not in said
+    status = _flat(run("status", folder).stdout)
+    assert "Round 1. Promoted unmeasured" in status or "Round 1. Held back" in status
+
+
 def test_export_imports_again_to_the_same_labels(run: Run, digits: Path, tmp_path: Path) -> None:
     run("export", digits, "again.zip")
     run("import", tmp_path / "copy", tmp_path / "again.zip")

@@ -78,14 +78,17 @@ def check_epochs(folder):
     assert len(list((folder / "checkpoints/main").iterdir())) == 2
 
 
-def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_is_held_back(bench):
+def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_ends_with_the_baselines_model(bench):
     bench.engine()
     from_the_start = {"alpha_f": 100.0, "t1": 0.0, "t2": 1.0}
     number = bench.queue(config=from_the_start, epochs=2, steps_per_epoch=40, learning_rate=0.1)
     record = bench.wait(number, "promoted", "held_back")
-    assert record.report.baseline.accuracy > 0.8
-    assert record.state == "held_back"
-    assert "worse than the supervised baseline" in record.report.verdict.reason
+    report = record.report
+    assert report.baseline.accuracy > 0.8
+    assert report.passed_over.accuracy < report.baseline.accuracy == report.heldout.accuracy
+    assert record.state == "promoted"
+    assert "model of the labels alone" in report.verdict.reason
+    assert (bench.folder(number) / report.checkpoint.file).parent.name == "baseline"
 
 
 def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(finished):

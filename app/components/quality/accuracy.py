@@ -37,7 +37,7 @@ def accuracy_tab(opened: OpenProject) -> None:
             "No labels were held out in this round, so nothing was measured at its end. Answers to random images "
             "measure it as they come in."
         )
-    _random_slice(opened.project.measured.random_sample(record.number))
+    _random_slice(opened.project.measured.random_sample(record.number), figure=report.heldout.n > 0)
     left, right = st.columns(2, gap="large")
     with left:
         confusion.confusion_part(opened, record)
@@ -49,10 +49,11 @@ def accuracy_tab(opened: OpenProject) -> None:
     _footer(record)
 
 
-def _random_slice(estimate: Estimate) -> None:
-    """Show the accuracy over images picked at random, beside how it was got."""
-    left, right = st.columns([1, 3], vertical_alignment="center")
-    left.metric("Accuracy on random images", percent(estimate.value) if estimate.n else "–")
+def _random_slice(estimate: Estimate, *, figure: bool) -> None:
+    """Show the accuracy over images picked at random, beside how it was got; without `figure` only the latter."""
+    left, right = st.columns([1, 3] if figure else [0.01, 3], vertical_alignment="center")
+    if figure:
+        left.metric("Accuracy on random images", percent(estimate.value) if estimate.n else "–")
     if not estimate.n:
         right.markdown(
             "Too few images picked at random are decided yet to tell them from those that were chosen. On the Review "

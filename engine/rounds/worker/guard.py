@@ -77,16 +77,10 @@ def verdict(
     intervals).
     """
     hardly_used = passed_over is None and bool(judged.used) and max(judged.used) < HARDLY_ANY
-    compared_alone = baseline is not None and baseline.n > 0
     problem = _no_better_than_a_guess(own, judged) or _nearly_one_class(own, judged)
-    if problem is None and hardly_used and not compared_alone:
-        problem = (
-            f"at most {percent(max(judged.used))} of the pseudo-labels were used in any epoch, so the round learned "
-            "nothing from the unlabeled images. Run the baseline beside it, or choose the supervised algorithm or a "
-            "threshold rule that adapts, such as freematch."
-        )
-    if problem is None:
-        problem = _worse_than_before(own, previous)
+    if hardly_used and (baseline is None or not baseline.n):
+        problem = problem or _nothing_used(max(judged.used))
+    problem = problem or _worse_than_before(own, previous)
     if problem is not None:
         return Verdict(False, f"Held back: {problem}")
     if not own.n:
@@ -122,6 +116,14 @@ def _nearly_one_class(own: HeldoutFigures, judged: Judged) -> str | None:
     if own.n and own.low > max(judged.heldout_labels) / own.n:
         return None
     return f"{most:,} of the {total:,} unlabeled images are predicted as one class, {judged.classes[place]}. {WAY_OUT}"
+
+
+def _nothing_used(most: float) -> str:
+    share = f"at most {percent(most)} of the pseudo-labels were" if most else "no pseudo-label was"
+    return (
+        f"{share} used in any epoch, so the round learned nothing from the unlabeled images. Train longer, or choose a "
+        "threshold rule that adapts, such as freematch, or the supervised algorithm."
+    )
 
 
 def _worse_than_before(own: HeldoutFigures, previous: PreviousRound | None) -> str | None:

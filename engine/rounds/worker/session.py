@@ -135,9 +135,13 @@ class Session:
         return of_json(HeldoutFigures, reached), list(reached["predicted"])
 
     def _used(self) -> tuple[float, ...]:
-        """Return the share of pseudo-labels that the round's algorithm used, by epoch; () where it reports none."""
+        """Return the share of pseudo-labels that the round's algorithm used, by epoch; () where it reports none.
+
+        In an epoch that gives them no weight Pseudo-Label looks at none, so it used none.
+        """
         epochs = {e["epoch"]: e for e in read_events(self.folder / files.EVENTS, {"epoch"}) if e["phase"] == MAIN}
-        shares = [epoch["metrics"].get("used_share") for epoch in epochs.values()]
+        metrics = [epoch["metrics"] for epoch in epochs.values()]
+        shares = [one.get("used_share", 0.0 if one.get("alpha") == 0 else None) for one in metrics]
         return tuple(share for share in shares if share is not None)
 
     def _comparable(self, ablation: finish.Reached | None) -> finish.Reached | None:

@@ -258,6 +258,30 @@ def test_pace_and_what_is_left(project: Project, number: int, monkeypatch: pytes
     assert "no trend" in found.advice
 
 
+def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_confidences_promise_nothing(
+    project: Project,
+) -> None:
+    number = make_round(project, np.tile([0.9, 0.1], (LABELED + FREE, 1)))
+    assert not project.results.calibrated(number)
+    assert project.audits.preview(project.audits.rule_at(number, 0.5)).expected_errors is None
+    found = project.measured.outlook()
+    assert (found.next_corrections, found.errors_left, found.decisions_left) == (None, None, None)
+    assert found.curve[0].accuracy.n == 0
+    assert found.advice.startswith("No round has been measured")
+    for place, item in enumerate(project.queue.next("random", 20)[0]):
+        answer(project, item.image_id, "dog" if place < 3 else "cat")
+    (point,) = project.measured.outlook().curve
+    assert (point.accuracy.right, point.accuracy.n) == (17, 20)
+    assert "Only 20 images measure the last round" in project.measured.outlook().advice
+
+
+def test_held_out_labels_measure_a_round_before_random_images_do(project: Project, number: int) -> None:
+    for item in project.queue.next("random", 20)[0]:
+        answer(project, item.image_id, item.prediction)
+    assert project.results.calibrated(number)
+    assert project.measured.outlook().curve[0].accuracy.n == 10
+
+
 def test_counts_at_an_earlier_entry(project: Project, number: int) -> None:
     seq = project.store.round(number).ledger_seq
     answer(project, free_ids(project)[0], "cat")

@@ -246,7 +246,7 @@ def guessing(monkeypatch, algorithm: str, right: int):
 
 def test_where_the_labels_alone_do_better_the_baselines_model_is_the_rounds_result(folder, monkeypatch):
     guessing(monkeypatch, "pseudo_label", 0)
-    run(folder, "pseudo_label", learning_rate=0.02, epochs=4, steps_per_epoch=20)
+    run(folder, "pseudo_label", {"t1": 0.0, "t2": 1.0}, learning_rate=0.02, epochs=4, steps_per_epoch=20)
     report = results.read_report(folder)
     assert report.algorithm == "supervised"
     assert report.passed_over == HeldoutFigures(4, 0, 0.0, *accuracy_interval(0, 4))
@@ -257,8 +257,8 @@ def test_where_the_labels_alone_do_better_the_baselines_model_is_the_rounds_resu
     algorithm, data = apply.final_run(folder, torch.device("cpu"), lambda *_: None)
     assert type(algorithm) is supervised.Supervised
     logits = evaluate.predict_logits(algorithm.eval_model(), data.pools.images, torch.arange(24), torch.device("cpu"))
-    said = pd.read_parquet(folder / files.FINAL)["class"].to_numpy()
-    assert logits.argmax(1).tolist() == said.tolist()
+    light = torch.softmax(logits / report.calibration.temperature, 1)[:, 1].tolist()
+    assert pd.read_parquet(folder / files.FINAL)["p_1"].tolist() == pytest.approx(light, abs=1e-5)
     assert {event["phase"] for event in told(folder, "epoch")} == {"baseline", "main"}
     assert len([event for event in told(folder, "epoch") if event["phase"] == "baseline"]) == 4
 
@@ -274,11 +274,14 @@ def test_where_the_labels_alone_do_no_better_the_round_is_its_own_and_the_baseli
     assert not (folder / "checkpoints/baseline").exists()
 
 
-def test_the_share_of_pseudo_labels_used_reaches_the_verdict(folder):
-    run(folder, "fixmatch", {"threshold": 1.0}, run_baseline=False, learning_rate=0.0)
+@pytest.mark.parametrize(
+    ("algorithm", "config"), [("fixmatch", {"threshold": 1.0}), ("pseudo_label", {"units": "paper"})]
+)
+def test_a_round_that_used_no_pseudo_label_is_held_back(folder, monkeypatch, algorithm, config):
+    monkeypatch.setattr(session.material, "load", functools.partial(noise_of_two_brightnesses, train=8, heldout=0))
+    run(folder, algorithm, config, learning_rate=0.001)
     reason = results.read_report(folder).verdict.reason
-    assert reason.startswith("Held back")
-    assert "were used in any epoch" in reason or "always guessing" in reason
+    assert reason.startswith("Held back: no pseudo-label was used in any epoch")
 
 
 @pytest.mark.parametrize("key", list(session.ALGORITHMS))
