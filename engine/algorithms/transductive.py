@@ -41,7 +41,6 @@ from torch import Tensor, nn
 
 from engine.algorithms.neighbour_graph import Floats, Graph
 from engine.algorithms.transductive_model import (
-    COMPARED,
     ImageSet,
     Ints,
     Labeled,
@@ -68,6 +67,8 @@ GREY_SIDE = 64
 """Up to this side grey images are taken for characters or other drawn shapes, which gradients describe well."""
 VOTES_GREY, VOTES = 8.0, 4.0
 """λ for small grey images, whose neighbours are nearly always of their class, and for pretrained features."""
+COMPARED = 5000
+"""Images, evenly spaced, whose confidence gives the temperature."""
 ABSENT = -30.0
 """How far the logit of a class without a label lies below the others."""
 
@@ -180,32 +181,31 @@ class Transductive:
         """
         images, prior = self._begun()
         places = self._place[rows]
-        z = torch.from_numpy(images.z)[places]
-        logits = torch.from_numpy(self._joined(rows))
+        z, logits = torch.from_numpy(images.z)[places], torch.from_numpy(self._logits)[places]
         outside = torch.nonzero(places < 0).flatten()  # rejected images
         if len(outside):
             inputs = self._pools.images[rows[outside]]
             with one_thread():
                 z[outside] = images.space.coordinates(inputs)[0]
-                of_outside = of_others(images, prior, clamped(self._logits, self._labeled), inputs, self._votes)
-            logits[outside] = torch.from_numpy(of_outside)
-        return self._of_all_classes(logits / self._temperature()), z
+                others = of_others(images, prior, clamped(self._logits, self._labeled), inputs, self._votes)
+            logits[outside] = torch.from_numpy(others)
+        return self._of_all_classes(self._joined(logits, rows) / self._temperature()), z
 
-    def _joined(self, rows: Tensor) -> Floats:
-        """Return the model's log-probabilities (m, K) of rows of the set, plus the trained network's."""
-        own = torch.from_numpy(self._logits[self._place[rows].numpy()]).log_softmax(1)
-        if self._student is not None and self._student.steps_done:
-            own = own + self.network_predictions(rows)[:, torch.from_numpy(self._classes)]
-        return own.numpy()
+    def _joined(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Return log-probabilities (m, K) of the model's logits (m, K) of rows (m,), with those of the trained network
+        added."""
+        if self._student is None or not self._student.steps_done:
+            return logits.log_softmax(1)
+        return logits.log_softmax(1) + self.network_predictions(rows)[:, torch.from_numpy(self._classes)]
 
     def _temperature(self) -> float:
         """Return what all logits are divided by, from images without a label, evenly spaced where they are many."""
         images, prior = self._begun()
         rows = torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx])
         rows = rows[:: max(1, len(rows) // COMPARED)]
-        return cautious_temperature(
-            self._joined(rows), prior.cautious.predict_proba(images.z[self._place[rows].numpy()])
-        )
+        places = self._place[rows].numpy()
+        joined = self._joined(torch.from_numpy(self._logits[places]), rows)
+        return cautious_temperature(joined.numpy(), prior.cautious.predict_proba(images.z[places]))
 
     def _of_all_classes(self, logits: Tensor) -> Tensor:
         """Return logits (m, K) of the classes with a label as logits of all (m, num_classes)."""

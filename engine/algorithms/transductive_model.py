@@ -49,8 +49,6 @@ SINGLE_STRENGTH = 10.0
 """C where some class has a single label, which cannot be left out."""
 FOLDS = 5
 MOST_TEMPERATURE, HALVINGS = 1e4, 40
-COMPARED = 5000
-"""Images, evenly spaced, whose confidences are compared for the temperature."""
 _AT_ONCE = 4000
 _TINY = 1e-12
 
