@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from engine.augment.views import Views
 from engine.errors import RoundBlocked
+from engine.training import device as devices
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 
 LEAST_STEPS = 30
 """An automatic epoch has at least this many steps, so that small projects train at all."""
+_PLACED: Any = WeakTensorKeyDictionary()
+"""Of images on the CPU, while both are in use: a weak reference to their copy on a GPU."""
 
 
 class RowStream:
@@ -70,11 +75,21 @@ def steps_for(train: TrainConfig, labeled: int, unlabeled: int) -> int:
 
 
 def place_images(images: Tensor, device: torch.device) -> Tensor:
-    """Return the images on the device when they fit in a quarter of its free memory, else as they are."""
-    if device.type != "cuda":
+    """Return the images on the device when they fit in a quarter of its free memory, else as they are.
+
+    Whoever asks while a copy is in use gets that copy: a feed and the predictions of its run share one.
+    """
+    if device.type != "cuda" or devices.same(images.device, device):
         return images
+    known = _PLACED[images]() if images in _PLACED else None
+    if known is not None and devices.same(known.device, device):
+        return cast(Tensor, known)
     free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.nbytes < free // 4 else images
+    if images.nbytes >= free // 4:
+        return images
+    placed = images.to(device)
+    _PLACED[images] = weakref.ref(placed)
+    return placed
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Feed:
     def __init__(self, train: TrainConfig, pools: Pools, device: torch.device, *, unlabeled: bool = True) -> None:
         self._batch = train.batch_size
         self._wide = train.batch_size * train.unlabeled_ratio
-        self.device = device
+        self.device = devices.indexed(device)
         self.images = place_images(pools.images, device)
         self.rows, self.y, self.unlabeled_rows = pools.train_idx, pools.train_y, pools.unlabeled_idx
         if not len(self.rows):
@@ -136,12 +151,12 @@ class Feed:
 
     def _far(self) -> bool:
         """Return whether images lie elsewhere than where they are needed, so that fetching ahead pays."""
-        return self.device.type == "cuda" and self.images.device != self.device
+        return self.device.type == "cuda" and not devices.same(self.images.device, self.device)
 
     def labeled(self) -> tuple[Tensor, Tensor]:
         """Return the next labeled batch: x (B, ...) as stored and y (B,), on the device."""
         places = self._labeled.take(self._batch)
-        return self.fetch(self.rows[places]), self.y[places].to(self.device, non_blocking=True)
+        return self.fetch(self.rows[places]), devices.upload(self.y[places], self.device)
 
     def unlabeled(self) -> tuple[Tensor, Tensor]:
         """Return the next unlabeled batch: u (U, ...) on the device and its places (U,) on the CPU."""
@@ -153,10 +168,7 @@ class Feed:
 
     def fetch(self, rows: Tensor) -> Tensor:
         """Return rows of the images or vectors, as stored, on the device."""
-        inputs = self.images[rows.to(self.images.device, non_blocking=True)]
-        if inputs.device == self.device:
-            return inputs
-        return (inputs.pin_memory() if self.device.type == "cuda" else inputs).to(self.device, non_blocking=True)
+        return devices.upload(self.images[devices.upload(rows, self.images.device)], self.device)
 
     def weak(self, x: Tensor) -> Tensor:
         """Return a weak view of raw inputs."""
@@ -168,7 +180,7 @@ class Feed:
 
     def uniform(self, n: int) -> Tensor:
         """Return n seeded numbers in 0..1 on the device."""
-        return torch.rand(n, generator=self._views).to(self.device, non_blocking=True)
+        return devices.upload(torch.rand(n, generator=self._views), self.device)
 
     def _step(self) -> Step:
         x, y = self.labeled()

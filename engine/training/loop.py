@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.errors import TrainingDiverged
 from engine.training.evaluate import Prediction, predict
+from engine.training.feed import place_images
 from engine.training.pools import Pools
 from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
@@ -61,6 +62,7 @@ def train(
     start_epoch: int = 0,
     tracked: NDArray[np.int64] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    precision: str = "float32",
 ) -> Iterator[StepEvent | EpochEvent]:
     """Train from `start_epoch` to the end, yielding StepEvents (at most four a second) and one EpochEvent an
     epoch.
@@ -74,6 +76,7 @@ def train(
         start_epoch: first epoch to train, counted from 0.
         tracked: rows of `pools.images` whose features and probabilities are reported each epoch.
         should_stop: looked at every step.
+        precision: of the passes over the images after each epoch, "auto", "float32" or "bfloat16".
 
     Raises:
         TrainingDiverged: a loss is NaN or infinite; on the CPU at the very step, elsewhere within one
@@ -95,7 +98,7 @@ def train(
             return
         if tally.reported < tally.done:
             yield tally.event()
-        yield _epoch_event(algorithm, pools, tally, tracked)
+        yield _epoch_event(algorithm, pools, tally, tracked, precision)
 
 
 @dataclass
@@ -153,13 +156,16 @@ class _Tally:
             )
 
 
-def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None) -> EpochEvent:
-    """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
+def _epoch_event(
+    algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None, precision: str
+) -> EpochEvent:
+    """Evaluate the averaged model once over held-out, unlabeled and tracked images, read where the run's lie."""
     model = algorithm.eval_model()
     device = next(model.parameters()).device
     rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
     wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
-    seen = predict(model, pools.images, rows, device, features_of=wanted)
+    images = place_images(pools.images, device)
+    seen = predict(model, images, rows, device, features_of=wanted, precision=precision)
     held = len(pools.heldout_idx)
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
     metrics["seconds"] = time.perf_counter() - tally.began
