@@ -7,14 +7,15 @@ checks that), as does pinning a tensor that lies on the device.
 Patched, since torch asks the driver there, which does not exist:
 - queries of the device (`torch.cuda.*`) and its generator, which stands on a CPU one;
 - `pin_memory`, which allocates by the driver: the tensor itself, and torch's own error for a device tensor;
-- streams and events: nothing runs, so nothing waits;
+- streams, which note which stream waited for which: nothing runs, so nothing waits;
+- `torch.compile`, which makes code for a device it can ask: the network stays as it is;
 - `backward` and `autograd.grad`, whose engine asks the driver for streams: every leaf of the graph gets a gradient
   like itself. The formulas of the backward pass are torch's; this code has none of its own;
 - threads of a pool, as torch's modes hold in one thread alone: their work is done at once;
 - `save` and `load`, which write and read nothing while a fake mode is on: a device tensor is written as zeros.
 
-A copy to the host gives real zeros. Where `reads` is False, every such copy, every read of a number and every index
-from the host raises: the host would wait for the device.
+A copy to the host gives real zeros. In torch's sync debug mode "error" every such copy, every read of a number and
+every index from the host raises, as there: the host would wait for the device.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class FakeCuda(TorchDispatchMode):
         super().__init__()
         self.reads = True
         self.pinned = 0
+        self.waits: list[tuple[str, str]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -73,14 +75,9 @@ class FakeCuda(TorchDispatchMode):
             self._waits(func)
         return tree_map(self._to_host, func(*args, **kwargs))
 
-    @contextlib.contextmanager
-    def no_reads(self) -> Iterator[None]:
-        """Raise HostWaits where the host would wait for the device."""
-        self.reads = False
-        try:
-            yield
-        finally:
-            self.reads = True
+    def set_sync_debug_mode(self, mode: str) -> None:
+        """Raise HostWaits where the host would wait for the device, in mode "error"."""
+        self.reads = mode != "error"
 
     def _to_host(self, out: Any) -> Any:
         if not isinstance(out, FakeTensor) or out.device.type != "cpu":
@@ -92,6 +89,16 @@ class FakeCuda(TorchDispatchMode):
     def _waits(self, what: Any) -> None:
         if not self.reads:
             raise HostWaits(str(what))
+
+
+class FakeStream:
+    """A stream by its name that notes in the mode's `waits` whom it waited for."""
+
+    def __init__(self, name: str, mode: FakeCuda) -> None:
+        self.name, self._mode = name, mode
+
+    def wait_stream(self, other: FakeStream) -> None:
+        self._mode.waits.append((self.name, other.name))
 
 
 @contextlib.contextmanager
@@ -111,7 +118,12 @@ def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
         patch.setattr(FakeTensorMode, "avoid_device_init", True)  # it would ask is_available, which says yes
         patch.setattr(torch, "Generator", _generator)
         patch.setattr(Tensor, "pin_memory", pin)
-        patch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
+        patch.setattr(Tensor, "record_stream", lambda tensor, stream: mode.waits.append(("free", stream.name)))
+        patch.setattr(torch.cuda, "set_sync_debug_mode", mode.set_sync_debug_mode)
+        patch.setattr(torch.cuda, "Stream", lambda device: FakeStream("side", mode))
+        patch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("main", mode))
+        patch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+        patch.setattr(torch, "compile", lambda model, options: model)
         patch.setattr(torch.autograd, "backward", _backward)
         patch.setattr(torch.autograd, "grad", _grad)
         patch.setattr(ThreadPoolExecutor, "submit", _at_once)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,6 +21,8 @@ from engine.training.pools import Pools
 
 LEAST_STEPS = 30
 """An automatic epoch has at least this many steps, so that small projects train at all."""
+FRESH = 8
+"""So many fetched batches are known to be ready: those of two steps, and more."""
 _PLACED: Any = WeakTensorKeyDictionary()
 """Of images on the CPU, while both are in use: a weak reference to their copy on a GPU."""
 
@@ -111,6 +113,9 @@ class Feed:
     Images stay on the device when they fit; else `epoch` fetches each step's rows one step ahead, by a thread and
     through pinned memory. All draws are made on the CPU, so that they are the same on every device.
 
+    On CUDA batches and views are made on a stream of their own (setting compile "off": on that of the training): the
+    host runs ahead of the device, so those of a step are made while the device still computes the step before.
+
     Raises:
         RoundBlocked: there is no labeled image, or none unlabeled where they are asked for.
     """
@@ -134,6 +139,11 @@ class Feed:
         self._unlabeled = RowStream(self.unlabeled_rows, train.seed + 2) if unlabeled else None
         self._views = torch.Generator().manual_seed(train.seed + 3)
         self.views = make_views(train, pools, device)
+        self._fresh: tuple[Tensor, ...] = ()  # what was fetched last
+        self._stream: torch.cuda.Stream | None = None
+        if self.device.type == "cuda" and train.compile != "off":
+            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))  # for the images and the views' statistics
 
     def epoch(self, steps: int) -> Iterator[Step]:
         """Yield `steps` batches; nothing is drawn beyond them, so that the state between epochs is whole."""
@@ -168,15 +178,37 @@ class Feed:
 
     def fetch(self, rows: Tensor) -> Tensor:
         """Return rows of the images or vectors, as stored, on the device."""
+        fetched = self._beside(self._fetch, rows)
+        self._fresh = (*self._fresh[1 - FRESH :], fetched)
+        return fetched
+
+    def _fetch(self, rows: Tensor) -> Tensor:
         return devices.upload(self.images[devices.upload(rows, self.images.device)], self.device)
 
     def weak(self, x: Tensor) -> Tensor:
         """Return a weak view of raw inputs."""
-        return self.views.weak(x, self._views)
+        return self._beside(self.views.weak, x, self._views)
 
     def strong(self, x: Tensor) -> Tensor:
         """Return a strong view of raw inputs."""
-        return self.views.strong(x, self._views)
+        return self._beside(self.views.strong, x, self._views)
+
+    def _beside(self, work: Callable[..., Tensor], x: Tensor, *more: Any) -> Tensor:
+        """Return work(x, *more), on CUDA done on the feed's stream; what the training's stream does next waits for it.
+
+        What was fetched here, or lies on the CPU, is ready; for any other `x` the feed's stream first waits for the
+        training's, which may still be making it.
+        """
+        if self._stream is None:
+            return work(x, *more)
+        training = torch.cuda.current_stream(self.device)
+        if x.device.type == "cuda" and not any(x is one for one in self._fresh):
+            self._stream.wait_stream(training)
+        with torch.cuda.stream(self._stream):
+            made = work(x, *more)
+        training.wait_stream(self._stream)
+        made.record_stream(training)  # its memory is the feed stream's: not to be used anew before the training is done
+        return made
 
     def uniform(self, n: int) -> Tensor:
         """Return n seeded numbers in 0..1 on the device."""
