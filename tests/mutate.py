@@ -344,6 +344,22 @@ DEFECTS: tuple[Defect, ...] = (
         "    enough = counts > 1\n",
         "tests/engine/training/test_pools_and_split.py tests/engine/rounds/folder/test_plan.py",
     ),
+    Defect(
+        21,
+        "two names of one device are taken for two",
+        f"{TRAINING}/device.py",
+        "return indexed(one) == indexed(other)",
+        "return one == other",
+        "tests/test_fake_cuda.py::test_images_that_fit_lie_on_the_device_once_and_others_are_pinned_batch_by_batch",
+    ),
+    Defect(
+        21,
+        "a device is resolved without the index its tensors have",
+        f"{TRAINING}/device.py",
+        "return indexed(torch.device(name))",
+        "return torch.device(name)",
+        "tests/engine/training/test_device.py",
+    ),
 )
 
 

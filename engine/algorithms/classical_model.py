@@ -72,7 +72,8 @@ class Coordinates(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the coordinates (B, P) of images (B, C, H, W) uint8 or vectors (B, D), on the CPU."""
-        return self._normalized(images.cpu()) @ self.directions
+        with torch.autocast("cpu", enabled=False):  # the classifier was fitted to float32
+            return self._normalized(images.cpu()) @ self.directions
 
     def of_rows(self, images: Tensor, rows: Tensor) -> Floats:
         """Return the coordinates (n, P) of rows of the images, computed in parts."""

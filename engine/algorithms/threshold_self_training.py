@@ -96,7 +96,7 @@ class ThresholdSelfTraining:
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
         self.total = self.epochs * self.steps_per_epoch
         self.warm_up = min(round(config.warm_up * train.epochs), train.epochs - 1)
-        self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
+        self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device, fixed_shapes=False)
         self._stored: tuple[Tensor, Tensor] | None = None  # targets of all unlabeled images, and which are sure
 
     def steps_in(self, epoch: int) -> int:

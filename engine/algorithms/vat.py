@@ -164,7 +164,7 @@ class Vat:
         self.epochs, self.steps_per_epoch = train.epochs, steps_per_epoch(train, pools)
         self.total = self.epochs * self.steps_per_epoch
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
-        self._noise = torch.Generator().manual_seed(train.seed + 4)
+        self._noise = torch.Generator(device).manual_seed(train.seed + 4)
 
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps, the same in every epoch."""
@@ -196,7 +196,7 @@ class Vat:
         model = self._learner.model
         with evaluation_mode(model), torch.autocast(self._device.type, enabled=False), exact_products(self._device):
             z = model.normalize(u).detach()
-            start = torch.randn(z.shape, generator=self._noise).to(self._device, non_blocking=True)
+            start = torch.randn(z.shape, generator=self._noise, device=self._device)
             return adversarial_loss(model.normalized_logits, z, start, self.config)
 
     def eval_model(self) -> nn.Module:
@@ -208,7 +208,8 @@ class Vat:
         return self._learner.state_dict() | self._feed.state_dict() | {"noise": self._noise.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put a stored state back."""
+        """Put a stored state back; a run that goes on on another kind of device draws other noise."""
         self._learner.load_state_dict(state)
         self._feed.load_state_dict(state)
-        self._noise.set_state(state["noise"])
+        if len(state["noise"]) == len(self._noise.get_state()):  # another kind of device has states of another length
+            self._noise.set_state(state["noise"])

@@ -39,6 +39,25 @@ TRAIN: dict[str, Any] = {"net": "wrn_28_2", "batch_size": 128, "augment": "shift
 DATA: dict[str, Any] = {"set": "random", "labels": 4000}
 
 
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts in `count` operations on a kind of device that are no views: about a kernel each, where nothing is fused.
+
+    Args:
+        kind: of the device, as in `torch.device.type`; copies to it and from it count.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count, self._kind = 0, kind
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and count it."""
+        out = func(*args, **(kwargs or {}))
+        tensors = [one for one in tree_leaves((args, kwargs or {}, out)) if isinstance(one, Tensor)]
+        self.count += not func.is_view and any(one.device.type == self._kind for one in tensors)
+        return out
+
+
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sums in `bytes` what the operations inside it read and write, by the rule in the file's head."""
 
@@ -69,7 +88,7 @@ def throughput_run(row: Row, seed: int, problem: Problem, device: torch.device, 
     for _ in range(SKIPPED.get(device.type, 2)):
         next(steps)
     done, seconds = _timed(steps, device, 10.0 if minutes is None else minutes * 20)
-    flops, moved = _probe(steps)
+    flops, moved = _probe(build(row, dataclasses.replace(train, compile="off"), problem.pools, device).steps(1))
     rate = done / seconds
     dtype = precision.resolve(train.precision, device)
     ceiling_bytes, ceiling_flops = copy_ceiling(device), matmul_ceiling(device, dtype)
@@ -157,7 +176,7 @@ def _rows(algorithm: str, ratio: int, target: float, context: Context) -> tuple[
     cuda = context.device.type == "cuda"
     data = {**DATA, "images": 50_000 if cuda else 5_000}
     train = {**TRAIN, "unlabeled_ratio": ratio}
-    plain = Row(algorithm, algorithm, data, {}, train, target=target)
+    plain = Row(algorithm, algorithm, data, {}, {**train, "compile": "off"}, target=target)
     compiled = Row(f"{algorithm}, compiled", algorithm, data, {}, {**train, "compile": "on"}, target=target)
     return (plain, compiled) if cuda else (plain,)
 

@@ -22,7 +22,8 @@ KEEP = 2
 def save(path: Path, algorithm: Algorithm, epoch: int, extra: dict[str, Any]) -> str:
     """Write the state after `epoch` to `path` atomically, and return the SHA-256 of the file.
 
-    The state holds the algorithm, every random generator (torch, CUDA, NumPy, Python) and `extra`. It is
+    The state holds the algorithm, every random generator (torch, NumPy, Python, and CUDA's where the process uses it:
+    a run on the CPU leaves CUDA alone) and `extra`. It is
     written beside the target, flushed to the disk, then renamed; when that fails the partial file is removed
     and older checkpoints stay. Afterwards only the two newest files of the same suffix remain in the folder.
 
@@ -94,7 +95,7 @@ def _random_state() -> dict[str, Any]:
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
         "python": [version, list(words), gauss],
         "numpy": [str(name), torch.from_numpy(np.array(keys, dtype=np.int64)), position, has_gauss, cached],
     }
@@ -102,7 +103,7 @@ def _random_state() -> dict[str, Any]:
 
 def _set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+    if state["cuda"] and torch.cuda.is_initialized() and len(state["cuda"]) == torch.cuda.device_count():  # type: ignore[no-untyped-call]
         torch.cuda.set_rng_state_all(state["cuda"])
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))

@@ -116,11 +116,12 @@ class TrainConfig:
         "losses stay float32.",
         choices=("auto", "float32", "bfloat16"),
     )
-    compile: Literal["off", "on"] = setting(
-        "off",
+    compile: Literal["auto", "off", "on"] = setting(
+        "auto",
         "Compile",
-        "on lets torch.compile make faster code for the network; the first steps then take a minute or more.",
-        choices=("off", "on"),
+        "on lets torch.compile make faster code for the network; the first steps then take a minute or more. auto does "
+        "so for networks of images on NVIDIA GPUs. off also leaves out what else is done for speed there.",
+        choices=("auto", "off", "on"),
     )
     threads: int = setting(0, "CPU threads", "0 uses the physical cores.", min=0, max=1024)
     seed: int = setting(0, "Seed", "The same seed gives the same run on the same machine.", min=0, max=2**31 - 1)

@@ -1,4 +1,4 @@
-"""Where training runs: choosing the device, naming it, and the number of CPU threads."""
+"""Where training runs: choosing the device, telling and naming devices, copying to them, the number of CPU threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 
 import torch
+from torch import Tensor
 
 from engine.errors import DeviceMissing
 
@@ -16,11 +17,15 @@ except ImportError:  # a bare machine with little more than torch
 
 
 def resolve(name: str) -> torch.device:
-    """Return the device for "auto", "cuda", "mps" or "cpu"; auto takes CUDA, then MPS, then the CPU.
+    """Return the device for "auto", "cuda", "mps" or "cpu", with its index; auto takes CUDA, then MPS, then the CPU.
+
+    For "cpu" no other device is looked for, so that CUDA stays untouched.
 
     Raises:
         DeviceMissing: the device asked for is not on this machine, or the name is unknown.
     """
+    if name == "cpu":
+        return torch.device("cpu")
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, there in available.items() if there)
@@ -30,7 +35,32 @@ def resolve(name: str) -> torch.device:
             value=name,
             way_out=f"Choose auto or one of {', '.join(kind for kind, there in available.items() if there)}.",
         )
-    return torch.device(name)
+    return indexed(torch.device(name))
+
+
+def indexed(device: torch.device) -> torch.device:
+    """Return the device as its tensors name it: "cuda" is the current CUDA device, "mps" is "mps:0", "cpu" has none."""
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.index is not None:
+        return device
+    return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
+
+
+def same(one: torch.device, other: torch.device) -> bool:
+    """Return whether both are one device, with or without an index; `==` takes "cuda" and "cuda:0" for two."""
+    return indexed(one) == indexed(other)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on the device: itself where it lies there, else a copy that the host does not wait for.
+
+    From the CPU to CUDA it goes through pinned memory. A tensor on a GPU can not be pinned: torch raises.
+    """
+    if same(tensor.device, device):
+        return tensor
+    pinned = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def describe(device: torch.device) -> str:

@@ -61,6 +61,7 @@ def estimate(
 
     Times real steps at `SAMPLES` places of the run, so it takes a few seconds itself. Random generators are seeded
     as by a run: call it in a process of its own. The time of the supervised baseline is that of another call.
+    Nothing is compiled, which would take longer than all else here: a run that compiles its network may be faster.
 
     Args:
         spec: the algorithm.
@@ -71,7 +72,7 @@ def estimate(
         device: where.
     """
     pools = made_up_pools(shape, counts)
-    algorithm = spec.build(config, train, pools, device)
+    algorithm = spec.build(config, replace(train, compile="off"), pools, device)
     if isinstance(algorithm, HasRowPredictions):
         return TimeEstimate(None, "seconds for thousands of images; more where a network is trained after it")
     if algorithm.steps_in(0) < 2:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.nets.classifier import Classifier
+from engine.nets.precision import autocast
+from engine.training.device import upload
 from engine.training.protocol import Algorithm, HasRowPredictions
 
 BATCH = 256
@@ -59,7 +61,13 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def predict_logits(
-    model: nn.Module, images: Tensor, idx: Tensor, device: torch.device, *, batch_size: int | None = None
+    model: nn.Module,
+    images: Tensor,
+    idx: Tensor,
+    device: torch.device,
+    *,
+    batch_size: int | None = None,
+    precision: str = "float32",
 ) -> Tensor:
     """Return the logits (n, K) float32 on the CPU for rows `idx` of `images`; buffers and modes are
     untouched.
@@ -70,9 +78,10 @@ def predict_logits(
         idx: (n,) int64 rows, in any order.
         device: where the model is.
         batch_size: images in one pass; by default what suits the device.
+        precision: of the passes, "auto", "float32" or "bfloat16"; the logits are float32 in any case.
     """
     outputs = []
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode(), autocast(precision, device):
         for rows in chunks(idx, batch_size or batch_for(images, device)):
             outputs.append(model(gather(images, rows, device)).float())
         if not outputs:
@@ -80,11 +89,13 @@ def predict_logits(
     return torch.cat(outputs).cpu()
 
 
-def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device) -> Tensor:
+def features(
+    model: nn.Module, images: Tensor, idx: Tensor, device: torch.device, *, precision: str = "float32"
+) -> Tensor:
     """Return the penultimate features (n, D) float32 on the CPU for rows `idx`; the model is untouched."""
     reader = cast(FeatureModel, model)
     outputs = []
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode(), autocast(precision, device):
         for rows in chunks(idx, batch_for(images, device)):
             outputs.append(reader.features(gather(images, rows, device)).float())
         if not outputs:
@@ -93,14 +104,21 @@ def features(model: nn.Module, images: Tensor, idx: Tensor, device: torch.device
 
 
 def predict(
-    model: nn.Module, images: Tensor, idx: Tensor, device: torch.device, *, features_of: Tensor | None = None
+    model: nn.Module,
+    images: Tensor,
+    idx: Tensor,
+    device: torch.device,
+    *,
+    features_of: Tensor | None = None,
+    precision: str = "float32",
 ) -> Prediction:
     """Return logits of rows `idx` and, from the same pass, features and logits of rows `features_of`.
 
-    Rows of `features_of` that are not among `idx` cost a pass of their own.
+    Rows of `features_of` that are not among `idx` cost a pass of their own. All are float32, whatever the precision of
+    the passes.
     """
     if features_of is None:
-        return Prediction(predict_logits(model, images, idx, device), None, None)
+        return Prediction(predict_logits(model, images, idx, device, precision=precision), None, None)
     wanted = torch.zeros(len(images), dtype=torch.bool)
     wanted[features_of] = True
     outside = wanted.clone()
@@ -108,7 +126,7 @@ def predict(
     rest = features_of[outside[features_of]]
     reader, size = cast(FeatureModel, model), batch_for(images, device)
     logits, wanted_rows, wanted_features, wanted_logits = [], [features_of[:0]], [], []
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode(), autocast(precision, device):
         for rows, counted in [(part, part_of is idx) for part_of in (idx, rest) for part in chunks(part_of, size)]:
             batch_features = reader.features(gather(images, rows, device))
             batch_logits = reader.head(batch_features).float().cpu()
@@ -117,13 +135,13 @@ def predict(
             take = wanted[rows]
             if take.any():
                 wanted_rows.append(rows[take])
-                wanted_features.append(batch_features[take.to(device)].float().cpu())
+                wanted_features.append(batch_features[upload(take.nonzero()[:, 0], device)].float().cpu())
                 wanted_logits.append(batch_logits[take])
     if not logits:
-        logits.append(predict_logits(model, images, idx, device))
+        logits.append(predict_logits(model, images, idx, device, precision=precision))
     if not wanted_features:
-        wanted_features.append(features(model, images, features_of, device))
-        wanted_logits.append(predict_logits(model, images, features_of, device))
+        wanted_features.append(features(model, images, features_of, device, precision=precision))
+        wanted_logits.append(predict_logits(model, images, features_of, device, precision=precision))
     place = torch.empty(len(images), dtype=torch.int64)
     place[torch.cat(wanted_rows)] = torch.arange(sum(map(len, wanted_rows)))
     order = place[features_of]
@@ -199,7 +217,7 @@ def _penultimate(model: nn.Module, batch: Tensor) -> tuple[Tensor | None, Tensor
 
 def gather(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
     """Return rows of `images` as a uint8 batch (B, C, H, W) on `device`."""
-    return images[rows.to(images.device)].to(device, non_blocking=True)
+    return upload(images[upload(rows, images.device)], device)
 
 
 def chunks(rows: Tensor, size: int) -> Iterator[Tensor]:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from engine.augment.views import Views
 from engine.errors import RoundBlocked
+from engine.training import device as devices
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 
 LEAST_STEPS = 30
 """An automatic epoch has at least this many steps, so that small projects train at all."""
+FRESH = 8
+"""So many fetched batches are known to be ready: those of two steps, and more."""
+_PLACED: Any = WeakTensorKeyDictionary()
+"""Of images on the CPU, while both are in use: a weak reference to their copy on a GPU."""
 
 
 class RowStream:
@@ -70,11 +77,21 @@ def steps_for(train: TrainConfig, labeled: int, unlabeled: int) -> int:
 
 
 def place_images(images: Tensor, device: torch.device) -> Tensor:
-    """Return the images on the device when they fit in a quarter of its free memory, else as they are."""
-    if device.type != "cuda":
+    """Return the images on the device when they fit in a quarter of its free memory, else as they are.
+
+    Whoever asks while a copy is in use gets that copy: a feed and the predictions of its run share one.
+    """
+    if device.type != "cuda" or devices.same(images.device, device):
         return images
+    known = _PLACED[images]() if images in _PLACED else None
+    if known is not None and devices.same(known.device, device):
+        return cast(Tensor, known)
     free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.nbytes < free // 4 else images
+    if images.nbytes >= free // 4:
+        return images
+    placed = images.to(device)
+    _PLACED[images] = weakref.ref(placed)
+    return placed
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,9 @@ class Feed:
     Images stay on the device when they fit; else `epoch` fetches each step's rows one step ahead, by a thread and
     through pinned memory. All draws are made on the CPU, so that they are the same on every device.
 
+    On CUDA batches and views are made on a stream of their own (setting compile "off": on that of the training): the
+    host runs ahead of the device, so those of a step are made while the device still computes the step before.
+
     Raises:
         RoundBlocked: there is no labeled image, or none unlabeled where they are asked for.
     """
@@ -103,7 +123,7 @@ class Feed:
     def __init__(self, train: TrainConfig, pools: Pools, device: torch.device, *, unlabeled: bool = True) -> None:
         self._batch = train.batch_size
         self._wide = train.batch_size * train.unlabeled_ratio
-        self.device = device
+        self.device = devices.indexed(device)
         self.images = place_images(pools.images, device)
         self.rows, self.y, self.unlabeled_rows = pools.train_idx, pools.train_y, pools.unlabeled_idx
         if not len(self.rows):
@@ -119,6 +139,11 @@ class Feed:
         self._unlabeled = RowStream(self.unlabeled_rows, train.seed + 2) if unlabeled else None
         self._views = torch.Generator().manual_seed(train.seed + 3)
         self.views = make_views(train, pools, device)
+        self._fresh: tuple[Tensor, ...] = ()  # what was fetched last
+        self._stream: torch.cuda.Stream | None = None
+        if self.device.type == "cuda" and train.compile != "off":
+            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))  # for the images and the views' statistics
 
     def epoch(self, steps: int) -> Iterator[Step]:
         """Yield `steps` batches; nothing is drawn beyond them, so that the state between epochs is whole."""
@@ -136,12 +161,12 @@ class Feed:
 
     def _far(self) -> bool:
         """Return whether images lie elsewhere than where they are needed, so that fetching ahead pays."""
-        return self.device.type == "cuda" and self.images.device != self.device
+        return self.device.type == "cuda" and not devices.same(self.images.device, self.device)
 
     def labeled(self) -> tuple[Tensor, Tensor]:
         """Return the next labeled batch: x (B, ...) as stored and y (B,), on the device."""
         places = self._labeled.take(self._batch)
-        return self.fetch(self.rows[places]), self.y[places].to(self.device, non_blocking=True)
+        return self.fetch(self.rows[places]), devices.upload(self.y[places], self.device)
 
     def unlabeled(self) -> tuple[Tensor, Tensor]:
         """Return the next unlabeled batch: u (U, ...) on the device and its places (U,) on the CPU."""
@@ -153,22 +178,41 @@ class Feed:
 
     def fetch(self, rows: Tensor) -> Tensor:
         """Return rows of the images or vectors, as stored, on the device."""
-        inputs = self.images[rows.to(self.images.device, non_blocking=True)]
-        if inputs.device == self.device:
-            return inputs
-        return (inputs.pin_memory() if self.device.type == "cuda" else inputs).to(self.device, non_blocking=True)
+        fetched = self._beside(self._fetch, rows)
+        self._fresh = (*self._fresh[1 - FRESH :], fetched)
+        return fetched
+
+    def _fetch(self, rows: Tensor) -> Tensor:
+        return devices.upload(self.images[devices.upload(rows, self.images.device)], self.device)
 
     def weak(self, x: Tensor) -> Tensor:
         """Return a weak view of raw inputs."""
-        return self.views.weak(x, self._views)
+        return self._beside(self.views.weak, x, self._views)
 
     def strong(self, x: Tensor) -> Tensor:
         """Return a strong view of raw inputs."""
-        return self.views.strong(x, self._views)
+        return self._beside(self.views.strong, x, self._views)
+
+    def _beside(self, work: Callable[..., Tensor], x: Tensor, *more: Any) -> Tensor:
+        """Return work(x, *more), on CUDA done on the feed's stream; what the training's stream does next waits for it.
+
+        What was fetched here, or lies on the CPU, is ready; for any other `x` the feed's stream first waits for the
+        training's, which may still be making it.
+        """
+        if self._stream is None:
+            return work(x, *more)
+        training = torch.cuda.current_stream(self.device)
+        if x.device.type == "cuda" and not any(x is one for one in self._fresh):
+            self._stream.wait_stream(training)
+        with torch.cuda.stream(self._stream):
+            made = work(x, *more)
+        training.wait_stream(self._stream)
+        made.record_stream(training)  # its memory is the feed stream's: not to be used anew before the training is done
+        return made
 
     def uniform(self, n: int) -> Tensor:
         """Return n seeded numbers in 0..1 on the device."""
-        return torch.rand(n, generator=self._views).to(self.device, non_blocking=True)
+        return devices.upload(torch.rand(n, generator=self._views), self.device)
 
     def _step(self) -> Step:
         x, y = self.labeled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import torch
@@ -11,11 +12,17 @@ from engine.nets.classifier import Classifier
 from engine.nets.ema import Ema
 from engine.nets.precision import autocast
 from engine.training.config import TrainConfig
+from engine.training.feed import steps_per_epoch
 from engine.training.optim import clip_gradients, make_optimizer, set_rate
 from engine.training.pools import Pools
 from engine.training.start import new_net
 
 KINDS = ("fused", "foreach")
+WORTH_COMPILING = 2000
+"""Compiling takes about a minute, which a step of some tens of milliseconds has to earn."""
+GRAPHS: dict[str, Any] = {"triton.cudagraphs": True, "triton.cudagraph_skip_dynamic_graphs": True}
+"""Options of torch.compile: on CUDA a pass is one launch of a recorded graph; batches of changing size are launched
+kernel by kernel."""
 
 
 class Learner:
@@ -25,21 +32,36 @@ class Learner:
         model: in training mode; float32 weights.
         ema: the averaged copy that is evaluated.
         optimizer: SGD as all algorithms share it.
+
+    Args:
+        train: the shared settings.
+        pools: the images it learns.
+        device: where.
+        fixed_shapes: whether all batches are of a few sizes. Code is then compiled for each of them, and on CUDA cuDNN
+            tries its ways to convolve a size once and keeps the fastest.
     """
 
-    def __init__(self, train: TrainConfig, pools: Pools, device: torch.device) -> None:
+    def __init__(self, train: TrainConfig, pools: Pools, device: torch.device, *, fixed_shapes: bool = True) -> None:
         self._train, self.device = train, device
         self.model: Classifier = new_net(train, pools, device)
         self.ema = Ema(self.model, train.ema_decay)
         self.optimizer = make_optimizer(self.model, train)
-        self._compiled: Any = torch.compile(self.model) if train.compile == "on" else None
+        self._compiled: Any = None
+        if compiles(train.compile, device, pools.vectors, train.epochs * steps_per_epoch(train, pools)):
+            options = GRAPHS if device.type == "cuda" else None
+            self._compiled = torch.compile(self.model, options=options, dynamic=False if fixed_shapes else None)
+        if device.type == "cuda" and train.compile != "off":
+            torch.backends.cudnn.benchmark = fixed_shapes
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) float32 of raw images or vectors, in the mode the model is in."""
-        forward = self.model if self._compiled is None else self._compiled
+        """Return the logits (B, K) float32 of raw images or vectors, in the mode the model is in.
+
+        Those of compiled code are a copy: the next pass of a recorded graph writes over its output. What a pass keeps
+        for its backward pass stays until that has run: torch records a graph of passes, not of steps.
+        """
         with autocast(self._train.precision, self.device):
-            logits: Tensor = forward(x)
-        return logits.float()
+            logits: Tensor = (self.model if self._compiled is None else self._compiled)(x)
+        return logits.to(torch.float32, copy=self._compiled is not None)
 
     def update(self, loss: Tensor, rate: float) -> None:
         """Take one optimizer step down the loss at this learning rate, then move the average."""
@@ -66,3 +88,15 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, kind in zip(self.optimizer.param_groups, kinds, strict=True):
             group.update(kind)  # how a step is computed belongs to this device, not to the one that stored the state
+
+
+def compiles(setting: str, device: torch.device, vectors: bool, steps: int) -> bool:
+    """Return whether the network of a run of so many steps is compiled by the setting "auto", "off" or "on".
+
+    "auto" does so for networks of images on CUDA where Triton is installed, in runs of `WORTH_COMPILING` steps or more;
+    on a CPU it pays too late, and classifiers of vectors are too small.
+    """
+    if setting != "auto":
+        return setting == "on"
+    triton = importlib.util.find_spec("triton") is not None
+    return device.type == "cuda" and not vectors and steps >= WORTH_COMPILING and triton

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import TrainingDiverged
-from engine.training.evaluate import Prediction, half, predict_run
+from engine.training.evaluate import Prediction, half, predict, predict_run
+from engine.training.feed import place_images
 from engine.training.pools import Pools
-from engine.training.protocol import Algorithm, HasTeacher, Metrics
+from engine.training.protocol import Algorithm, HasRowPredictions, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
 """Least time between two StepEvents."""
@@ -59,6 +60,7 @@ def train(
     start_epoch: int = 0,
     tracked: NDArray[np.int64] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    precision: str = "float32",
 ) -> Iterator[StepEvent | EpochEvent]:
     """Train from `start_epoch` to the end, yielding StepEvents (at most four a second) and one EpochEvent an
     epoch.
@@ -72,6 +74,7 @@ def train(
         start_epoch: first epoch to train, counted from 0.
         tracked: rows of `pools.images` whose features and probabilities are reported each epoch.
         should_stop: looked at every step.
+        precision: of the passes over the images after each epoch, "auto", "float32" or "bfloat16".
 
     Raises:
         TrainingDiverged: a loss is NaN or infinite; on the CPU at the very step, elsewhere within one
@@ -93,7 +96,7 @@ def train(
             return
         if tally.reported < tally.done:
             yield tally.event()
-        yield _epoch_event(algorithm, pools, tally, tracked)
+        yield _epoch_event(algorithm, pools, tally, tracked, precision)
 
 
 @dataclass
@@ -151,11 +154,13 @@ class _Tally:
             )
 
 
-def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None) -> EpochEvent:
+def _epoch_event(
+    algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None, precision: str
+) -> EpochEvent:
     """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
     rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
     wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
-    seen = predict_run(algorithm, pools.images, rows, features_of=wanted)
+    seen = _seen(algorithm, pools, rows, wanted, precision)
     held = len(pools.heldout_idx)
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
     metrics["seconds"] = time.perf_counter() - tally.began
@@ -163,6 +168,17 @@ def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDA
     features = None if seen.features is None else half(seen.features)
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
     return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
+
+
+def _seen(algorithm: Algorithm, pools: Pools, rows: Tensor, wanted: Tensor | None, precision: str) -> Prediction:
+    """Return what the run says of rows and of those whose features are wanted, read where the run's images lie."""
+    if isinstance(algorithm, HasRowPredictions):
+        return predict_run(algorithm, pools.images, rows, features_of=wanted)
+    model = algorithm.eval_model()
+    device = next(model.parameters()).device
+    return predict(
+        model, place_images(pools.images, device), rows, device, features_of=wanted, precision=precision
+    )  # fmt: skip
 
 
 def _teacher(algorithm: Algorithm, wanted: Tensor | None) -> NDArray[np.float32] | None:

@@ -13,6 +13,8 @@ from engine.errors import StarlingError
 from engine.rounds.folder.failure import Words, failure, own_words
 from engine.rounds.folder.files import RESUME
 
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "_ALLOC_FAILED", "_ALLOCATION_FAILED")
+"""What torch, CUDA, cuBLAS, cuDNN and MPS write into plain RuntimeErrors when an allocation fails."""
 FULL_BYTES = 1024 * 1024
 """Less free space than this next to a failed write counts as a full disk."""
 
@@ -55,7 +57,7 @@ def _words(error: BaseException, folder: Path) -> Words:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, on the device or in the process."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
     )
 
 
@@ -71,7 +73,7 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
 
 
 def _is_device_error(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and ("CUDA" in str(error) or "MPS" in str(error))
+    return isinstance(error, RuntimeError) and any(name in str(error) for name in ("CUDA", "cuDNN", "MPS"))
 
 
 def _first_line(error: BaseException) -> str:

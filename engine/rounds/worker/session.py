@@ -173,7 +173,14 @@ class Session:
         algorithm = phase.spec.build(phase.config, self._train_config(phase.name), data.pools, self.where)
         start = self._restore(phase.name, algorithm)
         tracked = data.tracked if phase.name == MAIN else None
-        for event in loop.train(algorithm, data.pools, start_epoch=start, tracked=tracked, should_stop=self.stop):
+        for event in loop.train(
+            algorithm,
+            data.pools,
+            start_epoch=start,
+            tracked=tracked,
+            should_stop=self.stop,
+            precision=self.train.precision,
+        ):
             if isinstance(event, loop.StepEvent):
                 self._step(phase, event, algorithm)
             else:

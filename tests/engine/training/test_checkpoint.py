@@ -50,6 +50,16 @@ def test_every_random_generator_continues_where_it_stood(tmp_path: Path) -> None
     assert draws() == wanted
 
 
+def test_a_run_on_the_cpu_leaves_cuda_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*args: Any) -> Any:
+        raise AssertionError("CUDA was touched")
+
+    for name in ("_lazy_init", "is_available", "device_count", "get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    digest = checkpoint.save(tmp_path / "a.pt", holder(1.0), 0, {})
+    assert checkpoint.load(tmp_path / "a.pt", digest, holder(0)) == (0, {})
+
+
 def test_a_flipped_byte_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     digest = checkpoint.save(path, holder(1.0), 0, {})

@@ -94,6 +94,15 @@ def test_without_images_asked_for_besides_there_are_logits_alone() -> None:
     assert (seen.features, seen.feature_logits) == (None, None)
 
 
+@pytest.mark.parametrize("wanted", [None, torch.arange(3)])
+def test_a_pass_in_bfloat16_differs_by_its_rounding_alone_and_gives_float32(wanted: torch.Tensor | None) -> None:
+    exact = predict(net(), images(), torch.arange(20), CPU, features_of=wanted)
+    rounded = predict(net(), images(), torch.arange(20), CPU, features_of=wanted, precision="bfloat16")
+    assert rounded.logits.dtype == torch.float32
+    assert not torch.equal(rounded.logits, exact.logits)
+    torch.testing.assert_close(rounded.logits, exact.logits, atol=0.1, rtol=0.05)
+
+
 def test_no_rows_give_empty_results_of_the_right_width() -> None:
     none = torch.empty(0, dtype=torch.int64)
     assert predict_logits(net(), images(), none, CPU).shape == (0, 3)

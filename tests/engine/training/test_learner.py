@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from engine.errors import ConfigError
 from engine.nets import precision
 from engine.training.config import TrainConfig
-from engine.training.learner import Learner
+from engine.training.learner import GRAPHS, Learner, compiles
 from engine.training.pools import Pools
 
 CPU = torch.device("cpu")
@@ -71,6 +71,36 @@ def test_a_state_from_another_device_leaves_this_ones_kind_of_step() -> None:
     learner.load_state_dict(stored)
     assert [(group["fused"], group["foreach"]) for group in learner.optimizer.param_groups] == [(None, True)] * 2
     assert learner.optimizer.param_groups[0]["momentum"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "vectors", "steps", "compiled"),
+    [
+        ("auto", "cuda:0", False, 2000, True),
+        ("auto", "cuda:0", False, 1999, False),
+        ("auto", "cuda:0", True, 2000, False),
+        ("auto", "cpu", False, 2000, False),
+        ("auto", "mps:0", False, 2000, False),
+        ("on", "cpu", True, 1, True),
+        ("off", "cuda:0", False, 2000, False),
+    ],
+)
+def test_auto_compiles_networks_of_images_in_long_runs_on_cuda(
+    setting: str, device: str, vectors: bool, steps: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert compiles(setting, torch.device(device), vectors, steps) == compiled
+
+
+def test_torch_knows_the_options_of_compiled_code_on_cuda() -> None:
+    torch.compile(torch.nn.Linear(2, 2), options=GRAPHS)
+    with pytest.raises(RuntimeError, match="option"):
+        torch.compile(torch.nn.Linear(2, 2), options={"triton.no_such_option": True})
+
+
+def test_auto_compiles_nothing_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not compiles("auto", torch.device("cuda:0"), False, 2000)
 
 
 @pytest.mark.slow

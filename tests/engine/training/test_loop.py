@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import TrainingDiverged
+from engine.nets.build import build_net
 from engine.training import loop
 from engine.training.loop import EpochEvent, StepEvent, train
 from engine.training.pools import Pools
@@ -159,3 +160,18 @@ def test_without_held_out_images_the_accuracy_is_absent(pools: Pools) -> None:
     assert isinstance(last, EpochEvent)
     assert "heldout_accuracy" not in last.metrics
     assert last.probabilities.shape == (0, 2)
+
+
+def test_an_epochs_predictions_are_made_in_the_precision_of_the_run_and_are_float32(pools: Pools) -> None:
+    def last(precision: str) -> EpochEvent:
+        torch.manual_seed(0)
+        run: Any = Scripted([[1.0]])
+        run.model = build_net("article_convnet", (1, 4, 4), 2, pools.statistics()).eval()
+        *_, event = train(run, pools, precision=precision)
+        assert isinstance(event, EpochEvent)
+        return event
+
+    exact, rounded = last("float32"), last("bfloat16")
+    assert rounded.probabilities.dtype == np.float32
+    assert not (rounded.probabilities == exact.probabilities).all()
+    assert rounded.probabilities == pytest.approx(exact.probabilities, abs=0.05)
