@@ -55,7 +55,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.algorithms.mpl_exact import exact_step
-from engine.algorithms.mpl_terms import Baseline, Batch, sample_labels, student_step, teacher_logits
+from engine.algorithms.mpl_terms import (
+    Baseline,
+    Batch,
+    gradient_ratio,
+    sample_labels,
+    student_step,
+    teacher_logits,
+)
 from engine.algorithms.targets import uda_loss
 from engine.errors import ConfigError
 from engine.training.config import TrainConfig
@@ -63,11 +70,14 @@ from engine.training.evaluate import predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.finetune import finetune
 from engine.training.learner import Learner
-from engine.training.optim import cosine, set_rate, wait_warm_cosine
+from engine.training.optim import set_rate, wait_warm_cosine
 from engine.training.pools import Pools
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
+
+RATIO_EVERY = 10
+"""Steps from one measurement of how loud the feedback is to the next."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,14 @@ class MetaPseudoLabelsConfig:
         "auto is right: drawn labels for sampled feedback, whole distributions for exact. argmax takes the most "
         "probable class, which makes sampled feedback one-sided.",
         choices=("auto", "sampled", "argmax", "soft"),
+    )
+    feedback_weight: float = setting(
+        0.0,
+        "Feedback weight",
+        "How loud the feedback is beside the teacher's other terms. 1: as in the paper; the number of unlabeled images "
+        "in a step: the full derivative of the student's loss. 0 takes 1 for sampled and that number for exact.",
+        min=0.0,
+        max=262_144.0,
     )
     target_temperature: float = setting(
         1.0,
@@ -147,7 +165,7 @@ class MetaPseudoLabelsConfig:
         min=0,
         max=100_000,
     )
-    finetune_rate: float = setting(0.001, "Fine-tuning rate", "Learning rate of those steps.", min=0.0, max=1.0)
+    finetune_rate: float = setting(1e-5, "Fine-tuning rate", "Learning rate of those steps.", min=0.0, max=1.0)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -204,7 +222,8 @@ class MetaPseudoLabels:
         warm = 1.0 if not self.warm_up else min(1.0, step / self.warm_up)
         student = wait_warm_cosine(step, self.total, self.wait, self.warm_up)
         factor = self.config.exact_factor if self.config.mode == "exact" else 1.0
-        return peak * cosine(step, self.total), factor * peak * student, self.config.uda_weight * warm
+        teacher = wait_warm_cosine(step, self.total, 0, self.warm_up)
+        return peak * teacher, factor * peak * student, self.config.uda_weight * warm
 
     def _step(self, number: int, step: Step) -> Metrics:
         """Take step `number`; the numbers beside it are those of the head of this file."""
@@ -216,6 +235,7 @@ class MetaPseudoLabels:
         z = on_strong / config.target_temperature  # (U, K)
         q = torch.softmax(z, 1)
         feedback = student_loss = z.new_zeros(())
+        weight = config.feedback_weight or (1.0 if config.mode == "sampled" else float(len(q)))
         heard: Metrics = {}
         set_rate(student.optimizer, student_rate)
         if number >= self.wait and config.mode == "sampled":
@@ -228,12 +248,15 @@ class MetaPseudoLabels:
             student.ema.update(student.model)
         elif number >= self.wait:
             credit, h, student_loss = exact_step(student, batch, q.detach(), student_rate, smoothing, measure=measure)
-            feedback = (q * credit).sum()  # the last term of 5 image by image, credit (U, K)
+            feedback = (q * credit).sum() / len(q)  # the last term of 5 image by image, credit (U, K)
             heard = {"h": h}
             student.ema.update(student.model)
         supervised = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
         consistency, used = uda_loss(on_weak, on_strong, config.temperature, config.threshold)
-        teacher_loss = supervised + uda_weight * consistency + feedback  # 5
+        rest = supervised + uda_weight * consistency
+        if measure and number >= self.wait and number % RATIO_EVERY == 0:
+            heard["feedback_ratio"] = gradient_ratio(weight * feedback, rest, (on_labeled, on_strong))
+        teacher_loss = rest + weight * feedback  # 5
         self.teacher.update(teacher_loss, teacher_rate)
         return {
             "loss": teacher_loss.detach() + student_loss,
