@@ -16,8 +16,8 @@ Deviations, and why:
   it was trained on, hence more certain than elsewhere; the MLP's labeled term is weighed against that by h alone.
 - The teacher's weak views go through their own pass in evaluation mode, as in Meta Pseudo Labels: its normalisation
   statistics are of the labeled and strong views.
-- Each stage has its own warm-up and cosine schedule over its own steps; a share of the steps for the teacher replaces "to
-  convergence", so that a run has the length of every other algorithm's.
+- Each stage has its own warm-up and cosine schedule over its own steps; a share of the steps for the teacher replaces
+  "to convergence", so that a run has the length of every other algorithm's.
 - ŷ comes from the clean image and not from the student's strong view, as q is stored and cannot be made anew.
 - `ablate` sets h = 0: the MLP then learns from the labels alone.
 """
