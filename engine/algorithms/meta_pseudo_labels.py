@@ -40,9 +40,9 @@ Deviations, and why:
   not depend on dropout, and its normalisation, of a batch and running, is by the labeled and strong views alone; in the
   paper's code all three views are one batch.
 - Times are shares of the run, so that short CPU runs have every phase: the paper's 5000 warm-up and 3000 wait steps of
-  300,000 would be 1.7 % and 1 %; here 10 % and 2 %. While it waits the student does nothing and h = 0. As in the
-  reference code λ and the rates of teacher and student all warm up, the student's when it has waited. With the paper's
-  shares the student of the ablation below ends lower by 0.5 ± 0.8.
+  300,000 would be 1.7 % and 1 %; here 10 % and 2 %, with which the student ended no lower in trial runs. While it waits
+  the student does nothing and h = 0. As in the reference code λ and the rates of teacher and student all warm up, the
+  student's when it has waited.
 - The consistency weight is 1, not 8: with runs this short 8 drowns the teacher's labels before it knows them.
 - Gradients are limited in norm (all algorithms): where h is negative the teacher's term has no lower bound.
 - The labeled cross-entropy of the teacher is smoothed by the round's label smoothing, 0 by default, as the baseline's
@@ -50,8 +50,8 @@ Deviations, and why:
 - The student's average forgets by the round's EMA decay, 0.999 by default, the paper's by 0.995; both faster at first.
 - The closing fine-tuning of the averaged student on the labels keeps normalisation statistics and uses no dropout. Its
   rate is the paper's 1e-5, but with the round's momentum and batch, and 100 steps for the paper's 1000: by its share,
-  1/300, a short run would have one or two. It then moves little (+0.1 at 50 labels in the ablation's runs). A rate of
-  1e-3 lost 1.0 there and won 0.6 with 1,000 labels.
+  1/300, a short run would have one or two. It then moves little; in trial runs a rate of 1e-3 lost a point with 50
+  labels and won half a point with 1,000.
 - `ablate` sets h = 0 and skips the measurements: the same teacher and student without the feedback. One public search
   found no effect of the term; `compare` lets a round train both.
 

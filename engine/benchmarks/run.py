@@ -87,7 +87,7 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
     images, y = problem.test()
     predicted = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)  # (N,)
     more = _of_labeled_classes(predicted, y, problem.pools)
-    more |= {name: float(torch.tensor(values).mean()) for name, values in told.items() if values}
+    more |= {name: float(torch.tensor(values).median()) for name, values in told.items() if values}
     accuracy = 100 * float((predicted == y).double().mean())
     return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
 

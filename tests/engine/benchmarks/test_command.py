@@ -88,7 +88,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(
     after = json.loads(out.read_text())
     assert after["runs"][: len(before)] == before
     assert len(after["runs"]) == 2 * len(rows)
-    assert opened.count("MNIST test") == len(rows) - 1
+    assert opened.count("MNIST test") == sum(row.startswith("MNIST") for row in rows)
     assert [line.endswith("kept from the file") for line in lines] == [True] * len(before) + [False] * (len(rows) - 1)
     assert len(after["differences"][0]["values"]) == 2
 
@@ -153,9 +153,9 @@ def test_the_ablation_tells_how_loud_each_feedback_was_and_compares_it_with_none
     shown = run(Options("mpl-ablation", tmp_path, "1", "cpu", out, (*SMALL, "steps_per_epoch=2", "student_wait=0")))
     content = json.loads(out.read_text())
     loud = {part["row"]: part["more"].get("feedback_ratio") for part in content["runs"]}
-    for mode in ("sampled", "exact"):
-        paper, middle, full = (loud[f"MNIST, {mode}, {weight}"] for weight in ("1", "√B_u", "B_u"))
+    for run_of in ("moons, sampled", "moons, exact", "MNIST, sampled", "MNIST, exact"):
+        paper, middle, full = (loud[f"{run_of}, {weight}"] for weight in ("1", "√B_u", "B_u"))
         assert 0 < paper < middle < full
-        assert loud[f"MNIST, {mode}, h = 0"] is None
-        assert all(f"MNIST, {mode}, {weight} − MNIST, {mode}, h = 0" in shown for weight in ("1", "√B_u", "B_u"))
-    assert len(content["differences"]) == 6
+        assert loud[f"{run_of}, h = 0"] is None
+        assert all(f"{run_of}, {weight} − {run_of}, h = 0" in shown for weight in ("1", "√B_u", "B_u"))
+    assert len(content["differences"]) == 12
