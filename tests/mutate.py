@@ -78,6 +78,22 @@ DEFECTS: tuple[Defect, ...] = (
         MPL,
     ),
     Defect(
+        21,
+        "the feedback weight is ignored",
+        f"{ALGORITHMS}/meta_pseudo_labels.py",
+        "teacher_loss = rest + weight * feedback",
+        "teacher_loss = rest + feedback",
+        MPL,
+    ),
+    Defect(
+        21,
+        "sampled and exact feedback mean another thing by a weight",
+        f"{ALGORITHMS}/meta_pseudo_labels.py",
+        "feedback = (q * credit).sum() / len(q)",
+        "feedback = (q * credit).sum()",
+        MPL,
+    ),
+    Defect(
         3,
         "the calibrator's term uses another drawn label than the student",
         f"{ALGORITHMS}/reduced_mpl.py",
@@ -286,6 +302,23 @@ DEFECTS: tuple[Defect, ...] = (
         f"{ALGORITHMS}/thresholds.py",
         ".clamp(self.terms.lowest, self.terms.highest)",
         ".clamp(0.9, 0.95)",
+        "tests/engine/algorithms/test_thresholds.py",
+    ),
+    Defect(
+        22,
+        "AdaMatch's threshold does not follow the confidence on labeled images",
+        f"{ALGORITHMS}/thresholds.py",
+        "(threshold * labeled_q.max(1).values.mean())",
+        "torch.tensor(threshold)",
+        "tests/engine/algorithms/test_thresholds.py",
+    ),
+    Defect(
+        22,
+        "FlexMatch counts a batch before its thresholds",
+        f"{ALGORITHMS}/thresholds.py",
+        '        last, threshold = self._state["last"], self.terms.threshold\n',
+        '        last, threshold = self._state["last"], self.terms.threshold\n'
+        "        last[places] = torch.where(p >= threshold, y, last[places])\n",
         "tests/engine/algorithms/test_thresholds.py",
     ),
     Defect(

@@ -70,9 +70,10 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "fixmatch",
         "FixMatch family",
         "The confident label of a slightly moved image teaches a strongly distorted one. The first choice for small "
-        "images; FlexMatch, FreeMatch and SoftMatch are its threshold rules. Distortions must not change the class.",
+        "images; FlexMatch, FreeMatch, SoftMatch and AdaMatch are its threshold rules. Distortions must not change the "
+        "class.",
         "Sohn et al., FixMatch, arXiv 2001.07685, eq. 3-4; FlexMatch 2110.08263, FreeMatch 2205.07246, SoftMatch "
-        "2301.10921",
+        "2301.10921, AdaMatch 2106.04732",
         FixMatchConfig,
         FixMatch,
     ),

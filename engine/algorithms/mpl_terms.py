@@ -1,4 +1,5 @@
-"""What Meta Pseudo Labels and Reduced Meta Pseudo Labels share: drawing ŷ, the student's step with h, the mean of h.
+"""What Meta Pseudo Labels and Reduced Meta Pseudo Labels share: the teacher's logits, drawing ŷ, the student's step
+with h, the mean of h, and how loud the feedback is.
 
 Source and notation: `engine.algorithms.meta_pseudo_labels`, whose header numbers the parts of one step.
 """
@@ -18,6 +19,9 @@ from engine.training.evaluate import evaluation_mode
 from engine.training.learner import Learner
 from engine.training.optim import clip_gradients
 
+LEAST_NORM = 1e-12
+"""Least norm of a gradient that another is divided by."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -30,11 +34,35 @@ class Batch:
 
 
 def teacher_logits(teacher: Learner, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the teacher's logits on (labeled (B, K), weak (U, K), strong (U, K)) from one pass, with their graph."""
-    views = torch.cat([batch.labeled.float(), batch.weak.float(), batch.strong.float()])  # (B + 2U, ...)
-    sizes = [len(batch.labeled), len(batch.weak), len(batch.strong)]
-    labeled, weak, strong = torch.split(teacher.logits(views), sizes)
+    """Return the teacher's logits on (labeled (B, K), weak (U, K), strong (U, K)); the weak ones have no graph.
+
+    Labeled and strong go through one pass in the teacher's mode, with their graph. Nothing learns through the weak
+    views, so theirs is a pass of its own without gradient, in evaluation mode as in `engine.algorithms.uda`: it drops
+    nothing, and the normalisation statistics are those of the labeled and strong views alone.
+    """
+    with evaluation_mode(teacher.model), torch.no_grad():
+        weak = teacher.logits(batch.weak)
+    labeled_and_strong = teacher.logits(torch.cat([batch.labeled.float(), batch.strong.float()]))  # (B + U, K)
+    labeled, strong = torch.split(labeled_and_strong, [len(batch.labeled), len(batch.strong)])
     return labeled, weak, strong
+
+
+def gradient_ratio(term: Tensor, rest: Tensor, logits: tuple[Tensor, ...]) -> Tensor:
+    """Return the norm of the gradient of `term` over that of `rest` (), both in the logits; their graphs are kept.
+
+    In the logits and not in the weights: no pass through the network is needed. Nothing waits for the device.
+
+    Args:
+        term: a loss ().
+        rest: another loss ().
+        logits: what both are made of; a loss need not depend on each.
+    """
+    norms: list[Tensor] = []
+    for loss in (term, rest):
+        parts = torch.autograd.grad(loss, logits, retain_graph=True, allow_unused=True, materialize_grads=True)
+        norms.append(torch.cat([part.flatten() for part in parts]).norm())
+    ratio: Tensor = norms[0] / norms[1].clamp_min(LEAST_NORM)
+    return ratio
 
 
 def sample_labels(probabilities: Tensor, uniform: Tensor) -> Tensor:

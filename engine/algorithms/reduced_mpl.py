@@ -14,8 +14,10 @@ Deviations, and why:
 - The MLP is residual in log q with a last layer of zeros, so stage B starts from the teacher's own distributions.
 - q is made once from the clean image by the averaged teacher. Its distributions on labeled images are those of images
   it was trained on, hence more certain than elsewhere; the MLP's labeled term is weighed against that by h alone.
-- Each stage has its own cosine schedule over its own steps; a share of the steps for the teacher replaces "to
-  convergence", so that a run has the length of every other algorithm's.
+- The teacher's weak views go through their own pass in evaluation mode, as in Meta Pseudo Labels: its normalisation
+  statistics are of the labeled and strong views.
+- Each stage has its own warm-up and cosine schedule over its own steps; a share of the steps for the teacher replaces
+  "to convergence", so that a run has the length of every other algorithm's.
 - ŷ comes from the clean image and not from the student's strong view, as q is stored and cannot be made anew.
 - `ablate` sets h = 0: the MLP then learns from the labels alone.
 """
@@ -83,7 +85,7 @@ class ReducedMplConfig:
         1.0, "Consistency weight", "Weight λ of the agreement of both views.", min=0.0, max=100.0
     )
     warm_up: float = setting(
-        0.1, "Warm-up", "Share of each stage in which λ, or the student's rate, grows.", min=0.0, max=1.0
+        0.1, "Warm-up", "Share of each stage in which λ and the networks' rates grow.", min=0.0, max=1.0
     )
     label_smoothing: float = setting(
         0.15, "Label smoothing", "Share of the student's target spread over all classes.", min=0.0, max=0.9
@@ -204,7 +206,7 @@ class ReducedMpl:
         supervised = F.cross_entropy(on_labeled, step.y, label_smoothing=self._train.label_smoothing)
         consistency, used = uda_loss(on_weak, on_strong, config.temperature, config.threshold)
         loss = supervised + uda_weight * consistency
-        teacher.update(loss, self._train.learning_rate * cosine(number, self.switch))
+        teacher.update(loss, self._train.learning_rate * wait_warm_cosine(number, self.switch, 0, warm_up))
         return {
             "loss": loss.detach(),
             "student_loss": loss.new_zeros(()),

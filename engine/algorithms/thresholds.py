@@ -4,16 +4,25 @@ Sources, with q the class probabilities of the weak view and p = max q:
 - "fixmatch": Sohn et al., arXiv 2001.07685, eq. 4: weight 1 where p ≥ τ, else 0.
 - "flexmatch": Zhang et al., arXiv 2110.08263, eq. 5-7 and 11-12: σ_c counts the unlabeled images whose last confident
   label (p ≥ τ when last drawn) was c; β_c = σ_c / max(max σ, number of images never confident);
-  τ_c = τ · β_c / (2 − β_c).
+  τ_c = τ · β_c / (2 − β_c), all of the batches before this one, which is counted after (algorithm 1).
 - "freematch": Wang et al., arXiv 2205.07246, eq. 5-7: running means τ_g of p and p̃ of q, both from 1/K;
   τ_c = τ_g · p̃_c / max p̃. Eq. 9-11: the fairness term.
 - "softmatch": Chen et al., arXiv 2301.10921, eq. 7-9: running mean μ and variance σ² of p; weight 1 where p ≥ μ, else
   exp(−(p − μ)² / (2 σ² / n²)).
+- "adamatch": Berthelot et al., arXiv 2106.04732, section 3.2: weight 1 where p ≥ τ · (mean over the labeled batch of
+  the largest probability of its weak views).
 - alignment: Berthelot et al., arXiv 1911.09785, section 3.1: q · π / q̄, made to sum to 1 again, q̄ a running mean of q.
-  With "softmatch" it changes the weight alone, not the label.
+  π is given, or is the running mean of the predictions on the labeled batch (arXiv 2106.04732, section 3.1). With
+  "softmatch" it changes the weight alone, not the label (arXiv 2301.10921, eq. 10).
 
-Deviation: a running mean of decay m forgets its start faster, by min(m, k / (k + 9)) at step k, since with m = 0.999 a
-short run would end before the start is forgotten. Every mean takes the present batch in before it is used.
+Deviations:
+- A running mean of decay m forgets its start faster, by min(m, k / (k + 9)) at step k, since with m = 0.999 a short run
+  would end before the start is forgotten. Every mean takes the present batch in before it is used.
+- Alignment goes with every rule. FreeMatch has none of its own: where it is on, p, p̃ and h̃ are those of the aligned q,
+  which is what τ_c is compared with. p̃ then tends to π, so the classes' thresholds differ less.
+- AdaMatch: all predictions are in evaluation mode, the labeled too, so that both confidences are alike. The random
+  interpolation of labeled logits between two batch statistics is left out, as in the USB library; so are the labeled
+  strong view and, of the paper, the mean of q over the last 128 steps, here a running mean as in USB.
 """
 
 from __future__ import annotations
@@ -25,14 +34,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Rule = Literal["fixmatch", "flexmatch", "freematch", "softmatch"]
+Rule = Literal["fixmatch", "flexmatch", "freematch", "softmatch", "adamatch"]
 FLOOR = 1e-6
 """Least running mean that an aligned probability is divided by."""
 
 
 @dataclass(frozen=True)
 class RuleTerms:
-    """The numbers of the rules: τ, decay of the running means, n of SoftMatch, and the range of FreeMatch's τ_c."""
+    """The numbers of the rules: τ, decay of the running means, n of SoftMatch, and the range of FreeMatch's τ_c.
+
+    `follow_labeled` aligns to the running mean of the predictions on labeled images instead of to given shares.
+    """
 
     rule: Rule
     threshold: float
@@ -40,6 +52,7 @@ class RuleTerms:
     n_sigma: float
     lowest: float
     highest: float
+    follow_labeled: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,8 @@ class Thresholds:
         self._prior = None if prior is None else prior.to(device)
         uniform = torch.full((num_classes,), 1 / num_classes, device=device)
         self._state: dict[str, Tensor] = {"aligned_mean": uniform.clone()}
+        if terms.follow_labeled:
+            self._state["labeled_mean"] = uniform.clone()
         if terms.rule == "flexmatch":
             self._state["last"] = torch.full((unlabeled,), -1, dtype=torch.int64, device=device)
         if terms.rule == "freematch":
@@ -77,14 +92,22 @@ class Thresholds:
             self._state |= {"mu": uniform[0].clone(), "variance": torch.ones((), device=device)}
         self._steps = 0
 
-    def judge(self, q: Tensor, places: Tensor) -> Judged:
-        """Take one batch into the running state, then return what counts of it and how much.
+    @property
+    def needs_labeled(self) -> bool:
+        """Whether `judge` must be given the predictions on the labeled batch."""
+        return self.terms.rule == "adamatch" or self.terms.follow_labeled
+
+    def judge(self, q: Tensor, places: Tensor, labeled_q: Tensor | None = None) -> Judged:
+        """Take one batch into the running state and return what counts of it and how much.
 
         Args:
             q: (U, K) probabilities of the weak views, without gradient.
             places: (U,) int64, positions among the unlabeled images.
+            labeled_q: (B, K) probabilities of the labeled batch's weak views, made as q is; see `needs_labeled`.
         """
         self._steps += 1
+        if labeled_q is not None and self.terms.follow_labeled:
+            self._follow("labeled_mean", labeled_q.mean(0))
         aligned = self._align(q)
         p, y = aligned.max(1)
         rule, threshold = self.terms.rule, self.terms.threshold
@@ -96,6 +119,8 @@ class Thresholds:
             limits = self._flexible(p, y, places.to(q.device, non_blocking=True))
         elif rule == "freematch":
             limits = self._free(p, y, aligned)
+        elif labeled_q is not None and rule == "adamatch":
+            limits = (threshold * labeled_q.max(1).values.mean()).expand_as(q[0])
         else:
             limits = torch.full_like(q[0], threshold)
         return Judged(aligned, (p >= limits[y]).float(), limits.mean())
@@ -123,17 +148,18 @@ class Thresholds:
     def _align(self, q: Tensor) -> Tensor:
         """Return q · π / q̄ with rows that sum to 1."""
         self._follow("aligned_mean", q.mean(0))
-        if self._prior is None:
+        prior = self._state["labeled_mean"] if self.terms.follow_labeled else self._prior
+        if prior is None:
             return q
-        moved = q * (self._prior / self._state["aligned_mean"].clamp_min(FLOOR))
+        moved = q * (prior / self._state["aligned_mean"].clamp_min(FLOOR))
         return moved / moved.sum(1, keepdim=True)
 
     def _flexible(self, p: Tensor, y: Tensor, places: Tensor) -> Tensor:
         last, threshold = self._state["last"], self.terms.threshold
-        last[places] = torch.where(p >= threshold, y, last[places])
         count = torch.zeros(len(self._state["aligned_mean"]) + 1, device=p.device)
         count.scatter_add_(0, last + 1, torch.ones_like(last, dtype=count.dtype))
         beta = count[1:] / torch.maximum(count[1:].max(), count[0])
+        last[places] = torch.where(p >= threshold, y, last[places])
         return threshold * beta / (2 - beta)
 
     def _free(self, p: Tensor, y: Tensor, q: Tensor) -> Tensor:

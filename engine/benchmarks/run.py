@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -59,7 +60,8 @@ def train_config(row: Row, seed: int, device: torch.device) -> TrainConfig:
 def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, minutes: float | None) -> Outcome:
     """Train the row, then open the test set and return the accuracy of the averaged model in %.
 
-    Where some class has no label, `more` has the accuracy over the images of the other classes.
+    Where some class has no label, `more` has the accuracy over the images of the other classes; and the metrics that
+    the row wants told.
 
     Args:
         row: what to train.
@@ -78,12 +80,14 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
         train = fit_budget(row, train, problem.pools, device, minutes * 60)
     algorithm = build(row, train, problem.pools, device)
     steps = 0
+    told: dict[str, list[float | Tensor]] = {name: [] for name in row.told}
     for epoch in range(row.epochs_run or algorithm.epochs):
-        steps += run_epoch(algorithm, epoch)
+        steps += run_epoch(algorithm, epoch, told)
     model = algorithm.eval_model()
     images, y = problem.test()
     predicted = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)  # (N,)
     more = _of_labeled_classes(predicted, y, problem.pools)
+    more |= {name: float(torch.tensor(values).median()) for name, values in told.items() if values}
     accuracy = 100 * float((predicted == y).double().mean())
     return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
 
@@ -148,13 +152,19 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def run_epoch(algorithm: Algorithm, epoch: int) -> int:
-    """Train one epoch and return its number of steps; the loss is looked at when the epoch ends."""
+def run_epoch(algorithm: Algorithm, epoch: int, told: Mapping[str, list[float | Tensor]] = MappingProxyType({})) -> int:
+    """Train one epoch and return its number of steps; the loss is looked at when the epoch ends.
+
+    Each list in `told` gets the values of the metric that it is named by.
+    """
     total: float | Tensor = 0.0
     done = 0
     for metrics in algorithm.steps(epoch):
         total = total + metrics["loss"]
         done += 1
+        for name, values in told.items():
+            if name in metrics:
+                values.append(metrics[name])
     if not math.isfinite(float(total)):
         raise TrainingDiverged(
             "The loss is no longer a finite number",

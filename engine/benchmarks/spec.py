@@ -16,7 +16,8 @@ class Row:
 
     `config` are settings of the algorithm `algorithm`, `train` of TrainConfig, `data` what `data.load_problem` takes.
     `published` is the figure a public source reports and `target` the one to reach, both in the row's unit.
-    `epochs_run` above 0 stops after so many epochs. `budgeted` is False where steps do not set the time.
+    `epochs_run` above 0 stops after so many epochs. `budgeted` is False where steps do not set the time. `told` names
+    metrics of the steps whose median over the run is told beside the accuracy, where the algorithm reports them.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Row:
     target: float | None = None
     epochs_run: int = 0
     budgeted: bool = True
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,9 @@ class Toy:
         pools = Pools(torch.randn(3, 3), rows[:1], rows[:1], rows[:0], rows[:0], rows[1:], 2)
         run = MetaPseudoLabels(MetaPseudoLabelsConfig(**alone), train, pools, torch.device("cpu"))
         losses: list[Tensor] = []
-        run.teacher = SimpleNamespace(logits=self.teacher, update=lambda loss, rate: losses.append(loss))  # type: ignore[assignment]
+        run.teacher = SimpleNamespace(  # type: ignore[assignment]
+            model=self.teacher, logits=self.teacher, update=lambda loss, rate: losses.append(loss)
+        )
         run.student = self.student()  # type: ignore[assignment]
         run.baseline.value = torch.tensor(baseline, dtype=torch.float64)
         run._feed = views_as_they_are(labeling)

@@ -20,6 +20,7 @@ SETTINGS: dict[str, Any] = {
     "epochs": 2, "steps_per_epoch": 6, "batch_size": 4, "unlabeled_ratio": 2, "learning_rate": 0.1,
     "precision": "float32", "net": "article_convnet",
 }  # fmt: skip
+RULES = ("fixmatch", "flexmatch", "freematch", "softmatch", "adamatch")
 
 
 def fixmatch(pools: Pools, train: dict[str, Any] | None = None, **config: Any) -> FixMatch:
@@ -114,6 +115,42 @@ def test_pseudo_labels_are_made_in_evaluation_mode_and_count_no_step_of_the_stat
     assert model.training
 
 
+def test_adamatch_judges_by_the_weak_views_of_the_labeled_images_in_evaluation_mode(make_pools: MakePools) -> None:
+    run = fixmatch(make_pools(), rule="adamatch", threshold=0.9)
+    model = Norm().train()
+    run._learner.model = model
+    run._learner.optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    run._learner.ema.update = lambda _: None  # type: ignore[method-assign,assignment]
+    next(run.steps(0))
+    assert model.modes == [(False, 8), (False, 4), (True, 12)]  # 8 weak views, 4 labeled; 4 labeled and 8 strong views
+    assert int(model.norm.num_batches_tracked) == 1  # type: ignore[arg-type]
+
+
+def test_adamatch_takes_its_threshold_from_the_confidence_on_the_labeled_images(make_pools: MakePools) -> None:
+    # p = 0.71 on every image, labeled or not: below 0.95, at least 0.95 · 0.71
+    run = fixmatch(make_pools(), rule="adamatch", threshold=0.95)
+    answer(run, 2.0, 0.0, 0.0, 0.0)
+    metrics = next(run.steps(0))
+    assert float(metrics["threshold"]) == pytest.approx(0.95 * 0.7112, abs=1e-3)
+    assert float(metrics["used_share"]) == 1.0
+
+
+def test_each_rule_aligns_as_its_source_has_it_unless_told_otherwise(make_pools: MakePools) -> None:
+    pools = make_pools()
+    thresholds = {rule: fixmatch(pools, rule=rule)._thresholds for rule in RULES}
+    assert [rule for rule in RULES if thresholds[rule]._prior is not None] == ["softmatch"]
+    assert [rule for rule in RULES if thresholds[rule].terms.follow_labeled] == ["adamatch"]
+    uniform = thresholds["softmatch"]._prior
+    assert uniform is not None
+    assert uniform.tolist() == [0.25] * 4
+    for rule in RULES:
+        off = fixmatch(pools, rule=rule, align="off")._thresholds
+        assert off._prior is None
+        assert not off.terms.follow_labeled
+    asked = fixmatch(pools, rule="freematch", align="predictions")._thresholds
+    assert asked.terms.follow_labeled
+
+
 def test_label_smoothing_spreads_the_pseudo_label(make_pools: MakePools) -> None:
     run = fixmatch(make_pools(), threshold=0.0, label_smoothing=0.4)
     answer(run, 1.0, 0.0, 0.0, 0.0)
@@ -152,7 +189,7 @@ def test_labels_are_made_of_the_weak_view_and_taught_to_the_strong_one(
     assert seen == [[1] * 8, [1] * 4 + [2] * 8]
 
 
-@pytest.mark.parametrize("rule", ["fixmatch", "flexmatch", "freematch", "softmatch"])
+@pytest.mark.parametrize("rule", RULES)
 def test_a_tiny_run_learns(rule: Any, make_pools: MakePools) -> None:
     pools = make_pools()
     run = fixmatch(pools, {"epochs": 3, "steps_per_epoch": 20, "ema_decay": 0.9}, rule=rule)

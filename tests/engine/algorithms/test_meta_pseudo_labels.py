@@ -126,11 +126,37 @@ def test_student_rate_waits_then_warms_up_from_zero_then_follows_the_cosine() ->
 def test_rates_of_a_run_are_the_golden_ones(make_pools: Callable[..., Any], mode: str, factor: float) -> None:
     schedule = {"student_wait": 0.1, "warm_up": 0.2, "uda_weight": 8.0}
     run = build(make_pools(), epochs=2, steps=50, mode=mode, exact_factor=7.0, **schedule)
-    assert run.rates(0) == (0.1, 0.0, 0.0)
-    assert run.rates(9) == (pytest.approx(0.0980147), 0.0, pytest.approx(3.6))
-    assert run.rates(10) == (pytest.approx(0.0975528), pytest.approx(factor * 0.005), pytest.approx(4.0))
-    assert run.rates(29) == (pytest.approx(0.0806454), pytest.approx(factor * 0.1), 8.0)
-    assert run.rates(65) == (pytest.approx(0.0273005), pytest.approx(factor * 0.05), 8.0)
+    assert run.rates(0) == (pytest.approx(0.005), 0.0, 0.0)
+    assert run.rates(9) == (pytest.approx(0.05), 0.0, pytest.approx(3.6))
+    assert run.rates(10) == (pytest.approx(0.055), pytest.approx(factor * 0.005), pytest.approx(4.0))
+    assert run.rates(29) == (pytest.approx(0.0969096), pytest.approx(factor * 0.1), 8.0)
+    assert run.rates(65) == (pytest.approx(0.0402455), pytest.approx(factor * 0.05), 8.0)
+
+
+@MODES
+def test_the_loudness_of_the_feedback_is_measured_at_every_tenth_step_and_follows_its_weight(
+    make_pools: Callable[..., Any], mode: str
+) -> None:
+    first = {}
+    for weight in (1.0, 4.0):
+        run = build(make_pools(), steps=21, student_wait=0.25, mode=mode, feedback_weight=weight, finetune_steps=0)
+        told = list(run.steps(0))
+        assert [place for place, metrics in enumerate(told) if "feedback_ratio" in metrics] == [10, 20]
+        run = build(make_pools(), student_wait=0.0, mode=mode, feedback_weight=weight)
+        first[weight] = float(next(run.steps(0))["feedback_ratio"])
+    assert first[1.0] > 0
+    assert first[4.0] == pytest.approx(4 * first[1.0], rel=1e-4)
+
+
+def test_an_epoch_tells_how_loud_the_feedback_was_and_without_feedback_nothing_of_it(
+    make_pools: Callable[..., Any],
+) -> None:
+    pools = make_pools()
+    for ablate in (False, True):
+        run = build(pools, student_wait=0.0, finetune_steps=0, ablate=ablate)
+        *_, last = train(run, pools)
+        assert isinstance(last, EpochEvent)
+        assert ("feedback_ratio" in last.metrics) is not ablate
 
 
 def test_while_the_student_waits_it_does_not_move(make_pools: Callable[..., Any]) -> None:

@@ -48,6 +48,15 @@ def test_the_teachers_gradient_is_that_of_the_students_labeled_loss(smoothing: f
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-8)
 
 
+def test_a_weight_means_the_same_as_with_sampled_feedback() -> None:
+    """1 is the paper's term, which the number of unlabeled images, 3, makes the derivative."""
+    toy = Toy()
+    whole, paper, twice = (toy.feedback_gradient(mode="exact", feedback_weight=weight) for weight in (0.0, 1.0, 2.0))
+    assert whole.norm() > 1e-2
+    torch.testing.assert_close(3 * paper, whole)
+    torch.testing.assert_close(2 * paper, twice)
+
+
 def deep() -> tuple[Batch, Tensor, Pupil]:
     """A student with dropout and normalisation in float64, and targets for it."""
     batch, _ = vectors()

@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.algorithms import meta_pseudo_labels
-from engine.algorithms.mpl_terms import Baseline, guarded_step, sample_labels, student_step
+from engine.algorithms.mpl_terms import (
+    Baseline,
+    gradient_ratio,
+    guarded_step,
+    sample_labels,
+    student_step,
+    teacher_logits,
+)
 from tests.engine.algorithms.mpl_samples import PLAIN, DropoutAndNorm, Pupil, Toy, finite_difference, vectors, weights
 
 
@@ -38,6 +45,44 @@ def test_expected_teacher_gradient_is_the_gradient_of_the_students_labeled_loss(
     wanted = finite_difference(toy.teacher, lambda: toy.expected_loss(temperature))
     assert wanted.norm() > 1e-2
     torch.testing.assert_close(toy.expected_gradient(baseline, temperature), wanted, rtol=0, atol=1e-8)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_with_the_unlabeled_batch_as_its_weight_the_feedback_is_the_derivative_of_the_students_loss() -> None:
+    toy = Toy()
+    wanted = finite_difference(toy.teacher, toy.expected_loss)
+    terms = [toy.probability(y).detach() * toy.feedback_gradient(y, feedback_weight=3.0) for y in toy.labelings()]
+    torch.testing.assert_close(torch.stack(terms).sum(0), wanted, rtol=0, atol=1e-8)
+
+
+def test_only_labeled_and_strong_views_carry_a_graph_and_move_the_statistics_of_the_teacher() -> None:
+    batch, _ = vectors()
+    teacher = pupil(0.1)
+    alone = copy.deepcopy(teacher.model).eval()
+    wanted_weak = alone(batch.weak)
+    hidden = alone.body[0](torch.cat([batch.labeled, batch.strong]))  # type: ignore[operator,index]
+    labeled, weak, strong = teacher_logits(teacher, batch)  # type: ignore[arg-type]
+    assert [len(logits) for logits in (labeled, weak, strong)] == [8, 16, 16]
+    assert [logits.requires_grad for logits in (labeled, weak, strong)] == [True, False, True]
+    torch.testing.assert_close(weak, wanted_weak)
+    norm = teacher.model.body[1]  # type: ignore[index,union-attr]
+    assert int(norm.num_batches_tracked) == 1
+    torch.testing.assert_close(norm.running_mean, 0.1 * hidden.mean(0))
+    assert all(module.training for module in teacher.model.modules())
+
+
+def test_the_ratio_is_of_the_norms_of_both_gradients_and_leaves_the_graphs() -> None:
+    a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)
+    logits = (2 * a, 1 * b)
+    term = 3 * logits[1].sum()  # gradient (0, 0) and 3
+    rest = (logits[0] ** 2).sum() / 4 + 0.5 * logits[1].sum()  # gradient (1, 2) and 0.5
+    assert float(gradient_ratio(term, rest, logits)) == pytest.approx(3 / 5.25**0.5)
+    (term + rest).backward()  # type: ignore[no-untyped-call]
+    assert a.grad is not None
+    assert b.grad is not None
+    assert (a.grad.tolist(), b.grad.tolist()) == ([2.0, 4.0], [3.5])
+    assert float(gradient_ratio(0 * b.sum(), b.sum(), (b,))) == 0.0
+    assert torch.isfinite(gradient_ratio(b.sum(), 0 * b.sum(), (b,)))
 
 
 @pytest.mark.usefixtures("double_precision")
@@ -126,6 +171,8 @@ def test_the_fused_way_asks_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch)
     for name in ("__bool__", "__float__", "item", "tolist"):
         monkeypatch.setattr(Tensor, name, refuse)
     student_step(student, batch, labels, smoothing=0.0, grad_clip=1.0)
+    logits = student.logits(batch.strong)
+    gradient_ratio(logits.sum(), F.cross_entropy(logits, labels), (logits,))
 
 
 def test_both_ways_of_a_step_move_the_weights_alike() -> None:

@@ -46,8 +46,18 @@ def test_flexmatch_lowers_the_threshold_of_classes_with_few_confident_labels() -
 
 def test_flexmatch_divides_by_the_undecided_images_while_they_are_the_most() -> None:
     # one image confident of class 0, three never: β = (1/3, 0), τ = (0.9 · (1/3)/(5/3), 0) = (0.18, 0)
-    judged = rule("flexmatch").judge(two(0.95, 0.8), places(0, 1))
+    flex = rule("flexmatch")
+    flex.judge(two(0.95, 0.8), places(0, 1))
+    judged = flex.judge(two(0.5), places(1))
     assert float(judged.threshold) == pytest.approx(0.09)
+
+
+def test_flexmatch_counts_a_batch_after_its_thresholds_so_that_the_first_one_counts_as_a_whole() -> None:
+    flex = rule("flexmatch")
+    first = flex.judge(two(0.95, 0.6), places(0, 1))
+    assert float(first.threshold) == 0.0
+    assert first.weight.tolist() == [1.0, 1.0]
+    assert flex.state_dict()["last"].tolist() == [0, -1, -1, -1]
 
 
 def test_flexmatch_keeps_an_images_last_confident_label_while_it_is_unsure() -> None:
@@ -115,6 +125,26 @@ def test_softmatch_weights_fall_off_below_the_mean_confidence() -> None:
     assert float(judged.threshold) == pytest.approx(0.8)
 
 
+def test_adamatch_counts_from_a_share_of_the_mean_confidence_on_the_labeled_images_on() -> None:
+    # labeled p = (0.9, 0.7), mean 0.8; 0.9 · 0.8 = 0.72
+    judged = rule("adamatch").judge(two(0.73, 0.71, 0.2), places(0, 1, 2), two(0.9, 0.3))
+    assert float(judged.threshold) == pytest.approx(0.72)
+    assert judged.weight.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_alignment_to_the_predictions_follows_those_on_the_labeled_images() -> None:
+    # decay 0.1 at step 1: π = 0.05 + 0.9 · (0.8, 0.2) = (0.77, 0.23); q̄ = 0.05 + 0.9 · (0.6, 0.4) = (0.59, 0.41)
+    ada = rule("adamatch", follow_labeled=True)
+    first, second = 0.6 * 0.77 / 0.59, 0.4 * 0.23 / 0.41
+    judged = ada.judge(two(0.6), places(0), two(0.9, 0.7))
+    torch.testing.assert_close(judged.q, two(first / (first + second)))
+    # the confidence that is compared is the aligned one: 0.777 ≥ 0.9 · 0.8
+    assert judged.weight.tolist() == [1.0]
+    assert ada.needs_labeled
+    assert rule("freematch", follow_labeled=True).needs_labeled
+    assert not rule("freematch", prior=[0.5, 0.5]).needs_labeled
+
+
 def test_alignment_multiplies_by_prior_over_mean_and_makes_the_rows_sum_to_one() -> None:
     # momentum 0: q̄ = mean of the batch = (0.75, 0.25); π = (0.5, 0.5)
     # row 1: (0.9 · 2/3, 0.1 · 2) = (0.6, 0.2) → (0.75, 0.25); row 2: (0.6 · 2/3, 0.4 · 2) = (0.4, 0.8) → (1/3, 2/3)
@@ -136,12 +166,13 @@ def test_softmatch_alignment_changes_the_weight_and_not_the_label() -> None:
     assert aligned.weight.tolist() != plain.weight.tolist()
 
 
-@pytest.mark.parametrize("name", ["fixmatch", "flexmatch", "freematch", "softmatch"])
-def test_a_restored_rule_goes_on_as_the_other_would(name: str) -> None:
-    one, other = rule(name, prior=[0.4, 0.6]), rule(name, prior=[0.4, 0.6])
-    one.judge(two(0.95, 0.3, 0.02), places(0, 1, 2))
+@pytest.mark.parametrize("follow_labeled", [False, True])
+@pytest.mark.parametrize("name", ["fixmatch", "flexmatch", "freematch", "softmatch", "adamatch"])
+def test_a_restored_rule_goes_on_as_the_other_would(name: str, follow_labeled: bool) -> None:
+    one, other = (rule(name, prior=[0.4, 0.6], follow_labeled=follow_labeled) for _ in range(2))
+    one.judge(two(0.95, 0.3, 0.02), places(0, 1, 2), two(0.8, 0.3))
     other.load_state_dict(one.state_dict())
-    a, b = (found.judge(two(0.7, 0.2), places(1, 3)) for found in (one, other))
+    a, b = (found.judge(two(0.7, 0.2), places(1, 3), two(0.6, 0.9)) for found in (one, other))
     assert torch.equal(a.weight, b.weight)
     assert torch.equal(a.q, b.q)
     assert torch.equal(a.threshold, b.threshold)

@@ -67,19 +67,18 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "out.json"
     options = dataclasses.replace(FAST, data=tmp_path, out=out)
+    rows = [row.label for row in BENCHMARKS["mpl-ablation"].rows(CONTEXT)]
     lines: list[str] = []
 
     def stop(line: str) -> None:
         lines.append(line)
-        if len(lines) == 3:
+        if len(lines) == len(rows) + 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(options, stop)
     before = json.loads(out.read_text())["runs"]
-    assert [(part["row"], part["seed"]) for part in before] == [
-        ("MNIST, MPL", 0), ("MNIST, h = 0", 0), ("MNIST, MPL", 1),
-    ]  # fmt: skip
+    assert [(part["row"], part["seed"]) for part in before] == [*((row, 0) for row in rows), (rows[0], 1)]
     with pytest.raises(ConfigError, match="--resume"):
         run(options)
     assert json.loads(out.read_text())["runs"] == before
@@ -87,10 +86,10 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(
     lines.clear()
     run(dataclasses.replace(options, resume=True), lines.append)
     after = json.loads(out.read_text())
-    assert after["runs"][:3] == before
-    assert len(after["runs"]) == 4
-    assert opened.count("MNIST test") == 1
-    assert [line.endswith("kept from the file") for line in lines] == [True, True, True, False]
+    assert after["runs"][: len(before)] == before
+    assert len(after["runs"]) == 2 * len(rows)
+    assert opened.count("MNIST test") == sum(row.startswith("MNIST") for row in rows)
+    assert [line.endswith("kept from the file") for line in lines] == [True] * len(before) + [False] * (len(rows) - 1)
     assert len(after["differences"][0]["values"]) == 2
 
 
@@ -145,3 +144,18 @@ def test_it_runs_where_little_but_torch_is_installed() -> None:
 def test_the_list_names_every_benchmark_and_study() -> None:
     lines = command.listing().splitlines()
     assert [line.split()[0] for line in lines] == [*BENCHMARKS, *command.STUDIES]
+
+
+def test_the_ablation_tells_how_loud_each_feedback_was_and_compares_it_with_none(
+    opened: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    shown = run(Options("mpl-ablation", tmp_path, "1", "cpu", out, (*SMALL, "steps_per_epoch=2", "student_wait=0")))
+    content = json.loads(out.read_text())
+    loud = {part["row"]: part["more"].get("feedback_ratio") for part in content["runs"]}
+    for run_of in ("moons, sampled", "moons, exact", "MNIST, sampled", "MNIST, exact"):
+        paper, middle, full = (loud[f"{run_of}, {weight}"] for weight in ("1", "√B_u", "B_u"))
+        assert 0 < paper < middle < full
+        assert loud[f"{run_of}, h = 0"] is None
+        assert all(f"{run_of}, {weight} − {run_of}, h = 0" in shown for weight in ("1", "√B_u", "B_u"))
+    assert len(content["differences"]) == 12
