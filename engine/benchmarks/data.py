@@ -34,7 +34,8 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     """Return the problem that a row's `data` describes.
 
     Args:
-        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any.
+        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
+            "images" how many training images the seed draws, all where it is absent (random: 50,000).
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -53,6 +54,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     if name not in ("MNIST", "CIFAR10"):
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
+    if "images" in data:
+        images, classes, _ = subset(name, root, int(data["images"]), seed)
+        y = torch.from_numpy(classes)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
     return Problem(pools_of(images, y, train), lambda: read_split(name, root, train=False))
 

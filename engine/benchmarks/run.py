@@ -78,7 +78,7 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
         train = fit_budget(row, train, problem.pools, device, minutes * 60)
     algorithm = build(row, train, problem.pools, device)
     steps = 0
-    for epoch in range(row.epochs_run or algorithm.epochs):
+    for epoch in range(min(row.epochs_run or algorithm.epochs, algorithm.epochs)):
         steps += run_epoch(algorithm, epoch)
     model = algorithm.eval_model()
     images, y = problem.test()

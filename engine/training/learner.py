@@ -24,7 +24,7 @@ class Learner:
     Attributes:
         model: in training mode; float32 weights.
         ema: the averaged copy that is evaluated.
-        optimizer: SGD as all algorithms share it.
+        optimizer: SGD or Adam, as all algorithms share it.
     """
 
     def __init__(self, train: TrainConfig, pools: Pools, device: torch.device) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.benchmarks import data
 from engine.benchmarks.data import choose_labels, load_problem, read_split
 from engine.errors import ConfigError, SourceMissing
 
@@ -47,6 +48,17 @@ def test_pools_share_out_the_training_images_and_hold_none_back(opened: list[str
     images, _ = task.test()
     assert opened == ["MNIST train", "MNIST test"]
     assert len(images) == 50
+
+
+def test_a_smaller_pool_is_drawn_by_the_seed_with_its_own_classes(opened: list[str], tmp_path: Path) -> None:
+    whole, y = data.training("MNIST", tmp_path)
+    pools, other = (load_problem({"set": "MNIST", "labels": 20, "images": 300}, tmp_path, s).pools for s in (0, 1))
+    assert len(pools.images) == 300
+    assert torch.bincount(pools.train_y).tolist() == [2] * 10
+    of_image = {image.numpy().tobytes(): int(k) for image, k in zip(whole, y, strict=True)}
+    drawn = [of_image[image.numpy().tobytes()] for image in pools.images[pools.train_idx]]
+    assert drawn == pools.train_y.tolist()
+    assert not torch.equal(pools.images, other.images)
 
 
 def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -71,6 +73,20 @@ def test_a_state_from_another_device_leaves_this_ones_kind_of_step() -> None:
     learner.load_state_dict(stored)
     assert [(group["fused"], group["foreach"]) for group in learner.optimizer.param_groups] == [(None, True)] * 2
     assert learner.optimizer.param_groups[0]["momentum"] == 0.5
+
+
+def test_a_restored_adam_takes_the_step_that_the_stored_one_takes() -> None:
+    def update(learner: Learner) -> None:
+        learner.update(F.cross_entropy(learner.logits(pools().images), pools().train_y), 0.01)
+
+    train = TrainConfig(optimizer="adam", precision="float32", dropout=0.0)
+    learner, restored = Learner(train, pools(), CPU), Learner(train, pools(), CPU)
+    update(learner)
+    restored.load_state_dict(copy.deepcopy(learner.state_dict()))
+    update(learner)
+    update(restored)
+    for mine, its in zip(learner.model.parameters(), restored.model.parameters(), strict=True):
+        assert torch.equal(mine, its)
 
 
 @pytest.mark.slow
