@@ -35,7 +35,8 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
 
     Args:
         data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
-            "images" how many training images the seed draws, all where it is absent (random: 50,000).
+            "images" how many training images the seed draws, all where it is absent (random: 50,000); "typical" of
+            two_moons, see there.
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -46,7 +47,7 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     name = str(data["set"])
     labels = int(data["labels"])
     if name == "two_moons":
-        pools, test_x, test_y = two_moons(labeled=labels, seed=seed)
+        pools, test_x, test_y = two_moons(labeled=labels, seed=seed, typical=bool(data.get("typical")))
         return Problem(pools, lambda: (test_x, test_y))
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
