@@ -19,6 +19,8 @@ from engine.training.protocol import Algorithm, HasTeacher, Metrics
 
 EVENT_SECONDS = 0.25
 """Least time between two StepEvents."""
+MOST_TRAINED = 2000
+"""Training images, at most, whose accuracy is reported each epoch; evenly spaced where there are more."""
 LARGEST_HALF = float(np.finfo(np.float16).max)
 """Features beyond this are recorded as this."""
 
@@ -43,7 +45,8 @@ class EpochEvent:
     float16 in the order of `tracked`, None when nothing is tracked. Of the same images, student (n_tracked, K) float32
     is what this model says, teacher (n_tracked, K) float32 what the teacher beside it says, None where there is none.
     Metrics are the means over the epoch's steps, plus heldout_accuracy and heldout_loss when there are held-out images,
-    and seconds.
+    train_accuracy on the labels trained on, where something is tracked teacher_train_accuracy of the teacher, and
+    seconds. Both are of images as they are, in evaluation mode, and of at most `MOST_TRAINED`.
     """
 
     epoch: int
@@ -157,31 +160,36 @@ def _epoch_event(algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDA
     """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
     model = algorithm.eval_model()
     device = next(model.parameters()).device
-    rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
+    every = max(1, math.ceil(len(pools.train_idx) / MOST_TRAINED))
+    trained, trained_y = pools.train_idx[::every], pools.train_y[::every]
+    rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx, trained])
     wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
     seen = predict(model, pools.images, rows, device, features_of=wanted)
-    held = len(pools.heldout_idx)
+    held, rest = len(pools.heldout_idx), len(pools.heldout_idx) + len(pools.unlabeled_idx)
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
+    metrics["train_accuracy"] = _share_right(seen.logits[rest:], trained_y)
+    teacher = None
+    if wanted is not None and isinstance(algorithm, HasTeacher):
+        said = algorithm.teacher_probabilities(torch.cat([wanted, trained])).float().cpu()
+        teacher = said[: len(wanted)].numpy()
+        metrics["teacher_train_accuracy"] = _share_right(said[len(wanted) :], trained_y)
     metrics["seconds"] = time.perf_counter() - tally.began
-    probabilities = torch.softmax(seen.logits[held:], 1).numpy()
+    probabilities = torch.softmax(seen.logits[held:rest], 1).numpy()
     features = (
         None if seen.features is None else seen.features.clamp(-LARGEST_HALF, LARGEST_HALF).to(torch.float16).numpy()
     )
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
-    return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
+    return EpochEvent(tally.epoch, metrics, probabilities, features, student, teacher)
 
 
-def _teacher(algorithm: Algorithm, wanted: Tensor | None) -> NDArray[np.float32] | None:
-    """Return the teacher's distributions (n_tracked, K) on the tracked images, where there are both."""
-    if wanted is None or not isinstance(algorithm, HasTeacher):
-        return None
-    return algorithm.teacher_probabilities(wanted).float().cpu().numpy()
+def _share_right(said: Tensor, y: Tensor) -> float:
+    """Return the share of rows (n, K) whose largest entry is that of the class (n,)."""
+    return float((said.argmax(1) == y).double().mean())
 
 
 def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, float]:
     if not held:
         return {}
     logits = seen.logits[:held]
-    correct = (logits.argmax(1) == pools.heldout_y).double().mean()
     loss = torch.nn.functional.cross_entropy(logits, pools.heldout_y)
-    return {"heldout_accuracy": float(correct), "heldout_loss": float(loss)}
+    return {"heldout_accuracy": _share_right(logits, pools.heldout_y), "heldout_loss": float(loss)}
