@@ -48,15 +48,19 @@ def training_accuracy(curves: Mapping[str, Sequence[Any]], number: int) -> None:
 def training_accuracy_figure(curves: Mapping[str, Sequence[Any]]) -> go.Figure:
     """Return a line each for baseline, teacher, student and the student without feedback, where they are recorded.
 
+    A student's line begins where h was first measured: before, in Reduced Meta Pseudo Labels, the teacher is evaluated.
+
     Args:
         curves: columns phase, epoch and metrics, one row an epoch and phase.
     """
     figure = go.Figure()
+    measured = zip(curves["epoch"], curves.get("h", ()), strict=False)
+    begin = min((epoch for epoch, h in measured if h is not None), default=1)
     for phase, name, title, look in LINES:
         points = [
             (epoch, value)
             for one, epoch, value in zip(curves["phase"], curves["epoch"], curves.get(name, ()), strict=False)
-            if one == phase and value is not None
+            if one == phase and value is not None and (epoch >= begin or "student" not in title)
         ]
         if points:
             xs, ys = zip(*points, strict=True)
@@ -82,7 +86,7 @@ def course(project: Project, number: int) -> None:
     shas = {item.id: item.sha256 for item in project.workspace.items()}
     for place, image_id in enumerate(found.ids.tolist()):
         picture, bars = st.columns([1, 9], vertical_alignment="center")
-        picture.image(thumbnail_bytes(project.root, shas[image_id]))
+        picture.image(thumbnail_bytes(project.root, shas[image_id]), width=56)
         figure = course_figure(found.distributions[:, place], found.epochs, classes)
         bars.plotly_chart(figure, key=f"course_{number}_{image_id}", config={"displayModeBar": False})
 

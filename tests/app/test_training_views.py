@@ -77,6 +77,8 @@ def test_training_accuracy_has_a_line_for_baseline_teacher_student_and_the_stude
         "student": (0.6, 0.8),
         "student without feedback (h = 0)": (0.7,),
     }
+    late = teacher_views.training_accuracy_figure(table | {"h": [None, None, None, 0.1]})
+    assert {trace.name: trace.y for trace in late.data}["student"] == (0.8,)  # in epoch 1 the teacher was evaluated
     assert not teacher_views.has_teacher({"phase": ["main"], "epoch": [1], "train_accuracy": [0.5]})
 
 
