@@ -7,6 +7,7 @@ import torch
 
 from engine.benchmarks import data
 from engine.benchmarks.data import choose_labels, load_problem, read_split
+from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
 
 Y = torch.arange(3000) % 10
@@ -73,3 +74,10 @@ def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path
 def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PETS"):
         load_problem({"set": "PETS", "labels": 10}, tmp_path, 0)
+
+
+def test_two_moons_labels_typical_points_where_a_row_says_so(tmp_path: Path) -> None:
+    row = {"set": "two_moons", "labels": 6}
+    random, typical = (load_problem({**row, **more}, tmp_path, 0).pools for more in ({}, {"typical": True}))
+    assert torch.equal(typical.train_idx, two_moons(typical=True)[0].train_idx)
+    assert not torch.equal(typical.train_idx, random.train_idx)

@@ -67,11 +67,11 @@ def test_adam_decays_the_weights_themselves_and_spares_biases() -> None:
     model = nn.Linear(1, 1)
     optimizer = make_optimizer(model, TrainConfig(optimizer="adam", learning_rate=0.1, weight_decay=0.5))
     with torch.no_grad():
-        model.weight.fill_(2.0)
+        model.weight.fill_(4.0)
         model.bias.fill_(2.0)
     model.weight.grad, model.bias.grad = torch.zeros(1, 1), torch.zeros(1)
     optimizer.step()
-    assert float(model.weight.detach()) == pytest.approx(2.0 * (1 - 0.1 * 0.5))
+    assert float(model.weight.detach()) == pytest.approx(4.0 * (1 - 0.1 * 0.5))
     assert float(model.bias.detach()) == 2.0
 
 
