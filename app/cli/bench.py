@@ -9,8 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.errors import ConfigError
+
 MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
 REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
+GIF_LINE = "article-gif          The article's animation: 750 images of MNIST at two epochs of Pseudo-Label, a GIF"
+MOONS_LINE = "two-moons-picture    Two moons: what each algorithm decides everywhere in the plane, a PNG"
+PICTURES = {"article-gif": ".gif", "two-moons-picture": ".png"}
+"""Names that draw a picture, and what its file is called."""
 
 
 def bench(
@@ -20,7 +26,9 @@ def bench(
     ] = None,
     seeds: Annotated[str, typer.Option(help="How many seeds, or a list: 0,1,2.")] = "",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="A JSON file for the results, saved after each run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A JSON file for the results, saved after each run; of a picture, its file.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting, e.g. epochs=3 or fixmatch.momentum=0.99; may be repeated."),
@@ -34,10 +42,13 @@ def bench(
     from engine.benchmarks.options import Options, progress
 
     if list_ or name is None:
-        typer.echo(f"{command.listing()}\n{MAP_LINE}\n{REVIEW_LINE}")
+        typer.echo("\n".join([command.listing(), MAP_LINE, REVIEW_LINE, GIF_LINE, MOONS_LINE]))
         return
     if name in {"map", "review"}:
         _project(name, data, tuple(set_ or ()), out)
+        return
+    if name in PICTURES:
+        _picture(name, data, tuple(set_ or ()), out)
         return
     line = shlex.join(["starling", *sys.argv[1:]])
     options = Options(name, data, seeds, device, out, tuple(set_ or ()), minutes, resume, line)
@@ -56,3 +67,21 @@ def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | No
     run = map_bench.run if name == "map" else review_bench.run
     (values,) = pairs.parse(sets, {BENCH: settings})
     run(data_root(data), settings(**values), out, typer.echo)
+
+
+def _picture(name: str, data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
+    """Draw a picture that a public document shows, into the file given or one called like the benchmark."""
+    from app.benchmarks import article_gif, moons_picture
+    from engine.benchmarks.options import data_root
+    from engine.benchmarks.overrides import BENCH
+    from engine.training import pairs
+
+    file = out or Path(name).with_suffix(PICTURES[name])
+    if file.suffix != PICTURES[name]:
+        raise ConfigError("The picture is of another kind", value=file, way_out=f"Name a file with {PICTURES[name]}.")
+    if name == "article-gif":
+        (values,) = pairs.parse(sets, {BENCH: article_gif.GifSettings})
+        article_gif.run(data_root(data), article_gif.GifSettings(**values), file, typer.echo)
+        return
+    (values,) = pairs.parse(sets, {BENCH: moons_picture.MoonsSettings})
+    moons_picture.run(moons_picture.MoonsSettings(**values), file, typer.echo)

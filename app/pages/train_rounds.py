@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.components import round_choice, training_views
+from app.components import round_choice, teacher_views, training_views
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project import options
@@ -86,6 +86,10 @@ def _live(opened: OpenProject, number: int, shown_state: str) -> None:
         st.plotly_chart(figure, key=f"curves_{number}", config={"displaylogo": False})
     if record.report:
         training_views.report(opened.project, record)
+    if teacher_views.has_teacher(curves):
+        teacher_views.training_accuracy(curves, number)
+        if not record.active:
+            teacher_views.course(opened.project, number)
 
 
 def _try(action: Any, opened: OpenProject) -> None:

@@ -214,7 +214,7 @@ class MetaPseudoLabels:
         self.warm_up = round(config.warm_up * self.total)
         self._feed = Feed(train, pools, device)
         self.teacher = Learner(train, pools, device)
-        plain = dataclasses.replace(train, momentum=0.0, weight_decay=0.0)
+        plain = dataclasses.replace(train, optimizer="sgd", momentum=0.0, weight_decay=0.0)
         self.student = Learner(plain if config.mode == "exact" else train, pools, device)
         self.baseline = Baseline(config.baseline_decay)
 

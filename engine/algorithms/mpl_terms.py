@@ -104,7 +104,7 @@ def guarded_step(optimizer: torch.optim.Optimizer, norm: Tensor) -> Tensor:
         return finite
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if group["momentum"] and parameter.grad is not None:
+            if group.get("momentum") and parameter.grad is not None:
                 state = optimizer.state[parameter]
                 if state.get("momentum_buffer") is None:
                     state["momentum_buffer"] = torch.zeros_like(parameter)

@@ -135,7 +135,7 @@ class _Pair:
     def __init__(self, config: ReducedMplConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
         self.student = Learner(train, pools, device)
         self.mlp = Calibrator(pools.num_classes).to(device)
-        self.optimizer = make_optimizer(self.mlp, dataclasses.replace(train, weight_decay=0.0))
+        self.optimizer = make_optimizer(self.mlp, dataclasses.replace(train, optimizer="sgd", weight_decay=0.0))
         self.baseline = Baseline(config.baseline_decay)
         self.y = pools.train_y.to(device)
         self.unlabeled_q = self.labeled_q = torch.empty(0, pools.num_classes, device=device)

@@ -33,6 +33,20 @@ def masked_loss(logits: Tensor, targets: Tensor, mask: Tensor, smoothing: float 
     return (losses * mask).sum() / len(losses)
 
 
+def masked_squares(logits: Tensor, targets: Tensor, mask: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the squared error of the probabilities, Σ_c (softmax(logits)_c − target_c)², in place of `masked_loss`.
+
+    An image's loss is at most 2, however sure a wrong prediction is. Masked and averaged alike.
+
+    Source: Brier, Verification of Forecasts Expressed in Terms of Probability, 1950, equation 2.
+    """
+    classes = logits.shape[1]
+    wanted = F.one_hot(targets, classes).float() if targets.ndim == 1 else targets  # (B, K)
+    smoothed = (1 - smoothing) * wanted + smoothing / classes
+    losses = (torch.softmax(logits.float(), 1) - smoothed).square().sum(1)
+    return (losses * mask).sum() / len(losses)
+
+
 def uda_loss(weak: Tensor, strong: Tensor, temperature: float, threshold: float) -> tuple[Tensor, Tensor]:
     """Return (loss, share of images used): the strong view must agree with the sharpened weak view.
 

@@ -34,7 +34,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     """Return the problem that a row's `data` describes.
 
     Args:
-        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any.
+        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
+            "images" how many training images the seed draws, all where it is absent (random: 50,000); "typical" of
+            two_moons, see there.
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -45,7 +47,7 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     name = str(data["set"])
     labels = int(data["labels"])
     if name == "two_moons":
-        pools, test_x, test_y = two_moons(labeled=labels, seed=seed)
+        pools, test_x, test_y = two_moons(labeled=labels, seed=seed, typical=bool(data.get("typical")))
         return Problem(pools, lambda: (test_x, test_y))
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
@@ -53,6 +55,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     if name not in ("MNIST", "CIFAR10"):
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
+    if "images" in data:
+        images, classes, _ = subset(name, root, int(data["images"]), seed)
+        y = torch.from_numpy(classes)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
     return Problem(pools_of(images, y, train), lambda: read_split(name, root, train=False))
 

@@ -81,7 +81,7 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
     algorithm = build(row, train, problem.pools, device)
     steps = 0
     told: dict[str, list[float | Tensor]] = {name: [] for name in row.told}
-    for epoch in range(row.epochs_run or algorithm.epochs):
+    for epoch in range(min(row.epochs_run or algorithm.epochs, algorithm.epochs)):
         steps += run_epoch(algorithm, epoch, told)
     model = algorithm.eval_model()
     images, y = problem.test()

@@ -16,6 +16,7 @@ from engine.ids import rows_of
 from engine.project.workspace import Workspace
 from engine.records.rounds import COMPLETE_STATES, Predictions, RoundRecord
 from engine.rounds.folder import files, results
+from engine.rounds.folder.teacher import TeacherCourse, teacher_course
 from engine.store import LabelTable
 
 KEPT = 2
@@ -112,6 +113,10 @@ class Results:
     def curves(self, number: int) -> dict[str, list[Any]]:
         """Return a round's metrics by epoch, also while it runs."""
         return results.curves(self._workspace.round_folder(number))
+
+    def teacher_course(self, number: int) -> TeacherCourse | None:
+        """Return how the distributions of a round's teacher changed; None where no student taught one."""
+        return teacher_course(self._workspace.round_folder(number))
 
     def epochs(self, number: int) -> list[int]:
         """Return the epochs of a round that have recorded predictions."""

@@ -53,10 +53,16 @@ class TrainConfig:
         min=1,
         max=64,
     )
+    optimizer: Literal["sgd", "adam"] = setting(
+        "sgd",
+        "Optimizer",
+        "adam sizes each weight's step by its past gradients; it wants a learning rate near 0.001.",
+        choices=("sgd", "adam"),
+    )
     learning_rate: float = setting(
         0.05,
         "Learning rate",
-        "Peak rate of SGD; a cosine takes it to 0 over the whole run.",
+        "Peak rate; a cosine takes it to 0 over the whole run.",
         min=0.0,
         max=10.0,
     )
@@ -66,7 +72,7 @@ class TrainConfig:
     grad_clip: float = setting(
         5.0, "Gradient limit", "Longer gradients are scaled down to this norm; 0 sets no limit.", min=0.0, max=1e6
     )
-    momentum: float = setting(0.9, "Momentum", "Nesterov momentum of SGD.", min=0.0, max=0.9999)
+    momentum: float = setting(0.9, "Momentum", "Nesterov momentum of SGD; β₁ of Adam.", min=0.0, max=0.9999)
     ema_decay: float = setting(
         0.999,
         "EMA decay",

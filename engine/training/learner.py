@@ -31,7 +31,7 @@ class Learner:
     Attributes:
         model: in training mode; float32 weights.
         ema: the averaged copy that is evaluated.
-        optimizer: SGD as all algorithms share it.
+        optimizer: SGD or Adam, as all algorithms share it.
 
     Args:
         train: the shared settings.

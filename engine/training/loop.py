@@ -20,6 +20,8 @@ from engine.training.protocol import Algorithm, HasRowPredictions, HasTeacher, M
 
 EVENT_SECONDS = 0.25
 """Least time between two StepEvents."""
+MOST_TRAINED = 2000
+"""Training images, at most, whose accuracy is reported each epoch; evenly spaced where there are more."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class EpochEvent:
     float16 in the order of `tracked`, None when nothing is tracked. Of the same images, student (n_tracked, K) float32
     is what this model says, teacher (n_tracked, K) float32 what the teacher beside it says, None where there is none.
     Metrics are the means over the epoch's steps, plus heldout_accuracy and heldout_loss when there are held-out images,
-    and seconds.
+    train_accuracy on the labels trained on, where something is tracked teacher_train_accuracy of the teacher, and
+    seconds. Both are of images as they are, in evaluation mode, and of at most `MOST_TRAINED`.
     """
 
     epoch: int
@@ -158,16 +161,24 @@ def _epoch_event(
     algorithm: Algorithm, pools: Pools, tally: _Tally, tracked: NDArray[np.int64] | None, precision: str
 ) -> EpochEvent:
     """Evaluate the averaged model once over held-out, unlabeled and tracked images."""
-    rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx])
+    every = max(1, math.ceil(len(pools.train_idx) / MOST_TRAINED))
+    trained, trained_y = pools.train_idx[::every], pools.train_y[::every]
+    rows = torch.cat([pools.heldout_idx, pools.unlabeled_idx, trained])
     wanted = None if tracked is None else torch.from_numpy(np.array(tracked, dtype=np.int64))
     seen = _seen(algorithm, pools, rows, wanted, precision)
-    held = len(pools.heldout_idx)
+    held, rest = len(pools.heldout_idx), len(pools.heldout_idx) + len(pools.unlabeled_idx)
     metrics = tally.means() | _heldout_metrics(seen, pools, held)
+    metrics["train_accuracy"] = _share_right(seen.logits[rest:], trained_y)
+    teacher = None
+    if wanted is not None and isinstance(algorithm, HasTeacher):
+        said = algorithm.teacher_probabilities(torch.cat([wanted, trained])).float().cpu()
+        teacher = said[: len(wanted)].numpy()
+        metrics["teacher_train_accuracy"] = _share_right(said[len(wanted) :], trained_y)
     metrics["seconds"] = time.perf_counter() - tally.began
-    probabilities = torch.softmax(seen.logits[held:], 1).numpy()
+    probabilities = torch.softmax(seen.logits[held:rest], 1).numpy()
     features = None if seen.features is None else half(seen.features)
     student = None if seen.feature_logits is None else torch.softmax(seen.feature_logits, 1).numpy()
-    return EpochEvent(tally.epoch, metrics, probabilities, features, student, _teacher(algorithm, wanted))
+    return EpochEvent(tally.epoch, metrics, probabilities, features, student, teacher)
 
 
 def _seen(algorithm: Algorithm, pools: Pools, rows: Tensor, wanted: Tensor | None, precision: str) -> Prediction:
@@ -181,17 +192,14 @@ def _seen(algorithm: Algorithm, pools: Pools, rows: Tensor, wanted: Tensor | Non
     )  # fmt: skip
 
 
-def _teacher(algorithm: Algorithm, wanted: Tensor | None) -> NDArray[np.float32] | None:
-    """Return the teacher's distributions (n_tracked, K) on the tracked images, where there are both."""
-    if wanted is None or not isinstance(algorithm, HasTeacher):
-        return None
-    return algorithm.teacher_probabilities(wanted).float().cpu().numpy()
+def _share_right(said: Tensor, y: Tensor) -> float:
+    """Return the share of rows (n, K) whose largest entry is that of the class (n,)."""
+    return float((said.argmax(1) == y).double().mean())
 
 
 def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, float]:
     if not held:
         return {}
     logits = seen.logits[:held]
-    correct = (logits.argmax(1) == pools.heldout_y).double().mean()
     loss = torch.nn.functional.cross_entropy(logits, pools.heldout_y)
-    return {"heldout_accuracy": float(correct), "heldout_loss": float(loss)}
+    return {"heldout_accuracy": _share_right(logits, pools.heldout_y), "heldout_loss": float(loss)}

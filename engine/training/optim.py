@@ -10,15 +10,22 @@ from torch import Tensor, nn
 from engine.training.config import TrainConfig
 
 
-def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.SGD:
-    """Return SGD with Nesterov momentum; weight decay spares biases and normalisation."""
+def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
+    """Return SGD with Nesterov momentum, or Adam; weight decay spares biases and normalisation.
+
+    Adam's β₁ is the momentum, its β₂ 0.999. Its weight decay acts on the weights, not through the gradient's moments
+    (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2).
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    used = [group for group in groups if group["params"]]
+    if train.optimizer == "adam":
+        return torch.optim.AdamW(used, lr=train.learning_rate, betas=(train.momentum, 0.999), **_kind(parameters))
     return torch.optim.SGD(
-        [group for group in groups if group["params"]],
+        used,
         lr=train.learning_rate,
         momentum=train.momentum,
         nesterov=train.momentum > 0,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.components import training_views
+from app.components import teacher_views, training_views
 from engine.records.rounds import AblationFigures, HeldoutFigures, RoundReport, Verdict
+from engine.rounds.folder.teacher import TeacherCourse
 
 FIGURES = HeldoutFigures(200, 180, 0.9, 0.85, 0.94, "x")
 
@@ -59,6 +61,48 @@ def test_the_curves_have_a_line_for_the_ablation_and_one_for_h_on_its_own_axis()
 def test_rounds_without_ablation_and_h_have_no_such_lines() -> None:
     figure = training_views.curves_figure({"phase": ["main"], "epoch": [1], "loss": [1.0], "heldout_accuracy": [0.5]})
     assert {trace.name for trace in figure.data} == {"held-out accuracy", "training loss"}
+
+
+def test_training_accuracy_has_a_line_for_baseline_teacher_student_and_the_student_without_feedback() -> None:
+    table = {
+        "phase": ["ablation", "baseline", "main", "main"],
+        "epoch": [1, 1, 1, 2],
+        "train_accuracy": [0.7, 1.0, 0.6, 0.8],
+        "teacher_train_accuracy": [None, None, 0.9, 0.95],
+    }
+    assert teacher_views.has_teacher(table)
+    lines = {trace.name: trace.y for trace in teacher_views.training_accuracy_figure(table).data}
+    assert lines == {
+        "supervised baseline": (1.0,),
+        "teacher": (0.9, 0.95),
+        "student": (0.6, 0.8),
+        "student without feedback (h = 0)": (0.7,),
+    }
+    late = teacher_views.training_accuracy_figure(table | {"h": [None, None, None, 0.1]})
+    assert {trace.name: trace.y for trace in late.data}["student"] == (0.8,)  # in epoch 1 the teacher was evaluated
+    assert not teacher_views.has_teacher({"phase": ["main"], "epoch": [1], "train_accuracy": [0.5]})
+
+
+def test_a_panel_an_epoch_shows_the_classes_that_were_ever_most_probable_and_marks_the_present_one() -> None:
+    distributions = np.zeros((2, 12), np.float32)
+    distributions[0, [3, 11]] = 0.7, 0.3
+    distributions[1, [3, 11]] = 0.2, 0.8
+    figure = teacher_views.course_figure(distributions, (3, 9), [f"class {k}" for k in range(12)])
+    first, last = figure.data
+    assert len(first.x) == teacher_views.BARS
+    assert {"class 3", "class 11"} <= set(first.x)
+    marked = [bars.x[list(bars.marker.color).index(teacher_views.BLUE)] for bars in (first, last)]
+    assert marked == ["class 3", "class 11"]
+    assert [note.text for note in figure.layout.annotations] == ["epoch 3", "epoch 9"]
+
+
+def test_the_words_count_flips_and_steepness() -> None:
+    found = TeacherCourse((3, 9), np.array([1]), np.zeros((2, 1, 3), np.float32), 1800, 120, 300, 40)
+    said = teacher_views.words(found)
+    assert "epoch 3 to 9" in said
+    assert "1,800 unlabeled images" in said
+    assert "120 changed their most probable class" in said
+    assert "of 300 the largest probability rose by more than 10 points, of 40 it fell" in said
 
 
 def _page(found: object) -> None:

@@ -36,6 +36,7 @@ def gif(
     seconds_per_epoch: float = 0.4,
     tween: int = 3,
     most_frames: int = 150,
+    first_seconds: float = 0.0,
     report: Callable[[float], None] = lambda share: None,
 ) -> bytes:
     """Return an endless GIF, one step for each epoch.
@@ -46,6 +47,7 @@ def gif(
         seconds_per_epoch: 0.02 or more.
         tween: how many frames lie between two epochs when positions move.
         most_frames: with more, frames between epochs are left out first, then epochs, evenly; never the last one.
+        first_seconds: how long the first frame stays besides.
         report: called with the finished share, 0..1.
 
     Raises:
@@ -61,7 +63,7 @@ def gif(
     before: NDArray[np.uint8] | None = None
     for number, moment in enumerate(plan):
         now = places[_cells(np.asarray(painter.paint(int(moment), moment)))]
-        wait = _wait(plan, number, seconds_per_epoch)
+        wait = _wait(plan, number, seconds_per_epoch) + (0 if number else round(100 * first_seconds))
         _write_frame(target, now, before, wait, palette)
         before = now
         report((number + 1) / len(plan))

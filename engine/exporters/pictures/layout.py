@@ -58,9 +58,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A filled star, circle or square; `edge` is the outline's colour, empty for none."""
+    """A filled star, circle or square, or a ring; `edge` is the outline's colour, empty for none."""
 
-    kind: Literal["star", "circle", "square"]
+    kind: Literal["star", "circle", "square", "ring"]
     x: float
     y: float
     radius: float
@@ -123,6 +123,13 @@ class Layout:
         away = (places - self._middle) * self._scale
         return np.asarray(self._centre + away * np.array([1.0, -1.0]), np.float64)
 
+    def rings(self, moment: float) -> list[Mark]:
+        """Return the rings around points, at their places at a frame or on the way between two."""
+        if self.scene.ringed is None:
+            return []
+        places = self.project(self.scene.places(moment))[self.scene.ringed]
+        return [Shape("ring", x, y, 1.7 * self.radius, self.theme.ink) for x, y in places.tolist()]
+
     def marks(self, frame: int) -> list[Mark]:
         """Return everything but the points, in drawing order."""
         y = self._top
@@ -151,7 +158,8 @@ class Layout:
         x, colour = self._left + 0.5 * unit, self.theme.faint
         marks: list[Mark] = []
         unlabeled = STAR_KEY if self.scene.epochs else "unlabeled"
-        for kind, words, edge in (("star", unlabeled, ""), ("circle", CIRCLE_KEY, self.theme.ink)):
+        ring = [("ring", self.scene.ring_text, "")] if self.scene.ring_text else []
+        for kind, words, edge in (("star", unlabeled, ""), ("circle", CIRCLE_KEY, self.theme.ink), *ring):
             marks.append(Shape(kind, x, y - 0.31 * unit, 0.42 * unit, colour, edge))  # type: ignore[arg-type]
             marks.append(self._text(x + 0.85 * unit, y, words, 0.92, faint=True))
             x += 2.4 * unit + measure(words, 0.92 * unit)

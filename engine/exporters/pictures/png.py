@@ -64,7 +64,7 @@ class Painter:
         image = Image.new("RGB", (width * self._zoom, height * self._zoom), ground)
         self._stamp(image, frame, frame if moment is None else moment, report)
         draw = ImageDraw.Draw(image)
-        for mark in self._layout.marks(frame):
+        for mark in (*self._layout.rings(frame if moment is None else moment), *self._layout.marks(frame)):
             draw_mark(draw, mark, self._zoom)
         return image.reduce(self._zoom)
 
@@ -138,6 +138,8 @@ def _draw_shape(draw: ImageDraw.ImageDraw, shape: Shape, zoom: int) -> None:
 
     if shape.kind == "star":
         draw.polygon([(x + dx, y + dy) for dx, dy in star_corners(1.1 * radius)], fill=shape.colour)
+    elif shape.kind == "ring":
+        draw.ellipse(around(radius), outline=shape.colour, width=max(1, round(0.25 * radius)))
     elif shape.kind == "square":
         draw.rounded_rectangle(around(radius), 0.4 * radius, fill=shape.colour)
     else:

@@ -58,6 +58,8 @@ class Scene:
         accuracy: held-out accuracy 0..1 of each epoch, None where not measured; None draws no curve.
         dark: light ink on a dark ground.
         fade: draw a point the lighter the less sure its pseudo-label is.
+        ringed: (N,) bool, points with a ring around them in all frames; PNG, SVG and GIF draw it.
+        ring_text: what the ring means, said beside the other signs.
 
     Raises:
         MapError: the arrays do not fit together, or a number is not finite or out of its range.
@@ -73,6 +75,8 @@ class Scene:
     accuracy: tuple[float | None, ...] | None = None
     dark: bool = False
     fade: bool = True
+    ringed: NDArray[np.bool_] | None = None
+    ring_text: str = ""
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -90,6 +94,8 @@ class Scene:
         for name, array in (("pseudo-labels", self.pseudo), ("confidences", self.confidence)):
             if array.shape != (epochs, n):
                 raise _misfit(name, array, f"({epochs}, {n})")
+        if self.ringed is not None and self.ringed.shape != (n,):
+            raise _misfit("rings", self.ringed, f"({n},)")
         if any(later <= earlier for earlier, later in pairwise(self.epochs)):
             raise MapError("The epochs do not rise", value=self.epochs[:12], way_out=_WAY_OUT)
         if self.accuracy is not None and len(self.accuracy) != epochs:

@@ -42,7 +42,7 @@ def svg(
     ]
     parts += _points(layout, number, report)
     parts.append(f"<g font-family={quoteattr(_FONT)}>\n")
-    parts += [_mark(mark) for mark in layout.marks(number)]
+    parts += [_mark(mark) for mark in (*layout.rings(number), *layout.marks(number))]
     parts.append("</g>\n</svg>\n")
     report(1.0)
     return "".join(parts).encode("utf-8")
@@ -113,6 +113,11 @@ def _shape(shape: Shape) -> str:
         return (
             f'<rect x="{shape.x - shape.radius:.1f}" y="{shape.y - shape.radius:.1f}" width="{side:.1f}" '
             f'height="{side:.1f}" rx="{0.4 * shape.radius:.1f}" fill="{shape.colour}"/>\n'
+        )
+    if shape.kind == "ring":
+        return (
+            f'<circle cx="{shape.x:.1f}" cy="{shape.y:.1f}" r="{shape.radius:.2f}" fill="none" '
+            f'stroke="{shape.colour}" stroke-width="{0.25 * shape.radius:.2f}"/>\n'
         )
     edge = f' stroke="{shape.edge}" stroke-width="{0.3 * shape.radius:.2f}"' if shape.edge else ""
     radius = 1.15 * shape.radius if shape.edge else shape.radius

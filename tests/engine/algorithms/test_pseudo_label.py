@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_joint_loss_is_the_labeled_plus_alpha_times_the_unlabeled(make_pools: Ca
         )
 
 
+def test_separate_has_the_labels_alone_and_then_the_unlabeled_images_alone(make_pools: Callable[..., Pools]) -> None:
+    run = build(make_pools(), epochs=4, steps=2, schedule="separate", units="paper", t1=1.0, t2=3.0)
+    assert kinds(run, 4) == [("l", 0.0)] * 2 + [("u", 0.0)] * 2 + [("u", 1.5)] * 2 + [("u", 3.0)] * 2
+
+
+@pytest.mark.parametrize(("loss", "expected"), [("cross_entropy", -math.log(0.25)), ("squares", 0.75**2 + 3 * 0.25**2)])
+def test_the_unlabeled_loss_is_the_one_asked_for(loss: str, expected: float, make_pools: Callable[..., Pools]) -> None:
+    run = build(make_pools(), t1=0.0, t2=0.0, loss=loss)
+    with torch.no_grad():  # all four classes are equally probable
+        run._learner.model.head.weight.zero_()
+        run._learner.model.head.bias.zero_()
+    assert float(next(run.steps(0))["unlabeled_loss"]) == pytest.approx(expected)
+
+
 class Norm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +219,7 @@ def test_impossible_settings_are_refused(bad: dict[str, Any]) -> None:
         PseudoLabelConfig(**bad)
 
 
-@pytest.mark.parametrize("schedule", ["joint", "interleaved"])
+@pytest.mark.parametrize("schedule", ["joint", "interleaved", "separate"])
 def test_a_tiny_run_learns(schedule: str, make_pools: Callable[..., Pools]) -> None:
     pools = make_pools()
     run = build(

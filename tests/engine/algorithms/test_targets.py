@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from engine.algorithms.targets import make_targets, masked_loss, uda_loss
+from engine.algorithms.targets import make_targets, masked_loss, masked_squares, uda_loss
 
 LOGITS = torch.log(torch.tensor([[0.8, 0.2], [0.4, 0.6]]))
 
@@ -49,6 +49,22 @@ def test_half_a_mask_halves_the_loss_of_equal_images() -> None:
 def test_label_smoothing_spreads_the_target_over_all_classes() -> None:
     loss = masked_loss(LOGITS[:1], torch.tensor([0]), torch.tensor([True]), smoothing=0.2)
     assert float(loss) == pytest.approx(-0.9 * math.log(0.8) - 0.1 * math.log(0.2))
+
+
+def test_squares_are_summed_over_classes_and_averaged_over_the_whole_batch() -> None:
+    targets = torch.tensor([0, 0])
+    # (0.8 − 1)² + 0.2² = 0.08 and (0.4 − 1)² + 0.6² = 0.72
+    assert float(masked_squares(LOGITS, targets, torch.tensor([True, True]))) == pytest.approx(0.4)
+    assert float(masked_squares(LOGITS, targets, torch.tensor([False, True]))) == pytest.approx(0.36)
+    assert float(masked_squares(LOGITS, targets, torch.tensor([False, False]))) == 0.0
+
+
+def test_squares_of_soft_and_of_smoothed_targets() -> None:
+    mask = torch.tensor([True])
+    soft = torch.tensor([[0.6, 0.4]])
+    assert float(masked_squares(LOGITS[:1], soft, mask)) == pytest.approx(2 * 0.2**2)
+    # smoothing 0.2: the target (1, 0) becomes (0.9, 0.1)
+    assert float(masked_squares(LOGITS[:1], torch.tensor([0]), mask, smoothing=0.2)) == pytest.approx(2 * 0.1**2)
 
 
 def test_uda_masks_on_the_sharpened_weak_view() -> None:

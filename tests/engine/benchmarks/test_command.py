@@ -23,8 +23,10 @@ for _name in ("cifar10-1000", "cifar10-4000", "mpl-ablation"):
     QUICK[_name] += ("finetune_steps=1",)
 for _name in ("cifar10-1000", "mpl-throughput", "fixmatch-throughput"):  # cifar10-4000 runs on the network of its rows
     QUICK[_name] += ("net=simple_cnn",)
-QUICK["logreg"] = ("sample_rate=0.5", "dimensions=5")
-QUICK["mnist-1000"] += ("unlabeled_batches=2", "labeled_epoch_every=2", "t1=0")
+for _name in ("logreg", "logreg-curve"):
+    QUICK[_name] = ("sample_rate=0.5", "dimensions=5")
+for _name in ("mnist-1000", "mnist-article", "mnist-article-whole"):
+    QUICK[_name] += ("unlabeled_batches=2", "labeled_epoch_every=2", "t1=0")
 
 
 def known(name: str) -> bool:

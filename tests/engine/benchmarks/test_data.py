@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.benchmarks import data
 from engine.benchmarks.data import choose_labels, load_problem, read_split
+from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
 
 Y = torch.arange(3000) % 10
@@ -49,6 +51,17 @@ def test_pools_share_out_the_training_images_and_hold_none_back(opened: list[str
     assert len(images) == 50
 
 
+def test_a_smaller_pool_is_drawn_by_the_seed_with_its_own_classes(opened: list[str], tmp_path: Path) -> None:
+    whole, y = data.training("MNIST", tmp_path)
+    pools, other = (load_problem({"set": "MNIST", "labels": 20, "images": 300}, tmp_path, s).pools for s in (0, 1))
+    assert len(pools.images) == 300
+    assert torch.bincount(pools.train_y).tolist() == [2] * 10
+    of_image = {image.numpy().tobytes(): int(k) for image, k in zip(whole, y, strict=True)}
+    drawn = [of_image[image.numpy().tobytes()] for image in pools.images[pools.train_idx]]
+    assert drawn == pools.train_y.tolist()
+    assert not torch.equal(pools.images, other.images)
+
+
 def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing) as caught:
         read_split("MNIST", tmp_path, train=True)
@@ -61,3 +74,10 @@ def test_a_missing_set_is_named_with_the_folder_and_how_to_get_it(tmp_path: Path
 def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PETS"):
         load_problem({"set": "PETS", "labels": 10}, tmp_path, 0)
+
+
+def test_two_moons_labels_typical_points_where_a_row_says_so(tmp_path: Path) -> None:
+    row = {"set": "two_moons", "labels": 6}
+    random, typical = (load_problem({**row, **more}, tmp_path, 0).pools for more in ({}, {"typical": True}))
+    assert torch.equal(typical.train_idx, two_moons(typical=True)[0].train_idx)
+    assert not torch.equal(typical.train_idx, random.train_idx)

@@ -71,6 +71,11 @@ def test_a_run_of_some_epochs_ends_there(opened: list[str], tmp_path: Path) -> N
     assert accuracy_run(row, 0, load_problem(row.data, tmp_path, 0), CPU, None).steps == 3
 
 
+def test_no_run_goes_beyond_its_own_epochs(opened: list[str], tmp_path: Path) -> None:
+    row = Row("short", "supervised", ROW.data, train=TRAIN, epochs_run=9)
+    assert accuracy_run(row, 0, load_problem(row.data, tmp_path, 0), CPU, None).steps == 6
+
+
 @pytest.mark.parametrize(
     ("seconds", "epochs", "steps"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from sklearn.cluster import KMeans
 
 from engine.benchmarks.two_moons import two_moons
 
@@ -32,3 +33,17 @@ def test_labels_are_of_the_moon_the_point_lies_on() -> None:
     pools, _, _ = two_moons(noise=0.0)
     upper = pools.images[pools.train_idx[pools.train_y == 0]]
     assert torch.allclose(upper.norm(dim=1), torch.ones(3))
+
+
+def test_typical_labels_are_the_points_nearest_to_the_centres_of_kmeans() -> None:
+    pools, x, _ = two_moons(typical=True)
+    random, other_x, _ = two_moons()
+    assert torch.equal(x, other_x)
+    assert torch.equal(pools.images, random.images)
+    centres = KMeans(6, n_init=10, random_state=0).fit(pools.images.double().numpy()).cluster_centers_
+    nearest = [int(((pools.images - torch.from_numpy(centre)) ** 2).sum(1).argmin()) for centre in centres]
+    assert sorted(pools.train_idx.tolist()) == sorted(nearest)
+    assert len(set(nearest) & set(pools.unlabeled_idx.tolist())) == 0
+    upper = pools.images[pools.train_idx, 1] > 0.25
+    assert (pools.train_y[upper] == 0).all()
+    assert (pools.train_y[~upper] == 1).all()

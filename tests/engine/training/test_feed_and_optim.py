@@ -52,6 +52,29 @@ def test_weight_decay_spares_biases_and_normalisation() -> None:
     assert len(spared["params"]) == 4
 
 
+@pytest.mark.parametrize(("name", "moved"), [("sgd", 0.1 * 0.02 * 1.9), ("adam", 0.1)])
+def test_the_first_step_of_each_optimizer(name: str, moved: float) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = make_optimizer(model, TrainConfig(optimizer=name, learning_rate=0.1, weight_decay=0.0))  # type: ignore[arg-type]
+    before = float(model.weight.detach())
+    model.weight.grad = torch.tensor([[0.02]])
+    optimizer.step()
+    # Nesterov: rate × (gradient + 0.9 × gradient); Adam: the rate, however small the gradient
+    assert before - float(model.weight.detach()) == pytest.approx(moved, rel=1e-4)
+
+
+def test_adam_decays_the_weights_themselves_and_spares_biases() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = make_optimizer(model, TrainConfig(optimizer="adam", learning_rate=0.1, weight_decay=0.5))
+    with torch.no_grad():
+        model.weight.fill_(4.0)
+        model.bias.fill_(2.0)
+    model.weight.grad, model.bias.grad = torch.zeros(1, 1), torch.zeros(1)
+    optimizer.step()
+    assert float(model.weight.detach()) == pytest.approx(4.0 * (1 - 0.1 * 0.5))
+    assert float(model.bias.detach()) == 2.0
+
+
 @pytest.mark.parametrize(("limit", "after"), [(1.0, 1.0), (0.0, 5.0), (10.0, 5.0)])
 def test_gradients_are_limited_by_their_joint_norm(limit: float, after: float) -> None:
     model = nn.Linear(2, 1)

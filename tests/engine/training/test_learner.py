@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -101,6 +103,20 @@ def test_torch_knows_the_options_of_compiled_code_on_cuda() -> None:
 def test_auto_compiles_nothing_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not compiles("auto", torch.device("cuda:0"), False, 2000)
+
+
+def test_a_restored_adam_takes_the_step_that_the_stored_one_takes() -> None:
+    def update(learner: Learner) -> None:
+        learner.update(F.cross_entropy(learner.logits(pools().images), pools().train_y), 0.01)
+
+    train = TrainConfig(optimizer="adam", precision="float32", dropout=0.0)
+    learner, restored = Learner(train, pools(), CPU), Learner(train, pools(), CPU)
+    update(learner)
+    restored.load_state_dict(copy.deepcopy(learner.state_dict()))
+    update(learner)
+    update(restored)
+    for mine, its in zip(learner.model.parameters(), restored.model.parameters(), strict=True):
+        assert torch.equal(mine, its)
 
 
 @pytest.mark.slow

@@ -112,6 +112,40 @@ def test_the_evaluated_model_and_the_teacher_speak_of_tracked_images_in_the_orde
         assert event.teacher.tolist() == [[0.25, -0.25], [0.75, 0.25], [0.625, 0.125]]
 
 
+class EvenAndOdd(Scripted):
+    """One with a teacher that says 0 of even rows and 1 of odd ones."""
+
+    def teacher_probabilities(self, rows: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(rows % 2, 2).float()
+
+
+def test_the_accuracy_on_the_labels_trained_on_is_told_of_the_model_and_of_the_teacher(pools: Pools) -> None:
+    rows = torch.tensor([0, 1, 2, 3])
+    none = rows[:0]
+    # of (0, 200, 200, 0) the model says (0, 1, 1, 0); the teacher says 0 of even rows and 1 of odd ones
+    taught = Pools(pools.images, rows, torch.tensor([0, 1, 0, 1]), none, none, torch.tensor([4, 5]), 2)
+    *_, last = train(EvenAndOdd([[1.0]]), taught, tracked=np.array([5]))
+    assert isinstance(last, EpochEvent)
+    assert last.metrics["train_accuracy"] == 0.5
+    assert last.metrics["teacher_train_accuracy"] == 1.0
+    assert last.teacher is not None
+    assert last.teacher.shape == (1, 2)
+    assert last.probabilities.shape == (2, 2)
+    *_, plain = train(Scripted([[1.0]]), taught)
+    assert isinstance(plain, EpochEvent)
+    assert plain.metrics["train_accuracy"] == 0.5
+    assert "teacher_train_accuracy" not in plain.metrics
+
+
+def test_of_many_labels_evenly_spaced_ones_are_looked_at(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "MOST_TRAINED", 2)
+    rows = torch.tensor([0, 1, 2, 3])
+    y = torch.tensor([0, 0, 1, 1])  # right for rows 0 and 2, wrong for 1 and 3
+    *_, last = train(Scripted([[1.0]]), Pools(pools.images, rows, y, rows[:0], rows[:0], torch.tensor([4, 5]), 2))
+    assert isinstance(last, EpochEvent)
+    assert last.metrics["train_accuracy"] == 1.0
+
+
 def test_there_is_no_teacher_where_none_is_offered_or_nothing_is_tracked(pools: Pools) -> None:
     tracked = np.array([0, 1])
     for algorithm, rows in ((Scripted([[1.0]]), tracked), (Taught([[1.0]]), None)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,14 @@ def test_frames_between_epochs_go_first_then_epochs_never_the_last(
 def test_gif_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(MapError, match="out of range"):
         gif(a_scene(), SMALL, **changes)
+
+
+def test_rings_glide_with_their_points_and_the_first_frame_can_stay_longer() -> None:
+    scene = dataclasses.replace(moving(stops=2), ringed=np.array([False, False, True]))
+    frames, waits = gif_frames(gif(scene, SMALL, seconds_per_epoch=0.4, tween=3, first_seconds=1.5))
+    assert waits == [1600, 100, 100, 100, 2000]
+    layout = Layout(scene, SMALL)
+    for number in (1, 2, 3):
+        place = layout.project(np.array([[number / 4, 0.0]]))[0]
+        edge = colour_at(frames[number], place + np.array([0, 1.6 * layout.radius]))
+        assert max(edge) < 160  # ink on white

@@ -117,3 +117,25 @@ def test_svg_of_60000_points_stays_below_5_mb() -> None:
     found = svg(scene)
     assert found.count(b"<use ") == 60_000
     assert len(found) < 5_000_000
+
+
+def test_rings_stand_around_the_points_that_have_one_in_png_and_svg() -> None:
+    scene = two_points(ringed=np.array([False, True]), ring_text="turned right")
+    layout = Layout(scene, (800, 600))
+    image = opened(png(scene, size=(800, 600)))
+    labeled, star = layout.project(scene.places(0))
+    aside = np.array([1.6 * layout.radius, 0])
+    assert max(colour_at(image, star + aside)) < 160  # ink on white
+    assert near(colour_at(image, labeled + 3 * aside), LIGHT.ground)
+    root = ElementTree.fromstring(svg(scene, size=(800, 600)))
+    rings = [
+        (float(c.get("cx", 0)), float(c.get("cy", 0))) for c in root.iter(f"{SVG}circle") if c.get("fill") == "none"
+    ]
+    assert rings[0] == pytest.approx(tuple(star), abs=0.1)
+    assert len(rings) == 2  # and the one that says what it means
+    assert "turned right" in [text.text for text in root.iter(f"{SVG}text")]
+
+
+def test_rings_for_other_images_are_refused() -> None:
+    with pytest.raises(MapError, match="rings do not fit"):
+        two_points(ringed=np.array([True]))
