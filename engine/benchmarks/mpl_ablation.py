@@ -49,7 +49,7 @@ MNIST_TRAIN: dict[str, Any] = {
 }
 CIFAR10_TRAIN: dict[str, Any] = {**MPL, "epochs": 40, "steps_per_epoch": 500}
 SETS: dict[str, Setup] = {
-    "moons": Setup(two_moons.DATA, {"uda_weight": 0.0}, MOONS_TRAIN, ("sampled", "exact")),
+    "moons": Setup(two_moons.DATA["6 labels"], {"uda_weight": 0.0}, MOONS_TRAIN, ("sampled", "exact")),
     "MNIST": Setup({"set": "MNIST", "labels": 50}, {}, MNIST_TRAIN, ("sampled", "exact")),
     "CIFAR-10": Setup({"set": "CIFAR10", "labels": 4000}, {}, CIFAR10_TRAIN, ("sampled",)),
 }
