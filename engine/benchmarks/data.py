@@ -23,11 +23,13 @@ from engine.training.pools import Pools
 class Problem:
     """What a run trains on, and a function that opens the test set: (images or vectors, labels (N,) int64).
 
-    Call `test` once, when the training has ended: nothing is chosen by it.
+    Call `test` once, when the training has ended: nothing is chosen by it. `unlabeled_y`, where it is known, gives the
+    classes (U,) of the unlabeled images, to be called then too: a model that labels a set is judged by that set.
     """
 
     pools: Pools
     test: Callable[[], tuple[Tensor, Tensor]]
+    unlabeled_y: Callable[[], Tensor] | None = None
 
 
 def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
@@ -59,7 +61,8 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
         images, classes, _ = subset(name, root, int(data["images"]), seed)
         y = torch.from_numpy(classes)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
-    return Problem(pools_of(images, y, train), lambda: read_split(name, root, train=False))
+    pools = pools_of(images, y, train)
+    return Problem(pools, lambda: read_split(name, root, train=False), lambda: y[pools.unlabeled_idx])
 
 
 def choose_labels(y: Tensor, labels: int, seed: int, missing: tuple[int, ...] = ()) -> Tensor:

@@ -121,6 +121,19 @@ def _rows_few(context: Context) -> tuple[Row, ...]:
     return (*few, Row("1,000 labels, class 7 missing", "fixmatch", _mnist(1000, 7), train=FEW))
 
 
+def _rows_as_a_set(context: Context) -> tuple[Row, ...]:
+    key, targets = "transductive", ((10, 98.6), (20, 98.6), (50, 98.6), (100, 98.7), (1000, None))
+    alone = (Row(f"{n} labels", key, _mnist(n), budgeted=False) for n, _ in targets)
+    network = {"network": "on"}
+    taught = (Row(f"{n} labels, then the network", key, _mnist(n), network, NETWORK, target=t) for n, t in targets)
+    return (*alone, *taught)
+
+
+MNIST_SET = Benchmark(
+    "MNIST, 10 to 1,000 labels: all images labeled as a set, without and with a network taught by these labels",
+    _rows_as_a_set,
+    note="% of the pool: accuracy over the unlabeled training images, the images the model is there to label.",
+)
 MNIST_1000 = Benchmark(
     "MNIST, 1,000 labels: the labels alone, Pseudo-Label as in the article, FixMatch",
     _rows_1000,

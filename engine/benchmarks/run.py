@@ -60,8 +60,9 @@ def train_config(row: Row, seed: int, device: torch.device) -> TrainConfig:
 def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, minutes: float | None) -> Outcome:
     """Train the row, then open the test set and return the accuracy of the averaged model in %.
 
-    Where some class has no label, `more` has the accuracy over the images of the other classes; and the metrics that
-    the row wants told.
+    `more` has the accuracy over the unlabeled images, of a model that labels a set; where some class has no label, that
+    over the images of the other classes; the CPU's seconds of all threads without the test; and the metrics that the
+    row wants told.
 
     Args:
         row: what to train.
@@ -74,7 +75,7 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
         ConfigError: the minutes are too few for one step, or a setting is out of range.
         TrainingDiverged: the loss is no longer a finite number.
     """
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     train = train_config(row, seed, device)
     if minutes is not None and row.budgeted:
         train = fit_budget(row, train, problem.pools, device, minutes * 60)
@@ -83,10 +84,12 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
     told: dict[str, list[float | Tensor]] = {name: [] for name in row.told}
     for epoch in range(min(row.epochs_run or algorithm.epochs, algorithm.epochs)):
         steps += run_epoch(algorithm, epoch, told)
+    cpu_seconds = time.process_time() - cpu_began
     model = algorithm.eval_model()
     images, y = problem.test()
     predicted = predict_logits(model, images, torch.arange(len(images)), device).argmax(1)  # (N,)
     more = _of_labeled_classes(predicted, y, problem.pools)
+    more |= _of_the_pool(algorithm, problem) | {"CPU s": cpu_seconds}
     more |= {name: float(torch.tensor(values).median()) for name, values in told.items() if values}
     accuracy = 100 * float((predicted == y).double().mean())
     return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
@@ -172,6 +175,14 @@ def run_epoch(algorithm: Algorithm, epoch: int, told: Mapping[str, list[float | 
             way_out="Lower the learning rate with --set learning_rate=…",
         )
     return done
+
+
+def _of_the_pool(algorithm: Algorithm, problem: Problem) -> dict[str, float]:
+    """Return the accuracy in % over the unlabeled images of a model that labels a set, where their classes are known."""
+    if not isinstance(algorithm, HasRowPredictions) or problem.unlabeled_y is None:
+        return {}
+    predicted = algorithm.predict_rows(problem.pools.unlabeled_idx)[0].argmax(1)
+    return {"% of the pool": 100 * float((predicted == problem.unlabeled_y()).double().mean())}
 
 
 def _of_labeled_classes(predicted: Tensor, y: Tensor, pools: Pools) -> dict[str, float]:
