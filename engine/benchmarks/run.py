@@ -178,7 +178,7 @@ def run_epoch(algorithm: Algorithm, epoch: int, told: Mapping[str, list[float | 
 
 
 def _of_the_pool(algorithm: Algorithm, problem: Problem) -> dict[str, float]:
-    """Return the accuracy in % over the unlabeled images of a model that labels a set, where their classes are known."""
+    """Return the accuracy in % over the unlabeled images of a model that labels a set, if their classes are known."""
     if not isinstance(algorithm, HasRowPredictions) or problem.unlabeled_y is None:
         return {}
     predicted = algorithm.predict_rows(problem.pools.unlabeled_idx)[0].argmax(1)
