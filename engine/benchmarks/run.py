@@ -21,6 +21,7 @@ from engine.errors import ConfigError, TrainingDiverged
 from engine.training.config import TrainConfig, settings_from
 from engine.training.evaluate import predict_logits
 from engine.training.pools import Pools
+from engine.training.protocol import HasRowPredictions
 
 SKIPPED = {"cuda": 10}
 """Steps left out of a measurement of speed, which make ready; 2 where the device is not named."""
