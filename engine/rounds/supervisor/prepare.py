@@ -17,6 +17,8 @@ from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.nets.net_name import NetName
+from engine.quality.sample import random_prefix
+from engine.query import random_order
 from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
@@ -173,7 +175,10 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 def label_frame(
     items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
+    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role, drawn.
+
+    drawn: whether it belongs to a random sample of the images that were imported without a label, each looked at by a
+    person, so that the labels in it show the classes' shares; see `engine.quality.sample.random_prefix`.
 
     The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
     that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
@@ -193,7 +198,12 @@ def label_frame(
     role[labeled] = "train"
     role[np.isin(ids, heldout)] = "heldout"
     role[rejected] = "excluded"
-    return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
+    drawn = np.zeros(len(ids), bool)
+    open_rows = np.flatnonzero([state.source != "imported" for state in known])
+    looked_at = np.array([known[row].source == "human" or known[row].mark is not None for row in open_rows], bool)
+    drawn[open_rows[random_prefix(random_order(ids[open_rows]), looked_at)]] = True
+    shas = [item.sha256 for item in items]
+    return pd.DataFrame({"image_id": ids, "sha256": shas, "label": label, "role": role, "drawn": drawn})
 
 
 def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Predictions | None = None) -> NDArray[np.int16]:

@@ -59,7 +59,8 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
     label = frame["label"].to_numpy(np.int64)
     ids = frame["image_id"].to_numpy(np.int64)
     images = _images(project_root(folder), plan, shas, where, progress)
-    pools = make_pools(images, roles, label, len(plan.classes))
+    drawn = frame["drawn"].to_numpy(bool) if "drawn" in frame else None  # rounds of earlier versions do not say
+    pools = make_pools(images, roles, label, len(plan.classes), drawn)
     tracked = _tracked_before(folder, ids)
     if tracked is None:
         tracked = tracked_rows(shas, roles, label, frame["stratum"].to_numpy(np.int64))
@@ -84,8 +85,17 @@ def _images(root: Path, plan: RoundPlan, shas: Sequence[str], where: torch.devic
     return torch.from_numpy(np.asarray(build_arrays(root, shas, spec, progress)))
 
 
-def make_pools(images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[np.int64], classes: int) -> Pools:
-    """Return the three pools; each image is in exactly the one its role names."""
+def make_pools(
+    images: torch.Tensor,
+    roles: NDArray[np.object_],
+    label: NDArray[np.int64],
+    classes: int,
+    drawn: NDArray[np.bool_] | None = None,
+) -> Pools:
+    """Return the three pools; each image is in exactly the one its role names.
+
+    drawn: (N,) whether an image belongs to a random sample; None: no image does.
+    """
     train, heldout, unlabeled = (np.flatnonzero(roles == role) for role in ROLES)
     return Pools(
         images=images,
@@ -95,6 +105,7 @@ def make_pools(images: torch.Tensor, roles: NDArray[np.object_], label: NDArray[
         heldout_y=torch.from_numpy(label[heldout]),
         unlabeled_idx=torch.from_numpy(unlabeled),
         num_classes=classes,
+        random_idx=torch.from_numpy(np.flatnonzero((roles == "train") & (False if drawn is None else drawn))),
     )
 
 

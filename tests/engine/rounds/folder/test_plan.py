@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
+from engine.query import random_order
 from engine.records.imports import FoundImage
 from engine.records.labels import Decision
 from engine.records.rounds import HeldoutFigures
@@ -279,6 +280,25 @@ def test_label_frame_is_the_same_for_the_same_seed_and_differs_for_another(make_
     ]
     assert np.array_equal(roles[0], roles[1])
     assert not np.array_equal(roles[0], roles[2])
+
+
+def test_labels_of_the_random_sample_are_marked_and_reach_the_algorithm(make_store, tmp_path):
+    store = make_store({"cat": 3, "dog": 3, None: 40})
+    ids = store.image_ids()
+    open_ids = ids[6:]
+    along = open_ids[np.argsort(random_order(open_ids), kind="stable")]
+    for image_id in along[:12].tolist():
+        label(store, image_id, "cat")
+    label(store, int(along[12]), None, "flag")
+    label(store, int(along[14]), "dog")  # after one that nobody has looked at
+    folder = prepare.write_plan(store, queue(store), tmp_path)
+    frame = pd.read_parquet(folder / files.LABELS)
+    assert set(frame.loc[frame["drawn"], "image_id"]) == set(along[:13].tolist())
+    images = torch.zeros(46, 1, 8, 8, dtype=torch.uint8)
+    roles, drawn = frame["role"].to_numpy(object), frame["drawn"].to_numpy(bool)
+    pools = material.make_pools(images, roles, frame["label"].to_numpy(), 2, drawn)
+    assert set(pools.random_idx.tolist()) == set(np.flatnonzero(drawn & (roles == "train")).tolist())
+    assert not len(material.make_pools(images, roles, frame["label"].to_numpy(), 2).random_idx)
 
 
 def test_a_plan_names_no_place_of_the_project_that_planned_it(make_store, tmp_path):
