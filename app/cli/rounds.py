@@ -168,7 +168,7 @@ def status(project: ProjectArgument) -> None:
             report = record.report or RoundReport()
             held = report.heldout
             table.add_row(
-                str(record.number), record.algorithm, record.state,
+                str(record.number), record.algorithm + (" (its baseline)" if report.passed_over else ""), record.state,
                 percent(held.accuracy, 2) if held.n else "–",
                 f"{percent(held.low)}–{percent(held.high)}" if held.n else "–",
                 str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",

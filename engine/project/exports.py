@@ -96,7 +96,7 @@ class Exports:
             "images": None if options.images is None else len(options.images),
             "classes": list(store.classes()),
             "counts": collect.count(rows),
-            "heldout": None if report is None else asdict(report.heldout),
+            "heldout": None if report is None or not report.heldout.n else asdict(report.heldout),
             "batches": batches_of(rows, entries, store.batch_facts()),
         }
 

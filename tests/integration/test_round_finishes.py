@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.cli import rounds
 from engine.errors import RoundActive
 from engine.files import PARTIAL, read_json
 from engine.records.rounds import PoolCounts
@@ -78,7 +79,7 @@ def check_epochs(folder):
     assert len(list((folder / "checkpoints/main").iterdir())) == 2
 
 
-def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_ends_with_the_baselines_model(bench):
+def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_ends_with_the_baselines_model(bench, capsys):
     bench.engine()
     from_the_start = {"alpha_f": 100.0, "t1": 0.0, "t2": 1.0}
     number = bench.queue(config=from_the_start, epochs=2, steps_per_epoch=40, learning_rate=0.1)
@@ -89,6 +90,9 @@ def test_a_round_that_pseudo_labels_made_worse_than_the_baseline_ends_with_the_b
     assert record.state == "promoted"
     assert "model of the labels alone" in report.verdict.reason
     assert (bench.folder(number) / report.checkpoint.file).parent.name == "baseline"
+    bench.engines[0].stop()
+    rounds.status(bench.root)
+    assert "(its" in capsys.readouterr().out  # baseline), in a narrow cell
 
 
 def test_held_out_training_and_unlabeled_images_are_disjoint_and_labels_are_the_ledgers(finished):

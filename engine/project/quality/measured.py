@@ -147,5 +147,5 @@ class Measured:
             estimate = Estimate(held.correct, held.n, held.low, held.high, how)
             if not held.n:
                 estimate = self.random_sample(record.number)
-            points.append(CurvePoint(record.number, record.algorithm, report.counts.train, estimate))
+            points.append(CurvePoint(record.number, report.algorithm, report.counts.train, estimate))
         return tuple(points)

@@ -96,7 +96,8 @@ class Session:
         phases = finish.Phases(reached, alone, self._comparable(without), self._used())
         result = MAIN
         if baseline is not None and phases.alone:
-            result, algorithm = BASELINE, self._trained(baseline, data)  # nothing is left to train in it
+            del algorithm  # its memory is free before the other is built, in which nothing is left to train
+            result, algorithm = BASELINE, self._trained(baseline, data)
         else:
             shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)

@@ -264,6 +264,10 @@ def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_conf
     number = make_round(project, np.tile([0.9, 0.1], (LABELED + FREE, 1)))
     assert not project.results.calibrated(number)
     assert project.audits.preview(project.audits.rule_at(number, 0.5)).expected_errors is None
+    archive = project.exports.write(ExportOptions("imagefolder_zip", frozenset({"pseudo"})))
+    with zipfile.ZipFile(archive) as written:
+        manifest = json.loads(next(written.read(name) for name in written.namelist() if name.endswith("manifest.json")))
+    assert (manifest["round"], manifest["heldout"]) == (number, None)
     found = project.measured.outlook()
     assert (found.next_corrections, found.errors_left, found.decisions_left) == (None, None, None)
     assert found.curve[0].accuracy.n == 0
