@@ -123,7 +123,7 @@ def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
         patch.setattr(torch.cuda, "Stream", lambda device: FakeStream("side", mode))
         patch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("main", mode))
         patch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-        patch.setattr(torch, "compile", lambda model, options: model)
+        patch.setattr(torch, "compile", lambda model, **options: model)
         patch.setattr(torch.autograd, "backward", _backward)
         patch.setattr(torch.autograd, "grad", _grad)
         patch.setattr(ThreadPoolExecutor, "submit", _at_once)

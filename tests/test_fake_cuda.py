@@ -33,6 +33,17 @@ def test_every_algorithm_trains_predicts_saves_and_loads_on_cuda(
         assert next(run.eval_model().parameters()).device == (torch.device("cpu") if on_cpu else GPU)
 
 
+@pytest.mark.parametrize("key", ["supervised", "fixmatch", "uda", "meta_pseudo_labels", "pi_model"])
+def test_compiled_code_is_given_operands_of_one_device(key: str) -> None:
+    data, spec = pools("simple_cnn"), ALGORITHMS[key]
+    with fake_cuda():
+        compiled = dataclasses.replace(train_config("simple_cnn"), compile="on")
+        steps = spec.build(spec.config(), compiled, data, GPU).steps(0)
+        next(steps)
+        with no_waits(GPU):
+            assert next(steps)["loss"].device == GPU  # type: ignore[union-attr]
+
+
 def test_every_algorithm_is_tried() -> None:
     assert {key for key, _ in CASES} == set(ALGORITHMS)
 

@@ -62,8 +62,18 @@ _GROUP = torch.tensor([_MOVE if name in GEOMETRIC else _NUMBER[name] for name in
 """Of each op: its group; the geometric ones are one, as they differ only in an affine matrix."""
 
 
+Whole = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""`every_op`, or code compiled of it."""
+
+
 def rand_augment(
-    images: Tensor, generator: torch.Generator, *, ops: int = 2, magnitude: int = 10, cutout: float = 0.5
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    ops: int = 2,
+    magnitude: int = 10,
+    cutout: float = 0.5,
+    whole: Whole | None = None,
 ) -> Tensor:
     """Return a distorted copy (B, C, H, W) float32 in 0..255, on the images' device; nothing is mirrored.
 
@@ -75,6 +85,8 @@ def rand_augment(
         ops: rounds, each of one op an image; 0 leaves only the cut-out.
         magnitude: 1..30, the highest level that is drawn; above 10 no range grows, its far end only comes more often.
         cutout: 0..1, the largest side of the grey square, in sides; it is clipped at the border. 0 puts none.
+        whole: what does a round to the whole batch; None lets each op be done to its own images alone, which is less to
+            compute and more to launch.
 
     Raises:
         ConfigError: a setting is outside its range, or the images have neither 1 nor 3 channels.
@@ -86,7 +98,10 @@ def rand_augment(
         op = torch.randint(len(OPS), (n,), generator=generator)
         level = torch.randint(1, magnitude + 1, (n,), generator=generator)
         sign = 2 * torch.randint(2, (n,), generator=generator) - 1
-        _distort(x, op, level, sign)
+        if whole is None:
+            _distort(x, op, level, sign)
+        else:
+            x = _distorted(x, op, level, sign, whole)
     draw = torch.rand(3, n, generator=generator)
     return _cut_out(x, draw.to(x.device, non_blocking=True), cutout) if cutout else x
 
@@ -148,6 +163,31 @@ def _distort(x: Tensor, op: Tensor, level: Tensor, sign: Tensor) -> None:
         chosen = x.index_select(0, rows)
         done = _move(chosen, matrix) if number == _MOVE else LIGHT[OPS[number]](chosen, value[start:end])
         x.index_copy_(0, rows, done)
+
+
+def _distorted(x: Tensor, op: Tensor, level: Tensor, sign: Tensor, whole: Whole) -> Tensor:
+    """Return each image after its op, as `_distort` makes it, by `whole`."""
+    strength = (level / LEVELS).clamp(max=1)
+    group, value = (one.view(-1, 1, 1, 1).to(x.device, non_blocking=True) for one in (_GROUP[op], _value(op, strength)))
+    matrix = _matrix(op, strength * sign, x.shape[2] / x.shape[3]).to(x.device, non_blocking=True)
+    return whole(x, group, value, matrix)
+
+
+def every_op(x: Tensor, group: Tensor, value: Tensor, matrix: Tensor) -> Tensor:
+    """Return x (B, C, H, W), each image after the op of its group: all are made of all images, one kept of each.
+
+    No shape depends on the draws, so that it can be compiled once: into few kernels, which read and write little.
+
+    Args:
+        x: float32 in 0..255.
+        group: (B, 1, 1, 1), of each image's op.
+        value: (B, 1, 1, 1), the number of its op.
+        matrix: (6, B, 1, 1), of its move; that of other ops moves nothing.
+    """
+    kept = x
+    for name, make in LIGHT.items():
+        kept = torch.where(group == _NUMBER[name], make(x, value), kept)
+    return torch.where(group == _MOVE, _move(x, matrix), kept)
 
 
 def _value(op: Tensor, strength: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.augment.rand_augment import rand_augment
+from engine.augment.rand_augment import Whole, rand_augment
 from engine.augment.strong import affine_view, strong_view
 from engine.augment.vectors import masked, noisy
 from engine.augment.weak import Kind, weak_view
@@ -20,6 +20,7 @@ Strong = Literal["rand_augment", "light", "affine"]
 class Views:
     """How views are made: `kind` is the weak view of images, `strong` with `ops` and `magnitude` their strong one.
 
+    `whole` makes RandAugment's distortions of the whole batch at once, see `rand_augment`; None takes them op by op.
     `noise` is the weak view of vectors, in deviations; `mean` and `deviation` (D,) belong to them.
     """
 
@@ -30,6 +31,7 @@ class Views:
     noise: float
     mean: Tensor
     deviation: Tensor
+    whole: Whole | None = None
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the weak view of images (B, C, H, W) or vectors (B, D)."""
@@ -46,4 +48,4 @@ class Views:
             return masked(noisy(weak, self.deviation, self.noise, generator), self.mean, generator)
         if self.strong_kind == "light":
             return strong_view(weak, generator)
-        return rand_augment(weak, generator, ops=self.ops, magnitude=self.magnitude)
+        return rand_augment(weak, generator, ops=self.ops, magnitude=self.magnitude, whole=self.whole)

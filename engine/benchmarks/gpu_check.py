@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import shlex
 import subprocess
 import sys
@@ -30,18 +31,21 @@ from typing import Any
 
 import torch
 
+from engine.augment.rand_augment import every_op
 from engine.augment.views import Views
 from engine.benchmarks import throughput
 from engine.benchmarks.cifar10 import cifar10_rows
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.mnist import FIXMATCH
 from engine.benchmarks.options import Options, data_root, origin, progress
-from engine.benchmarks.run import accuracy_run, build, train_config
+from engine.benchmarks.run import RESERVE, build, fit_budget, run_epoch, train_config
 from engine.benchmarks.smoke import CASES, NETS, smoke
 from engine.benchmarks.spec import Context, Row
 from engine.errors import ConfigError, StarlingError
 from engine.files import read_json, write_json
+from engine.nets.build import build_net
 from engine.training import device as devices
+from engine.training.evaluate import predict_logits
 
 SECONDS = 470.0
 """What all parts together may take, so that the whole stays under eight minutes."""
@@ -116,19 +120,23 @@ def _cifar10(ask: Ask) -> None:
 
 
 def _accuracy(row: Row, most: float, ask: Ask) -> None:
+    """Train the row, its schedule made to fit into the seconds, and test it; where they are too few, stop and test."""
     problem = load_problem(row.data, ask.root, 0)
-    seconds = min(most, max(0.1, ask.left * (1 - MARGIN)))
-    outcome = accuracy_run(row, 0, problem, ask.device, seconds / 60)
-    ask.tell(
-        {
-            "test accuracy in %": outcome.value,
-            "target": row.target,
-            "seconds": outcome.seconds,
-            "steps": outcome.steps,
-            "train": dict(outcome.train),
-            **peak_memory(ask.device),
-        }
-    )
+    seconds = min(most, (1 - MARGIN) * ask.left)
+    began, end = time.perf_counter(), time.time() + seconds * (1 - RESERVE)
+    train = fit_budget(row, train_config(row, 0, ask.device), problem.pools, ask.device, seconds)
+    algorithm = build(row, train, problem.pools, ask.device)
+    steps = 0
+    for epoch in range(algorithm.epochs):
+        steps += run_epoch(algorithm, epoch)
+        if time.time() > end:
+            break
+    images, y = problem.test()
+    rows = torch.arange(len(images))[: None if ask.device.type == "cuda" else 500]
+    predicted = predict_logits(algorithm.eval_model(), images, rows, ask.device).argmax(1)
+    told = {"test accuracy in %": 100 * float((predicted == y[rows]).double().mean()), "target": row.target}
+    told |= {"seconds": time.perf_counter() - began, "steps": steps, "of": algorithm.epochs * algorithm.steps_per_epoch}
+    ask.tell({**told, "train": dataclasses.asdict(train), **peak_memory(ask.device)})
 
 
 PARTS: dict[str, Callable[[Ask], None]] = {
@@ -145,30 +153,52 @@ def peak_memory(device: torch.device) -> dict[str, float]:
     return {"peak MiB": torch.cuda.max_memory_allocated(device) / 2**20} if device.type == "cuda" else {}
 
 
-def count(device: torch.device) -> dict[str, int]:
-    """Return how many operations the views of 896 images take, and a step of each algorithm beside them.
+def count() -> dict[str, int]:
+    """Return how many operations of their own the views of 896 images, a pass of the network and whole steps take.
 
-    Views are counted on the "meta" device, which has shapes alone: their draws, on the host, are left out. Steps are of
-    small batches, on which the number does not depend, with "light" strong views; host and device are counted together.
+    Views are counted on the "meta" device, which has shapes alone: their draws, on the host, are left out. The rest is
+    counted on the CPU with small batches, on which the numbers do not depend, and with "light" strong views; in whole
+    steps host and device are counted together. "compiled" is the number of kernels that torch makes for the CPU of the
+    two rounds of distortions.
     """
     none = torch.empty(0)
     images = torch.empty(896, 3, 32, 32, dtype=torch.uint8, device="meta")
     views = Views("shift_flip", "rand_augment", 2, 10, 0.0, none, none)
-    counts: dict[str, int] = {}
-    for name, view in (("weak view", views.weak), ("strong view", views.strong)):
-        with throughput.Launches("meta") as launches:
-            view(images, torch.Generator().manual_seed(0))
-        counts[name] = launches.count
+    counts = {
+        "weak view": _launches("meta", lambda: views.weak(images, torch.Generator().manual_seed(0))),
+        "strong view": _launches("meta", lambda: views.strong(images, torch.Generator().manual_seed(0))),
+        "strong view, its distortions compiled": 2 * _kernels(),
+    }
     for algorithm in ("meta_pseudo_labels", "fixmatch"):
         train = {**throughput.TRAIN, "batch_size": 2, "unlabeled_ratio": 2, "strong": "light", "compile": "off"}
         row = Row(algorithm, algorithm, {**throughput.DATA, "images": 40, "labels": 10}, {}, train)
+        device = torch.device("cpu")
         settings = dataclasses.replace(train_config(row, 0, device), epochs=2, steps_per_epoch=4)
         steps = build(row, settings, load_problem(row.data, Path(), 0).pools, device).steps(1)
         next(steps)
-        with throughput.Launches(device.type) as launches:
-            next(steps)
-        counts[f"step of {algorithm}"] = launches.count
+        counts[f"step of {algorithm}"] = _launches("cpu", functools.partial(next, steps))
+    net = build_net("wrn_28_2", (3, 32, 32), 10, ([0.5] * 3, [0.2] * 3))
+    x = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    counts["forward and backward pass of wrn_28_2"] = _launches("cpu", lambda: net(x).sum().backward())
     return counts
+
+
+def _launches(kind: str, work: Callable[[], Any]) -> int:
+    launches = throughput.Launches(kind)
+    with launches:
+        work()
+    return launches.count
+
+
+def _kernels() -> int:
+    """Return the number of kernels that torch makes of `every_op`."""
+    from torch._inductor import metrics
+
+    torch.compiler.reset()
+    metrics.reset()
+    draws = torch.zeros(2, 1, 1, 1, dtype=torch.int64), torch.ones(2, 1, 1, 1), torch.ones(6, 2, 1, 1)
+    torch.compile(every_op, dynamic=False)(torch.ones(2, 3, 32, 32), *draws)
+    return int(metrics.generated_kernel_count)
 
 
 def check(given: argparse.Namespace, line: str) -> dict[str, Any]:
@@ -234,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.part:
             return _part(given)
         if given.count:
-            print("\n".join(f"{name}: {number}" for name, number in count(torch.device("cpu")).items()))
+            print("\n".join(f"{name}: {number}" for name, number in count().items()))
             return 0
         unknown = set(given.parts.split(",")) - set(PARTS)
         if unknown:

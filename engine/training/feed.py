@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from engine.augment.rand_augment import every_op
 from engine.augment.views import Views
 from engine.errors import RoundBlocked
 from engine.training import device as devices
+from engine.training.compiled import compiles
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 
@@ -235,6 +237,7 @@ class Feed:
 
 def make_views(train: TrainConfig, pools: Pools, device: torch.device) -> Views:
     """Return the views that the settings ask for, for the images or vectors of these pools."""
+    compiled = compiles(train.compile, device, pools.vectors, train.epochs * steps_per_epoch(train, pools))
     mean, deviation = torch.empty(0), torch.empty(0)
     if pools.vectors:
         mean, deviation = (torch.tensor(values, dtype=torch.float32) for values in pools.statistics())
@@ -246,4 +249,5 @@ def make_views(train: TrainConfig, pools: Pools, device: torch.device) -> Views:
         noise=train.noise,
         mean=mean.to(device),
         deviation=deviation.to(device),
+        whole=torch.compile(every_op, dynamic=False) if compiled else None,
     )

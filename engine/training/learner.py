@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from engine.nets.classifier import Classifier
 from engine.nets.ema import Ema
 from engine.nets.precision import autocast
+from engine.training.compiled import GRAPHS, compiles
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_per_epoch
 from engine.training.optim import clip_gradients, make_optimizer, set_rate
@@ -18,11 +18,6 @@ from engine.training.pools import Pools
 from engine.training.start import new_net
 
 KINDS = ("fused", "foreach")
-WORTH_COMPILING = 2000
-"""Compiling takes about a minute, which a step of some tens of milliseconds has to earn."""
-GRAPHS: dict[str, Any] = {"triton.cudagraphs": True, "triton.cudagraph_skip_dynamic_graphs": True}
-"""Options of torch.compile: on CUDA a pass is one launch of a recorded graph; batches of changing size are launched
-kernel by kernel."""
 
 
 class Learner:
@@ -88,15 +83,3 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, kind in zip(self.optimizer.param_groups, kinds, strict=True):
             group.update(kind)  # how a step is computed belongs to this device, not to the one that stored the state
-
-
-def compiles(setting: str, device: torch.device, vectors: bool, steps: int) -> bool:
-    """Return whether the network of a run of so many steps is compiled by the setting "auto", "off" or "on".
-
-    "auto" does so for networks of images on CUDA where Triton is installed, in runs of `WORTH_COMPILING` steps or more;
-    on a CPU it pays too late, and classifiers of vectors are too small.
-    """
-    if setting != "auto":
-        return setting == "on"
-    triton = importlib.util.find_spec("triton") is not None
-    return device.type == "cuda" and not vectors and steps >= WORTH_COMPILING and triton

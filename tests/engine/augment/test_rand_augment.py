@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandAugment
 from torchvision.transforms import functional as tv
 
-from engine.augment.rand_augment import GEOMETRIC, OPS, apply_ops, rand_augment
+from engine.augment.rand_augment import GEOMETRIC, OPS, apply_ops, every_op, rand_augment
 from engine.errors import ConfigError
 from tests.engine.augment.op_reference import reference
 
@@ -238,6 +238,24 @@ def test_a_batch_takes_less_than_half_the_time_of_torchvision_on_its_images_one_
 
     batched = seconds(lambda: rand_augment(images, generator()))
     assert 2 * batched < seconds(lambda: torch.stack([single(image) for image in images]))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ops_done_to_the_whole_batch_are_those_done_op_by_op(channels: int) -> None:
+    images = samples(200, channels)
+    one, other = generator(1), generator(1)
+    by_op = rand_augment(images, one, ops=3)
+    assert torch.equal(rand_augment(images, other, ops=3, whole=every_op), by_op)
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_compiled_ops_are_those_done_op_by_op() -> None:
+    images = samples(64, 3)
+    whole = torch.compile(every_op, dynamic=False)
+    away = (rand_augment(images, generator(1), whole=whole) - rand_augment(images, generator(1))).abs()
+    assert float((away > 0.01).float().mean()) < 0.001
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -69,3 +69,13 @@ def test_the_shares_are_those_of_eight_minutes() -> None:
     assert gpu_check.SHARES.keys() == gpu_check.PARTS.keys()
     assert sum(gpu_check.SHARES.values()) == 480
     assert gpu_check.SECONDS < 480
+
+
+def test_a_strong_view_takes_more_operations_than_a_weak_one_and_compiled_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpu_check, "_kernels", lambda: 12)  # compiling takes half a minute
+    counts = gpu_check.count()
+    assert counts["weak view"] < counts["strong view, its distortions compiled"] < counts["strong view"]
+    assert counts["forward and backward pass of wrn_28_2"] < counts["step of fixmatch"]
+    assert counts["step of fixmatch"] < counts["step of meta_pseudo_labels"]

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from engine.errors import ConfigError
 from engine.nets import precision
+from engine.training.compiled import GRAPHS, compiles
 from engine.training.config import TrainConfig
-from engine.training.learner import GRAPHS, Learner, compiles
+from engine.training.learner import Learner
 from engine.training.pools import Pools
 
 CPU = torch.device("cpu")
