@@ -21,7 +21,7 @@ SHARED: dict[str, Any] = {
     "steps_per_epoch": 150,
     "batch_size": 6,
     "unlabeled_ratio": 32,
-    "learning_rate": 0.2,
+    "learning_rate": 0.1,
     "dropout": 0.0,
     "ema_decay": 0.99,
     "precision": "float32",
