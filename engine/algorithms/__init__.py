@@ -35,6 +35,7 @@ class AlgorithmSpec:
     epoch
     0. `uses_unlabeled` is False for algorithms that train on labels alone. `ablation(config)` returns the settings
     of the same algorithm without what makes it, to be trained beside it, or None where that is not asked for.
+    `labels_a_set` is True for one that labels its images together, in a few steps that take their time.
     """
 
     key: str
@@ -45,6 +46,7 @@ class AlgorithmSpec:
     build: Callable[[Any, TrainConfig, Pools, torch.device], Algorithm]
     uses_unlabeled: bool = True
     ablation: Callable[[Any], Any] | None = None
+    labels_a_set: bool = False
 
 
 ALGORITHMS: dict[str, AlgorithmSpec] = {
@@ -141,6 +143,7 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "2406.01837, section 3",
         TransductiveConfig,
         Transductive,
+        labels_a_set=True,
     ),
     "classical_self_training": AlgorithmSpec(
         "classical_self_training",

@@ -79,8 +79,12 @@ class Training:
         Raises:
             ConfigError: a setting is outside its range.
         """
+        from engine.algorithms import ALGORITHMS
         from engine.project import advice
+        from engine.training.estimate import OF_A_SET
 
+        if ALGORITHMS[algorithm].labels_a_set:
+            return timing.Timing(how=OF_A_SET, done=True)
         job = advice.timing_job(self._workspace, algorithm, config, train)
         if job is None:
             return timing.Timing(how="there are not enough labels yet", done=True)

@@ -15,6 +15,8 @@ from engine.training.evaluate import predict_logits
 from engine.training.pools import Pools
 from engine.training.protocol import Algorithm, HasRowPredictions
 
+OF_A_SET = "seconds for thousands of images, longer with a network after it or where features are computed first"
+"""What is said of an algorithm that labels a set as a whole: its few steps grow with the images, not by epochs."""
 SAMPLES = 5
 """Places of a run, evenly spread, whose steps are timed: an algorithm may do more in a later step than in an early."""
 LEAST_STEPS = 3
@@ -74,7 +76,7 @@ def estimate(
     pools = made_up_pools(shape, counts)
     algorithm = spec.build(config, replace(train, compile="off"), pools, device)
     if isinstance(algorithm, HasRowPredictions):
-        return TimeEstimate(None, "seconds for thousands of images; more where a network is trained after it")
+        return TimeEstimate(None, OF_A_SET)
     if algorithm.steps_in(0) < 2:
         return TimeEstimate(None, "each of its few steps depends on the ones before")
     steps = sum(_step_seconds(algorithm, device))

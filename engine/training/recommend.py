@@ -205,14 +205,14 @@ def _whole(net: str) -> dict[str, Any]:
 
 SET_TRAIN = {"run_baseline": False}
 SET_LENGTHS = (
-    Length(STANDARD, {}, "Nothing is trained for epochs: it takes as long as it takes."),
+    Length(STANDARD, {}, "Seconds for thousands of images."),
     Length(
         THOROUGH,
         {
             "net": "article_convnet", "epochs": 10, "steps_per_epoch": 200, "batch_size": 8, "unlabeled_ratio": 15,
             "strong": "affine", "dropout": 0.0, "ema_decay": 0.995,
         },
-        "A small network is trained on all the labels it gave; it also predicts images that come later.",
+        "Then a small network is trained on all the labels it gave.",
         {"network": "on"},
     ),
 )  # fmt: skip
