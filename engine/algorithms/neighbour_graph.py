@@ -186,8 +186,8 @@ class _Cells:
 def spread(graph: Graph, rows: NDArray[np.int64], labels: NDArray[np.int64], shares: Floats) -> Floats:
     """Return beliefs (N, K) from labels spread over the graph and brought to the classes' shares; rows sum to 1.
 
-    Z ← .99 S Z + .01 Y, 100 times from Y (Zhou et al.), the rows of D^-½ Z normalised, then columns and rows in turn
-    (Sinkhorn, 50 times). An image that no label reaches is as likely of any class as the shares say.
+    Z ← .99 S Z + .01 Y, 100 times from Y (Zhou et al.), the rows normalised, then columns and rows in turn (Sinkhorn,
+    50 times). An image that no label reaches is as likely of any class as the shares say.
 
     Args:
         graph: of N images.
@@ -199,7 +199,6 @@ def spread(graph: Graph, rows: NDArray[np.int64], labels: NDArray[np.int64], sha
     beliefs = labeled.copy()
     for _ in range(STEPS):
         beliefs = KEPT * (graph.symmetric @ beliefs) + (1 - KEPT) * labeled
-    beliefs /= np.sqrt(graph.degrees)[:, None]
     reached = beliefs.sum(1, keepdims=True)
     beliefs = np.where(reached > _TINY, beliefs / np.maximum(reached, _TINY), shares)
     return balanced(beliefs, shares)
