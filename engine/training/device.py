@@ -59,8 +59,9 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """
     if same(tensor.device, device):
         return tensor
-    pinned = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
-    return pinned.to(device, non_blocking=True)
+    if device.type == "cuda" and tensor.device.type == "cpu" and tensor.numel():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def describe(device: torch.device) -> str:
