@@ -2,7 +2,7 @@
 
 Host and device are kept apart as they are on a real machine: CPU tensors are real and compute, tensors on "cuda" are
 torch's fake ones, which know shape, type and device alone. Operands of different devices raise (torch's FakeTensorMode
-checks that), as does pinning a tensor that lies on the device.
+checks that), as do a generator of the other device and pinning a tensor that lies on the device.
 
 Patched, since torch asks the driver there, which does not exist:
 - queries of the device (`torch.cuda.*`) and its generator, which stands on a CPU one;
@@ -33,6 +33,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 
 GPU = torch.device("cuda", 0)
+Generator = torch.Generator
 MEMORY = 80 * 2**30
 
 
@@ -48,11 +49,16 @@ class FakeCuda(TorchDispatchMode):
         self.reads = True
         self.pinned = 0
         self.waits: list[tuple[str, str]] = []
+        self.generators: list[torch.Generator] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         leaves = tree_leaves((args, kwargs))
-        if not any(map(_there, leaves)):
+        there = any(map(_there, leaves))
+        for leaf in leaves:
+            if isinstance(leaf, Generator) and there != any(leaf._cdata == mine._cdata for mine in self.generators):
+                raise RuntimeError(f"Expected a {'cuda' if there else 'cpu'} device type for generator")
+        if not there:
             with unset_fake_temporarily():
                 return func(*args, **kwargs)
         if torch.is_inference_mode_enabled() and func.namespace == "aten":  # composite operations come here whole
@@ -112,11 +118,17 @@ def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
         mode.pinned += 1
         return tensor
 
+    def generator(device: Any = "cpu") -> torch.Generator:
+        made = Generator()
+        if torch.device(device).type == "cuda":
+            mode.generators.append(made)
+        return made
+
     with pytest.MonkeyPatch.context() as patch, FakeTensorMode(allow_non_fake_inputs=True), mode:
         for name, answer in _answers(memory).items():
             patch.setattr(torch.cuda, name, answer)
         patch.setattr(FakeTensorMode, "avoid_device_init", True)  # it would ask is_available, which says yes
-        patch.setattr(torch, "Generator", _generator)
+        patch.setattr(torch, "Generator", generator)
         patch.setattr(Tensor, "pin_memory", pin)
         patch.setattr(Tensor, "record_stream", lambda tensor, stream: mode.waits.append(("free", stream.name)))
         patch.setattr(torch.cuda, "set_sync_debug_mode", mode.set_sync_debug_mode)
@@ -152,13 +164,6 @@ def _answers(memory: int) -> dict[str, Any]:
         "set_rng_state_all": lambda states: None,
         "synchronize": lambda device=None: None,
     }
-
-
-_Generator = torch.Generator
-
-
-def _generator(device: Any = "cpu") -> torch.Generator:
-    return _Generator()
 
 
 def _outside(work: Any) -> Any:

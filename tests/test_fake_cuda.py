@@ -88,6 +88,9 @@ def test_the_fake_device_is_as_strict_as_a_real_one() -> None:
             there.pin_memory()
         with pytest.raises(RuntimeError, match="device"):
             there + here
+        for made, wanted in ((torch.Generator(), "cuda"), (torch.Generator("cuda"), "cpu")):
+            with pytest.raises(RuntimeError, match=f"Expected a {wanted} device type for generator"):
+                torch.rand(3, generator=made, device=wanted)
         assert there.cpu().tolist() == [0.0] * 3  # computes nothing
         for read in (lambda: float(there.sum()), there.cpu, lambda: there[torch.tensor([1])]):
             with no_waits(GPU), pytest.raises(HostWaits):
