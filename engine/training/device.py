@@ -44,7 +44,9 @@ def indexed(device: torch.device) -> torch.device:
         return torch.device("cpu")
     if device.index is not None:
         return device
-    return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
+    if device.type == "cuda" and torch.cuda.is_initialized():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(device.type, 0)  # what is current where nothing has asked CUDA for anything yet
 
 
 def same(one: torch.device, other: torch.device) -> bool:
