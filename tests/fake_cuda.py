@@ -7,7 +7,7 @@ checks that), as do a generator of the other device and pinning a tensor that li
 Patched, since torch asks the driver there, which does not exist:
 - queries of the device (`torch.cuda.*`) and its generator, which stands on a CPU one;
 - `pin_memory`, which allocates by the driver: the tensor itself, and torch's own error for a device tensor;
-- streams, which note which stream waited for which: nothing runs, so nothing waits;
+- events, and streams, which note which stream waited for which: nothing runs, so nothing waits;
 - `torch.compile`, which makes code for a device it can ask: the network stays as it is;
 - `backward` and `autograd.grad`, whose engine asks the driver for streams: every leaf of the graph gets a gradient
   like itself. The formulas of the backward pass are torch's; this code has none of its own;
@@ -21,6 +21,7 @@ every index from the host raises, as there: the host would wait for the device.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -107,6 +108,19 @@ class FakeStream:
         self._mode.waits.append((self.name, other.name))
 
 
+class FakeEvent:
+    """An event that happens when it is recorded."""
+
+    def __init__(self, enable_timing: bool) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def elapsed_time(self, later: FakeEvent) -> float:
+        return 1000 * (later.at - self.at)
+
+
 @contextlib.contextmanager
 def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
     """Put a fake CUDA device with so many free bytes in this machine."""
@@ -163,6 +177,8 @@ def _answers(memory: int) -> dict[str, Any]:
         "get_rng_state_all": lambda: [state],
         "set_rng_state_all": lambda states: None,
         "synchronize": lambda device=None: None,
+        "max_memory_allocated": lambda device=None: 2**20,
+        "Event": FakeEvent,
     }
 
 
