@@ -2,12 +2,12 @@
 
 Host and device are kept apart as they are on a real machine: CPU tensors are real and compute, tensors on "cuda" are
 torch's fake ones, which know shape, type and device alone. Operands of different devices raise (torch's FakeTensorMode
-checks that), as does pinning a tensor that lies on the device.
+checks that), as do a generator of the other device and pinning a tensor that lies on the device.
 
 Patched, since torch asks the driver there, which does not exist:
 - queries of the device (`torch.cuda.*`) and its generator, which stands on a CPU one;
 - `pin_memory`, which allocates by the driver: the tensor itself, and torch's own error for a device tensor;
-- streams, which note which stream waited for which: nothing runs, so nothing waits;
+- events, and streams, which note which stream waited for which: nothing runs, so nothing waits;
 - `torch.compile`, which makes code for a device it can ask: the network stays as it is;
 - `backward` and `autograd.grad`, whose engine asks the driver for streams: every leaf of the graph gets a gradient
   like itself. The formulas of the backward pass are torch's; this code has none of its own;
@@ -21,6 +21,7 @@ every index from the host raises, as there: the host would wait for the device.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -33,6 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 
 GPU = torch.device("cuda", 0)
+Generator = torch.Generator
 MEMORY = 80 * 2**30
 
 
@@ -48,11 +50,16 @@ class FakeCuda(TorchDispatchMode):
         self.reads = True
         self.pinned = 0
         self.waits: list[tuple[str, str]] = []
+        self.generators: list[torch.Generator] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         leaves = tree_leaves((args, kwargs))
-        if not any(map(_there, leaves)):
+        there = any(map(_there, leaves))
+        for leaf in leaves:
+            if isinstance(leaf, Generator) and there != any(leaf._cdata == mine._cdata for mine in self.generators):
+                raise RuntimeError(f"Expected a {'cuda' if there else 'cpu'} device type for generator")
+        if not there:
             with unset_fake_temporarily():
                 return func(*args, **kwargs)
         if torch.is_inference_mode_enabled() and func.namespace == "aten":  # composite operations come here whole
@@ -64,7 +71,7 @@ class FakeCuda(TorchDispatchMode):
             return torch.empty_strided(
                 args[0].size(), args[0].stride(), dtype=kwargs.get("dtype", args[0].dtype), device=kwargs["device"]
             )
-        if func is torch.ops.aten._fused_sgd_.default:  # has no fake kernel
+        if func.name().startswith("aten::_fused_"):  # an optimizer's step: it has no fake kernel
             assert all(leaf.device == GPU for leaf in leaves if isinstance(leaf, Tensor))
             return None
         if func in (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default):
@@ -101,6 +108,19 @@ class FakeStream:
         self._mode.waits.append((self.name, other.name))
 
 
+class FakeEvent:
+    """An event that happens when it is recorded."""
+
+    def __init__(self, enable_timing: bool) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def elapsed_time(self, later: FakeEvent) -> float:
+        return 1000 * (later.at - self.at)
+
+
 @contextlib.contextmanager
 def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
     """Put a fake CUDA device with so many free bytes in this machine."""
@@ -112,11 +132,17 @@ def fake_cuda(memory: int = MEMORY) -> Iterator[FakeCuda]:
         mode.pinned += 1
         return tensor
 
+    def generator(device: Any = "cpu") -> torch.Generator:
+        made = Generator()
+        if torch.device(device).type == "cuda":
+            mode.generators.append(made)
+        return made
+
     with pytest.MonkeyPatch.context() as patch, FakeTensorMode(allow_non_fake_inputs=True), mode:
         for name, answer in _answers(memory).items():
             patch.setattr(torch.cuda, name, answer)
         patch.setattr(FakeTensorMode, "avoid_device_init", True)  # it would ask is_available, which says yes
-        patch.setattr(torch, "Generator", _generator)
+        patch.setattr(torch, "Generator", generator)
         patch.setattr(Tensor, "pin_memory", pin)
         patch.setattr(Tensor, "record_stream", lambda tensor, stream: mode.waits.append(("free", stream.name)))
         patch.setattr(torch.cuda, "set_sync_debug_mode", mode.set_sync_debug_mode)
@@ -151,14 +177,9 @@ def _answers(memory: int) -> dict[str, Any]:
         "get_rng_state_all": lambda: [state],
         "set_rng_state_all": lambda states: None,
         "synchronize": lambda device=None: None,
+        "max_memory_allocated": lambda device=None: 2**20,
+        "Event": FakeEvent,
     }
-
-
-_Generator = torch.Generator
-
-
-def _generator(device: Any = "cpu") -> torch.Generator:
-    return _Generator()
 
 
 def _outside(work: Any) -> Any:

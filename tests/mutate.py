@@ -457,6 +457,31 @@ DEFECTS: tuple[Defect, ...] = (
         "np.unique(torch.cat([pools.train_y, pools.heldout_y]).numpy(), return_inverse=True)",
         "tests/engine/algorithms/test_transductive.py",
     ),
+    Defect(
+        21,
+        "a view is used before the feed's stream has made it",
+        f"{TRAINING}/feed.py",
+        "        training.wait_stream(self._stream)\n",
+        "",
+        "tests/test_fake_cuda.py::"
+        "test_views_are_made_on_a_stream_of_their_own_that_waits_for_the_training_only_where_it_must",
+    ),
+    Defect(
+        21,
+        "logits are overwritten by the next pass of a recorded graph",
+        f"{TRAINING}/learner.py",
+        "logits.to(torch.float32, copy=self._compiled is not None)",
+        "logits.float()",
+        "tests/engine/training/test_learner.py",
+    ),
+    Defect(
+        21,
+        "a run on the CPU asks CUDA for its random state",
+        f"{TRAINING}/checkpoint.py",
+        '"cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []',
+        '"cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []',
+        "tests/engine/training/test_checkpoint.py",
+    ),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from engine.algorithms import ALGORITHMS
+from engine.benchmarks import gpu_check, throughput
 from engine.benchmarks.smoke import CASES, NETS, no_waits, pools, smoke, train_config
 from engine.training import checkpoint, device
 from engine.training.feed import Feed, place_images
@@ -82,6 +84,18 @@ def test_views_are_made_on_a_stream_of_their_own_that_waits_for_the_training_onl
         assert gpu.waits == []
 
 
+def test_gpu_check_times_plain_and_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "TRAIN", {**throughput.TRAIN, "net": "simple_cnn", "batch_size": 4})
+    told: list[dict[str, Any]] = []
+    with fake_cuda():
+        gpu_check.PARTS["fixmatch"](gpu_check.Ask(GPU, Path(), time.time() + 4, told.append))
+    assert list(told[-1]) == ["target", "compile off", "compile on"]
+    for way in ("compile off", "compile on"):
+        assert told[-1][way]["steps/s"] > 0
+        assert told[-1][way]["TFLOP/s"] > 0
+        assert told[-1][way]["peak MiB"] == 1.0
+
+
 def test_the_fake_device_is_as_strict_as_a_real_one() -> None:
     with fake_cuda():
         there, here = torch.ones(3).to("cuda"), torch.ones(3)
@@ -89,6 +103,9 @@ def test_the_fake_device_is_as_strict_as_a_real_one() -> None:
             there.pin_memory()
         with pytest.raises(RuntimeError, match="device"):
             there + here
+        for made, wanted in ((torch.Generator(), "cuda"), (torch.Generator("cuda"), "cpu")):
+            with pytest.raises(RuntimeError, match=f"Expected a {wanted} device type for generator"):
+                torch.rand(3, generator=made, device=wanted)
         assert there.cpu().tolist() == [0.0] * 3  # computes nothing
         for read in (lambda: float(there.sum()), there.cpu, lambda: there[torch.tensor([1])]):
             with no_waits(GPU), pytest.raises(HostWaits):

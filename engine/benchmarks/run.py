@@ -164,7 +164,7 @@ def run_epoch(algorithm: Algorithm, epoch: int, told: Mapping[str, list[float | 
     total: float | Tensor = 0.0
     done = 0
     for metrics in algorithm.steps(epoch):
-        total = total + metrics["loss"]
+        total = total + metrics.get("loss", 0.0)
         done += 1
         for name, values in told.items():
             if name in metrics:

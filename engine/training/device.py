@@ -44,7 +44,9 @@ def indexed(device: torch.device) -> torch.device:
         return torch.device("cpu")
     if device.index is not None:
         return device
-    return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
+    if device.type == "cuda" and torch.cuda.is_initialized():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(device.type, 0)  # what is current where nothing has asked CUDA for anything yet
 
 
 def same(one: torch.device, other: torch.device) -> bool:
@@ -59,8 +61,9 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """
     if same(tensor.device, device):
         return tensor
-    pinned = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
-    return pinned.to(device, non_blocking=True)
+    if device.type == "cuda" and tensor.device.type == "cpu" and tensor.numel():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def describe(device: torch.device) -> str:

@@ -167,6 +167,7 @@ class Session:
             # Outside the handler, so that the failed attempt's tensors are no longer held by its traceback.
             self._recover(phase.name, error)
             if self.where.type == "cuda":
+                torch.compiler.reset()  # recorded graphs hold memory too
                 torch.cuda.empty_cache()
 
     def _epochs(self, phase: Phase, data: Material) -> Algorithm:

@@ -22,6 +22,7 @@ def test_a_device_that_is_not_there_is_refused_with_what_is(name: str, monkeypat
 
 def test_a_device_is_resolved_with_the_index_its_tensors_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device.resolve("auto") == device.resolve("cuda") == torch.device("cuda", 1)
@@ -29,7 +30,15 @@ def test_a_device_is_resolved_with_the_index_its_tensors_have(monkeypatch: pytes
     assert device.resolve("cpu") == torch.device("cpu")
 
 
+def test_cuda_is_named_without_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", None)
+    assert device.resolve("cuda") == torch.device("cuda", 0)
+    assert device.same(torch.device("cuda"), torch.device("cuda:0"))
+
+
 def test_devices_are_the_same_with_or_without_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert device.same(torch.device("cuda"), torch.device("cuda:1"))
     assert not device.same(torch.device("cuda"), torch.device("cuda:0"))

@@ -95,6 +95,20 @@ def test_auto_compiles_networks_of_images_in_long_runs_on_cuda(
     assert compiles(setting, torch.device(device), vectors, steps) == compiled
 
 
+def test_logits_of_compiled_code_are_a_copy_that_its_next_pass_does_not_write_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = torch.zeros(12, 3)
+
+    def passes(x: torch.Tensor) -> torch.Tensor:  # as a recorded graph does: always the same memory
+        return output.add_(1)
+
+    monkeypatch.setattr(torch, "compile", lambda model, **options: passes)
+    learner = Learner(TrainConfig(compile="on", precision="float32"), pools(), CPU)
+    first, second = learner.logits(pools().images), learner.logits(pools().images)
+    assert (float(first.mean()), float(second.mean())) == (1.0, 2.0)
+
+
 def test_torch_knows_the_options_of_compiled_code_on_cuda() -> None:
     torch.compile(torch.nn.Linear(2, 2), options=GRAPHS)
     with pytest.raises(RuntimeError, match="option"):
