@@ -23,6 +23,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "Pseudo-Label": ("pseudo_label", {}),
     "FixMatch": ("fixmatch", {}),
     "FreeMatch, equal shares": ("fixmatch", FEW_RULE),
+    "labeled as a set": ("transductive", {}),
 }
 """Algorithm and its settings, by what the rows are called. To add one: a line here."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks import command, data, decisions_study, overrides
-from engine.benchmarks.decision_rounds import RoundPredictions, Rounds
+from engine.benchmarks.decision_rounds import RoundPredictions, Rounds, SetRounds
 from engine.benchmarks.decisions import Game, share_first, simulate
-from engine.benchmarks.decisions_study import FIRST, DecisionSettings, training_rows
+from engine.benchmarks.decisions_study import FIRST, SET, DecisionSettings, training_rows
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
@@ -163,6 +164,58 @@ def test_labels_held_out_give_the_temperature_and_are_not_trained_on() -> None:
     scaled = torch.softmax(found.logits / found.temperature, 1).numpy()
     assert np.allclose(found.probabilities, scaled)
     assert rounds(False).train(rows, truth[rows], 0, {}).temperature == 1.0
+
+
+def as_set(network_in: tuple[int, ...] = ()) -> SetRounds:
+    images, _ = small_images()
+    train = {**SET.train, "epochs": 1, "steps_per_epoch": 20, "threads": 1, "precision": "float32"}
+    row = dataclasses.replace(SET, train=train)
+    return SetRounds(images, 10, row, torch.device("cpu"), 0, network_in=network_in)
+
+
+def test_a_set_is_labeled_anew_from_more_labels_and_a_round_depends_on_its_labels_alone() -> None:
+    _, truth = small_images()
+    few = np.sort(np.concatenate([np.flatnonzero(truth == digit)[:1] for digit in range(10)]))
+    many = np.sort(np.concatenate([np.flatnonzero(truth == digit)[:6] for digit in range(10)]))
+    made = as_set()
+    first, later = made.train(few, truth[few], 0, {}), made.train(many, truth[many], 1, {})
+    assert first.probabilities.shape == (300, 10)
+    assert first.features.shape[0] == 300
+    right = [float((one.probabilities.argmax(1) == truth).mean()) for one in (first, later)]
+    assert right[1] > right[0] > 0.7
+    assert np.array_equal(made.train(few, truth[few], 2, later.state).probabilities, first.probabilities)
+
+
+def test_the_network_is_trained_in_the_rounds_named_and_kept_for_those_after() -> None:
+    _, truth = small_images()
+    rows = np.sort(np.concatenate([np.flatnonzero(truth == digit)[:2] for digit in range(10)]))
+    made, plain = as_set((1,)), as_set().train(rows, truth[rows], 0, {})
+    before = made.train(rows, truth[rows], 0, {})
+    assert np.array_equal(before.probabilities, plain.probabilities)
+    trained = made.train(rows, truth[rows], 1, before.state)
+    assert trained.state["network"].shape == (300, 10)
+    added = plain.logits + trained.state["network"]
+    assert np.allclose(trained.probabilities, added.softmax(1).numpy(), atol=1e-6)
+    assert np.array_equal(made.train(rows, truth[rows], 2, trained.state).probabilities, trained.probabilities)
+
+
+def test_the_command_replays_the_model_that_labels_a_set(opened: list[str], tmp_path: Path) -> None:
+    texts = ("images=300", "labels=10", "per_round=5", "budget=10", "strategies=least_sure", "model=transductive")
+    shown = command.run(Options("decisions", tmp_path, "1", "cpu", tmp_path / "set.json", texts))
+    (run,) = json.loads((tmp_path / "set.json").read_text())["runs"]
+    assert run["rounds"][:2] == [0, 5]
+    assert run["right"][-1] > 0.9
+    assert "least_sure" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("model=oracle", "fixmatch or transductive"), ("network_at=7", "multiples"), ("network_at=soon", "0,50,100")],
+)
+def test_a_model_or_times_of_the_network_that_cannot_be_are_refused(text: str, told: str, tmp_path: Path) -> None:
+    texts = ("model=transductive", "per_round=5", text)
+    with pytest.raises(ConfigError, match=told):
+        decisions_study.run(Options("decisions", tmp_path, "1", "cpu", None, texts), lambda line: None)
 
 
 def options(tmp_path: Path, **more: Any) -> Options:
