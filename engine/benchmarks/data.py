@@ -16,7 +16,10 @@ from torch import Tensor
 
 from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
+from engine.nets import frozen
+from engine.training.evaluate import chunks
 from engine.training.pools import Pools
+from engine.training.recommend import PHOTO_NET
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     """Return the problem that a row's `data` describes.
 
     Args:
-        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
-            "images" how many training images the seed draws, all where it is absent (random: 50,000); "typical" of
-            two_moons, see there.
+        data: "set" is MNIST, CIFAR10, photos (folders of images under `root`, one a class), two_moons or random;
+            "labels" how many labels, of photos how many a class; "missing" classes without any; "images" how many
+            training images the seed draws, all where it is absent (random: 50,000); "typical" of two_moons, see there.
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -54,8 +57,15 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
         return Problem(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
+    if name == "photos":
+        features, y = photo_features(root)
+        pools = pools_of(features, y, choose_labels(y, labels * (int(y.max()) + 1), seed))
+        rest = pools.unlabeled_idx
+        return Problem(pools, lambda: (features[rest], y[rest]), lambda: y[rest])
     if name not in ("MNIST", "CIFAR10"):
-        raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
+        raise ConfigError(
+            "There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10, photos or two_moons."
+        )
     images, y = training(name, root)
     if "images" in data:
         images, classes, _ = subset(name, root, int(data["images"]), seed)
@@ -105,6 +115,34 @@ def subset(name: str, root: Path, count: int, seed: int) -> tuple[Tensor, NDArra
     drawn = np.random.default_rng([seed, 10]).permutation(len(images))[: count or None]
     rows = np.sort(drawn).astype(np.int64)
     return images[rows], y[rows].numpy(), rows
+
+
+@functools.lru_cache(maxsize=1)
+def photo_features(root: Path) -> tuple[Tensor, Tensor]:
+    """Return pretrained features (n, D) float32 of the photos in the folders under `root`, one a class, and their
+    classes (n,) in the order of the folders' names; computed once for all rows and seeds.
+
+    Raises:
+        SourceMissing: there are no folders with images.
+        ConfigError: the network's weights are not on this machine and cannot be downloaded.
+    """
+    from torchvision import datasets, transforms
+
+    device = torch.device("cpu")
+    trunk = frozen.load_frozen(PHOTO_NET, device)
+    square = [transforms.Resize(trunk.side), transforms.CenterCrop(trunk.side), transforms.PILToTensor()]
+    try:
+        photos = datasets.ImageFolder(str(root), transform=transforms.Compose(square))
+    except FileNotFoundError as error:
+        raise SourceMissing(
+            "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."
+        ) from error
+    size = frozen.batch_size(device)
+    features = [
+        frozen.features_of(trunk, torch.stack([photos[at][0] for at in rows]), device)
+        for rows in chunks(torch.arange(len(photos)), size)
+    ]
+    return torch.cat(features), torch.tensor(photos.targets)
 
 
 def pools_of(images: Tensor, y: Tensor, train: Tensor) -> Pools:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.algorithms import ALGORITHMS
 from engine.benchmarks.mnist import FEW_RULE, FIXMATCH
 from engine.benchmarks.spec import Benchmark, Context, Row
 
@@ -30,7 +31,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def _rows(context: Context) -> tuple[Row, ...]:
     return tuple(
-        Row(f"{condition}: {method}", key, data, config, TRAIN)
+        Row(f"{condition}: {method}", key, data, config, TRAIN, budgeted=not ALGORITHMS[key].labels_a_set)
         for condition, data in CONDITIONS.items()
         for method, (key, config) in METHODS.items()
     )

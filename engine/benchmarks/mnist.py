@@ -125,7 +125,10 @@ def _rows_as_a_set(context: Context) -> tuple[Row, ...]:
     key, targets = "transductive", ((10, 98.6), (20, 98.6), (50, 98.6), (100, 98.7), (1000, None))
     alone = (Row(f"{n} labels", key, _mnist(n), budgeted=False) for n, _ in targets)
     network = {"network": "on"}
-    taught = (Row(f"{n} labels, then the network", key, _mnist(n), network, NETWORK, target=t) for n, t in targets)
+    taught = (
+        Row(f"{n} labels, then the network", key, _mnist(n), network, NETWORK, target=t, budgeted=False)
+        for n, t in targets
+    )
     return (*alone, *taught)
 
 

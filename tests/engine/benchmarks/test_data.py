@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine.benchmarks import data
 from engine.benchmarks.data import choose_labels, load_problem, read_split
 from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
+from tests.engine.nets.weights_samples import SMALL, save_weights
 
 Y = torch.arange(3000) % 10
 
@@ -81,3 +84,31 @@ def test_two_moons_labels_typical_points_where_a_row_says_so(tmp_path: Path) -> 
     random, typical = (load_problem({**row, **more}, tmp_path, 0).pools for more in ({}, {"typical": True}))
     assert torch.equal(typical.train_idx, two_moons(typical=True)[0].train_idx)
     assert not torch.equal(typical.train_idx, random.train_idx)
+
+
+def test_photos_in_class_folders_become_pretrained_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(data, "PHOTO_NET", SMALL)
+    save_weights(tmp_path / "torch")
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(9):
+            noise = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "photos" / name / f"{number}.png")
+    data.photo_features.cache_clear()
+    problem = data.load_problem({"set": "photos", "labels": 2}, tmp_path / "photos", seed=0)
+    pools = problem.pools
+    assert pools.images.shape == (18, 1024)
+    assert pools.train_y.tolist() == [0, 0, 1, 1]
+    assert problem.unlabeled_y is not None
+    assert problem.unlabeled_y().tolist() == [0] * 7 + [1] * 7
+    with pytest.raises(SourceMissing, match="--data"):
+        data.photo_features(tmp_path / "nowhere")
+    data.photo_features.cache_clear()
+
+
+def test_the_classes_of_the_unlabeled_images_are_those_of_their_rows(opened: list[str]) -> None:
+    problem = data.load_problem({"set": "MNIST", "labels": 20}, Path(), seed=0)
+    assert problem.unlabeled_y is not None
+    assert torch.equal(problem.unlabeled_y(), problem.pools.unlabeled_idx % 10)
