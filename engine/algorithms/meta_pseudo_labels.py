@@ -55,9 +55,12 @@ Deviations, and why:
 - `ablate` sets h = 0 and skips the measurements: the same teacher and student without the feedback. One public search
   found no effect of the term; `compare` lets a round train both.
 
-Measured (`starling bench mpl-ablation`, seeds 0-4), the feedback against h = 0 on the same seed: two moons, six labels,
-B_u = 96: exact +0.76 ± 1.26, +2.14 ± 1.44, +2.18 ± 2.00 points with w = 1, √B_u, B_u; sampled +0.40 ± 1.03,
-+1.42 ± 1.68, +1.10 ± 1.69.
+Measured (`starling bench mpl-ablation`, seeds 0-4), the feedback less h = 0 on the same seed, in points:
+                                     w = 1          √B_u           B_u
+    two moons, 6 labels, sampled     +0.40 ± 1.03   +1.42 ± 1.68   +1.10 ± 1.69
+    two moons, 6 labels, exact       +0.76 ± 1.26   +2.14 ± 1.44   +2.18 ± 2.00
+    MNIST, 50 labels, sampled        −1.29 ± 3.12   −0.76 ± 2.83   −8.73 ± 2.26
+    MNIST, 50 labels, exact          −1.95 ± 1.85   +0.69 ± 2.00   −2.35 ± 2.73
 """
 
 from __future__ import annotations
