@@ -29,6 +29,7 @@ CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fixmatch", {"rule": "flexmatch"}),
     ("fixmatch", {"rule": "freematch", "align": "uniform"}),
     ("fixmatch", {"rule": "softmatch", "align": "uniform"}),
+    ("fixmatch", {"rule": "adamatch"}),
     ("meta_pseudo_labels", {"mode": "exact", "student_wait": 0.0}),
     ("meta_pseudo_labels", {"target": "argmax", "ablate": True}),
     ("threshold_self_training", {"threshold": 0.0, "filter": True}),
