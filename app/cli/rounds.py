@@ -89,7 +89,8 @@ def _queue(opened: Any, algorithm: str | None, sets: Sequence[str], device: str)
     record = opened.training.queue(key, {**config, **own_config}, train)
     if recommendation is not None:
         net = f" on {train['net']}" if "net" in train else ""
-        what = spec.title + net + (f", {train['epochs']} epochs" if "epochs" in train else "")
+        length = "" if spec.labels_a_set or "epochs" not in train else f", {train['epochs']} epochs"
+        what = f"{spec.title}{net}{length}"
         out.print(f"Recommended: {escape(what)}. {escape(recommendation.reason)}", soft_wrap=True)
         for warning in recommendation.warnings:
             out.print(f"  Note: {escape(warning)}", soft_wrap=True)

@@ -68,8 +68,19 @@ def fixed_map(features: NDArray[np.float32], *, seed: int, report: Report, threa
         xy = _fit_sample(rows, first, rng, seed, threads, report)
     if not np.isfinite(xy).all():
         raise MapError("The map did not stay finite", value=f"{n} rows", way_out="Use another source of features.")
+    xy = _apart(xy, rng)
     report("Done", 1.0, xy)
     return xy
+
+
+def _apart(xy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return positions (N, 2) of which none is another's: one that is, is displaced by a thousandth of the radius."""
+    first = np.unique(xy, axis=0, return_index=True)[1]
+    again = np.setdiff1d(np.arange(len(xy)), first)
+    radius = np.sqrt(((xy - xy.mean(axis=0)) ** 2).sum(axis=1).mean())
+    moved = xy.copy()
+    moved[again] += rng.normal(0.0, _NUDGE * radius, (len(again), 2))
+    return moved
 
 
 def can_place(reference_features: NDArray[np.float32]) -> bool:

@@ -205,7 +205,7 @@ def _whole(net: str) -> dict[str, Any]:
 
 SET_TRAIN = {"run_baseline": False}
 SET_LENGTHS = (
-    Length(STANDARD, {}, "Seconds for thousands of images."),
+    Length(STANDARD, {}, "From neighbours and labels alone; no network is trained."),
     Length(
         THOROUGH,
         {

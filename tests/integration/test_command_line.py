@@ -91,7 +91,7 @@ def test_without_an_algorithm_the_recommended_round_starts_and_says_what_and_why
     assert found.config.items() <= record.config["algorithm"].items()
     given = found.train | {"epochs": 1, "steps_per_epoch": 2, "momentum": 0.8}
     assert given.items() <= record.config["train"].items()
-    assert "Recommended: FixMatch family on article_convnet, 1 epochs. The images are small and grey" in said
+    assert "Recommended: Neighbours and classes. The images are small and grey" in said
     refused = _flat(run("round", digits, *quick, "--algorithm", "fixmatch", "--set", "momentum=0.8", ok=False).stderr)
     assert "train.momentum=0.8 or fixmatch.momentum=0.8" in refused
 

@@ -152,3 +152,13 @@ def test_what_the_report_raises_ends_the_computation(digits) -> None:
 
     with pytest.raises(Enough):
         fixed_map(digits[0][:100], seed=0, report=stop)
+
+
+def test_positions_that_coincide_are_moved_apart_a_little_and_no_other_moves() -> None:
+    xy = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    xy[10:14] = xy[9]
+    apart = module._apart(xy, np.random.default_rng(1))
+    assert len(np.unique(apart, axis=0)) == 200
+    others = np.r_[0:10, 14:200]
+    assert np.array_equal(apart[others], xy[others])
+    assert 0 < np.abs(apart - xy).max() < 0.01

@@ -135,3 +135,10 @@ def test_preview_of_a_project_without_images_is_refused(tmp_path: Path) -> None:
 def test_project_without_images_has_no_recommendation(tmp_path: Path) -> None:
     with Project.create(tmp_path / "empty") as empty:
         assert empty.training.recommendation() is None
+
+
+def test_what_labels_a_set_is_not_timed_and_says_about_how_long_it_takes(project: Project) -> None:
+    asked = project.training.time("transductive", {}, {})
+    assert asked.done
+    assert asked.seconds is None
+    assert "seconds for thousands of images" in asked.how

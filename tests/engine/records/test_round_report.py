@@ -11,6 +11,7 @@ WRITTEN: dict[str, Any] = {
     "classes": ["cat", "dog"],
     "heldout": HELDOUT,
     "baseline": HELDOUT | {"correct": 5, "accuracy": 0.625},
+    "passed_over": HELDOUT | {"correct": 4, "accuracy": 0.5},
     "ablation": HELDOUT | {"both_right": 5, "only_main": 1, "only_ablation": 1, "p_value": 1.0},
     "calibration": {"temperature": 1.3, "ece_before": 0.1, "ece_after": 0.05, "n": 8},
     "confusion": [[3, 1], [1, 3]],
