@@ -39,6 +39,8 @@ _BLOCK_VALUES = 40_000_000
 _FAINTEST = 1e-4
 """Least weight of an edge: no image is cut off by neighbours that lie much closer to each other."""
 _TINY = 1e-12
+_ROUNDING = 1e-5
+"""By so much two ways to compute a squared distance of unit vectors may differ."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,17 @@ def nearest_others(u: Tensor, k: int = NEAREST, seed: int = 0) -> tuple[NDArray[
         return _without_own(*nearest_rows(u, u, k + 1), np.arange(len(u)))
     index = _faiss_index(u, seed) or _Cells(u, seed)
     rows = np.sort(np.random.default_rng(seed).permutation(len(u))[:CHECKED])
-    true, _ = _without_own(*nearest_rows(u[rows], u, k + 1), rows)
+    _, true = _without_own(*nearest_rows(u[rows], u, k + 1), rows)
     probes = PROBES
     while True:
-        found, _ = _without_own(*index.search(u[rows], k + 1, probes), rows)
-        recall = float((found[:, :, None] == true[:, None]).any(2).mean())
+        _, squares = _without_own(*index.search(u[rows], k + 1, probes), rows)
+        recall = float((squares <= true[:, -1:] + _ROUNDING).mean())  # of equal rows any will do
         if recall >= LEAST_RECALL or probes >= index.cells:
             break
         probes *= 2
-    log.info("Neighbours of %d rows: %d of %d cells, recall %.4f", len(u), probes, index.cells, recall)
+    log.info(
+        "Neighbours of %d rows: %d of %d cells, recall %.4f", len(u), min(probes, index.cells), index.cells, recall
+    )
     return _without_own(*index.search(u, k + 1, probes), np.arange(len(u)))
 
 
@@ -172,14 +176,14 @@ class _Cells:
         """Return the k nearest rows among those in the nearest `probes` cells, and squared distances."""
         probes = min(probes, self.cells)
         own = nearest_rows(queries, self._middles, 1)[0][:, 0]
-        around, _ = nearest_rows(self._middles, self._middles, probes)
-        rows, squares = np.zeros((len(queries), k), np.int64), np.full((len(queries), k), np.inf, np.float32)
+        around, _ = nearest_rows(self._middles, self._middles, self.cells)
+        rows, squares = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         for cell in np.unique(own):
             inside = np.flatnonzero(own == cell)
-            candidates = np.concatenate([self._rows[other] for other in around[cell]])
-            count = min(k, len(candidates))
-            near, apart = nearest_rows(queries[inside], self._u[candidates], count)
-            rows[inside, :count], squares[inside, :count] = candidates[near], apart
+            enough = int(np.searchsorted(np.cumsum([len(self._rows[other]) for other in around[cell]]), k)) + 1
+            candidates = np.concatenate([self._rows[other] for other in around[cell, : max(probes, enough)]])
+            near, squares[inside] = nearest_rows(queries[inside], self._u[candidates], k)
+            rows[inside] = candidates[near]
         return rows, squares
 
 

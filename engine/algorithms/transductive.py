@@ -51,10 +51,10 @@ from engine.algorithms.transductive_model import (
     of_others,
     refined,
 )
-from engine.algorithms.transductive_space import Space
+from engine.algorithms.transductive_space import SAMPLE, Space, evenly
 from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
-from engine.training.evaluate import predict_logits
+from engine.training.evaluate import chunks, predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.learner import Learner
 from engine.training.optim import cosine
@@ -69,13 +69,15 @@ VOTES_GREY, VOTES = 8.0, 4.0
 """λ for small grey images, whose neighbours are nearly always of their class, and for pretrained features."""
 COMPARED = 5000
 """Images, evenly spaced, whose confidence gives the temperature."""
+AT_ONCE = 4000
+"""Rejected images that are looked at in one piece."""
 ABSENT = -30.0
 """How far the logit of a class without a label lies below the others."""
 
 
 @dataclass(frozen=True)
 class TransductiveConfig:
-    """Settings of the transductive model; without the network the shared training settings do not apply.
+    """Settings of the transductive model; of the shared training settings, those of steps are the network's alone.
 
     Raises:
         ConfigError: a value is outside its range.
@@ -148,7 +150,7 @@ class Transductive:
             return
         if epoch == 0:
             with one_thread():
-                space = Space.fit(self._pools.images[self._members], self._train.seed)
+                space = Space.fit(self._pools.images[evenly(self._members, SAMPLE)], self._train.seed)
             yield {}
             with one_thread():
                 images = ImageSet.located(space, self._pools.images, self._members, seed=self._train.seed)
@@ -182,13 +184,12 @@ class Transductive:
         images, prior = self._begun()
         places = self._place[rows]
         z, logits = torch.from_numpy(images.z)[places], torch.from_numpy(self._logits)[places]
-        outside = torch.nonzero(places < 0).flatten()  # rejected images
-        if len(outside):
+        beliefs = clamped(self._logits, self._labeled)
+        for outside in chunks(torch.nonzero(places < 0).flatten(), AT_ONCE):  # rejected images
             inputs = self._pools.images[rows[outside]]
             with one_thread():
                 z[outside] = images.space.coordinates(inputs)[0]
-                others = of_others(images, prior, clamped(self._logits, self._labeled), inputs, self._votes)
-            logits[outside] = torch.from_numpy(others)
+                logits[outside] = torch.from_numpy(of_others(images, prior, beliefs, inputs, self._votes))
         return self._of_all_classes(self._joined(logits, rows) / self._temperature()), z
 
     def _joined(self, logits: Tensor, rows: Tensor) -> Tensor:
@@ -201,8 +202,7 @@ class Transductive:
     def _temperature(self) -> float:
         """Return what all logits are divided by, from images without a label, evenly spaced where they are many."""
         images, prior = self._begun()
-        rows = torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx])
-        rows = rows[:: max(1, len(rows) // COMPARED)]
+        rows = evenly(torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx]), COMPARED)
         places = self._place[rows].numpy()
         joined = self._joined(torch.from_numpy(self._logits[places]), rows)
         return cautious_temperature(joined.numpy(), prior.cautious.predict_proba(images.z[places]))
@@ -339,13 +339,23 @@ def one_thread() -> AbstractContextManager[Any]:
     return limited
 
 
-def _check(pools: Pools) -> None:
-    if not pools.vectors and (pools.channels != 1 or pools.size > GREY_SIDE):
+def check_described(channels: int, side: int) -> None:
+    """Raise unless images of so many channels and this shorter side in pixels are described well without a network.
+
+    Raises:
+        RoundBlocked: colour images or larger ones.
+    """
+    if channels != 1 or side > GREY_SIDE:
         raise RoundBlocked(
             "The transductive model takes photos as pretrained features, not as pixels",
-            value=f"{pools.channels} channel{'s' if pools.channels > 1 else ''}, {pools.size} pixels",
+            value=f"{channels} channel{'s' if channels > 1 else ''}, {side} pixels",
             way_out='Choose a frozen network, for example "frozen:mobilenet_v2".',
         )
+
+
+def _check(pools: Pools) -> None:
+    if not pools.vectors:
+        check_described(pools.channels, pools.size)
     classes = len(set(pools.train_y.tolist()))
     if classes < 2:
         raise RoundBlocked(

@@ -126,8 +126,8 @@ def log_prior(spreading: Floats, regression: LogisticRegression, z: Floats, say:
 def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
     """Return the classes' shares (K,) and by how much each class's logits are moved (K,).
 
-    Equal shares and no move, unless at least 8 labels drawn at random reject equal shares (χ², p < .01): then
-    (count + 1)/(m + K) of the m drawn, and half of log share − log share among the labels.
+    Equal shares and no move, unless labels drawn at random, at least 8 and as many as classes, reject equal shares (χ²,
+    p < .01): then (count + 1)/(m + K) of the m drawn, and half of log share − log share among the labels.
 
     Args:
         drawn: (K,) labels of each class among the images drawn at random.
@@ -136,7 +136,7 @@ def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
     Source: Menon et al., Long-tail Learning via Logit Adjustment, arXiv 2007.07314, section 4, for the move.
     """
     classes, m = len(drawn), int(drawn.sum())
-    if m < LEAST_DRAWN or chisquare(drawn).pvalue >= REJECTED:
+    if m < max(LEAST_DRAWN, classes) or chisquare(drawn).pvalue >= REJECTED:
         return np.full(classes, 1 / classes, np.float32), np.zeros(classes, np.float32)
     shares = (drawn + 1) / (m + classes)
     shift = SHIFT * (np.log(shares) - np.log(labeled / labeled.sum()))
@@ -206,8 +206,8 @@ def fitted_regression(z: Floats, labels: Ints, strength: float) -> LogisticRegre
 
 def cautious_regression(z: Floats, labels: Ints) -> LogisticRegression:
     """Return the regression whose C has the least cross-entropy in cross-validation, of .1, 1, 10 and 100.
-    With a
-       single label in some class it is 10. Folds: 5, or as many as the smallest class has labels.
+
+    Folds: 5, or as many as the smallest class has labels. With a single label in some class C is 10.
     """
     folds = min(FOLDS, int(np.bincount(labels).min()))
     if folds < 2:

@@ -14,7 +14,7 @@ from engine.nets.hog import hog_features
 WIDE, NARROW = 256, 128
 """Coordinates for the regression; for the graph and the class Gaussians."""
 SAMPLE = 20_000
-"""The coordinates are fitted to at most so many images, evenly spaced."""
+"""Images, evenly spaced, that the coordinates are fitted to."""
 _TINY = 1e-12
 
 
@@ -44,11 +44,9 @@ class Space:
         """Find the coordinates.
 
         Args:
-            inputs: (n, 1, H, W) uint8 images or (n, D) vectors, n ≥ 2; of more than 20,000 so many are looked at.
+            inputs: (n, 1, H, W) uint8 images or (n, D) vectors, n ≥ 2; at most `SAMPLE` are enough.
             seed: of the randomised decomposition.
         """
-        if len(inputs) > SAMPLE:
-            inputs = inputs[torch.arange(SAMPLE) * len(inputs) // SAMPLE]
         f = _features(inputs)
         mean, axes, variance = _principal(f, WIDE, seed)
         length = variance.sum().sqrt().clamp_min(_TINY)
@@ -65,12 +63,17 @@ class Space:
             inputs: as they were fitted, images or vectors.
         """
         f = _features(inputs)
-        u = (f.sqrt() if self.rooted else f) - self.root_mean
+        u = (f.clamp_min(0).sqrt() if self.rooted else f) - self.root_mean
         return (f - self.mean) @ self.axes, F.normalize(u @ self.root_axes, eps=_TINY)
 
     def whitened(self, z: Tensor) -> Tensor:
         """Return the coordinates (B, 128) of z (B, 256) for the class Gaussians."""
         return z[:, :NARROW] * self.whitening
+
+
+def evenly(rows: Tensor, most: int) -> Tensor:
+    """Return rows (n,), or `most` of them evenly spaced where there are more."""
+    return rows if len(rows) <= most else rows[torch.arange(most) * len(rows) // most]
 
 
 def _features(inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes, one_thread
 from engine.algorithms.transductive_model import ImageSet, Labeled, fitted
-from engine.algorithms.transductive_space import Space
+from engine.algorithms.transductive_space import SAMPLE, Space, evenly
 from engine.benchmarks.run import build, run_epoch, train_config
 from engine.benchmarks.spec import Row
 from engine.training.calibrate import fit_temperature
@@ -113,7 +113,12 @@ class SetRounds:
         self._device, self._seed, self._network_in = device, seed, network_in
         self._config = TransductiveConfig(**row.config)
         with one_thread():
-            self._set = ImageSet.located(Space.fit(images, seed), images, torch.arange(len(images)), seed=seed)
+            self._set = ImageSet.located(
+                Space.fit(images[evenly(torch.arange(len(images)), SAMPLE)], seed),
+                images,
+                torch.arange(len(images)),
+                seed=seed,
+            )
 
     def train(
         self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Which labels and marks in force nobody has looked at one by one."""
+"""Which labels and marks in force nobody has looked at one by one, and which images came with a label."""
 
 from __future__ import annotations
 
@@ -21,4 +21,10 @@ def read_unseen(connection: Connection) -> NDArray[np.int64]:
         .where(or_(together, entries.c.action == "undo"))
         .order_by(current_labels.c.image_id)
     )
+    return np.array([row[0] for row in connection.execute(query).cursor.fetchall()], np.int64)
+
+
+def read_imported(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids (M,) ascending of images that an import gave a label, whatever was decided of them since."""
+    query = select(entries.c.image_id).where(entries.c.action == "import").distinct().order_by(entries.c.image_id)
     return np.array([row[0] for row in connection.execute(query).cursor.fetchall()], np.int64)

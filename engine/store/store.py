@@ -230,6 +230,10 @@ class Store:
         """Return the images, ascending, whose state in force nobody has looked at one by one."""
         return self._read(looks.read_unseen)
 
+    def imported(self) -> NDArray[np.int64]:
+        """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
+        return self._read(looks.read_imported)
+
     # --- audits ---------------------------------------------------------------------------------------------
 
     def add_audit(self, **fields: Unpack[AuditFields]) -> AuditRecord:

@@ -219,8 +219,8 @@ SET_LENGTHS = (
 """Lengths of the model that labels a set as a whole; the second for small grey images."""
 AS_A_SET = (
     "All images are labeled together: each asks its nearest neighbours, the classes' centres and a regression on the "
-    "labels, whose say grows with them. It takes seconds, works from one label a class on, and can be repeated after "
-    "every few answers."
+    "labels, whose say grows with them. Once features are there it takes seconds. It works from one label a class on "
+    "and can be repeated after every few answers."
 )
 GRADIENTS = "The images are small and grey, like digits or letters, which directions of strokes describe well."
 FEW_TRAIN = {"net": "article_convnet", "dropout": 0.0, "ema_decay": 0.995}
@@ -237,7 +237,8 @@ COLOUR = (
 
 
 def _quick_reason(facts: DataFacts) -> str:
-    what = "These are photos" if facts.side > SMALL_SIDE else "These are small colour images and there is no GPU"
+    small = "These are small colour images " + ("and there is no GPU" if facts.device == "cpu" else "with few labels")
+    what = "These are photos" if facts.side > SMALL_SIDE else small
     return (
         f"{what}: features of a network that has seen a million photos ({QUICK_NET}) save training one from "
         f"scratch. They are computed once an image, in the first round. {AS_A_SET}"
@@ -305,16 +306,14 @@ def _warnings(facts: DataFacts, kind: str) -> list[str]:
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])
         alone = " A class with one label is learned from that image alone." if 1 in some.values() else ""
-        warnings.append(
-            f"Fewer than {FEW_LABELS} labels a class make pseudo-labels unreliable.{alone} Label more: {more}."
-        )
+        warnings.append(f"Fewer than {FEW_LABELS} labels a class are few.{alone} More labels help most here: {more}.")
     if len(some) >= LEAST_CLASSES:
         warnings += _unmeasured(some)
     if some and max(some.values()) > IMBALANCE * min(some.values()):
         most, least = max(some, key=lambda name: some[name]), min(some, key=lambda name: some[name])
         warnings.append(
-            f"The classes are uneven: {most} has {some[most]:,} labels, {least} {some[least]:,}. Pseudo-labels lean to "
-            "large classes; keep an eye on the small ones, and label more of them."
+            f"The classes are uneven: {most} has {some[most]:,} labels, {least} {some[least]:,}. Keep an eye on the "
+            "small ones and label more of them; answers to random images on the Review page show how large they are."
         )
     if kind == "scratch":
         warnings.append(

@@ -49,6 +49,18 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     usable = table.label[table.mark != "reject"]
     labels = [label for label in usable if label is not None]
     check_labels(labels, len(usable), algorithm)
+    check_inputs(store, algorithm, train)
+
+
+def check_inputs(store: Store, algorithm: str, train: Mapping[str, Any]) -> None:
+    """Raise RoundBlocked if an algorithm that labels a set is asked to take photos by their pixels."""
+    from engine.algorithms import ALGORITHMS
+    from engine.algorithms.transductive import check_described
+
+    settings = settings_from(TrainConfig, train)
+    if ALGORITHMS[algorithm].labels_a_set and not NetName.parse(settings.net).is_frozen:
+        spec = _spec(store.images(), train)
+        check_described(spec.channels, spec.size)
 
 
 def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str, Any]) -> None:
@@ -152,6 +164,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
     frame = label_frame(items, states, classes, train)
+    frame["drawn"] = drawn(frame["image_id"].to_numpy(np.int64), states, store.imported(), store.unseen())
     frame["stratum"] = strata(frame["image_id"].to_numpy(np.int64), classes, _predicted(root, previous))
     write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
     spec = _spec(items, train)
@@ -175,10 +188,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 def label_frame(
     items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role, drawn.
-
-    drawn: whether it belongs to a random sample of the images that were imported without a label, each looked at by a
-    person, so that the labels in it show the classes' shares; see `engine.quality.sample.random_prefix`.
+    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
 
     The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
     that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
@@ -198,12 +208,28 @@ def label_frame(
     role[labeled] = "train"
     role[np.isin(ids, heldout)] = "heldout"
     role[rejected] = "excluded"
-    drawn = np.zeros(len(ids), bool)
-    open_rows = np.flatnonzero([state.source != "imported" for state in known])
-    looked_at = np.array([known[row].source == "human" or known[row].mark is not None for row in open_rows], bool)
-    drawn[open_rows[random_prefix(random_order(ids[open_rows]), looked_at)]] = True
-    shas = [item.sha256 for item in items]
-    return pd.DataFrame({"image_id": ids, "sha256": shas, "label": label, "role": role, "drawn": drawn})
+    return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
+
+
+def drawn(
+    ids: NDArray[np.int64], states: Mapping[int, LabelState], imported: NDArray[np.int64], unseen: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which images (N,) are a random sample of those imported without a label, each looked at by a person.
+
+    The labels among them show the classes' shares; see `engine.quality.sample.random_prefix`.
+
+    Args:
+        ids: (N,) ascending.
+        states: by image, where there is one.
+        imported: ids of images that came with a label.
+        unseen: ids of images whose state nobody has looked at one by one.
+    """
+    decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
+    came_without = np.flatnonzero(~np.isin(ids, imported))
+    looked_at = np.isin(ids, decided) & ~np.isin(ids, unseen)
+    sample = np.zeros(len(ids), bool)
+    sample[came_without[random_prefix(random_order(ids[came_without]), looked_at[came_without])]] = True
+    return sample
 
 
 def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Predictions | None = None) -> NDArray[np.int16]:

@@ -34,7 +34,11 @@ UNKNOWN = -1
 def predict(algorithm: Algorithm, images: Tensor, check: Callable[[], None]) -> tuple[Tensor, Any, list[str]]:
     """Return logits (N, K) of all images, their features (N, D) float16 or None, and notes on what is left out."""
     if isinstance(algorithm, HasRowPredictions):
-        row_logits, row_features = algorithm.predict_rows(torch.arange(len(images)))
+        parts = []
+        for rows in evaluate.chunks(torch.arange(len(images)), AT_ONCE):
+            parts.append(algorithm.predict_rows(rows))
+            check()
+        row_logits, row_features = (torch.cat(side) for side in zip(*parts, strict=True))
         return row_logits, evaluate.half(row_features), []
     model = algorithm.eval_model()
     logits, features = evaluate.predict_all(model, images, most_bytes=FEATURE_BYTES, between=check)
@@ -111,7 +115,7 @@ def _bald(
             raise
         return bald, ["The mutual information is left out: memory ran out."]
     if information is None:
-        return bald, ["The mutual information is left out: the network has no dropout."]
+        return bald, ["The mutual information is left out: the model has no dropout."]
     bald[rows.numpy()] = information
     left = len(data.pools.unlabeled_idx) - len(rows)
     note = f"The mutual information is that of the {len(rows):,} unlabeled images of the highest entropy."

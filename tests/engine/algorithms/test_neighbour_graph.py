@@ -108,3 +108,20 @@ def test_what_no_label_reaches_is_as_likely_of_any_class_as_the_shares_say() -> 
     np.testing.assert_allclose(beliefs[10:], 0.5, atol=1e-4)
     assert (beliefs[:5, 0] > 0.99).all()
     assert (beliefs[5:10, 1] > 0.99).all()
+
+
+@pytest.mark.parametrize("faiss", [True, False])
+def test_many_equal_rows_neither_break_the_search_nor_count_as_missed(
+    faiss: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(neighbour_graph, "EXACT", 100)
+    if not faiss:
+        monkeypatch.setitem(sys.modules, "faiss", None)
+    u = torch.nn.functional.normalize(groups(4000, 8))
+    u[torch.arange(4000) % 10 < 9] = u[0].clone()  # 90 % are one and the same
+    with caplog.at_level("INFO", neighbour_graph.__name__):
+        near, squares = nearest_others(u)
+    assert np.isfinite(Graph.of(near, squares).averaging.data).all()
+    assert not (near == np.arange(4000)[:, None]).any()
+    assert "recall 0.99" in caplog.text or "recall 1.0" in caplog.text
+    assert np.abs(squares[1]).max() < 1e-4

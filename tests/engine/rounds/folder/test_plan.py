@@ -286,19 +286,41 @@ def test_labels_of_the_random_sample_are_marked_and_reach_the_algorithm(make_sto
     store = make_store({"cat": 3, "dog": 3, None: 40})
     ids = store.image_ids()
     open_ids = ids[6:]
-    along = open_ids[np.argsort(random_order(open_ids), kind="stable")]
-    for image_id in along[:12].tolist():
+    along = open_ids[np.argsort(random_order(open_ids), kind="stable")].tolist()
+    for image_id in along[:11]:
         label(store, image_id, "cat")
-    label(store, int(along[12]), None, "flag")
-    label(store, int(along[14]), "dog")  # after one that nobody has looked at
+    label(store, along[11], "dog", "accept")  # answered as predicted
+    label(store, along[12], None, "flag")
+    label(store, along[14], "dog")  # after one that nobody has looked at
+    label(store, int(ids[0]), "dog")  # an imported label corrected is no random answer
     folder = prepare.write_plan(store, queue(store), tmp_path)
     frame = pd.read_parquet(folder / files.LABELS)
-    assert set(frame.loc[frame["drawn"], "image_id"]) == set(along[:13].tolist())
+    assert set(frame.loc[frame["drawn"], "image_id"]) == set(along[:13])
     images = torch.zeros(46, 1, 8, 8, dtype=torch.uint8)
     roles, drawn = frame["role"].to_numpy(object), frame["drawn"].to_numpy(bool)
     pools = material.make_pools(images, roles, frame["label"].to_numpy(), 2, drawn)
     assert set(pools.random_idx.tolist()) == set(np.flatnonzero(drawn & (roles == "train")).tolist())
     assert not len(material.make_pools(images, roles, frame["label"].to_numpy(), 2).random_idx)
+
+
+def test_what_a_batch_accepted_unseen_ends_the_random_sample(make_store, tmp_path):
+    store = make_store({"cat": 3, "dog": 3, None: 40})
+    open_ids = store.image_ids()[6:]
+    along = open_ids[np.argsort(random_order(open_ids), kind="stable")].tolist()
+    store.record([Decision(f"b{n}", n, 0, "accept", "cat", batch="together") for n in along[:5]])
+    for image_id in along[5:20]:
+        label(store, image_id, "cat")
+    frame = pd.read_parquet(prepare.write_plan(store, queue(store), tmp_path) / files.LABELS)
+    assert not frame["drawn"].any()
+
+
+def test_a_model_that_labels_a_set_is_not_started_on_the_pixels_of_photos(make_store, monkeypatch):
+    store = make_store({"cat": 3, "dog": 3, None: 4})
+    prepare.check_round(store, "transductive", {}, CPU)
+    monkeypatch.setattr(prepare, "recommend_spec", lambda items: prepare.ArraySpec(size=96, channels=3))
+    with pytest.raises(RoundBlocked, match="frozen:mobilenet_v2"):
+        prepare.check_round(store, "transductive", {}, CPU)
+    prepare.check_round(store, "transductive", {}, CPU | {"net": "frozen:mobilenet_v2"})
 
 
 def test_a_plan_names_no_place_of_the_project_that_planned_it(make_store, tmp_path):

@@ -89,7 +89,7 @@ def test_without_dropout_there_is_no_mutual_information_and_the_report_says_so(t
     run(tmp_path, dropout=0.0, run_baseline=False)
     found, said = read(tmp_path)
     assert np.isnan(found.bald).all()
-    assert said["notes"] == ["The mutual information is left out: the network has no dropout."]
+    assert said["notes"] == ["The mutual information is left out: the model has no dropout."]
 
 
 def test_only_the_most_doubtful_are_looked_at_through_masks(tmp_path, monkeypatch):
