@@ -208,11 +208,16 @@ def _form(opened: OpenProject, spec: Any, start: Chosen) -> Chosen:
 
 
 def _recommended_settings(opened: OpenProject) -> Chosen:
-    """Return the recommendation in its standard length, or an algorithm with all its defaults."""
+    """Return the recommendation in its standard length, or an algorithm with all its defaults.
+
+    One that labels a set says nothing of training: the settings of the first other way stand there, for who takes that.
+    """
     recommendation = opened.project.training.recommendation()
     if recommendation is None:
         return Chosen(next(iter(options.algorithms())), {}, {})
-    return Chosen(recommendation.algorithm, recommendation.config, recommendation.standard)
+    key, others = recommendation.algorithm, recommendation.alternatives
+    as_a_set = options.algorithms()[key].labels_a_set and others
+    return Chosen(key, recommendation.config, others[0].train if as_a_set else recommendation.standard)
 
 
 def augmentation(opened: OpenProject, train: Mapping[str, Any], key: str) -> None:

@@ -115,15 +115,29 @@ def test_own_settings_start_from_the_recommendation(
 ) -> None:
     found = opened.project.training.recommendation()
     assert found is not None
-    found = dataclasses.replace(found, train=found.train | {"augment": "shift_flip", "dropout": 0.5})
+    train = {"net": "simple_cnn", "augment": "shift_flip", "dropout": 0.5}
+    found = dataclasses.replace(found, algorithm="fixmatch", config={"rule": "softmatch"}, train=train)
     monkeypatch.setattr(Training, "recommendation", lambda self: found)
     page = _page()
     page.button(key="start_round").click().run()
     algorithm, config, train = queued[0]
-    standard = found.standard
     assert algorithm == found.algorithm
     assert config == settings_to(settings_from(ALGORITHMS[algorithm].config, found.config))
-    assert train == settings_to(settings_from(TrainConfig, standard))
+    assert train == settings_to(settings_from(TrainConfig, found.standard))
+
+
+def test_beside_a_model_without_training_own_settings_are_those_of_the_first_other_way(
+    opened: OpenProject, queued: list[Any]
+) -> None:
+    found = opened.project.training.recommendation()
+    assert found is not None
+    assert found.algorithm == "transductive"
+    page = _page()
+    page.button(key="start_round").click().run()
+    algorithm, _, train = queued[0]
+    assert algorithm == "transductive"
+    assert train == settings_to(settings_from(TrainConfig, found.alternatives[0].train))
+    assert train["run_baseline"]
 
 
 @pytest.mark.parametrize("key", list(ALGORITHMS))
