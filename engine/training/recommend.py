@@ -360,7 +360,7 @@ def _alternatives(
                 _few_rule(facts) if few else _alignment(facts),
                 dict(FEW_TRAIN) if few else _whole("article_convnet"),
                 "A network learns from the images it is sure of and asks for the same answer on distorted copies; "
-                "minutes. " + (FEW_REASON if few else "With a thousand labels or more it is as good."),
+                "minutes." + (f" {FEW_REASON}" if few else ""),
             )
         )
     if kind in ("colour", "scratch"):
