@@ -306,7 +306,7 @@ def _warnings(facts: DataFacts, kind: str) -> list[str]:
     if few:
         more = _names([f"{name} ({count} more)" for name, count in few.items()])
         alone = " A class with one label is learned from that image alone." if 1 in some.values() else ""
-        warnings.append(f"Fewer than {FEW_LABELS} labels a class are few.{alone} More labels help most here: {more}.")
+        warnings.append(f"Some classes have fewer than {FEW_LABELS} labels.{alone} More labels help most here: {more}.")
     if len(some) >= LEAST_CLASSES:
         warnings += _unmeasured(some)
     if some and max(some.values()) > IMBALANCE * min(some.values()):
