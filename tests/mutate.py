@@ -284,8 +284,8 @@ DEFECTS: tuple[Defect, ...] = (
         17,
         "the masked loss is divided by the number of images kept",
         f"{ALGORITHMS}/targets.py",
-        "return (losses * mask).sum() / len(losses)",
-        "return (losses * mask).sum() / mask.sum()",
+        "label_smoothing=smoothing)\n    return (losses * mask).sum() / len(losses)",
+        "label_smoothing=smoothing)\n    return (losses * mask).sum() / mask.sum()",
         "tests/engine/algorithms/test_targets.py",
     ),
     Defect(
