@@ -67,7 +67,7 @@ def training_accuracy_figure(curves: Mapping[str, Sequence[Any]]) -> go.Figure:
             mode = "lines" if len(points) > 40 else "lines+markers"
             figure.add_trace(go.Scatter(x=xs, y=ys, name=title, mode=mode, line=look, marker={"size": 4}))
     figure.update_xaxes(title_text="epoch")
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", minallowed=0, maxallowed=1.02)
     figure.update_layout(
         height=260, margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="x unified",
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom"},

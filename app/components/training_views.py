@@ -129,7 +129,7 @@ def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
             trace = go.Scatter(x=xs, y=ys, name=title, mode=mode, line=look, marker={"size": 4})
             figure.add_trace(trace, row=row, col=1, secondary_y=name == "h" if row == 3 else None)
     figure.update_xaxes(title_text="epoch", row=3, col=1)
-    figure.update_yaxes(tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%", minallowed=0, maxallowed=1.02, row=1, col=1)
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=2, col=1)
     figure.update_yaxes(title_text=sign, rangemode="tozero", nticks=4, row=3, col=1, secondary_y=False)
     figure.update_yaxes(nticks=4, showgrid=False, row=3, col=1, secondary_y=True)
