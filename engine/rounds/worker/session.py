@@ -75,7 +75,7 @@ class Session:
         self.where = device.resolve(self.train.device)
         self.device_name = device.describe(self.where)
         self._progress_at = -1e9
-        self._label = ""
+        self._label = self._phase = ""
 
     def run(self) -> None:
         """Do everything that is not done yet; on return the final predictions and the report are written.
@@ -192,8 +192,10 @@ class Session:
 
     def _step(self, phase: Phase, event: loop.StepEvent, algorithm: Algorithm) -> None:
         left = event.steps - event.step + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))
+        first, self._phase = phase.name != self._phase, phase.name  # however short a phase is, it is told of
         self._progress(
             phase.name,
+            force=first,
             epoch=event.epoch + 1,
             epochs=event.epochs,
             step=event.step,

@@ -298,3 +298,11 @@ def test_every_algorithm_starts_from_one_label_a_class_and_shows_no_figure_that_
     assert "measured" in report.verdict.reason or "Held back" in report.verdict.reason
     assert {event["phase"] for event in told(folder, "epoch")} == {"main"}
     assert all("heldout_accuracy" not in event["metrics"] for event in told(folder, "epoch"))
+
+
+def test_a_phase_is_told_of_with_its_device_however_short_it_is(folder):
+    run(folder, "pseudo_label", epochs=1, steps_per_epoch=1)
+    phases = {event["phase"]: event for event in told(folder, "progress")}
+    assert {"preparing", "baseline", "main", "finishing"} <= set(phases)
+    assert phases["baseline"]["device"].startswith("CPU")
+    assert phases["main"]["device"].startswith("CPU")
