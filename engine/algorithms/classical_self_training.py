@@ -40,9 +40,8 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor, nn
 
 from engine.algorithms.classical_model import ClassicalModel, Coordinates, probabilities, with_products
-from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
-from engine.training.pools import Pools
+from engine.training.pools import Pools, check_two_classes
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
@@ -159,7 +158,7 @@ class ClassicalSelfTraining:
     def __init__(
         self, config: ClassicalSelfTrainingConfig, train: TrainConfig, pools: Pools, device: torch.device
     ) -> None:
-        _check(pools)
+        check_two_classes(pools)
         seed_everything(train.seed)
         self.config, self._pools, self._seed = config, pools, train.seed
         self._sizes = draw_sizes(len(pools.unlabeled_idx), config.sample_rate, config.ramp)
@@ -260,18 +259,6 @@ class ClassicalSelfTraining:
         self._coordinates.load_state_dict(state["coordinates"])
         self._order, self._rows, self._labels = state["order"], state["rows"], state["labels"]
         self._fit()
-
-
-def _check(pools: Pools) -> None:
-    classes = len(set(pools.train_y.tolist()))
-    if classes < 2:
-        raise RoundBlocked(
-            "Labels of at least two classes are needed",
-            value=f"{classes} with labels",
-            way_out="Label some images of another class first.",
-        )
-    if not len(pools.unlabeled_idx):
-        raise RoundBlocked("There is no unlabeled image to learn from", way_out="Import more images.")
 
 
 @contextmanager

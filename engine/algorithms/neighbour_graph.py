@@ -27,7 +27,7 @@ NEAREST = 10
 EXACT = 20_000
 """Up to so many images all distances are computed."""
 LEAST_RECALL = 0.995
-"""A wrong edge is dear: with a recall of .97 two of a hundred digits are lost."""
+"""Share of true neighbours to be found: a wrong edge spreads a wrong label."""
 CHECKED = 500
 PROBES = 16
 """Cells looked at first for each image; twice as many until the recall suffices."""

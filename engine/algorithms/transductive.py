@@ -18,7 +18,7 @@ Shares are equal, and only in step 1: the rounds after it are free to leave them
 
 What it says of an image is far too sure. All logits are divided by one temperature, such that their mean confidence is
 what the regression alone, with C chosen by cross-validation, gives to the same classes; on photos and digits that lay
-below the accuracy, by 60 points with one label a class and by 4 with twenty. Held-out labels, where there are any,
+below the accuracy, far below with one label a class and near it with twenty. Held-out labels, where there are any,
 correct it as in other rounds.
 
 An image outside the set gets the same sum, with prior and votes from its nearest neighbours in the set.
@@ -62,7 +62,7 @@ from engine.training.evaluate import chunks, predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
 from engine.training.learner import Learner
 from engine.training.optim import cosine
-from engine.training.pools import Pools
+from engine.training.pools import Pools, check_two_classes
 from engine.training.protocol import Metrics
 from engine.training.settings import check_settings, setting
 from engine.training.start import seed_everything
@@ -118,7 +118,9 @@ class Transductive:
     """
 
     def __init__(self, config: TransductiveConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
-        _check(pools)
+        if not pools.vectors:
+            check_described(pools.channels, pools.size)
+        check_two_classes(pools)
         seed_everything(train.seed)
         self.config, self._train, self._pools = config, train, pools
         with_network = config.network == "on"
@@ -355,17 +357,3 @@ def check_described(channels: int, side: int) -> None:
             value=f"{channels} channel{'s' if channels > 1 else ''}, {side} pixels",
             way_out='Choose a frozen network, for example "frozen:mobilenet_v2".',
         )
-
-
-def _check(pools: Pools) -> None:
-    if not pools.vectors:
-        check_described(pools.channels, pools.size)
-    classes = len(set(pools.train_y.tolist()))
-    if classes < 2:
-        raise RoundBlocked(
-            "Labels of at least two classes are needed",
-            value=f"{classes} with labels",
-            way_out="Label some images of another class first.",
-        )
-    if not len(pools.unlabeled_idx):
-        raise RoundBlocked("There is no unlabeled image to learn from", way_out="Import more images.")

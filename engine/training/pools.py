@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, RoundBlocked
 from engine.training.evaluate import chunks
 
 STATISTICS_SAMPLE = 10_000
@@ -116,6 +116,23 @@ class Pools:
         deviation = ((weights * (levels - mean[:, None]) ** 2).sum(1)).sqrt()
         deviation = torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation))
         return mean.tolist(), deviation.tolist()
+
+
+def check_two_classes(pools: Pools) -> None:
+    """Raise unless labels of two classes and an unlabeled image are there, for algorithms without a feed that asks.
+
+    Raises:
+        RoundBlocked: labels of fewer than two classes, or no unlabeled image.
+    """
+    classes = len(set(pools.train_y.tolist()))
+    if classes < 2:
+        raise RoundBlocked(
+            "Labels of at least two classes are needed",
+            value=f"{classes} with labels",
+            way_out="Label some images of another class first.",
+        )
+    if not len(pools.unlabeled_idx):
+        raise RoundBlocked("There is no unlabeled image to learn from", way_out="Import more images.")
 
 
 def split_labeled(
