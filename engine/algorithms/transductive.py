@@ -262,7 +262,8 @@ class Transductive:
         self._logits = state["logits"].numpy()
         graph = Graph.of(state["near"].numpy().astype(np.int64), state["squares"].numpy())
         with one_thread():
-            space = Space(**{name: np.asarray(value) for name, value in state["space"].items()})
+            stored: dict[str, Any] = {name: value.numpy() for name, value in state["space"].items()}
+            space = Space(**stored)
             images = ImageSet.located(space, self._described(), graph=graph)
             self._prepared = images, make_prior(images, self._labeled, self.config.strength)
         if self._student is not None:

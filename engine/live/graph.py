@@ -271,8 +271,9 @@ def balanced(beliefs: Floats, shares: Floats, steps: int = BALANCINGS) -> Floats
     """Return beliefs (N, K) rescaled by column and row in turn, so that column means near the shares; rows sum to 1."""
     beliefs = np.maximum(np.asarray(beliefs, np.float32), np.float32(_TINY))
     wanted = np.asarray(shares * len(beliefs), np.float32)
-    of_row, of_column = np.ones(len(beliefs), np.float32), np.ones(len(wanted), np.float32)
+    of_row: Floats = np.ones(len(beliefs), np.float32)
+    of_column: Floats = np.ones(len(wanted), np.float32)
     for _ in range(steps):
         of_column = wanted / (of_row @ beliefs)
-        of_row = 1 / (beliefs @ of_column)
+        of_row = np.reciprocal(beliefs @ of_column)
     return np.asarray(of_row[:, None] * beliefs * of_column)

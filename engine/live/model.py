@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import softmax  # type: ignore[import-untyped]
 from scipy.stats import chisquare  # type: ignore[import-untyped]
 
 from engine.live.graph import Floats, Graph, Ints, edge_weights, furthest, nearest_others, nearest_rows, spread
 from engine.live.regression import Regression, best_strength, fit_regression
+from engine.live.rows import log_rows, softmax_rows
 from engine.live.space import SAMPLE, Space, evenly
 
 FLOOR = 1e-4
@@ -79,7 +79,8 @@ class ImageSet:
     def with_added(self, features: Floats) -> ImageSet:
         """Return the set with further images, features (m, D), after the others; the space stays as it is."""
         z, u = (
-            np.concatenate([old, new]) for old, new in zip((self.z, self.u), self.space.coordinates(features), strict=True)
+            np.concatenate([old, new])
+            for old, new in zip((self.z, self.u), self.space.coordinates(features), strict=True)
         )
         return replace(self, z=z, u=u, whitened=self.space.whitened(z), graph=self.graph.with_rows(u))
 
@@ -119,28 +120,24 @@ def make_prior(images: ImageSet, labeled: Labeled, strength: float) -> Prior:
     shares, shift = class_shares(labeled.drawn, np.bincount(labels))
     z = images.z[rows]
     regression, cautious = (fit_regression(z, labels, c) for c in (strength, best_strength(z, labels)))
-    return joined_prior(images, len(rows), spread(images.graph, rows, labels, shares), regression, cautious, shift)
+    spreading = spread(images.graph, rows, labels, shares)
+    say = say_of(len(rows), len(shares))
+    logits = log_prior(spreading, regression.predict_proba(images.z), say) + shift
+    return Prior(spreading, regression, cautious, say, shift, logits)
 
 
-def joined_prior(
-    images: ImageSet, count: int, spreading: Floats, regression: Regression, cautious: Regression, shift: Floats
-) -> Prior:
-    """Return the prior of its parts, from `count` labels."""
-    say = min(1.0, count / (FULL_SAY * len(shift)))
-    return Prior(
-        spreading, regression, cautious, say, shift, log_prior(spreading, regression, images.z, say) + shift
-    )
+def say_of(labels: int, classes: int) -> float:
+    """Return a = min(1, n / 20K): how much the regression on n labels counts beside the graph."""
+    return min(1.0, labels / (FULL_SAY * classes))
 
 
-def log_prior(spreading: Floats, regression: Regression, z: Floats, say: float) -> Floats:
-    """Return log p⁰ = log G + a·log L (m, K), normalised, of images with spreading G (m, K) and coordinates z (m, 256).
+def log_prior(spreading: Floats, predicted: Floats, say: float) -> Floats:
+    """Return log p⁰ = log G + a·log L (m, K), normalised, from spreading G (m, K) and what the regression says, L.
 
     Both factors are no less than 1e-4 before they are normalised.
     """
-    joined = log_floored(spreading) + np.float32(say) * log_floored(regression.predict_proba(z))
-    joined -= joined.max(1, keepdims=True)
-    joined -= np.log(np.exp(joined).sum(1, keepdims=True))
-    return joined
+    joined = log_floored(spreading) + np.float32(say) * log_floored(predicted)
+    return log_rows(softmax_rows(joined))
 
 
 def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
@@ -193,20 +190,23 @@ def of_others(images: ImageSet, prior: Prior, beliefs: Floats, features: Floats,
     weights /= weights.sum(1, keepdims=True)
     spreading, voted = ((weights[:, :, None] * values[near]).sum(1) for values in (prior.spreading, beliefs))
     gaussians = fitted_gaussians(images.whitened, beliefs, images.squared)
-    joined = log_prior(spreading, prior.regression, z, prior.say) + prior.shift
+    joined = log_prior(spreading, prior.regression.predict_proba(z), prior.say) + prior.shift
     return np.asarray(log_likelihood(images.space.whitened(z), *gaussians) + joined + votes * voted, np.float32)
 
 
 def clamped(logits: Floats, labeled: Labeled) -> Floats:
     """Return the beliefs (M, K) of logits (M, K), where labeled images have their labels."""
-    beliefs = np.asarray(softmax(logits, 1), np.float32)
+    beliefs = softmax_rows(logits)
     beliefs[labeled.rows] = 0
     beliefs[labeled.rows, labeled.labels] = 1
     return beliefs
 
 
 def fitted_gaussians(x: Floats, beliefs: Floats, squared: Floats) -> tuple[Floats, Floats]:
-    """Return the classes' means (K, d) and their one diagonal variance (d,) from x (M, d), beliefs (M, K) and Σx² (d,).
+    """Return the classes' means (K, d) and their one diagonal variance (d,).
+
+    Args:
+        x: (M, d). beliefs: (M, K). squared: (d,) sums of x².
     """
     counts = np.maximum(beliefs.sum(0), _TINY)[:, None]
     means = beliefs.T @ x / counts
@@ -235,12 +235,11 @@ def cautious_temperature(logits: Floats, reference: Floats) -> float:
     low, high = 0.0, math.log(MOST_TEMPERATURE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        confidence = softmax(logits / math.exp(middle), 1).max(1).mean()
+        confidence = softmax_rows(logits / math.exp(middle)).max(1).mean()
         low, high = (middle, high) if confidence > wanted else (low, middle)
     return math.exp(high) if low else 1.0
 
 
 def log_floored(probabilities: Floats) -> Floats:
     """Return the logarithms of probabilities (m, K) that are brought to no less than 1e-4 and normalised."""
-    floored = np.maximum(probabilities, np.float32(FLOOR))
-    return np.asarray(np.log(floored / floored.sum(1, keepdims=True)), np.float32)
+    return log_rows(np.maximum(probabilities, np.float32(FLOOR)))

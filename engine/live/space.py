@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,20 +47,21 @@ class Space:
             features: (n, D), n ≥ 2; at most `SAMPLE` images are enough.
             seed: of the randomised decomposition.
         """
-        f = _unit(np.asarray(features, np.float32))
+        f = _unit(_float32(features))
         mean, axes, variance = _principal(f, WIDE, seed)
         length = max(float(np.sqrt(variance.sum())), _TINY)
         fourth = np.maximum(variance[:NARROW], _TINY) ** 0.25
         whitening = length / fourth / max(float(np.sqrt((variance[:NARROW] / fourth**2).sum())), _TINY)
         rooted = bool((f >= 0).all())
         root_mean, root_axes = _principal(np.sqrt(f), NARROW, seed)[:2] if rooted else (mean, axes[:, :NARROW])
-        return cls(rooted, mean, axes / np.float32(length), whitening, root_mean, np.ascontiguousarray(root_axes))
+        narrow = np.ascontiguousarray(root_axes)
+        return cls(rooted, mean, _float32(axes / length), _float32(whitening), root_mean, narrow)
 
     def coordinates(self, features: Floats) -> tuple[Floats, Floats]:
         """Return z (B, 256) for the regression and u (B, 128) of length 1 for the graph, of features (B, D)."""
-        f = _unit(np.asarray(features, np.float32))
-        u = (np.sqrt(np.maximum(f, 0)) if self.rooted else f) - self.root_mean
-        return (f - self.mean) @ self.axes, _unit(u @ self.root_axes)
+        f = _unit(_float32(features))
+        root = _float32(np.sqrt(np.maximum(f, 0))) if self.rooted else f
+        return _float32((f - self.mean) @ self.axes), _unit((root - self.root_mean) @ self.root_axes)
 
     def whitened(self, z: Floats) -> Floats:
         """Return the coordinates (B, 128) of z (B, 256) for the class Gaussians."""
@@ -71,14 +73,20 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
+def _float32(x: NDArray[Any]) -> Floats:
+    return np.asarray(x, np.float32)
+
+
 def _unit(x: Floats) -> Floats:
     """Return rows (n, D) of length 1; rows of zeros stay."""
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), _TINY), np.float32)
+    return _float32(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), _TINY))
 
 
 def _principal(x: Floats, count: int, seed: int) -> tuple[Floats, Floats, Floats]:
     """Return mean (D,), axes (D, k) and variances (k,), largest first; k is at most count, n − 1 and D."""
     count = max(1, min(count, len(x) - 1, x.shape[1]))
     pca = PCA(count, svd_solver="randomized", iterated_power=2, random_state=seed).fit(x)
-    mean, axes, variance = (np.asarray(part, np.float32) for part in (pca.mean_, pca.components_.T, pca.explained_variance_))
+    mean, axes, variance = (
+        np.asarray(part, np.float32) for part in (pca.mean_, pca.components_.T, pca.explained_variance_)
+    )
     return mean, np.ascontiguousarray(axes), variance

@@ -13,7 +13,7 @@ def test_the_prior_is_spreading_times_a_power_of_the_regression_both_floored() -
     floored = np.maximum(spreading, 1e-4)
     expected = floored / floored.sum(1, keepdims=True) * regression.predict_proba(z) ** 0.5
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(np.exp(log_prior(spreading, regression, z, 0.5)), expected, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(log_prior(spreading, regression.predict_proba(z), 0.5)), expected, rtol=1e-4)
 
 
 def test_shares_are_equal_until_random_labels_reject_it() -> None:
