@@ -103,10 +103,9 @@ class LiveModel:
         shares, shift = class_shares(labeled.drawn, counts)
         reached = self._reached(labeled, len(counts), last)
         z = self.images.z[rows]
-        regression = fit_regression(z, labels, self._strength, None if last is None else last.regression)
-        cautious = fit_regression(
-            z, labels, self._confidence_strength(z, labels), None if last is None else last.cautious
-        )
+        before, cautious_before = (None, None) if last is None else (last.regression, last.cautious)
+        regression = fit_regression(z, labels, self._strength, before)
+        cautious = fit_regression(z, labels, self._confidence_strength(z, labels), cautious_before)
         predicted, sure = both_proba(regression, cautious, self.images.z)
         spreading, say = shared(reached, shares), say_of(len(rows), len(shares))
         logits = log_prior(spreading, predicted, say) + shift

@@ -61,7 +61,7 @@ class Space:
         """Return z (B, 256) for the regression and u (B, 128) of length 1 for the graph, of features (B, D)."""
         f = _unit(_float32(features))
         root = _float32(np.sqrt(np.maximum(f, 0))) if self.rooted else f
-        return _float32((f - self.mean) @ self.axes), _unit((root - self.root_mean) @ self.root_axes)
+        return _float32((f - self.mean) @ self.axes), _unit(_float32((root - self.root_mean) @ self.root_axes))
 
     def whitened(self, z: Floats) -> Floats:
         """Return the coordinates (B, 128) of z (B, 256) for the class Gaussians."""

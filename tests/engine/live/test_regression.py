@@ -32,10 +32,17 @@ def few(y: Ints, each: int, classes: int = 10, seed: int = 0) -> Ints:
 def test_it_is_scikit_learn_s_regression(digits: tuple[Floats, Ints], classes: int, strength: float) -> None:
     z, y = digits
     rows = few(y, 8, classes)
-    mine = fit_regression(z[rows], y[rows], strength, tolerance=1e-8)
     wide = z.astype(np.float64)
+    mine = fit_regression(wide[rows], y[rows], strength, tolerance=1e-8)
     theirs = LogisticRegression(C=strength, max_iter=10_000, tol=1e-8).fit(wide[rows], y[rows])
-    np.testing.assert_allclose(mine.predict_proba(z), theirs.predict_proba(wide), atol=2e-5)
+    np.testing.assert_allclose(mine.predict_proba(wide), theirs.predict_proba(wide), atol=2e-5)
+
+
+def test_single_precision_gives_the_same_probabilities(digits: tuple[Floats, Ints]) -> None:
+    z, y = digits
+    rows, wide = few(y, 20), z.astype(np.float64)
+    single, double = (fit_regression(one[rows], y[rows], 30.0) for one in (z, wide))
+    np.testing.assert_allclose(single.predict_proba(z), double.predict_proba(wide), atol=1e-3)
 
 
 def test_weights_to_begin_with_change_nothing_but_the_time(digits: tuple[Floats, Ints]) -> None:
