@@ -2,7 +2,7 @@
 
 It labels a given set of images together, so that from one label a class on each image's neighbours tell what it is; the
 regression's say grows with the labels. Symbols: n labels, M images, K classes with a label; coordinates z, zw, u of
-pretrained features or gradients are those of `transductive_space`, S and P those of `neighbour_graph`.
+pretrained features or gradients are those of `engine.live.space`, S and P those of `engine.live.graph`.
     1. G: labels spread over the graph, brought to the classes' shares (Zhou et al. 2003; Sinkhorn);
     2. L: multinomial logistic regression on z, C = 30, from all labels;
     3. log p⁰ = log G + a·log L, a = min(1, n / 20K), both no less than 1e-4 and normalised;
@@ -43,10 +43,10 @@ import torch.nn.functional as F
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from engine.algorithms.neighbour_graph import Floats, Graph
-from engine.algorithms.transductive_model import (
+from engine.errors import RoundBlocked
+from engine.live.graph import Floats, Graph, Ints
+from engine.live.model import (
     ImageSet,
-    Ints,
     Labeled,
     Prior,
     cautious_temperature,
@@ -55,8 +55,8 @@ from engine.algorithms.transductive_model import (
     of_others,
     refined,
 )
-from engine.algorithms.transductive_space import SAMPLE, Space, evenly
-from engine.errors import RoundBlocked
+from engine.live.space import SAMPLE, Space, evenly
+from engine.nets.hog import hog_features
 from engine.training.config import TrainConfig
 from engine.training.evaluate import chunks, predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
@@ -74,7 +74,7 @@ VOTES_GREY, VOTES = 8.0, 4.0
 COMPARED = 5000
 """Images, evenly spaced, whose confidence gives the temperature."""
 AT_ONCE = 4000
-"""Rejected images that are looked at in one piece."""
+"""Images that are looked at in one piece."""
 ABSENT = -30.0
 """How far the logit of a class without a label lies below the others."""
 
@@ -156,10 +156,13 @@ class Transductive:
             return
         if epoch == 0:
             with one_thread():
-                space = Space.fit(self._pools.images[evenly(self._members, SAMPLE)], self._train.seed)
+                sample = self._members[torch.from_numpy(evenly(len(self._members), SAMPLE))]
+                space = Space.fit(described(self._pools.images[sample]), self._train.seed)
             yield {}
             with one_thread():
-                images = ImageSet.located(space, self._pools.images, self._members, seed=self._train.seed)
+                images = ImageSet.located(
+                    space, self._described(), seed=self._train.seed, threads=torch.get_num_threads()
+                )
             yield {}
             with one_thread():
                 prior = make_prior(images, self._labeled, self.config.strength)
@@ -169,6 +172,10 @@ class Transductive:
                 self._logits = refined(*self._begun(), self._logits, self._labeled, self._votes)
         on_labeled = torch.from_numpy(self._logits[self._labeled.rows])
         yield {"loss": F.cross_entropy(on_labeled, torch.from_numpy(self._labeled.labels))}
+
+    def _described(self) -> Iterator[Floats]:
+        """Return the features of the set's images, part by part."""
+        return (described(self._pools.images[part]) for part in torch.split(self._members, AT_ONCE))
 
     def _begun(self) -> tuple[ImageSet, Prior]:
         assert self._prepared is not None, "epoch 0 comes first"
@@ -192,10 +199,10 @@ class Transductive:
         z, logits = torch.from_numpy(images.z)[places], torch.from_numpy(self._logits)[places]
         beliefs = clamped(self._logits, self._labeled)
         for outside in chunks(torch.nonzero(places < 0).flatten(), AT_ONCE):  # rejected images
-            inputs = self._pools.images[rows[outside]]
+            features = described(self._pools.images[rows[outside]])
             with one_thread():
-                z[outside] = images.space.coordinates(inputs)[0]
-                logits[outside] = torch.from_numpy(of_others(images, prior, beliefs, inputs, self._votes))
+                z[outside] = torch.from_numpy(images.space.coordinates(features)[0])
+                logits[outside] = torch.from_numpy(of_others(images, prior, beliefs, features, self._votes))
         return self._of_all_classes(self._joined(logits, rows) / self._temperature()), z
 
     def _joined(self, logits: Tensor, rows: Tensor) -> Tensor:
@@ -208,7 +215,8 @@ class Transductive:
     def _temperature(self) -> float:
         """Return what all logits are divided by, from images without a label, evenly spaced where they are many."""
         images, prior = self._begun()
-        rows = evenly(torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx]), COMPARED)
+        rows = torch.cat([self._pools.heldout_idx, self._pools.unlabeled_idx])
+        rows = rows[torch.from_numpy(evenly(len(rows), COMPARED))]
         places = self._place[rows].numpy()
         joined = self._joined(torch.from_numpy(self._logits[places]), rows)
         return cautious_temperature(joined.numpy(), prior.cautious.predict_proba(images.z[places]))
@@ -242,7 +250,7 @@ class Transductive:
         """Return everything the next epoch depends on; coordinates and prior are made from it anew."""
         images, _ = self._begun()
         state: dict[str, Any] = {
-            "space": asdict(images.space),
+            "space": {name: torch.as_tensor(value) for name, value in asdict(images.space).items()},
             "near": torch.from_numpy(images.graph.near.astype(np.int32)),
             "squares": torch.from_numpy(images.graph.squares),
             "logits": torch.from_numpy(self._logits),
@@ -254,7 +262,8 @@ class Transductive:
         self._logits = state["logits"].numpy()
         graph = Graph.of(state["near"].numpy().astype(np.int64), state["squares"].numpy())
         with one_thread():
-            images = ImageSet.located(Space(**state["space"]), self._pools.images, self._members, graph=graph)
+            space = Space(**{name: np.asarray(value) for name, value in state["space"].items()})
+            images = ImageSet.located(space, self._described(), graph=graph)
             self._prepared = images, make_prior(images, self._labeled, self.config.strength)
         if self._student is not None:
             self._student.load_state_dict(state["student"])
@@ -282,12 +291,12 @@ class TransductiveModel(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the coordinates z (B, 256) float32 of images (B, 1, H, W) uint8 or vectors (B, D)."""
-        return self._images.space.coordinates(inputs)[0]
+        return torch.from_numpy(self._images.space.coordinates(described(inputs))[0])
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (B, num_classes) float32."""
         with one_thread():
-            logits = of_others(self._images, self._prior, self._beliefs, inputs, self._votes)
+            logits = of_others(self._images, self._prior, self._beliefs, described(inputs), self._votes)
         return self._of_all_classes(torch.from_numpy(logits) / self._temperature)
 
 
@@ -329,6 +338,11 @@ class _Student:
         self.learner.load_state_dict(state)
         self._feed.load_state_dict(state)
         self.steps_done = int(state["steps_done"])
+
+
+def described(inputs: Tensor) -> Floats:
+    """Return the features (n, D) of images (n, 1, H, W) uint8, by gradients, or of vectors (n, D), which they are."""
+    return (hog_features(inputs.cpu()) if inputs.ndim == 4 else inputs.cpu().float()).numpy()
 
 
 def default_votes(images: Tensor) -> float:

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes, one_thread
-from engine.algorithms.transductive_model import ImageSet, Labeled, fitted
-from engine.algorithms.transductive_space import SAMPLE, Space, evenly
+from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes, described, one_thread
 from engine.benchmarks.run import build, run_epoch, train_config
 from engine.benchmarks.spec import Row
+from engine.live.model import ImageSet, Labeled, fitted
 from engine.training.calibrate import fit_temperature
 from engine.training.evaluate import predict_run
 from engine.training.pools import Pools, split_labeled
@@ -113,12 +112,7 @@ class SetRounds:
         self._device, self._seed, self._network_in = device, seed, network_in
         self._config = TransductiveConfig(**row.config)
         with one_thread():
-            self._set = ImageSet.located(
-                Space.fit(images[evenly(torch.arange(len(images)), SAMPLE)], seed),
-                images,
-                torch.arange(len(images)),
-                seed=seed,
-            )
+            self._set = ImageSet.of(described(images), seed, torch.get_num_threads())
 
     def train(
         self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]

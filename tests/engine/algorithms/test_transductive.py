@@ -11,14 +11,6 @@ import torch
 from sklearn.datasets import load_digits
 
 from engine.algorithms.transductive import Transductive, TransductiveConfig
-from engine.algorithms.transductive_model import (
-    class_shares,
-    fitted_gaussians,
-    fitted_regression,
-    log_likelihood,
-    log_prior,
-)
-from engine.algorithms.transductive_space import Space
 from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
@@ -145,27 +137,6 @@ def test_the_regression_s_say_grows_with_the_labels(digits: tuple[torch.Tensor, 
         assert run._begun()[1].say == pytest.approx(say)
 
 
-def test_the_prior_is_spreading_times_a_power_of_the_regression_both_floored() -> None:
-    z = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]], np.float32)
-    regression = fitted_regression(z, np.array([0, 1, 0]), 30.0)
-    spreading = np.array([[0.7, 0.3], [1.0, 0.0], [0.5, 0.5]], np.float32)
-    floored = np.maximum(spreading, 1e-4)
-    expected = floored / floored.sum(1, keepdims=True) * regression.predict_proba(z) ** 0.5
-    expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(np.exp(log_prior(spreading, regression, z, 0.5)), expected, rtol=1e-4)
-
-
-def test_shares_are_equal_until_random_labels_reject_it() -> None:
-    equal, still = class_shares(np.array([4, 2, 1]), np.array([5, 5, 5]))
-    np.testing.assert_allclose(equal, 1 / 3)
-    assert not still.any()
-    few_drawn, _ = class_shares(np.array([7, 0, 0]), np.array([5, 5, 5]))
-    np.testing.assert_allclose(few_drawn, 1 / 3)
-    shares, shift = class_shares(np.array([18, 1, 1]), np.array([20, 5, 5]))
-    np.testing.assert_allclose(shares, np.array([19, 2, 2]) / 23, rtol=1e-6)
-    np.testing.assert_allclose(shift, 0.5 * np.log(np.array([19, 2, 2]) / 23 / (np.array([20, 5, 5]) / 30)), rtol=1e-5)
-
-
 def test_labels_drawn_at_random_teach_the_shares(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
     """One class makes most of the set: only the labels that are known to be random may say so."""
     images, y = digits
@@ -185,36 +156,6 @@ def test_labels_drawn_at_random_teach_the_shares(digits: tuple[torch.Tensor, tor
     equal, drawn = (run._begun()[1].spreading.mean(0) for run, _ in first)
     np.testing.assert_allclose(equal, 1 / 3, atol=0.01)
     assert drawn[0] > 0.7
-
-
-def test_gaussians_are_means_and_one_variance_by_soft_counts() -> None:
-    rng = np.random.default_rng(0)
-    x, beliefs = rng.normal(size=(50, 3)), rng.dirichlet(np.ones(2), 50)
-    means, variance = fitted_gaussians(x, beliefs)
-    wanted = np.stack([np.average(x, 0, weights=beliefs[:, k]) for k in range(2)])
-    within = sum(beliefs[:, k, None] * (x - wanted[k]) ** 2 for k in range(2)).sum(0) / 50
-    np.testing.assert_allclose(means, wanted)
-    np.testing.assert_allclose(variance, 0.7 * within + 0.3 * within.mean())
-
-
-def test_the_likelihood_leaves_out_what_all_classes_share() -> None:
-    x, means, variance = np.array([[1.0, 2.0]]), np.array([[0.5, 1.0], [0.0, -1.0]]), np.array([0.5, 2.0])
-    expected = [10 * (0.5 / 0.5 + 2 / 2 - 0.25 / 1 - 1 / 4), 10 * (-2 / 2 - 1 / 4)]  # 20 of 2 coordinates
-    np.testing.assert_allclose(log_likelihood(x, means, variance)[0], expected)
-
-
-def test_coordinates_have_a_mean_squared_length_of_one_and_fourth_roots_for_the_gaussians() -> None:
-    x = torch.randn(500, 20, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 2, 20)
-    space = Space.fit(x, 0)
-    z, u = space.coordinates(x)
-    w = space.whitened(z)
-    assert float((z**2).sum(1).mean()) == pytest.approx(1, rel=1e-2)
-    assert float((w**2).sum(1).mean()) == pytest.approx(1, rel=1e-2)
-    torch.testing.assert_close((u**2).sum(1), torch.ones(500))
-    ratio = w.var(0)[0] / w.var(0)[9]
-    torch.testing.assert_close(ratio, (z.var(0)[0] / z.var(0)[9]).sqrt(), rtol=1e-2, atol=0)
-    assert not space.rooted
-    assert Space.fit(x.abs(), 0).rooted
 
 
 def test_the_network_learns_from_all_labels_and_is_what_new_images_get(

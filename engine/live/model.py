@@ -6,32 +6,17 @@ Symbols and sources as in `engine.algorithms.transductive`: M images of a set, n
 from __future__ import annotations
 
 import math
-import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax  # type: ignore[import-untyped]
+from scipy.special import softmax  # type: ignore[import-untyped]
 from scipy.stats import chisquare  # type: ignore[import-untyped]
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
-from torch import Tensor
 
-from engine.algorithms.neighbour_graph import (
-    Floats,
-    Graph,
-    edge_weights,
-    furthest,
-    nearest_others,
-    nearest_rows,
-    spread,
-)
-from engine.algorithms.transductive_space import Space
-
-Ints = NDArray[np.int64]
+from engine.live.graph import Floats, Graph, Ints, edge_weights, furthest, nearest_others, nearest_rows, spread
+from engine.live.regression import Regression, best_strength, fit_regression
+from engine.live.space import SAMPLE, Space, evenly
 
 FLOOR = 1e-4
 """Least probability in either factor of the prior."""
@@ -43,12 +28,9 @@ SHRUNK = 0.3
 LEAST_DRAWN, REJECTED = 8, 0.01
 """From so many labels drawn at random they may reject equal shares, at this p-value."""
 SHIFT = 0.5
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)
-"""Values of C among which cross-validation chooses for the confidence."""
-SINGLE_STRENGTH = 10.0
-"""C where some class has a single label, which cannot be left out."""
-FOLDS = 5
 MOST_TEMPERATURE, HALVINGS = 1e4, 40
+MOST_ADDED = 0.1
+"""Share of images added to those that coordinates and graph were made from, above which both are made anew."""
 _AT_ONCE = 4000
 _TINY = 1e-12
 
@@ -57,21 +39,49 @@ _TINY = 1e-12
 class ImageSet:
     """Where the images of a set lie, whatever their labels.
 
-    z (M, 256), u (M, 128), whitened (M, 128): coordinates of `space`. graph: of the M images.
+    z (M, 256), u (M, 128), whitened (M, 128): coordinates of `space`. graph: of the M images. built: how many of them
+    it was built from, the others were added.
     """
 
     space: Space
     z: Floats
-    u: Tensor
+    u: Floats
     whitened: Floats
     graph: Graph
+    built: int
 
     @classmethod
-    def located(cls, space: Space, inputs: Tensor, rows: Tensor, graph: Graph | None = None, seed: int = 0) -> ImageSet:
-        """Compute the coordinates and, unless it is given, the graph of rows (M,) of images or vectors (N, ...)."""
-        parts = [space.coordinates(inputs[part]) for part in torch.split(rows, _AT_ONCE)]
-        z, u = (torch.cat(side) for side in zip(*parts, strict=True))
-        return cls(space, z.numpy(), u, space.whitened(z).numpy(), graph or Graph.of(*nearest_others(u, seed=seed)))
+    def of(cls, features: Floats, seed: int = 0, threads: int = 1) -> ImageSet:
+        """Find coordinates and neighbours of features (M, D), M ≥ 2."""
+        space = Space.fit(features[evenly(len(features), SAMPLE)], seed)
+        parts = (features[start : start + _AT_ONCE] for start in range(0, len(features), _AT_ONCE))
+        return cls.located(space, parts, seed=seed, threads=threads)
+
+    @classmethod
+    def located(
+        cls, space: Space, parts: Iterable[Floats], graph: Graph | None = None, seed: int = 0, threads: int = 1
+    ) -> ImageSet:
+        """Compute the coordinates and, unless it is given, the graph of features that come in parts (m, D)."""
+        z, u = (np.concatenate(side) for side in zip(*map(space.coordinates, parts), strict=True))
+        graph = graph or Graph.of(*nearest_others(u, seed=seed, threads=threads))
+        return cls(space, z, u, space.whitened(z), graph, len(z))
+
+    @cached_property
+    def squared(self) -> Floats:
+        """Sums (128,) of the squares of `whitened`."""
+        return np.asarray(np.einsum("md,md->d", self.whitened, self.whitened))
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether so many images were added that coordinates and graph are to be made anew, by `of`."""
+        return len(self.z) > (1 + MOST_ADDED) * self.built
+
+    def with_added(self, features: Floats) -> ImageSet:
+        """Return the set with further images, features (m, D), after the others; the space stays as it is."""
+        z, u = (
+            np.concatenate([old, new]) for old, new in zip((self.z, self.u), self.space.coordinates(features), strict=True)
+        )
+        return replace(self, z=z, u=u, whitened=self.space.whitened(z), graph=self.graph.with_rows(u))
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,8 @@ class Prior:
     """
 
     spreading: Floats
-    regression: LogisticRegression
-    cautious: LogisticRegression
+    regression: Regression
+    cautious: Regression
     say: float
     shift: Floats
     logits: Floats
@@ -107,20 +117,30 @@ def make_prior(images: ImageSet, labeled: Labeled, strength: float) -> Prior:
     """Return the prior of a set of which some images are labeled; strength is the regression's C."""
     rows, labels = labeled.rows, labeled.labels
     shares, shift = class_shares(labeled.drawn, np.bincount(labels))
-    spreading = spread(images.graph, rows, labels, shares)
-    regression = fitted_regression(images.z[rows], labels, strength)
-    say = min(1.0, len(rows) / (FULL_SAY * len(shares)))
-    logits = log_prior(spreading, regression, images.z, say) + shift
-    return Prior(spreading, regression, cautious_regression(images.z[rows], labels), say, shift, logits)
+    z = images.z[rows]
+    regression, cautious = (fit_regression(z, labels, c) for c in (strength, best_strength(z, labels)))
+    return joined_prior(images, len(rows), spread(images.graph, rows, labels, shares), regression, cautious, shift)
 
 
-def log_prior(spreading: Floats, regression: LogisticRegression, z: Floats, say: float) -> Floats:
+def joined_prior(
+    images: ImageSet, count: int, spreading: Floats, regression: Regression, cautious: Regression, shift: Floats
+) -> Prior:
+    """Return the prior of its parts, from `count` labels."""
+    say = min(1.0, count / (FULL_SAY * len(shift)))
+    return Prior(
+        spreading, regression, cautious, say, shift, log_prior(spreading, regression, images.z, say) + shift
+    )
+
+
+def log_prior(spreading: Floats, regression: Regression, z: Floats, say: float) -> Floats:
     """Return log p⁰ = log G + a·log L (m, K), normalised, of images with spreading G (m, K) and coordinates z (m, 256).
 
     Both factors are no less than 1e-4 before they are normalised.
     """
-    joined = _log_floored(spreading) + say * _log_floored(regression.predict_proba(z))
-    return np.asarray(log_softmax(joined, 1), np.float32)
+    joined = log_floored(spreading) + np.float32(say) * log_floored(regression.predict_proba(z))
+    joined -= joined.max(1, keepdims=True)
+    joined -= np.log(np.exp(joined).sum(1, keepdims=True))
+    return joined
 
 
 def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
@@ -146,8 +166,11 @@ def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
 def refined(images: ImageSet, prior: Prior, logits: Floats, labeled: Labeled, votes: float) -> Floats:
     """Return the logits (M, K) after one round from those before it: likelihood + log p⁰ + λ·P p, λ = votes."""
     beliefs = clamped(logits, labeled)
-    likelihood = log_likelihood(images.whitened, *fitted_gaussians(images.whitened, beliefs))
-    return np.asarray(likelihood + prior.logits + votes * (images.graph.averaging @ beliefs), np.float32)
+    refined = images.graph.averaging @ beliefs
+    refined *= np.float32(votes)
+    refined += log_likelihood(images.whitened, *fitted_gaussians(images.whitened, beliefs, images.squared))
+    refined += prior.logits
+    return np.asarray(refined)
 
 
 def fitted(images: ImageSet, labeled: Labeled, strength: float, rounds: int, votes: float) -> tuple[Prior, Floats]:
@@ -159,19 +182,19 @@ def fitted(images: ImageSet, labeled: Labeled, strength: float, rounds: int, vot
     return prior, logits
 
 
-def of_others(images: ImageSet, prior: Prior, beliefs: Floats, inputs: Tensor, votes: float) -> Floats:
-    """Return the logits (B, K) of images that are not in the set, (B, ...) as stored, from beliefs (M, K) in it.
+def of_others(images: ImageSet, prior: Prior, beliefs: Floats, features: Floats, votes: float) -> Floats:
+    """Return the logits (B, K) of images that are not in the set, features (B, D), from beliefs (M, K) in it.
 
     The same sum, with the prior's G and the votes averaged over the nearest images of the set.
     """
-    z, u = images.space.coordinates(inputs)
+    z, u = images.space.coordinates(features)
     near, squares = nearest_rows(u, images.u, images.graph.near.shape[1])
     weights = edge_weights(squares, furthest(squares)[:, None], furthest(images.graph.squares)[near])
     weights /= weights.sum(1, keepdims=True)
     spreading, voted = ((weights[:, :, None] * values[near]).sum(1) for values in (prior.spreading, beliefs))
-    likelihood = log_likelihood(images.space.whitened(z).numpy(), *fitted_gaussians(images.whitened, beliefs))
-    joined = log_prior(spreading, prior.regression, z.numpy(), prior.say) + prior.shift
-    return np.asarray(likelihood + joined + votes * voted, np.float32)
+    gaussians = fitted_gaussians(images.whitened, beliefs, images.squared)
+    joined = log_prior(spreading, prior.regression, z, prior.say) + prior.shift
+    return np.asarray(log_likelihood(images.space.whitened(z), *gaussians) + joined + votes * voted, np.float32)
 
 
 def clamped(logits: Floats, labeled: Labeled) -> Floats:
@@ -182,11 +205,12 @@ def clamped(logits: Floats, labeled: Labeled) -> Floats:
     return beliefs
 
 
-def fitted_gaussians(x: Floats, beliefs: Floats) -> tuple[Floats, Floats]:
-    """Return the classes' means (K, d) and their one diagonal variance (d,) from x (M, d) and beliefs (M, K)."""
+def fitted_gaussians(x: Floats, beliefs: Floats, squared: Floats) -> tuple[Floats, Floats]:
+    """Return the classes' means (K, d) and their one diagonal variance (d,) from x (M, d), beliefs (M, K) and Σx² (d,).
+    """
     counts = np.maximum(beliefs.sum(0), _TINY)[:, None]
     means = beliefs.T @ x / counts
-    variance = ((x * x).sum(0) - (counts * means * means).sum(0)) / len(x)  # each row of beliefs sums to 1
+    variance = (squared - (counts * means * means).sum(0)) / len(x)  # each row of beliefs sums to 1
     variance = (1 - SHRUNK) * variance + SHRUNK * variance.mean()
     return means, np.maximum(variance, _TINY)
 
@@ -195,29 +219,6 @@ def log_likelihood(x: Floats, means: Floats, variance: Floats) -> Floats:
     """Return 20/d times the log-density (m, K) of x (m, d), but for what all classes have in common: Σx²/v."""
     scaled = means / variance
     return np.asarray(GAUSSIANS_SAY / x.shape[1] * (x @ scaled.T - (scaled * means).sum(1) / 2))
-
-
-def fitted_regression(z: Floats, labels: Ints, strength: float) -> LogisticRegression:
-    """Return the multinomial logistic regression of labels (n,) on z (n, 256) with C = strength."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=300).fit(z, labels)
-
-
-def cautious_regression(z: Floats, labels: Ints) -> LogisticRegression:
-    """Return the regression whose C has the least cross-entropy in cross-validation, of .1, 1, 10 and 100.
-
-    Folds: 5, or as many as the smallest class has labels. With a single label in some class C is 10.
-    """
-    folds = min(FOLDS, int(np.bincount(labels).min()))
-    if folds < 2:
-        return fitted_regression(z, labels, SINGLE_STRENGTH)
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(z, labels))
-    losses = []
-    for strength in STRENGTHS:
-        tests = [(test, fitted_regression(z[fit], labels[fit], strength)) for fit, test in splits]
-        losses.append(sum(log_loss(labels[test], L.predict_proba(z[test]), labels=L.classes_) for test, L in tests))
-    return fitted_regression(z, labels, STRENGTHS[int(np.argmin(losses))])
 
 
 def cautious_temperature(logits: Floats, reference: Floats) -> float:
@@ -239,6 +240,7 @@ def cautious_temperature(logits: Floats, reference: Floats) -> float:
     return math.exp(high) if low else 1.0
 
 
-def _log_floored(probabilities: Floats) -> Floats:
-    floored = np.maximum(probabilities, FLOOR)
+def log_floored(probabilities: Floats) -> Floats:
+    """Return the logarithms of probabilities (m, K) that are brought to no less than 1e-4 and normalised."""
+    floored = np.maximum(probabilities, np.float32(FLOOR))
     return np.asarray(np.log(floored / floored.sum(1, keepdims=True)), np.float32)
