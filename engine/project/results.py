@@ -46,12 +46,12 @@ class Results:
 
     def in_force(self) -> int | None:
         """Return the last promoted round; without one, None."""
-        promoted = [record.number for record in self._workspace.store.rounds() if record.state == "promoted"]
-        return max(promoted, default=None)
+        records = self._workspace.store.rounds()
+        return max((one.number for one in records if one.state == "promoted" and _written(one)), default=None)
 
     def complete(self) -> list[RoundRecord]:
         """Return the rounds whose final predictions can be shown, oldest first."""
-        return [record for record in self._workspace.store.rounds() if record.state in COMPLETE_STATES]
+        return [one for one in self._workspace.store.rounds() if one.state in COMPLETE_STATES and _written(one)]
 
     def predictions(self, number: int | None = None) -> Predictions | None:
         """Return a complete round's calibrated predictions, of the round in force when `number` is None.
@@ -62,11 +62,12 @@ class Results:
         wanted = self.in_force() if number is None else number
         if wanted is None:
             return None
+        record = self._workspace.store.round(wanted)
         with self._lock:
             cached = self._predictions.get(wanted)
-        if cached is not None:
+        if cached is not None and (not record.live or cached.version == _written(record)):
             return cached
-        if self._workspace.store.round(wanted).state not in COMPLETE_STATES:
+        if record.state not in COMPLETE_STATES or (record.live and not _written(record)):
             raise RoundError(
                 "This round has no final predictions",
                 value=f"round {wanted}",
@@ -77,6 +78,11 @@ class Results:
             last = list(self._predictions.items())[: KEPT - 1]
             self._predictions = {wanted: predictions, **dict(last)}
         return predictions
+
+    def version(self) -> str:
+        """Return what changes when other predictions come into force, or a live round is fitted anew."""
+        number = self.in_force()
+        return "" if number is None else f"{number}:{_written(self._workspace.store.round(number))}"
 
     def calibrated(self, number: int) -> bool:
         """Return whether a round's confidences are calibrated; without held-out labels they are not."""
@@ -137,6 +143,11 @@ class Results:
         """Return the project's class index of each of a round's columns."""
         index = {name: k for k, name in enumerate(self._workspace.store.classes())}
         return np.array([index[name] for name in self.classes(number)], np.int64)
+
+
+def _written(record: RoundRecord) -> str:
+    """SHA-256 of the predictions that a complete round last wrote; "" before it has written any."""
+    return "" if record.report is None else record.report.predictions.sha256
 
 
 def undecided(table: LabelTable, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -60,9 +60,19 @@ def choose_least_sure(pool: Pool, limit: int, seed: int) -> Picks:
     """Take the images of the lowest confidence and, evenly between them, the marked random slice.
 
     For a model that is fitted anew after a few answers: the next batch need not be varied, since the answers change it.
-    Scores: 1 − p₁, of the random images u; before any round typicality (random images of it: 0).
+    A live model's own sureness goes before the probabilities that are shown. Scores: 1 − p₁, of the random images u;
+    before any round typicality (random images of it: 0).
     """
-    return _with_slice(pool, limit, seed, by_probability(least_confidence, why_least_confidence))
+    return _with_slice(pool, limit, seed, _least_sure)
+
+
+def _least_sure(pool: Pool, limit: int, seed: int) -> Picks:
+    if pool.sureness is None:
+        return by_probability(least_confidence, why_least_confidence)(pool, limit, seed)
+    doubt = 1.0 - pool.sureness.astype(np.float64)
+    rows = highest(doubt, pool.ids, limit)
+    why = [why_least_confidence(pool.probabilities[row], pool.classes) for row in rows]
+    return picks(rows, doubt[rows], why)
 
 
 def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:

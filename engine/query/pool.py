@@ -29,6 +29,7 @@ class Pool:
         classes: K class names, the columns of `probabilities`.
         trained: whether the probabilities come from a round.
         teacher: (N,) class index the teacher predicts; -1 unknown.
+        sureness: (N,) how sure a live model is of its first class, for an order alone; None where there is no such.
 
     Raises:
         ConfigError: shapes that do not fit together, ids that repeat, or numbers that are not finite.
@@ -46,6 +47,7 @@ class Pool:
     classes: tuple[str, ...] = ()
     trained: bool = True
     teacher: NDArray[Any] | None = None
+    sureness: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         _check_probabilities(self.ids, self.probabilities, self.classes)
@@ -87,7 +89,7 @@ class Pool:
         return rows
 
 
-_PER_IMAGE = ("features", "flips", "disagreement", "bald", "teacher")
+_PER_IMAGE = ("features", "flips", "disagreement", "bald", "teacher", "sureness")
 
 
 @dataclass(frozen=True)

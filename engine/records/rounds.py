@@ -16,6 +16,8 @@ RoundStateName = Literal[
 ACTIVE_STATES: frozenset[str] = frozenset({"queued", "running", "cancelling"})
 RESUMABLE_STATES: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 COMPLETE_STATES: frozenset[str] = frozenset({"finished", "promoted", "held_back"})
+LIVE = "live"
+"""In `RoundRecord.progress`: whether the round is written anew with each refit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +183,25 @@ class RoundRecord:
         """Whether it blocks another round of the same project."""
         return self.state in ACTIVE_STATES
 
+    @property
+    def live(self) -> bool:
+        """Whether it is fitted anew after every few answers, so that its predictions change."""
+        return bool(self.progress.get(LIVE))
+
 
 @dataclass(frozen=True)
 class Predictions:
     """Calibrated predictions of one complete round for all N images.
 
-    image_ids (N,) int64 ascending; probabilities (N, K) float32, rows sum to 1; classes: K names, the column order.
+    image_ids (N,) int64 ascending; probabilities (N, K) float32, rows sum to 1; classes: K names, the column order;
+    version: SHA-256 of their file, which changes with each refit of a live round.
     """
 
     round: int
     image_ids: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     classes: tuple[str, ...]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import ConfigError, RoundActive, RoundState
-from engine.records.rounds import ACTIVE_STATES, RESUMABLE_STATES, RoundRecord, RoundReport, RoundStateName
+from engine.records.rounds import ACTIVE_STATES, LIVE, RESUMABLE_STATES, RoundRecord, RoundReport, RoundStateName
 from engine.store.ledger import read_head_seq
 from engine.store.rows import now, plain, text_flaw
 from engine.store.schema import rounds
@@ -42,11 +42,49 @@ def queue_round(connection: Connection, algorithm: str, config: Mapping[str, Any
     """
     if (flaw := text_flaw(algorithm)) is not None:
         raise ConfigError(f"the algorithm {flaw}", value=repr(algorithm))
+    try:
+        with connection.begin_nested():
+            return _added(connection, algorithm, config, state="queued", active=1)
+    except IntegrityError as error:
+        raise _already_active(connection) from error
+
+
+def begin_live(connection: Connection, algorithm: str, config: Mapping[str, Any]) -> RoundRecord:
+    """Add a live round: in force from the start, written anew with each refit (`update_live`) until it is ended.
+
+    It takes no place among the active rounds, so that another one may train beside it.
+
+    Raises:
+        ConfigError: the algorithm's name is not clean text.
+    """
+    if (flaw := text_flaw(algorithm)) is not None:
+        raise ConfigError(f"the algorithm {flaw}", value=repr(algorithm))
+    return _added(connection, algorithm, config, state="promoted", active=None, started=now(), progress={LIVE: True})
+
+
+def update_live(
+    connection: Connection, number: int, token: str, report: Mapping[str, Any], seq: int, live: bool
+) -> RoundRecord:
+    """Replace a live round's report and the ledger entry it knows; not live: it is ended and stays as it is.
+
+    Raises:
+        RoundState: no such round, the token is not its own, or it was ended.
+    """
+    before = read_round(connection, number)
+    _fence(before, token)
+    if not before.live:
+        raise RoundState(f"round {number} is not live, it is", value=before.state, way_out="Begin another live round.")
+    ended = None if live else now()
+    values = {"report": plain(report), "ledger_seq": seq, "progress": {LIVE: live}, "ended": ended}
+    connection.execute(update(rounds).where(rounds.c.number == number).values(values))
+    return read_round(connection, number)
+
+
+def _added(connection: Connection, algorithm: str, config: Mapping[str, Any], **fields: Any) -> RoundRecord:
+    """Add a round with the next number that pins the ledger as it is now."""
     number = (connection.scalar(select(func.max(rounds.c.number))) or 0) + 1
     row = {
         "number": number,
-        "state": "queued",
-        "active": 1,
         "algorithm": algorithm,
         "config": plain(config),
         "ledger_seq": read_head_seq(connection),
@@ -55,11 +93,7 @@ def queue_round(connection: Connection, algorithm: str, config: Mapping[str, Any
         "token": secrets.token_hex(16),
         "attempt": 1,
     }
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(rounds), row)
-    except IntegrityError as error:
-        raise _already_active(connection) from error
+    connection.execute(insert(rounds), row | fields)
     return read_round(connection, number)
 
 

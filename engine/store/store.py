@@ -264,6 +264,16 @@ class Store:
         """Queue a round that pins the ledger as it is now. Raises RoundActive when one is active."""
         return self._write(lambda connection: rounds.queue_round(connection, algorithm, config))
 
+    def begin_live(self, algorithm: str, config: Mapping[str, Any]) -> RoundRecord:
+        """Add a round in force that is written anew with each refit; see engine.store.rounds."""
+        return self._write(lambda connection: rounds.begin_live(connection, algorithm, config))
+
+    def update_live(
+        self, number: int, *, token: str, report: Mapping[str, Any], seq: int, live: bool = True
+    ) -> RoundRecord:
+        """Replace a live round's report, or end it. Raises RoundState when fenced off or ended."""
+        return self._write(lambda connection: rounds.update_live(connection, number, token, report, seq, live))
+
     def transition(self, number: int, to: RoundStateName, *, token: str | None = None, **fields: Any) -> RoundRecord:
         """Move a round to another state and set fields. Raises RoundState for a move or token not allowed."""
         return self._write(lambda connection: rounds.transition(connection, number, to, token, fields))

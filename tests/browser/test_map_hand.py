@@ -19,6 +19,12 @@ from tests.browser.test_whole_loop import Pictures, go, settle, wait_until
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
 pytestmark = pytest.mark.browser
 EPOCHS = 6
+INKED = """(canvas) => {
+    const pixels = new Uint32Array(
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    return pixels.reduce((count, pixel) => count + (pixel !== pixels[0]), 0);
+}"""
+"""Pixels of a canvas that differ from its corner."""
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +284,24 @@ def test_shorter_round_comes_up_by_itself_and_what_was_set_is_kept(shown: Any, r
     expect(shown.get_by_test_id("map-epoch-text")).to_contain_text(f"epoch 2 of {EPOCHS}")
     expect(shown.get_by_test_id("map-colour")).to_have_value("confidence")
     assert shown.get_by_test_id("stException").count() == 0
+
+
+def test_moving_map_that_becomes_ready_while_the_page_is_open_is_drawn(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    """One label a class, labeled as a set, and no fixed map: the page asks for the moving one and shows it."""
+    folder = tmp_path / "home" / "digits"
+    with Project.create(folder, "Digits") as project:
+        source = ImportSource("torchvision", Path(), name="digits", labels_kept=10)
+        project.imports.commit(project.imports.scan(source))
+        engine = EngineThread(project.store, folder)
+        engine.start()
+        project.training.queue("transductive", {}, {"run_baseline": False})
+        assert list(follow(project.store, 1))[-1].report is not None
+        engine.stop()
+    page.goto(start_app(folder.parent, str(folder)).url)
+    go(page, "Map")
+    expect(page.get_by_test_id("map-moving-text")).to_contain_text("of the 10 nearest neighbours", timeout=120_000)
+    page.wait_for_timeout(500)
+    inked = page.get_by_test_id("map-canvas").evaluate(INKED)
+    assert inked > 5 * 750, f"{inked} of the canvas' pixels are drawn on, for 750 points"

@@ -60,6 +60,7 @@ export class FakeServer {
   recorded = new Map(); // uid -> {decision, seq}
   requests = []; // {path, body}
   faults = []; // for the next requests: "down" | "lost" | a status | null
+  live = ""; // version of the live model's predictions
   wrong = new Set(); // ids of images whose decisions are refused with 422
   states = new Map(); // image id -> state
   #seq = 0;
@@ -79,7 +80,7 @@ export class FakeServer {
   #answer(path, body) {
     if (path === "decisions") {
       if (body.decisions.some((one) => this.wrong.has(one.image_id))) return jsonAnswer({ message: "a bad decision" }, 422);
-      return jsonAnswer({ acks: body.decisions.map((decision) => this.#record(decision)) });
+      return jsonAnswer({ acks: body.decisions.map((decision) => this.#record(decision)), live: this.live });
     }
     if (path === "undo") return this.#undo(body);
     return this.routes?.(path, body) ?? jsonAnswer({ message: "no such route" }, 404);

@@ -12,6 +12,7 @@ let base;
 let session;
 let items;
 let painted;
+let ordered; // the version of the live model that the queue is ordered by, null where it orders none
 
 function anItem(id, more = {}) {
   return {
@@ -26,11 +27,12 @@ beforeEach((t) => {
   FakeImage.all = [];
   base = aBase();
   painted = { image: 0, all: 0 };
+  ordered = null;
   items = [1, 2, 3, 4].map((id) => anItem(id));
   server.routes = (path, body) => {
     if (path === "queue") {
       const left = items.filter((item) => !body.exclude.includes(item.image_id));
-      return jsonAnswer({ items: left.slice(0, body.limit), total: items.length, classes: CLASSES });
+      return jsonAnswer({ items: left.slice(0, body.limit), total: items.length, classes: CLASSES, live: ordered });
     }
     if (path === "context") return jsonAnswer({ contexts: [] });
     if (path === "classes") return jsonAnswer({ classes: [...CLASSES, body.name] });
@@ -217,4 +219,32 @@ test("a new class has a key at once", async (t) => {
   session.press({ index: 2 });
   await settle(t);
   assert.deepEqual(decisions(), [[1, "correct", "bird"]]);
+});
+
+test("a live model that was fitted anew brings other images, but for the one in front and the next", async (t) => {
+  ordered = server.live = "first";
+  items = [1, 2, 3, 4, 5].map((id) => anItem(id));
+  await open(t);
+  session.press({ index: 0 });
+  await settle(t);
+  assert.deepEqual(session.deck.upcoming(9), [2, 3, 4, 5], "nothing changed, so nothing moves");
+  ordered = server.live = "second";
+  items = [5, 4, 3, 2, 1].map((id) => anItem(id, { prediction: "dog" }));
+  session.press({ index: 0 });
+  await settle(t);
+  assert.deepEqual(session.deck.upcoming(9), [3, 4, 5]);
+  assert.deepEqual([3, 4, 5].map((id) => session.deck.cardOf(id).item.prediction), ["cat", "cat", "dog"]);
+  assert.equal(server.requests.filter(({ path }) => path === "queue").length > 1, true);
+});
+
+test("a queue that no live model orders stays as it is", async (t) => {
+  server.live = "first";
+  await open(t);
+  const asked = () => server.requests.filter(({ path }) => path === "queue").length;
+  const before = asked();
+  session.press({ index: 0 });
+  server.live = "second";
+  session.press({ index: 0 });
+  await settle(t);
+  assert.deepEqual([session.deck.upcoming(9), asked() - before], [[3, 4], 0]);
 });

@@ -19,6 +19,7 @@ const KEEPALIVE_LIMIT = 60000; // bytes of a request that may arrive although th
  * @typedef {{ pending: number, flying: boolean, problem: string, kept: boolean, today: number }} OutboxStatus
  * @typedef {{ type: "status", status: OutboxStatus }
  *   | { type: "ack", entry: DecisionEntry, ack: Ack }
+ *   | { type: "live", version: string }
  *   | { type: "undone", entry: UndoEntry, acks: Ack[], image: ReviewItem | null }
  *   | { type: "refused", entry: Entry, message: string }} OutboxEvent
  * @typedef {ReturnType<typeof createOutbox>} Outbox
@@ -84,6 +85,7 @@ function createOutbox(base) {
     const answer = /** @type {DecisionsAnswer} */ (await post("/decisions", { decisions: entries.map(decisionOf) }));
     const acks = new Map((answer.acks || []).map((ack) => [ack.uid, ack]));
     for (const entry of entries) acknowledged(entry, acks.get(entry.uid));
+    queue.emit({ type: "live", version: answer.live });
     if (entries.every(({ uid }) => !acks.has(uid))) throw new Error("no acknowledgement came back");
   }
 

@@ -40,10 +40,12 @@ export interface QueueRequest {
   exclude: number[];
 }
 
+/** `live`: version of the live model's predictions that order these, "" before its first; null where it orders none. */
 export interface QueueAnswer {
   items: ReviewItem[];
   total: number;
   classes: string[];
+  live: string | null;
 }
 
 export interface Neighbour {
@@ -99,8 +101,10 @@ export interface Ack {
   message: string;
 }
 
+/** `live`: version of the live model's predictions now, "" before its first. */
 export interface DecisionsAnswer {
   acks: Ack[];
+  live: string;
 }
 
 /** `image`: the one that was taken back, where it was a single one. */

@@ -238,8 +238,9 @@ function mountMap(parent, first) {
     regions.load(data.source, data.complete ? data.round : null).then(paint);
   }
 
+  // Until its frames are here the moving map has nothing to fit to.
   function refit() {
-    fitted = model.plane.kind;
+    fitted = touchable() ? model.plane.kind : "";
     view.fit();
   }
 

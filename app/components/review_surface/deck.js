@@ -9,6 +9,7 @@ const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
 const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
+const DECK_SURE = 1; // images behind the one in front that stay when the live model is fitted anew
 const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is asked for again
 
 /**
@@ -49,6 +50,8 @@ export function createDeck(onChange, onClasses) {
   let fetching = false;
   let dry = false;
   let problem = "";
+  /** @type {string | null} the version of the live model that orders the cards; null: it orders none */
+  let live = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retry;
   let tidying = false;
@@ -68,6 +71,7 @@ export function createDeck(onChange, onClasses) {
     decidedSince = 0;
     dry = false;
     problem = "";
+    live = null;
     pictures.clear();
     refill();
   }
@@ -105,9 +109,21 @@ export function createDeck(onChange, onClasses) {
     const fresh = answer.items.filter((item) => !known.has(item.image_id));
     cards.push(...fresh.map((item) => ({ item, decision: null })));
     dry = fresh.length === 0;
+    live = answer.live;
     total = answer.total;
     decidedSince = cards.filter((card) => card.decision && asked.stillCounted(card.decision.uid)).length;
     if (answer.classes) onClasses(answer.classes);
+  }
+
+  /**
+   * The live model may have been fitted anew since: what is further ahead is then asked for again, in its new order.
+   * @param {string} version
+   */
+  function renew(version) {
+    if (live === null || version === live || fetching) return;
+    cards = cards.filter((card, at) => at <= position + DECK_SURE || card.decision);
+    dry = false;
+    refill();
   }
 
   /**
@@ -195,7 +211,7 @@ export function createDeck(onChange, onClasses) {
   }
 
   return {
-    start, refill, go, nextOpen, open, picture, pictureState,
+    start, refill, renew, go, nextOpen, open, picture, pictureState,
     again() {
       if (query) start(query);
     },

@@ -158,7 +158,8 @@ export function createSession(base, paint, paintImage) {
     if (event.type === "ack") onAck(event.entry, event.ack);
     if (event.type === "undone") onUndone(event.entry, event.acks, event.image);
     if (event.type === "refused") onRefused(event.entry, event.message);
-    if (event.type !== "status") remember();
+    if (event.type === "live") deck.renew(event.version);
+    if (event.type !== "status" && event.type !== "live") remember();
     paintSoon();
   }
 

@@ -103,7 +103,7 @@ class Queue:
         wanted = table.image_ids[chosen(table, ref, among)]
         held = id_array(exclude)
         part = None if among is None else hash(frozenset(among))
-        question = (strategy, number if predictions is None else predictions.round, ref, part,
+        question = (strategy, number if predictions is None else (predictions.round, predictions.version), ref, part,
                     len(self._store.classes()), len(table.image_ids))  # fmt: skip
         plan = self._kept_plan(question, wanted, held, limit)
         pool = None
@@ -127,7 +127,7 @@ class Queue:
     def strategies(self, number: int | None = None) -> dict[str, str]:
         """Return for each query strategy why it cannot be used with this round; "" where it can."""
         table, predictions = self._store.label_table(), self._results.predictions(number)
-        key = (None if predictions is None else predictions.round, len(table.image_ids), table.head)
+        key = (predictions and (predictions.round, predictions.version), len(table.image_ids), table.head)
         with self._lock:
             cached = self._available
         # before a round, a map may bring features any time
@@ -188,6 +188,7 @@ class Queue:
             disagreement=recorded.disagreement,
             bald=recorded.bald,
             teacher=recorded.teacher,
+            sureness=recorded.sureness,
             classes=tuple(classes) or ("?",),
             trained=predictions is not None,
         )

@@ -24,6 +24,8 @@ MOST_LABELED = 20_000
 """Labeled images, at most, among which the nearest are looked for; a fixed random choice where there are more."""
 
 Floats = NDArray[np.float32]
+Version = tuple[int, str]
+"""A round and the version of its predictions."""
 T = TypeVar("T")
 
 
@@ -35,6 +37,7 @@ class Recorded:
     disagreement: NDArray[np.float64] | None = None
     bald: NDArray[np.float64] | None = None
     teacher: NDArray[np.int64] | None = None
+    sureness: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Signals:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._features: _Features | None = None
-        self._signals: tuple[int, results.RoundSignals] | None = None
-        self._trajectories: tuple[int, results.Trajectories] | None = None
+        self._signals: tuple[Version, results.RoundSignals] | None = None
+        self._trajectories: tuple[Version, results.Trajectories] | None = None
         self._notices: dict[tuple[int, str], str] = {}
 
     @property
@@ -91,7 +94,7 @@ class Signals:
         """Return what the round has recorded of these images."""
         if predictions is None:
             return Recorded()
-        signals = self._signals_of(predictions.round)
+        signals = self._signals_of(predictions)
         if signals is None or not len(signals.image_ids):
             return Recorded()
         rows, known = rows_of(wanted, signals.image_ids)
@@ -99,11 +102,13 @@ class Signals:
         disagreement = np.where(known, signals.disagreement[rows], np.nan).astype(np.float64)
         bald = np.where(known, signals.bald[rows], np.nan).astype(np.float64)
         teacher = np.where(known, signals.teacher[rows], -1).astype(np.int64)
+        sureness = np.where(known, signals.sureness[rows], np.nan).astype(np.float64)
         return Recorded(
             flips if (flips >= 0).any() else None,
             disagreement if np.isfinite(disagreement).any() else None,
             bald if np.isfinite(bald).any() else None,
             teacher if (teacher >= 0).any() else None,
+            sureness if np.isfinite(sureness).all() else None,
         )
 
     def context(self, ids: Sequence[int], predictions: Predictions | None) -> list[ImageContext]:
@@ -195,30 +200,31 @@ class Signals:
 
         return self._read(predictions.round, "features", read)
 
-    def _signals_of(self, number: int) -> results.RoundSignals | None:
+    def _signals_of(self, predictions: Predictions) -> results.RoundSignals | None:
+        number, version = predictions.round, (predictions.round, predictions.version)
         with self._lock:
             cached = self._signals
-        if cached is not None and cached[0] == number:
+        if cached is not None and cached[0] == version:
             return cached[1]
         signals = self._read(number, "signals", lambda: results.signals(self._workspace.round_folder(number)))
         if signals is not None:
             with self._lock:
-                self._signals = (number, signals)
+                self._signals = (version, signals)
         return signals
 
     def _trajectories_of(self, predictions: Predictions | None) -> results.Trajectories | None:
         if predictions is None:
             return None
-        number = predictions.round
+        number, version = predictions.round, (predictions.round, predictions.version)
         with self._lock:
             cached = self._trajectories
-        if cached is not None and cached[0] == number:
+        if cached is not None and cached[0] == version:
             return cached[1]
         folder = self._workspace.round_folder(number)
         trajectories = self._read(number, "epochs", lambda: results.trajectories(folder))
         if trajectories is not None:
             with self._lock:
-                self._trajectories = (number, trajectories)
+                self._trajectories = (version, trajectories)
         return trajectories
 
     def _read(self, number: int, what: str, read: Callable[[], T]) -> T | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.errors import ProjectCorrupt, RoundError
-from engine.files import read_json, sha256_of
+from engine.files import read_json
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
+
+TRIES, PAUSE = 5, 0.05
+"""How often and how many seconds apart predictions are read that do not fit their report."""
 
 
 def read_report(folder: Path) -> RoundReport:
@@ -78,28 +84,36 @@ def final_predictions(folder: Path) -> Predictions:
         ProjectCorrupt: they are not what the round wrote.
     """
     path = folder / files.FINAL
-    try:
-        plan = read_json(folder / files.CONFIG)
-        report = read_report(folder)
-        digest = sha256_of(path)
-    except FileNotFoundError as error:
-        raise RoundError(
-            "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
-        ) from error
-    if digest != report.predictions.sha256:
-        raise ProjectCorrupt(
-            "The round's predictions differ from what it wrote",
-            value=path,
-            way_out="Restore the file from a backup, or train another round.",
-        )
-    frame = pd.read_parquet(path)
-    classes = tuple(plan["classes"])
+    for tries_left in reversed(range(TRIES)):
+        try:
+            plan = read_json(folder / files.CONFIG)
+            report = read_report(folder)
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise RoundError(
+                "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
+            ) from error
+        if hashlib.sha256(content).hexdigest() == report.predictions.sha256:
+            return _predictions(int(plan["number"]), report, content, tuple(plan["classes"]))
+        if tries_left:
+            time.sleep(PAUSE)  # a live round may be writing its next ones
+    raise ProjectCorrupt(
+        "The round's predictions differ from what it wrote",
+        value=path,
+        way_out="Restore the file from a backup, or train another round.",
+    )
+
+
+def _predictions(number: int, report: RoundReport, content: bytes, planned: tuple[str, ...]) -> Predictions:
+    frame = pd.read_parquet(io.BytesIO(content))
+    classes = report.classes or planned  # a live round's plan may have a class more than its last refit
     columns = [f"p_{k}" for k in range(len(classes))]
     return Predictions(
-        round=int(plan["number"]),
+        round=number,
         image_ids=frame["image_id"].to_numpy(np.int64),
         probabilities=np.ascontiguousarray(frame[columns].to_numpy(np.float32)),
         classes=classes,
+        version=report.predictions.sha256,
     )
 
 
@@ -157,7 +171,9 @@ def tracked_predictions(
     return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
 
 
-SIGNAL_COLUMNS = {"flips": np.int16, "disagreement": np.float32, "teacher": np.int16, "bald": np.float32}
+SIGNAL_COLUMNS = {
+    "flips": np.int16, "disagreement": np.float32, "teacher": np.int16, "bald": np.float32, "sureness": np.float32,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,7 +182,8 @@ class RoundSignals:
 
     flips: changes of the pseudo-label between recorded epochs, -1 unknown. disagreement: Jensen-Shannon divergence of
     teacher and student in nats, 0..ln 2, NaN unknown. teacher: its class index, -1 unknown. bald: mutual information of
-    prediction and dropout masks in nats, NaN unknown.
+    prediction and dropout masks in nats, NaN unknown. sureness: how sure a live model is of its first class, 0..1, for
+    an order alone, since it is far too sure; NaN unknown.
     """
 
     image_ids: NDArray[np.int64]
@@ -174,6 +191,7 @@ class RoundSignals:
     disagreement: NDArray[np.float32]
     teacher: NDArray[np.int16]
     bald: NDArray[np.float32]
+    sureness: NDArray[np.float32]
 
     def frame(self) -> pd.DataFrame:
         """Return the table that is written."""
@@ -221,6 +239,8 @@ def signals(folder: Path) -> RoundSignals:
         with damage.told(path):
             frame = pd.read_parquet(path)
             ids = frame["image_id"].to_numpy(np.int64)
+            if "sureness" not in frame:  # rounds of earlier versions
+                frame["sureness"] = np.nan
             recorded = RoundSignals(ids, *(frame[name].to_numpy(kind) for name, kind in SIGNAL_COLUMNS.items()))
         damage.check_rows(folder, path, len(ids))
         return recorded
@@ -233,7 +253,7 @@ def signals(folder: Path) -> RoundSignals:
         with damage.told(folder / files.LABELS):  # an image that the round is not of
             changes[np.searchsorted(ids, seen.image_ids)] = (seen.classes[1:] != seen.classes[:-1]).sum(0)
     nothing = np.full(len(ids), np.nan, np.float32)
-    return RoundSignals(ids, changes, nothing, np.full(len(ids), -1, np.int16), nothing.copy())
+    return RoundSignals(ids, changes, nothing, np.full(len(ids), -1, np.int16), nothing, nothing)
 
 
 def flips(folder: Path, ids: NDArray[np.int64], check: Callable[[], None] = lambda: None) -> NDArray[np.int16] | None:

@@ -164,8 +164,10 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
     frame = label_frame(items, states, classes, train)
-    frame["drawn"] = drawn(frame["image_id"].to_numpy(np.int64), states, store.imported(), store.unseen())
-    frame["stratum"] = strata(frame["image_id"].to_numpy(np.int64), classes, _predicted(root, previous))
+    ids = frame["image_id"].to_numpy(np.int64)
+    decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
+    frame["drawn"] = drawn(ids, np.isin(ids, decided) & ~np.isin(ids, store.unseen()), store.imported())
+    frame["stratum"] = strata(ids, classes, _predicted(root, previous))
     write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
     spec = _spec(items, train)
     plan = RoundPlan(
@@ -212,7 +214,7 @@ def label_frame(
 
 
 def drawn(
-    ids: NDArray[np.int64], states: Mapping[int, LabelState], imported: NDArray[np.int64], unseen: NDArray[np.int64]
+    ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Return which images (N,) are a random sample of those imported without a label, each looked at by a person.
 
@@ -220,13 +222,10 @@ def drawn(
 
     Args:
         ids: (N,) ascending.
-        states: by image, where there is one.
+        looked_at: (N,) whether a person has looked at an image by itself and given a label or a mark.
         imported: ids of images that came with a label.
-        unseen: ids of images whose state nobody has looked at one by one.
     """
-    decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
     came_without = np.flatnonzero(~np.isin(ids, imported))
-    looked_at = np.isin(ids, decided) & ~np.isin(ids, unseen)
     sample = np.zeros(len(ids), bool)
     sample[came_without[random_prefix(random_order(ids[came_without]), looked_at[came_without])]] = True
     return sample
@@ -235,7 +234,7 @@ def drawn(
 def strata(ids: NDArray[np.int64], classes: Sequence[str], predicted: Predictions | None = None) -> NDArray[np.int16]:
     """Return the class index (N,) that the round in force predicts for each image, −1 where it predicts none.
 
-    Tracked images are chosen by it, see `engine.rounds.worker.material.tracked_rows`. A class
+    Tracked images are chosen by it, see `engine.rounds.tracked.tracked_rows`. A class
     predicted then and gone since counts as none.
     """
     stratum = np.full(len(ids), -1, np.int16)
@@ -262,7 +261,8 @@ def _predicted(root: Path, previous: PreviousRound | None) -> Predictions | None
 
 def previous_round(store: Store, number: int) -> PreviousRound | None:
     """Return the last promoted round other than this one, or None."""
-    promoted = [record for record in store.rounds() if record.state == "promoted" and record.number != number]
+    rounds = [record for record in store.rounds() if record.number != number and record.report is not None]
+    promoted = [record for record in rounds if record.state == "promoted"]
     if not promoted:
         return None
     last = max(promoted, key=lambda record: record.number)

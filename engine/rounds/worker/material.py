@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,11 @@ from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records.progress import Progress
 from engine.rounds.folder import files
 from engine.rounds.folder.plan import ROLES, RoundPlan, project_root
+from engine.rounds.tracked import tracked_rows
 from engine.rounds.worker import feature_cache
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
 from engine.training.settings import settings_from
-
-TRACKED = 2000
-"""Images, at most, whose features and probabilities are recorded each epoch."""
-FLOOR = 20
-"""Unlabeled images of each predicted class that are tracked before the rest are shared out in proportion."""
-NONE = -1
-"""No label, or no earlier prediction."""
 
 
 @dataclass(frozen=True)
@@ -107,49 +100,3 @@ def make_pools(
         num_classes=classes,
         random_idx=torch.from_numpy(np.flatnonzero((roles == "train") & (False if drawn is None else drawn))),
     )
-
-
-def tracked_rows(
-    shas: Sequence[str],
-    roles: NDArray[np.object_],
-    label: NDArray[np.int64] | None = None,
-    stratum: NDArray[np.int64] | None = None,
-    limit: int = TRACKED,
-) -> NDArray[np.int64]:
-    """Choose the images whose features are recorded: labeled ones, then unlabeled ones, then excluded ones.
-
-    All labeled images are chosen, but at most half of `limit` where unlabeled ones can fill the rest; then evenly over
-    the classes. Of the unlabeled ones the first `FLOOR` of each stratum are chosen, and the rest so that each stratum
-    has the same share of its images. Within a class or stratum images come in the order of a hash of their content, so
-    that every round of a project tracks the same ones as far as it can.
-
-    Args:
-        shas: (N,) content hashes.
-        roles: (N,) "train", "heldout", "unlabeled" or "excluded".
-        label: (N,) class of each labeled image; any number elsewhere. All of one class when None.
-        stratum: (N,) class that an earlier round predicts, −1 where there is none. All −1 when None.
-        limit: how many at most.
-
-    Returns:
-        (T,) row numbers, ascending.
-    """
-    keys = [hashlib.sha256(f"tracked:{sha}".encode()).digest() for sha in shas]
-    by_hash = np.array(sorted(range(len(shas)), key=keys.__getitem__), dtype=np.int64)
-    none = np.full(len(shas), NONE)
-    unlabeled, excluded = by_hash[roles[by_hash] == "unlabeled"], by_hash[roles[by_hash] == "excluded"]
-    labeled = by_hash[np.isin(roles[by_hash], ("train", "heldout"))]
-    places, _ = _ranks((none if label is None else label)[labeled])
-    chosen = labeled[np.argsort(places, kind="stable")][: max(limit // 2, limit - len(unlabeled))]
-    places, sizes = _ranks((none if stratum is None else stratum)[unlabeled])
-    share = np.where(places < FLOOR, (places - FLOOR).astype(float), places / sizes)
-    filling = np.concatenate([unlabeled[np.argsort(share, kind="stable")], excluded])
-    return np.sort(np.concatenate([chosen, filling])[:limit])
-
-
-def _ranks(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each entry's place among the entries of its group, counted from 0, and the size of its group."""
-    _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.argsort(which, kind="stable")
-    places = np.empty(len(groups), np.int64)
-    places[order] = np.arange(len(groups)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return places, counts[which]

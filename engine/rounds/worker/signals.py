@@ -68,7 +68,8 @@ def measure(
         flips[unlabeled.numpy()] = changes
     disagreement, teacher = _disagreement(algorithm, logits, check)
     bald, notes = _bald(algorithm, data, logits, seed, check)
-    return RoundSignals(data.ids, flips, disagreement, teacher, bald), notes
+    unknown = np.full(len(data.ids), np.nan, np.float32)
+    return RoundSignals(data.ids, flips, disagreement, teacher, bald, unknown), notes
 
 
 def counts(signals: RoundSignals) -> dict[str, int]:

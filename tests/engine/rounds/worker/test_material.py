@@ -8,7 +8,7 @@ import torch
 from engine.rounds.folder import files
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import material
-from engine.rounds.worker.material import tracked_rows
+from engine.rounds.tracked import TRACKED, tracked_rows
 
 
 def shas(n):
@@ -66,7 +66,7 @@ def test_without_an_earlier_prediction_unlabeled_images_come_in_hash_order():
     names = shas(3000)
     roles, label, _ = project(0, 3000)
     order = sorted(range(3000), key=lambda row: hashlib.sha256(f"tracked:{names[row]}".encode()).digest())
-    assert tracked_rows(names, roles, label, np.full(3000, -1)).tolist() == sorted(order[: material.TRACKED])
+    assert tracked_rows(names, roles, label, np.full(3000, -1)).tolist() == sorted(order[: TRACKED])
 
 
 def test_unlabeled_images_are_shared_out_in_proportion_with_a_floor():
@@ -92,7 +92,7 @@ def test_every_image_of_a_rare_class_is_tracked():
     stratum[rare] = 9
     rows = tracked_rows(shas(5200), roles, label, stratum)
     assert set(rare.tolist()) <= set(rows.tolist())
-    assert len(rows) == material.TRACKED
+    assert len(rows) == TRACKED
     plain = tracked_rows(shas(5200), roles, label)
     assert not set(rare.tolist()) <= set(plain.tolist())
 
@@ -137,7 +137,7 @@ def test_a_worker_tracks_by_the_strata_of_its_plan(planned):
     folder, frame = planned
     data = load(folder)
     assert set(range(100)) | set(range(2990, 3000)) <= set(data.tracked.tolist())
-    assert len(data.tracked) == material.TRACKED
+    assert len(data.tracked) == TRACKED
     assert data.ids.tolist() == frame["image_id"].tolist()
 
 
@@ -156,4 +156,4 @@ def test_recorded_ids_that_can_not_be_used_are_chosen_anew(planned, content):
         np.save(folder / files.TRACKED_IDS, np.array([12, 99_999]))
     else:
         (folder / files.TRACKED_IDS).write_bytes(content)
-    assert len(load(folder).tracked) == material.TRACKED
+    assert len(load(folder).tracked) == TRACKED
