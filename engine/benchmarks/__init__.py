@@ -9,7 +9,6 @@ from engine.benchmarks.failures import FAILURES
 from engine.benchmarks.logreg import LOGREG, LOGREG_CURVE
 from engine.benchmarks.mnist import MNIST_1000, MNIST_ARTICLE, MNIST_ARTICLE_WHOLE, MNIST_FEW, MNIST_SET
 from engine.benchmarks.mpl_ablation import MPL_ABLATION
-from engine.benchmarks.photos import PHOTOS
 from engine.benchmarks.pseudo_label_options import PSEUDO_LABEL_OPTIONS
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.throughput import FIXMATCH_THROUGHPUT, MPL_THROUGHPUT
@@ -25,7 +24,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mnist-few": MNIST_FEW,
     "failures": FAILURES,
     "pseudo-label-options": PSEUDO_LABEL_OPTIONS,
-    "photos": PHOTOS,
     "logreg": LOGREG,
     "logreg-curve": LOGREG_CURVE,
     "two-moons": TWO_MOONS,

@@ -17,6 +17,7 @@ from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.honesty import AUDIT, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
+from engine.benchmarks.photos import PHOTOS
 from engine.benchmarks.run import accuracy_run, pool_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.study import Say, Study
@@ -33,6 +34,7 @@ STUDIES: dict[str, Study] = {
     "audit": AUDIT,
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,
+    "photos": PHOTOS,
 }
 """Studies by the name that the command takes."""
 

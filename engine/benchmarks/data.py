@@ -58,7 +58,7 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
         images, y = random_images(int(data.get("images", 50_000)), seed)
         return Problem(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
     if name == "photos":
-        features, y = photo_features(root)
+        features, y = photo_features(root, PHOTO_NET)
         pools = pools_of(features, y, choose_labels(y, labels * (int(y.max()) + 1), seed))
         rest = pools.unlabeled_idx
         return Problem(pools, lambda: (features[rest], y[rest]), lambda: y[rest])
@@ -117,10 +117,10 @@ def subset(name: str, root: Path, count: int, seed: int) -> tuple[Tensor, NDArra
     return images[rows], y[rows].numpy(), rows
 
 
-@functools.lru_cache(maxsize=1)
-def photo_features(root: Path) -> tuple[Tensor, Tensor]:
-    """Return pretrained features (n, D) float32 of the photos in the folders under `root`, one a class, and their
-    classes (n,) in the order of the folders' names; computed once for all rows and seeds.
+@functools.lru_cache(maxsize=4)
+def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
+    """Return the features (n, D) float32 that a pretrained network has of the photos in the folders under `root`, one a
+    class, and their classes (n,) in the order of the folders' names; computed once for all rows and seeds.
 
     Raises:
         SourceMissing: there are no folders with images.
@@ -129,7 +129,7 @@ def photo_features(root: Path) -> tuple[Tensor, Tensor]:
     from torchvision import datasets, transforms
 
     device = torch.device("cpu")
-    trunk = frozen.load_frozen(PHOTO_NET, device)
+    trunk = frozen.load_frozen(net, device)
     square = [transforms.Resize(trunk.side), transforms.CenterCrop(trunk.side), transforms.PILToTensor()]
     try:
         photos = datasets.ImageFolder(str(root), transform=transforms.Compose(square))

@@ -1,31 +1,222 @@
-"""Photos with few labels: pretrained features, and what is made of them.
+"""`starling bench photos`: what a person's photos get from few labels, and the decisions until all are right.
 
-A folder with one folder of photos a class is named with --data. Of each class so many images have a label; the others
-are the unlabeled ones, and what is measured is how many of these are right: the images a person wants labeled. The
-features are those of a quick round, of the centre square of each photo.
+A folder with one folder of photos a class, or a folder of such folders, is named with --data. Measured for each:
+- accuracy over the photos without a label at 5, 10 and 20 labels a class, and of those whose confidence is at least .95
+  how many there are and how many are right;
+- decisions to 95, 98 and 99 % right labels in the exported set, from 5 labels a class and from class names alone, the
+  answers that chance picked among them counted.
+Rows: today's quick round, a logistic regression, and live labels, the last two on each network. Features are those of
+the centre square of each photo, computed once for all rows and seeds; their time is told apart.
 """
 
 from __future__ import annotations
 
-from engine.benchmarks.spec import Benchmark, Context, Row
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.algorithms.transductive import one_thread
+from engine.benchmarks import data, overrides, results
+from engine.benchmarks.options import Options, data_root, parse_seeds
+from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Replay, replay
+from engine.benchmarks.spec import Row
+from engine.benchmarks.study import RunFile, Say, Study
+from engine.errors import ConfigError
+from engine.live.model import ImageSet
+from engine.training import device as devices
 from engine.training.recommend import QUICK_TRAIN
 
 TRAIN = {**QUICK_TRAIN, "epochs": 30, "steps_per_epoch": 30}
 """Of the linear classifier, 900 steps as the recommendation's standard length."""
-METHODS = {"labels alone": "supervised", "Pseudo-Label": "pseudo_label", "labeled as a set": "transductive"}
+QUICK = Row("quick round", "supervised", {"heldout": 0.2}, train=TRAIN)
+METHODS = ("quick", "regression", "live")
+TARGETS = (0.95, 0.98, 0.99)
+SURE = 0.95
 
 
-def _rows(context: Context) -> tuple[Row, ...]:
-    return tuple(
-        Row(f"{each} a class, {method}", key, {"set": "photos", "labels": each}, train=TRAIN, budgeted=False)
-        for each in (1, 5, 20)
-        for method, key in METHODS.items()
-    )
+@dataclass(frozen=True)
+class PhotoSettings:
+    """Settings of the command besides those of the quick round's training, which `--set` takes too.
+
+    Attributes:
+        nets: networks with commas between them, of which "a+b" is two joined. Quick rounds are on the first.
+        methods: of "quick", "regression" and "live".
+        labels: labels a class at which the accuracy is measured.
+        starts: labels a class at the start of the decisions; 0 is from class names alone, which quick rounds cannot.
+        per_fit, budget: answers between two fits of live labels and of the regression; most answers.
+        per_round: answers between two quick rounds.
+    """
+
+    nets: str = "mobilenet_v2"
+    methods: str = ",".join(METHODS)
+    labels: str = "5,10,20"
+    starts: str = "5,0"
+    per_fit: int = 10
+    per_round: int = 50
+    budget: int = 800
 
 
-PHOTOS = Benchmark(
-    "photos in class folders under DATA, 1 to 20 labels a class: a linear classifier on pretrained features, "
-    "Pseudo-Label on them, and all labeled as a set",
-    _rows,
-    measure="pool",
+def run(options: Options, say: Say) -> str:
+    """Measure every row with every seed and return the tables; `say` hears a line after each run.
+
+    Raises:
+        ConfigError: a setting is out of range or unknown, or the file of results is there without `--resume`.
+        SourceMissing: there are no folders with images.
+    """
+    settings, (quick,) = overrides.apply_with(PhotoSettings, (QUICK,), options.set)
+    methods, nets = _words(settings.methods), _words(settings.nets)
+    if not methods or not set(methods) <= set(METHODS) or not nets:
+        raise ConfigError("There is no such row", value=settings.methods, way_out=f"Choose among {', '.join(METHODS)}.")
+    devices.set_threads(int(quick.train.get("threads", 0)))
+    device = devices.resolve("cpu")
+    file, runs = RunFile(options, device), []
+    for root in sets_in(data_root(options.data)):
+        for seed in parse_seeds(options.seeds or "3"):
+            for net in nets:
+                for method in methods if net == nets[0] else [one for one in methods if one != "quick"]:
+                    asked = {**dataclasses.asdict(settings), "train": quick.train, "config": quick.config}
+                    asked = {name: value for name, value in asked.items() if name not in ("nets", "methods")}
+                    row = f"{root.name}, {method}, {net}"
+                    done = file.find(row, seed, asked)
+                    one = done or file.add(
+                        {"row": row, "seed": seed, **_one(root, net, method, settings, quick, seed)}, asked
+                    )
+                    runs.append(one)
+                    say(
+                        f"photos, {row}, seed {seed}: {one['seconds']:.0f} s" + (", kept from the file" if done else "")
+                    )
+    return _tables(runs, settings, devices.describe(device))
+
+
+def sets_in(root: Path) -> list[Path]:
+    """Return the folders under `root` that hold folders of photos, or `root` itself where it holds them."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    sets = [path for path in folders if any(child.is_dir() for child in path.iterdir())]
+    return sets or [root]
+
+
+def net_features(root: Path, net: str) -> tuple[Tensor, NDArray[np.int64]]:
+    """Return features (N, D) float32 of the photos under `root` and their classes (N,).
+
+    Args:
+        root: one folder a class.
+        net: a network, or several joined by "+": each one's features are brought to length 1.
+    """
+    parts = [data.photo_features(root, name) for name in net.split("+")]
+    joined = torch.cat([torch.nn.functional.normalize(features) for features, _ in parts], 1)
+    return (joined if len(parts) > 1 else parts[0][0]), parts[0][1].numpy()
+
+
+def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row, seed: int) -> results.Run:
+    """Measure one row with one seed."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    features, truth = net_features(root, net)
+    features_cpu = time.process_time() - cpu_began
+    more: dict[str, float | None] = {}
+    cpu_began = time.process_time()
+    with one_thread():
+        images = ImageSet.of(features.numpy(), seed)
+    more["graph, CPU s"] = time.process_time() - cpu_began
+    classes = int(truth.max()) + 1
+
+    def labeler() -> Labeler:
+        if method == "quick":
+            return QuickRounds(features, classes, quick, seed)
+        return Live(images, classes) if method == "live" else LogisticRegression(images.z, classes)
+
+    for each in map(int, _words(settings.labels)):
+        more |= _accuracy(labeler(), truth, each, seed)
+    curves = {}
+    for start in map(int, _words(settings.starts)):
+        if start or method != "quick":
+            per_fit = settings.per_round if method == "quick" else settings.per_fit
+            played = _play(labeler(), truth, start, per_fit, settings.budget, seed)
+            name = f"from {start} a class" if start else "from zero"
+            more |= {f"{name}, {100 * target:.0f} %": played.needed(target) for target in TARGETS}
+            more[f"{name}, refit ms"] = played.median_milliseconds()
+            curves[name] = [round(float(share), 5) for share in played.right]
+    more["CPU s"] = time.process_time() - cpu_began
+    return {
+        "value": more.get("from 5 a class, 98 %"), "more": more, "seconds": time.perf_counter() - began,
+        "right": curves, "features, CPU s": features_cpu,
+    }  # fmt: skip
+
+
+def _accuracy(labeler: Labeler, truth: NDArray[np.int64], each: int, seed: int) -> dict[str, float | None]:
+    """Return the accuracy in % over the photos without a label, and what the confident ones are worth."""
+    rows = _first(truth, each, seed)
+    probabilities = labeler.fit(rows, truth[rows], np.zeros(len(rows), np.bool_))
+    rest = np.setdiff1d(np.arange(len(truth)), rows)
+    first = probabilities[rest].argmax(1)
+    right = first == truth[rest]
+    confidence = labeler.cautious if isinstance(labeler, Live) else probabilities
+    sure = confidence[rest, first] >= SURE
+    return {
+        f"accuracy at {each}": 100 * float(right.mean()),
+        f"≥ .95 at {each}": 100 * float(sure.mean()),
+        f"right of them at {each}": 100 * float(right[sure].mean()) if sure.any() else None,
+    }
+
+
+def _play(labeler: Labeler, truth: NDArray[np.int64], start: int, per_fit: int, budget: int, seed: int) -> Replay:
+    rows = _first(truth, start, seed) if start else np.zeros(0, np.int64)
+    return replay(labeler, truth, rows, per_fit=per_fit, budget=budget, target=TARGETS[-1], seed=seed)
+
+
+def _first(truth: NDArray[np.int64], each: int, seed: int) -> NDArray[np.int64]:
+    """Return rows with `each` labels a class, drawn by the seed, ascending."""
+    return data.choose_labels(torch.from_numpy(truth), each * (int(truth.max()) + 1), seed).numpy()
+
+
+def _words(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _tables(runs: Sequence[results.Run], settings: PhotoSettings, device: str) -> str:
+    """Return a table of accuracies and one of decisions, mean ± sample deviation over the seeds."""
+    each = _words(settings.labels)
+    accuracy = [f"{name} at {labels}" for labels in each for name in ("accuracy", "≥ .95", "right of them")]
+    starts = [f"from {start} a class" if start != "0" else "from zero" for start in _words(settings.starts)]
+    decisions = [f"{start}, {100 * target:.0f} %" for start in starts for target in TARGETS]
+    costs = [f"{start}, refit ms" for start in starts] + ["graph, CPU s", "CPU s"]
+    parts = [
+        (
+            "accuracy over the photos without a label; how many are ≥ .95 sure, how many of these are right; all in %",
+            accuracy,
+            1,
+        ),
+        (f"decisions, {settings.budget} at most", decisions, 0),
+        ("CPU time: median of a refit, the graph, and all but the features", costs, 1),
+    ]
+    shown = [f"photos on {device}"]
+    for title, names, places in parts:
+        lines = [["", *names]]
+        for row in dict.fromkeys(run["row"] for run in runs):
+            mine = [run["more"] for run in runs if run["row"] == row]
+            lines.append([row, *(_spread([one.get(name) for one in mine], places) for name in names)])
+        shown += ["", title, *results.aligned(lines)]
+    return "\n".join(shown)
+
+
+def _spread(values: Sequence[float | None], places: int) -> str:
+    """Return mean ± deviation; – where some run has no value."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return "–" if not known else f"{len(known)} of {len(values)}"
+    mean = f"{statistics.fmean(known):.{places}f}"
+    return f"{mean} ± {statistics.stdev(known):.{places}f}" if len(known) > 1 else mean
+
+
+PHOTOS = Study(
+    "photos in class folders under DATA: accuracy at 5, 10 and 20 labels a class and decisions until nearly all are "
+    "right, by quick rounds, a logistic regression and live labels",
+    run,
 )

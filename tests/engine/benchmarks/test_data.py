@@ -104,7 +104,7 @@ def test_photos_in_class_folders_become_pretrained_features(tmp_path: Path, monk
     assert problem.unlabeled_y is not None
     assert problem.unlabeled_y().tolist() == [0] * 7 + [1] * 7
     with pytest.raises(SourceMissing, match="--data"):
-        data.photo_features(tmp_path / "nowhere")
+        data.photo_features(tmp_path / "nowhere", SMALL)
     data.photo_features.cache_clear()
 
 

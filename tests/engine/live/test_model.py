@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.live.model import class_shares, fitted_gaussians, log_likelihood, log_prior
+from engine.live.model import ImageSet, class_shares, fitted_gaussians, log_likelihood, log_prior
 from engine.live.regression import fit_regression
 
 
@@ -41,3 +41,21 @@ def test_the_likelihood_leaves_out_what_all_classes_share() -> None:
     x, means, variance = np.array([[1.0, 2.0]]), np.array([[0.5, 1.0], [0.0, -1.0]]), np.array([0.5, 2.0])
     expected = [10 * (0.5 / 0.5 + 2 / 2 - 0.25 / 1 - 1 / 4), 10 * (-2 / 2 - 1 / 4)]  # 20 of 2 coordinates
     np.testing.assert_allclose(log_likelihood(x, means, variance)[0], expected)
+
+
+def test_added_images_lie_where_a_set_of_all_in_the_same_space_has_them() -> None:
+    features = np.random.default_rng(0).normal(size=(230, 20)).astype(np.float32)
+    old = ImageSet.of(features[:200])
+    added = old.with_added(features[200:210]).with_added(features[210:])
+    anew = ImageSet.located(old.space, [features])
+    np.testing.assert_array_equal(added.graph.near, anew.graph.near)
+    np.testing.assert_allclose(added.graph.averaging.toarray(), anew.graph.averaging.toarray(), atol=1e-6)
+    np.testing.assert_allclose(added.z, anew.z, atol=1e-6)
+    np.testing.assert_allclose(added.squared, anew.squared, rtol=1e-4)
+
+
+def test_a_set_is_outgrown_by_a_tenth_more_images() -> None:
+    features = np.random.default_rng(0).normal(size=(112, 20)).astype(np.float32)
+    old = ImageSet.of(features[:100])
+    assert not old.with_added(features[100:110]).outgrown
+    assert old.with_added(features[100:110]).with_added(features[110:]).outgrown

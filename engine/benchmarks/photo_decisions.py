@@ -1,0 +1,217 @@
+"""Decisions on photos replayed: a person answers a few images at a time, and the model is fitted anew after them.
+
+As `decisions`, with what live labels add: the start from nothing but class names (typical images first, 3 a class), the
+answers that chance picked are told to the model, which learns the classes' shares from them, and they count as
+decisions like all others.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.algorithms.transductive import one_thread
+from engine.benchmarks.decision_rounds import Rounds
+from engine.benchmarks.spec import Row
+from engine.live.graph import Floats, Ints
+from engine.live.model import ImageSet, Labeled
+from engine.live.refit import GROWN, LiveModel
+from engine.live.regression import Regression, best_strength, fit_regression
+from engine.query.pick import pick
+from engine.query.pool import Pool
+from engine.training import device as devices
+
+Bools = NDArray[np.bool_]
+FIRST_PICKS = 3
+"""Typical images a class, at the start from nothing."""
+
+
+class Labeler(Protocol):
+    """What is fitted to the answers. strategy: which images are asked about next. features: (N, D) of all images."""
+
+    strategy: str
+    features: Floats
+
+    def fit(self, rows: Ints, labels: Ints, drawn: Bools) -> Floats:
+        """Return probabilities (N, K) of all images, 0 for classes without a label, from labels (n,) of rows (n,), of
+        which `drawn` (n,) tells those that chance picked."""
+        ...
+
+    def prepare(self, rows: Ints) -> None:
+        """Make ready for answers about these rows."""
+        ...
+
+
+@dataclass
+class Live:
+    """Live labels. cautious: (N, K) what the confidence of the last fit is read from."""
+
+    images: ImageSet
+    classes: int
+    strategy: str = "least_sure"
+    cautious: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        self.features = self.images.z
+        self._model = LiveModel(self.images)
+
+    def fit(self, rows: Ints, labels: Ints, drawn: Bools) -> Floats:
+        """Refit from the fit before."""
+        present, places = np.unique(labels, return_inverse=True)
+        counts = np.bincount(places[drawn], minlength=len(present))
+        with one_thread():
+            refit = self._model.refit(Labeled(rows, places, counts))
+        self.cautious = _of_all(refit.cautious, present, self.classes)
+        return _of_all(refit.probabilities, present, self.classes)
+
+    def prepare(self, rows: Ints) -> None:
+        """Spread from these rows ahead of their answers."""
+        with one_thread():
+            self._model.prepare(rows)
+
+
+@dataclass
+class LogisticRegression:
+    """A logistic regression on the same coordinates, C by cross-validation, from the labels alone."""
+
+    features: Floats
+    classes: int
+    strategy: str = "least_sure"
+
+    def __post_init__(self) -> None:
+        self._strength, self._chosen_from = 0.0, 0
+        self._last: Regression | None = None
+
+    def fit(self, rows: Ints, labels: Ints, drawn: Bools) -> Floats:
+        """Fit it from the weights before."""
+        present, places = np.unique(labels, return_inverse=True)
+        z = self.features[rows]
+        with one_thread():
+            if len(rows) >= GROWN * self._chosen_from:
+                self._strength, self._chosen_from = best_strength(z, places), len(rows)
+            same = self._last is not None and len(self._last.weights) == len(present)
+            self._last = fit_regression(z, places, self._strength, self._last if same else None)
+            return _of_all(self._last.predict_proba(self.features), present, self.classes)
+
+    def prepare(self, rows: Ints) -> None:
+        """Nothing to make ready."""
+
+
+class QuickRounds:
+    """Quick rounds as the product trains them: a classifier on the features, a fifth of the labels held out."""
+
+    def __init__(self, features: Tensor, classes: int, row: Row, seed: int) -> None:
+        self.strategy, self.features = "mixture", features.numpy()
+        self._rounds = Rounds(features, classes, (row, row), devices.resolve("cpu"), seed)
+        self._number = 0
+
+    def fit(self, rows: Ints, labels: Ints, drawn: Bools) -> Floats:
+        """Train the next round."""
+        order = np.argsort(rows)
+        predicted = self._rounds.train(rows[order], labels[order], self._number, {})
+        self._number += 1
+        self.features = predicted.features
+        return predicted.probabilities
+
+    def prepare(self, rows: Ints) -> None:
+        """Nothing to make ready."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay gave.
+
+    Attributes:
+        right: (answers + 1,) share of right labels in the exported set after 0, 1, … answers.
+        milliseconds: CPU time of each fit, the first one left out.
+    """
+
+    right: NDArray[np.float64]
+    milliseconds: tuple[float, ...]
+
+    def needed(self, target: float) -> int | None:
+        """Return the first number of answers with at least the target."""
+        reached = np.flatnonzero(self.right >= target)
+        return int(reached[0]) if len(reached) else None
+
+    def median_milliseconds(self) -> float:
+        """Return the median of the fits, NaN where there was one alone."""
+        return statistics.median(self.milliseconds) if self.milliseconds else float("nan")
+
+
+def replay(
+    labeler: Labeler, truth: Ints, first: Ints, *, per_fit: int, budget: int, target: float, seed: int
+) -> Replay:
+    """Answer until the target is reached or the budget spent.
+
+    Args:
+        labeler: fitted after every `per_fit` answers.
+        truth: (N,) classes 0..K-1, known to the answers alone.
+        first: (n,) rows that have a label at the start and are no decisions. Empty: from nothing, then the first
+            answers are 3 a class on typical images.
+        per_fit: answers between two fits.
+        budget: most answers.
+        target: share of right labels at which no more is asked.
+        seed: of the strategy.
+    """
+    ids, classes = np.arange(len(truth)), int(truth.max()) + 1
+    rows, drawn = first.tolist(), [False] * len(first)
+    right, times = [] if len(first) else [0.0], []
+    probabilities: Floats | None = None
+    wrong: Bools = np.ones(len(truth), np.bool_)
+    while True:
+        decided = np.zeros(len(truth), np.bool_)
+        decided[rows] = True
+        if rows:
+            began = time.process_time()
+            probabilities = labeler.fit(np.array(rows), truth[rows], np.array(drawn))
+            times.append(1000 * (time.process_time() - began))
+            wrong = probabilities.argmax(1) != truth
+            right[len(rows) - len(first) :] = [_right(wrong, decided)]  # of the newest fit: it costs no decision
+        answered = len(right) - 1
+        if right[-1] >= target or answered >= budget or decided.all():
+            return Replay(np.array(right), tuple(times[1:]))
+        pool = _pool(labeler.features, ids, truth, decided, probabilities, classes)
+        wanted = per_fit if probabilities is not None else FIRST_PICKS * classes
+        picks = pick(labeler.strategy, pool, min(wanted, budget - answered, len(pool)), seed=seed)
+        asked = ids[~decided][picks.rows]
+        labeler.prepare(asked)
+        for row, by_chance in zip(asked.tolist(), picks.random.tolist(), strict=True):
+            rows.append(row)
+            drawn.append(by_chance)
+            decided[row] = True
+            right.append(_right(wrong, decided))
+
+
+def _right(wrong: Bools, decided: Bools) -> float:
+    return 1.0 - float(np.count_nonzero(wrong & ~decided)) / len(wrong)
+
+
+def _pool(features: Floats, ids: Ints, truth: Ints, decided: Bools, probabilities: Floats | None, classes: int) -> Pool:
+    """Return what a strategy picks from: the images without a label; of `truth` only labels in force are read."""
+    trained = probabilities is not None
+    if probabilities is None:
+        probabilities = np.full((len(ids), classes), 1 / classes, np.float32)
+    return Pool(
+        ids=ids[~decided],
+        probabilities=probabilities[~decided],
+        features=features[~decided],
+        labeled_features=features[decided],
+        labeled=truth[decided],
+        class_counts=np.bincount(truth[decided], minlength=classes),
+        classes=tuple(map(str, range(classes))),
+        trained=trained,
+    )
+
+
+def _of_all(probabilities: Floats, present: Ints, classes: int) -> Floats:
+    """Return probabilities (N, K) of the classes `present` among all."""
+    every = np.zeros((len(probabilities), classes), np.float32)
+    every[:, present] = np.clip(probabilities, 0, 1)
+    return every
