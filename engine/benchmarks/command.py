@@ -16,6 +16,7 @@ from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.honesty import AUDIT, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
+from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
 from engine.benchmarks.photos import PHOTOS
 from engine.benchmarks.run import accuracy_run, pool_run
@@ -35,6 +36,7 @@ STUDIES: dict[str, Study] = {
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,
     "photos": PHOTOS,
+    "live": LIVE,
 }
 """Studies by the name that the command takes."""
 

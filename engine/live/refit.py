@@ -66,6 +66,10 @@ class LiveModel:
         votes: λ, 8 for digit-like images and 4 for pretrained features.
         strength: C of the regression in the model.
         rounds: how many times classes and images adapt to each other.
+
+    Attributes:
+        images: of the next fit, see `replace_images`.
+        chosen_from: how many labels the confidence's C was chosen from.
     """
 
     def __init__(self, images: ImageSet, votes: float = 4.0, strength: float = 30.0, rounds: int = 8) -> None:
@@ -73,7 +77,7 @@ class LiveModel:
         self._votes, self._strength, self._rounds = votes, strength, rounds
         self._last: _Last | None = None
         self._ahead: Mapping[int, Floats] = {}
-        self._cautious_strength, self._chosen_from = 0.0, 0
+        self._cautious_strength, self.chosen_from = 0.0, 0
 
     def replace_images(self, images: ImageSet) -> None:
         """Go on with other images, for example with added ones; the next fit is a cold one."""
@@ -144,8 +148,8 @@ class LiveModel:
 
     def _confidence_strength(self, z: Floats, labels: Ints) -> float:
         """Return C of the cautious regression, chosen anew where the labels have become more by a fifth, or fewer."""
-        if not self._chosen_from <= len(z) < GROWN * self._chosen_from:
-            self._cautious_strength, self._chosen_from = best_strength(z, labels), len(z)
+        if not self.chosen_from <= len(z) < GROWN * self.chosen_from:
+            self._cautious_strength, self.chosen_from = best_strength(z, labels), len(z)
         return self._cautious_strength
 
 

@@ -53,7 +53,7 @@ def load_set(path: Path) -> tuple[ImageSet, tuple[str, ...]]:
         CheckpointCorrupt: it is damaged or of another version; it can be made anew from the features.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         if int(arrays["version"]) != VERSION:
             raise ValueError(f"version {arrays['version']}")
