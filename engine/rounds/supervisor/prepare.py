@@ -213,9 +213,7 @@ def label_frame(
     return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
 
 
-def drawn(
-    ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def drawn(ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which images (N,) are a random sample of those imported without a label, each looked at by a person.
 
     The labels among them show the classes' shares; see `engine.quality.sample.random_prefix`.
