@@ -71,6 +71,7 @@ class Maps:
                 "What the round's final model sees in the images; groups what it takes for alike.",
             )
             for one in reversed(self._results.complete())
+            if one.report is not None and one.report.checkpoint.file  # live rounds have no model of their own
         ]  # fmt: skip
         photos = bool(self._workspace.items()) and self._workspace.array_spec().channels == 3
         return [trained, pixels, *rounds] if photos else [pixels, *rounds, trained]
