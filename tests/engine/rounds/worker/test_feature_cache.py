@@ -9,6 +9,7 @@ from PIL import Image
 
 from engine.errors import DecodeError
 from engine.files import PARTIAL
+from engine.images import feature_parts
 from engine.images.array_row import array_row
 from engine.nets import frozen
 from engine.rounds.worker import feature_cache
@@ -118,7 +119,7 @@ def test_a_stop_keeps_what_was_computed(tmp_path: Path, computed: list[int]) -> 
 def test_parts_are_written_on_the_way_so_that_a_kill_loses_little(
     tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_cache, "PART_IMAGES", 16)
+    monkeypatch.setattr(feature_parts, "PART_IMAGES", 16)
     seen: list[int] = []
     features(tmp_path, put(tmp_path, 40), lambda *_: seen.append(len(parts(tmp_path))))
     assert seen == [0, 0, 1, 2, 2]
@@ -187,7 +188,7 @@ def test_leftovers_of_a_killed_worker_are_swept_when_they_are_old(
         path.write_bytes(b"left")
     features(tmp_path, shas)
     assert len(list(folder.iterdir())) == 2
-    monkeypatch.setattr(feature_cache, "LEFTOVER_SECONDS", -1.0)
+    monkeypatch.setattr(feature_parts, "LEFTOVER_SECONDS", -1.0)
     features(tmp_path, shas)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
     assert list(folder.iterdir()) == parts(tmp_path)
