@@ -319,7 +319,7 @@ def test_a_model_that_labels_a_set_is_not_started_on_the_pixels_of_photos(make_s
     store = make_store({"cat": 3, "dog": 3, None: 4})
     prepare.check_round(store, "transductive", {}, CPU)
     monkeypatch.setattr(prepare, "recommend_spec", lambda items: prepare.ArraySpec(size=96, channels=3))
-    with pytest.raises(RoundBlocked, match="frozen:mobilenet_v2"):
+    with pytest.raises(RoundBlocked, match="frozen:efficientnet_lite0"):
         prepare.check_round(store, "transductive", {}, CPU)
     prepare.check_round(store, "transductive", {}, CPU | {"net": "frozen:mobilenet_v2"})
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.nets.views import choose_view, compare_views
+
+LABELS = np.repeat(np.arange(3), 10)
+
+
+def features(noise: float, labels: np.ndarray = LABELS, width: int = 12) -> np.ndarray:
+    """Return points around a corner for each class."""
+    return np.eye(width)[labels] + noise * np.random.default_rng(1).normal(size=(len(labels), width))
+
+
+def test_the_view_that_tells_the_classes_apart_is_taken_wherever_it_stands() -> None:
+    clear, blurred = features(0.05), features(5.0, width=40)
+    assert choose_view({"centre": blurred, "whole": clear}, LABELS) == "whole"
+    assert choose_view({"centre": clear, "whole": blurred}, LABELS) == "centre"
+    hits = compare_views({"centre": blurred, "whole": clear}, LABELS)
+    assert hits["whole"] == 30
+    assert hits["centre"] < 20
+
+
+def test_of_equal_views_the_first_is_taken() -> None:
+    same = features(0.05)
+    assert choose_view({"centre": same, "whole": 2 * same}, LABELS) == "centre"
+
+
+@pytest.mark.parametrize("labels", [np.repeat(np.arange(3), 4), np.zeros(30, int), np.empty(0, int)])
+def test_with_few_labels_or_one_class_nothing_is_compared(labels: np.ndarray) -> None:
+    views = {"centre": features(5.0, labels), "whole": features(0.05, labels)}
+    assert compare_views(views, labels) == {}
+    assert choose_view(views, labels) == "centre"
+
+
+def test_a_class_with_a_single_label_is_a_miss_and_no_error() -> None:
+    labels = np.append(np.repeat(np.arange(2), 15), 2)
+    assert compare_views({"centre": features(0.05, labels)}, labels) == {"centre": 30}
+
+
+def test_of_many_labels_some_are_drawn() -> None:
+    labels = np.repeat(np.arange(3), 700)
+    assert compare_views({"centre": features(0.05, labels)}, labels) == {"centre": 1000}
