@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,6 +77,7 @@ def torchvision_trunk(
     return TorchvisionTrunk(body, side), width, own
 
 
+@lru_cache(maxsize=64)
 def check_name(name: str) -> None:
     """Raise unless torchvision has a classifier of this name whose last layer can be replaced; computes nothing.
 
@@ -86,7 +88,8 @@ def check_name(name: str) -> None:
         raise ConfigError(
             "torchvision has no classifier of this name",
             value=name,
-            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16.",
+            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16; frozen: also "
+            "takes efficientnet_lite0 and timm/NAME.",
         )
     _cut(_outline(name), name)
 
