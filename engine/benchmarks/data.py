@@ -19,7 +19,9 @@ from engine.errors import ConfigError, SourceMissing
 from engine.nets import frozen
 from engine.training.evaluate import chunks
 from engine.training.pools import Pools
-from engine.training.recommend import PHOTO_NET
+
+PHOTO_NET = "mobilenet_v2"
+"""The network of the published tables of photos."""
 
 
 @dataclass(frozen=True)

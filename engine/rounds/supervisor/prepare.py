@@ -83,17 +83,19 @@ def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str
 
 def check_net(net: str) -> None:
     """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
-    from engine.nets.backbones import check_name
+    from engine.nets import backbones, frozen
 
     name = NetName.parse(net)
     if name.is_vector:
         raise ConfigError(
             "This network takes vectors, not images",
             value=net,
-            way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
+            way_out="Choose auto, or a quick round such as frozen:efficientnet_lite0.",
         )
-    if name.is_frozen or name.is_torchvision:
-        check_name(name.base)
+    if name.is_frozen:
+        frozen.check(net)
+    elif name.is_torchvision:
+        backbones.check_name(name.base)
 
 
 def check_labels(labels: Sequence[str], images: int, algorithm: str) -> None:
