@@ -53,18 +53,19 @@ def _features(root: Path, shas: list[str], spec: Any, progress: Progress) -> tup
     import torch
 
     from engine.images.array_cache import build_arrays
+    from engine.nets import frozen
     from engine.nets.hog import hog_features
     from engine.rounds.worker import feature_cache
     from engine.training import device
     from engine.training.config import TrainConfig
-    from engine.training.recommend import QUICK_NET, SMALL_SIDE
+    from engine.training.recommend import PHOTO_NETS, SMALL_SIDE, quick_net
 
     if spec.channels == 1 and spec.size <= SMALL_SIDE:
         arrays = torch.from_numpy(np.asarray(build_arrays(root, shas, spec, progress)))
         return hog_features(arrays).numpy(), ""
     where = device.resolve("auto")
-    train = TrainConfig(net=QUICK_NET)
-    return feature_cache.project_features(root, shas, train, where, progress).numpy(), QUICK_NET
+    net = quick_net(name for name in PHOTO_NETS if frozen.backbone(name).find() is not None)
+    return feature_cache.project_features(root, shas, TrainConfig(net=net), where, progress).numpy(), net
 
 
 if __name__ == "__main__":

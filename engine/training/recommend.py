@@ -6,7 +6,7 @@ figures are in README.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,12 @@ QUICK_TRAIN = {"learning_rate": 0.01, "noise": 0.5}
 HELDOUT = TrainConfig().heldout_fraction
 
 
+def quick_net(weights: Iterable[str]) -> str:
+    """Return those of `PHOTO_NETS` whose weights are there, joined, as a quick round names them; else the first."""
+    there = set(weights)
+    return str(NetName("frozen", JOINED.join([name for name in PHOTO_NETS if name in there] or [PHOTO_NET])))
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What the rules look at.
@@ -62,9 +68,8 @@ class DataFacts:
 
     @property
     def quick_net(self) -> str:
-        """Return the pretrained networks on this machine as a quick round names them; the first where none is."""
-        names = [name for name in PHOTO_NETS if name in self.weights] or [PHOTO_NET]
-        return str(NetName("frozen", JOINED.join(names)))
+        """The pretrained networks on this machine as a quick round names them."""
+        return quick_net(self.weights)
 
     @property
     def unlabeled(self) -> int:
