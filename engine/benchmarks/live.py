@@ -155,7 +155,9 @@ def _refits(images: ImageSet, truth: Ints, settings: LiveSettings, seed: int) ->
 
 def _queue(refit: LiveRefit, rows: Ints, count: int) -> Ints:
     """Return the rows that the queue asks about next."""
-    undecided = np.setdiff1d(np.arange(len(refit.confidence)), rows)
+    decided = np.zeros(len(refit.confidence), np.bool_)
+    decided[rows] = True
+    undecided = np.flatnonzero(~decided)
     probabilities = np.clip(refit.probabilities[undecided], 0, 1)
     pool = Pool(undecided, probabilities, classes=tuple(map(str, range(probabilities.shape[1]))))
     return undecided[pick("least_sure", pool, count).rows]
