@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ALGORITHMS = "engine/algorithms"
+LIVE = "engine/live"
 TRAINING = "engine/training"
 MPL = "tests/engine/algorithms/test_meta_pseudo_labels.py tests/engine/algorithms/test_mpl_terms.py "
 MPL += "tests/engine/algorithms/test_mpl_exact.py"
@@ -395,27 +396,27 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         22,
-        "Sinkhorn brings rows where columns belong to the classes' shares",
-        f"{ALGORITHMS}/neighbour_graph.py",
-        "beliefs = beliefs * (shares * len(beliefs) / beliefs.sum(0))",
-        "beliefs = beliefs * (shares * len(beliefs) / beliefs.sum(1, keepdims=True))",
-        "tests/engine/algorithms/test_neighbour_graph.py",
+        "Sinkhorn leaves the columns as they were",
+        f"{LIVE}/graph.py",
+        "    return np.asarray(of_row[:, None] * beliefs * of_column)\n",
+        "    return np.asarray(of_row[:, None] * beliefs)\n",
+        "tests/engine/live/test_graph.py",
     ),
     Defect(
         22,
         "labels spread by averages over neighbours, not by the symmetric graph",
-        f"{ALGORITHMS}/neighbour_graph.py",
-        "beliefs = KEPT * (graph.symmetric @ beliefs)",
-        "beliefs = KEPT * (graph.averaging @ beliefs)",
-        "tests/engine/algorithms/test_neighbour_graph.py",
+        f"{LIVE}/graph.py",
+        "graph.symmetric * np.float32(KEPT)",
+        "graph.averaging * np.float32(KEPT)",
+        "tests/engine/live/test_graph.py",
     ),
     Defect(
         22,
         "the classes' shares are ignored",
-        f"{ALGORITHMS}/neighbour_graph.py",
-        "    return balanced(beliefs, shares)\n",
-        "    return np.asarray(beliefs, np.float32)\n",
-        "tests/engine/algorithms/test_neighbour_graph.py tests/engine/algorithms/test_transductive.py",
+        f"{LIVE}/graph.py",
+        "    wanted = np.asarray(shares * len(beliefs), np.float32)\n",
+        "    wanted = beliefs.sum(0)\n",
+        "tests/engine/live/test_graph.py tests/engine/algorithms/test_transductive.py",
     ),
     Defect(
         22,
@@ -428,18 +429,50 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         22,
         "the regression counts in full from the first label on",
-        f"{ALGORITHMS}/transductive_model.py",
-        "say = min(1.0, len(rows) / (FULL_SAY * len(shares)))",
-        "say = 1.0",
+        f"{LIVE}/model.py",
+        "return min(1.0, labels / (FULL_SAY * classes))",
+        "return 1.0",
         "tests/engine/algorithms/test_transductive.py",
     ),
     Defect(
         22,
         "Σz²/v is left in the likelihood",
-        f"{ALGORITHMS}/transductive_model.py",
+        f"{LIVE}/model.py",
         "(x @ scaled.T - (scaled * means).sum(1) / 2)",
         "(x @ scaled.T - (scaled * means).sum(1) / 2 - (x * x / variance).sum(1, keepdims=True) / 2)",
-        "tests/engine/algorithms/test_transductive.py",
+        "tests/engine/live/test_model.py",
+    ),
+    Defect(
+        22,
+        "the confidence of live labels is the model's own",
+        f"{LIVE}/refit.py",
+        "confidence = sure[np.arange(len(sure)), probabilities.argmax(1)]",
+        "confidence = probabilities.max(1)",
+        "tests/engine/live/test_refit.py",
+    ),
+    Defect(
+        22,
+        "labels since the fit before are not spread in full",
+        f"{LIVE}/refit.py",
+        "reached[:, label] += self._ahead[row]",
+        "reached[row, label] += 1",
+        "tests/engine/live/test_refit.py",
+    ),
+    Defect(
+        22,
+        "a label that was changed leaves what it spread before",
+        f"{LIVE}/refit.py",
+        " and (now[before.rows] == before.labels).all())",
+        ")",
+        "tests/engine/live/test_refit.py",
+    ),
+    Defect(
+        22,
+        "an added image joins no list of others",
+        f"{LIVE}/graph.py",
+        "closer = exact < squares[close, -1]",
+        "closer = exact < 0",
+        "tests/engine/live/test_graph.py",
     ),
     Defect(
         22,

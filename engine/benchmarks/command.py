@@ -19,15 +19,15 @@ from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
 from engine.benchmarks.photos import PHOTOS
-from engine.benchmarks.run import accuracy_run, pool_run
+from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.study import Say, Study
 from engine.benchmarks.throughput import throughput_run
 from engine.errors import ConfigError
 from engine.training import device as devices
 
-MEASURES = {"accuracy": accuracy_run, "pool": pool_run, "throughput": throughput_run}
-UNITS = {"accuracy": "%", "pool": "%", "throughput": "steps/s"}
+MEASURES = {"accuracy": accuracy_run, "throughput": throughput_run}
+UNITS = {"accuracy": "%", "throughput": "steps/s"}
 
 
 STUDIES: dict[str, Study] = {

@@ -20,9 +20,6 @@ from engine.nets import frozen
 from engine.training.evaluate import chunks
 from engine.training.pools import Pools
 
-PHOTO_NET = "mobilenet_v2"
-"""The network of the published tables of photos."""
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -41,9 +38,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     """Return the problem that a row's `data` describes.
 
     Args:
-        data: "set" is MNIST, CIFAR10, photos (folders of images under `root`, one a class), two_moons or random;
-            "labels" how many labels, of photos how many a class; "missing" classes without any; "images" how many
-            training images the seed draws, all where it is absent (random: 50,000); "typical" of two_moons, see there.
+        data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
+            "images" how many training images the seed draws, all where it is absent (random: 50,000); "typical" of
+            two_moons, see there.
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -59,15 +56,8 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
         return Problem(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
-    if name == "photos":
-        features, y = photo_features(root, PHOTO_NET)
-        pools = pools_of(features, y, choose_labels(y, labels * (int(y.max()) + 1), seed))
-        rest = pools.unlabeled_idx
-        return Problem(pools, lambda: (features[rest], y[rest]), lambda: y[rest])
     if name not in ("MNIST", "CIFAR10"):
-        raise ConfigError(
-            "There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10, photos or two_moons."
-        )
+        raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
     if "images" in data:
         images, classes, _ = subset(name, root, int(data["images"]), seed)

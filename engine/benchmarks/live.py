@@ -47,7 +47,7 @@ class LiveSettings:
         sizes: numbers of images, with commas between them.
         labels: labels a class at the start.
         refits: warm refits, of `answers` answers each.
-        net: the network of the photos' features, as in `photos`.
+        backbone: the network of the photos' features, as in `photos`.
         noise: standard deviation of what is added to a repeated feature, in those of the feature itself.
     """
 
@@ -55,7 +55,7 @@ class LiveSettings:
     labels: int = 10
     refits: int = 10
     answers: int = 10
-    net: str = "mobilenet_v2"
+    backbone: str = "mobilenet_v2"
     noise: float = 0.3
 
 
@@ -107,7 +107,7 @@ def many_features(root: Path | None, net: str, size: int, noise: float, seed: in
 def _one(root: Path | None, size: int, settings: LiveSettings, seed: int) -> results.Run:
     """Measure one size."""
     began = time.perf_counter()
-    features, truth = many_features(root, settings.net, size + ADDED, settings.noise, seed)
+    features, truth = many_features(root, settings.backbone, size + ADDED, settings.noise, seed)
     with one_thread():
         build_ms, images = _timed(lambda: ImageSet.of(features[:size], seed))
         more = {"build s": build_ms / 1000, **_refits(images, truth[:size], settings, seed)}
@@ -155,7 +155,9 @@ def _refits(images: ImageSet, truth: Ints, settings: LiveSettings, seed: int) ->
 
 def _queue(refit: LiveRefit, rows: Ints, count: int) -> Ints:
     """Return the rows that the queue asks about next."""
-    undecided = np.setdiff1d(np.arange(len(refit.confidence)), rows)
+    decided = np.zeros(len(refit.confidence), np.bool_)
+    decided[rows] = True
+    undecided = np.flatnonzero(~decided)
     probabilities = np.clip(refit.probabilities[undecided], 0, 1)
     pool = Pool(undecided, probabilities, classes=tuple(map(str, range(probabilities.shape[1]))))
     return undecided[pick("least_sure", pool, count).rows]

@@ -140,9 +140,9 @@ class Replay:
         reached = np.flatnonzero(self.right >= target)
         return int(reached[0]) if len(reached) else None
 
-    def median_milliseconds(self) -> float:
-        """Return the median of the fits, NaN where there was one alone."""
-        return statistics.median(self.milliseconds) if self.milliseconds else float("nan")
+    def median_milliseconds(self) -> float | None:
+        """Return the median of the fits, None where there was one alone."""
+        return statistics.median(self.milliseconds) if self.milliseconds else None
 
 
 def replay(

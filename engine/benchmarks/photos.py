@@ -207,12 +207,13 @@ def _tables(runs: Sequence[results.Run], settings: PhotoSettings, device: str) -
 
 
 def _spread(values: Sequence[float | None], places: int) -> str:
-    """Return mean ± deviation; – where some run has no value."""
+    """Return mean ± deviation of the runs that have a value, and how many these are where some have none."""
     known = [value for value in values if value is not None]
-    if len(known) < len(values) or not known:
-        return "–" if not known else f"{len(known)} of {len(values)}"
+    if not known:
+        return "–"
     mean = f"{statistics.fmean(known):.{places}f}"
-    return f"{mean} ± {statistics.stdev(known):.{places}f}" if len(known) > 1 else mean
+    spread = f" ± {statistics.stdev(known):.{places}f}" if len(known) > 1 else ""
+    return mean + spread + (f" ({len(known)} of {len(values)})" if len(known) < len(values) else "")
 
 
 PHOTOS = Study(

@@ -125,7 +125,7 @@ def load(path: Path, name: str) -> list[Run]:
 
 def table(content: Mapping[str, Any], note: str = "") -> str:
     """Return the table of a results document: a line a row with mean ± sample deviation, each seed and the time."""
-    percent = content["measure"] in ("accuracy", "pool")
+    percent = content["measure"] == "accuracy"
     places = 2 if percent else 3
     head = ["", "mean ± sd" + (", %" if percent else ", steps/s"), "each seed", "s/run"]
     summed = content["summary"]

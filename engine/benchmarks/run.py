@@ -19,7 +19,7 @@ from engine.benchmarks.overrides import settings_class
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError, TrainingDiverged
 from engine.training.config import TrainConfig, settings_from
-from engine.training.evaluate import predict_logits, predict_run
+from engine.training.evaluate import predict_logits
 from engine.training.pools import Pools
 from engine.training.protocol import HasRowPredictions
 
@@ -94,31 +94,6 @@ def accuracy_run(row: Row, seed: int, problem: Problem, device: torch.device, mi
     more |= {name: float(torch.tensor(values).median()) for name, values in told.items() if values}
     accuracy = 100 * float((predicted == y).double().mean())
     return Outcome(accuracy, time.perf_counter() - began, steps, more, dataclasses.asdict(train))
-
-
-def pool_run(row: Row, seed: int, problem: Problem, device: torch.device, minutes: float | None) -> Outcome:
-    """Train the row and return the accuracy over its unlabeled images in %, whose classes no run sees before its end.
-
-    Args:
-        row: what to train.
-        seed: of the run.
-        problem: the data, with the classes of the unlabeled images.
-        device: where to train.
-        minutes: not looked at: what labels a set has no schedule to shorten.
-
-    Raises:
-        ConfigError: a setting is out of range.
-        TrainingDiverged: the loss is no longer a finite number.
-    """
-    assert problem.unlabeled_y is not None
-    began, cpu_began = time.perf_counter(), time.process_time()
-    train = train_config(row, seed, device)
-    algorithm = build(row, train, problem.pools, device)
-    steps = sum(run_epoch(algorithm, epoch) for epoch in range(algorithm.epochs))
-    cpu_seconds = time.process_time() - cpu_began
-    predicted = predict_run(algorithm, problem.pools.images, problem.pools.unlabeled_idx).logits.argmax(1)
-    accuracy = 100 * float((predicted == problem.unlabeled_y()).double().mean())
-    return Outcome(accuracy, time.perf_counter() - began, steps, {"CPU s": cpu_seconds}, dataclasses.asdict(train))
 
 
 def fit_budget(row: Row, train: TrainConfig, pools: Pools, device: torch.device, seconds: float) -> TrainConfig:

@@ -44,15 +44,15 @@ class Context:
 class Benchmark:
     """A named set of rows.
 
-    `rows(context)` gives them; `measure` says what a run returns: the accuracy on the test images, or "pool" on the
-    unlabeled ones, in %, or steps a second. `seeds` and `minutes` (a run, None sets no limit) are the defaults. `pairs`
+    `rows(context)` gives them; `measure` says what a run returns: the accuracy on the test images in %, or steps a
+    second. `seeds` and `minutes` (a run, None sets no limit) are the defaults. `pairs`
     names two rows each whose difference is shown seed by seed, first minus second, where both are there. `note` says
     where published figures are from.
     """
 
     summary: str
     rows: Callable[[Context], tuple[Row, ...]]
-    measure: Literal["accuracy", "pool", "throughput"] = "accuracy"
+    measure: Literal["accuracy", "throughput"] = "accuracy"
     seeds: int = 5
     minutes: float | None = None
     pairs: tuple[tuple[str, str], ...] = ()

@@ -82,7 +82,9 @@ def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:
         return choose_random(pool, limit, seed)
     chance = (len(pool) - np.arange(limit)) % _EVERY == _PLACE
     slice_rows = np.lexsort((pool.ids, random_order(pool.ids)))[: int(chance.sum())]
-    rest = np.setdiff1d(np.arange(len(pool)), slice_rows)
+    others = np.ones(len(pool), np.bool_)
+    others[slice_rows] = False
+    rest = np.flatnonzero(others)
     wanted = limit - len(slice_rows)
     if not cold:
         main = choose(pool.subset(rest), wanted, seed)

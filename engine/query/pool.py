@@ -125,7 +125,8 @@ def _check_probabilities(ids: NDArray[Any], probabilities: NDArray[Any], classes
         "Probabilities must be (N, K) with one image id a row",
         f"{probabilities.shape} and {ids.shape}",
     )
-    _fits(len(np.unique(ids)) == len(ids), "An image is in the pool twice", None)
+    in_order = np.sort(ids)  # several times as fast as np.unique
+    _fits((in_order[1:] != in_order[:-1]).all(), "An image is in the pool twice", None)
     _fits(
         len(classes) == probabilities.shape[1],
         "Probabilities and class names differ in number",

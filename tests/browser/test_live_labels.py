@@ -1,4 +1,4 @@
-"""Live labels on photos from nothing: class names typed, features computed, answers by key, the map moving with them."""
+"""Live labels on photos from nothing: classes typed, features computed, answers by key, the map moving with them."""
 
 from __future__ import annotations
 

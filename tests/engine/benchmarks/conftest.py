@@ -37,7 +37,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         images = 1500 if name == "MNIST" else 4500
         return small_set(images if train else 50, *shape, seed=int(train))
 
-    def photo_features(root: Path) -> tuple[Tensor, Tensor]:
+    def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
         y = torch.arange(120) % 4
         return 4 * torch.eye(8)[y] + torch.rand(120, 8, generator=torch.Generator().manual_seed(0)), y
 

@@ -88,7 +88,6 @@ def test_two_moons_labels_typical_points_where_a_row_says_so(tmp_path: Path) -> 
 
 def test_photos_in_class_folders_become_pretrained_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(data, "PHOTO_NET", SMALL)
     save_weights(tmp_path / "torch")
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
@@ -97,12 +96,9 @@ def test_photos_in_class_folders_become_pretrained_features(tmp_path: Path, monk
             noise = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
             Image.fromarray(noise).save(tmp_path / "photos" / name / f"{number}.png")
     data.photo_features.cache_clear()
-    problem = data.load_problem({"set": "photos", "labels": 2}, tmp_path / "photos", seed=0)
-    pools = problem.pools
-    assert pools.images.shape == (18, 1024)
-    assert pools.train_y.tolist() == [0, 0, 1, 1]
-    assert problem.unlabeled_y is not None
-    assert problem.unlabeled_y().tolist() == [0] * 7 + [1] * 7
+    features, y = data.photo_features(tmp_path / "photos", SMALL)
+    assert features.shape == (18, 1024)
+    assert y.tolist() == [0] * 9 + [1] * 9
     with pytest.raises(SourceMissing, match="--data"):
         data.photo_features(tmp_path / "nowhere", SMALL)
     data.photo_features.cache_clear()

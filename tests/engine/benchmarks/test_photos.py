@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.benchmarks import command, live
+from engine.benchmarks.options import Options
+from engine.benchmarks.photo_decisions import Live, replay
+from engine.benchmarks.photos import net_features, sets_in
+from engine.errors import ConfigError
+from engine.live.model import ImageSet
+
+TRUTH = np.arange(60) % 3
+
+
+class Told:
+    """Says what it was told to; keeps what it was given."""
+
+    def __init__(self, wrong: list[int], strategy: str = "least_sure") -> None:
+        self.strategy, self.features = strategy, np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+        first = TRUTH.copy()
+        first[wrong] = (first[wrong] + 1) % 3
+        self.said = np.full((60, 3), 0.02, np.float32)
+        self.said[np.arange(60), first] = 0.96
+        self.said[wrong, first[wrong]] = 0.5
+        self.given: list[tuple[list[int], list[int], int]] = []
+        self.ready: list[list[int]] = []
+
+    def fit(self, rows: NDArray[np.int64], labels: NDArray[np.int64], drawn: NDArray[np.bool_]) -> NDArray[np.float32]:
+        self.given.append((rows.tolist(), labels.tolist(), int(drawn.sum())))
+        return self.said
+
+    def prepare(self, rows: NDArray[np.int64]) -> None:
+        self.ready.append(rows.tolist())
+
+
+def test_answers_to_wrong_images_count_one_by_one_and_random_ones_too() -> None:
+    labeler = Told([10, 20, 30, 40])
+    played = replay(labeler, TRUTH, np.arange(3), per_fit=2, budget=20, target=1.0, seed=0)
+    # 57 undecided: the first random answer comes where 45 are left, after 12
+    assert played.right.tolist() == pytest.approx([56 / 60, 57 / 60, 58 / 60, 59 / 60, 1.0])
+    assert played.needed(0.98) == 3
+    assert [len(rows) for rows, _, _ in labeler.given] == [3, 5, 7]
+    assert sorted(labeler.given[-1][0][3:]) == [10, 20, 30, 40]
+    assert labeler.ready == [labeler.given[1][0][3:], labeler.given[2][0][5:]]
+
+
+def test_the_answers_that_chance_picked_are_told_and_cost_a_decision() -> None:
+    labeler = Told(list(range(3, 23)))
+    played = replay(labeler, TRUTH, np.arange(3), per_fit=7, budget=40, target=1.0, seed=0)
+    drawn = [count for _, _, count in labeler.given]
+    assert drawn == [0, 0, 1, 1]
+    assert played.needed(1.0) in (20, 21)  # the random answer may be a wrong image itself
+
+
+def test_from_class_names_alone_the_first_answers_are_three_a_class_and_nothing_is_right_before() -> None:
+    labeler = Told([])
+    played = replay(labeler, TRUTH, np.zeros(0, np.int64), per_fit=5, budget=30, target=1.0, seed=0)
+    assert played.right[:9].tolist() == pytest.approx([n / 60 for n in range(9)])
+    assert played.right[9] == 1.0
+    assert len(labeler.given[0][0]) == 9
+
+
+def test_the_budget_ends_it() -> None:
+    played = replay(Told([50, 51]), TRUTH, np.arange(3), per_fit=1, budget=1, target=1.0, seed=0)
+    assert played.right.tolist() == pytest.approx([58 / 60, 59 / 60])
+    assert played.needed(1.0) is None
+
+
+def test_a_class_without_a_label_has_probability_0_for_all() -> None:
+    features = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    labeler = Live(ImageSet.of(features), 3)
+    rows = np.array([0, 3, 2, 5])  # classes 0 and 2
+    probabilities = labeler.fit(rows, TRUTH[rows], np.zeros(4, np.bool_))
+    assert probabilities.shape == (60, 3)
+    assert (probabilities[:, 1] == 0).all()
+    assert probabilities[2].tolist() == [0, 0, 1]
+
+
+def test_a_folder_of_sets_is_several_and_a_set_is_one(tmp_path: Path) -> None:
+    for path in ("one/cat", "one/dog", "two/cup"):
+        (tmp_path / path).mkdir(parents=True)
+    assert sets_in(tmp_path) == [tmp_path / "one", tmp_path / "two"]
+    assert sets_in(tmp_path / "one") == [tmp_path / "one"]
+
+
+def test_joined_networks_stand_side_by_side_each_of_length_one(opened: list[str]) -> None:
+    one, truth = net_features(Path(), "a")
+    both, _ = net_features(Path(), "a+b")
+    assert both.shape == (120, 16)
+    np.testing.assert_allclose((both**2).sum(1), 2, rtol=1e-5)
+    np.testing.assert_allclose(both[:, :8], one / one.norm(dim=1, keepdim=True), rtol=1e-5)
+    assert truth.tolist() == [row % 4 for row in range(120)]
+
+
+def test_photos_are_measured_by_all_methods_and_the_file_has_the_curves(opened: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "photos.json"
+    small = ("labels=2,5", "budget=12", "per_round=6", "nets=a,a+b", "steps_per_epoch=2", "epochs=1", "net=linear")
+    options = Options("photos", tmp_path, "2", "cpu", out, small)
+    lines: list[str] = []
+    shown = command.run(options, lines.append)
+    rows = {f"{tmp_path.name}, {method}" for method in ("quick, a", "regression, a", "live, a", "live, a+b")}
+    assert all(row in shown for row in rows)
+    assert len(lines) == 10
+    runs = json.loads(out.read_text())["runs"]
+    assert all(run["more"]["accuracy at 5"] > 90 for run in runs if "live" in run["row"])
+    assert all(run["value"] == 0 for run in runs if "live" in run["row"])
+    assert {name for run in runs for name in run["right"]} == {"from 5 a class", "from zero"}
+    again: list[str] = []
+    command.run(Options("photos", tmp_path, "2", "cpu", out, small, resume=True), again.append)
+    assert all("kept from the file" in line for line in again)
+
+
+def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="quick, regression, live"):
+        command.run(Options("photos", tmp_path, set=("methods=guess",)))
+
+
+@pytest.mark.parametrize("photos", [True, False])
+def test_live_labels_are_timed(photos: bool, opened: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "live.json"
+    options = Options(
+        "live", tmp_path if photos else None, "1", "cpu", out, ("sizes=300", "labels=3", "refits=3", "backbone=a")
+    )
+    shown = command.run(options)
+    assert ("Gaussian" in shown) != photos
+    (run,) = json.loads(out.read_text())["runs"]
+    more = run["more"]
+    assert more["same %, least"] >= 99.9
+    assert all(more[name] > 0 for name in ("build s", "warm ms", "queue ms", "prepare ms", "add 1 ms", "set MB"))
+
+
+def test_repeated_features_are_the_photos_themselves_and_then_noisy_copies(opened: list[str]) -> None:
+    features, truth = live.many_features(Path(), "a", 300, 0.3, 0)
+    own, _ = net_features(Path(), "a")
+    assert {row.tobytes() for row in features[:120]} == {row.tobytes() for row in own.numpy()}
+    assert not {row.tobytes() for row in features[120:]} & {row.tobytes() for row in own.numpy()}
+    assert (features >= 0).all()
+    assert (features[:, :4].argmax(1) == truth).all()
