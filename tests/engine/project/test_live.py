@@ -215,6 +215,17 @@ def test_what_an_audit_judges_stays_as_it_is(project: Project) -> None:
     assert project.audits.get(audit.record.number).answered == 10
 
 
+def test_what_the_last_fit_said_is_kept_in_memory_and_stays_when_the_round_ends(project: Project) -> None:
+    number = begun(project)
+    for _ in range(2):
+        answer(project, project.queue.next("least_sure", 10)[0])
+        assert fitted(project)
+        assert project.results.needed(number) is project.results.needed(number), "read once"
+    last = project.results.needed(number)
+    project.live.freeze(number)
+    assert project.results.needed(number).version == last.version
+
+
 def test_switched_off_it_leaves_its_predictions_in_force(project: Project) -> None:
     begun(project)
     project.live.turn(False)
