@@ -245,7 +245,7 @@ class Live:
             folder = self._workspace.round_folder(record.number)
             self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None:
-                end_live(self._store, record)
+                end_live(self._store, record, folder)
         if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
             self._end_round()
 
