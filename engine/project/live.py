@@ -190,6 +190,8 @@ class Live:
         with self._lock:
             if self._round is not None and self._round.record.number == number:
                 self._end_round()
+            elif (record := self._store.round(number)).live:  # that of an earlier process, not gone on with yet
+                end_live(self._store, record, self._workspace.round_folder(number))
 
     def close(self) -> None:
         """Let go of the round's files; it is gone on with at the next start."""
@@ -238,13 +240,13 @@ class Live:
         by_sha = {item.sha256: item.id for item in self._workspace.items()}
         self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
         self.version = f"features of {len(self._ids)} images"  # a queue of typical images goes by them
-        records = [one for one in self._store.rounds() if one.live]
-        for record in records:
+        for record in reversed([one for one in self._store.rounds() if one.live and one.report is not None]):
             if self._round is not None and self._round.record.number == record.number:
                 continue
             folder = self._workspace.round_folder(record.number)
-            self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None:
+                self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
+            if self._round is None or self._round.record.number != record.number:
                 end_live(self._store, record, folder)
         if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
             self._end_round()

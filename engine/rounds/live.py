@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.errors import RoundState
+from engine.errors import RoundState, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
@@ -98,7 +98,8 @@ class LiveRound:
             train: settings that say where its features come from, as other rounds keep them.
             spec: size and channels of the project's arrays.
         """
-        record = store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
+        unwritten = [one for one in store.rounds() if one.live and one.report is None]  # making its folder had failed
+        record = unwritten[0] if unwritten else store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
         folder = rounds / f"{record.number:04d}"
         for name in files.FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -116,14 +117,14 @@ class LiveRound:
     def going_on(
         cls, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]
     ) -> LiveRound | None:
-        """Return the live round that an earlier process left; None where it is of other images, or was never whole."""
+        """Return the live round that an earlier process left; None where it is of other images, was never whole or can
+        not be read."""
         try:
-            known = results.roles(folder)
-        except (OSError, ValueError):
+            if record.report is None or sorted(results.roles(folder)) != ids.tolist():
+                return None
+            return cls(store, record, folder, ids, shas)
+        except (StarlingError, OSError, ValueError, KeyError):
             return None
-        if record.report is None or sorted(known) != ids.tolist():
-            return None
-        return cls(store, record, folder, ids, shas)
 
     def add_classes(self, names: Sequence[str]) -> None:
         """Add classes that have their first label."""

@@ -20,7 +20,9 @@ from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.records.review import ReviewItem
 from engine.rounds import live as live_rounds
-from engine.rounds.folder import results
+from engine.rounds.folder import files, results
+from engine.rounds.live import end_live
+from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects
@@ -311,3 +313,46 @@ def test_what_goes_wrong_is_told_and_tried_again(project: Project, monkeypatch: 
     assert project.live.attempt() == live_desk.PAUSE
     assert project.live.state().status == "on"
     assert project.live.state().labels == 32
+
+
+def test_an_audit_before_the_round_was_gone_on_with_ends_it_all_the_same(root: Path) -> None:
+    with Project.open(root) as project:
+        begun(project)
+        project.live.close()
+    with Project.open(root) as project:
+        audit = project.audits.start(project.audits.rule_at(1, 0.2), size=10)
+        judged = project.results.needed(1)
+        answer(project, [project.queue.item(image_id, 1) for image_id in audit.record.sample])
+        assert begun(project) == 2
+        assert project.results.needed(1).version == judged.version
+        project.live.close()
+
+
+def test_a_round_whose_folder_can_not_be_made_is_begun_once(project: Project) -> None:
+    rounds = project.root / "rounds"
+    rounds.rmdir()
+    rounds.write_text("in the way")
+    for _ in range(3):
+        assert project.live.attempt() == live_desk.TRY_AGAIN
+    rounds.unlink()
+    rounds.mkdir()
+    assert fitted(project)
+    assert [one.number for one in project.store.rounds()] == [1]
+
+
+def test_a_live_round_that_was_never_fitted_is_nothing_to_compare_with(project: Project) -> None:
+    record = project.store.begin_live("transductive", {"train": {}})
+    end_live(project.store, record, project.workspace.round_folder(record.number))
+    assert previous_round(project.store, 2) is None
+
+
+def test_a_round_that_can_not_be_read_is_ended_and_another_begun(root: Path) -> None:
+    with Project.open(root) as project:
+        begun(project)
+        project.live.close()
+        path = project.workspace.round_folder(1) / files.epoch_predictions(1)
+        path.write_bytes(path.read_bytes()[:100])
+    with Project.open(root) as project:
+        assert begun(project) == 2
+        assert [one.live for one in project.store.rounds()] == [False, True]
+        project.live.close()
