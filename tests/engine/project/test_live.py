@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.jobs import features, features_work
+from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
 from engine.live.stored import save_set
 from engine.project import live as live_desk
@@ -356,3 +358,58 @@ def test_a_round_that_can_not_be_read_is_ended_and_another_begun(root: Path) -> 
         assert begun(project) == 2
         assert [one.live for one in project.store.rounds()] == [False, True]
         project.live.close()
+
+
+def test_images_decided_without_a_prediction_in_front_do_not_end_the_random_sample(project: Project) -> None:
+    begun(project)
+    first = project.queue.next("random", 12)[0]
+    without = [replace(item, prediction=None, round=None, confidence=None) for item in (first[0], first[5])]
+    answer(project, without)  # they lay on the page before the first fit
+    in_a_batch = [
+        Decision(
+            new_uid(), first[1].image_id, first[1].version, "label", digit(project, first[1].image_id), batch="row"
+        )
+    ]
+    project.labels.decide(in_a_batch, "row")
+    answer(project, [*first[2:5], *first[6:]])
+    assert project.measured.random_sample(1).n == 9
+
+
+def test_a_trained_round_in_force_stays_so_until_live_labels_are_asked_for(root: Path) -> None:
+    with Project.open(root) as project:
+        make_round(project, np.full((IMAGES, 10), 0.1, np.float32))
+        assert not any(project.live.step(LATER) for _ in range(3))
+        assert project.live.state().status == "later"
+        assert project.results.in_force() == 1
+        project.live.go_on()
+        assert begun(project) == 2
+        make_round(project, np.full((IMAGES, 10), 0.1, np.float32))
+        assert not fitted(project)
+        project.live._end_round()  # as when images are added
+        assert not fitted(project)
+        assert project.results.in_force() == 3
+        project.live.close()
+
+
+def test_what_was_in_the_way_is_not_told_for_ever(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(project)
+    with monkeypatch.context() as patched:
+        patched.setattr(project.store, "label_table", lambda: 1 / 0)
+        project.live.attempt()
+        assert project.live.state().status == "failed"
+    assert not project.live.step(LATER)
+    assert project.live.state().status == "on"
+
+
+def test_features_that_failed_are_begun_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    features.discard(project.root)
+    states = iter(["failed", "failed", "failed", "running"])
+    monkeypatch.setattr(features, "state", lambda *_: JobState(next(states), error="out of memory"))
+    started: list[Path] = []
+    monkeypatch.setattr(features, "start", lambda root, *_: started.append(root))
+    project.live.step(1000.0)
+    assert (project.live.state().status, len(started)) == ("features", 1), "at the start of the app"
+    project.live.step(1001.0)
+    assert (project.live.state().status, project.live.state().words) == ("failed", "out of memory")
+    project.live.step(1000.0 + live_desk.START_AGAIN)
+    assert (project.live.state().status, len(started)) == ("features", 2)
