@@ -78,8 +78,8 @@ def fits(curves: dict[str, list[Any]]) -> None:
         st.markdown(f"One fit, on {labels[0]:,} labels, in {last:.2f} s.")
         return
     st.markdown(
-        f"{len(labels):,} fits, from {labels[0]:,} to {labels[-1]:,} labels; the last took {last:.2f} s. The map shows how "
-        "the pseudo-labels moved with them."
+        f"{len(labels):,} fits, from {labels[0]:,} to {labels[-1]:,} labels; the last took {last:.2f} s. The map shows "
+        "how the pseudo-labels moved with them."
     )
 
 
