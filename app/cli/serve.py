@@ -22,7 +22,7 @@ def serve(home: Path, project: Path | None, address: str, port: int, token: bool
     secret = os.environ.get("STARLING_TOKEN") or gate.new_token() if token else ""
     hosts = tuple(dict.fromkeys((*gate.LOOPBACK, address)))
     shown = f"[{address}]" if ":" in address else address
-    bench = workbench.use(workbench.Workbench(home))
+    bench = workbench.use(workbench.Workbench(home, live=True))
     bench.url = f"http://{shown}:{port}/"
     if project is not None:
         bench.open(project)

@@ -50,7 +50,8 @@ CHANCE = 0.05
 
 def state_word(record: RoundRecord, in_force: int | None) -> str:
     """Return a round's state as shown; of the promoted ones only the last is in force."""
-    return "in force" if record.number == in_force else STATES[record.state]
+    word = "in force" if record.number == in_force else STATES[record.state]
+    return f"live, {word}" if record.live else word
 
 
 def state_line(record: RoundRecord, in_force: int | None) -> None:
@@ -68,6 +69,15 @@ def state_line(record: RoundRecord, in_force: int | None) -> None:
             st.markdown(f":material/lightbulb: {state.plain(record.error['way_out'])}")
     elif record.state == "interrupted":
         st.warning("The worker of this round ended before it was done. Labels are untouched; the round can be resumed.")
+
+
+def fits(curves: dict[str, list[Any]]) -> None:
+    """Say how a live round came about, which has fits in place of epochs."""
+    labels, last = curves["labels"], curves["seconds"][-1]
+    st.markdown(
+        f"{len(labels):,} {'fit' if len(labels) == 1 else 'fits'}, from {labels[0]:,} to {labels[-1]:,} labels; the "
+        f"last took {last:.2f} s. The map shows how the pseudo-labels moved with them."
+    )
 
 
 def progress(record: RoundRecord) -> None:

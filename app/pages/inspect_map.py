@@ -6,8 +6,10 @@ import streamlit as st
 
 from app import state
 from app.components.map_canvas.component import Shown, map_canvas
+from app.components.training_views import state_word
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.project import options
 from engine.project.maps import FeatureSource
 from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
 
@@ -26,7 +28,7 @@ def page() -> None:
     if opened.project.store.active_round() is not None:
         st.fragment(_watch, run_every=2 * POLL_SECONDS)(opened, _stands(records))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = _choose_round(records)
+        number = _choose_round(opened, records)
         source = _choose_source(opened)
         map_state = opened.project.maps.state(source.key)
         _offer(opened, source, map_state)
@@ -49,12 +51,14 @@ def _watch(opened: OpenProject, drawn: list[tuple[int, str]]) -> None:
         st.rerun()
 
 
-def _choose_round(records: dict[int, RoundRecord]) -> int | None:
+def _choose_round(opened: OpenProject, records: dict[int, RoundRecord]) -> int | None:
     """Return the round whose pseudo-labels are shown: the newest unless another is chosen."""
     if not records:
         return None
+    in_force = opened.project.results.in_force()
     titles = {
-        number: f"round {number} · {one.algorithm} · {one.state}".replace("_", " ") for number, one in records.items()
+        number: f"round {number} · {options.title(one.algorithm)} · {state_word(one, in_force)}"
+        for number, one in records.items()
     }
     numbers = sorted(records, reverse=True)
     last, newest = state.get("map_round"), state.get("map_newest")
@@ -138,7 +142,7 @@ def _map(opened: OpenProject, source: FeatureSource, map_state: MapState, record
         source=source.key,
         version=f"{map_state.version}:{map_state.status}",
         computing=map_state.status == "running",
-        live=record is not None and record.active,
+        live=record is not None and (record.active or record.live),
         complete=record is not None and record.state in COMPLETE_STATES,
         moving=record is not None and opened.project.maps.can_move(record.number),
     )

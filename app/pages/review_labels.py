@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.live_labels import live_labels
 from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
 from app.server.workbench import OpenProject
@@ -14,6 +15,7 @@ from engine.project.review.queue import DEFAULT
 from engine.project.review.ref import QueueRef
 from engine.query import QUERY_STRATEGIES
 
+LIVE_ORDER = "least_sure"
 ONE, GRID = "One by one", "Grid"
 SHOWN = {
     "unreviewed": "Not yet decided",
@@ -30,6 +32,7 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    live_labels(opened)
     for notice in opened.project.signals.notices:
         st.warning(state.plain(notice))
     way, shown, predictions, order = st.columns([1.3, 2, 2, 2], vertical_alignment="bottom")
@@ -56,14 +59,15 @@ def page() -> None:
         st.page_link(
             "pages/check_quality.py", label="When all are answered: what the audit shows", icon=":material/verified:"
         )
-    elif not rounds:
+    elif not rounds and not opened.project.live.wanted:
         st.caption("No round has finished yet: images come without predictions. Label a first batch by key.")
-    elif number is None:
+    elif number is None and not opened.project.live.wanted:
         st.caption("No round is in force. A round chosen above shows its predictions all the same.")
+    followed = number is not None and number == opened.project.live.state().number
     review_surface(
         opened.base,
         strategy=strategy,
-        round_number=number,
+        round_number=None if followed else number,  # what is in force, also where that changes: the deck goes on
         only=str(ref),
         classes=opened.project.store.classes(),
         key=f"review_{opened.key}",
@@ -128,7 +132,8 @@ def _strategy(opened: OpenProject, number: int | None) -> str:
     reasons = opened.project.queue.strategies(number)
     usable = [key for key in QUERY_STRATEGIES if not reasons.get(key)]
     if st.session_state.get("review_strategy") not in usable:
-        state.preset("review_strategy", usable[0], again=True)
+        live = opened.live is not None and opened.project.live.wanted and LIVE_ORDER in usable
+        state.preset("review_strategy", LIVE_ORDER if live else usable[0], again=True)
     missing = [f"**{QUERY_STRATEGIES[key].title}**: not now. {why}" for key, why in reasons.items() if why]
     about = [f"**{QUERY_STRATEGIES[key].title}**: {QUERY_STRATEGIES[key].summary}" for key in usable]
     return str(

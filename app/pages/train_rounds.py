@@ -8,15 +8,17 @@ import streamlit as st
 
 from app import state
 from app.components import round_choice, teacher_views, training_views
+from app.components.live_labels import live_labels
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project import options
-from engine.records.rounds import RESUMABLE_STATES, RoundRecord
+from engine.records.rounds import LIVE, RESUMABLE_STATES, RoundRecord
 
 
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
+    live_labels(opened)
     left, right = st.columns([2, 3], gap="large")
     with left:
         _start(opened)
@@ -81,7 +83,9 @@ def _live(opened: OpenProject, number: int, shown_state: str) -> None:
     ):
         _try(lambda: opened.project.training.resume(number), opened)
     curves = opened.project.results.curves(number)
-    if curves.get("epoch"):
+    if LIVE in record.progress and curves.get("labels"):
+        training_views.fits(curves)
+    elif curves.get("epoch"):
         figure = training_views.curves_figure(curves)
         st.plotly_chart(figure, key=f"curves_{number}", config={"displaylogo": False})
     if record.report:

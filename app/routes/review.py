@@ -43,14 +43,15 @@ async def queue(request: Request, opened: OpenProject) -> Response:
     asked = _queue_fields(await request_body(request)) if request.method == "POST" else _queue_query(request)
     limit, project = min(asked["limit"] or 20, 500), opened.project
     ref = QueueRef.parse(asked["only"] or "unreviewed")
+    live = opened.project.live.version if opened.project.live.orders(ref, asked["round"]) else None
     items, total = await run_in_threadpool(
         lambda: project.queue.next(
             asked["strategy"] or DEFAULT, limit,
             number=asked["round"], ref=ref, exclude=asked["exclude"], among=_among(opened, ref),
         )
     )  # fmt: skip
-    body = {"items": [asdict(item) for item in items], "total": total, "classes": list(project.store.classes())}
-    return JSONResponse(body, headers=FRESH)
+    shown, names = [asdict(item) for item in items], list(project.store.classes())
+    return JSONResponse({"items": shown, "total": total, "classes": names, "live": live}, headers=FRESH)
 
 
 def _among(opened: OpenProject, ref: QueueRef) -> tuple[int, ...] | None:
@@ -162,7 +163,9 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
     acks = await run_in_threadpool(opened.project.labels.decide, parsed, batch)
-    return JSONResponse({"acks": [asdict(ack) for ack in acks]}, headers=FRESH)
+    opened.project.live.tell()
+    shown = [asdict(ack) for ack in acks]
+    return JSONResponse({"acks": shown, "live": opened.project.live.version}, headers=FRESH)
 
 
 async def undo(request: Request, opened: OpenProject) -> Response:

@@ -12,6 +12,7 @@ from typing import IO
 
 from engine.errors import ConfigError, ProjectInUse
 from engine.jobs import timing
+from engine.project.live import LiveThread
 from engine.project.opened import Project
 from engine.project.workspace import slug
 from engine.rounds.supervisor.thread import EngineThread
@@ -20,7 +21,7 @@ from engine.rounds.supervisor.thread import EngineThread
 @dataclass
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
-    images last handed over from the map."""
+    images last handed over from the map; `live` follows the answers, None where nobody asked for it."""
 
     key: str
     project: Project
@@ -28,6 +29,7 @@ class OpenProject:
     lock: IO[str]
     uploads: dict[str, Path] = field(default_factory=dict)
     selection: tuple[int, ...] = ()
+    live: LiveThread | None = None
 
     @property
     def base(self) -> str:
@@ -40,10 +42,12 @@ class Workbench:
 
     Args:
         home: the folder whose sub-folders are the projects offered in the app.
+        live: whether live labels follow the answers to the projects that are opened.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, live: bool = False) -> None:
         self.home = home.expanduser().resolve()
+        self._live = live
         self.url = ""
         self._open: dict[str, OpenProject] = {}
         self._lock = threading.RLock()
@@ -90,6 +94,9 @@ class Workbench:
             engine = EngineThread(project.store, root)
             engine.start()
             opened = OpenProject(self._key(project), project, engine, lock)
+            if self._live:
+                opened.live = LiveThread(project.live)
+                opened.live.start()
             self._open[opened.key] = opened
             return opened
 
@@ -108,6 +115,8 @@ class Workbench:
         timing.SHARED.drop_all()
         with self._lock:
             for opened in self._open.values():
+                if opened.live is not None:
+                    opened.live.stop()
                 opened.engine.stop()
                 opened.project.close()
                 opened.lock.close()

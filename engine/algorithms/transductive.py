@@ -370,5 +370,5 @@ def check_described(channels: int, side: int) -> None:
         raise RoundBlocked(
             "The transductive model takes photos as pretrained features, not as pixels",
             value=f"{channels} channel{'s' if channels > 1 else ''}, {side} pixels",
-            way_out='Choose a frozen network, for example "frozen:mobilenet_v2".',
+            way_out='Choose a frozen network, for example "frozen:efficientnet_lite0".',
         )

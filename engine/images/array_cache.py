@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, DecodeError
 from engine.files import PARTIAL, replacing
+from engine.images.array_row import Resample
 from engine.images.files import original_path
 from engine.images.pool import Answer, DecodePool, Job
 from engine.records.labels import ImageItem
@@ -95,12 +96,20 @@ def build_arrays(
 
 
 def stream_arrays(
-    root: Path, shas: Sequence[str], spec: ArraySpec, batch: int, *, workers: int = 2
+    root: Path,
+    shas: Sequence[str],
+    spec: ArraySpec,
+    batch: int,
+    *,
+    whole: bool = False,
+    resample: Resample = "bicubic",
+    workers: int = 2,
 ) -> Generator[NDArray[np.uint8], None, None]:
     """Yield the images as (n, C, size, size) uint8 in the order of `shas`, `batch` at a time; nothing is kept.
 
     The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end. An
-    array is valid until the next one is drawn. The pixels are those of `build_arrays`.
+    array is valid until the next one is drawn. The pixels are those of `build_arrays`, unless `whole` or `resample` ask
+    for others, see `array_row`.
 
     Raises:
         DecodeError: an original is gone, changed or unreadable.
@@ -113,7 +122,10 @@ def stream_arrays(
         _reserve(Path(ring.name), rows * row_bytes)
         array = np.memmap(ring.name, np.uint8, "r", shape=(rows, spec.channels, spec.size, spec.size))
         places = (number % rows * row_bytes for number in range(len(shas)))
-        for done, (job, answer) in enumerate(pool.run(_jobs(Path(ring.name), root, shas, spec, places)), start=1):
+        jobs = (
+            {**job, "whole": whole, "resample": resample} for job in _jobs(Path(ring.name), root, shas, spec, places)
+        )
+        for done, (job, answer) in enumerate(pool.run(jobs), start=1):
             _check(job, answer)
             if done % batch == 0 or done == len(shas):
                 first = (done - 1) // batch * batch
@@ -179,6 +191,8 @@ def _jobs(path: Path, root: Path, shas: Sequence[str], spec: ArraySpec, places: 
             "sha256": sha256,
             "size": spec.size,
             "channels": spec.channels,
+            "whole": False,
+            "resample": "bicubic",
             "out": str(path),
             "offset": place,
         }

@@ -4,7 +4,7 @@
 object a job, a line each, in order. Jobs:
 
     {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices"}
-    {"op": "row", "path", "sha256", "size", "channels", "out", "offset"}  → {"ok": true}
+    {"op": "row", "path", "sha256", "size", "channels", "whole", "resample", "out", "offset"}  → {"ok": true}
         (the pixels are written into the file `out` at the byte `offset`)
     either  → {"error": the reason, for a person}
 
@@ -73,7 +73,8 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
         raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
     if hashlib.sha256(data).hexdigest() != job["sha256"]:
         raise DecodeError("An original image was changed after the import", value=job["sha256"])
-    row = array_row(open_reduced(data, job["size"]), job["size"], job["channels"])
+    image = open_reduced(data, job["size"])
+    row = array_row(image, job["size"], job["channels"], whole=job["whole"], resample=job["resample"])
     target = os.open(job["out"], os.O_WRONLY)
     try:
         os.pwrite(target, row.tobytes(), job["offset"])

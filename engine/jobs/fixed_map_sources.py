@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, MapError
-from engine.files import read_json, sha256_of, write_atomic
+from engine.files import read_json, write_atomic
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.maps.features import Basis
 from engine.nets.net_name import NetName
@@ -99,10 +99,9 @@ def stamp(root: Path, source: str, spec: ArraySpec) -> str:
     train = _frozen(root, source)
     if train is None:
         return known
-    from engine.nets import frozen
+    from engine.rounds.worker import feature_cache
 
-    name = NetName.parse(train.net).base
-    return f"{known} {name} {sha256_of(frozen.weights_of(name))}"
+    return f"{known} {feature_cache.weights_stamp(train.net)}"
 
 
 def features(root: Path, source: str, spec: ArraySpec, shas: Sequence[str], progress: Progress) -> NDArray[Any]:

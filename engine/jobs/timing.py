@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,16 +213,19 @@ def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str
         return job.shape, 0.0, ""
     import torch
 
-    from engine.nets.frozen import batch_size, features_of, load_frozen
+    from engine.nets.frozen import batch_size, check, features_of, load_frozen
     from engine.training.estimate import seconds_of
 
-    trunk = load_frozen(NetName.parse(net).base, where)
+    trunks = [load_frozen(source.name, where) for source in check(net)]
+    width = (sum(trunk.width for trunk in trunks),)
     if job.features_kept:
-        return (trunk.width,), 0.0, ""
-    images = torch.randint(0, 256, (batch_size(where), 3, trunk.side, trunk.side), dtype=torch.uint8)
-    each = min(seconds_of(lambda: features_of(trunk, images, where)) for _ in range(2)) / len(images)
+        return width, 0.0, ""
+    size, each = batch_size(where), 0.0
+    for trunk in trunks:
+        images = torch.randint(0, 256, (size, 3, trunk.side, trunk.side), dtype=torch.uint8)
+        each += min(seconds_of(partial(features_of, trunk, images, where)) for _ in range(2)) / size
     note = "; computing the features of all images is included, reading and shrinking them the first time is not"
-    return (trunk.width,), each * sum(job.counts[:3]), note
+    return width, each * sum(job.counts[:3]), note
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
-from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,11 @@ import torchvision
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.nets import weights
+from engine.nets.classifier import Normalize
 from engine.nets.net_name import NetName
+from engine.nets.weights import Backbone
+from engine.records.progress import Progress
 
 SIDES = (32, 64, 96, 128, 224)
 """Sides tried, in this order, for images too small for a network; the first it accepts is used."""
@@ -38,7 +42,7 @@ class TorchvisionTrunk(nn.Module):
 
 
 def torchvision_trunk(
-    name: str, shape: tuple[int, int, int], weights: str
+    name: str, shape: tuple[int, int, int], start: str
 ) -> tuple[nn.Module, int, tuple[list[float], list[float]] | None]:
     """Return (trunk, feature width, normalisation of the weights or None) of a torchvision classifier.
 
@@ -48,7 +52,7 @@ def torchvision_trunk(
     Args:
         name: as in `torchvision.models.get_model`.
         shape: (C, H, W) of the images, C 1 or 3.
-        weights: "" for a random start, "DEFAULT" for the ImageNet weights.
+        start: "" for a random start, "DEFAULT" for the ImageNet weights.
 
     Raises:
         ConfigError: no classifier of that name, no last linear layer, or weights that are not to be had.
@@ -57,7 +61,7 @@ def torchvision_trunk(
     check_name(name)
     side, width = _fit(name, shape)
     own = None
-    if weights:
+    if start:
         enum = torchvision.models.get_model_weights(name).DEFAULT
         fetch_weights(name, enum.url)
         body = torchvision.models.get_model(name, weights=enum, progress=False)
@@ -73,6 +77,7 @@ def torchvision_trunk(
     return TorchvisionTrunk(body, side), width, own
 
 
+@lru_cache(maxsize=64)
 def check_name(name: str) -> None:
     """Raise unless torchvision has a classifier of this name whose last layer can be replaced; computes nothing.
 
@@ -83,36 +88,52 @@ def check_name(name: str) -> None:
         raise ConfigError(
             "torchvision has no classifier of this name",
             value=name,
-            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16.",
+            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16; frozen: also "
+            "takes efficientnet_lite0 and timm/NAME.",
         )
     _cut(_outline(name), name)
 
 
-def fetch_weights(name: str, url: str) -> Path:
+def fetch_weights(name: str, url: str, progress: Progress = weights.quiet) -> Path:
     """Return the file of a network's weights in torch's cache, downloading it when it is not there.
 
     Raises:
         ConfigError: the file cannot be downloaded or is not a file of weights; names the file, its place,
         its source.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-    way_out = f"Download {url} on a machine with a connection and put the file at {path}."
+    path = weights.folder() / url.rsplit("/", 1)[-1]
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            digest = path.stem.rsplit("-", 1)[-1]
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
-        except (URLError, OSError, RuntimeError) as error:
-            raise ConfigError(
-                f"The weights of {name} are not on this machine and cannot be downloaded ({error})",
-                value=path,
-                way_out=way_out,
-            ) from error
+        weights.fetch(name, url, path, path.stem.rsplit("-", 1)[-1], progress)
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=os.name == "posix")
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ConfigError("This is not a file of network weights", value=path, way_out=way_out) from error
+        raise weights.missing(name, url, path, "are not here: this is not a file of network weights") from error
     return path
+
+
+def torchvision_backbone(name: str) -> Backbone:
+    """Return a torchvision classifier with its ImageNet weights, without its last layer.
+
+    Raises:
+        ConfigError: no classifier of that name, or no last linear layer.
+    """
+    check_name(name)
+    enum = torchvision.models.get_model_weights(name).DEFAULT
+    side = int(enum.transforms().crop_size[0])
+    path = weights.folder() / enum.url.rsplit("/", 1)[-1]
+
+    def build(_: Path) -> nn.Module:
+        trunk, _width, own = torchvision_trunk(name, (3, side, side), "DEFAULT")
+        assert own is not None
+        return nn.Sequential(Normalize(*own), trunk)
+
+    return Backbone(
+        name=name,
+        side=side,
+        find=lambda: path if path.exists() else None,
+        fetch=lambda progress: fetch_weights(name, enum.url, progress),
+        build=build,
+    )
 
 
 def _bare(name: str) -> Any:

@@ -1,81 +1,97 @@
-"""Frozen pretrained features: a torchvision classifier with its ImageNet weights, without its last layer."""
+"""Frozen pretrained features: networks whose weights never change, without their last layer."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.nets.backbones import check_name, fetch_weights, torchvision_trunk
-from engine.nets.classifier import Normalize
+from engine.errors import ConfigError
+from engine.nets import packaged, timm_nets
+from engine.nets.backbones import torchvision_backbone
+from engine.nets.folding import folded
+from engine.nets.net_name import JOINED, FeatureSource, NetName
 from engine.nets.precision import autocast
+from engine.nets.weights import Backbone, quiet
+from engine.records.progress import Progress
 
 BATCH = 16
 """Images in one pass on the CPU; small, so that a stop is heard within seconds also with large networks."""
 BATCH_GPU = 256
+PASS_A_THREAD = 4
+"""Images a thread of the CPU in one pass, whose intermediate arrays then stay in its cache."""
 
 
 @dataclass(frozen=True)
 class FrozenTrunk:
     """A network whose weights never change: `body` takes (B, 3, side, side) with values 0..255 and returns (B, width)
-    features."""
+    features. `resample` is how Pillow is to bring images to that side."""
 
     name: str
     body: nn.Module
     width: int
     side: int
+    resample: Literal["bicubic", "bilinear"] = "bicubic"
 
 
-def weights_of(name: str) -> Path:
-    """Return the file of a network's ImageNet weights, downloading it when it is not there.
+def backbone(name: str) -> Backbone:
+    """Return the pretrained network of a name, see `FeatureSource.name`; nothing is loaded or fetched.
 
     Raises:
-        ConfigError: no classifier of that name, or weights that are not to be had; names the file, its place, its
-        source.
+        ConfigError: there is none of that name.
     """
-    check_name(name)
-    return fetch_weights(name, _enum(name).url)
+    if name == packaged.NAME:
+        return packaged.packaged_backbone()
+    if name.startswith(timm_nets.PREFIX):
+        return timm_nets.timm_backbone(name)
+    return torchvision_backbone(name)
 
 
-def side_of(name: str) -> int:
-    """Return the side in pixels of the images the network's weights were measured with."""
-    return int(_enum(name).transforms().crop_size[0])
+def check(net: str) -> tuple[FeatureSource, ...]:
+    """Return the sources that a "frozen:" name joins, each known and none named twice; nothing is loaded or fetched.
+
+    Raises:
+        ConfigError: one is not known, or named twice.
+    """
+    sources = NetName.parse(net).sources
+    if len(set(sources)) < len(sources):
+        raise ConfigError(
+            "A network is named twice", value=net, way_out=f'Join different ones, as in "frozen:a{JOINED}b".'
+        )
+    for source in sources:
+        backbone(source.name)
+    return sources
 
 
-def load_frozen(name: str, device: torch.device) -> FrozenTrunk:
-    """Return a network with its ImageNet weights on the device, in evaluation mode; never a random start.
+def weights_of(name: str, progress: Progress = quiet) -> Path:
+    """Return the file of a network's weights, downloading it when it is not there.
+
+    Raises:
+        ConfigError: no network of that name, or weights that are not to be had; names the file, its place, its source.
+    """
+    return backbone(name).fetch(progress)
+
+
+def load_frozen(name: str, device: torch.device, progress: Progress = quiet) -> FrozenTrunk:
+    """Return a network with its pretrained weights on the device, in evaluation mode; never a random start.
 
     Args:
-        name: as in `torchvision.models.get_model`.
+        name: as in `FeatureSource.name`.
         device: where it computes.
+        progress: told of a download.
 
     Raises:
-        ConfigError: no classifier of that name, or weights that are not to be had.
+        ConfigError: no network of that name, or weights that are not to be had.
     """
-    check_name(name)
-    side = side_of(name)
-    trunk, width, own = torchvision_trunk(name, (3, side, side), "DEFAULT")
-    assert own is not None
-    body = folded(nn.Sequential(Normalize(*own), trunk).eval().requires_grad_(False))
-    return FrozenTrunk(name, body.to(device).to(memory_format=torch.channels_last), width, side)
-
-
-def folded(body: nn.Module) -> nn.Module:
-    """Return the network in evaluation mode with each batch normalisation that follows a convolution in a sequence made
-    part of it: the same features up to rounding, in half the time on a CPU. It is changed in place."""
-    for sequence in [module for module in body.modules() if isinstance(module, nn.Sequential)]:
-        for (name, first), (after, second) in list(itertools.pairwise(sequence.named_children())):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                setattr(sequence, name, fuse_conv_bn_eval(first, second))
-                setattr(sequence, after, nn.Identity())
-    return body
+    known = backbone(name)
+    body = known.build(known.fetch(progress)).eval().requires_grad_(False)
+    body, width = folded(body, known.side)
+    body = body.to(device).to(memory_format=torch.channels_last)
+    return FrozenTrunk(name, body, width, known.side, known.resample)
 
 
 def batch_size(device: torch.device) -> int:
@@ -99,6 +115,8 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
         torch.OutOfMemoryError: not even one image fits.
     """
     size = batch_size(device)
+    if device.type == "cpu":
+        size = min(size, PASS_A_THREAD * torch.get_num_threads())
     parts: list[Tensor] = [torch.empty(0, trunk.width)]
     done = 0
     while done < len(images):
@@ -121,7 +139,3 @@ def _fit(images: Tensor, side: int) -> Tensor:
     if images.shape[2:] != (side, side):
         images = F.interpolate(images.float(), size=(side, side), mode="bicubic", antialias=True).clamp(0, 255)
     return images
-
-
-def _enum(name: str) -> Any:
-    return torchvision.models.get_model_weights(name).DEFAULT

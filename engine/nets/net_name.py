@@ -1,4 +1,4 @@
-"""The name of a network, as `TrainConfig.net` has it: one of ours, or a torchvision classifier after a prefix."""
+"""The name of a network, as `TrainConfig.net` has it: one of ours, or pretrained ones after a prefix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,23 @@ IMAGE_NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
 VECTOR_NETS = ("linear", "mlp")
 """Our networks for vectors."""
 FROZEN, TORCHVISION = "frozen:", "torchvision:"
+JOINED, WHOLE = "+", "@whole"
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """A frozen network and how it is shown an image.
+
+    Attributes:
+        name: "efficientnet_lite0", a torchvision classifier, or a timm model as "timm/NAME".
+        whole: it sees the whole image squeezed to its square; otherwise the centre square.
+    """
+
+    name: str
+    whole: bool = False
+
+    def __str__(self) -> str:
+        return self.name + (WHOLE if self.whole else "")
 
 
 @dataclass(frozen=True)
@@ -19,7 +36,8 @@ class NetName:
     Attributes:
         kind: "torchvision" is a torchvision classifier trained whole; "frozen" one of which only a linear classifier on
             its pretrained features is trained; "own" a network of this engine, or no known one.
-        base: the name without its prefix, for example "mobilenet_v2".
+        base: the name without its prefix, for example "mobilenet_v2"; of frozen ones several may be joined by "+", each
+            with "@whole" after it if it sees whole images.
     """
 
     kind: Literal["own", "frozen", "torchvision"]
@@ -43,6 +61,13 @@ class NetName:
         return self.kind == "frozen"
 
     @property
+    def sources(self) -> tuple[FeatureSource, ...]:
+        """Return the frozen networks whose features are joined, in this order; none where nothing is frozen."""
+        if not self.is_frozen:
+            return ()
+        return tuple(FeatureSource(one.removesuffix(WHOLE), one.endswith(WHOLE)) for one in self.base.split(JOINED))
+
+    @property
     def is_torchvision(self) -> bool:
         """Return whether a torchvision classifier is trained whole."""
         return self.kind == "torchvision"
@@ -54,5 +79,5 @@ class NetName:
 
     @property
     def is_known(self) -> bool:
-        """Return whether we have it; of torchvision's names the prefix alone is looked at."""
+        """Return whether we have it; of pretrained ones the prefix alone is looked at."""
         return self.kind != "own" or self.base in IMAGE_NETS + VECTOR_NETS

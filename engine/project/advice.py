@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
 
 from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.images.feature_parts import latest_folder
 from engine.jobs import timing
-from engine.nets.backbones import check_name
+from engine.nets import frozen
 from engine.nets.net_name import NetName
 from engine.project.workspace import Workspace
 from engine.records.labels import ImageItem
@@ -22,11 +22,9 @@ from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
 from engine.training import device
 from engine.training.config import TrainConfig
 from engine.training.pools import heldout_total
-from engine.training.recommend import PHOTO_NET, DataFacts
+from engine.training.recommend import PHOTO_NETS, DataFacts
 from engine.training.settings import settings_from
 
-WEIGHTS = (PHOTO_NET, "resnet18", "efficientnet_b0")
-"""Pretrained networks whose presence is looked for."""
 NO_WEIGHTS = "the network's weights are not on this machine yet; the round downloads them"
 
 
@@ -70,31 +68,22 @@ def facts(workspace: Workspace) -> DataFacts:
         labels=dict(zip(classes, counts.tolist(), strict=True)),
         device=device.resolve("auto").type,
         cores=psutil.cpu_count(logical=False) or 1,
-        weights=frozenset(name for name in WEIGHTS if weights_file(name).exists()),
+        weights=frozenset(name for name in PHOTO_NETS if frozen.backbone(name).find() is not None),
     )
-
-
-def weights_file(name: str) -> Path:
-    """Return where torch keeps the pretrained weights of a torchvision network, whether or not they are there."""
-    import torchvision
-
-    url = str(torchvision.models.get_model_weights(name).DEFAULT.url)
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
 def weights_missing(train: Mapping[str, Any]) -> bool:
     """Return whether a network would have to download its weights first; an estimate never does.
 
     Raises:
-        ConfigError: a setting is outside its range, or torchvision has no such network.
+        ConfigError: a setting is outside its range, or there is no such network.
     """
     settings = settings_from(TrainConfig, train)
     net = NetName.parse(settings.net)
-    name = net.base
     if not (net.is_frozen or settings.weights):
         return False
-    check_name(name)
-    return not weights_file(name).exists()
+    names = [source.name for source in frozen.check(settings.net)] if net.is_frozen else [net.base]
+    return any(frozen.backbone(name).find() is None for name in names)
 
 
 def timing_job(
@@ -126,13 +115,14 @@ def timing_job(
         train=dict(train),
         shape=(spec.channels, side, side),
         counts=(_rounded(training), _rounded(heldout), _rounded(unlabeled), len(classes)),
-        features_kept=net.is_frozen and features_kept(workspace.root, net.base),
+        features_kept=net.is_frozen and features_kept(workspace.root, net),
     )
 
 
-def features_kept(root: Path, name: str) -> bool:
-    """Return whether an earlier round has kept features of this network; of later images they may be missing."""
-    return name.isidentifier() and any((root / "cache").glob(f"features-{name}-*/part-*.npz"))
+def features_kept(root: Path, net: NetName) -> bool:
+    """Return whether an earlier round has kept features of these networks; of later images they may be missing."""
+    folders = [latest_folder(root, source) for source in net.sources]
+    return all(folder is not None and any(folder.glob("part-*.npz")) for folder in folders)
 
 
 def _rounded(count: int) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.maps.regions import Region
 
 PIXELS, PRETRAINED, ROUND = "pixels", "pretrained-", "round-"
-PRETRAINED_NET = "mobilenet_v2"
+PRETRAINED_NET = "efficientnet_lite0"
 NEIGHBOURS = 12
 MOST_EPOCHS = 40
 
@@ -63,7 +63,7 @@ class Maps:
         pixels = FeatureSource(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
         trained = FeatureSource(
             PRETRAINED + PRETRAINED_NET, f"pretrained features ({PRETRAINED_NET})",
-            "Features of a network trained on ImageNet; good for photos. Its weights are downloaded once.",
+            "Features of a network trained on ImageNet; good for photos.",
         )  # fmt: skip
         rounds = [
             FeatureSource(
@@ -71,6 +71,7 @@ class Maps:
                 "What the round's final model sees in the images; groups what it takes for alike.",
             )
             for one in reversed(self._results.complete())
+            if one.report is not None and one.report.checkpoint.file  # live rounds have no model of their own
         ]  # fmt: skip
         photos = bool(self._workspace.items()) and self._workspace.array_spec().channels == 3
         return [trained, pixels, *rounds] if photos else [pixels, *rounds, trained]

@@ -8,6 +8,7 @@ from typing import Self
 from engine.project.exports import Exports
 from engine.project.imports import Imports
 from engine.project.labels import Labels
+from engine.project.live import Live
 from engine.project.maps import Maps
 from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
@@ -28,7 +29,7 @@ class Project:
     Attributes:
         root, store: the project's folder and its database.
         workspace: both, and the list of images.
-        results, imports, labels, training, maps, exports, upkeep: one desk a subject.
+        results, imports, labels, training, live, maps, exports, upkeep: one desk a subject.
         queue, lists, grid, signals: the review.
         measured, audits, checks: the quality.
     """
@@ -40,10 +41,11 @@ class Project:
         self.imports = Imports(workspace)
         self.labels = Labels(workspace)
         self.training = Training(workspace)
+        self.live = Live(workspace, self.results)
         self.maps = Maps(workspace, self.results)
         self.exports = Exports(workspace, self.results)
         self.upkeep = Upkeep(workspace)
-        self.audits = Audits(workspace, self.results)
+        self.audits = Audits(workspace, self.results, self.live)
         self.checks = Checks(workspace)
         self.measured = Measured(workspace, self.results)
         self.signals = Signals(workspace)

@@ -14,10 +14,21 @@ if TYPE_CHECKING:
 TRAIN_CONFIG = TrainConfig
 NETS = (
     *IMAGE_NETS,
-    *(str(NetName("frozen", name)) for name in ("mobilenet_v2", "resnet18", "efficientnet_b0")),
+    *(
+        str(NetName("frozen", name))
+        for name in (
+            "efficientnet_lite0",
+            "efficientnet_lite0@whole",
+            "efficientnet_lite0+mobilenet_v2",
+            "mobilenet_v2",
+            "resnet18",
+            "timm/vit_small_patch14_dinov2.lvd142m",
+            "timm/convnext_tiny.in12k_ft_in1k",
+        )
+    ),
     *(str(NetName("torchvision", name)) for name in ("resnet18", "mobilenet_v2", "efficientnet_b0")),
 )
-"""Networks to suggest; any other torchvision classifier can be named too."""
+"""Networks to suggest; any other torchvision classifier, and frozen any timm model, can be named too."""
 
 
 def algorithms() -> Mapping[str, AlgorithmSpec]:

@@ -20,7 +20,7 @@ prediction is likely wrong, and where it teaches the next round something that n
 5. The picks come by falling d.
 
 Before any round there is no d: typical images of every group (TypiClust) take the place of 2 to 5, and without features
-the random order does, all of it marked as random.
+the random order does, all of it marked as random. So it is of a young pool, in which a live model knows too few labels.
 
 The steps follow known recipes: margin (Settles 2009), candidates of β times the batch and weighted k-means (Zhdanov,
 "Diverse mini-batch Active Learning", 2019, section 3; there β = 10).
@@ -77,7 +77,8 @@ def _least_sure(pool: Pool, limit: int, seed: int) -> Picks:
 
 def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:
     """Take what `choose` takes of a trained pool, else typical images, and evenly between them the random slice."""
-    if not pool.trained and pool.features is None:
+    cold = pool.young or not pool.trained
+    if cold and pool.features is None:
         return choose_random(pool, limit, seed)
     chance = (len(pool) - np.arange(limit)) % _EVERY == _PLACE
     slice_rows = np.lexsort((pool.ids, random_order(pool.ids)))[: int(chance.sum())]
@@ -85,7 +86,7 @@ def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:
     others[slice_rows] = False
     rest = np.flatnonzero(others)
     wanted = limit - len(slice_rows)
-    if pool.trained:
+    if not cold:
         main = choose(pool.subset(rest), wanted, seed)
         values = margin(pool.probabilities[slice_rows], pool.ids[slice_rows])
     else:

@@ -29,6 +29,7 @@ class Pool:
         classes: K class names, the columns of `probabilities`.
         trained: whether the probabilities come from a round.
         teacher: (N,) class index the teacher predicts; -1 unknown.
+        young: whether there are so few labels that typical images come before doubtful ones in the mixed orders.
         sureness: (N,) how sure a live model is of its first class, for an order alone; None where there is no such.
 
     Raises:
@@ -48,6 +49,7 @@ class Pool:
     trained: bool = True
     teacher: NDArray[Any] | None = None
     sureness: NDArray[Any] | None = None
+    young: bool = False
 
     def __post_init__(self) -> None:
         _check_probabilities(self.ids, self.probabilities, self.classes)

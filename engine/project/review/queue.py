@@ -27,6 +27,8 @@ from engine.records.rounds import Predictions
 from engine.store import LabelTable
 
 DEFAULT = "mixture"
+YOUNG = 3
+"""Labels a class, on average, up to which typical images come first where a live model could order them already."""
 PLANNED = 200
 """Images picked at once: a diverse set is chosen as a whole, and the page then takes from it piece by piece."""
 
@@ -103,8 +105,9 @@ class Queue:
         wanted = table.image_ids[chosen(table, ref, among)]
         held = id_array(exclude)
         part = None if among is None else hash(frozenset(among))
-        question = (strategy, number if predictions is None else (predictions.round, predictions.version), ref, part,
-                    len(self._store.classes()), len(table.image_ids))  # fmt: skip
+        model = number if predictions is None else (predictions.round, predictions.version)
+        described = None if predictions is not None else self._signals.source()
+        question = (strategy, model, described, ref, part, len(self._store.classes()), len(table.image_ids))
         plan = self._kept_plan(question, wanted, held, limit)
         pool = None
         if plan is None:
@@ -191,7 +194,15 @@ class Queue:
             sureness=recorded.sureness,
             classes=tuple(classes) or ("?",),
             trained=predictions is not None,
+            young=self._young(table, predictions),
         )
+
+    def _young(self, table: LabelTable, predictions: Predictions | None) -> bool:
+        """Whether predictions are a live model's that knows few labels: of some classes it may know none yet."""
+        live = {one.number for one in self._store.rounds() if one.live}
+        if predictions is None or predictions.round not in live:
+            return False
+        return int(table.labeled.sum()) < YOUNG * len(self._store.classes())
 
     def _items(self, entries: Sequence[_Entry], table: LabelTable, predictions: Predictions | None) -> list[ReviewItem]:
         """The entries' images with label state and prediction, in their order."""

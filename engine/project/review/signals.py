@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import RoundError, StarlingError
 from engine.ids import id_array, row_of, rows_of
+from engine.jobs import features as features_job
 from engine.jobs import fixed_map
 from engine.project.workspace import Workspace
 from engine.records.review import ImageContext, Neighbour
@@ -19,6 +20,7 @@ from engine.records.rounds import Predictions
 from engine.rounds.folder import damage, files, results
 from engine.store import LabelTable
 
+ROUND, SET, PIXELS = "round", "set", "pixels"
 NEIGHBOURS = 5
 MOST_LABELED = 20_000
 """Labeled images, at most, among which the nearest are looked for; a fixed random choice where there are more."""
@@ -42,10 +44,11 @@ class Recorded:
 
 @dataclass(frozen=True)
 class _Features:
-    """Features (N, D) of images, ids (N,) ascending. round: whose, None before any; mapped: they are the map's."""
+    """Features (N, D) of images, ids (N,) ascending. round: whose, None before any; source: "round", or what describes
+    images without one: the live model's "set", else the "pixels" of the map."""
 
     round: int | None
-    mapped: bool
+    source: str
     ids: NDArray[np.int64]
     values: Floats
 
@@ -69,6 +72,10 @@ class Signals:
         """What of the rounds asked for could not be read, in words for a person, the oldest round first."""
         with self._lock:
             return tuple(text for _, text in sorted(self._notices.items()))
+
+    def source(self) -> str:
+        """Return what describes the images before any round: "set" where the live model's features are there."""
+        return SET if features_job.there(self._workspace.root) else PIXELS
 
     def features_of(
         self, predictions: Predictions | None, wanted: NDArray[np.int64], labeled: NDArray[np.int64]
@@ -164,28 +171,39 @@ class Signals:
         return nearest
 
     def _all_features(self, predictions: Predictions | None) -> _Features:
-        """Features of all images a round knows; of the map of pixels where the round has none."""
+        """Features of all images a round knows; where it has none, those of the live model, else of the pixels' map."""
         number = None if predictions is None else predictions.round
         with self._lock:
             cached = self._features
-        if cached is not None and cached.round == number and not (cached.mapped and self._grown(cached)):
+        if cached is not None and cached.round == number and not self._outdated(cached):
             return cached
         recorded = None if predictions is None else self._recorded_features(predictions)
         if predictions is not None and recorded is not None:
-            features = _Features(number, False, predictions.image_ids, recorded)
+            features = _Features(number, ROUND, predictions.image_ids, recorded)
         else:
             try:
-                ids, mapped = fixed_map.features(self._workspace.root, self._workspace.items(), "pixels")
-                features = _Features(number, True, ids, np.asarray(mapped, np.float32))
-            except (StarlingError, *damage.DAMAGE):  # not kept: the map may come any time
-                return _Features(number, True, np.empty(0, np.int64), np.empty((0, 0), np.float32))
+                features = _Features(number, *self._described())
+            except (StarlingError, *damage.DAMAGE):  # not kept: features or the map may come any time
+                return _Features(number, PIXELS, np.empty(0, np.int64), np.empty((0, 0), np.float32))
         with self._lock:
             self._features = features
         return features
 
-    def _grown(self, features: _Features) -> bool:
-        """Whether images came that a map's features are not of."""
-        return len(features.ids) != len(self._workspace.items())
+    def _described(self) -> tuple[str, NDArray[np.int64], Floats]:
+        """What describes the images without a round: its source, ids (N,) ascending, features (N, D)."""
+        root, items = self._workspace.root, self._workspace.items()
+        if features_job.there(root):
+            described = features_job.read(root)
+            by_sha = {item.sha256: item.id for item in items}
+            return SET, np.array([by_sha[sha] for sha in described.shas], np.int64), described.images.z
+        ids, mapped = fixed_map.features(root, items, PIXELS)
+        return PIXELS, ids, np.asarray(mapped, np.float32)
+
+    def _outdated(self, features: _Features) -> bool:
+        """Whether images came that features which are no round's are not of, or better features."""
+        if features.source == ROUND:
+            return False
+        return len(features.ids) != len(self._workspace.items()) or features.source != self.source()
 
     def _recorded_features(self, predictions: Predictions) -> Floats | None:
         """The round's own features (N, D), in memory; None where it has none that can be used."""

@@ -123,8 +123,13 @@ def roles(folder: Path) -> dict[int, str]:
     path = folder / files.LABELS
     if not path.is_file():
         return {}
-    frame = pd.read_parquet(path, columns=["image_id", "role"])
+    frame = _whole(path, ["image_id", "role"])
     return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
+
+
+def _whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table of which a live round may put the next in place meanwhile: pyarrow opens a path more than once."""
+    return pd.read_parquet(io.BytesIO(path.read_bytes()), columns=columns)
 
 
 def tracked_epochs(folder: Path) -> list[int]:
@@ -237,7 +242,7 @@ def signals(folder: Path) -> RoundSignals:
     path = folder / files.SIGNALS
     if path.is_file():
         with damage.told(path):
-            frame = pd.read_parquet(path)
+            frame = _whole(path)
             ids = frame["image_id"].to_numpy(np.int64)
             if "sureness" not in frame:  # rounds of earlier versions
                 frame["sureness"] = np.nan

@@ -83,17 +83,19 @@ def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str
 
 def check_net(net: str) -> None:
     """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
-    from engine.nets.backbones import check_name
+    from engine.nets import backbones, frozen
 
     name = NetName.parse(net)
     if name.is_vector:
         raise ConfigError(
             "This network takes vectors, not images",
             value=net,
-            way_out="Choose auto, or a quick round such as frozen:mobilenet_v2.",
+            way_out="Choose auto, or a quick round such as frozen:efficientnet_lite0.",
         )
-    if name.is_frozen or name.is_torchvision:
-        check_name(name.base)
+    if name.is_frozen:
+        frozen.check(net)
+    elif name.is_torchvision:
+        backbones.check_name(name.base)
 
 
 def check_labels(labels: Sequence[str], images: int, algorithm: str) -> None:
@@ -213,9 +215,7 @@ def label_frame(
     return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
 
 
-def drawn(
-    ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def drawn(ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which images (N,) are a random sample of those imported without a label, each looked at by a person.
 
     The labels among them show the classes' shares; see `engine.quality.sample.random_prefix`.

@@ -181,7 +181,7 @@ def test_the_network_learns_from_all_labels_and_is_what_new_images_get(
 def test_photos_as_pixels_are_refused_with_the_way_out(shape: tuple[int, ...]) -> None:
     images = torch.zeros(8, *shape, dtype=torch.uint8)
     pools = Pools(images, torch.arange(2), torch.arange(2), NONE, NONE, torch.arange(2, 8), 2)
-    with pytest.raises(RoundBlocked, match=r"frozen:mobilenet_v2"):
+    with pytest.raises(RoundBlocked, match=r"frozen:efficientnet_lite0"):
         build(pools)
 
 

@@ -177,3 +177,17 @@ def test_a_full_disk_is_told_as_that_and_not_as_a_broken_image(tmp_path: Path, m
         with pytest.raises(OSError, match="No space left"):
             work(tmp_path, [sha256], ArraySpec(16, 1), quiet)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_whole_image_can_be_squeezed_to_the_square_and_is_kept_apart(tmp_path: Path) -> None:
+    wide = np.zeros((64, 192), np.uint8)
+    wide[:, 64:128] = 200  # the middle third
+    sha256 = keep(tmp_path, encoded(Image.fromarray(wide)))
+    for resample in ("bicubic", "bilinear"):
+        (rows,) = (
+            batch[0, 0].copy()
+            for batch in stream_arrays(tmp_path, [sha256], ArraySpec(32, 1), 1, whole=True, resample=resample)
+        )
+        assert [rows[:, left : left + 6].mean().round() for left in (0, 13, 26)] == [0, 200, 0]
+    (centre,) = (batch[0, 0].copy() for batch in stream_arrays(tmp_path, [sha256], ArraySpec(32, 1), 1))
+    assert (centre == 200).all()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from engine.jobs import timing
 from engine.jobs.timing import Job, Timing, TimingQueue
@@ -141,3 +142,14 @@ def test_real_child_answers_and_one_that_breaks_is_replaced(monkeypatch: pytest.
     assert "too small" in _known(timings, wrong, 60).how
     monkeypatch.setattr(timing, "SECONDS", 0.0)
     assert _known(timings, dataclasses.replace(JOB, counts=(41, 10, 100, 4)), 60).how == timing.NOT_ESTIMATED
+
+
+def test_joined_networks_are_each_timed_and_not_where_their_features_are_kept() -> None:
+    net = "frozen:efficientnet_lite0+efficientnet_lite0@whole"
+    job = Job("supervised", {}, {"net": net}, (3, 64, 64), (20, 0, 80, 3))
+    shape, seconds, note = timing._inputs(job, net, torch.device("cpu"))
+    assert shape == (2560,)
+    assert seconds > 0
+    assert "computing the features of all images is included" in note
+    kept = dataclasses.replace(job, features_kept=True)
+    assert timing._inputs(kept, net, torch.device("cpu")) == ((2560,), 0.0, "")

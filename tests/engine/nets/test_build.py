@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from engine.errors import ConfigError
-from engine.nets import backbones
+from engine.nets import backbones, weights
 from engine.nets.build import build_net, choose_net
 
 GREY: tuple[list[float], list[float]] = ([0.2], [0.3])
@@ -108,7 +108,7 @@ def test_weights_that_cannot_be_had_are_an_error_naming_the_file(
         raise URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(weights, "urlopen", offline)
     with pytest.raises(ConfigError, match=r"resnet18.*cannot be downloaded") as caught:
         build_net("torchvision:resnet18", (3, 32, 32), 2, COLOUR, weights="DEFAULT")
     assert str(tmp_path / "checkpoints" / "resnet18-f37072fd.pth") in str(caught.value)

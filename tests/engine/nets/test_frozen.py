@@ -9,14 +9,14 @@ import torchvision
 from torch import nn
 
 from engine.errors import ConfigError
-from engine.nets import backbones, frozen
+from engine.nets import backbones, frozen, weights
 from tests.engine.nets.weights_samples import SMALL, save_weights
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     return save_weights(tmp_path)
 
@@ -26,10 +26,10 @@ def noise(n: int, channels: int, side: int) -> torch.Tensor:
     return torch.randint(0, 256, (n, channels, side, side), dtype=torch.uint8, generator=generator)
 
 
-def test_features_are_what_the_network_gives_before_its_last_layer(weights: Path) -> None:
+def test_features_are_what_the_network_gives_before_its_last_layer(small: Path) -> None:
     images = noise(20, 3, 224)
     net = torchvision.models.get_model(SMALL, weights=None).eval()
-    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.load_state_dict(torch.load(small, weights_only=True))
     net.fc = nn.Identity()
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     with torch.inference_mode():
@@ -39,7 +39,7 @@ def test_features_are_what_the_network_gives_before_its_last_layer(weights: Path
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
-def test_grey_images_are_repeated_and_small_ones_enlarged_to_the_weights_own_side(weights: Path) -> None:
+def test_grey_images_are_repeated_and_small_ones_enlarged_to_the_weights_own_side(small: Path) -> None:
     trunk = frozen.load_frozen(SMALL, CPU)
     seen: list[tuple[int, ...]] = []
     trunk.body.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
@@ -50,7 +50,7 @@ def test_grey_images_are_repeated_and_small_ones_enlarged_to_the_weights_own_sid
     assert torch.equal(found, frozen.features_of(trunk, grey.expand(-1, 3, -1, -1), CPU))
 
 
-def test_a_frozen_network_keeps_its_weights_and_running_statistics(weights: Path) -> None:
+def test_a_frozen_network_keeps_its_weights_and_running_statistics(small: Path) -> None:
     trunk = frozen.load_frozen(SMALL, CPU)
     before = {name: value.clone() for name, value in trunk.body.state_dict().items()}
     first = frozen.features_of(trunk, noise(4, 3, 224), CPU)
@@ -59,7 +59,7 @@ def test_a_frozen_network_keeps_its_weights_and_running_statistics(weights: Path
     assert not any(parameter.requires_grad for parameter in trunk.body.parameters())
 
 
-def test_no_images_give_no_features(weights: Path) -> None:
+def test_no_images_give_no_features(small: Path) -> None:
     trunk = frozen.load_frozen(SMALL, CPU)
     assert frozen.features_of(trunk, noise(0, 3, 224), CPU).shape == (0, 1024)
 
@@ -99,7 +99,7 @@ def test_weights_that_are_nowhere_are_an_error_and_never_a_random_start(
         raise URLError("no route to host")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(weights, "urlopen", offline)
     for load in (lambda: frozen.load_frozen(SMALL, CPU), lambda: frozen.weights_of(SMALL)):
         with pytest.raises(ConfigError, match=r"shufflenet_v2_x0_5.*cannot be downloaded") as caught:
             load()
@@ -116,7 +116,24 @@ def test_networks_that_cannot_be_frozen_are_refused_by_name_alone() -> None:
 def test_every_other_classifier_is_accepted_by_name_and_knows_its_side() -> None:
     for name in ("resnet18", "mobilenet_v3_small", "regnet_y_400mf", "vit_b_32", "inception_v3", "swin_t"):
         backbones.check_name(name)
-    assert (frozen.side_of("mobilenet_v2"), frozen.side_of("efficientnet_v2_s")) == (224, 384)
+    assert [frozen.backbone(name).side for name in ("mobilenet_v2", "efficientnet_v2_s")] == [224, 384]
+
+
+def test_names_joined_are_all_checked_and_none_may_come_twice() -> None:
+    assert [str(one) for one in frozen.check("frozen:efficientnet_lite0@whole+resnet18")] == [
+        "efficientnet_lite0@whole", "resnet18",
+    ]  # fmt: skip
+    for net, message in (
+        ("frozen:efficientnet_lite0+resnet19", "no classifier of this name"),
+        ("frozen:efficientnet_lite0+", "no classifier of this name"),
+        ("frozen:", "no classifier of this name"),
+        ("frozen:resnet18+resnet18", "named twice"),
+        ("frozen:timm/resnet19", "no pretrained model of this name"),
+        ("frozen:timm/resnet18.no_such_tag", "no pretrained model of this name"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            frozen.check(net)
+    assert len(frozen.check("frozen:resnet18+resnet18@whole")) == 2
 
 
 def test_regnet_whose_layout_is_computed_has_its_width_found() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.nets.net_name import NetName
+from engine.nets.net_name import FeatureSource, NetName
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,19 @@ def test_a_name_is_read_and_written_alike(text: str, name: NetName) -> None:
 def test_what_a_name_says_of_the_network(text: str, frozen: bool, torchvision: bool, vector: bool, known: bool) -> None:
     name = NetName.parse(text)
     assert (name.is_frozen, name.is_torchvision, name.is_vector, name.is_known) == (frozen, torchvision, vector, known)
+
+
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("frozen:mobilenet_v2", [FeatureSource("mobilenet_v2")]),
+        ("frozen:a@whole+timm/b.c", [FeatureSource("a", whole=True), FeatureSource("timm/b.c")]),
+        ("torchvision:resnet18", []),
+        ("auto", []),
+    ],
+)
+def test_frozen_names_are_joined_by_a_plus_and_each_may_see_whole_images(
+    text: str, sources: list[FeatureSource]
+) -> None:
+    assert list(NetName.parse(text).sources) == sources
+    assert NetName.parse(text).base.split("+") == [str(source) for source in sources] or not sources

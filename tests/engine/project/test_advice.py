@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from engine.errors import ConfigError
+from engine.images import feature_parts
+from engine.nets import packaged
+from engine.nets.net_name import FeatureSource
 from engine.project import advice, preview
 from engine.project.labels import new_uid
 from engine.project.opened import Project
@@ -53,11 +57,18 @@ def test_weights_count_when_their_file_is_in_torchs_cache(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert _facts(project).weights == frozenset()
-    path = advice.weights_file("mobilenet_v2")
-    assert path.parent == tmp_path / "hub" / "checkpoints"
+    both = {"net": "frozen:efficientnet_lite0+mobilenet_v2"}
+    assert _facts(project).weights == {"efficientnet_lite0"}
+    assert not advice.weights_missing({"net": "frozen:efficientnet_lite0@whole"})
+    assert advice.weights_missing(both)
+    assert advice.weights_missing({"net": "torchvision:mobilenet_v2", "weights": "DEFAULT"})
+    url = torchvision.models.get_model_weights("mobilenet_v2").DEFAULT.url
+    path = tmp_path / "hub" / "checkpoints" / url.rsplit("/", 1)[-1]
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
+    assert _facts(project).weights == {"efficientnet_lite0", "mobilenet_v2"}
+    assert not advice.weights_missing(both)
+    monkeypatch.setattr(packaged, "MODULE", "no_such_module_of_weights")
     assert _facts(project).weights == {"mobilenet_v2"}
 
 
@@ -75,10 +86,13 @@ def test_job_has_the_sizes_of_the_pools_and_of_the_training_arrays(project: Proj
     assert job({"image_size": 8, "heldout_fraction": 0.4}).shape == (1, 8, 8)
     assert job({"image_size": 8, "heldout_fraction": 0.4}).counts == (12, 8, 20, 2)
     assert not job({"net": "frozen:resnet18"}).features_kept
-    (project.root / "cache" / "features-resnet18-abc").mkdir()
-    (project.root / "cache" / "features-resnet18-abc" / "part-1.npz").write_bytes(b"")
+    folder = feature_parts.folder_of(project.root, FeatureSource("resnet18"), "weights")
+    feature_parts.mark_used(folder)
+    assert not job({"net": "frozen:resnet18"}).features_kept
+    (folder / "part-1.npz").write_bytes(b"")
     assert job({"net": "frozen:resnet18"}).features_kept
-    assert not job({"net": "frozen:mobilenet_v2"}).features_kept
+    for other in ("mobilenet_v2", "resnet18@whole", "resnet18+mobilenet_v2"):
+        assert not job({"net": f"frozen:{other}"}).features_kept
 
 
 @pytest.mark.parametrize(("count", "rounded"), [(0, 0), (7, 7), (99, 99), (104, 100), (1797, 1800), (59_014, 59_000)])

@@ -98,7 +98,7 @@ def test_round_without_epochs_or_unlabeled_images_looks_at_labels_alone(
 
 
 def test_photos_start_with_pretrained_features_and_drawings_with_pixels(project: Project, tmp_path: Path) -> None:
-    assert [one.key for one in project.maps.sources()] == ["pixels", "pretrained-mobilenet_v2"]
+    assert [one.key for one in project.maps.sources()] == ["pixels", "pretrained-efficientnet_lite0"]
     folder = tmp_path / "set"
     folder.mkdir()
     for number in range(3):

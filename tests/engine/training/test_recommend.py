@@ -22,7 +22,8 @@ COLOUR = dataclasses.replace(DIGITS, side=32, channels=3, images=50_000)
 PHOTOS = dataclasses.replace(
     DIGITS, side=480, one_size=False, channels=3, images=900, labels=dict.fromkeys("abcdefghij", 10)
 )
-KNOWN = frozenset({"mobilenet_v2"})
+KNOWN = frozenset({"efficientnet_lite0"})
+BOTH = KNOWN | {"mobilenet_v2"}
 
 
 def _with(facts: DataFacts, **fields: Any) -> Recommendation:
@@ -73,16 +74,31 @@ def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_of
 )
 def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> None:
     found = _with(facts, weights=KNOWN)
-    train = {"net": "frozen:mobilenet_v2", "run_baseline": False}
+    train = {"net": "frozen:efficientnet_lite0", "run_baseline": False}
     assert (found.algorithm, found.config, found.train) == ("transductive", {}, train)
     assert [length.title for length in found.lengths] == ["Standard"]
     assert "once an image" in found.reason
     assert not found.warnings
 
 
+def test_two_pretrained_networks_are_taken_where_both_are_there_and_the_one_that_is_where_one_is_missing() -> None:
+    both = _with(PHOTOS, weights=BOTH)
+    assert both.train["net"] == "frozen:efficientnet_lite0+mobilenet_v2"
+    assert "two networks" in both.reason
+    assert _alternative(both, "The labels alone").train["net"] == "frozen:efficientnet_lite0+mobilenet_v2"
+    assert _with(PHOTOS, weights=BOTH - KNOWN).train["net"] == "frozen:mobilenet_v2"
+
+
+def test_a_download_of_weights_is_told_before_the_whole_network_is_trained() -> None:
+    assert "14 MB" in _alternative(_with(PHOTOS, weights=KNOWN), "Train the whole network").reason
+    assert "MB" not in _alternative(_with(PHOTOS, weights=BOTH), "Train the whole network").reason
+
+
 def test_few_labels_of_small_colour_images_get_pretrained_features_on_a_gpu_too() -> None:
     few = _with(COLOUR, device="cuda", weights=KNOWN, labels=dict.fromkeys("abc", 10))
-    assert (few.algorithm, few.train["net"]) == ("transductive", "frozen:mobilenet_v2")
+    assert (few.algorithm, few.train["net"]) == ("transductive", "frozen:efficientnet_lite0")
+    assert [one.title for one in few.alternatives] == ["FixMatch", "The labels alone", "Train the whole network"]
+    assert _alternative(few, "FixMatch").train["net"] == "wrn_28_2"
     assert _with(COLOUR, device="cuda", weights=KNOWN, labels=dict.fromkeys("abc", 11)).algorithm == "fixmatch"
 
 
@@ -90,15 +106,13 @@ def test_few_labels_of_small_colour_images_get_pretrained_features_on_a_gpu_too(
 def test_without_the_weights_what_runs_without_is_recommended_and_the_way_to_them_told(device: str, net: str) -> None:
     found = _with(PHOTOS, device=device)
     assert (found.algorithm, found.train["net"]) == ("fixmatch", net)
-    assert any("frozen:mobilenet_v2" in warning and "14 MB" in warning for warning in found.warnings)
-    quick = _alternative(found, "Quick round")
-    assert (quick.algorithm, quick.train["net"]) == ("transductive", "frozen:mobilenet_v2")
-    assert "14 MB" in quick.reason
+    assert any("pip install --force-reinstall" in warning for warning in found.warnings)
+    assert "Quick round" not in [one.title for one in found.alternatives]
 
 
 @pytest.mark.parametrize(
     ("facts", "net"),
-    [(DIGITS, "article_convnet"), (dataclasses.replace(PHOTOS, weights=KNOWN), "frozen:mobilenet_v2")],
+    [(DIGITS, "article_convnet"), (dataclasses.replace(PHOTOS, weights=KNOWN), "frozen:efficientnet_lite0")],
     ids=["digits", "photos"],
 )
 def test_where_everything_is_labeled_the_labels_alone_are_trained_on(facts: DataFacts, net: str) -> None:
@@ -203,7 +217,7 @@ FACTS = [
     dataclasses.replace(facts, device=device, weights=weights, images=images, labels=labels)
     for facts in (DIGITS, COLOUR, PHOTOS)
     for device in ("cpu", "cuda")
-    for weights in (frozenset[str](), KNOWN)
+    for weights in (frozenset[str](), KNOWN, BOTH)
     for labels, images in ((TEN, 50_000), (TEN, 1000), ({}, 30), ({"a": 2, "b": 40}, 500))
 ]
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
+from engine.nets import weights
 from engine.query import random_order
 from engine.records.imports import FoundImage
 from engine.records.labels import Decision
@@ -119,7 +120,7 @@ def test_settings_out_of_range_are_refused(make_store, algorithm, config, train)
 
 def test_a_quick_round_may_be_queued_without_its_weights_and_without_a_download(make_store, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    monkeypatch.setattr(weights, "urlopen", None)
     store = make_store({"cat": 2, "dog": 2, None: 1})
     prepare.check_round(store, "pseudo_label", {}, CPU | {"net": "frozen:mobilenet_v2"})
     assert not (tmp_path / "hub").exists()
@@ -318,7 +319,7 @@ def test_a_model_that_labels_a_set_is_not_started_on_the_pixels_of_photos(make_s
     store = make_store({"cat": 3, "dog": 3, None: 4})
     prepare.check_round(store, "transductive", {}, CPU)
     monkeypatch.setattr(prepare, "recommend_spec", lambda items: prepare.ArraySpec(size=96, channels=3))
-    with pytest.raises(RoundBlocked, match="frozen:mobilenet_v2"):
+    with pytest.raises(RoundBlocked, match="frozen:efficientnet_lite0"):
         prepare.check_round(store, "transductive", {}, CPU)
     prepare.check_round(store, "transductive", {}, CPU | {"net": "frozen:mobilenet_v2"})
 

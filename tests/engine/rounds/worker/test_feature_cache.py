@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.errors import DecodeError
+from engine.errors import ConfigError, DecodeError
 from engine.files import PARTIAL
+from engine.images import feature_parts
 from engine.images.array_row import array_row
 from engine.nets import frozen
 from engine.rounds.worker import feature_cache
@@ -118,7 +119,7 @@ def test_a_stop_keeps_what_was_computed(tmp_path: Path, computed: list[int]) -> 
 def test_parts_are_written_on_the_way_so_that_a_kill_loses_little(
     tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_cache, "PART_IMAGES", 16)
+    monkeypatch.setattr(feature_parts, "PART_IMAGES", 16)
     seen: list[int] = []
     features(tmp_path, put(tmp_path, 40), lambda *_: seen.append(len(parts(tmp_path))))
     assert seen == [0, 0, 1, 2, 2]
@@ -187,7 +188,7 @@ def test_leftovers_of_a_killed_worker_are_swept_when_they_are_old(
         path.write_bytes(b"left")
     features(tmp_path, shas)
     assert len(list(folder.iterdir())) == 2
-    monkeypatch.setattr(feature_cache, "LEFTOVER_SECONDS", -1.0)
+    monkeypatch.setattr(feature_parts, "LEFTOVER_SECONDS", -1.0)
     features(tmp_path, shas)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
     assert list(folder.iterdir()) == parts(tmp_path)
@@ -199,3 +200,64 @@ def test_arrays_from_outside_are_prepared_like_the_projects_own(tmp_path: Path, 
     found = feature_cache.array_features(grey[:, None], TRAIN, CPU).numpy()
     np.testing.assert_allclose(found, features(tmp_path, shas), atol=5e-3, rtol=5e-3)
     assert feature_cache.array_features(grey[:0, None], TRAIN, CPU).shape == (0, 1024)
+
+
+BOTH = TrainConfig(net=f"frozen:efficientnet_lite0+{SMALL}", precision="float32")
+PACKAGED = TrainConfig(net="frozen:efficientnet_lite0", precision="float32")
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+def test_joined_features_are_those_of_each_network_brought_to_length_one(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 5)
+    found = features(tmp_path, shas, train=BOTH)
+    assert found.shape == (5, 1280 + 1024)
+    assert sum(computed) == 10
+    np.testing.assert_allclose(found[:, :1280], unit(features(tmp_path, shas, train=PACKAGED)), atol=1e-6)
+    np.testing.assert_allclose(found[:, 1280:], unit(features(tmp_path, shas)), atol=1e-6)
+    assert sum(computed) == 10
+    grey = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    kept = features(tmp_path, [keep(tmp_path, encoded(Image.fromarray(one))) for one in grey], train=BOTH)
+    np.testing.assert_allclose(feature_cache.array_features(grey[:, None], BOTH, CPU).numpy(), kept, atol=5e-3)
+
+
+def test_one_image_added_is_computed_once_by_each_network_and_told_once(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 3)
+    before = features(tmp_path, shas, train=BOTH)
+    computed.clear()
+    told: list[tuple[str, int, int]] = []
+    after = features(tmp_path, [*shas, *put(tmp_path, 1, first=3)], lambda *args: told.append(args), BOTH)
+    assert computed == [1, 1]
+    assert [entry[1:] for entry in told if entry[0] == "Computing features"] == [(0, 1), (1, 1)]
+    assert np.array_equal(after[:3], before)
+
+
+def test_networks_joined_compute_what_each_lacks(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 18)
+    features(tmp_path, shas[:17], train=PACKAGED)
+    first = features(tmp_path, shas[5:])
+    computed.clear()
+    found = features(tmp_path, shas, train=BOTH)
+    assert sum(computed) == 1 + 5
+    np.testing.assert_allclose(found[5:, 1280:], unit(first), atol=1e-6)
+    assert not (found == 0).all(1).any()
+
+
+def test_the_whole_image_is_another_source_than_its_centre(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 3)
+    whole = TrainConfig(net="frozen:efficientnet_lite0@whole", precision="float32")
+    found, centre = features(tmp_path, shas, train=whole), features(tmp_path, shas, train=PACKAGED)
+    assert sum(computed) == 6
+    assert np.abs(found - centre).max() > 0.1
+    rows = np.stack([array_row(picture, 224, 3, whole=True) for picture in pictures(3)])
+    trunk = frozen.load_frozen("efficientnet_lite0", CPU)
+    expected = frozen.features_of(trunk, torch.from_numpy(rows), CPU, "float32").numpy()
+    np.testing.assert_allclose(found, expected, atol=5e-3, rtol=5e-3)
+
+
+def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no classifier of this name"):
+        features(tmp_path, [], train=TrainConfig(net="frozen:efficientnet_lite0+nothing"))
+    assert not (tmp_path / "cache").exists()

@@ -7,8 +7,8 @@ import torch
 
 from engine.rounds.folder import files
 from engine.rounds.folder.plan import RoundPlan
-from engine.rounds.worker import material
 from engine.rounds.tracked import TRACKED, tracked_rows
+from engine.rounds.worker import material
 
 
 def shas(n):
@@ -66,7 +66,7 @@ def test_without_an_earlier_prediction_unlabeled_images_come_in_hash_order():
     names = shas(3000)
     roles, label, _ = project(0, 3000)
     order = sorted(range(3000), key=lambda row: hashlib.sha256(f"tracked:{names[row]}".encode()).digest())
-    assert tracked_rows(names, roles, label, np.full(3000, -1)).tolist() == sorted(order[: TRACKED])
+    assert tracked_rows(names, roles, label, np.full(3000, -1)).tolist() == sorted(order[:TRACKED])
 
 
 def test_unlabeled_images_are_shared_out_in_proportion_with_a_floor():

@@ -1,0 +1,76 @@
+"""Live labels on a page: the switch, and one line that says where they stand and how good they are."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.server.workbench import OpenProject
+from engine.percent import percent, short
+from engine.project.live import LiveState
+from engine.project.quality.measured import LEAST_MEASURED, Standing
+
+GOAL = 0.98
+EVERY_SECONDS = 2.0
+ABOUT = (
+    "A model that labels all images together from their features and your answers, fitted anew after every ten of them "
+    "within a fraction of a second. The queue follows it, and so do map, grid, quality and export. A trained round can "
+    "come after it."
+)
+
+
+def live_labels(opened: OpenProject) -> None:
+    """Draw the switch and, while live labels are on, the line beside it. Nothing where there are too few images."""
+    if opened.live is None or not opened.project.live.possible:
+        return
+    switch, line = st.columns([1, 5], vertical_alignment="center")
+    with switch:
+        _switch(opened)
+    with line:
+        if opened.project.live.wanted:
+            st.fragment(_line, run_every=EVERY_SECONDS)(opened, opened.project.results.in_force())
+
+
+def _switch(opened: OpenProject) -> None:
+    wanted = opened.project.live.wanted
+    state.preset("live_labels", wanted, again=st.session_state.get("live_labels") is None)
+    if st.toggle("Live labels", key="live_labels", help=ABOUT) != wanted:
+        opened.project.live.turn(not wanted)
+        st.rerun()
+
+
+def _line(opened: OpenProject, drawn: int | None) -> None:
+    """Say where live labels stand; run the page anew when a live round has come into force."""
+    live = opened.project.live.state()
+    if live.status == "on" and live.number != drawn:
+        st.rerun(scope="app")
+    if live.status == "features":
+        st.progress(live.fraction, text=f"Features, once for each image: {state.plain(live.words or 'starting')}")
+    elif live.status == "failed":
+        st.warning(f"Live labels stand still and are tried again: {state.plain(live.words)}")
+    elif live.status == "later":
+        st.caption(f"{live.words} Live labels wait, so that it stays so.")
+        if st.button("Go on with live labels", key="live_go_on"):
+            opened.project.live.go_on()
+    elif live.status == "on" and live.number is not None:
+        st.caption(f"{_fitted(live)} {_measured(opened.project.measured.standing(live.number, GOAL))}")
+    else:
+        st.caption(state.plain(live.words))
+
+
+def _fitted(live: LiveState) -> str:
+    return f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s."
+
+
+def _measured(standing: Standing) -> str:
+    """Say how many of all images are right, as far as random answers tell, and how many are still to be decided."""
+    n, right = standing.sample.n, standing.sample.right
+    if n < LEAST_MEASURED:
+        return f"Random checks so far: {right} of {n} right; from {LEAST_MEASURED} on they measure all images."
+    low, high = percent(standing.low, 0), percent(standing.high, 0)
+    text = f"About {percent(standing.right, 0)} of all images are right ({low} to {high}, by {n} random checks)"
+    if standing.decisions_left is None:
+        return f"{text}."
+    if standing.decisions_left == 0:
+        return f"{text}: the goal of {short(GOAL)}. Audit it on the Quality page."
+    return f"{text}; about {standing.decisions_left:,} more answers to {short(GOAL)}."

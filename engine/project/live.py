@@ -1,0 +1,338 @@
+"""The desk of live labels: a model of few labels, fitted anew after every few answers, in force at once.
+
+Features are computed once, by a process of their own; a thread of the app's process then follows the ledger. What it
+fits is recorded as a live round (`engine.rounds.live`), which everything that shows rounds shows as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import CheckpointCorrupt
+from engine.jobs import features
+from engine.jobs.features import DescribedSet
+from engine.live.model import Labeled
+from engine.live.refit import LiveModel
+from engine.live.stated import stated
+from engine.project.results import Results
+from engine.project.review.ref import QueueRef
+from engine.project.workspace import Workspace
+from engine.rounds.folder.plan import ROUNDS
+from engine.rounds.live import Fit, LiveRound, end_live
+from engine.rounds.supervisor import prepare
+from engine.store import LabelTable
+
+log = logging.getLogger("starling.live")
+
+SETTING = "live"
+"""In the project's settings: "on" or "off"; without it photos have live labels and small grey images have none."""
+PER_REFIT = 10
+"""Answers after which the model is fitted anew."""
+REST = 2.0
+"""Seconds without an answer after which fewer are enough."""
+PAUSE = 0.25
+TRY_AGAIN = 5.0
+LEAST_CLASSES, LEAST_IMAGES = 2, 20
+SMALL_SIDE = 40
+
+Status = Literal["off", "features", "labels", "on", "later", "failed"]
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """Where live labels stand.
+
+    status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": another round was
+    brought into force since; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
+    of the live round. labels: that the last refit knew. refits, seconds: how many there were, and the last one's time.
+    """
+
+    status: Status
+    words: str = ""
+    fraction: float = 0.0
+    number: int | None = None
+    labels: int = 0
+    refits: int = 0
+    seconds: float = 0.0
+
+
+class Live:
+    """Live labels of one project. Thread-safe."""
+
+    def __init__(self, workspace: Workspace, results: Results) -> None:
+        self._workspace, self._store, self._results = workspace, workspace.store, results
+        self.version = ""
+        """Changes with each refit, and when features come; "" before."""
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._state = LiveState("off")
+        self._images: DescribedSet | None = None
+        self._ids: NDArray[np.int64] = np.empty(0, np.int64)
+        self._model: LiveModel | None = None
+        self._round: LiveRound | None = None
+        self._known: NDArray[np.int64] | None = None
+        self._seen, self._changed_at = -1, 0.0
+        self._imported: tuple[int, NDArray[np.int64]] | None = None
+        self._photos: tuple[int, bool] | None = None
+
+    # what the pages ask ---------------------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> bool:
+        """Whether live labels are switched on: as the person chose, else for photos."""
+        chosen = self._store.meta(SETTING)
+        return self.possible and (self.photos if chosen is None else chosen == "on")
+
+    @property
+    def possible(self) -> bool:
+        """Whether there are enough images."""
+        return len(self._workspace.items()) >= LEAST_IMAGES
+
+    @property
+    def photos(self) -> bool:
+        """Whether the images are photos and not small grey ones."""
+        count = len(self._workspace.items())
+        if self._photos is None or self._photos[0] != count:
+            spec = self._workspace.array_spec()
+            self._photos = count, spec.channels == 3 or spec.size > SMALL_SIDE
+        return self._photos[1]
+
+    def turn(self, on: bool) -> None:
+        """Switch live labels on or off; off, the live round stays in force as its last refit wrote it."""
+        self._store.set_meta(SETTING, "on" if on else "off")
+        self._wake.set()
+
+    def state(self) -> LiveState:
+        """Return where live labels stand."""
+        return self._state
+
+    def tell(self) -> None:
+        """Say that there are new answers."""
+        self._wake.set()
+
+    def orders(self, ref: QueueRef, number: int | None) -> bool:
+        """Return whether a queue of these images and of this round's predictions goes by the live model."""
+        live = self._round
+        shown = live is not None and number == live.record.number
+        return not ref.is_list and self._state.status in ("labels", "on", "features") and (number is None or shown)
+
+    # the thread's work ----------------------------------------------------------------------------------------------
+
+    def attempt(self) -> float:
+        """Do what is due; return after how many seconds to look again. What goes wrong is told, and tried again."""
+        try:
+            self.step()
+        except Exception as error:  # whatever it is, labeling goes on, and so must this thread
+            log.exception("live labels of %s", self._workspace.root)
+            self._state = LiveState("failed", str(error))
+            return TRY_AGAIN
+        return PAUSE
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to look at, at most so long."""
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def step(self, now: float | None = None) -> bool:
+        """Do what is due; return whether the model was fitted.
+
+        Args:
+            now: monotonic seconds; given in tests.
+
+        Raises:
+            OSError: the round cannot be written; what was in force stays so.
+        """
+        with self._lock:
+            return self._step(time.monotonic() if now is None else now)
+
+    def _step(self, now: float) -> bool:
+        if not self.wanted:
+            self._leave()
+            self._state = LiveState("off")
+            return False
+        if not self._set_ready():
+            return False
+        table = self._store.label_table()
+        if table.head != self._seen:
+            self._seen, self._changed_at = table.head, now
+        classes = self._classes(table)
+        if len(classes) < LEAST_CLASSES:
+            self._state = LiveState("labels", "Label an image in each of two classes to begin.")
+            return False
+        if self._overtaken():
+            number = self._results.in_force()
+            self._state = LiveState("later", f"Round {number} is in force now.", number=number)
+            return False
+        if not self._due(table, classes, now):
+            return False
+        self._refit(table, classes)
+        return True
+
+    def go_on(self) -> None:
+        """Begin a live round after another one was brought into force."""
+        with self._lock:
+            self._end_round()
+        self._wake.set()
+
+    def freeze(self, number: int) -> None:
+        """End the live round of this number, so that its predictions stay as they are; the next refit begins another.
+
+        An audit judges predictions that must not change meanwhile.
+        """
+        with self._lock:
+            if self._round is not None and self._round.record.number == number:
+                self._end_round()
+
+    def close(self) -> None:
+        """Let go of the round's files; it is gone on with at the next start."""
+        with self._lock:
+            if self._round is not None:
+                self._round.close()
+                self._round = None
+
+    def _leave(self) -> None:
+        """Live labels were switched off."""
+        if self._round is not None:
+            self._end_round()
+        self._images = self._model = None
+
+    def _end_round(self) -> None:
+        if self._round is not None:
+            self._round.end()
+        self._round, self._known = None, None
+
+    def _set_ready(self) -> bool:
+        """Whether the images' features and neighbours are there; start their process otherwise."""
+        items = self._workspace.items()
+        if self._images is not None and len(self._images.shas) == len(items):  # images are only ever added
+            return True
+        job = features.state(self._workspace.root, items)
+        if job.status == "ready":
+            try:
+                self._take(features.read(self._workspace.root))
+            except (FileNotFoundError, CheckpointCorrupt) as error:
+                log.warning("features are computed again: %s", error)
+                features.discard(self._workspace.root)
+                return False
+            return True
+        if job.status == "failed":
+            self._state = LiveState("failed", job.error)
+        elif job.status in ("none", "cancelled"):
+            features.start(self._workspace.root, items, self._workspace.array_spec())
+            self._state = LiveState("features", "Starting")
+        else:
+            self._state = LiveState("features", job.stage, job.fraction)
+        return False
+
+    def _take(self, images: DescribedSet) -> None:
+        """Go on with these images: with the live round there is, if it is of them."""
+        self._images, self._model, self._known = images, LiveModel(images.images, images.votes), None
+        by_sha = {item.sha256: item.id for item in self._workspace.items()}
+        self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
+        self.version = f"features of {len(self._ids)} images"  # a queue of typical images goes by them
+        records = [one for one in self._store.rounds() if one.live]
+        for record in records:
+            if self._round is not None and self._round.record.number == record.number:
+                continue
+            folder = self._workspace.round_folder(record.number)
+            self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
+            if self._round is None:
+                end_live(self._store, record)
+        if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
+            self._end_round()
+
+    def _overtaken(self) -> bool:
+        """Whether a later round than the live one is in force."""
+        in_force = self._results.in_force()
+        if self._round is None or in_force is None:
+            return False
+        return self._round.refits > 0 and in_force > self._round.record.number
+
+    def _classes(self, table: LabelTable) -> list[str]:
+        """The classes that have a label, in the project's order."""
+        names = self._store.classes()
+        counts = np.bincount(self._labels(table, names) + 1, minlength=len(names) + 1)[1:]
+        return [name for name, count in zip(names, counts.tolist(), strict=True) if count]
+
+    def _labels(self, table: LabelTable, names: Sequence[str]) -> NDArray[np.int64]:
+        """Class index (N,) of each image of the set, −1 where it has no label or is rejected."""
+        rows = table.rows(self._ids)
+        return np.where(table.rejected[rows], -1, table.class_index(names)[rows])
+
+    def _due(self, table: LabelTable, classes: Sequence[str], now: float) -> bool:
+        if self._round is None or self._known is None or set(classes) - set(self._round.classes):
+            return True
+        changed = int((self._labels(table, self._round.classes) != self._known).sum())
+        return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
+
+    def _refit(self, table: LabelTable, classes: Sequence[str]) -> None:
+        images, model = self._images, self._model
+        assert images is not None
+        assert model is not None
+        if self._round is None:
+            self._round = LiveRound.begin(
+                self._store, self._workspace.root / ROUNDS, self._ids, images.shas, classes,
+                {"net": images.net} if images.net else {}, self._workspace.array_spec(),
+            )  # fmt: skip
+        elif new := [name for name in classes if name not in self._round.classes]:
+            self._round.add_classes(new)
+        live = self._round
+        label = self._labels(table, live.classes)
+        rows = np.flatnonzero(label >= 0)
+        present, compact = np.unique(label[rows], return_inverse=True)  # a class may have lost its last label
+        drawn = self._drawn(table, live.ids)
+        counts = np.bincount(compact[drawn[rows]], minlength=len(present))
+        refit = model.refit(Labeled(rows, compact, counts))
+        probabilities = np.zeros((len(label), len(live.classes)), np.float32)
+        probabilities[:, present] = stated(refit.probabilities, refit.confidence, refit.cautious)
+        sureness = refit.probabilities.max(1)
+        rejected = table.rejected[table.rows(live.ids)]
+        live.write(Fit(label, rejected, drawn, probabilities, sureness, table.head, refit.seconds), images.images.z)
+        self._known = label
+        self._results.predictions(live.record.number)  # so that the next page finds them in memory
+        self.version = self._results.version()
+        self._state = LiveState(
+            "on", number=live.record.number, labels=len(rows), refits=live.refits, seconds=refit.seconds
+        )
+
+    def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which images (N,) are a random sample of those that came without a label."""
+        count = len(table.image_ids)
+        if self._imported is None or self._imported[0] != count:  # only an import changes it
+            self._imported = (count, self._store.imported())
+        rows = table.rows(ids)
+        looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
+        return prepare.drawn(ids, looked_at, self._imported[1])
+
+
+class LiveThread:
+    """Follows the answers of an open project and keeps its live labels up to date, until it is stopped."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="starling-live", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the refit that may be on its way."""
+        self._stop.set()
+        self._live.tell()
+        self._thread.join(30)
+        self._live.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            wait = self._live.attempt()
+            self._live.wait(wait)

@@ -1,0 +1,223 @@
+"""Writes a live round: one that is fitted anew after every few answers, each refit recorded as other rounds' epochs.
+
+It is of a fixed set of images. Its epochs hold all of them, since the labeled ones become more; features are recorded
+with the first alone, because they never change. Classes are added at the end as they get their first label. What is in
+force is whatever the last refit wrote.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from engine import __version__
+from engine.files import write_atomic, write_json
+from engine.images.array_cache import ArraySpec
+from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import RoundPlan, read_plan
+from engine.rounds.tracked import tracked_rows
+from engine.rounds.worker.recorder import RoundRecorder
+
+if TYPE_CHECKING:
+    from engine.store import Store
+
+ALGORITHM = "transductive"
+MOST_EPOCHS = 60
+"""Refits that stay recorded; beyond, every second one between the first and the last goes."""
+IN_FORCE = (
+    "In force at once: live labels are fitted anew after every few answers. Nothing is held out; answers to random "
+    "images measure it."
+)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a refit brought, of the N images of a live round, rows in the order of their ids.
+
+    label: (N,) class index of each labeled image, −1 without one. rejected, drawn: (N,) bool; drawn: labels of images
+    that were put up at random. probabilities: (N, K) as they are shown. sureness: (N,) 0..1, by which a queue goes.
+    seq: the last ledger entry it knows. seconds: it took.
+    """
+
+    label: NDArray[np.int64]
+    rejected: NDArray[np.bool_]
+    drawn: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    sureness: NDArray[np.float32]
+    seq: int
+    seconds: float
+
+    @property
+    def roles(self) -> NDArray[np.object_]:
+        """The role of each image, as in labels.parquet."""
+        roles = np.where(self.label >= 0, "train", "unlabeled").astype(object)
+        roles[self.rejected] = "excluded"
+        return roles
+
+
+class LiveRound:
+    """One live round of a project: its record, its folder, what was recorded. One writer at a time.
+
+    Attributes:
+        ids: (N,) int64 of its images, ascending. classes: names, the order of columns. refits: how many are recorded.
+    """
+
+    def __init__(self, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]):
+        self.record, self.folder, self.ids, self._shas = record, folder, ids, shas
+        self.classes: tuple[str, ...] = tuple(read_plan(folder).classes)
+        self.refits = max(results.epochs(folder), default=0)
+        self._store = store
+        self._recorder = RoundRecorder(folder, record.token)
+        self._flips = np.zeros(len(ids), np.int64)
+        self._best: NDArray[np.int64] | None = None
+        if self.refits:
+            seen = results.trajectories(folder)
+            self._flips, self._best = (np.diff(seen.classes, axis=0) != 0).sum(0), seen.classes[-1].astype(np.int64)
+
+    @classmethod
+    def begin(
+        cls, store: Store, rounds: Path, ids: NDArray[np.int64], shas: Sequence[str], classes: Sequence[str],
+        train: dict[str, Any], spec: ArraySpec,
+    ) -> LiveRound:  # fmt: skip
+        """Add a live round to the store and make its folder.
+
+        Args:
+            store: the project's database.
+            rounds: the folder of the project's rounds.
+            ids, shas: (N,) of its images, ids ascending.
+            classes: names of the classes that have a label.
+            train: settings that say where its features come from, as other rounds keep them.
+            spec: size and channels of the project's arrays.
+        """
+        record = store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
+        folder = rounds / f"{record.number:04d}"
+        for name in files.FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        plan = RoundPlan(
+            algorithm=ALGORITHM, config={}, train=train, classes=list(classes), number=record.number,
+            token=record.token, attempt=record.attempt, code_version=__version__, ledger_seq=record.ledger_seq,
+            spec={"size": spec.size, "channels": spec.channels},
+        )  # fmt: skip
+        write_json(folder / files.CONFIG, asdict(plan))
+        live = cls(store, record, folder, ids, shas)
+        live._recorder.event("started", durable=True, pid=os.getpid(), attempt=record.attempt)
+        return live
+
+    @classmethod
+    def going_on(
+        cls, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]
+    ) -> LiveRound | None:
+        """Return the live round that an earlier process left; None where it is of other images, or was never whole."""
+        try:
+            known = results.roles(folder)
+        except (OSError, ValueError):
+            return None
+        if record.report is None or sorted(known) != ids.tolist():
+            return None
+        return cls(store, record, folder, ids, shas)
+
+    def add_classes(self, names: Sequence[str]) -> None:
+        """Add classes that have their first label."""
+        self.classes = (*self.classes, *names)
+        plan = replace(read_plan(self.folder), classes=list(self.classes))
+        write_json(self.folder / files.CONFIG, asdict(plan))
+
+    def write(self, fit: Fit, features: NDArray[np.float32]) -> RoundReport:
+        """Record a refit and bring it into force.
+
+        Args:
+            fit: K columns in the order of `classes`.
+            features: (N, D) of the images, written with the first refit.
+
+        Raises:
+            OSError: it could not be written; what was in force stays so.
+            RoundState: the round was ended, or belongs to another writer.
+        """
+        epoch, roles = self.refits + 1, fit.roles
+        label = np.where(fit.rejected, -1, fit.label)
+        frame = pd.DataFrame(
+            {"image_id": self.ids, "sha256": list(self._shas), "role": roles, "label": label, "drawn": fit.drawn,
+             "stratum": np.int16(-1)}
+        )  # fmt: skip
+        write_atomic(self.folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
+        self._recorder.epoch_predictions(epoch, self.ids, fit.probabilities)
+        best = fit.probabilities.argmax(1)
+        if self._best is not None:
+            self._flips = self._flips + (best != self._best)
+        nothing = np.full(len(self.ids), np.nan, np.float32)
+        signals = results.RoundSignals(
+            self.ids, self._flips.astype(np.int16), nothing, np.full(len(self.ids), -1, np.int16), nothing, fit.sureness
+        )
+        if not (self.folder / files.FINAL_FEATURES).exists():
+            self._first(features, fit.probabilities, roles, label)
+        write_atomic(self.folder / files.SIGNALS, lambda path: signals.frame().to_parquet(path, index=False))
+        digest = self._recorder.final_predictions(self.ids, roles, fit.probabilities, calibrated=False)
+        free = roles == "unlabeled"
+        report = RoundReport(
+            algorithm=ALGORITHM,
+            classes=self.classes,
+            counts=PoolCounts(int((roles == "train").sum()), 0, int(free.sum())),
+            histogram=tuple(np.bincount(best[free], minlength=len(self.classes)).tolist()),
+            predictions=WrittenFile(files.FINAL, digest),
+            signals={"disagreement": 0, "bald": 0, "notes": []},
+            seconds=round(fit.seconds, 4),
+            seconds_per_epoch=round(fit.seconds, 4),
+            device="CPU",
+            epochs=epoch,
+            attempts=1,
+            verdict=Verdict(True, IN_FORCE),
+        )
+        self._recorder.json(files.REPORT, report.to_json())
+        metrics = {"labels": report.counts.train, "seconds": round(fit.seconds, 4)}
+        self._recorder.event("epoch", phase="main", epoch=epoch, metrics=metrics)
+        self._recorder.event("finished", durable=True)
+        self.record = self._store.update_live(
+            self.record.number, token=self.record.token, report=report.to_json(), seq=fit.seq
+        )
+        self.refits, self._best = epoch, best
+        self._thin()
+        return report
+
+    def end(self) -> None:
+        """Leave the round as its last refit wrote it: it is then a round like any other."""
+        end_live(self._store, self.record)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of its files; another process may go on with it."""
+        self._recorder.close()
+
+    def _first(
+        self,
+        features: NDArray[np.float32],
+        probabilities: NDArray[np.float32],
+        roles: NDArray[np.object_],
+        label: NDArray[np.int64],
+    ) -> None:
+        """Write what is the same at every refit: features of all images and of the tracked ones."""
+        tracked = tracked_rows(self._shas, roles, label)
+        self._recorder.array(files.TRACKED_IDS, self.ids[tracked])
+        self._recorder.array(files.epoch_student(1), probabilities[tracked].astype(np.float16))
+        self._recorder.array(files.FINAL_FEATURES, features.astype(np.float16))
+        self._recorder.array(files.epoch_features(1), features[tracked].astype(np.float16))
+
+    def _thin(self) -> None:
+        """Remove every second recorded refit but the first and the last where there are too many."""
+        recorded = results.epochs(self.folder)
+        if len(recorded) > MOST_EPOCHS:
+            for epoch in recorded[1:-1:2]:
+                (self.folder / files.epoch_predictions(epoch)).unlink(missing_ok=True)
+
+
+def end_live(store: Store, record: RoundRecord) -> None:
+    """End a live round; one that never wrote anything is no round in force."""
+    report = {} if record.report is None else record.report.to_json()
+    store.update_live(record.number, token=record.token, report=report, seq=record.ledger_seq, live=False)

@@ -1,0 +1,98 @@
+"""Live labels on photos from nothing: class names typed, features computed, answers by key, the map moving with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from engine.importers.scan import ImportSource
+from engine.project.opened import Project
+from engine.rounds.folder import results
+from tests.browser.test_whole_loop import go, settle, wait_until
+
+expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
+pytestmark = pytest.mark.browser
+IMAGES, ANSWERS = 300, 60
+PLACES = {"roof": (0, (0, 60, 640, 250)), "stairs": (0, (0, 250, 640, 427)),
+          "petals": (1, (150, 80, 480, 350)), "leaves": (1, (0, 0, 190, 427))}  # fmt: skip
+"""Where the pieces of a class are cut: the photo, and left, top, right, bottom in it."""
+
+
+def cut(folder: Path) -> dict[str, str]:
+    """Write pieces of two photos, turned, mirrored and lit at random; return the class of each by its file name."""
+    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    rng, truth = np.random.default_rng(0), {}
+    folder.mkdir()
+    for number in range(IMAGES):
+        name = list(PLACES)[number % len(PLACES)]
+        which, (left, top, right, bottom) = PLACES[name]
+        side = int(rng.integers(70, 130))
+        x, y = int(rng.integers(left, right - side)), int(rng.integers(top, bottom - side))
+        piece = photos[which].crop((x, y, x + side, y + side)).rotate(float(rng.uniform(-15, 15)))
+        pixels = np.clip(np.asarray(piece) * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
+        truth[f"{number:04d}.png"] = name
+        Image.fromarray(pixels[:, :: int(rng.choice([-1, 1]))]).save(folder / f"{number:04d}.png")
+    return truth
+
+
+def answer(page: Any, truth: dict[str, str]) -> None:
+    """Press the key of the right class of the image in front, once its picture is there, and wait for the next one."""
+    shown = page.get_by_test_id("review-name").inner_text()
+    key = page.locator(f'[data-testid=review-class][data-class="{truth[Path(shown).name]}"]').get_attribute("data-key")
+    picture = page.get_by_test_id("review-image").locator("img")
+    wait_until(page, lambda: picture.count() == 1 and picture.evaluate("node => node.complete"), 20)
+    page.keyboard.press(key)
+    wait_until(page, lambda: page.get_by_test_id("review-name").inner_text() != shown, 10)
+
+
+def test_photos_are_labeled_from_nothing_by_sixty_answers(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    truth = cut(tmp_path / "photos")
+    root = tmp_path / "home" / "photos"
+    root.parent.mkdir()
+    with Project.create(root, "Photos") as project:
+        project.imports.commit(project.imports.scan(ImportSource("folder", tmp_path / "photos")))
+    page.goto(start_app(root.parent, str(root)).url)
+    go(page, "Review")
+    page.get_by_test_id("review-image").locator("img").wait_for()
+    expect(page.get_by_text("Features, once for each image")).to_be_visible()
+    for name in PLACES:
+        page.get_by_test_id("review-new-class").click()
+        page.get_by_test_id("review-new-class-name").fill(name)
+        page.get_by_test_id("review-new-class-add").click()
+        page.locator(f'[data-testid=review-class][data-class="{name}"]').wait_for()
+    expect(page.get_by_text("Label an image in each of two classes to begin")).to_be_visible(timeout=180_000)
+    settle(page)
+    page.mouse.click(2, 400)
+    for _ in range(ANSWERS):
+        answer(page, truth)
+    expect(page.get_by_text(re.compile(rf"last on {ANSWERS} labels"))).to_be_visible()
+    expect(page.get_by_test_id("review-prediction-title")).to_contain_text("round 1")
+
+    go(page, "Map")
+    expect(page.get_by_test_id("map-moving-text")).to_contain_text("of the 10 nearest neighbours", timeout=120_000)
+    last = page.get_by_test_id("map-canvas").screenshot()
+    page.get_by_test_id("map-epoch").evaluate(
+        "node => { node.value = 0; node.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    page.wait_for_timeout(400)
+    assert page.get_by_test_id("map-canvas").screenshot() != last, "the pseudo-labels did not move"
+
+    with Project.open(root, read_only=True) as project:
+        names = {item.id: truth[Path(item.name).name] for item in project.workspace.items()}
+        assert all(names[entry.image_id] == entry.label for entry in project.store.entries())
+        assert len(results.epochs(project.workspace.round_folder(1))) >= ANSWERS // 10 - 1
+        predictions, table = project.results.needed(1), project.store.label_table()
+        best = [predictions.classes[k] for k in predictions.probabilities.argmax(1)]
+        free = set(table.image_ids[table.undecided].tolist())
+        right = [name == names[i] for i, name in zip(predictions.image_ids.tolist(), best, strict=True) if i in free]
+        assert len(right) == IMAGES - ANSWERS
+        assert np.mean(right) > 0.9, np.mean(right)

@@ -1,0 +1,302 @@
+"""Live labels: fitted anew as answers come, recorded as a round, in force at once, and never in the way."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from engine.jobs import features, features_work
+from engine.live.model import ImageSet
+from engine.live.stored import save_set
+from engine.project import live as live_desk
+from engine.project.labels import new_uid
+from engine.project.opened import Project
+from engine.records.labels import Decision
+from engine.records.review import ReviewItem
+from engine.rounds import live as live_rounds
+from engine.rounds.folder import results
+from tests.browser.digits import digit_pictures
+from tests.made_round import make_round
+from tests.ready_project import ReadyProjects
+
+IMAGES = 300
+LATER = 1e9
+"""Seconds long after the last answer."""
+
+
+@pytest.fixture(scope="module")
+def described(ready: ReadyProjects, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 digits, two labels a class, with live labels on and features computed by the job's own process."""
+    folder = ready.copy(digit_pictures(IMAGES, 2), tmp_path_factory.mktemp("live") / "digits")
+    with Project.open(folder) as opened:
+        opened.live.turn(True)
+        assert not opened.live.step(), "features come first"
+        deadline = time.monotonic() + 120
+        while features.state(folder, opened.workspace.items()).status != "ready":
+            assert time.monotonic() < deadline, features.state(folder, opened.workspace.items())
+            assert opened.live.state().status == "features"
+            time.sleep(0.2)
+    return folder
+
+
+@pytest.fixture
+def root(described: Path, tmp_path: Path, jobs_here: None) -> Path:
+    return Path(shutil.copytree(described, tmp_path / "digits"))
+
+
+@pytest.fixture
+def project(root: Path) -> Iterator[Project]:
+    with Project.open(root) as opened:
+        yield opened
+        opened.live.close()
+
+
+def digit(project: Project, image_id: int) -> str:
+    return str(load_digits().target[int(Path(project.store.image(image_id).name).stem)])
+
+
+def answer(project: Project, items: Sequence[ReviewItem]) -> None:
+    """Give the right label to each, as the page does."""
+    decisions = []
+    for item in items:
+        label = digit(project, item.image_id)
+        action = "label" if item.prediction is None else "accept" if item.prediction == label else "correct"
+        decisions.append(
+            Decision(new_uid(), item.image_id, item.version, action, label, round=item.round,
+                     confidence=item.confidence, seconds=1.0)
+        )  # fmt: skip
+    assert all(ack.status == "saved" for ack in project.labels.decide(decisions))
+
+
+def begun(project: Project) -> int:
+    """Bring live labels to their first fit; return the round's number."""
+    fits = [project.live.step(LATER) for _ in range(3)]
+    assert fits.count(True) == 1, project.live.state()
+    number = project.live.state().number
+    assert number is not None
+    return number
+
+
+def fitted(project: Project) -> bool:
+    """Look, and look again after a rest; return whether the model was fitted."""
+    return project.live.step(LATER) or project.live.step(LATER + live_desk.REST)
+
+
+def right(project: Project) -> float:
+    """The share of undecided images whose prediction in force is right."""
+    predictions, table = project.results.needed(project.results.in_force() or 0), project.store.label_table()
+    free = np.flatnonzero(table.undecided)
+    best = predictions.probabilities.argmax(1)
+    return float(np.mean([predictions.classes[best[row]] == digit(project, row + 1) for row in free.tolist()]))
+
+
+def test_features_come_first_then_a_round_in_force_that_labels_the_set(project: Project) -> None:
+    assert project.results.in_force() is None
+    number = begun(project)
+    record = project.store.round(number)
+    assert (record.live, record.state, project.results.in_force()) == (True, "promoted", number)
+    assert record.report is not None
+    assert record.report.counts.train == 20
+    assert record.report.heldout.n == 0
+    assert right(project) > 0.85
+    predictions = project.results.needed(number)
+    np.testing.assert_allclose(predictions.probabilities.sum(1), 1, atol=1e-5)
+    assert results.epochs(project.workspace.round_folder(number)) == [1]
+    assert project.store.active_round() is None, "another round may train beside it"
+
+
+def test_it_is_fitted_anew_after_ten_answers_or_when_the_person_rests(project: Project) -> None:
+    number = begun(project)
+    before = project.results.needed(number)
+    items, _ = project.queue.next("least_sure", 12)
+    answer(project, items[:9])
+    assert not project.live.step(10.0), "nine answers, and the person goes on"
+    answer(project, items[9:10])
+    assert project.live.step(10.5)
+    after = project.results.needed(number)
+    assert after.version != before.version
+    assert project.live.state().labels == 30
+    answer(project, items[10:11])
+    assert not project.live.step(11.0)
+    assert not project.live.step(12.5)
+    assert project.live.step(13.1), "two seconds without an answer"
+    assert not fitted(project), "nothing is new"
+    assert results.epochs(project.workspace.round_folder(number)) == [1, 2, 3]
+
+
+def test_the_queue_goes_by_the_last_fit_and_the_signals_with_it(project: Project) -> None:
+    begun(project)
+    project.store.add_class("another")  # 11 classes, 20 labels: young
+    typical, _ = project.queue.next("least_sure", 20)
+    assert any(item.why.startswith("typical of a group") for item in typical)
+    answer(project, typical)
+    assert fitted(project)
+    doubtful, _ = project.queue.next("least_sure", 40)
+    assert not any(item.why.startswith("typical of a group") for item in doubtful)
+    assert not {item.image_id for item in doubtful} & {item.image_id for item in typical}
+    signals = results.signals(project.workspace.round_folder(1))
+    order = [signals.sureness[item.image_id - 1] for item in doubtful if not item.random]
+    assert order == sorted(order)
+    assert sum(item.random for item in doubtful) == 2
+    answer(project, doubtful[:10])
+    assert fitted(project)
+    assert project.queue.next("least_sure", 1)[0][0].prediction is not None
+    context = project.signals.context([doubtful[20].image_id], project.results.predictions())[0]
+    assert context.epochs == (1, 2, 3)
+    assert context.neighbours
+
+
+def test_a_class_without_a_label_joins_with_its_first_one(root: Path, tmp_path: Path) -> None:
+    with Project.open(root) as project:
+        begun(project)
+        image = int(project.store.label_table().image_ids[project.store.label_table().undecided][0])
+        project.store.add_class("odd")
+        project.labels.decide([Decision(new_uid(), image, 0, "label", "odd", seconds=1.0)])
+        assert project.live.step(0.0), "a new class does not wait for ten answers"
+        predictions = project.results.needed(1)
+        assert predictions.classes == (*"0123456789", "odd")
+        assert predictions.probabilities.shape == (IMAGES, 11)
+        seen = results.trajectories(project.workspace.round_folder(1))
+        assert seen.classes.shape == (2, IMAGES)
+        project.store.undo(new_uid(), "local")
+        assert fitted(project)
+        assert (project.results.needed(1).probabilities[:, 10] == 0).all(), "its only label was taken back"
+        project.live.close()
+
+
+def test_it_goes_on_after_a_restart_and_begins_anew_on_other_images(root: Path) -> None:
+    with Project.open(root) as project:
+        assert begun(project) == 1
+        project.live.close()
+    with Project.open(root) as project:
+        assert begun(project) == 1
+        assert results.epochs(project.workspace.round_folder(1)) == [1, 2]
+        project.live.close()
+    with Project.open(root) as project:
+        folder = features.folder_of(root)
+        stored = features.read(root)
+        images = ImageSet.of(stored.images.z[:-1])
+        save_set(folder / features_work.SET, images, stored.shas[:-1])
+        project.live._take(features.read(root))
+        assert [one.live for one in project.store.rounds()] == [False], "that round is of other images"
+        project.live.close()
+
+
+def test_a_later_round_in_force_is_not_pushed_aside(project: Project) -> None:
+    begun(project)
+    table = project.store.label_table()
+    uniform = np.full((len(table.image_ids), 10), 0.1, np.float32)
+    make_round(project, uniform)
+    answer(project, project.queue.next("least_sure", 12, number=1)[0])
+    assert not fitted(project)
+    assert project.live.state().status == "later"
+    assert project.results.in_force() == 2
+    project.live.go_on()
+    assert fitted(project)
+    assert [one.live for one in project.store.rounds()] == [False, False, True]
+    assert project.results.in_force() == 3
+
+
+def test_what_an_audit_judges_stays_as_it_is(project: Project) -> None:
+    begun(project)
+    rule = project.audits.rule_at(1, 0.2)
+    audit = project.audits.start(rule, size=10)
+    judged = project.results.needed(1)
+    answer(project, [project.queue.item(image_id, 1) for image_id in audit.record.sample])
+    assert fitted(project)
+    assert project.results.in_force() == 2, "live labels go on as another round"
+    assert project.results.needed(1).version == judged.version
+    assert project.audits.get(audit.record.number).answered == 10
+
+
+def test_switched_off_it_leaves_its_predictions_in_force(project: Project) -> None:
+    begun(project)
+    project.live.turn(False)
+    answer(project, project.queue.next("least_sure", 15)[0])
+    assert not fitted(project)
+    assert project.live.state().status == "off"
+    assert project.results.in_force() == 1
+    assert not project.store.round(1).live
+
+
+def test_small_grey_images_have_none_unless_asked(ready: ReadyProjects, tmp_path: Path) -> None:
+    with Project.open(ready.copy(digit_pictures(IMAGES, 2), tmp_path / "digits")) as project:
+        assert project.live.possible
+        assert not project.live.photos
+        assert not project.live.wanted
+        project.live.turn(True)
+        assert project.live.wanted
+
+
+def test_random_answers_measure_what_was_predicted_when_they_were_given(project: Project) -> None:
+    begun(project)
+    answers = []
+    for wrong in (True, False, False, False):
+        items, _ = project.queue.next("random", 10)
+        answers += [not wrong and item.prediction == digit(project, item.image_id) for item in items]
+        if wrong:  # the person sees something else in each
+            other = [(item, str((int(digit(project, item.image_id)) + 1) % 10)) for item in items]
+            project.labels.decide(
+                [Decision(new_uid(), item.image_id, item.version, "correct", label, round=1, seconds=1.0)
+                 for item, label in other if label != item.prediction]
+            )  # fmt: skip
+        else:
+            answer(project, items)
+        assert fitted(project)
+    estimate = project.measured.random_sample(1)
+    assert (estimate.n, estimate.right) == (40, sum(answers))
+    assert estimate.right < 35
+    standing = project.measured.standing(1, 0.98)
+    assert standing.low < standing.right < standing.high
+    assert standing.right == pytest.approx((60 + 240 * sum(answers) / 40) / 300)
+    assert standing.decisions_left is not None
+    assert standing.decisions_left > 10
+
+
+def test_old_fits_are_thinned_but_the_first_and_the_last_stay(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_rounds, "MOST_EPOCHS", 4)
+    begun(project)
+    for _ in range(6):
+        answer(project, project.queue.next("least_sure", 1)[0])
+        assert fitted(project)
+    kept = results.epochs(project.workspace.round_folder(1))
+    assert kept[0] == 1
+    assert kept[-1] == 7
+    assert len(kept) <= 4
+    assert project.signals.of(project.results.predictions(), np.arange(1, IMAGES + 1)).flips is not None
+
+
+def test_damaged_features_are_computed_again(project: Project) -> None:
+    begun(project)
+    project.live.close()
+    path = features.folder_of(project.root) / features_work.SET
+    path.write_bytes(path.read_bytes()[:5000])
+    with Project.open(project.root) as again:
+        fits = [again.live.step(LATER) for _ in range(4)]
+        assert True in fits, again.live.state()
+        again.live.close()
+
+
+def test_what_goes_wrong_is_told_and_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(project)
+    answer(project, project.queue.next("least_sure", 12)[0])
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live_rounds.LiveRound, "write", full)
+        assert project.live.attempt() == live_desk.TRY_AGAIN
+        assert project.live.state().status == "failed"
+        assert "No space left" in project.live.state().words
+    assert project.live.attempt() == live_desk.PAUSE
+    assert project.live.state().status == "on"
+    assert project.live.state().labels == 32
