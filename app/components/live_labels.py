@@ -36,6 +36,7 @@ def _switch(opened: OpenProject) -> None:
     state.preset("live_labels", wanted, again=st.session_state.get("live_labels") is None)
     if st.toggle("Live labels", key="live_labels", help=ABOUT) != wanted:
         opened.project.live.turn(not wanted)
+        st.session_state.pop("review_strategy", None)  # the order that fits is chosen anew
         st.rerun()
 
 
