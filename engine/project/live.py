@@ -26,6 +26,7 @@ from engine.live.stated import stated
 from engine.project.results import Results
 from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
+from engine.records.rounds import LIVE
 from engine.rounds.folder.plan import ROUNDS
 from engine.rounds.live import Fit, LiveRound, end_live
 from engine.rounds.supervisor import prepare
@@ -43,6 +44,8 @@ PREPARED = 2 * PER_REFIT
 """Least sure images of which is computed ahead what their labels will change."""
 PAUSE = 0.25
 TRY_AGAIN = 5.0
+START_AGAIN = 120.0
+"""Seconds after which features that failed are begun again; also at the next start of the app."""
 LEAST_CLASSES, LEAST_IMAGES = 2, 20
 SMALL_SIDE = 40
 
@@ -53,8 +56,8 @@ Status = Literal["off", "features", "labels", "on", "later", "failed"]
 class LiveState:
     """Where live labels stand.
 
-    status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": another round was
-    brought into force since; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
+    status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": a trained round
+    is in force; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
     of the live round. labels: that the last refit knew. refits, seconds: how many there were, and the last one's time.
     """
 
@@ -76,13 +79,14 @@ class Live:
         """Changes with each refit, and when features come; "" before."""
         self._lock = threading.RLock()
         self._wake = threading.Event()
-        self._state = LiveState("off")
+        self._state = self._fitted = LiveState("off")
         self._images: DescribedSet | None = None
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
         self._known: NDArray[np.int64] | None = None
         self._seen, self._changed_at = -1, 0.0
+        self._started, self._asked = -START_AGAIN, False
         self._imported: tuple[int, NDArray[np.int64]] | None = None
         self._photos: tuple[int, bool] | None = None
 
@@ -111,6 +115,7 @@ class Live:
     def turn(self, on: bool) -> None:
         """Switch live labels on or off; off, the live round stays in force as its last refit wrote it."""
         self._store.set_meta(SETTING, "on" if on else "off")
+        self._asked = on
         self._wake.set()
 
     def state(self) -> LiveState:
@@ -161,7 +166,7 @@ class Live:
             self._leave()
             self._state = LiveState("off")
             return False
-        if not self._set_ready():
+        if not self._set_ready(now):
             return False
         table = self._store.label_table()
         if table.head != self._seen:
@@ -175,6 +180,7 @@ class Live:
             self._state = LiveState("later", f"Round {number} is in force now.", number=number)
             return False
         if not self._due(table, classes, now):
+            self._state = self._fitted  # what was in the way is over
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
             self._refit(table, classes)
@@ -184,6 +190,7 @@ class Live:
         """Begin a live round after another one was brought into force."""
         with self._lock:
             self._end_round()
+            self._asked = True
         self._wake.set()
 
     def freeze(self, number: int) -> None:
@@ -194,6 +201,8 @@ class Live:
         with self._lock:
             if self._round is not None and self._round.record.number == number:
                 self._end_round()
+            elif (record := self._store.round(number)).live:  # that of an earlier process, not gone on with yet
+                end_live(self._store, record, self._workspace.round_folder(number))
 
     def close(self) -> None:
         """Let go of the round's files; it is gone on with at the next start."""
@@ -213,7 +222,7 @@ class Live:
             self._round.end()
         self._round, self._known = None, None
 
-    def _set_ready(self) -> bool:
+    def _set_ready(self, now: float) -> bool:
         """Whether the images' features and neighbours are there; start their process otherwise."""
         items = self._workspace.items()
         if self._images is not None and len(self._images.shas) == len(items):  # images are only ever added
@@ -227,9 +236,10 @@ class Live:
                 features.discard(self._workspace.root)
                 return False
             return True
-        if job.status == "failed":
+        if job.status == "failed" and now < self._started + START_AGAIN:
             self._state = LiveState("failed", job.error)
-        elif job.status in ("none", "cancelled"):
+        elif job.status in ("none", "cancelled", "failed"):
+            self._started = now
             features.start(self._workspace.root, items, self._workspace.array_spec())
             self._state = LiveState("features", "Starting")
         else:
@@ -242,23 +252,24 @@ class Live:
         by_sha = {item.sha256: item.id for item in self._workspace.items()}
         self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
         self.version = f"features of {len(self._ids)} images"  # a queue of typical images goes by them
-        records = [one for one in self._store.rounds() if one.live]
-        for record in records:
+        for record in reversed([one for one in self._store.rounds() if one.live and one.report is not None]):
             if self._round is not None and self._round.record.number == record.number:
                 continue
             folder = self._workspace.round_folder(record.number)
-            self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None:
-                end_live(self._store, record)
+                self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
+            if self._round is None or self._round.record.number != record.number:
+                end_live(self._store, record, folder)
         if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
             self._end_round()
 
     def _overtaken(self) -> bool:
-        """Whether a later round than the live one is in force."""
+        """Whether a trained round is in force that the live one is not to push aside: a later one than it, or any where
+        none was begun and nobody asked for it."""
         in_force = self._results.in_force()
-        if self._round is None or in_force is None:
+        if in_force is None or LIVE in self._store.round(in_force).progress:
             return False
-        return self._round.refits > 0 and in_force > self._round.record.number
+        return not self._asked if self._round is None else in_force > self._round.record.number
 
     def _classes(self, table: LabelTable) -> list[str]:
         """The classes that have a label, in the project's order."""
@@ -286,6 +297,7 @@ class Live:
                 self._store, self._workspace.root / ROUNDS, self._ids, images.shas, classes,
                 {"net": images.net} if images.net else {}, self._workspace.array_spec(),
             )  # fmt: skip
+            self._asked = False
         elif new := [name for name in classes if name not in self._round.classes]:
             self._round.add_classes(new)
         live = self._round
@@ -303,7 +315,7 @@ class Live:
         self._known = label
         self._results.predictions(live.record.number)  # so that the next page finds them in memory
         self.version = self._results.version()
-        self._state = LiveState(
+        self._state = self._fitted = LiveState(
             "on", number=live.record.number, labels=len(rows), refits=live.refits, seconds=refit.seconds
         )
         free = np.flatnonzero((label < 0) & ~rejected)

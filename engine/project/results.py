@@ -65,7 +65,7 @@ class Results:
         record = self._workspace.store.round(wanted)
         with self._lock:
             cached = self._predictions.get(wanted)
-        if cached is not None and (not record.live or cached.version == _written(record)):
+        if cached is not None and cached.version == _written(record):
             return cached
         if record.state not in COMPLETE_STATES or (record.live and not _written(record)):
             raise RoundError(
@@ -75,8 +75,8 @@ class Results:
             )
         predictions = results.final_predictions(self._workspace.round_folder(wanted))
         with self._lock:
-            last = list(self._predictions.items())[: KEPT - 1]
-            self._predictions = {wanted: predictions, **dict(last)}
+            others = [(kept, older) for kept, older in self._predictions.items() if kept != wanted]
+            self._predictions = {wanted: predictions, **dict(others[: KEPT - 1])}
         return predictions
 
     def version(self) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine import __version__
+from engine.errors import RoundState, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
@@ -97,7 +98,8 @@ class LiveRound:
             train: settings that say where its features come from, as other rounds keep them.
             spec: size and channels of the project's arrays.
         """
-        record = store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
+        unwritten = [one for one in store.rounds() if one.live and one.report is None]  # making its folder had failed
+        record = unwritten[0] if unwritten else store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
         folder = rounds / f"{record.number:04d}"
         for name in files.FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -115,14 +117,14 @@ class LiveRound:
     def going_on(
         cls, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]
     ) -> LiveRound | None:
-        """Return the live round that an earlier process left; None where it is of other images, or was never whole."""
+        """Return the live round that an earlier process left; None where it is of other images, was never whole or can
+        not be read."""
         try:
-            known = results.roles(folder)
-        except (OSError, ValueError):
+            if record.report is None or sorted(results.roles(folder)) != ids.tolist():
+                return None
+            return cls(store, record, folder, ids, shas)
+        except (StarlingError, OSError, ValueError, KeyError):
             return None
-        if record.report is None or sorted(known) != ids.tolist():
-            return None
-        return cls(store, record, folder, ids, shas)
 
     def add_classes(self, names: Sequence[str]) -> None:
         """Add classes that have their first label."""
@@ -139,8 +141,10 @@ class LiveRound:
 
         Raises:
             OSError: it could not be written; what was in force stays so.
-            RoundState: the round was ended, or belongs to another writer.
+            RoundState: the round was ended, or belongs to another writer; of an ended one nothing is changed.
         """
+        if not self._store.round(self.record.number).live:
+            raise RoundState(f"round {self.record.number} is not live any more", way_out="Begin another live round.")
         epoch, roles = self.refits + 1, fit.roles
         label = np.where(fit.rejected, -1, fit.label)
         frame = pd.DataFrame(
@@ -150,23 +154,23 @@ class LiveRound:
         write_atomic(self.folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
         self._recorder.epoch_predictions(epoch, self.ids, fit.probabilities)
         best = fit.probabilities.argmax(1)
-        if self._best is not None:
-            self._flips = self._flips + (best != self._best)
+        flips = self._flips if self._best is None else self._flips + (best != self._best)
         nothing = np.full(len(self.ids), np.nan, np.float32)
         signals = results.RoundSignals(
-            self.ids, self._flips.astype(np.int16), nothing, np.full(len(self.ids), -1, np.int16), nothing, fit.sureness
+            self.ids, flips.astype(np.int16), nothing, np.full(len(self.ids), -1, np.int16), nothing, fit.sureness
         )
         if not (self.folder / files.FINAL_FEATURES).exists():
             self._first(features, fit.probabilities, roles, label)
         write_atomic(self.folder / files.SIGNALS, lambda path: signals.frame().to_parquet(path, index=False))
-        digest = self._recorder.final_predictions(self.ids, roles, fit.probabilities, calibrated=False)
+        name = files.live_predictions(epoch)
+        digest = self._recorder.final_predictions(self.ids, roles, fit.probabilities, calibrated=False, name=name)
         free = roles == "unlabeled"
         report = RoundReport(
             algorithm=ALGORITHM,
             classes=self.classes,
             counts=PoolCounts(int((roles == "train").sum()), 0, int(free.sum())),
             histogram=tuple(np.bincount(best[free], minlength=len(self.classes)).tolist()),
-            predictions=WrittenFile(files.FINAL, digest),
+            predictions=WrittenFile(name, digest),
             signals={"disagreement": 0, "bald": 0, "notes": []},
             seconds=round(fit.seconds, 4),
             seconds_per_epoch=round(fit.seconds, 4),
@@ -182,13 +186,13 @@ class LiveRound:
         self.record = self._store.update_live(
             self.record.number, token=self.record.token, report=report.to_json(), seq=fit.seq
         )
-        self.refits, self._best = epoch, best
+        self.refits, self._best, self._flips = epoch, best, flips
         self._thin()
         return report
 
     def end(self) -> None:
         """Leave the round as its last refit wrote it: it is then a round like any other."""
-        end_live(self._store, self.record)
+        end_live(self._store, self.record, self.folder)
         self.close()
 
     def close(self) -> None:
@@ -206,18 +210,24 @@ class LiveRound:
         tracked = tracked_rows(self._shas, roles, label)
         self._recorder.array(files.TRACKED_IDS, self.ids[tracked])
         self._recorder.array(files.epoch_student(1), probabilities[tracked].astype(np.float16))
-        self._recorder.array(files.FINAL_FEATURES, features.astype(np.float16))
         self._recorder.array(files.epoch_features(1), features[tracked].astype(np.float16))
+        self._recorder.array(files.FINAL_FEATURES, features.astype(np.float16))  # last: it says that all are there
 
     def _thin(self) -> None:
-        """Remove every second recorded refit but the first and the last where there are too many."""
+        """Remove every second recorded refit but the first and the last where there are too many, and predictions but
+        for the last two fits': somebody may be reading those before."""
+        for epoch in files.recorded(self.folder, files.live_predictions)[:-2]:
+            (self.folder / files.live_predictions(epoch)).unlink(missing_ok=True)
         recorded = results.epochs(self.folder)
         if len(recorded) > MOST_EPOCHS:
             for epoch in recorded[1:-1:2]:
                 (self.folder / files.epoch_predictions(epoch)).unlink(missing_ok=True)
 
 
-def end_live(store: Store, record: RoundRecord) -> None:
-    """End a live round; one that never wrote anything is no round in force."""
-    report = {} if record.report is None else record.report.to_json()
+def end_live(store: Store, record: RoundRecord, folder: Path) -> None:
+    """End a live round as its folder has it; one that never wrote anything is no round in force."""
+    try:
+        report = results.read_report(folder).to_json()  # a process killed since may not have told the store
+    except (OSError, ValueError, KeyError, TypeError):
+        report = {} if record.report is None else record.report.to_json()
     store.update_live(record.number, token=record.token, report=report, seq=record.ledger_seq, live=False)

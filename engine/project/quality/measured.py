@@ -89,12 +89,16 @@ class Measured:
         before = self._store.states_at(read_plan(folder).ledger_seq)
         decided = [one.image_id for one in before.values() if one.label is not None or one.mark is not None]
         ids = np.setdiff1d(np.array(sorted(results.roles(folder)), np.int64), np.array(decided, np.int64))
+        table = self._store.label_table()
         answered, accepted = self._store.answers(number)
+        # Decided without this prediction in front: never to be answered, and no order of chance has a part in it.
+        ids = ids[table.undecided[table.rows(ids)] | np.isin(ids, answered)]
         chosen = sample.random_prefix(random_order(ids), np.isin(ids, answered))
         right = int(np.isin(ids[chosen], answered[accepted]).sum())
         how = (
-            f"images picked at random from the {len(ids):,} that had no label when live labels began, by what was "
-            "predicted when each was answered; those without a class count as wrong"
+            f"images picked at random from the {len(ids):,} that had no label when live labels began and were not "
+            "decided in another way since, by what was predicted when each was answered; those without a class count "
+            "as wrong"
         )
         return sample.share(right, len(chosen), how)
 

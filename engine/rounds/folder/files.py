@@ -11,6 +11,7 @@ control/reserve                   disk space held back so that a full disk can s
 checkpoints/<phase>/…             states to go on from, the newest two
 predictions/epoch-003.parquet     image_id, class, confidence, margin, entropy of the unlabeled images, after an epoch
 predictions/final.parquet         the same, role, and p_0 … of every image; calibrated if labels were held out
+predictions/live-003.parquet      a live round's, in place of final.parquet: of its last fits; the report names the one
 predictions/signals.parquet       image_id, flips, disagreement, teacher, bald of every image
 features/ids.npy                  the tracked images (T,)
 features/epoch-003.npy            their features (T, D) after an epoch: written last, so that the epoch has all else
@@ -58,6 +59,11 @@ RESUME = "Resume the round; it continues from its last checkpoint."
 def epoch_predictions(epoch: int) -> str:
     """Return the name of the predictions of the unlabeled images after an epoch."""
     return f"{PREDICTIONS}/epoch-{epoch:03d}.parquet"
+
+
+def live_predictions(epoch: int) -> str:
+    """Return the name of a live round's predictions of all images by one fit."""
+    return f"{PREDICTIONS}/live-{epoch:03d}.parquet"
 
 
 def epoch_features(epoch: int) -> str:

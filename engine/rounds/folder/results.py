@@ -22,7 +22,7 @@ from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
 
 TRIES, PAUSE = 5, 0.05
-"""How often and how many seconds apart predictions are read that do not fit their report."""
+"""How often and how many seconds apart predictions are looked for that a report names and that are not there."""
 
 
 def read_report(folder: Path) -> RoundReport:
@@ -83,25 +83,26 @@ def final_predictions(folder: Path) -> Predictions:
         RoundError: the round has not written them.
         ProjectCorrupt: they are not what the round wrote.
     """
-    path = folder / files.FINAL
     for tries_left in reversed(range(TRIES)):
         try:
             plan = read_json(folder / files.CONFIG)
             report = read_report(folder)
+            path = folder / (report.predictions.file or files.FINAL)
             content = path.read_bytes()
+            break
         except FileNotFoundError as error:
-            raise RoundError(
-                "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
-            ) from error
-        if hashlib.sha256(content).hexdigest() == report.predictions.sha256:
-            return _predictions(int(plan["number"]), report, content, tuple(plan["classes"]))
-        if tries_left:
-            time.sleep(PAUSE)  # a live round may be writing its next ones
-    raise ProjectCorrupt(
-        "The round's predictions differ from what it wrote",
-        value=path,
-        way_out="Restore the file from a backup, or train another round.",
-    )
+            if not tries_left or not (folder / files.REPORT).exists():
+                raise RoundError(
+                    "This round has no final predictions", value=folder.name, way_out="Let it finish, or resume it."
+                ) from error
+            time.sleep(PAUSE)  # a live round has been fitted more than once since its report was read
+    if hashlib.sha256(content).hexdigest() != report.predictions.sha256:
+        raise ProjectCorrupt(
+            "The round's predictions differ from what it wrote",
+            value=path,
+            way_out="Restore the file from a backup, or train another round.",
+        )
+    return _predictions(int(plan["number"]), report, content, tuple(plan["classes"]))
 
 
 def _predictions(number: int, report: RoundReport, content: bytes, planned: tuple[str, ...]) -> Predictions:

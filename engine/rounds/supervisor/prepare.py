@@ -20,7 +20,7 @@ from engine.nets.net_name import NetName
 from engine.quality.sample import random_prefix
 from engine.query import random_order
 from engine.records.labels import ImageItem, LabelSource, LabelState
-from engine.records.rounds import HeldoutFigures, Predictions, RoundRecord
+from engine.records.rounds import LIVE, HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
 from engine.training.config import TrainConfig
@@ -260,13 +260,17 @@ def _predicted(root: Path, previous: PreviousRound | None) -> Predictions | None
 
 
 def previous_round(store: Store, number: int) -> PreviousRound | None:
-    """Return the last promoted round other than this one, or None."""
+    """Return the last promoted round other than this one, or None; a live round counts once it has been fitted."""
     rounds = [record for record in store.rounds() if record.number != number and record.report is not None]
-    promoted = [record for record in rounds if record.state == "promoted"]
+    promoted = [record for record in rounds if record.state == "promoted" and not _unfitted(record)]
     if not promoted:
         return None
     last = max(promoted, key=lambda record: record.number)
     return PreviousRound(last.number, HeldoutFigures() if last.report is None else last.report.heldout)
+
+
+def _unfitted(record: RoundRecord) -> bool:
+    return LIVE in record.progress and (record.report is None or not record.report.predictions.sha256)
 
 
 def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:

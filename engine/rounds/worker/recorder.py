@@ -104,6 +104,7 @@ class RoundRecorder:
         probabilities: NDArray[np.float32],
         *,
         calibrated: bool,
+        name: str = files.FINAL,
     ) -> str:
         """Write predictions/final.parquet for all N images, ids ascending; return its SHA-256.
 
@@ -112,13 +113,14 @@ class RoundRecorder:
             roles: (N,) of the images in the round.
             probabilities: (N, K), rows sum to 1.
             calibrated: whether there were held-out labels to calibrate them by.
+            name: of the file.
         """
         columns: dict[str, Any] = {"image_id": ids.astype(np.int64), "role": roles}
         columns |= summary_columns(probabilities)
         columns |= {f"p_{k}": probabilities[:, k].astype(np.float32) for k in range(probabilities.shape[1])}
         columns["calibrated"] = np.full(len(ids), calibrated)
-        self._parquet(files.FINAL, pd.DataFrame(columns))
-        return sha256_of(self.folder / files.FINAL)
+        self._parquet(name, pd.DataFrame(columns))
+        return sha256_of(self.folder / name)
 
     def array(self, name: str, values: NDArray[Any]) -> None:
         """Write an array as .npy."""

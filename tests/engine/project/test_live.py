@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.jobs import features, features_work
+from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
 from engine.live.stored import save_set
 from engine.project import live as live_desk
@@ -20,7 +22,9 @@ from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.records.review import ReviewItem
 from engine.rounds import live as live_rounds
-from engine.rounds.folder import results
+from engine.rounds.folder import files, results
+from engine.rounds.live import end_live
+from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects
@@ -217,6 +221,17 @@ def test_what_an_audit_judges_stays_as_it_is(project: Project) -> None:
     assert project.audits.get(audit.record.number).answered == 10
 
 
+def test_what_the_last_fit_said_is_kept_in_memory_and_stays_when_the_round_ends(project: Project) -> None:
+    number = begun(project)
+    for _ in range(2):
+        answer(project, project.queue.next("least_sure", 10)[0])
+        assert fitted(project)
+        assert project.results.needed(number) is project.results.needed(number), "read once"
+    last = project.results.needed(number)
+    project.live.freeze(number)
+    assert project.results.needed(number).version == last.version
+
+
 def test_switched_off_it_leaves_its_predictions_in_force(project: Project) -> None:
     begun(project)
     project.live.turn(False)
@@ -302,3 +317,101 @@ def test_what_goes_wrong_is_told_and_tried_again(project: Project, monkeypatch: 
     assert project.live.attempt() == live_desk.PAUSE
     assert project.live.state().status == "on"
     assert project.live.state().labels == 32
+
+
+def test_an_audit_before_the_round_was_gone_on_with_ends_it_all_the_same(root: Path) -> None:
+    with Project.open(root) as project:
+        begun(project)
+        project.live.close()
+    with Project.open(root) as project:
+        audit = project.audits.start(project.audits.rule_at(1, 0.2), size=10)
+        judged = project.results.needed(1)
+        answer(project, [project.queue.item(image_id, 1) for image_id in audit.record.sample])
+        assert begun(project) == 2
+        assert project.results.needed(1).version == judged.version
+        project.live.close()
+
+
+def test_a_round_whose_folder_can_not_be_made_is_begun_once(project: Project) -> None:
+    rounds = project.root / "rounds"
+    rounds.rmdir()
+    rounds.write_text("in the way")
+    for _ in range(3):
+        assert project.live.attempt() == live_desk.TRY_AGAIN
+    rounds.unlink()
+    rounds.mkdir()
+    assert fitted(project)
+    assert [one.number for one in project.store.rounds()] == [1]
+
+
+def test_a_live_round_that_was_never_fitted_is_nothing_to_compare_with(project: Project) -> None:
+    record = project.store.begin_live("transductive", {"train": {}})
+    end_live(project.store, record, project.workspace.round_folder(record.number))
+    assert previous_round(project.store, 2) is None
+
+
+def test_a_round_that_can_not_be_read_is_ended_and_another_begun(root: Path) -> None:
+    with Project.open(root) as project:
+        begun(project)
+        project.live.close()
+        path = project.workspace.round_folder(1) / files.epoch_predictions(1)
+        path.write_bytes(path.read_bytes()[:100])
+    with Project.open(root) as project:
+        assert begun(project) == 2
+        assert [one.live for one in project.store.rounds()] == [False, True]
+        project.live.close()
+
+
+def test_images_decided_without_a_prediction_in_front_do_not_end_the_random_sample(project: Project) -> None:
+    begun(project)
+    first = project.queue.next("random", 12)[0]
+    without = [replace(item, prediction=None, round=None, confidence=None) for item in (first[0], first[5])]
+    answer(project, without)  # they lay on the page before the first fit
+    in_a_batch = [
+        Decision(
+            new_uid(), first[1].image_id, first[1].version, "label", digit(project, first[1].image_id), batch="row"
+        )
+    ]
+    project.labels.decide(in_a_batch, "row")
+    answer(project, [*first[2:5], *first[6:]])
+    assert project.measured.random_sample(1).n == 9
+
+
+def test_a_trained_round_in_force_stays_so_until_live_labels_are_asked_for(root: Path) -> None:
+    with Project.open(root) as project:
+        make_round(project, np.full((IMAGES, 10), 0.1, np.float32))
+        assert not any(project.live.step(LATER) for _ in range(3))
+        assert project.live.state().status == "later"
+        assert project.results.in_force() == 1
+        project.live.go_on()
+        assert begun(project) == 2
+        make_round(project, np.full((IMAGES, 10), 0.1, np.float32))
+        assert not fitted(project)
+        project.live._end_round()  # as when images are added
+        assert not fitted(project)
+        assert project.results.in_force() == 3
+        project.live.close()
+
+
+def test_what_was_in_the_way_is_not_told_for_ever(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(project)
+    with monkeypatch.context() as patched:
+        patched.setattr(project.store, "label_table", lambda: 1 / 0)
+        project.live.attempt()
+        assert project.live.state().status == "failed"
+    assert not project.live.step(LATER)
+    assert project.live.state().status == "on"
+
+
+def test_features_that_failed_are_begun_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    features.discard(project.root)
+    states = iter(["failed", "failed", "failed", "running"])
+    monkeypatch.setattr(features, "state", lambda *_: JobState(next(states), error="out of memory"))
+    started: list[Path] = []
+    monkeypatch.setattr(features, "start", lambda root, *_: started.append(root))
+    project.live.step(1000.0)
+    assert (project.live.state().status, len(started)) == ("features", 1), "at the start of the app"
+    project.live.step(1001.0)
+    assert (project.live.state().status, project.live.state().words) == ("failed", "out of memory")
+    project.live.step(1000.0 + live_desk.START_AGAIN)
+    assert (project.live.state().status, len(started)) == ("features", 2)

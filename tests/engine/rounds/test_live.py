@@ -1,0 +1,136 @@
+"""A live round whose write is cut off anywhere: what is in force can be read, and the next write mends the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.errors import RoundState
+from engine.images.array_cache import ArraySpec
+from engine.project.opened import Project
+from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import ROUNDS
+from engine.rounds.live import Fit, LiveRound, end_live
+from tests.browser.digits import digit_pictures
+from tests.ready_project import ReadyProjects
+
+IMAGES = 40
+FEATURES = np.ones((IMAGES, 4), np.float32)
+
+
+def gone_on(project: Project, live: LiveRound) -> LiveRound:
+    record, shas = project.store.round(live.record.number), [item.sha256 for item in project.workspace.items()]
+    again = LiveRound.going_on(project.store, record, live.folder, live.ids, shas)
+    assert again is not None
+    return again
+
+
+class Cut(BaseException):
+    """The process was killed here."""
+
+
+@pytest.fixture
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    with Project.open(ready.copy(digit_pictures(IMAGES, 1), tmp_path / "digits")) as opened:
+        yield opened
+
+
+def begun(project: Project) -> LiveRound:
+    items = project.workspace.items()
+    ids = np.array([item.id for item in items], np.int64)
+    return LiveRound.begin(
+        project.store, project.root / ROUNDS, ids, [item.sha256 for item in items], ["0", "1"], {}, ArraySpec(8, 1)
+    )
+
+
+def fit(share: float) -> Fit:
+    label = np.where(np.arange(IMAGES) < 2, np.arange(IMAGES), -1)
+    nobody = np.zeros(IMAGES, bool)
+    rows = np.tile(np.array([share, 1 - share], np.float32), (IMAGES, 1))
+    return Fit(label, nobody, nobody, rows, rows.max(1), 2, 0.1)
+
+
+def said(project: Project, number: int) -> float:
+    """What another process reads, and what this one does, which are the same."""
+    read = results.final_predictions(project.workspace.round_folder(number)).probabilities[0, 0]
+    assert project.results.needed(number).probabilities[0, 0] == read
+    return round(float(read), 3)
+
+
+def cut_after(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
+    """Let `count` files take their place, and raise in place of the next."""
+    real, left = os.replace, [count]
+
+    def replace(*names: Any, **more: Any) -> None:
+        if not left[0]:
+            raise error
+        left[0] -= 1
+        real(*names, **more)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("error", [Cut(), OSError(28, "No space left on device")], ids=["killed", "full"])
+@pytest.mark.parametrize("files_written", range(5))
+def test_a_write_cut_off_anywhere_leaves_predictions_that_can_be_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch, files_written: int, error: BaseException
+) -> None:
+    live = begun(project)
+    live.write(fit(0.6), FEATURES)
+    number = live.record.number
+    with monkeypatch.context() as patched:
+        cut_after(patched, files_written, error)
+        with pytest.raises(type(error)):
+            live.write(fit(0.7), FEATURES)
+    assert said(project, number) == 0.6, "the report is written last, and was not"
+    live.close()
+    again = gone_on(project, live)
+    again.write(fit(0.8), FEATURES)
+    assert said(project, number) == 0.8
+    again.end()
+    assert said(project, number) == 0.8
+
+
+def test_a_fit_that_the_store_was_not_told_of_is_in_force_when_the_round_ends(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = begun(project)
+    live.write(fit(0.6), FEATURES)
+    number = live.record.number
+
+    def cut(*_: object, **__: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(project.store, "update_live", cut)
+        with pytest.raises(Cut):
+            live.write(fit(0.7), FEATURES)
+    assert said(project, number) == 0.7
+    live.close()
+    end_live(project.store, project.store.round(number), live.folder)
+    record = project.store.round(number)
+    assert not record.live
+    assert record.report is not None
+    assert record.report.predictions.sha256 == project.results.needed(number).version
+
+
+def test_a_round_that_was_ended_elsewhere_is_not_written_any_more(project: Project) -> None:
+    live = begun(project)
+    live.write(fit(0.6), FEATURES)
+    end_live(project.store, project.store.round(live.record.number), live.folder)
+    with pytest.raises(RoundState, match="not live any more"):
+        live.write(fit(0.7), FEATURES)
+    assert said(project, live.record.number) == 0.6
+
+
+def test_the_predictions_of_the_last_two_fits_are_kept(project: Project) -> None:
+    live = begun(project)
+    for share in (0.6, 0.7, 0.8, 0.9):
+        live.write(fit(share), FEATURES)
+        assert said(project, live.record.number) == share
+    assert files.recorded(live.folder, files.live_predictions) == [3, 4]
