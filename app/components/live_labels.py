@@ -36,6 +36,7 @@ def _switch(opened: OpenProject) -> None:
     state.preset("live_labels", wanted, again=st.session_state.get("live_labels") is None)
     if st.toggle("Live labels", key="live_labels", help=ABOUT) != wanted:
         opened.project.live.turn(not wanted)
+        st.session_state.pop("review_strategy", None)  # the order that fits is chosen anew
         st.rerun()
 
 
@@ -65,6 +66,8 @@ def _fitted(live: LiveState) -> str:
 def _measured(standing: Standing) -> str:
     """Say how many of all images are right, as far as random answers tell, and how many are still to be decided."""
     n, right = standing.sample.n, standing.sample.right
+    if not n:
+        return f"No random check yet; from {LEAST_MEASURED} on they measure all images."
     if n < LEAST_MEASURED:
         return f"Random checks so far: {right} of {n} right; from {LEAST_MEASURED} on they measure all images."
     low, high = percent(standing.low, 0), percent(standing.high, 0)

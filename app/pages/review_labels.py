@@ -117,10 +117,13 @@ def _round(opened: OpenProject, *, listed: bool) -> int | None:
         text = f"round {one} · {options.title(rounds[one].algorithm)}"
         return f"{text} · in force" if one == in_force else text
 
+    last, chosen = state.get("review_in_force"), st.session_state.get("review_round")
+    follow = chosen not in numbers or chosen == last != in_force  # who looks at what is in force goes on doing so
+    state.preset("review_round", in_force if follow else chosen, again=follow)
+    state.put("review_in_force", in_force)
     return st.selectbox(
         "Predictions of",
         numbers,
-        index=numbers.index(in_force),
         format_func=title,
         disabled=not rounds or listed,
         key="review_round",

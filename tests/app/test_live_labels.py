@@ -1,0 +1,105 @@
+"""The line of live labels: the switch, how far they are, what they measure, and the pages that follow them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.server import workbench
+from app.server.workbench import OpenProject
+from engine.project.live import LiveThread
+from engine.project.opened import Project
+from engine.records.labels import Decision
+from tests.browser.digits import digit_pictures
+from tests.ready_project import ReadyProjects
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+
+
+@pytest.fixture
+def opened(tmp_path: Path, ready: ReadyProjects, jobs_here: None) -> Iterator[OpenProject]:
+    """300 digits with two labels a class; live labels are to be had, and their thread is not started."""
+    bench = workbench.use(workbench.Workbench(tmp_path / "home"))
+    found = bench.open(ready.copy(digit_pictures(300, 2), bench.home / "digits"))
+    found.live = LiveThread(found.project.live)
+    yield found
+    found.project.live.close()
+    found.live = None
+    bench.close()
+    workbench._current = None
+
+
+def page_of(name: str) -> AppTest:
+    page = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    page.switch_page(f"pages/{name}.py").run()
+    assert not page.exception
+    return page
+
+
+def captions(page: AppTest) -> str:
+    return " ".join(one.value for one in page.caption)
+
+
+def fit(project: Project) -> None:
+    assert any([project.live.step(1e9 * more) for more in range(1, 4)]), project.live.state()
+
+
+def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: OpenProject) -> None:
+    page = page_of("review_labels")
+    switch = page.toggle(key="live_labels")
+    assert not switch.value
+    assert page.selectbox(key="review_strategy").value == "mixture"
+    switch.set_value(True).run()
+    assert opened.project.live.wanted
+    assert page.selectbox(key="review_strategy").value == "least_sure"
+    assert page.selectbox(key="review_round").value is None
+    fit(opened.project)
+    page.run()
+    assert "Fitted 1×, last on 20 labels" in captions(page)
+    assert "No random check yet" in captions(page)
+    assert page.selectbox(key="review_round").value == 1, "it follows what has come into force"
+    assert json.loads(page.get("bidi_component")[0].proto.json)["round"] is None, (
+        "the deck follows the force, not a number"
+    )
+    assert not page.segmented_control[0].disabled, "the grid is to be had"
+    page.toggle(key="live_labels").set_value(False).run()
+    assert not opened.project.live.wanted
+
+
+def test_twenty_random_answers_say_how_good_all_images_are(opened: OpenProject) -> None:
+    project = opened.project
+    project.live.turn(True)
+    fit(project)
+    items, _ = project.queue.next("random", 25)
+    project.labels.decide(
+        [Decision(f"uid-{one.image_id}", one.image_id, one.version, "accept", one.prediction, round=1, seconds=1.0)
+         for one in items]
+    )  # fmt: skip
+    text = captions(page_of("review_labels"))
+    assert "About 100 % of all images are right (" in text
+    assert "by 25 random checks)" in text
+
+
+def test_a_later_round_stays_in_force_until_the_person_goes_on(opened: OpenProject) -> None:
+    project = opened.project
+    project.live.turn(True)
+    fit(project)
+    project.live._state = type(project.live.state())("later", "Round 2 is in force now.", number=2)
+    page = page_of("train_rounds")
+    assert "Live labels wait" in captions(page)
+    page.button(key="live_go_on").click().run()
+    assert [one.live for one in project.store.rounds()] == [False]
+
+
+def test_the_train_page_tells_of_fits_and_draws_no_empty_curves(opened: OpenProject) -> None:
+    opened.project.live.turn(True)
+    fit(opened.project)
+    page = page_of("train_rounds")
+    texts = " ".join(one.value for one in page.markdown)
+    assert "One fit, on 20 labels" in texts
+    assert "live, in force" in texts
+    assert not page.get("plotly_chart")
