@@ -11,6 +11,8 @@ VECTOR_NETS = ("linear", "mlp")
 """Our networks for vectors."""
 FROZEN, TORCHVISION = "frozen:", "torchvision:"
 JOINED, WHOLE = "+", "@whole"
+GRADIENTS = "hog"
+"""Among the frozen ones, what needs no network: histograms of oriented gradients, see `engine.nets.hog`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class FeatureSource:
     """A frozen network and how it is shown an image.
 
     Attributes:
-        name: "efficientnet_lite0", a torchvision classifier, or a timm model as "timm/NAME".
+        name: "efficientnet_lite0", a torchvision classifier, a timm model as "timm/NAME", or "hog".
         whole: it sees the whole image squeezed to its square; otherwise the centre square.
     """
 
@@ -66,6 +68,11 @@ class NetName:
         if not self.is_frozen:
             return ()
         return tuple(FeatureSource(one.removesuffix(WHOLE), one.endswith(WHOLE)) for one in self.base.split(JOINED))
+
+    @property
+    def has_gradients(self) -> bool:
+        """Return whether gradients are among the frozen features: what they describe are characters, not photos."""
+        return any(source.name == GRADIENTS for source in self.sources)
 
     @property
     def is_torchvision(self) -> bool:
