@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,11 @@ class NetName:
 
     def __str__(self) -> str:
         return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION}[self.kind] + self.base
+
+    @property
+    def file_name(self) -> str:
+        """Return the base as a part of a file's name."""
+        return re.sub(r"[^A-Za-z0-9_.]", "_", self.base)
 
     @property
     def is_frozen(self) -> bool:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,7 @@ class Live:
         self._wake = threading.Event()
         self._state = LiveState("off")
         self._images: DescribedSet | None = None
+        self._mark = ""
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
@@ -211,29 +212,38 @@ class Live:
 
     def _set_ready(self) -> bool:
         """Whether the images' features and neighbours are there; start their process otherwise."""
-        items = self._workspace.items()
-        if self._images is not None and len(self._images.shas) == len(items):  # images are only ever added
+        items, root = self._workspace.items(), self._workspace.root
+        whole = self._images is not None and len(self._images.shas) == len(items)  # images are only ever added
+        mark = features.mark(root)
+        if whole and mark == self._mark:
             return True
-        job = features.state(self._workspace.root, items)
-        if job.status == "ready":
+        job = features.state(root, items)
+        if job.status == "ready" or features.written(root, items):
             try:
-                self._take(features.read(self._workspace.root))
+                self._take(features.read(root))
             except (FileNotFoundError, CheckpointCorrupt) as error:
                 log.warning("features are computed again: %s", error)
-                features.discard(self._workspace.root)
-                return False
+                features.discard(root)
+                return whole
+            self._mark = mark
+            if job.status not in ("ready", "running"):  # better ones were to follow when the process ended
+                features.start(root, items, self._workspace.array_spec())
+            return True
+        starts = job.status in ("none", "cancelled")
+        if starts:
+            features.start(root, items, self._workspace.array_spec())
+        if whole:  # what was taken is being written again
             return True
         if job.status == "failed":
             self._state = LiveState("failed", job.error)
-        elif job.status in ("none", "cancelled"):
-            features.start(self._workspace.root, items, self._workspace.array_spec())
+        elif starts:
             self._state = LiveState("features", "Starting")
         else:
             self._state = LiveState("features", job.stage, job.fraction)
         return False
 
     def _take(self, images: DescribedSet) -> None:
-        """Go on with these images: with the live round there is, if it is of them."""
+        """Go on with these images: with the live round there is, if it is of them and of the same features."""
         self._images, self._model, self._known = images, LiveModel(images.images, images.votes), None
         by_sha = {item.sha256: item.id for item in self._workspace.items()}
         self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
@@ -246,7 +256,7 @@ class Live:
             self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None:
                 end_live(self._store, record)
-        if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
+        if self._round is not None and not self._round.is_of(self._ids, _train(images)):
             self._end_round()
 
     def _overtaken(self) -> bool:
@@ -280,7 +290,7 @@ class Live:
         if self._round is None:
             self._round = LiveRound.begin(
                 self._store, self._workspace.root / ROUNDS, self._ids, images.shas, classes,
-                {"net": images.net} if images.net else {}, self._workspace.array_spec(),
+                _train(images), self._workspace.array_spec(),
             )  # fmt: skip
         elif new := [name for name in classes if name not in self._round.classes]:
             self._round.add_classes(new)
@@ -311,6 +321,11 @@ class Live:
         rows = table.rows(ids)
         looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
         return prepare.drawn(ids, looked_at, self._imported[1])
+
+
+def _train(images: DescribedSet) -> dict[str, Any]:
+    """Settings that say where the features of a live round come from."""
+    return {"net": images.net}
 
 
 class LiveThread:

@@ -124,6 +124,10 @@ class LiveRound:
             return None
         return cls(store, record, folder, ids, shas)
 
+    def is_of(self, ids: NDArray[np.int64], train: dict[str, Any]) -> bool:
+        """Return whether it is of these images and of features that these settings name."""
+        return self.ids.tolist() == ids.tolist() and read_plan(self.folder).train == train
+
     def add_classes(self, names: Sequence[str]) -> None:
         """Add classes that have their first label."""
         self.classes = (*self.classes, *names)
