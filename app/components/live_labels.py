@@ -65,6 +65,8 @@ def _fitted(live: LiveState) -> str:
 def _measured(standing: Standing) -> str:
     """Say how many of all images are right, as far as random answers tell, and how many are still to be decided."""
     n, right = standing.sample.n, standing.sample.right
+    if not n:
+        return f"No random check yet; from {LEAST_MEASURED} on they measure all images."
     if n < LEAST_MEASURED:
         return f"Random checks so far: {right} of {n} right; from {LEAST_MEASURED} on they measure all images."
     low, high = percent(standing.low, 0), percent(standing.high, 0)

@@ -74,9 +74,12 @@ def state_line(record: RoundRecord, in_force: int | None) -> None:
 def fits(curves: dict[str, list[Any]]) -> None:
     """Say how a live round came about, which has fits in place of epochs."""
     labels, last = curves["labels"], curves["seconds"][-1]
+    if len(labels) == 1:
+        st.markdown(f"One fit, on {labels[0]:,} labels, in {last:.2f} s.")
+        return
     st.markdown(
-        f"{len(labels):,} {'fit' if len(labels) == 1 else 'fits'}, from {labels[0]:,} to {labels[-1]:,} labels; the "
-        f"last took {last:.2f} s. The map shows how the pseudo-labels moved with them."
+        f"{len(labels):,} fits, from {labels[0]:,} to {labels[-1]:,} labels; the last took {last:.2f} s. The map shows "
+        "how the pseudo-labels moved with them."
     )
 
 

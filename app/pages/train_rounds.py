@@ -37,6 +37,11 @@ def page() -> None:
 
 def _start(opened: OpenProject) -> None:
     active = opened.project.store.active_round()
+    if opened.live is not None and opened.project.live.wanted:
+        st.caption(
+            "Live labels fit such a model after every ten answers already. Train a round to compare, or for another "
+            "algorithm; its result then stays in force until you go on with live labels."
+        )
     chosen = round_choice.recommended(opened, active=active is not None)
     if active is not None:
         st.caption(f"Round {active.number} is {active.state}; one round runs at a time.")

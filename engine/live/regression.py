@@ -21,7 +21,7 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 SINGLE_STRENGTH = 10.0
 """C where some class has a single label, which cannot be left out."""
 FOLDS = 5
-TOLERANCE, ROUGH = 1e-5, 1e-3
+TOLERANCE, ROUGH = 3e-6, 1e-3
 """Largest part of the gradient of the mean loss at the end; where only a C is chosen."""
 _STEPS, _REMEMBERED = 300, 10
 _DECREASE, _HALVINGS = 1e-4, 30

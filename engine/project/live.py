@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engine.errors import CheckpointCorrupt
 from engine.jobs import features
@@ -38,6 +39,8 @@ PER_REFIT = 10
 """Answers after which the model is fitted anew."""
 REST = 2.0
 """Seconds without an answer after which fewer are enough."""
+PREPARED = 2 * PER_REFIT
+"""Least sure images of which is computed ahead what their labels will change."""
 PAUSE = 0.25
 TRY_AGAIN = 5.0
 LEAST_CLASSES, LEAST_IMAGES = 2, 20
@@ -174,7 +177,8 @@ class Live:
             return False
         if not self._due(table, classes, now):
             return False
-        self._refit(table, classes)
+        with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
+            self._refit(table, classes)
         return True
 
     def go_on(self) -> None:
@@ -312,6 +316,8 @@ class Live:
         self._state = LiveState(
             "on", number=live.record.number, labels=len(rows), refits=live.refits, seconds=refit.seconds
         )
+        free = np.flatnonzero((label < 0) & ~rejected)
+        model.prepare(np.sort(free[np.argsort(sureness[free], kind="stable")[:PREPARED]]))
 
     def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which images (N,) are a random sample of those that came without a label."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.benchmarks import command, data, decisions_study, overrides
-from engine.benchmarks.decision_rounds import RoundPredictions, Rounds, SetRounds
+from engine.benchmarks.decision_rounds import RoundPredictions, Rounds, SetRounds, joined
 from engine.benchmarks.decisions import Game, share_first, simulate
 from engine.benchmarks.decisions_study import FIRST, SET, DecisionSettings, training_rows
 from engine.benchmarks.options import Options
@@ -186,17 +186,30 @@ def test_a_set_is_labeled_anew_from_more_labels_and_a_round_depends_on_its_label
     assert np.array_equal(made.train(few, truth[few], 2, later.state).probabilities, first.probabilities)
 
 
-def test_the_network_is_trained_in_the_rounds_named_and_kept_for_those_after() -> None:
+def test_networks_are_trained_in_the_rounds_named_and_kept_for_those_after() -> None:
     _, truth = small_images()
     rows = np.sort(np.concatenate([np.flatnonzero(truth == digit)[:2] for digit in range(10)]))
-    made, plain = as_set((1,)), as_set().train(rows, truth[rows], 0, {})
+    made, plain = as_set((1, 2)), as_set().train(rows, truth[rows], 0, {})
     before = made.train(rows, truth[rows], 0, {})
     assert np.array_equal(before.probabilities, plain.probabilities)
-    trained = made.train(rows, truth[rows], 1, before.state)
-    assert trained.state["network"].shape == (300, 10)
-    added = plain.logits + trained.state["network"]
-    assert np.allclose(trained.probabilities, added.softmax(1).numpy(), atol=1e-6)
-    assert np.array_equal(made.train(rows, truth[rows], 2, trained.state).probabilities, trained.probabilities)
+    once = made.train(rows, truth[rows], 1, before.state)
+    twice = made.train(rows, truth[rows], 2, once.state)
+    assert [one.shape for one in twice.state["said"]] == [(300, 10), (300, 10)]
+    assert torch.equal(twice.state["said"][0], once.state["said"][0])
+    assert torch.equal(twice.logits, joined(plain.logits, twice.state["said"]))
+    assert np.array_equal(made.train(rows, truth[rows], 3, twice.state).probabilities, twice.probabilities)
+
+
+def test_the_model_is_as_sure_as_networks_agree_with_it() -> None:
+    model = torch.tensor([[50.0, 0.0], [50.0, 0.0], [50.0, 0.0], [50.0, 0.0]]).log_softmax(1)
+    network = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.2, 0.8]]).log()
+    found = joined(model, [network]).softmax(1)
+    odds = 3 * network[:, 0].exp() / network[:, 1].exp()  # three of four agree, so the model says 3 : 1
+    assert torch.allclose(found[:, 0], odds / (1 + odds), atol=1e-4)
+    assert torch.equal(joined(model, []), model)
+    apart = torch.tensor([[0.99, 0.01]] * 3 + [[0.04, 0.96]]).log()
+    mean = joined(model, [network, apart])
+    assert torch.allclose(mean, joined(model, [(network + apart) / 2]))
 
 
 def test_the_command_replays_the_model_that_labels_a_set(opened: list[str], tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_features_come_first_then_a_round_in_force_that_labels_the_set(project: 
     assert right(project) > 0.85
     predictions = project.results.needed(number)
     np.testing.assert_allclose(predictions.probabilities.sum(1), 1, atol=1e-5)
+    sure = results.signals(project.workspace.round_folder(number)).sureness
+    assert predictions.probabilities.max(1).mean() < sure.mean() - 0.1, "what is shown is not the step that is too sure"
     assert results.epochs(project.workspace.round_folder(number)) == [1]
     assert project.store.active_round() is None, "another round may train beside it"
 
