@@ -82,6 +82,8 @@ class Live:
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
+        self._outdated = False
+        """Whether the live round is of other images or features than are in use now."""
         self._known: NDArray[np.int64] | None = None
         self._seen, self._changed_at = -1, 0.0
         self._imported: tuple[int, NDArray[np.int64]] | None = None
@@ -175,6 +177,8 @@ class Live:
             number = self._results.in_force()
             self._state = LiveState("later", f"Round {number} is in force now.", number=number)
             return False
+        if self._outdated:  # not before: without its live round nothing would know that a later one is in force
+            self._end_round()
         if not self._due(table, classes, now):
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
@@ -212,7 +216,7 @@ class Live:
     def _end_round(self) -> None:
         if self._round is not None:
             self._round.end()
-        self._round, self._known = None, None
+        self._round, self._known, self._outdated = None, None, False
 
     def _set_ready(self) -> bool:
         """Whether the images' features and neighbours are there; start their process otherwise."""
@@ -260,8 +264,7 @@ class Live:
             self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None:
                 end_live(self._store, record)
-        if self._round is not None and not self._round.is_of(self._ids, _train(images)):
-            self._end_round()
+        self._outdated = self._round is not None and not self._round.is_of(self._ids, _train(images))
 
     def _overtaken(self) -> bool:
         """Whether a later round than the live one is in force."""

@@ -199,13 +199,17 @@ def test_better_features_of_the_same_images_begin_another_round(
         stored = features.read(root)
         assert (stored.net, stored.votes) == ("frozen:hog", 8)
         described = project.signals.source()
+        make_round(project, np.full((60, 10), 0.1, np.float32))
         first = features.mark(root)
         assert child.run(features.folder_of(root), features_work.work) == 0
         assert features.mark(root) != first
         assert project.signals.source() != described
-        assert project.live.step(LATER)
-        assert [one.live for one in project.store.rounds()] == [False, True]
-        assert project.results.in_force() == 2
+        assert not project.live.step(LATER)
+        assert project.live.state().status == "later", "they push no later round aside"
+        project.live.go_on()
+        assert fitted(project)
+        assert [one.live for one in project.store.rounds()] == [False, False, True]
+        assert project.results.in_force() == 3
         stored = features.read(root)
         assert (stored.net, stored.votes) == ("frozen:hog+efficientnet_lite0", 8)
         assert not fitted(project), "nothing is new"
@@ -213,7 +217,13 @@ def test_better_features_of_the_same_images_begin_another_round(
         assert features.read(root).net == stored.net, "gradients alone do not come back"
         project.live.close()
     with Project.open(root) as project:
-        assert begun(project) == 2
+        assert begun(project) == 3
+        (project.workspace.round_folder(3) / "config.json").write_text(
+            (project.workspace.round_folder(1) / "config.json").read_text()
+        )
+        project.live.close()
+    with Project.open(root) as project:
+        assert begun(project) == 4, "the third was of other features"
         project.live.close()
 
 
