@@ -80,7 +80,8 @@ class Audits:
         """
         if not 0.5 <= level < 1.0 or size < 1:
             raise ConfigError("An audit needs a size from 1 and a level from 0.5", value=f"{size}, {level}")
-        self._live.freeze(rule.round)
+        if self.preview(rule).count and not any(one.state == "open" for one in self._store.audits()):
+            self._live.freeze(rule.round)  # not in vain: a live round that ends takes its random sample with it
         predictions = self._results.needed(rule.round)
         ids, probabilities = undecided(self._store.label_table(), predictions)
         population = ids[audit.accepted(probabilities, _thresholds(rule, predictions))]

@@ -240,7 +240,15 @@ class Signals:
         if cached is not None and cached[0] == version:
             return cached[1]
         folder = self._workspace.round_folder(number)
-        trajectories = self._read(number, "epochs", lambda: results.trajectories(folder))
+
+        def read() -> results.Trajectories:
+            seen = results.trajectories(folder)
+            known = (seen.classes < len(predictions.classes)).all(1)  # the next fit may be there, with a class more
+            return results.Trajectories(
+                seen.image_ids, seen.epochs[known], seen.classes[known], seen.confidences[known]
+            )
+
+        trajectories = self._read(number, "epochs", read)
         if trajectories is not None:
             with self._lock:
                 self._trajectories = (version, trajectories)

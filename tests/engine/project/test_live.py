@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from engine.errors import ConfigError, LedgerError
 from engine.jobs import child, features, features_work
 from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
@@ -266,6 +267,32 @@ def test_what_the_last_fit_said_is_kept_in_memory_and_stays_when_the_round_ends(
     last = project.results.needed(number)
     project.live.freeze(number)
     assert project.results.needed(number).version == last.version
+
+
+def test_an_audit_that_does_not_begin_does_not_end_the_round(project: Project) -> None:
+    begun(project)
+    with pytest.raises(ConfigError, match="accept no prediction"):
+        project.audits.start(project.audits.rule_at(1, 1.5))
+    assert project.store.round(1).live
+    project.audits.start(project.audits.rule_at(1, 0.2), size=10)
+    assert fitted(project)
+    with pytest.raises(LedgerError):
+        project.audits.start(project.audits.rule_at(2, 0.2), size=10)
+    assert project.store.round(2).live
+
+
+def test_an_epoch_ahead_of_the_predictions_may_have_a_class_more(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(project)
+    image = int(project.store.label_table().image_ids[project.store.label_table().undecided][0])
+    project.store.add_class("odd")
+    project.labels.decide([Decision(new_uid(), image, 0, "label", "odd", seconds=1.0)])
+    with monkeypatch.context() as patched:  # the report is not written
+        patched.setattr(live_rounds.RoundRecorder, "json", lambda *_: 1 / 0)
+        project.live.attempt()
+    assert results.epochs(project.workspace.round_folder(1)) == [1, 2]
+    assert project.signals.context([image], project.results.predictions(1))[0].epochs == (1,)
 
 
 def test_switched_off_it_leaves_its_predictions_in_force(project: Project) -> None:
