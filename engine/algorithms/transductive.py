@@ -47,6 +47,8 @@ from engine.algorithms.taught_network import TaughtNetwork, teaching
 from engine.errors import RoundBlocked
 from engine.live.graph import Floats, Graph, Ints
 from engine.live.model import (
+    VOTES,
+    VOTES_GRADIENTS,
     ImageSet,
     Labeled,
     Prior,
@@ -58,6 +60,7 @@ from engine.live.model import (
 )
 from engine.live.space import SAMPLE, Space, evenly
 from engine.nets.hog import hog_features
+from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.evaluate import chunks
 from engine.training.feed import steps_per_epoch
@@ -68,8 +71,6 @@ from engine.training.start import seed_everything
 
 GREY_SIDE = 64
 """Up to this side grey images are taken for characters or other drawn shapes, which gradients describe well."""
-VOTES_GREY, VOTES = 8.0, 4.0
-"""λ for small grey images, whose neighbours are nearly always of their class, and for pretrained features."""
 COMPARED = 5000
 """Images, evenly spaced, whose confidence gives the temperature."""
 AT_ONCE = 4000
@@ -87,7 +88,8 @@ class TransductiveConfig:
     """
 
     votes: float = setting(
-        0.0, "Neighbours' say λ", "How much an image's neighbours count. 0 chooses: 8 for small grey images, else 4.",
+        0.0, "Neighbours' say λ",
+        "How much an image's neighbours count. 0 chooses: 8 for small grey images, or features with hog, else 4.",
         min=0.0, max=100.0,
     )  # fmt: skip
     rounds: int = setting(8, "Rounds", "How many times classes and images adapt to each other.", min=1, max=100)
@@ -126,7 +128,7 @@ class Transductive:
         self._rounds_end = 1 + config.rounds
         self.epochs = self._rounds_end + (train.epochs if with_network else 0)
         self.steps_per_epoch = steps_per_epoch(train, pools) if with_network else 1
-        self._votes = config.votes or default_votes(pools.images)
+        self._votes = config.votes or default_votes(pools.images, train.net)
         self._members = torch.cat([pools.train_idx, pools.heldout_idx, pools.unlabeled_idx]).sort().values  # (M,)
         self._place = torch.full((len(pools.images),), -1)
         self._place[self._members] = torch.arange(len(self._members))
@@ -297,9 +299,12 @@ def described(inputs: Tensor) -> Floats:
     return (hog_features(inputs.cpu()) if inputs.ndim == 4 else inputs.cpu().float()).numpy()
 
 
-def default_votes(images: Tensor) -> float:
-    """Return λ for images (N, 1, H, W), which are described by gradients, or vectors (N, D)."""
-    return VOTES_GREY if images.ndim == 4 else VOTES
+def default_votes(images: Tensor, net: str) -> float:
+    """Return λ for images (N, 1, H, W), which are described by gradients, or vectors (N, D).
+
+    net: where vectors come from; of "frozen:hog" and what is joined with it, λ is that of gradients.
+    """
+    return VOTES_GRADIENTS if images.ndim == 4 or NetName.parse(net).has_gradients else VOTES
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from engine.benchmarks.cifar10 import CIFAR10_1000, CIFAR10_4000, CIFAR10_SIMPLE
 from engine.benchmarks.failures import FAILURES
 from engine.benchmarks.logreg import LOGREG, LOGREG_CURVE
-from engine.benchmarks.mnist import MNIST_1000, MNIST_ARTICLE, MNIST_ARTICLE_WHOLE, MNIST_FEW, MNIST_SET
+from engine.benchmarks.mnist import MNIST_1000, MNIST_ARTICLE, MNIST_ARTICLE_WHOLE, MNIST_FEW, MNIST_JOINED, MNIST_SET
 from engine.benchmarks.mpl_ablation import MPL_ABLATION
 from engine.benchmarks.pseudo_label_options import PSEUDO_LABEL_OPTIONS
 from engine.benchmarks.spec import Benchmark, Context, Row
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mnist-article": MNIST_ARTICLE,
     "mnist-article-whole": MNIST_ARTICLE_WHOLE,
     "mnist-set": MNIST_SET,
+    "mnist-joined": MNIST_JOINED,
     "mnist-few": MNIST_FEW,
     "failures": FAILURES,
     "pseudo-label-options": PSEUDO_LABEL_OPTIONS,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
+from engine.live.space import evenly
 from engine.nets import frozen
+from engine.nets.net_name import NetName
 from engine.training.evaluate import chunks
 from engine.training.pools import Pools
 
@@ -39,8 +42,9 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
 
     Args:
         data: "set" is MNIST, CIFAR10, two_moons or random; "labels" how many labels; "missing" classes without any;
-            "images" how many training images the seed draws, all where it is absent (random: 50,000); "typical" of
-            two_moons, see there.
+            "images" how many training images the seed draws, all where it is absent (random: 50,000), "drawn" another
+            seed for that alone; "features" a name such as "frozen:hog": they are given as vectors of it; "test" how
+            many of the test images, evenly spaced; "typical" of two_moons, see there.
         root: the folder torchvision's sets lie in.
         seed: draws the labels.
 
@@ -60,11 +64,41 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
     if "images" in data:
-        images, classes, _ = subset(name, root, int(data["images"]), seed)
+        images, classes, _ = subset(name, root, int(data["images"]), int(data.get("drawn", seed)))
         y = torch.from_numpy(classes)
     train = choose_labels(y, labels, seed, tuple(data.get("missing", ())))
-    pools = pools_of(images, y, train)
-    return Problem(pools, lambda: read_split(name, root, train=False), lambda: y[pools.unlabeled_idx])
+    features = str(data.get("features", ""))
+    pools = pools_of(described(images, features), y, train)
+
+    def test() -> tuple[Tensor, Tensor]:
+        images, y = read_split(name, root, train=False)
+        rows = evenly(len(images), int(data.get("test", len(images))))
+        return described(images[rows], features), y[rows]
+
+    return Problem(pools, test, lambda: y[pools.unlabeled_idx])
+
+
+def described(images: Tensor, net: str) -> Tensor:
+    """Return the features (n, D) float32 that a "frozen:" name has of images (n, C, H, W); without one the images."""
+    return joined([array_features(images, source.name) for source in NetName.parse(net).sources]) if net else images
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return the features (n, D₁ + D₂ + …) of several networks, each row of each brought to length 1; one stays."""
+    return torch.cat([torch.nn.functional.normalize(part) for part in parts], 1) if len(parts) > 1 else parts[0]
+
+
+def array_features(images: Tensor, name: str) -> Tensor:
+    """Return the features (n, D) float32 that a network, or "hog", has of images (n, C, H, W) uint8; computed once for
+    all rows and seeds with the same images."""
+    key = name, images.shape, hashlib.sha256(images.numpy().tobytes()).hexdigest()
+    if key not in _described:
+        device = torch.device("cpu")
+        _described[key] = frozen.features_of(frozen.load_frozen(name, device), images, device)
+    return _described[key]
+
+
+_described: dict[tuple[str, torch.Size, str], Tensor] = {}
 
 
 def choose_labels(y: Tensor, labels: int, seed: int, missing: tuple[int, ...] = ()) -> Tensor:
@@ -129,7 +163,7 @@ def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
         raise SourceMissing(
             "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."
         ) from error
-    size = frozen.batch_size(device)
+    size = frozen.batch_size(device, trunk)
     features = [
         frozen.features_of(trunk, torch.stack([photos[at][0] for at in rows]), device)
         for rows in chunks(torch.arange(len(photos)), size)

@@ -122,7 +122,7 @@ class SetRounds:
     ) -> RoundPredictions:
         """Fit round `number` (from 0) to the labels y of `rows`; `state` holds what networks said so far."""
         config, labeled = self._config, Labeled(rows, y, np.zeros(self._classes, np.int64))
-        votes = config.votes or default_votes(self._images)
+        votes = config.votes or default_votes(self._images, str(self._row.train.get("net", "")))
         with one_thread():
             _, logits = fitted(self._set, labeled, config.strength, config.rounds, votes)
         model = torch.from_numpy(logits).log_softmax(1)

@@ -111,8 +111,7 @@ def net_features(root: Path, net: str) -> tuple[Tensor, NDArray[np.int64]]:
         net: a network, or several joined by "+": each one's features are brought to length 1.
     """
     parts = [data.photo_features(root, name) for name in net.split("+")]
-    joined = torch.cat([torch.nn.functional.normalize(features) for features, _ in parts], 1)
-    return (joined if len(parts) > 1 else parts[0][0]), parts[0][1].numpy()
+    return data.joined([features for features, _ in parts]), parts[0][1].numpy()
 
 
 def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row, seed: int) -> results.Run:

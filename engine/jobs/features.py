@@ -1,8 +1,8 @@
 """Starts the process that computes what the live model needs of a project's images, and reads what it has written.
 
-It lies in `<project>/cache/set`: where the images lie by their features, and each one's neighbours. There is one at a
-time, of the images there were when the process started; features themselves are kept by image, see
-`engine.rounds.worker.feature_cache`, so that a new image costs one.
+It lies in `<project>/cache/set`: where the images lie by their features, and each one's neighbours. One is in force, of
+the images there were when the process started; while it runs a better one of the same images may follow. Features
+themselves are kept by image, see `engine.rounds.worker.feature_cache`, so that a new image costs one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from engine.images.array_cache import ArraySpec
 from engine.jobs import features_work, parent
 from engine.jobs.folder import JOB
 from engine.jobs.parent import JobState
-from engine.live.model import ImageSet
+from engine.live.model import VOTES, VOTES_GRADIENTS, ImageSet
 from engine.live.stored import load_set
+from engine.nets.net_name import NetName
 from engine.records.labels import ImageItem
 
 MODULE = "engine.jobs.features_work"
 NONE = JobState()
-VOTES_GRADIENTS, VOTES = 8.0, 4.0
 
 
 def folder_of(root: Path) -> Path:
@@ -64,7 +64,7 @@ def state(root: Path, items: Sequence[ImageItem]) -> JobState:
 
 def discard(root: Path) -> None:
     """Forget what the process has written, so that it is written again; features computed so far stay."""
-    for name in (JOB, features_work.SET):
+    for name in (JOB, features_work.SOURCE):
         (folder_of(root) / name).unlink(missing_ok=True)
 
 
@@ -89,8 +89,8 @@ def _version(items: Sequence[ImageItem]) -> str:
 
 @dataclass(frozen=True)
 class DescribedSet:
-    """Images as the live model knows them, in the order of their hashes. net: where the features come from, "" for
-    gradients of small grey images."""
+    """Images as the live model knows them, in the order of their hashes. net: where the features come from, as in
+    `TrainConfig.net`."""
 
     images: ImageSet
     shas: tuple[str, ...]
@@ -98,8 +98,8 @@ class DescribedSet:
 
     @property
     def votes(self) -> float:
-        """λ of these features: gradients have neighbours that are nearly always of their class."""
-        return VOTES if self.net else VOTES_GRADIENTS
+        """λ of these features."""
+        return VOTES_GRADIENTS if NetName.parse(self.net).has_gradients else VOTES
 
 
 def read(root: Path) -> DescribedSet:
@@ -109,10 +109,29 @@ def read(root: Path) -> DescribedSet:
         FileNotFoundError: it has written nothing yet.
         CheckpointCorrupt: the file is damaged.
     """
-    images, shas = load_set(folder_of(root) / features_work.SET)
-    return DescribedSet(images, shas, str(read_json(folder_of(root) / features_work.SOURCE)["net"]))
+    folder = folder_of(root)
+    source = _source(folder)
+    if "set" not in source:
+        raise FileNotFoundError(folder / features_work.SOURCE)
+    images, shas = load_set(folder / str(source["set"]))
+    return DescribedSet(images, shas, str(source["net"]))
 
 
-def there(root: Path) -> bool:
-    """Return whether the process has written something, of whichever images."""
-    return (folder_of(root) / features_work.SET).is_file()
+def written(root: Path, items: Sequence[ImageItem]) -> bool:
+    """Return whether what the process has written is of these images."""
+    return bool(_source(folder_of(root)).get("version") == _version(items))
+
+
+def mark(root: Path) -> str:
+    """Return what changes with what the process writes; "" while it has written nothing. Costs a look at one file."""
+    try:
+        return str((folder_of(root) / features_work.SOURCE).stat().st_mtime_ns)
+    except FileNotFoundError:
+        return ""
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / features_work.SOURCE)
+    except (FileNotFoundError, ValueError):
+        return {}

@@ -220,9 +220,10 @@ def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str
     width = (sum(trunk.width for trunk in trunks),)
     if job.features_kept:
         return width, 0.0, ""
-    size, each = batch_size(where), 0.0
+    each = 0.0
     for trunk in trunks:
-        images = torch.randint(0, 256, (size, 3, trunk.side, trunk.side), dtype=torch.uint8)
+        size = batch_size(where, trunk)
+        images = torch.randint(0, 256, (size, trunk.channels, trunk.side, trunk.side), dtype=torch.uint8)
         each += min(seconds_of(partial(features_of, trunk, images, where)) for _ in range(2)) / size
     note = "; computing the features of all images is included, reading and shrinking them the first time is not"
     return width, each * sum(job.counts[:3]), note

@@ -23,6 +23,9 @@ FLOOR = 1e-4
 FULL_SAY = 20
 """Labels a class from which on the regression counts as much as the graph."""
 GAUSSIANS_SAY = 20.0
+VOTES_GRADIENTS, VOTES = 8.0, 4.0
+"""λ for gradients of small grey images, alone or joined with a network, whose neighbours are nearly always of their
+class; and for pretrained features alone."""
 SHRUNK = 0.3
 """Share of the Gaussians' variance that is its mean over the coordinates."""
 LEAST_DRAWN, REJECTED = 8, 0.01

@@ -1,9 +1,8 @@
-"""Frozen pretrained features: networks whose weights never change, without their last layer."""
+"""Frozen features: of pretrained networks, whose weights never change, without their last layer; and of gradients."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,7 +13,8 @@ from engine.errors import ConfigError
 from engine.nets import packaged, timm_nets
 from engine.nets.backbones import torchvision_backbone
 from engine.nets.folding import folded
-from engine.nets.net_name import JOINED, FeatureSource, NetName
+from engine.nets.hog import WIDTH, Gradients, Hog
+from engine.nets.net_name import GRADIENTS, JOINED, FeatureSource, NetName
 from engine.nets.precision import autocast
 from engine.nets.weights import Backbone, quiet
 from engine.records.progress import Progress
@@ -24,18 +24,32 @@ BATCH = 16
 BATCH_GPU = 256
 PASS_A_THREAD = 4
 """Images a thread of the CPU in one pass, whose intermediate arrays then stay in its cache."""
+BATCH_LIGHT = 256
+"""Of what takes less time than decoding the images."""
 
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """A network whose weights never change: `body` takes (B, 3, side, side) with values 0..255 and returns (B, width)
-    features. `resample` is how Pillow is to bring images to that side."""
+    """A network whose weights never change: `body` takes (B, channels, side, side) with values 0..255 and returns
+    (B, width) features. `resample` is how Pillow is to bring images to that side. `light`: takes less time than
+    decoding."""
 
     name: str
     body: nn.Module
     width: int
     side: int
     resample: Literal["bicubic", "bilinear"] = "bicubic"
+    channels: int = 3
+    light: bool = False
+
+
+def source_of(name: str) -> Backbone | Gradients:
+    """Return what gives the features of a name, see `FeatureSource.name`; nothing is loaded or fetched.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    return Gradients() if name == GRADIENTS else backbone(name)
 
 
 def backbone(name: str) -> Backbone:
@@ -63,17 +77,8 @@ def check(net: str) -> tuple[FeatureSource, ...]:
             "A network is named twice", value=net, way_out=f'Join different ones, as in "frozen:a{JOINED}b".'
         )
     for source in sources:
-        backbone(source.name)
+        source_of(source.name)
     return sources
-
-
-def weights_of(name: str, progress: Progress = quiet) -> Path:
-    """Return the file of a network's weights, downloading it when it is not there.
-
-    Raises:
-        ConfigError: no network of that name, or weights that are not to be had; names the file, its place, its source.
-    """
-    return backbone(name).fetch(progress)
 
 
 def load_frozen(name: str, device: torch.device, progress: Progress = quiet) -> FrozenTrunk:
@@ -87,15 +92,19 @@ def load_frozen(name: str, device: torch.device, progress: Progress = quiet) -> 
     Raises:
         ConfigError: no network of that name, or weights that are not to be had.
     """
-    known = backbone(name)
+    known = source_of(name)
+    if isinstance(known, Gradients):
+        return FrozenTrunk(name, Hog(), WIDTH, known.side, known.resample, known.channels, light=True)
     body = known.build(known.fetch(progress)).eval().requires_grad_(False)
     body, width = folded(body, known.side)
     body = body.to(device).to(memory_format=torch.channels_last)
     return FrozenTrunk(name, body, width, known.side, known.resample)
 
 
-def batch_size(device: torch.device) -> int:
-    """Return how many images one pass takes on the device."""
+def batch_size(device: torch.device, *trunks: FrozenTrunk) -> int:
+    """Return how many images one pass takes on the device, by trunks that are shown the same images."""
+    if all(trunk.light for trunk in trunks):
+        return BATCH_LIGHT
     return BATCH if device.type == "cpu" else BATCH_GPU
 
 
@@ -107,22 +116,22 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
 
     Args:
         trunk: the network, on the device.
-        images: C 1 or 3.
+        images: C 1, or as many channels as the network takes.
         device: where to compute.
         precision: "auto", "float32" or "bfloat16".
 
     Raises:
         torch.OutOfMemoryError: not even one image fits.
     """
-    size = batch_size(device)
-    if device.type == "cpu":
+    size = batch_size(device, trunk)
+    if device.type == "cpu" and not trunk.light:
         size = min(size, PASS_A_THREAD * torch.get_num_threads())
     parts: list[Tensor] = [torch.empty(0, trunk.width)]
     done = 0
     while done < len(images):
         try:
             with torch.inference_mode(), autocast(precision, device, inference=True):
-                batch = _fit(images[done : done + size].to(device), trunk.side)
+                batch = _fit(images[done : done + size].to(device), trunk)
                 parts.append(trunk.body(batch).float().cpu())
         except torch.OutOfMemoryError:
             if size == 1:
@@ -133,9 +142,9 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
     return torch.cat(parts)
 
 
-def _fit(images: Tensor, side: int) -> Tensor:
-    """Return (B, 3, side, side) of images (B, 1 or 3, H, W), values 0..255."""
-    images = images.expand(-1, 3, -1, -1)
+def _fit(images: Tensor, trunk: FrozenTrunk) -> Tensor:
+    """Return (B, channels, side, side) of images (B, 1 or channels, H, W), values 0..255."""
+    images, side = images.expand(-1, trunk.channels, -1, -1), trunk.side
     if images.shape[2:] != (side, side):
-        images = F.interpolate(images.float(), size=(side, side), mode="bicubic", antialias=True).clamp(0, 255)
+        images = F.interpolate(images.float(), size=(side, side), mode=trunk.resample, antialias=True).clamp(0, 255)
     return images

@@ -8,10 +8,15 @@ Document Recognition (1998), section III.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from engine.nets.net_name import GRADIENTS
+from engine.records.progress import Progress
 
 SIDE = 28
 """Pixels that every image is brought to; the cells are measured in them."""
@@ -22,6 +27,8 @@ WIDTH = BINS * ((SIDE - CELL) // STRIDE + 1) ** 2
 """Numbers an image."""
 MOST_SLANT = 1.0
 AT_ONCE = 1000
+VERSION = "1"
+"""Raised when the numbers change, so that kept ones are computed again."""
 _TINY = 1e-6
 
 
@@ -34,6 +41,30 @@ def hog_features(images: Tensor) -> Tensor:
     """
     parts = [_gradients(_upright(_ink(part))) for part in torch.split(images, AT_ONCE)]
     return torch.cat(parts) if parts else torch.empty(0, WIDTH)
+
+
+class Hog(nn.Module):
+    """`hog_features` of images (B, 1, 28, 28) with values 0..255, always on the CPU and in full precision."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (B, 1352)."""
+        with torch.autocast("cpu", enabled=False):
+            return hog_features(images.cpu())
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What `engine.nets.weights.Backbone` says of a network, of these features: they have no weights."""
+
+    name: ClassVar[str] = GRADIENTS
+    side: ClassVar[int] = SIDE
+    channels: ClassVar[int] = 1
+    resample: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"  # as `hog_features` brings images to its side
+    here: ClassVar[bool] = True
+
+    def stamp(self, progress: Progress) -> str:
+        """Return what the features depend on besides images."""
+        return f"{GRADIENTS} {VERSION}"
 
 
 def _ink(images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,8 @@ VECTOR_NETS = ("linear", "mlp")
 """Our networks for vectors."""
 FROZEN, TORCHVISION = "frozen:", "torchvision:"
 JOINED, WHOLE = "+", "@whole"
+GRADIENTS = "hog"
+"""Among the frozen ones, what needs no network: histograms of oriented gradients, see `engine.nets.hog`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class FeatureSource:
     """A frozen network and how it is shown an image.
 
     Attributes:
-        name: "efficientnet_lite0", a torchvision classifier, or a timm model as "timm/NAME".
+        name: "efficientnet_lite0", a torchvision classifier, a timm model as "timm/NAME", or "hog".
         whole: it sees the whole image squeezed to its square; otherwise the centre square.
     """
 
@@ -56,6 +59,11 @@ class NetName:
         return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION}[self.kind] + self.base
 
     @property
+    def file_name(self) -> str:
+        """Return the base as a part of a file's name."""
+        return re.sub(r"[^A-Za-z0-9_.]", "_", self.base)
+
+    @property
     def is_frozen(self) -> bool:
         """Return whether only a linear classifier on pretrained features is trained: a quick round."""
         return self.kind == "frozen"
@@ -66,6 +74,11 @@ class NetName:
         if not self.is_frozen:
             return ()
         return tuple(FeatureSource(one.removesuffix(WHOLE), one.endswith(WHOLE)) for one in self.base.split(JOINED))
+
+    @property
+    def has_gradients(self) -> bool:
+        """Return whether gradients are among the frozen features: what they describe are characters, not photos."""
+        return any(source.name == GRADIENTS for source in self.sources)
 
     @property
     def is_torchvision(self) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from engine.errors import ConfigError
-from engine.files import replacing
+from engine.files import replacing, sha256_of
 from engine.records.progress import Progress
 
 SECONDS = 30.0
@@ -30,6 +30,7 @@ class Backbone:
         name: as in `FeatureSource.name`.
         side: of the square images in pixels that the weights were measured with.
         resample: how Pillow brings images to that side.
+        channels: of the images it takes, grey ones repeated in three.
         find: returns the file of its weights, None where it is not on this machine.
         fetch: returns that file, after fetching it where it is not there; told how far it is. Raises ConfigError, which
             names the file, its place and its source.
@@ -43,6 +44,20 @@ class Backbone:
     fetch: Callable[[Progress], Path]
     build: Callable[[Path], nn.Module]
     resample: Literal["bicubic", "bilinear"] = "bicubic"
+    channels: int = 3
+
+    @property
+    def here(self) -> bool:
+        """Return whether its weights are on this machine."""
+        return self.find() is not None
+
+    def stamp(self, progress: Progress) -> str:
+        """Return what its features depend on besides images and precision, the weights' SHA-256; may fetch them.
+
+        Raises:
+            ConfigError: they are not to be had.
+        """
+        return sha256_of(self.fetch(progress))
 
 
 def quiet(label: str, done: int, total: int) -> None:

@@ -68,7 +68,7 @@ def facts(workspace: Workspace) -> DataFacts:
         labels=dict(zip(classes, counts.tolist(), strict=True)),
         device=device.resolve("auto").type,
         cores=psutil.cpu_count(logical=False) or 1,
-        weights=frozenset(name for name in PHOTO_NETS if frozen.backbone(name).find() is not None),
+        weights=frozenset(name for name in PHOTO_NETS if frozen.source_of(name).here),
     )
 
 
@@ -83,7 +83,7 @@ def weights_missing(train: Mapping[str, Any]) -> bool:
     if not (net.is_frozen or settings.weights):
         return False
     names = [source.name for source in frozen.check(settings.net)] if net.is_frozen else [net.base]
-    return any(frozen.backbone(name).find() is None for name in names)
+    return any(not frozen.source_of(name).here for name in names)
 
 
 def timing_job(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,12 @@ class Live:
         self._wake = threading.Event()
         self._state = self._fitted = LiveState("off")
         self._images: DescribedSet | None = None
+        self._mark = ""
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
+        self._outdated = False
+        """Whether the live round is of other images or features than are in use now."""
         self._known: NDArray[np.int64] | None = None
         self._seen, self._changed_at = -1, 0.0
         self._started, self._asked = -START_AGAIN, False
@@ -179,6 +182,8 @@ class Live:
             number = self._results.in_force()
             self._state = LiveState("later", f"Round {number} is in force now.", number=number)
             return False
+        if self._outdated:  # not before: without its live round nothing would know that a later one is in force
+            self._end_round()
         if not self._due(table, classes, now):
             self._state = self._fitted  # what was in the way is over
             return False
@@ -220,34 +225,44 @@ class Live:
     def _end_round(self) -> None:
         if self._round is not None:
             self._round.end()
-        self._round, self._known = None, None
+        self._round, self._known, self._outdated = None, None, False
 
     def _set_ready(self, now: float) -> bool:
         """Whether the images' features and neighbours are there; start their process otherwise."""
-        items = self._workspace.items()
-        if self._images is not None and len(self._images.shas) == len(items):  # images are only ever added
+        items, root = self._workspace.items(), self._workspace.root
+        whole = self._images is not None and len(self._images.shas) == len(items)  # images are only ever added
+        mark = features.mark(root)
+        if whole and mark == self._mark:
             return True
-        job = features.state(self._workspace.root, items)
-        if job.status == "ready":
+        job = features.state(root, items)
+        if job.status == "ready" or features.written(root, items):
             try:
-                self._take(features.read(self._workspace.root))
+                self._take(features.read(root))
             except (FileNotFoundError, CheckpointCorrupt) as error:
                 log.warning("features are computed again: %s", error)
-                features.discard(self._workspace.root)
-                return False
+                features.discard(root)
+                return whole
+            self._mark = mark
+            if job.status not in ("ready", "running"):  # better ones were to follow when the process ended
+                features.start(root, items, self._workspace.array_spec())
             return True
-        if job.status == "failed" and now < self._started + START_AGAIN:
-            self._state = LiveState("failed", job.error)
-        elif job.status in ("none", "cancelled", "failed"):
+        starts = job.status in ("none", "cancelled")
+        starts |= job.status == "failed" and now >= self._started + START_AGAIN
+        if starts:
             self._started = now
-            features.start(self._workspace.root, items, self._workspace.array_spec())
+            features.start(root, items, self._workspace.array_spec())
+        if whole:  # what was taken is being written again
+            return True
+        if starts:
             self._state = LiveState("features", "Starting")
+        elif job.status == "failed":
+            self._state = LiveState("failed", job.error)
         else:
             self._state = LiveState("features", job.stage, job.fraction)
         return False
 
     def _take(self, images: DescribedSet) -> None:
-        """Go on with these images: with the live round there is, if it is of them."""
+        """Go on with these images: with the live round there is, if it is of them and of the same features."""
         self._images, self._model, self._known = images, LiveModel(images.images, images.votes), None
         by_sha = {item.sha256: item.id for item in self._workspace.items()}
         self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
@@ -260,8 +275,7 @@ class Live:
                 self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None or self._round.record.number != record.number:
                 end_live(self._store, record, folder)
-        if self._round is not None and self._round.ids.tolist() != self._ids.tolist():
-            self._end_round()
+        self._outdated = self._round is not None and not self._round.is_of(self._ids, _train(images))
 
     def _overtaken(self) -> bool:
         """Whether a trained round is in force that the live one is not to push aside: a later one than it, or any where
@@ -295,7 +309,7 @@ class Live:
         if self._round is None:
             self._round = LiveRound.begin(
                 self._store, self._workspace.root / ROUNDS, self._ids, images.shas, classes,
-                {"net": images.net} if images.net else {}, self._workspace.array_spec(),
+                _train(images), self._workspace.array_spec(),
             )  # fmt: skip
             self._asked = False
         elif new := [name for name in classes if name not in self._round.classes]:
@@ -329,6 +343,11 @@ class Live:
         rows = table.rows(ids)
         looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
         return prepare.drawn(ids, looked_at, self._imported[1])
+
+
+def _train(images: DescribedSet) -> dict[str, Any]:
+    """Settings that say where the features of a live round come from."""
+    return {"net": images.net}
 
 
 class LiveThread:

@@ -20,6 +20,8 @@ NETS = (
             "efficientnet_lite0",
             "efficientnet_lite0@whole",
             "efficientnet_lite0+mobilenet_v2",
+            "hog",
+            "hog+efficientnet_lite0",
             "mobilenet_v2",
             "resnet18",
             "timm/vit_small_patch14_dinov2.lvd142m",
@@ -28,7 +30,10 @@ NETS = (
     ),
     *(str(NetName("torchvision", name)) for name in ("resnet18", "mobilenet_v2", "efficientnet_b0")),
 )
-"""Networks to suggest; any other torchvision classifier, and frozen any timm model, can be named too."""
+"""Networks to suggest; any other torchvision classifier, and frozen any timm model, can be named too.
+
+"hog" are gradients, for small grey images such as digits.
+"""
 
 
 def algorithms() -> Mapping[str, AlgorithmSpec]:

@@ -126,6 +126,10 @@ class LiveRound:
         except (StarlingError, OSError, ValueError, KeyError):
             return None
 
+    def is_of(self, ids: NDArray[np.int64], train: dict[str, Any]) -> bool:
+        """Return whether it is of these images and of features that these settings name."""
+        return self.ids.tolist() == ids.tolist() and read_plan(self.folder).train == train
+
     def add_classes(self, names: Sequence[str]) -> None:
         """Add classes that have their first label."""
         self.classes = (*self.classes, *names)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits
 
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
@@ -14,7 +15,7 @@ from engine.rounds.folder import files, results
 from engine.rounds.folder.events import read_events
 from engine.rounds.worker import apply
 from tests.engine.nets.weights_samples import SMALL, save_weights
-from tests.integration.conftest import RoundBench, write_project
+from tests.integration.conftest import RoundBench, make_project, write_project
 from tests.integration.test_clear_messages import in_this_process
 from tests.integration.test_evaluate import _mnist_like
 
@@ -122,3 +123,17 @@ def test_accuracy_on_a_test_split_is_measured_with_features_prepared_like_the_ro
     right = int((final["class"].to_numpy() == final["image_id"].map(truth).to_numpy()).sum())
     found = apply.test_accuracy(folder, "MNIST", tmp_path)
     assert (found["n"], found["correct"]) == (60, right)
+
+
+def test_digits_are_labeled_as_a_set_by_gradients_joined_with_a_network(tmp_path):
+    bench = RoundBench(tmp_path / "digits", make_project(tmp_path / "digits", images=100, labeled=40))
+    settings = {"net": "frozen:hog+efficientnet_lite0", "run_baseline": False}
+    number = bench.queue("transductive", **settings)
+    _, last = in_this_process(bench, number)
+    assert last["type"] == "finished", last
+    found = results.final_predictions(bench.folder(number))
+    best = np.array(found.classes)[found.probabilities[40:].argmax(1)]
+    assert (best == load_digits().target[40:100].astype(str)).mean() > 0.8
+    kept = {path.name.split("-")[1] for path in (bench.root / "cache").glob("features-*")}
+    assert kept == {"hog", "efficientnet_lite0"}
+    bench.close()

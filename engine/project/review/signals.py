@@ -74,8 +74,9 @@ class Signals:
             return tuple(text for _, text in sorted(self._notices.items()))
 
     def source(self) -> str:
-        """Return what describes the images before any round: "set" where the live model's features are there."""
-        return SET if features_job.there(self._workspace.root) else PIXELS
+        """Return what describes the images before any round: "set" and a mark where the live model's features are."""
+        mark = features_job.mark(self._workspace.root)
+        return SET + mark if mark else PIXELS
 
     def features_of(
         self, predictions: Predictions | None, wanted: NDArray[np.int64], labeled: NDArray[np.int64]
@@ -192,10 +193,10 @@ class Signals:
     def _described(self) -> tuple[str, NDArray[np.int64], Floats]:
         """What describes the images without a round: its source, ids (N,) ascending, features (N, D)."""
         root, items = self._workspace.root, self._workspace.items()
-        if features_job.there(root):
+        if (source := self.source()) != PIXELS:
             described = features_job.read(root)
             by_sha = {item.sha256: item.id for item in items}
-            return SET, np.array([by_sha[sha] for sha in described.shas], np.int64), described.images.z
+            return source, np.array([by_sha[sha] for sha in described.shas], np.int64), described.images.z
         ids, mapped = fixed_map.features(root, items, PIXELS)
         return PIXELS, ids, np.asarray(mapped, np.float32)
 

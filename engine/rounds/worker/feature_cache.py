@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.files import sha256_of
 from engine.images.array_cache import ArraySpec, stream_arrays
 from engine.images.array_row import Resample, array_row
 from engine.images.feature_parts import (
@@ -44,12 +43,15 @@ def is_frozen(net: str) -> bool:
 
 @dataclass
 class _Part:
-    """One of the networks joined: where its features lie, what is known of them, how it sees images."""
+    """One of the networks joined: where its features lie, what is known of them, how it sees images.
+
+    view: side, channels, whether the whole image, how it is resized.
+    """
 
     source: FeatureSource
     folder: Path
     known: KnownFeatures
-    view: tuple[int, bool, Resample]
+    view: tuple[int, int, bool, Resample]
 
     @property
     def complete(self) -> bool:
@@ -93,20 +95,20 @@ def weights_stamp(net: str, progress: Progress = quiet) -> str:
         ConfigError: no such network, or its weights are not to be had.
     """
     sources = frozen.check(net)
-    return " ".join(f"{source} {sha256_of(frozen.weights_of(source.name, progress))}" for source in sources)
+    return " ".join(f"{source} {frozen.source_of(source.name).stamp(progress)}" for source in sources)
 
 
 def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.device) -> torch.Tensor:
     """Return the features (n, D) float32 of images (n, 1 or 3, H, W) that are in no project, prepared like its own."""
     pictures = [Image.fromarray(one[0] if len(one) == 1 else one.transpose(1, 2, 0)) for one in images]
-    size = frozen.batch_size(where)
     each = []
     for source in frozen.check(train.net):
         trunk = frozen.load_frozen(source.name, where)
+        size = frozen.batch_size(where, trunk)
         batches = [np.empty((0, trunk.width), np.float16)]
         for first in range(0, len(pictures), size):
             rows = [
-                array_row(picture, trunk.side, 3, whole=source.whole, resample=trunk.resample)
+                array_row(picture, trunk.side, trunk.channels, whole=source.whole, resample=trunk.resample)
                 for picture in pictures[first : first + size]
             ]
             batches.append(_half(frozen.features_of(trunk, torch.from_numpy(np.stack(rows)), where, train.precision)))
@@ -116,14 +118,13 @@ def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.d
 
 def _part(root: Path, source: FeatureSource, shas: Sequence[str], dtype: torch.dtype, progress: Progress) -> _Part:
     """Return what is known of one network's features."""
-    backbone = frozen.backbone(source.name)
-    digest = sha256_of(backbone.fetch(progress))
-    folder = folder_of(root, source, digest, backbone.side, backbone.resample, dtype)
+    made_by = frozen.source_of(source.name)
+    folder = folder_of(root, source, made_by.stamp(progress), made_by.side, made_by.resample, dtype)
     mark_used(folder)
     sweep_parts(folder)
     known = KnownFeatures(shas)
     known.read(folder, clean=True)
-    return _Part(source, folder, known, (backbone.side, source.whole, backbone.resample))
+    return _Part(source, folder, known, (made_by.side, made_by.channels, source.whole, made_by.resample))
 
 
 def _compute(
@@ -133,14 +134,14 @@ def _compute(
     rows = np.flatnonzero(~np.all([part.known.have for part in parts], axis=0))
     lacks = [~part.known.have[rows] for part in parts]
     trunks = [frozen.load_frozen(part.source.name, where, progress) for part in parts]
-    side, whole, resample = parts[0].view
+    side, channels, whole, resample = parts[0].view
     names = [shas[row] for row in rows.tolist()]
     done = 0
     progress(LABEL, done, len(names))
     with ExitStack() as stack:
         writers = [stack.enter_context(closing(PartWriter(part.folder, part.known))) for part in parts]
-        size = frozen.batch_size(where)
-        stream = stream_arrays(root, names, ArraySpec(side, 3), size, whole=whole, resample=resample)
+        size = frozen.batch_size(where, *trunks)
+        stream = stream_arrays(root, names, ArraySpec(side, channels), size, whole=whole, resample=resample)
         for images in stack.enter_context(closing(stream)):
             batch = slice(done, done + len(images))
             for trunk, writer, lack in zip(trunks, writers, lacks, strict=True):

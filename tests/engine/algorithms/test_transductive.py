@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from engine.algorithms.transductive import Transductive, TransductiveConfig
+from engine.algorithms.transductive import Transductive, TransductiveConfig, default_votes
 from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
@@ -189,3 +189,10 @@ def test_labels_of_one_class_are_refused(make_pools: MakePools) -> None:
     pools = make_pools()
     with pytest.raises(RoundBlocked, match="at least two classes"):
         build(replace(pools, train_y=torch.zeros_like(pools.train_y)))
+
+
+def test_neighbours_say_more_where_gradients_are_among_the_features() -> None:
+    images, vectors = torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, 5)
+    assert default_votes(images, "auto") == 8
+    assert [default_votes(vectors, net) for net in ("frozen:hog+efficientnet_lite0", "frozen:hog")] == [8, 8]
+    assert [default_votes(vectors, net) for net in ("frozen:efficientnet_lite0", "linear")] == [4, 4]

@@ -10,6 +10,7 @@ from torch import nn
 
 from engine.errors import ConfigError
 from engine.nets import backbones, frozen, weights
+from engine.nets.hog import hog_features
 from tests.engine.nets.weights_samples import SMALL, save_weights
 
 CPU = torch.device("cpu")
@@ -100,7 +101,7 @@ def test_weights_that_are_nowhere_are_an_error_and_never_a_random_start(
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(weights, "urlopen", offline)
-    for load in (lambda: frozen.load_frozen(SMALL, CPU), lambda: frozen.weights_of(SMALL)):
+    for load in (lambda: frozen.load_frozen(SMALL, CPU), lambda: frozen.backbone(SMALL).fetch(weights.quiet)):
         with pytest.raises(ConfigError, match=r"shufflenet_v2_x0_5.*cannot be downloaded") as caught:
             load()
         assert str(tmp_path / "hub" / "checkpoints" / "shufflenetv2_x0.5") in str(caught.value)
@@ -134,6 +135,16 @@ def test_names_joined_are_all_checked_and_none_may_come_twice() -> None:
         with pytest.raises(ConfigError, match=message):
             frozen.check(net)
     assert len(frozen.check("frozen:resnet18+resnet18@whole")) == 2
+
+
+def test_gradients_are_computed_in_full_precision_and_fetch_nothing() -> None:
+    source = frozen.source_of("hog")
+    assert (source.here, source.side, source.channels) == (True, 28, 1)
+    assert source.stamp(weights.quiet) == "hog 1"
+    trunk = frozen.load_frozen("hog", CPU)
+    images = noise(300, 1, 28)
+    assert torch.equal(frozen.features_of(trunk, images, CPU, "bfloat16"), hog_features(images))
+    assert frozen.features_of(trunk, images[:0], CPU).shape == (0, trunk.width) == (0, 1352)
 
 
 def test_regnet_whose_layout_is_computed_has_its_width_found() -> None:

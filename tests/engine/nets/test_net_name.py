@@ -40,6 +40,7 @@ def test_what_a_name_says_of_the_network(text: str, frozen: bool, torchvision: b
     [
         ("frozen:mobilenet_v2", [FeatureSource("mobilenet_v2")]),
         ("frozen:a@whole+timm/b.c", [FeatureSource("a", whole=True), FeatureSource("timm/b.c")]),
+        ("frozen:hog+efficientnet_lite0", [FeatureSource("hog"), FeatureSource("efficientnet_lite0")]),
         ("torchvision:resnet18", []),
         ("auto", []),
     ],
@@ -49,3 +50,8 @@ def test_frozen_names_are_joined_by_a_plus_and_each_may_see_whole_images(
 ) -> None:
     assert list(NetName.parse(text).sources) == sources
     assert NetName.parse(text).base.split("+") == [str(source) for source in sources] or not sources
+
+
+def test_gradients_are_found_among_joined_names_and_nowhere_else() -> None:
+    texts = ("frozen:hog", "frozen:efficientnet_lite0+hog", "frozen:resnet18", "hog", "torchvision:hog")
+    assert [NetName.parse(text).has_gradients for text in texts] == [True, True, False, False, False]

@@ -13,10 +13,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, LedgerError
-from engine.jobs import features, features_work
+from engine.jobs import child, features, features_work
 from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
-from engine.live.stored import save_set
 from engine.project import live as live_desk
 from engine.project.labels import new_uid
 from engine.project.opened import Project
@@ -186,12 +185,49 @@ def test_it_goes_on_after_a_restart_and_begins_anew_on_other_images(root: Path) 
         assert results.epochs(project.workspace.round_folder(1)) == [1, 2]
         project.live.close()
     with Project.open(root) as project:
-        folder = features.folder_of(root)
         stored = features.read(root)
-        images = ImageSet.of(stored.images.z[:-1])
-        save_set(folder / features_work.SET, images, stored.shas[:-1])
-        project.live._take(features.read(root))
+        project.live._take(replace(stored, images=ImageSet.of(stored.images.z[:-1]), shas=stored.shas[:-1]))
         assert [one.live for one in project.store.rounds()] == [False], "that round is of other images"
+        project.live.close()
+
+
+def test_better_features_of_the_same_images_begin_another_round(
+    ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs_here: None
+) -> None:
+    root = ready.copy(digit_pictures(60, 2), tmp_path / "digits")
+    with Project.open(root) as project:
+        project.live.turn(True)
+        with monkeypatch.context() as slow:
+            slow.setattr(features_work, "MOST_ON_CPU", 0)
+            assert begun(project) == 1
+        stored = features.read(root)
+        assert (stored.net, stored.votes) == ("frozen:hog", 8)
+        described = project.signals.source()
+        make_round(project, np.full((60, 10), 0.1, np.float32))
+        first = features.mark(root)
+        assert child.run(features.folder_of(root), features_work.work) == 0
+        assert features.mark(root) != first
+        assert project.signals.source() != described
+        assert not project.live.step(LATER)
+        assert project.live.state().status == "later", "they push no later round aside"
+        project.live.go_on()
+        assert fitted(project)
+        assert [one.live for one in project.store.rounds()] == [False, False, True]
+        assert project.results.in_force() == 3
+        stored = features.read(root)
+        assert (stored.net, stored.votes) == ("frozen:hog+efficientnet_lite0", 8)
+        assert not fitted(project), "nothing is new"
+        child.run(features.folder_of(root), features_work.work)
+        assert features.read(root).net == stored.net, "gradients alone do not come back"
+        project.live.close()
+    with Project.open(root) as project:
+        assert begun(project) == 3
+        (project.workspace.round_folder(3) / "config.json").write_text(
+            (project.workspace.round_folder(1) / "config.json").read_text()
+        )
+        project.live.close()
+    with Project.open(root) as project:
+        assert begun(project) == 4, "the third was of other features"
         project.live.close()
 
 
@@ -321,7 +357,7 @@ def test_old_fits_are_thinned_but_the_first_and_the_last_stay(
 def test_damaged_features_are_computed_again(project: Project) -> None:
     begun(project)
     project.live.close()
-    path = features.folder_of(project.root) / features_work.SET
+    path = features.folder_of(project.root) / "set-hog_efficientnet_lite0.npz"
     path.write_bytes(path.read_bytes()[:5000])
     with Project.open(project.root) as again:
         fits = [again.live.step(LATER) for _ in range(4)]

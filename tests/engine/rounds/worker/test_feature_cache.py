@@ -12,6 +12,7 @@ from engine.files import PARTIAL
 from engine.images import feature_parts
 from engine.images.array_row import array_row
 from engine.nets import frozen
+from engine.nets.hog import hog_features
 from engine.rounds.worker import feature_cache
 from engine.training.config import TrainConfig
 from tests.engine.images.image_samples import encoded, keep
@@ -255,6 +256,45 @@ def test_the_whole_image_is_another_source_than_its_centre(tmp_path: Path, compu
     trunk = frozen.load_frozen("efficientnet_lite0", CPU)
     expected = frozen.features_of(trunk, torch.from_numpy(rows), CPU, "float32").numpy()
     np.testing.assert_allclose(found, expected, atol=5e-3, rtol=5e-3)
+
+
+HOG = TrainConfig(net="frozen:hog")
+WITH_HOG = TrainConfig(net=f"frozen:hog+{SMALL}", precision="float32")
+
+
+def grey_noise(n: int, side: int) -> np.ndarray:
+    return np.random.default_rng(side).integers(0, 256, (n, side, side), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("side", [8, 28, 32])
+def test_gradients_are_those_of_the_images_small_arrays(tmp_path: Path, computed: list[int], side: int) -> None:
+    grey = grey_noise(20, side)
+    expected = hog_features(torch.from_numpy(grey[:, None])).numpy()
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in grey]
+    found = features(tmp_path, shas, train=HOG)
+    assert found.shape == (20, 1352)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 if side == 28 else 0.02)  # half precision
+    again = features(tmp_path, shas, train=HOG)
+    assert np.array_equal(found, again)
+    assert sum(computed) == 20
+    outside = feature_cache.array_features(grey[:, None], HOG, CPU).numpy()
+    np.testing.assert_array_equal(outside, found)
+    assert feature_cache.weights_stamp(HOG.net) == "hog hog 1"
+
+
+def test_gradients_of_colour_images_are_those_of_their_grey(tmp_path: Path, computed: list[int]) -> None:
+    grey = np.stack([array_row(picture, 28, 1, resample="bilinear") for picture in pictures(3)])
+    expected = hog_features(torch.from_numpy(grey)).numpy()
+    np.testing.assert_allclose(features(tmp_path, put(tmp_path, 3), train=HOG), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_are_joined_with_a_network_by_length_one(tmp_path: Path, computed: list[int]) -> None:
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in grey_noise(6, 28)]
+    found = features(tmp_path, shas, train=WITH_HOG)
+    assert sum(computed) == 12
+    np.testing.assert_allclose(found[:, :1352], unit(features(tmp_path, shas, train=HOG)), atol=1e-6)
+    np.testing.assert_allclose(found[:, 1352:], unit(features(tmp_path, shas)), atol=1e-6)
+    assert sum(computed) == 12
 
 
 def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path: Path) -> None:
