@@ -90,7 +90,6 @@ class Live:
         self._known: NDArray[np.int64] | None = None
         self._seen, self._changed_at = -1, 0.0
         self._started, self._asked = -START_AGAIN, False
-        self._imported: tuple[int, NDArray[np.int64]] | None = None
         self._photos: tuple[int, bool] | None = None
 
     # what the pages ask ---------------------------------------------------------------------------------------------
@@ -337,12 +336,9 @@ class Live:
 
     def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which images (N,) are a random sample of those that came without a label."""
-        count = len(table.image_ids)
-        if self._imported is None or self._imported[0] != count:  # only an import changes it
-            self._imported = (count, self._store.imported())
         rows = table.rows(ids)
         looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
-        return prepare.drawn(ids, looked_at, self._imported[1])
+        return prepare.drawn(ids, looked_at, self._store.imported())
 
 
 def _train(images: DescribedSet) -> dict[str, Any]:

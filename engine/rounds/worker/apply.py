@@ -69,7 +69,7 @@ def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Al
         progress: told while the images are prepared; may raise to stop.
 
     Raises:
-        RoundError: the round has no report.
+        RoundError: the round has no report, or is a live one, which keeps no model.
         CheckpointCorrupt: the checkpoint does not match its hash.
     """
     plan = read_plan(folder)
@@ -79,6 +79,11 @@ def final_run(folder: Path, where: torch.device, progress: Progress) -> tuple[Al
         raise RoundError(
             "The round has no report yet", value=f"round {plan.number}", way_out="Let it finish first."
         ) from error
+    if not report.checkpoint.file:
+        raise RoundError(
+            "A live round keeps no model that other images could be shown to", value=f"round {plan.number}",
+            way_out="Train a round with the same algorithm.",
+        )  # fmt: skip
     train, spec = settings_from(TrainConfig, plan.train), ALGORITHMS[report.algorithm]
     config = plan.config if report.algorithm == plan.algorithm else {}  # a baseline has the defaults
     data = material.load(folder, plan, where, progress)

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from engine.errors import RoundState
+from engine.errors import RoundError, RoundState
 from engine.images.array_cache import ArraySpec
 from engine.project.opened import Project
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import ROUNDS
 from engine.rounds.live import Fit, LiveRound, end_live
+from engine.rounds.worker import apply
 from tests.browser.digits import digit_pictures
 from tests.ready_project import ReadyProjects
 
@@ -134,3 +136,11 @@ def test_the_predictions_of_the_last_two_fits_are_kept(project: Project) -> None
         live.write(fit(share), FEATURES)
         assert said(project, live.record.number) == share
     assert files.recorded(live.folder, files.live_predictions) == [3, 4]
+
+
+def test_a_live_round_says_that_it_keeps_no_model(project: Project) -> None:
+    live = begun(project)
+    live.write(fit(0.9), FEATURES)
+    with pytest.raises(RoundError, match="keeps no model"):
+        apply.final_run(live.folder, torch.device("cpu"), lambda *_: None)
+    live.close()
