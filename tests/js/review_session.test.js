@@ -221,19 +221,19 @@ test("a new class has a key at once", async (t) => {
   assert.deepEqual(decisions(), [[1, "correct", "bird"]]);
 });
 
-test("a live model that was fitted anew brings other images, but for the one in front and the next", async (t) => {
+test("a live model that was fitted anew brings other images, but for the one in front and the next three", async (t) => {
   ordered = server.live = "first";
-  items = [1, 2, 3, 4, 5].map((id) => anItem(id));
+  items = [1, 2, 3, 4, 5, 6, 7].map((id) => anItem(id));
   await open(t);
   session.press({ index: 0 });
   await settle(t);
-  assert.deepEqual(session.deck.upcoming(9), [2, 3, 4, 5], "nothing changed, so nothing moves");
+  assert.deepEqual(session.deck.upcoming(9), [2, 3, 4, 5, 6, 7], "nothing changed, so nothing moves");
   ordered = server.live = "second";
-  items = [5, 4, 3, 2, 1].map((id) => anItem(id, { prediction: "dog" }));
+  items = [7, 6, 5, 4, 3, 2, 1].map((id) => anItem(id, { prediction: "dog" }));
   session.press({ index: 0 });
   await settle(t);
-  assert.deepEqual(session.deck.upcoming(9), [3, 4, 5]);
-  assert.deepEqual([3, 4, 5].map((id) => session.deck.cardOf(id).item.prediction), ["cat", "cat", "dog"]);
+  assert.deepEqual(session.deck.upcoming(9), [3, 4, 5, 6, 7]);
+  assert.deepEqual([3, 4, 5, 6, 7].map((id) => session.deck.cardOf(id).item.prediction), ["cat", "cat", "cat", "cat", "dog"]);
   assert.equal(server.requests.filter(({ path }) => path === "queue").length > 1, true);
 });
 
