@@ -6,8 +6,10 @@ are decoded once for all that see them alike. A part that is damaged is removed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from engine.records.progress import Progress
 from engine.training.config import TrainConfig
 
 LABEL = "Computing features"
+WAITING = "Waiting for the features that another process computes"
+LOCK, WAIT_SECONDS = "features.lock", 0.2
 _LIMIT = float(np.finfo(np.float16).max)
 
 
@@ -72,8 +76,8 @@ def project_features(
         shas: SHA-256 of each image.
         train: its `net` names the networks, its `precision` how to compute.
         where: the device.
-        progress: told of a download, and ("Computing features", done, total) of the images to compute; may raise to
-            stop.
+        progress: told of a download, of waiting while another process computes features of the project, and
+            ("Computing features", done, total) of the images to compute; may raise to stop.
 
     Raises:
         ConfigError: no such network, or its weights are not on this machine and cannot be downloaded.
@@ -82,9 +86,13 @@ def project_features(
     progress("Reading the network's weights", 0, 1)
     dtype = precision.resolve(train.precision, where, inference=True)
     parts = [_part(root, source, shas, dtype, progress) for source in frozen.check(train.net)]
-    for view in dict.fromkeys(part.view for part in parts if not part.complete):
-        alike = [part for part in parts if part.view == view and not part.complete]
-        _compute(root, shas, alike, train, where, progress)
+    if not all(part.complete for part in parts):
+        with _alone(root, progress):
+            for part in parts:
+                part.known.read(part.folder, clean=True)  # another process may have computed them meanwhile
+            for view in dict.fromkeys(part.view for part in parts if not part.complete):
+                alike = [part for part in parts if part.view == view and not part.complete]
+                _compute(root, shas, alike, train, where, progress)
     return torch.from_numpy(joined([part.known.matrix() for part in parts]))
 
 
@@ -114,6 +122,21 @@ def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.d
             batches.append(_half(frozen.features_of(trunk, torch.from_numpy(np.stack(rows)), where, train.precision)))
         each.append(np.concatenate(batches).astype(np.float32))
     return torch.from_numpy(joined(each))
+
+
+@contextmanager
+def _alone(root: Path, progress: Progress) -> Iterator[None]:
+    """Hold the project's features against other processes: two would compute the same ones, each at half the pace."""
+    (root / "cache").mkdir(exist_ok=True)
+    with open(root / "cache" / LOCK, "a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress(WAITING, 0, 1)
+                time.sleep(WAIT_SECONDS)
+        yield
 
 
 def _part(root: Path, source: FeatureSource, shas: Sequence[str], dtype: torch.dtype, progress: Progress) -> _Part:

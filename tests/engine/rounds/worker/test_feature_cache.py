@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,7 @@ def test_leftovers_of_a_killed_worker_are_swept_when_they_are_old(
     assert len(list(folder.iterdir())) == 2
     monkeypatch.setattr(feature_parts, "LEFTOVER_SECONDS", -1.0)
     features(tmp_path, shas)
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {folder.name, feature_cache.LOCK}
     assert list(folder.iterdir()) == parts(tmp_path)
 
 
@@ -301,3 +302,42 @@ def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path: Path
     with pytest.raises(ConfigError, match="no classifier of this name"):
         features(tmp_path, [], train=TrainConfig(net="frozen:efficientnet_lite0+nothing"))
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_another_process_computes_is_waited_for_and_not_computed_twice(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas, told = put(tmp_path, 3), []
+    monkeypatch.setattr(feature_cache, "WAIT_SECONDS", 0.01)
+    (tmp_path / "cache").mkdir()
+    other = open(tmp_path / "cache" / feature_cache.LOCK, "a")  # noqa: SIM115 - closed while it is waited for
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    def tell(label: str, done: int, total: int) -> None:
+        told.append(label)
+        if told.count(feature_cache.WAITING) == 3 and not other.closed:  # the other one has computed them, and ends
+            path = tmp_path / "cache" / feature_cache.LOCK
+            path.rename(path.with_suffix(".held"))
+            features(tmp_path, shas)
+            path.with_suffix(".held").rename(path)
+            other.close()
+
+    waited = features(tmp_path, shas, tell)
+    assert told.count(feature_cache.WAITING) >= 3
+    assert sum(computed) == 3, "each image once"
+    np.testing.assert_array_equal(waited, features(tmp_path, shas))
+
+
+def test_a_stop_ends_the_waiting(tmp_path: Path, computed: list[int]) -> None:
+    shas = put(tmp_path, 1)
+    (tmp_path / "cache").mkdir()
+    with open(tmp_path / "cache" / feature_cache.LOCK, "a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def stop(label: str, done: int, total: int) -> None:
+            if label == feature_cache.WAITING:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            features(tmp_path, shas, stop)
+    assert not computed
