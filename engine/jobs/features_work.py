@@ -38,6 +38,7 @@ NEARLY_ALL = 0.9
 def work(folder: Path, progress: JobProgress) -> None:
     """Do the work of a job folder."""
     import pyarrow.parquet as pq
+    import torch
 
     from engine.images.array_cache import ArraySpec
     from engine.nets.net_name import NetName
@@ -46,6 +47,8 @@ def work(folder: Path, progress: JobProgress) -> None:
     shas = pq.read_table(folder / IMAGES, columns=["sha256"]).column("sha256").to_pylist()
     progress.counts["images"] = len(shas)
     nets = _nets(root, shas, ArraySpec(**job["spec"]))
+    if len(nets) == 1:  # all that is done with photos, a round too, waits for their features
+        torch.set_num_threads(child.cores())
     parts = ((0.0, FIRST_SHARE), (FIRST_SHARE, 1.0)) if len(nets) > 1 else ((0.0, 1.0),)
     for net, part in zip(nets, parts, strict=True):
         source = {"version": job["version"], "net": net, "set": f"set-{NetName.parse(net).file_name}.npz"}
