@@ -259,7 +259,7 @@ def test_the_whole_image_is_another_source_than_its_centre(tmp_path: Path, compu
     np.testing.assert_allclose(found, expected, atol=5e-3, rtol=5e-3)
 
 
-HOG = TrainConfig(net="frozen:hog")
+HOG = TrainConfig(net="frozen:hog", precision="float32")
 WITH_HOG = TrainConfig(net=f"frozen:hog+{SMALL}", precision="float32")
 
 
