@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import state
+from app import garbage, state
 from app.components.header import header
 
 st.set_page_config(page_title="Starling", page_icon=str(Path(__file__).with_name("favicon.png")), layout="wide")
@@ -22,3 +22,4 @@ page = st.navigation(
 )
 state.guarded(header)(page.title == "Review")
 state.guarded(page.run)()
+garbage.spare_modules()
