@@ -163,7 +163,7 @@ def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
         raise SourceMissing(
             "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."
         ) from error
-    size = frozen.batch_size(device, trunk)
+    size = frozen.batch_size(device, light=trunk.light)
     features = [
         frozen.features_of(trunk, torch.stack([photos[at][0] for at in rows]), device)
         for rows in chunks(torch.arange(len(photos)), size)

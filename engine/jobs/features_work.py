@@ -65,10 +65,10 @@ def _nets(root: Path, shas: list[str], spec: ArraySpec) -> list[str]:
     from engine.training.recommend import PHOTO_NET, PHOTO_NETS, SMALL_SIDE, quick_net
 
     if spec.channels == 3 or spec.size > SMALL_SIDE:
-        return [quick_net(name for name in PHOTO_NETS if frozen.source_of(name).here)]
+        return [quick_net(name for name in PHOTO_NETS if frozen.weights_here(name))]
     gradients, joined = FROZEN + GRADIENTS, f"{FROZEN}{GRADIENTS}{JOINED}{PHOTO_NET}"
     too_many = device.resolve("auto").type == "cpu" and len(shas) > MOST_ON_CPU
-    if too_many or not frozen.source_of(PHOTO_NET).here:
+    if too_many or not frozen.weights_here(PHOTO_NET):
         return [gradients]
     known = known_features(root, FROZEN + PHOTO_NET, shas)[1]
     return [joined] if known.mean() >= NEARLY_ALL else [gradients, joined]

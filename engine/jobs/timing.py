@@ -222,7 +222,7 @@ def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str
         return width, 0.0, ""
     each = 0.0
     for trunk in trunks:
-        size = batch_size(where, trunk)
+        size = batch_size(where, light=trunk.light)
         images = torch.randint(0, 256, (size, trunk.channels, trunk.side, trunk.side), dtype=torch.uint8)
         each += min(seconds_of(partial(features_of, trunk, images, where)) for _ in range(2)) / size
     note = "; computing the features of all images is included, reading and shrinking them the first time is not"

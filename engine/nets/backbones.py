@@ -6,11 +6,11 @@ import os
 import pickle
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
@@ -62,9 +62,9 @@ def torchvision_trunk(
     side, width = _fit(name, shape)
     own = None
     if start:
-        enum = torchvision.models.get_model_weights(name).DEFAULT
+        enum = _models().get_model_weights(name).DEFAULT
         fetch_weights(name, enum.url)
-        body = torchvision.models.get_model(name, weights=enum, progress=False)
+        body = _models().get_model(name, weights=enum, progress=False)
         preset = enum.transforms()
         own = (list(preset.mean), list(preset.std))
         for auxiliary in ("aux1", "aux2", "AuxLogits"):
@@ -84,7 +84,7 @@ def check_name(name: str) -> None:
     Raises:
         ConfigError: no classifier of that name, or no last linear layer.
     """
-    if name not in torchvision.models.list_models(module=torchvision.models):
+    if name not in _models().list_models(module=_models()):
         raise ConfigError(
             "torchvision has no classifier of this name",
             value=name,
@@ -118,7 +118,7 @@ def torchvision_backbone(name: str) -> Backbone:
         ConfigError: no classifier of that name, or no last linear layer.
     """
     check_name(name)
-    enum = torchvision.models.get_model_weights(name).DEFAULT
+    enum = _models().get_model_weights(name).DEFAULT
     side = int(enum.transforms().crop_size[0])
     path = weights.folder() / enum.url.rsplit("/", 1)[-1]
 
@@ -136,12 +136,19 @@ def torchvision_backbone(name: str) -> Backbone:
     )
 
 
+def _models() -> ModuleType:
+    """Return torchvision's networks; importing them takes longer than many a round that needs none of them."""
+    from torchvision import models
+
+    return models
+
+
 def _bare(name: str) -> Any:
     """Build a torchvision classifier with random weights and without auxiliary outputs."""
     options: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": True}
-    return torchvision.models.get_model(name, **options)
+    return _models().get_model(name, **options)
 
 
 def _outline(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from engine.nets import packaged, timm_nets
+from engine.nets import packaged, timm_nets, weights
 from engine.nets.backbones import torchvision_backbone
 from engine.nets.folding import folded
 from engine.nets.hog import WIDTH, Gradients, Hog
@@ -20,10 +21,10 @@ from engine.nets.weights import Backbone, quiet
 from engine.records.progress import Progress
 
 BATCH = 16
-"""Images in one pass on the CPU; small, so that a stop is heard within seconds also with large networks."""
+"""Images taken at once on the CPU; few, so that a stop is heard within seconds also with large networks."""
 BATCH_GPU = 256
 PASS_A_THREAD = 4
-"""Images a thread of the CPU in one pass, whose intermediate arrays then stay in its cache."""
+"""Images in one pass of a thread of the CPU, whose intermediate arrays then stay in its cache."""
 BATCH_LIGHT = 256
 """Of what takes less time than decoding the images."""
 
@@ -65,6 +66,14 @@ def backbone(name: str) -> Backbone:
     return torchvision_backbone(name)
 
 
+def weights_here(name: str) -> bool:
+    """Return whether the weights of a network that there is are on this machine; quick where they are not."""
+    of_torchvision = name not in (GRADIENTS, packaged.NAME) and not name.startswith(timm_nets.PREFIX)
+    if of_torchvision and not any(weights.folder().glob(f"{name.partition('_')[0]}*")):
+        return False  # torchvision takes seconds to import; its files' names begin with the network's family
+    return source_of(name).here
+
+
 def check(net: str) -> tuple[FeatureSource, ...]:
     """Return the sources that a "frozen:" name joins, each known and none named twice; nothing is loaded or fetched.
 
@@ -101,11 +110,11 @@ def load_frozen(name: str, device: torch.device, progress: Progress = quiet) -> 
     return FrozenTrunk(name, body, width, known.side, known.resample)
 
 
-def batch_size(device: torch.device, *trunks: FrozenTrunk) -> int:
-    """Return how many images one pass takes on the device, by trunks that are shown the same images."""
-    if all(trunk.light for trunk in trunks):
+def batch_size(device: torch.device, *, light: bool) -> int:
+    """Return how many images are best taken at once on the device. light: see `FrozenTrunk.light`."""
+    if light:
         return BATCH_LIGHT
-    return BATCH if device.type == "cpu" else BATCH_GPU
+    return max(BATCH, PASS_A_THREAD * torch.get_num_threads()) if device.type == "cpu" else BATCH_GPU
 
 
 def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precision: str = "auto") -> Tensor:
@@ -123,9 +132,21 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
     Raises:
         torch.OutOfMemoryError: not even one image fits.
     """
-    size = batch_size(device, trunk)
-    if device.type == "cpu" and not trunk.light:
-        size = min(size, PASS_A_THREAD * torch.get_num_threads())
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or trunk.light or threads == 1:
+        return _passes(trunk, images, device, precision, batch_size(device, light=trunk.light))
+    # a pass of its own on each thread takes two thirds of the time of one pass on all
+    chunks = images.split(PASS_A_THREAD)
+    try:
+        with ThreadPoolExecutor(threads, "features", initializer=lambda: torch.set_num_threads(1)) as pool:
+            each = list(pool.map(lambda chunk: _passes(trunk, chunk, device, precision, PASS_A_THREAD), chunks))
+    finally:
+        torch.set_num_threads(threads)  # it is the default of threads to come, too
+    return torch.cat(each)
+
+
+def _passes(trunk: FrozenTrunk, images: Tensor, device: torch.device, precision: str, size: int) -> Tensor:
+    """Return the features of images in passes of `size`, which is halved when memory runs out."""
     parts: list[Tensor] = [torch.empty(0, trunk.width)]
     done = 0
     while done < len(images):

@@ -68,7 +68,7 @@ def facts(workspace: Workspace) -> DataFacts:
         labels=dict(zip(classes, counts.tolist(), strict=True)),
         device=device.resolve("auto").type,
         cores=psutil.cpu_count(logical=False) or 1,
-        weights=frozenset(name for name in PHOTO_NETS if frozen.source_of(name).here),
+        weights=frozenset(name for name in PHOTO_NETS if frozen.weights_here(name)),
     )
 
 

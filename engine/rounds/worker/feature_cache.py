@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from engine.images.feature_parts import (
     sweep_parts,
 )
 from engine.nets import frozen, precision
+from engine.nets.hog import Gradients
 from engine.nets.net_name import FeatureSource, NetName
 from engine.nets.weights import quiet
 from engine.records.progress import Progress
@@ -56,6 +58,11 @@ class _Part:
     folder: Path
     known: KnownFeatures
     view: tuple[int, int, bool, Resample]
+
+    @property
+    def light(self) -> bool:
+        """Return whether computing takes less time than decoding."""
+        return isinstance(frozen.source_of(self.source.name), Gradients)
 
     @property
     def complete(self) -> bool:
@@ -112,7 +119,7 @@ def array_features(images: NDArray[np.uint8], train: TrainConfig, where: torch.d
     each = []
     for source in frozen.check(train.net):
         trunk = frozen.load_frozen(source.name, where)
-        size = frozen.batch_size(where, trunk)
+        size = frozen.batch_size(where, light=trunk.light)
         batches = [np.empty((0, trunk.width), np.float16)]
         for first in range(0, len(pictures), size):
             rows = [
@@ -156,18 +163,22 @@ def _compute(
     """Compute what networks that see images alike lack; each image is decoded once."""
     rows = np.flatnonzero(~np.all([part.known.have for part in parts], axis=0))
     lacks = [~part.known.have[rows] for part in parts]
-    trunks = [frozen.load_frozen(part.source.name, where, progress) for part in parts]
     side, channels, whole, resample = parts[0].view
     names = [shas[row] for row in rows.tolist()]
     done = 0
     progress(LABEL, done, len(names))
     with ExitStack() as stack:
         writers = [stack.enter_context(closing(PartWriter(part.folder, part.known))) for part in parts]
-        size = frozen.batch_size(where, *trunks)
+        size = frozen.batch_size(where, light=all(part.light for part in parts))
         stream = stream_arrays(root, names, ArraySpec(side, channels), size, whole=whole, resample=resample)
-        for images in stack.enter_context(closing(stream)):
+        stack.enter_context(closing(stream))
+        # importing and loading a network takes seconds; the first images are decoded meanwhile
+        loader = stack.enter_context(ThreadPoolExecutor(1, "networks"))
+        loading = [loader.submit(frozen.load_frozen, part.source.name, where, progress) for part in parts]
+        for images in stream:
             batch = slice(done, done + len(images))
-            for trunk, writer, lack in zip(trunks, writers, lacks, strict=True):
+            for load, writer, lack in zip(loading, writers, lacks, strict=True):
+                trunk = load.result()
                 wanted = np.flatnonzero(lack[batch])
                 if len(wanted):
                     pixels = torch.from_numpy(images[wanted])

@@ -150,3 +150,31 @@ def test_gradients_are_computed_in_full_precision_and_fetch_nothing() -> None:
 def test_regnet_whose_layout_is_computed_has_its_width_found() -> None:
     _, width, _ = backbones.torchvision_trunk("regnet_y_400mf", (3, 32, 32), "")
     assert width == 440
+
+
+def test_files_of_weights_are_named_as_the_look_for_them_expects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in torchvision.models.list_models(module=torchvision.models):
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        assert url.rsplit("/", 1)[-1].startswith(name.partition("_")[0]), (name, url)
+    assert not frozen.weights_here(SMALL)
+    save_weights(tmp_path)
+    assert frozen.weights_here(SMALL)
+    assert frozen.weights_here("hog")
+
+
+def test_features_are_the_same_on_one_thread_and_on_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    save_weights(tmp_path)
+    trunk, images, threads = frozen.load_frozen(SMALL, CPU), noise(11, 3, 224), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = frozen.features_of(trunk, images, CPU, "float32")
+        torch.set_num_threads(3)
+        together = frozen.features_of(trunk, images, CPU, "float32")
+        assert torch.get_num_threads() == 3, "the process's own number is not put back"
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
