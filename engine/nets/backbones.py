@@ -6,7 +6,6 @@ import os
 import pickle
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -136,7 +135,7 @@ def torchvision_backbone(name: str) -> Backbone:
     )
 
 
-def _models() -> ModuleType:
+def _models() -> Any:
     """Return torchvision's networks; importing them takes longer than many a round that needs none of them."""
     from torchvision import models
 

@@ -136,7 +136,9 @@ def features_of(trunk: FrozenTrunk, images: Tensor, device: torch.device, precis
     if device.type != "cpu" or trunk.light or threads == 1:
         return _passes(trunk, images, device, precision, batch_size(device, light=trunk.light))
     # a pass of its own on each thread takes two thirds of the time of one pass on all
-    chunks = images.split(PASS_A_THREAD)
+    chunks = [images[first : first + PASS_A_THREAD] for first in range(0, len(images), PASS_A_THREAD)]
+    if not chunks:
+        return torch.empty(0, trunk.width)
     try:
         with ThreadPoolExecutor(threads, "features", initializer=lambda: torch.set_num_threads(1)) as pool:
             each = list(pool.map(lambda chunk: _passes(trunk, chunk, device, precision, PASS_A_THREAD), chunks))
