@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 
@@ -17,6 +18,8 @@ def spare_modules() -> None:
     global _modules
     if len(sys.modules) == _modules:
         return
+    if not _modules:
+        atexit.register(gc.unfreeze)  # else libraries complain at the end that their objects are still there
     _modules = len(sys.modules)
     gc.collect()
     gc.freeze()

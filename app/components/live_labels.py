@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import state
 from app.server.workbench import OpenProject
+from engine.jobs.features import View
 from engine.percent import percent, short
 from engine.project.live import LiveState
 from engine.project.quality.measured import LEAST_MEASURED, Standing
@@ -54,13 +55,20 @@ def _line(opened: OpenProject, drawn: int | None) -> None:
         if st.button("Go on with live labels", key="live_go_on"):
             opened.project.live.go_on()
     elif live.status == "on" and live.number is not None:
-        st.caption(f"{_fitted(live)} {_measured(opened.project.measured.standing(live.number, GOAL))}")
+        standing = opened.project.measured.standing(live.number, GOAL)
+        st.caption(f"{_fitted(live, opened.project.live.view())} {_measured(standing)}")
     else:
         st.caption(state.plain(live.words))
 
 
-def _fitted(live: LiveState) -> str:
-    return f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s."
+SEEN = {"centre": "their centre squares", "whole": "whole photos", "both": "centre squares and whole photos"}
+
+
+def _fitted(live: LiveState, view: View | None) -> str:
+    text = f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s"
+    if view is None:
+        return f"{text}."
+    return f"{text}, by {SEEN[view.view]}: so {view.labels:,} labels chose."
 
 
 def _measured(standing: Standing) -> str:

@@ -1,7 +1,8 @@
 """Starts the process that computes what the live model needs of a project's images, and reads what it has written.
 
 It lies in `<project>/cache/set`: where the images lie by their features, and each one's neighbours. One is in force, of
-the images there were when the process started; while it runs a better one of the same images may follow. Features
+the images there were when the process started; while it runs a better one of the same images may follow, and later one
+that the labels choose. Features
 themselves are kept by image, see `engine.rounds.worker.feature_cache`, so that a new image costs one.
 """
 
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from engine.files import read_json, write_atomic
 from engine.images.array_cache import ArraySpec
@@ -24,10 +27,15 @@ from engine.jobs.parent import JobState
 from engine.live.model import VOTES, VOTES_GRADIENTS, ImageSet
 from engine.live.stored import load_set
 from engine.nets.net_name import NetName
+from engine.nets.views import LEAST_LABELS
 from engine.records.labels import ImageItem
 
 MODULE = "engine.jobs.features_work"
 NONE = JobState()
+AGAIN = 2
+"""Times as many labels as before choose again."""
+CUT_OFF, MANY = 1.1, 0.1
+"""An image is longer than square by so much; so large a share of them is many."""
 
 
 def folder_of(root: Path) -> Path:
@@ -35,24 +43,60 @@ def folder_of(root: Path) -> Path:
     return root / "cache" / "set"
 
 
-def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec) -> JobState:
+def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec, labels: NDArray[np.int64]) -> JobState:
     """Start the process unless it runs or is done for these images; return where it stands.
 
     Args:
         root: the project's folder.
         items: the images, ascending by id.
         spec: size and channels at which the project's images are compared.
+        labels: (N,) each image's class, −1 without a label; see `chooses`.
     """
     folder, version = folder_of(root), _version(items)
 
     def plan() -> dict[str, Any]:
-        columns = {"image_id": [one.id for one in items], "sha256": [one.sha256 for one in items]}
+        columns = {"image_id": [one.id for one in items], "sha256": [one.sha256 for one in items], "label": labels}
         table = pa.table(columns)
         write_atomic(folder / features_work.IMAGES, lambda aside: pq.write_table(table, aside))
-        return {"version": version, "spec": {"size": spec.size, "channels": spec.channels}}
+        spec_columns = {"size": spec.size, "channels": spec.channels}
+        return {"version": version, "spec": spec_columns, "views": _views_differ(items)}
 
-    parent.start(folder, MODULE, plan, due=lambda status: status != "ready" or _planned(folder) != version)
+    def due(status: str) -> bool:
+        return status != "ready" or _planned(folder) != version or chooses(root, labels)
+
+    parent.start(folder, MODULE, plan, due=due)
     return state(root, items)
+
+
+@dataclass(frozen=True)
+class View:
+    """How labels chose that photos be shown to the network: one of `engine.nets.views.VIEWS`. labels: how many."""
+
+    view: str
+    labels: int
+
+
+def view(root: Path) -> View | None:
+    """Return what labels chose, None before."""
+    written = _read(folder_of(root) / features_work.VIEW)
+    return View(str(written["view"]), int(written["labels"])) if written else None
+
+
+def chooses(root: Path, labels: NDArray[np.int64]) -> bool:
+    """Return whether these labels (N,), −1 for none, are to choose how photos are shown: 5 a class are there, and twice
+    as many as chose before."""
+    if not _read(folder_of(root) / JOB).get("views"):
+        return False
+    some = labels[labels >= 0]
+    before = view(root)
+    enough = LEAST_LABELS * max(len(np.unique(some)), 2)
+    return len(some) >= max(enough, AGAIN * before.labels if before else 0)
+
+
+def _views_differ(items: Sequence[ImageItem]) -> bool:
+    """Return whether the centre squares leave out much of many images."""
+    longer = [max(item.width, item.height) > CUT_OFF * min(item.width, item.height) for item in items]
+    return sum(longer) > MANY * len(items)
 
 
 def state(root: Path, items: Sequence[ImageItem]) -> JobState:
@@ -74,10 +118,7 @@ def cancel(root: Path) -> bool:
 
 
 def _planned(folder: Path) -> str:
-    try:
-        return str(read_json(folder / JOB).get("version", ""))
-    except (FileNotFoundError, ValueError):
-        return ""
+    return str(_read(folder / JOB).get("version", ""))
 
 
 def _version(items: Sequence[ImageItem]) -> str:
@@ -110,7 +151,7 @@ def read(root: Path) -> DescribedSet:
         CheckpointCorrupt: the file is damaged.
     """
     folder = folder_of(root)
-    source = _source(folder)
+    source = _read(folder / features_work.SOURCE)
     if "set" not in source:
         raise FileNotFoundError(folder / features_work.SOURCE)
     images, shas = load_set(folder / str(source["set"]))
@@ -119,7 +160,12 @@ def read(root: Path) -> DescribedSet:
 
 def written(root: Path, items: Sequence[ImageItem]) -> bool:
     """Return whether what the process has written is of these images."""
-    return bool(_source(folder_of(root)).get("version") == _version(items))
+    return bool(_read(folder_of(root) / features_work.SOURCE).get("version") == _version(items))
+
+
+def net(root: Path) -> str:
+    """Return where the features in force come from, as in `TrainConfig.net`; "" before there are any."""
+    return str(_read(folder_of(root) / features_work.SOURCE).get("net", ""))
 
 
 def mark(root: Path) -> str:
@@ -130,8 +176,8 @@ def mark(root: Path) -> str:
         return ""
 
 
-def _source(folder: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return read_json(folder / features_work.SOURCE)
+        return read_json(path)
     except (FileNotFoundError, ValueError):
         return {}

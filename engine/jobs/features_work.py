@@ -1,15 +1,19 @@
 """The process that computes a project's features and each image's neighbours, for the live model.
 
-Reads job.json {version, spec {size, channels}} and images.parquet (image_id, sha256); writes a set (.npz), then
-source.json {version, net, set}, which brings that file into force.
+Reads job.json {version, spec {size, channels}, views} and images.parquet (image_id, sha256, label: a class's number, −1
+without one); writes a set (.npz), then source.json {version, net, set}, which brings that file into force.
 
-Photos are described by a pretrained network. Small grey images are by gradients, within seconds, then by these joined
-with a network, where that takes minutes at most: on digits the joined ones were better in every run (`starling bench
-mnist-joined`), so that no labels are asked which to take.
+Photos are described by a pretrained network, first by their centre squares. Where they are not square it is then shown
+them whole, too, and from 5 labels a class on these choose among the centre, the whole and both (view.json: view,
+labels, likelihoods). Small grey images are described by gradients, within seconds, then by these joined with a network,
+where that takes minutes at most: on digits the joined ones were better in every run (`starling bench mnist-joined`), so
+that no labels are asked which to take.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +23,18 @@ from engine.jobs.child import JobProgress
 from engine.jobs.folder import JOB
 
 if TYPE_CHECKING:
-    from engine.images.array_cache import ArraySpec
+    import numpy as np
+    from numpy.typing import NDArray
 
 VERSION = "2"
 """Raised when features or neighbours are computed in another way, so that all are computed again."""
 IMAGES = "images.parquet"
 SOURCE = "source.json"
+VIEW = "view.json"
 FEATURES_SHARE = 0.85
 """Of a set, the part that features take."""
-FIRST_SHARE = 0.1
-"""Of the whole, the first of two sets."""
+FIRST_SHARE, CENTRE_SHARE = 0.1, 0.5
+"""Of the whole, the first of two sets: of small grey images, and of photos."""
 MOST_ON_CPU = 5000
 """Small grey images that a CPU looks at with a network: some minutes."""
 NEARLY_ALL = 0.9
@@ -41,64 +47,137 @@ def work(folder: Path, progress: JobProgress) -> None:
     import torch
 
     from engine.images.array_cache import ArraySpec
-    from engine.nets.net_name import NetName
+    from engine.training.recommend import SMALL_SIDE
 
     job, root = read_json(folder / JOB), folder.parents[1]
-    shas = pq.read_table(folder / IMAGES, columns=["sha256"]).column("sha256").to_pylist()
+    images = pq.read_table(folder / IMAGES)
+    shas = images.column("sha256").to_pylist()
+    labels = images.column("label").to_numpy()
     progress.counts["images"] = len(shas)
-    nets = _nets(root, shas, ArraySpec(**job["spec"]))
-    if len(nets) == 1:  # all that is done with photos, a round too, waits for their features
-        torch.set_num_threads(child.cores())
-    parts = ((0.0, FIRST_SHARE), (FIRST_SHARE, 1.0)) if len(nets) > 1 else ((0.0, 1.0),)
-    for net, part in zip(nets, parts, strict=True):
-        source = {"version": job["version"], "net": net, "set": f"set-{NetName.parse(net).file_name}.npz"}
-        if _in_force(folder) != source:
-            _write(folder, root, source, shas, progress, part)
+    described = Described(folder, root, shas, str(job["version"]), progress)
+    spec = ArraySpec(**job["spec"])
+    if spec.channels == 3 or spec.size > SMALL_SIDE:
+        torch.set_num_threads(child.cores())  # all that is done with photos, a round too, waits for their features
+        _photos(described, labels, bool(job["views"]))
+    else:
+        _small_grey(described)
 
 
-def _nets(root: Path, shas: list[str], spec: ArraySpec) -> list[str]:
-    """Return what describes the images, one after the other, each better than the one before."""
+@dataclass(frozen=True)
+class Described:
+    """The images of a job and where what describes them goes. version: of the images, as `features` gives it."""
+
+    folder: Path
+    root: Path
+    shas: list[str]
+    version: str
+    progress: JobProgress
+
+    @property
+    def in_force(self) -> bool:
+        """Return whether there is a set of these images already."""
+        return bool(_read(self.folder / SOURCE).get("version") == self.version)
+
+    def features(self, net: str, rows: Sequence[int], part: tuple[float, float]) -> NDArray[np.float32]:
+        """Return features (n, D) of some of the images, those not known yet computed."""
+        import numpy as np
+
+        from engine.rounds.worker import feature_cache
+        from engine.training import device
+        from engine.training.config import TrainConfig
+
+        shas = [self.shas[row] for row in rows]
+        where = device.resolve("auto")
+        computed = feature_cache.project_features(
+            self.root, shas, TrainConfig(net=net), where, self.progress.part(*part)
+        )
+        return np.asarray(computed.numpy())
+
+    def write(self, net: str, part: tuple[float, float]) -> None:
+        """Write the set by the features of `net` and bring it into force; it takes a part of the whole, two shares."""
+        from engine.live.model import ImageSet
+        from engine.live.stored import save_set
+        from engine.nets.net_name import NetName
+
+        source = {"version": self.version, "net": net, "set": f"set-{NetName.parse(net).file_name}.npz"}
+        before = _read(self.folder / SOURCE)
+        if before == source:
+            return
+        start, end = part
+        compared = start + (end - start) * FEATURES_SHARE
+        features = self.features(net, range(len(self.shas)), (start, compared))
+        self.progress.running("Comparing images", compared)
+        save_set(self.folder / source["set"], ImageSet.of(features, threads=child.threads()), self.shas)
+        write_json(self.folder / SOURCE, source)
+        for path in self.folder.glob("set-*.npz"):  # what was in force may just be being read
+            if path.name not in (source["set"], before.get("set")):
+                path.unlink(missing_ok=True)
+
+
+def _photos(images: Described, labels: NDArray[np.int64], views: bool) -> None:
+    """Describe photos; `views`: whether their centre and the whole differ."""
+    from engine.nets import frozen
+    from engine.nets.views import VIEWS, seen_as
+    from engine.training.recommend import PHOTO_NETS, quick_net
+
+    net = quick_net(name for name in PHOTO_NETS if frozen.weights_here(name))
+    if not views:
+        images.write(net, (0.0, 1.0))
+        return
+    known = _read(images.folder / VIEW)
+    begun = 0.0
+    if not known and not images.in_force:
+        begun = CENTRE_SHARE
+        images.write(seen_as(net, "centre"), (0.0, begun))
+    chosen = _choose(images, net, labels, begun) or known.get("view", VIEWS[0])
+    images.write(seen_as(net, chosen), (begun, 1.0))
+
+
+def _choose(images: Described, net: str, labels: NDArray[np.int64], begun: float) -> str | None:
+    """Return the view that the labels choose, and write down why; None where they are too few."""
+    import numpy as np
+
+    from engine.nets.views import VIEWS, choose_view, compare_views, seen_as
+
+    rows = np.flatnonzero(labels >= 0)
+    seen = {}
+    if len(rows):
+        seen = {view: images.features(seen_as(net, view), rows.tolist(), (begun, begun)) for view in VIEWS}
+    likelihoods = compare_views(seen, labels[rows])
+    if not likelihoods:
+        return None
+    view = choose_view(seen, labels[rows])
+    means = {name: round(float(each.mean()), 4) for name, each in likelihoods.items()}
+    write_json(images.folder / VIEW, {"view": view, "labels": len(rows), "likelihoods": means})
+    return view
+
+
+def _small_grey(images: Described) -> None:
+    """Describe small grey images, one way after the other, each better than the one before."""
     from engine.images.feature_parts import known_features
     from engine.nets import frozen
     from engine.nets.net_name import FROZEN, GRADIENTS, JOINED
     from engine.training import device
-    from engine.training.recommend import PHOTO_NET, PHOTO_NETS, SMALL_SIDE, quick_net
+    from engine.training.recommend import PHOTO_NET
 
-    if spec.channels == 3 or spec.size > SMALL_SIDE:
-        return [quick_net(name for name in PHOTO_NETS if frozen.weights_here(name))]
     gradients, joined = FROZEN + GRADIENTS, f"{FROZEN}{GRADIENTS}{JOINED}{PHOTO_NET}"
-    too_many = device.resolve("auto").type == "cpu" and len(shas) > MOST_ON_CPU
+    too_many = device.resolve("auto").type == "cpu" and len(images.shas) > MOST_ON_CPU
     if too_many or not frozen.weights_here(PHOTO_NET):
-        return [gradients]
-    known = known_features(root, FROZEN + PHOTO_NET, shas)[1]
-    return [joined] if known.mean() >= NEARLY_ALL else [gradients, joined]
+        images.write(gradients, (0.0, 1.0))
+        return
+    begun = 0.0
+    if known_features(images.root, FROZEN + PHOTO_NET, images.shas)[1].mean() < NEARLY_ALL:
+        begun = FIRST_SHARE
+        if not images.in_force:
+            images.write(gradients, (0.0, begun))
+    images.write(joined, (begun, 1.0))
 
 
-def _in_force(folder: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return read_json(folder / SOURCE)
+        return read_json(path)
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def _write(
-    folder: Path, root: Path, source: dict[str, Any], shas: list[str], progress: JobProgress, part: tuple[float, float]
-) -> None:
-    """Compute features and neighbours, which take a part of the whole between two shares, and write them."""
-    from engine.live.model import ImageSet
-    from engine.live.stored import save_set
-    from engine.rounds.worker import feature_cache
-    from engine.training import device
-    from engine.training.config import TrainConfig
-
-    start, end = part
-    described = start + (end - start) * FEATURES_SHARE
-    features = feature_cache.project_features(
-        root, shas, TrainConfig(net=source["net"]), device.resolve("auto"), progress.part(start, described)
-    ).numpy()
-    progress.running("Comparing images", described)
-    save_set(folder / source["set"], ImageSet.of(features, threads=child.threads()), shas)
-    write_json(folder / SOURCE, source)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Which view of the images serves best, for example the centre square or the whole image: asked of the labels.
+"""How a pretrained network is best shown the images: their centre square, the whole squeezed to it, or both joined.
 
-Compared is what a regression on each view's features says of labels it has not seen. Labels that a queue picked because
-a model was unsure of them are the hard ones: give those drawn otherwise where there are enough.
+The labels are asked: compared is what a regression on each view's features says of labels it has not seen.
 """
 
 from __future__ import annotations
@@ -15,18 +14,37 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from engine.nets.net_name import FROZEN, JOINED, WHOLE, NetName
+
+VIEWS = ("both", "centre", "whole")
+"""The first is taken without a reason for another: it is never far from the better one."""
 FOLDS = 5
 LEAST_LABELS = 5
 """Labels a class on average from which on views are compared."""
-MOST_LABELS = 1000
+MOST_LABELS = 500
 STRENGTH = 30.0
+LEAST_PROBABILITY = 1e-3
+"""No single label decides alone."""
+
+
+def seen_as(net: str, view: str) -> str:
+    """Return the name of the networks of a "frozen:" name when they are shown images in one of `VIEWS`."""
+    names = list(dict.fromkeys(source.name for source in NetName.parse(net).sources))
+    centre, whole = names, [name + WHOLE for name in names]
+    return FROZEN + JOINED.join({"centre": centre, "whole": whole, "both": centre + whole}[view])
+
+
+def view_of(net: str) -> str:
+    """Return in which of `VIEWS` the networks of a "frozen:" name are shown images."""
+    whole = [source.whole for source in NetName.parse(net).sources]
+    return "whole" if all(whole) else "both" if any(whole) else "centre"
 
 
 def choose_view(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> str:
     """Return the view whose features tell the labels best.
 
-    The first is taken unless another is better by more than one standard error of the paired difference: few labels
-    otherwise choose by chance.
+    The first is taken unless another's log-likelihood is higher by more than one standard error of the paired
+    difference: few labels otherwise choose by chance.
 
     Args:
         features: (n, D) of the labeled images by view, the one to take without reason for another first; D may differ.
@@ -35,21 +53,23 @@ def choose_view(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64])
     Source: the one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984.
     """
     first, *others = features
-    right = compare_views(features, labels)
-    if not right:
+    likelihoods = compare_views(features, labels)
+    if not likelihoods:
         return first
-    gains = {first: 1.0}
+    leads = {first: 1.0}
     for view in others:
-        better = int((right[view] & ~right[first]).sum())
-        worse = int((right[first] & ~right[view]).sum())
-        gains[view] = (better - worse) / max(better + worse, 1) ** 0.5
-    return max(gains, key=lambda view: gains[view])
+        differences = likelihoods[view] - likelihoods[first]
+        error = float(differences.std(ddof=1)) / len(differences) ** 0.5
+        leads[view] = float(differences.mean()) / max(error, 1e-9)
+    return max(leads, key=lambda view: leads[view])
 
 
-def compare_views(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
-    """Return by view which labels a regression on the other folds' labels gets right (m,); nothing with few labels.
+def compare_views(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return by view the log-probability (m,) of each label by a regression on the other folds' labels; nothing with
+    few labels.
 
-    Of more than 1,000 labels as many are drawn; each class is spread over the 5 folds as evenly as can be.
+    Of more than 500 labels as many are drawn; each class is spread over the 5 folds as evenly as can be. A label whose
+    class is in no other fold has the least probability, 0.001, in every view.
 
     Args:
         features: (n, D) of the labeled images by view.
@@ -61,7 +81,7 @@ def compare_views(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64
     drawn = np.random.default_rng(0).permutation(len(labels))[:MOST_LABELS]
     ordered = drawn[np.argsort(labels[drawn], kind="stable")]
     fold = np.arange(len(ordered)) % FOLDS
-    return {view: _right(_coordinates(rows[ordered]), labels[ordered], fold) for view, rows in features.items()}
+    return {view: _likelihoods(_coordinates(rows[ordered]), labels[ordered], fold) for view, rows in features.items()}
 
 
 def _coordinates(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -74,12 +94,13 @@ def _coordinates(rows: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(spanned / max(float(np.sqrt((spanned**2).sum(1).mean())), 1e-12), np.float32)
 
 
-def _right(z: NDArray[np.float32], labels: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.bool_]:
-    right = np.zeros(len(labels), bool)
+def _likelihoods(z: NDArray[np.float32], labels: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    probability = np.zeros(len(labels))
     for number in range(FOLDS):
-        test = fold == number
+        test = np.flatnonzero(fold == number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            regression = LogisticRegression(C=STRENGTH, max_iter=300).fit(z[~test], labels[~test])
-        right[test] = regression.predict(z[test]) == labels[test]
-    return right
+            regression = LogisticRegression(C=STRENGTH, max_iter=300).fit(z[fold != number], labels[fold != number])
+        hits = labels[test, None] == regression.classes_
+        probability[test] = (regression.predict_proba(z[test]) * hits).sum(1)
+    return np.log(np.maximum(probability, LEAST_PROBABILITY))

@@ -13,7 +13,7 @@ import psutil
 
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.images.feature_parts import latest_folder
-from engine.jobs import timing
+from engine.jobs import features, timing
 from engine.nets import frozen
 from engine.nets.net_name import NetName
 from engine.project.workspace import Workspace
@@ -57,7 +57,7 @@ def facts(workspace: Workspace) -> DataFacts:
     """Return what the rules of recommendation look at; rejected images do not count."""
     table, classes = workspace.store.label_table(), workspace.store.classes()
     images = shapes(workspace.root, workspace.items())
-    usable = ~table.rejected
+    usable, described = ~table.rejected, features.net(workspace.root)
     label = table.class_index(classes)[usable]
     counts = np.bincount(label[label >= 0], minlength=len(classes))
     return DataFacts(
@@ -69,6 +69,7 @@ def facts(workspace: Workspace) -> DataFacts:
         device=device.resolve("auto").type,
         cores=psutil.cpu_count(logical=False) or 1,
         weights=frozenset(name for name in PHOTO_NETS if frozen.weights_here(name)),
+        described="" if NetName.parse(described).has_gradients else described,
     )
 
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engine.errors import CheckpointCorrupt
 from engine.jobs import features
-from engine.jobs.features import DescribedSet
+from engine.jobs.features import DescribedSet, View
 from engine.live.model import Labeled
 from engine.live.refit import LiveModel
 from engine.live.stated import stated
@@ -124,6 +124,10 @@ class Live:
         """Return where live labels stand."""
         return self._state
 
+    def view(self) -> View | None:
+        """Return how labels chose that photos be shown to the network, None before."""
+        return features.view(self._workspace.root)
+
     def tell(self) -> None:
         """Say that there are new answers."""
         self._wake.set()
@@ -188,6 +192,7 @@ class Live:
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
             self._refit(table, classes)
+        self._choose_view(table)
         return True
 
     def go_on(self) -> None:
@@ -243,13 +248,13 @@ class Live:
                 return whole
             self._mark = mark
             if job.status not in ("ready", "running"):  # better ones were to follow when the process ended
-                features.start(root, items, self._workspace.array_spec())
+                self._describe()
             return True
         starts = job.status in ("none", "cancelled")
         starts |= job.status == "failed" and now >= self._started + START_AGAIN
         if starts:
             self._started = now
-            features.start(root, items, self._workspace.array_spec())
+            self._describe()
         if whole:  # what was taken is being written again
             return True
         if starts:
@@ -259,6 +264,13 @@ class Live:
         else:
             self._state = LiveState("features", job.stage, job.fraction)
         return False
+
+    def _describe(self) -> None:
+        """Start the process that computes the images' features, and lets the labels choose among them."""
+        items, table = self._workspace.items(), self._store.label_table()
+        ids = np.array([item.id for item in items], np.int64)
+        labels = self._labels(table, self._store.classes(), ids)
+        features.start(self._workspace.root, items, self._workspace.array_spec(), labels)
 
     def _take(self, images: DescribedSet) -> None:
         """Go on with these images: with the live round there is, if it is of them and of the same features."""
@@ -287,18 +299,19 @@ class Live:
     def _classes(self, table: LabelTable) -> list[str]:
         """The classes that have a label, in the project's order."""
         names = self._store.classes()
-        counts = np.bincount(self._labels(table, names) + 1, minlength=len(names) + 1)[1:]
+        counts = np.bincount(self._labels(table, names, self._ids) + 1, minlength=len(names) + 1)[1:]
         return [name for name, count in zip(names, counts.tolist(), strict=True) if count]
 
-    def _labels(self, table: LabelTable, names: Sequence[str]) -> NDArray[np.int64]:
-        """Class index (N,) of each image of the set, −1 where it has no label or is rejected."""
-        rows = table.rows(self._ids)
+    @staticmethod
+    def _labels(table: LabelTable, names: Sequence[str], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Class index (N,) of each of these images, −1 where it has no label or is rejected."""
+        rows = table.rows(ids)
         return np.where(table.rejected[rows], -1, table.class_index(names)[rows])
 
     def _due(self, table: LabelTable, classes: Sequence[str], now: float) -> bool:
         if self._round is None or self._known is None or set(classes) - set(self._round.classes):
             return True
-        changed = int((self._labels(table, self._round.classes) != self._known).sum())
+        changed = int((self._labels(table, self._round.classes, self._ids) != self._known).sum())
         return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
 
     def _refit(self, table: LabelTable, classes: Sequence[str]) -> None:
@@ -314,7 +327,7 @@ class Live:
         elif new := [name for name in classes if name not in self._round.classes]:
             self._round.add_classes(new)
         live = self._round
-        label = self._labels(table, live.classes)
+        label = self._labels(table, live.classes, self._ids)
         rows = np.flatnonzero(label >= 0)
         present, compact = np.unique(label[rows], return_inverse=True)  # a class may have lost its last label
         drawn = self._drawn(table, live.ids)
@@ -333,6 +346,14 @@ class Live:
         )
         free = np.flatnonzero((label < 0) & ~rejected)
         model.prepare(np.sort(free[np.argsort(sureness[free], kind="stable")[:PREPARED]]))
+
+    def _choose_view(self, table: LabelTable) -> None:
+        """Let the labels choose how photos are shown to the network, once there are enough or many more of them."""
+        items, root = self._workspace.items(), self._workspace.root
+        if features.state(root, items).status != "ready":
+            return
+        if features.chooses(root, self._labels(table, self._store.classes(), self._ids)):
+            self._describe()
 
     def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which images (N,) are a random sample of those that came without a label."""

@@ -50,6 +50,7 @@ class DataFacts:
 
     side: median of the images' shorter sides in pixels. labels: labels by class, 0 for a class without any.
     device: "cuda", "mps" or "cpu". weights: those of `PHOTO_NETS` whose pretrained weights are on this machine.
+    described: the networks that describe the photos already, as a quick round names them; "" for none.
     """
 
     side: int
@@ -60,6 +61,7 @@ class DataFacts:
     device: str
     cores: int = 1
     weights: frozenset[str] = frozenset()
+    described: str = ""
 
     @property
     def labeled(self) -> int:
@@ -68,8 +70,8 @@ class DataFacts:
 
     @property
     def quick_net(self) -> str:
-        """The pretrained networks on this machine as a quick round names them."""
-        return quick_net(self.weights)
+        """The pretrained networks that describe the photos, or would, as a quick round names them."""
+        return self.described or quick_net(self.weights)
 
     @property
     def unlabeled(self) -> int:

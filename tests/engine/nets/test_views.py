@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.nets import views
-from engine.nets.views import choose_view, compare_views
+from engine.nets.views import choose_view, compare_views, seen_as, view_of
 
 LABELS = np.repeat(np.arange(3), 10)
 
@@ -16,11 +16,11 @@ def features(noise: float, labels: np.ndarray = LABELS, width: int = 12) -> np.n
 
 def test_the_view_that_tells_the_classes_apart_is_taken_wherever_it_stands() -> None:
     clear, blurred = features(0.05), features(5.0, width=40)
-    assert choose_view({"centre": blurred, "whole": clear}, LABELS) == "whole"
-    assert choose_view({"centre": clear, "whole": blurred}, LABELS) == "centre"
-    right = compare_views({"centre": blurred, "whole": clear}, LABELS)
-    assert right["whole"].all()
-    assert right["centre"].sum() < 20
+    assert choose_view({"both": blurred, "whole": clear}, LABELS) == "whole"
+    assert choose_view({"both": clear, "whole": blurred}, LABELS) == "both"
+    likelihoods = compare_views({"both": blurred, "whole": clear}, LABELS)
+    assert likelihoods["whole"].min() > np.log(0.5)
+    assert likelihoods["both"].mean() < np.log(0.5)
 
 
 def test_of_equal_views_the_first_is_taken() -> None:
@@ -28,14 +28,14 @@ def test_of_equal_views_the_first_is_taken() -> None:
     assert choose_view({"centre": same, "whole": 2 * same}, LABELS) == "centre"
 
 
-@pytest.mark.parametrize(("better", "worse", "view"), [(5, 2, "whole"), (4, 2, "centre"), (1, 0, "centre")])
+@pytest.mark.parametrize(("lead", "view"), [(1.05, "whole"), (0.95, "centre"), (-2.0, "centre")])
 def test_another_view_needs_a_lead_of_more_than_one_standard_error(
-    monkeypatch: pytest.MonkeyPatch, better: int, worse: int, view: str
+    monkeypatch: pytest.MonkeyPatch, lead: float, view: str
 ) -> None:
-    # better − worse against √(better + worse): 3 > 2.65; 2 < 2.45; 1 = 1.
-    rows = np.arange(20)
-    right = {"centre": rows >= better, "whole": (rows < 20 - worse)}
-    monkeypatch.setattr(views, "compare_views", lambda *_: right)
+    differences = np.array([-1.0, 1.0] * 10)
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    likelihoods = {"centre": np.zeros(20), "whole": differences + lead * error}
+    monkeypatch.setattr(views, "compare_views", lambda *_: likelihoods)
     assert choose_view({"centre": features(1.0), "whole": features(1.0)}, LABELS) == view
 
 
@@ -48,9 +48,20 @@ def test_with_few_labels_or_one_class_nothing_is_compared(labels: np.ndarray) ->
 
 def test_a_class_with_a_single_label_is_a_miss_and_no_error() -> None:
     labels = np.append(np.repeat(np.arange(2), 15), 2)
-    assert compare_views({"centre": features(0.05, labels)}, labels)["centre"].sum() == 30
+    likelihoods = compare_views({"centre": features(0.05, labels)}, labels)["centre"]
+    assert (likelihoods == np.log(views.LEAST_PROBABILITY)).sum() == 1
 
 
 def test_of_many_labels_some_are_drawn() -> None:
     labels = np.repeat(np.arange(3), 700)
-    assert compare_views({"centre": features(0.05, labels)}, labels)["centre"].shape == (1000,)
+    assert compare_views({"centre": features(0.05, labels)}, labels)["centre"].shape == (views.MOST_LABELS,)
+
+
+@pytest.mark.parametrize(
+    ("view", "net"),
+    [("centre", "frozen:a+b"), ("whole", "frozen:a@whole+b@whole"), ("both", "frozen:a+b+a@whole+b@whole")],
+)
+def test_a_view_is_part_of_the_name_and_read_from_it(view: str, net: str) -> None:
+    for now in views.VIEWS:
+        assert seen_as(seen_as("frozen:a+b", now), view) == net
+    assert view_of(net) == view
