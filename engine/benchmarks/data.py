@@ -19,7 +19,7 @@ from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
 from engine.live.space import evenly
 from engine.nets import frozen
-from engine.nets.net_name import NetName
+from engine.nets.net_name import WHOLE, NetName
 from engine.training.evaluate import chunks
 from engine.training.pools import Pools
 
@@ -143,10 +143,14 @@ def subset(name: str, root: Path, count: int, seed: int) -> tuple[Tensor, NDArra
     return images[rows], y[rows].numpy(), rows
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
     """Return the features (n, D) float32 that a pretrained network has of the photos in the folders under `root`, one a
     class, and their classes (n,) in the order of the folders' names; computed once for all rows and seeds.
+
+    Args:
+        root: the folders' folder.
+        net: as in `FeatureSource`, with "@whole" where it is shown whole photos squeezed to its square.
 
     Raises:
         SourceMissing: there are no folders with images.
@@ -155,10 +159,11 @@ def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
     from torchvision import datasets, transforms
 
     device = torch.device("cpu")
-    trunk = frozen.load_frozen(net, device)
-    square = [transforms.Resize(trunk.side), transforms.CenterCrop(trunk.side), transforms.PILToTensor()]
+    trunk = frozen.load_frozen(net.removesuffix(WHOLE), device)
+    whole = transforms.Resize((trunk.side, trunk.side))
+    shown = [whole] if net.endswith(WHOLE) else [transforms.Resize(trunk.side), transforms.CenterCrop(trunk.side)]
     try:
-        photos = datasets.ImageFolder(str(root), transform=transforms.Compose(square))
+        photos = datasets.ImageFolder(str(root), transform=transforms.Compose([*shown, transforms.PILToTensor()]))
     except FileNotFoundError as error:
         raise SourceMissing(
             "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,11 +24,14 @@ from engine.live.graph import Floats, Ints
 from engine.live.model import ImageSet, Labeled
 from engine.live.refit import GROWN, LiveModel
 from engine.live.regression import Regression, best_strength, fit_regression
+from engine.nets.views import LEAST_LABELS, choose_view
 from engine.query.pick import pick
 from engine.query.pool import Pool
 from engine.training import device as devices
 
 Bools = NDArray[np.bool_]
+AGAIN = 2
+"""Times as many labels as before choose the view again."""
 FIRST_PICKS = 3
 """Typical images a class, at the start from nothing."""
 
@@ -48,21 +52,50 @@ class Labeler(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Photos as a network sees them in one of its views: features (N, D), and coordinates and graph from them."""
+
+    features: Floats
+    images: ImageSet
+
+
 @dataclass
 class Live:
-    """Live labels. cautious: (N, K) what the confidence of the last fit is read from."""
+    """Live labels.
 
-    images: ImageSet
+    views: of the photos, the first until labels choose, see `engine.nets.views`. cautious: (N, K) what the confidence
+    of the last fit is read from. view: the one in use.
+    """
+
+    views: Mapping[str, Seen]
     classes: int
     strategy: str = "least_sure"
     cautious: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def __post_init__(self) -> None:
-        self.features = self.images.z
-        self._model = LiveModel(self.images)
+        self._chosen_from = 0
+        self._use(next(iter(self.views)))
+
+    def _use(self, view: str) -> None:
+        self.view, images = view, self.views[view].images
+        self.features = images.z
+        self._model = LiveModel(images)
+
+    def _choose(self, rows: Ints, labels: Ints) -> None:
+        """Let the labels choose the view, as `engine.jobs.features` has it."""
+        enough = max(LEAST_LABELS * len(np.unique(labels)), AGAIN * self._chosen_from)
+        if len(self.views) == 1 or len(rows) < enough:
+            return
+        self._chosen_from = len(rows)
+        view = choose_view({name: seen.features[rows] for name, seen in self.views.items()}, labels)
+        if view != self.view:
+            self._use(view)
 
     def fit(self, rows: Ints, labels: Ints, drawn: Bools) -> Floats:
         """Refit from the fit before."""
+        with one_thread():
+            self._choose(rows, labels)
         present, places = np.unique(labels, return_inverse=True)
         counts = np.bincount(places[drawn], minlength=len(present))
         with one_thread():

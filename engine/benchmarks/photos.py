@@ -6,7 +6,8 @@ A folder with one folder of photos a class, or a folder of such folders, is name
 - decisions to 95, 98 and 99 % right labels in the exported set, from 5 labels a class and from class names alone, the
   answers that chance picked among them counted.
 Rows: today's quick round, a logistic regression, and live labels, the last two on each network. Features are those of
-the centre square of each photo, computed once for all rows and seeds; their time is told apart.
+the centre square of each photo, for live labels also of the whole photo, computed once for all rows and seeds; their
+time is told apart.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from torch import Tensor
 from engine.algorithms.transductive import one_thread
 from engine.benchmarks import data, overrides, results
 from engine.benchmarks.options import Options, data_root, parse_seeds
-from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Replay, replay
+from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Replay, Seen, replay
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
+from engine.nets.net_name import FROZEN
+from engine.nets.views import VIEWS, seen_as
 from engine.training import device as devices
 from engine.training.recommend import QUICK_TRAIN
 
@@ -38,6 +41,7 @@ TRAIN = {**QUICK_TRAIN, "epochs": 30, "steps_per_epoch": 30}
 """Of the linear classifier, 900 steps as the recommendation's standard length."""
 QUICK = Row("quick round", "supervised", {"heldout": 0.2}, train=TRAIN)
 METHODS = ("quick", "regression", "live")
+CHOSEN = "chosen"
 TARGETS = (0.95, 0.98, 0.99)
 SURE = 0.95
 
@@ -51,6 +55,7 @@ class PhotoSettings:
         methods: of "quick", "regression" and "live".
         labels: labels a class at which the accuracy is measured.
         starts: labels a class at the start of the decisions; 0 is from class names alone, which quick rounds cannot.
+        views: how live labels are shown the photos: "chosen" as the labels choose, or "both", "centre", "whole".
         per_fit, budget: answers between two fits of live labels and of the regression; most answers.
         per_round: answers between two quick rounds.
     """
@@ -59,6 +64,7 @@ class PhotoSettings:
     methods: str = ",".join(METHODS)
     labels: str = "5,10,20"
     starts: str = "5,0"
+    views: str = CHOSEN
     per_fit: int = 10
     per_round: int = 50
     budget: int = 800
@@ -75,6 +81,8 @@ def run(options: Options, say: Say) -> str:
     methods, nets = _words(settings.methods), _words(settings.nets)
     if not methods or not set(methods) <= set(METHODS) or not nets:
         raise ConfigError("There is no such row", value=settings.methods, way_out=f"Choose among {', '.join(METHODS)}.")
+    if settings.views not in (CHOSEN, *VIEWS):
+        raise ConfigError("There is no such view", value=settings.views, way_out=f"{CHOSEN}, {', '.join(VIEWS)}.")
     devices.set_threads(int(quick.train.get("threads", 0)))
     device = devices.resolve("cpu")
     file, runs = RunFile(options, device), []
@@ -108,7 +116,8 @@ def net_features(root: Path, net: str) -> tuple[Tensor, NDArray[np.int64]]:
 
     Args:
         root: one folder a class.
-        net: a network, or several joined by "+": each one's features are brought to length 1.
+        net: a network, or several joined by "+": each one's features are brought to length 1; with "@whole" after
+            its name it is shown whole photos.
     """
     parts = [data.photo_features(root, name) for name in net.split("+")]
     return data.joined([features for features, _ in parts]), parts[0][1].numpy()
@@ -118,18 +127,23 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
     """Measure one row with one seed."""
     began, cpu_began = time.perf_counter(), time.process_time()
     features, truth = net_features(root, net)
+    shown = {}
+    if method == "live":
+        names = VIEWS if settings.views == CHOSEN else (settings.views,)
+        shown = {name: net_features(root, _seen_as(net, name))[0].numpy() for name in names}
     features_cpu = time.process_time() - cpu_began
     more: dict[str, float | None] = {}
     cpu_began = time.process_time()
     with one_thread():
-        images = ImageSet.of(features.numpy(), seed)
+        seen = {name: Seen(rows, ImageSet.of(rows, seed)) for name, rows in shown.items()}
+        z = ImageSet.of(features.numpy(), seed).z if method == "regression" else features.numpy()
     more["graph, CPU s"] = time.process_time() - cpu_began
     classes = int(truth.max()) + 1
 
     def labeler() -> Labeler:
         if method == "quick":
             return QuickRounds(features, classes, quick, seed)
-        return Live(images, classes) if method == "live" else LogisticRegression(images.z, classes)
+        return Live(seen, classes) if method == "live" else LogisticRegression(z, classes)
 
     for each in map(int, _words(settings.labels)):
         more |= _accuracy(labeler(), truth, each, seed)
@@ -147,6 +161,10 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
         "value": more.get("from 5 a class, 98 %"), "more": more, "seconds": time.perf_counter() - began,
         "right": curves, "features, CPU s": features_cpu,
     }  # fmt: skip
+
+
+def _seen_as(net: str, view: str) -> str:
+    return seen_as(FROZEN + net, view).removeprefix(FROZEN)
 
 
 def _accuracy(labeler: Labeler, truth: NDArray[np.int64], each: int, seed: int) -> dict[str, float | None]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.benchmarks import command, live
 from engine.benchmarks.options import Options
-from engine.benchmarks.photo_decisions import Live, replay
+from engine.benchmarks.photo_decisions import Live, Seen, replay
 from engine.benchmarks.photos import net_features, sets_in
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
@@ -73,12 +73,28 @@ def test_the_budget_ends_it() -> None:
 
 def test_a_class_without_a_label_has_probability_0_for_all() -> None:
     features = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
-    labeler = Live(ImageSet.of(features), 3)
+    labeler = Live({"both": Seen(features, ImageSet.of(features))}, 3)
     rows = np.array([0, 3, 2, 5])  # classes 0 and 2
     probabilities = labeler.fit(rows, TRUTH[rows], np.zeros(4, np.bool_))
     assert probabilities.shape == (60, 3)
     assert (probabilities[:, 1] == 0).all()
     assert probabilities[2].tolist() == [0, 0, 1]
+
+
+def test_live_labels_change_to_the_view_that_their_labels_choose() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(60, 6)).astype(np.float32)
+    clear = (np.eye(6)[TRUTH] + 0.05 * rng.normal(size=(60, 6))).astype(np.float32)
+    views = {name: Seen(rows, ImageSet.of(rows)) for name, rows in (("both", noise), ("centre", clear))}
+    labeler = Live(views, 3)
+    assert labeler.view == "both"
+    few, more = np.arange(12), np.arange(15)
+    labeler.fit(few, TRUTH[few], np.zeros(12, np.bool_))
+    assert labeler.view == "both", "less than five labels a class do not choose"
+    probabilities = labeler.fit(more, TRUTH[more], np.zeros(15, np.bool_))
+    assert labeler.view == "centre"
+    assert labeler.features is views["centre"].images.z
+    assert (probabilities.argmax(1) == TRUTH).all()
 
 
 def test_a_folder_of_sets_is_several_and_a_set_is_one(tmp_path: Path) -> None:
@@ -113,6 +129,11 @@ def test_photos_are_measured_by_all_methods_and_the_file_has_the_curves(opened: 
     again: list[str] = []
     command.run(Options("photos", tmp_path, "2", "cpu", out, small, resume=True), again.append)
     assert all("kept from the file" in line for line in again)
+
+
+def test_an_unknown_view_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both, centre, whole"):
+        command.run(Options("photos", tmp_path, set=("views=left",)))
 
 
 def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
