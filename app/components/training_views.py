@@ -35,6 +35,7 @@ PHASES = {
     "preparing": "Preparing the images",
     "baseline": "Supervised baseline",
     "ablation": "Without feedback (h = 0)",
+    "start": "Teaching the labels of the set",
     "main": "Training",
     "finishing": "Predicting all images",
 }

@@ -36,6 +36,8 @@ class AlgorithmSpec:
     0. `uses_unlabeled` is False for algorithms that train on labels alone. `ablation(config)` returns the settings
     of the same algorithm without what makes it, to be trained beside it, or None where that is not asked for.
     `labels_a_set` is True for one that labels its images together, in a few steps that take their time.
+    `takes_start` is False for one whose networks cannot begin with those that were taught the set's labels, see
+    `engine.training.learner.HasLearners`.
     """
 
     key: str
@@ -47,6 +49,7 @@ class AlgorithmSpec:
     uses_unlabeled: bool = True
     ablation: Callable[[Any], Any] | None = None
     labels_a_set: bool = False
+    takes_start: bool = True
 
 
 ALGORITHMS: dict[str, AlgorithmSpec] = {
@@ -106,6 +109,7 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         ReducedMplConfig,
         ReducedMpl,
         ablation=without_feedback,
+        takes_start=False,
     ),
     "threshold_self_training": AlgorithmSpec(
         "threshold_self_training",
@@ -144,6 +148,7 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         TransductiveConfig,
         Transductive,
         labels_a_set=True,
+        takes_start=False,
     ),
     "classical_self_training": AlgorithmSpec(
         "classical_self_training",
@@ -153,5 +158,6 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "Self-training with scikit-learn: principal coordinates, their products, a linear classifier",
         ClassicalSelfTrainingConfig,
         ClassicalSelfTraining,
+        takes_start=False,
     ),
 }

@@ -184,6 +184,10 @@ class FixMatch:
         """Return λ at a step of the run."""
         return self.config.weight * (min(1.0, step / self._warm_up) if self._warm_up else 1.0)
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

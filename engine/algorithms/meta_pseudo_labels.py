@@ -289,6 +289,10 @@ class MetaPseudoLabels:
             **heard,
         }
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return teacher and student."""
+        return self.teacher, self.student
+
     def eval_model(self) -> nn.Module:
         """Return the averaged student."""
         return self.student.ema.model

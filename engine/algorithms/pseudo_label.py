@@ -213,6 +213,10 @@ class PseudoLabel:
             self.config.refresh == "k_epochs" and age >= self.config.refresh_every
         )
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

@@ -58,6 +58,10 @@ class Supervised:
         self._learner.update(loss, self._train.learning_rate * cosine(number, self.total))
         return {"loss": loss.detach()}
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

@@ -146,6 +146,10 @@ class ThresholdSelfTraining:
                 logits.append(model(self._feed.weak(self._feed.fetch(rows))).float().cpu())
         return torch.cat(logits)
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

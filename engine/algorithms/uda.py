@@ -101,6 +101,10 @@ class Uda:
             "lambda": weight,
         }
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

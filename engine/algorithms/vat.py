@@ -200,6 +200,10 @@ class Vat:
             start = torch.randn(z.shape, generator=self._noise, device=self._device)
             return adversarial_loss(model.normalized_logits, z, start, self.config)
 
+    def learners(self) -> tuple[Learner, ...]:
+        """Return the one network that learns."""
+        return (self._learner,)
+
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
         return self._learner.ema.model

@@ -198,6 +198,8 @@ def time_job(job: Job) -> Timing:
         beside = estimate(spec, other, train, shape, counts, where).seconds
         before += beside or 0.0
         note += "; the comparison with h = 0 is included" if beside is not None else ""
+    if train.start:
+        note += "; labeling the set and teaching the network its labels first is not"
     if train.run_baseline and job.algorithm != "supervised":
         plain = ALGORITHMS["supervised"]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)

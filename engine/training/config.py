@@ -39,6 +39,16 @@ class TrainConfig:
         "DEFAULT starts a torchvision network from its ImageNet weights (downloaded once); empty starts from scratch.",
         choices=("", "DEFAULT"),
     )
+    start: str = setting(
+        "",
+        "Start from the set's labels",
+        'Features such as "frozen:efficientnet_lite0", or "frozen:hog" for digits: by them all images are first '
+        "labeled as a set, which takes seconds, and the network is taught these labels before the algorithm begins. "
+        "Empty: it begins with the labels alone.",
+    )
+    start_steps: int = setting(
+        300, "Steps of the start", "Steps in which the network is taught the set's labels.", min=1, max=1_000_000
+    )
     epochs: int = setting(30, "Epochs", "How many times predictions are recorded.", min=1, max=10_000)
     steps_per_epoch: int = setting(
         0,
@@ -162,6 +172,12 @@ class TrainConfig:
                 value=self.net,
                 way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:" or "frozen:" and the name of a '
                 "pretrained network.",
+            )
+        if self.start and not NetName.parse(self.start).is_frozen:
+            raise ConfigError(
+                "A set is labeled by frozen features",
+                value=self.start,
+                way_out='Choose features such as "frozen:efficientnet_lite0", or leave the start empty.',
             )
         if self.weights and not net.is_torchvision:
             raise ConfigError(

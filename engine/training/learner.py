@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -67,6 +68,11 @@ class Learner:
         self.optimizer.step()
         self.ema.update(self.model)
 
+    def begin(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with these weights of a network of the same kind, in place of fresh ones; average and optimizer too."""
+        self.model.load_state_dict(weights)
+        self.ema = Ema(self.model, self._train.ema_decay)
+
     def state_dict(self) -> dict[str, Any]:
         """Return weights, average and optimizer."""
         return {
@@ -83,3 +89,12 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, kind in zip(self.optimizer.param_groups, kinds, strict=True):
             group.update(kind)  # how a step is computed belongs to this device, not to the one that stored the state
+
+
+@runtime_checkable
+class HasLearners(Protocol):
+    """What an algorithm offers besides whose networks may begin with given weights."""
+
+    def learners(self) -> tuple[Learner, ...]:
+        """Return what learns, all of one kind of network."""
+        ...

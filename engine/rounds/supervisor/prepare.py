@@ -79,6 +79,14 @@ def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str
     settings = settings_from(TrainConfig, train)
     device.resolve(settings.device)
     check_net(settings.net)
+    if settings.start:
+        check_net(settings.start)
+        if not ALGORITHMS[algorithm].takes_start:
+            raise ConfigError(
+                f"{ALGORITHMS[algorithm].title} cannot start from the set's labels",
+                value=settings.start,
+                way_out="Leave the start empty, or choose another algorithm, for example Pseudo-Label.",
+            )
 
 
 def check_net(net: str) -> None:

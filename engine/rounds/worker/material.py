@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,14 @@ from engine.training.settings import settings_from
 
 @dataclass(frozen=True)
 class Material:
-    """One round's data. Rows of `pools.images`, `ids` and `roles` agree; `tracked` are row numbers,
-    ascending."""
+    """One round's data. Rows of `pools.images`, `ids` and `roles` agree; `tracked` are row numbers, ascending;
+    `described` (N, D) are the features that `TrainConfig.start` names, None where it names none."""
 
     ids: NDArray[np.int64]
     roles: NDArray[np.object_]
     pools: Pools
     tracked: NDArray[np.int64]
+    described: torch.Tensor | None = None
 
 
 def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress) -> Material:
@@ -51,13 +52,17 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
     roles = frame["role"].to_numpy(object)
     label = frame["label"].to_numpy(np.int64)
     ids = frame["image_id"].to_numpy(np.int64)
-    images = _images(project_root(folder), plan, shas, where, progress)
+    root, train = project_root(folder), settings_from(TrainConfig, plan.train)
+    images = _images(root, plan, shas, where, progress)
+    described = None
+    if train.start:
+        described = feature_cache.project_features(root, shas, replace(train, net=train.start), where, progress)
     drawn = frame["drawn"].to_numpy(bool) if "drawn" in frame else None  # rounds of earlier versions do not say
     pools = make_pools(images, roles, label, len(plan.classes), drawn)
     tracked = _tracked_before(folder, ids)
     if tracked is None:
         tracked = tracked_rows(shas, roles, label, frame["stratum"].to_numpy(np.int64))
-    return Material(ids, roles, pools, tracked)
+    return Material(ids, roles, pools, tracked, described)
 
 
 def _tracked_before(folder: Path, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
+from engine.algorithms.taught_start import TaughtStart
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
 from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
@@ -25,6 +27,8 @@ from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stop, Stopped
 from engine.training import checkpoint, device, loop
 from engine.training.config import TrainConfig
+from engine.training.learner import HasLearners
+from engine.training.pools import Pools
 from engine.training.settings import settings_from
 
 TRIES = 2
@@ -32,8 +36,9 @@ TRIES = 2
 PROGRESS_SECONDS = 1.0
 BASELINE = "baseline"
 ABLATION = "ablation"
+START = "start"
 MAIN = "main"
-PHASES = (BASELINE, ABLATION, MAIN)
+PHASES = (BASELINE, ABLATION, START, MAIN)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class Session:
         baseline, ablation = self._baseline(data), self._ablation()
         alone, without = self._beside(baseline, data), self._beside(ablation, data)
         algorithm = self._trained(Phase(MAIN, self.spec.title, self.spec, self.config), data)
+        shutil.rmtree(self._checkpoints(START), ignore_errors=True)
         reached = finish.reached(algorithm, data.pools)
         phases = finish.Phases(reached, alone, self._comparable(without), self._used())
         result = MAIN
@@ -174,6 +180,8 @@ class Session:
         """Train a phase from its last good checkpoint to its end; return it."""
         algorithm = phase.spec.build(phase.config, self._train_config(phase.name), data.pools, self.where)
         start = self._restore(phase.name, algorithm)
+        if not start and phase.name in (MAIN, ABLATION) and data.described is not None:
+            self._begin(algorithm, data, data.described)
         tracked = data.tracked if phase.name == MAIN else None
         for event in loop.train(
             algorithm,
@@ -189,6 +197,19 @@ class Session:
                 self._epoch(phase, event, algorithm, data)
         self.stop.check()
         return algorithm
+
+    def _begin(self, algorithm: Algorithm, data: Material, described: Tensor) -> None:
+        """Let the algorithm's networks begin with one that is taught the set's labels first."""
+        assert isinstance(algorithm, HasLearners), "the plan was checked"
+
+        def build(_: None, train: TrainConfig, pools: Pools, where: torch.device) -> TaughtStart:
+            return TaughtStart(train, pools, where, described)
+
+        spec = dataclasses.replace(self.spec, build=build)
+        taught = self._trained(Phase(START, "Teaching the labels of the set", spec, None), data)
+        weights = taught.eval_model().state_dict()
+        for learner in algorithm.learners():
+            learner.begin(weights)
 
     def _step(self, phase: Phase, event: loop.StepEvent, algorithm: Algorithm) -> None:
         left = event.steps - event.step + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))

@@ -2,6 +2,7 @@ import dataclasses
 import errno
 import functools
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -306,3 +307,35 @@ def test_a_phase_is_told_of_with_its_device_however_short_it_is(folder):
     assert {"preparing", "baseline", "main", "finishing"} <= set(phases)
     assert phases["baseline"]["device"].startswith("CPU")
     assert phases["main"]["device"].startswith("CPU")
+
+
+def described_by_brightness(*_):
+    """Noise of two brightnesses with its mean and a little more as features."""
+    data = noise_of_two_brightnesses(train=2, heldout=0)
+    means = data.pools.images.float().mean((1, 2, 3))
+    features = torch.stack([means, means.flip(0) / 50, torch.arange(24.0) / 20], 1)
+    return dataclasses.replace(data, described=features)
+
+
+def test_a_round_starts_from_the_labels_that_the_set_gives_itself(folder, monkeypatch):
+    monkeypatch.setattr(session.material, "load", described_by_brightness)
+    settings = {"net": "simple_cnn", "start_steps": 60, "run_baseline": False, "strong": "light"}
+    run(folder, "pseudo_label", start="frozen:hog", epochs=1, steps_per_epoch=1, **settings)
+    phases = [event["phase"] for event in told(folder, "progress")]
+    assert phases.index("start") < phases.index("main")
+    assert not (folder / "checkpoints" / "start").exists()
+    predictions = results.final_predictions(folder)
+    right = predictions.probabilities.argmax(1) == np.arange(24) % 2
+    assert right.all(), "one step of the round itself teaches nothing"
+
+
+def test_a_resume_does_not_teach_the_start_again(folder, monkeypatch):
+    monkeypatch.setattr(session.material, "load", described_by_brightness)
+    settings = {"net": "simple_cnn", "start_steps": 5, "run_baseline": False}
+    failing(monkeypatch, RuntimeError("power cut"), 1, at_step=4)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(folder, start="frozen:hog", **settings)
+    taught = []
+    monkeypatch.setattr(session, "TaughtStart", lambda *_: taught.append(1))
+    run(folder, start="frozen:hog", **settings)
+    assert taught == []
