@@ -18,6 +18,7 @@ from engine.benchmarks.honesty import AUDIT, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
+from engine.benchmarks.photo_rounds import PHOTO_ROUNDS
 from engine.benchmarks.photos import PHOTOS
 from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
@@ -36,6 +37,7 @@ STUDIES: dict[str, Study] = {
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,
     "photos": PHOTOS,
+    "photo-rounds": PHOTO_ROUNDS,
     "live": LIVE,
 }
 """Studies by the name that the command takes."""

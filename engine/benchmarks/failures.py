@@ -19,21 +19,22 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "50 labels": {"set": "MNIST", "labels": 50},
     "1,000 labels, no 7": {"set": "MNIST", "labels": 1000, "missing": [7]},
 }
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "labels alone": ("supervised", {}),
-    "Pseudo-Label": ("pseudo_label", {}),
-    "FixMatch": ("fixmatch", {}),
-    "FreeMatch, equal shares": ("fixmatch", FEW_RULE),
-    "labeled as a set": ("transductive", {}),
+METHODS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "labels alone": ("supervised", {}, {}),
+    "Pseudo-Label": ("pseudo_label", {}, {}),
+    "FixMatch": ("fixmatch", {}, {}),
+    "FreeMatch, equal shares": ("fixmatch", FEW_RULE, {}),
+    "Pseudo-Label, from the set's labels": ("pseudo_label", {}, {"start": "frozen:hog"}),
+    "labeled as a set": ("transductive", {}, {}),
 }
-"""Algorithm and its settings, by what the rows are called. To add one: a line here."""
+"""Algorithm, its settings and those of the training, by what the rows are called. To add one: a line here."""
 
 
 def _rows(context: Context) -> tuple[Row, ...]:
     return tuple(
-        Row(f"{condition}: {method}", key, data, config, TRAIN, budgeted=not ALGORITHMS[key].labels_a_set)
+        Row(f"{condition}: {method}", key, data, config, {**TRAIN, **train}, budgeted=not ALGORITHMS[key].labels_a_set)
         for condition, data in CONDITIONS.items()
-        for method, (key, config) in METHODS.items()
+        for method, (key, config, train) in METHODS.items()
     )
 
 

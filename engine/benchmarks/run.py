@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, Algorithm
-from engine.benchmarks.data import Problem
+from engine.algorithms.taught_start import TaughtStart
+from engine.benchmarks.data import Problem, described
 from engine.benchmarks.overrides import settings_class
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError, TrainingDiverged
 from engine.training.config import TrainConfig, settings_from
 from engine.training.evaluate import predict_logits
+from engine.training.learner import HasLearners
 from engine.training.pools import Pools
 from engine.training.protocol import HasRowPredictions
 
@@ -44,13 +46,23 @@ class Outcome:
 
 
 def build(row: Row, train: TrainConfig, pools: Pools, device: torch.device) -> Algorithm:
-    """Return a fresh run of the row's algorithm.
+    """Return a fresh run of the row's algorithm; where `train.start` asks for it, its networks are taught the set's
+    labels first. Vectors are then taken for the features it names.
 
     Raises:
         ConfigError: the algorithm is unknown, or one of its settings is out of range.
     """
     config = settings_from(settings_class(row), row.config)
-    return ALGORITHMS[row.algorithm].build(config, train, pools, device)
+    algorithm = ALGORITHMS[row.algorithm].build(config, train, pools, device)
+    if train.start:
+        assert isinstance(algorithm, HasLearners), row.algorithm
+        features = pools.images if pools.vectors else described(pools.images, train.start)
+        start = TaughtStart(train, pools, device, features)
+        for epoch in range(start.epochs):
+            run_epoch(start, epoch)
+        for learner in algorithm.learners():
+            learner.begin(start.eval_model().state_dict())
+    return algorithm
 
 
 def train_config(row: Row, seed: int, device: torch.device) -> TrainConfig:

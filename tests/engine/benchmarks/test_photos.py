@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.benchmarks import command, live
+from engine.algorithms.taught_start import TaughtStart
+from engine.benchmarks import command, live, photo_rounds, run
 from engine.benchmarks.options import Options
 from engine.benchmarks.photo_decisions import Live, Seen, replay
 from engine.benchmarks.photos import net_features, sets_in
@@ -162,3 +163,17 @@ def test_repeated_features_are_the_photos_themselves_and_then_noisy_copies(opene
     assert not {row.tobytes() for row in features[120:]} & {row.tobytes() for row in own.numpy()}
     assert (features >= 0).all()
     assert (features[:, :4].argmax(1) == truth).all()
+
+
+def test_rounds_that_start_from_the_set_are_compared_with_those_that_do_not(
+    opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, started = tmp_path / "rounds.json", []
+    monkeypatch.setattr(run, "TaughtStart", lambda *given: started.append(given[0].start) or TaughtStart(*given))
+    small = ("labels=2", "nets=a+b", "steps_per_epoch=2", "epochs=1", "start_steps=20", "net=linear")
+    shown = photo_rounds.run(Options("photo-rounds", tmp_path, "1", "cpu", out, small), lambda _: None)
+    runs = {one["row"].split(", ", 1)[1]: one for one in json.loads(out.read_text())["runs"]}
+    assert {row.label for row in photo_rounds.ROUNDS} | {photo_rounds.SET, photo_rounds.ENSEMBLE} == set(runs)
+    assert all(name in shown for name in runs)
+    assert runs["the set alone"]["value"] > 90
+    assert started == 3 * ["frozen:efficientnet_lite0"]
