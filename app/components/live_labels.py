@@ -60,7 +60,10 @@ def _line(opened: OpenProject, drawn: int | None) -> None:
 
 
 def _fitted(live: LiveState) -> str:
-    return f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s."
+    if live.words:  # a guess is all there is
+        return f"{live.words} It gives the order alone; label images, and your answers take over."
+    counted = f" The first guess from the class names counts {percent(live.guess_say, 0)}." if live.guess_say else ""
+    return f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s.{counted}"
 
 
 def _measured(standing: Standing) -> str:

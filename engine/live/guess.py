@@ -25,7 +25,6 @@ FIRST_SAY, FIRST_WORTH = 0.5, 2.0
 FADING = 20
 """Labels a class at which a guess has half the say that its hits give it."""
 LEAST_SAY = 0.1
-_TINY = 1e-12
 
 
 def agreement(first: Ints, rows: Ints, labels: Ints) -> float:
@@ -39,8 +38,9 @@ def agreement(first: Ints, rows: Ints, labels: Ints) -> float:
         return 0.0
     count = int(max(first.max(), labels.max())) + 1
     guessed, labeled = (np.bincount(classes, minlength=count) / len(classes) for classes in (first, labels))
-    chance = float(guessed @ labeled)
-    return (float((first[rows] == labels).mean()) - chance) / max(1 - chance, _TINY) if chance < 1 else 0.0
+    chance = float((guessed * labeled).sum())
+    hits = float((first[rows] == labels).mean())
+    return (hits - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def say_of_guess(guess: Floats, labeled: Labeled) -> float:
@@ -55,7 +55,7 @@ def say_of_guess(guess: Floats, labeled: Labeled) -> float:
     count = len(labeled.rows)
     hits = count * agreement(guess.argmax(1), labeled.rows, labeled.labels)
     earned = (FIRST_WORTH * FIRST_SAY + hits) / (FIRST_WORTH + count)
-    say = min(max(earned, 0.0), 1.0) / (1 + count / (FADING * guess.shape[1]))
+    say: float = min(max(earned, 0.0), 1.0) / (1 + count / (FADING * guess.shape[1]))
     if len(labeled.drawn) < LEAST_CLASSES:
         return max(say, LEAST_SAY)
     return say if say >= LEAST_SAY else 0.0
