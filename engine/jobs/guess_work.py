@@ -7,6 +7,7 @@ that other class names cost their sentences alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,4 +81,5 @@ def network(net: str, here: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    os.environ["HF_HUB_OFFLINE"] = "1"  # nobody has asked for a download; weights and tokens that are here will do
     child.main(work)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,3 +110,19 @@ def test_what_it_lacks_is_told(
         guess.start(root, project.workspace.items(), ["zero", "one"], NET)
     assert guess.state(root).status == "failed"
     assert f"does not hold the weights of {TINY}" in guess.state(root).error
+
+
+def test_the_process_makes_no_outgoing_call() -> None:
+    code = (
+        "import os, runpy\nfrom engine.jobs import child\n"
+        "child.main = lambda work: print(work.__name__, os.environ['HF_HUB_OFFLINE'])\n"
+        "runpy.run_module('engine.jobs.guess_work', run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "work 1"
+
+
+def test_reading_a_guess_needs_no_torch() -> None:
+    code = "import sys\nfrom engine.jobs import guess\nguess.possible()\nprint('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

@@ -13,9 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, LedgerError
-from engine.files import read_json
 from engine.jobs import child, features, features_work, guess, guess_work
-from engine.jobs.folder import JOB
 from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
 from engine.project import live as live_desk
@@ -28,6 +26,7 @@ from engine.rounds.folder import files, results
 from engine.rounds.live import end_live
 from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
+from tests.made_guess import guesses
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects
 
@@ -480,27 +479,6 @@ def test_features_that_failed_are_begun_again(project: Project, monkeypatch: pyt
     assert (project.live.state().status, project.live.state().words) == ("failed", "out of memory")
     project.live.step(1000.0 + live_desk.START_AGAIN)
     assert (project.live.state().status, len(started)) == ("features", 2)
-
-
-def guesses(monkeypatch: pytest.MonkeyPatch, share: float) -> list[list[str]]:
-    """Have the guess be right for a share of digits; return the class names that were asked about so far."""
-    asked: list[list[str]] = []
-
-    def work(folder: Path, _: child.JobProgress) -> None:
-        job = read_json(folder / JOB)
-        asked.append(job["classes"])
-        with Project.open(folder.parents[1]) as project:
-            items = project.workspace.items()
-            truth = np.array([job["classes"].index(digit(project, item.id)) for item in items])
-        rng = np.random.default_rng(0)
-        first = np.where(rng.random(len(truth)) < share, truth, (truth + 1) % 10)
-        log_probabilities = np.full((len(truth), len(job["classes"])), np.log(0.04), np.float32)
-        log_probabilities[np.arange(len(truth)), first] = np.log(0.6)
-        guess_work.save(folder, "clip/a/b", job["classes"], [item.sha256 for item in items], log_probabilities)
-
-    monkeypatch.setattr(guess, "possible", lambda: True)
-    monkeypatch.setattr(guess_work, "work", work)
-    return asked
 
 
 @pytest.fixture
