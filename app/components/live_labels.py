@@ -65,10 +65,13 @@ SEEN = {"centre": "their centre squares", "whole": "whole photos", "both": "cent
 
 
 def _fitted(live: LiveState, view: View | None) -> str:
+    if live.words:  # a guess is all there is
+        return f"{live.words} It gives the order alone; label images, and your answers take over."
     text = f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s"
-    if view is None:
-        return f"{text}."
-    return f"{text}, by {SEEN[view.view]}: so {view.labels:,} labels chose."
+    if view is not None:
+        text += f", by {SEEN[view.view]}: so {view.labels:,} labels chose"
+    counted = f" The first guess from the class names counts {percent(live.guess_say, 0)}." if live.guess_say else ""
+    return f"{text}.{counted}"
 
 
 def _measured(standing: Standing) -> str:

@@ -169,8 +169,9 @@ class Transductive:
                 prior = make_prior(images, self._labeled, self.config.strength)
             self._prepared, self._logits = (images, prior), prior.logits
         else:
+            images, prior = self._begun()
             with one_thread():
-                self._logits = refined(*self._begun(), self._logits, self._labeled, self._votes)
+                self._logits = refined(images, prior.logits, self._logits, self._labeled, self._votes)
         on_labeled = torch.from_numpy(self._logits[self._labeled.rows])
         yield {"loss": F.cross_entropy(on_labeled, torch.from_numpy(self._labeled.labels))}
 

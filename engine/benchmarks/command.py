@@ -14,6 +14,7 @@ import torch
 from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
+from engine.benchmarks.first_guess import FIRST_GUESS
 from engine.benchmarks.honesty import AUDIT, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
@@ -39,6 +40,7 @@ STUDIES: dict[str, Study] = {
     "photos": PHOTOS,
     "photo-rounds": PHOTO_ROUNDS,
     "live": LIVE,
+    "first-guess": FIRST_GUESS,
 }
 """Studies by the name that the command takes."""
 

@@ -23,6 +23,8 @@ FLOOR = 1e-4
 FULL_SAY = 20
 """Labels a class from which on the regression counts as much as the graph."""
 GAUSSIANS_SAY = 20.0
+LEAST_CLASSES = 2
+"""Classes that must have a label before the labels tell anything apart."""
 VOTES_GRADIENTS, VOTES = 8.0, 4.0
 """λ for gradients of small grey images, alone or joined with a network, whose neighbours are nearly always of their
 class; and for pretrained features alone."""
@@ -106,7 +108,7 @@ class Prior:
 
     spreading: G (M, K). regression: L. cautious: L with the C that cross-validation chooses, for the confidence. say:
     a. shift: (K,) moves every logit where labels drawn at random show other shares than the labels have. logits:
-    log p⁰ + shift (M, K).
+    log p⁰ + shift (M, K), without a guess (`engine.live.guess`) that a fit may add.
     """
 
     spreading: Floats
@@ -163,13 +165,14 @@ def class_shares(drawn: Ints, labeled: Ints) -> tuple[Floats, Floats]:
     return shares.astype(np.float32), shift.astype(np.float32)
 
 
-def refined(images: ImageSet, prior: Prior, logits: Floats, labeled: Labeled, votes: float) -> Floats:
-    """Return the logits (M, K) after one round from those before it: likelihood + log p⁰ + λ·P p, λ = votes."""
+def refined(images: ImageSet, start: Floats, logits: Floats, labeled: Labeled, votes: float) -> Floats:
+    """Return the logits (M, K) after one round from those before it: likelihood + log p⁰ + λ·P p, p⁰ = start and
+    λ = votes."""
     beliefs = clamped(logits, labeled)
     refined = images.graph.averaging @ beliefs
     refined *= np.float32(votes)
     refined += log_likelihood(images.whitened, *fitted_gaussians(images.whitened, beliefs, images.squared))
-    refined += prior.logits
+    refined += start
     return np.asarray(refined)
 
 
@@ -178,7 +181,7 @@ def fitted(images: ImageSet, labeled: Labeled, strength: float, rounds: int, vot
     prior = make_prior(images, labeled, strength)
     logits = prior.logits
     for _ in range(rounds):
-        logits = refined(images, prior, logits, labeled, votes)
+        logits = refined(images, prior.logits, logits, labeled, votes)
     return prior, logits
 
 

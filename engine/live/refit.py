@@ -18,7 +18,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.live.graph import STEPS, Floats, Ints, passed_on, shared
-from engine.live.model import ImageSet, Labeled, Prior, clamped, class_shares, log_prior, refined, say_of
+from engine.live.guess import say_of_guess, with_guess
+from engine.live.model import (
+    LEAST_CLASSES,
+    ImageSet,
+    Labeled,
+    Prior,
+    clamped,
+    class_shares,
+    log_prior,
+    refined,
+    say_of,
+)
 from engine.live.regression import Regression, best_strength, both_proba, fit_regression
 
 GROWN = 1.2
@@ -27,25 +38,29 @@ GROWN = 1.2
 
 @dataclass(frozen=True)
 class LiveRefit:
-    """What a fit says of the M images, by the K classes that have a label.
+    """What a fit says of the M images, by the K classes that have a label; with a guess by those of the guess, of which
+    the ones without a label have nothing where the guess is overruled.
 
     Attributes:
         probabilities: (M, K) float32, for the order of the queue and the first class; labeled images have their label.
             Far too sure of themselves.
-        cautious: (M, K) float32, of the regression on the labels alone with C by cross-validation.
+        cautious: (M, K) float32, of the regression on the labels alone with C by cross-validation; even where a guess
+            is all there is, since nothing says how good it is.
         confidence: (M,) float32, what `cautious` gives to the first class of `probabilities`: what thresholds and
             exports go by; 1 for labeled images.
-        prior: what the labels said before the images adapted.
+        prior: what the labels said before the images adapted; None where a guess is all there is.
         warm: whether it went on from the fit before.
         seconds: it took.
+        guess_say: w, how much a guess counted; 0 without one or where the labels overrule it.
     """
 
     probabilities: Floats
     cautious: Floats
     confidence: Floats
-    prior: Prior
+    prior: Prior | None
     warm: bool
     seconds: float
+    guess_say: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,13 +109,21 @@ class LiveModel:
         fresh = dict(zip(missing.tolist(), np.ascontiguousarray(found.T), strict=True))
         self._ahead = {row: fresh[row] if row in fresh else self._ahead[row] for row in rows.tolist()}
 
-    def refit(self, labeled: Labeled, *, warm: bool = True) -> LiveRefit:
+    def refit(self, labeled: Labeled, guess: Floats | None = None, *, warm: bool = True) -> LiveRefit:
         """Fit the labels in force.
 
         Goes on from the fit before where `warm` is not False, it was of the same images and classes, and no label of it
         was changed or taken back.
+
+        Args:
+            labeled: with a guess, labels of any number of classes, none included; else of at least one.
+            guess: (M, C) log-probabilities of all classes, those with a label first; see `engine.live.guess`.
+            warm: False fits from nothing.
         """
         began = time.perf_counter()
+        trust = 0.0 if guess is None else say_of_guess(guess, labeled)
+        if guess is not None and len(labeled.drawn) < LEAST_CLASSES:
+            return self._guessed(labeled, guess, trust, began)
         rows, labels = labeled.rows, labeled.labels
         last = self._last if warm and self._goes_on(labeled) else None
         counts = np.bincount(labels)
@@ -112,15 +135,32 @@ class LiveModel:
         cautious = fit_regression(z, labels, self._confidence_strength(z, labels), cautious_before)
         predicted, sure = both_proba(regression, cautious, self.images.z)
         spreading, say = shared(reached, shares), say_of(len(rows), len(shares))
-        logits = log_prior(spreading, predicted, say) + shift
-        prior = Prior(spreading, regression, cautious, say, shift, logits)
-        for _ in range(self._rounds):
-            logits = refined(self.images, prior, logits, labeled, self._votes)
+        prior = Prior(spreading, regression, cautious, say, shift, log_prior(spreading, predicted, say) + shift)
+        start = with_guess(prior.logits, guess, trust) if guess is not None and trust else prior.logits
+        logits = self._refined(start, labeled)
         self._last = _Last(labeled, reached, regression, cautious)
         probabilities = clamped(logits, labeled)
+        if guess is not None:
+            probabilities, sure = (_widened(one, guess.shape[1]) for one in (probabilities, sure))
         confidence = sure[np.arange(len(sure)), probabilities.argmax(1)]
         confidence[rows] = 1
-        return LiveRefit(probabilities, sure, confidence, prior, last is not None, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return LiveRefit(probabilities, sure, confidence, prior, last is not None, seconds, trust)
+
+    def _guessed(self, labeled: Labeled, guess: Floats, say: float, began: float) -> LiveRefit:
+        """Return what a guess alone says, smoothed over the images, where fewer than two classes have a label."""
+        logits = self._refined(with_guess(np.empty((len(guess), 0), np.float32), guess, say), labeled)
+        even = np.full(guess.shape, 1 / guess.shape[1], np.float32)
+        confidence = even[:, 0].copy()
+        confidence[labeled.rows] = 1
+        return LiveRefit(clamped(logits, labeled), even, confidence, None, False, time.perf_counter() - began, say)
+
+    def _refined(self, start: Floats, labeled: Labeled) -> Floats:
+        """Return the logits (M, K) after all rounds from log p⁰ (M, K)."""
+        logits = start
+        for _ in range(self._rounds):
+            logits = refined(self.images, start, logits, labeled, self._votes)
+        return logits
 
     def _goes_on(self, labeled: Labeled) -> bool:
         """Whether all labels of the last fit are still in force, and the classes the same."""
@@ -151,6 +191,11 @@ class LiveModel:
         if not self.chosen_from <= len(z) < GROWN * self.chosen_from:
             self._cautious_strength, self.chosen_from = best_strength(z, labels), len(z)
         return self._cautious_strength
+
+
+def _widened(values: Floats, count: int) -> Floats:
+    """Return values (M, K) with further columns of zeros, `count` in all."""
+    return np.pad(values, ((0, 0), (0, count - values.shape[1])))
 
 
 def _passed_on(images: ImageSet, rows: Ints, columns: Ints, count: int) -> Floats:

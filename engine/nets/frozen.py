@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from engine.nets import packaged, timm_nets, weights
+from engine.nets import clip_nets, packaged, timm_nets, weights
 from engine.nets.backbones import torchvision_backbone
 from engine.nets.folding import folded
 from engine.nets.hog import WIDTH, Gradients, Hog
-from engine.nets.net_name import GRADIENTS, JOINED, FeatureSource, NetName
+from engine.nets.net_name import GRADIENTS, JOINED, TEXT_IMAGE, FeatureSource, NetName
 from engine.nets.precision import autocast
 from engine.nets.weights import Backbone, quiet
 from engine.records.progress import Progress
@@ -63,12 +63,15 @@ def backbone(name: str) -> Backbone:
         return packaged.packaged_backbone()
     if name.startswith(timm_nets.PREFIX):
         return timm_nets.timm_backbone(name)
+    if name.startswith(TEXT_IMAGE):
+        return clip_nets.clip_backbone(name)
     return torchvision_backbone(name)
 
 
 def weights_here(name: str) -> bool:
     """Return whether the weights of a network that there is are on this machine; quick where they are not."""
-    of_torchvision = name not in (GRADIENTS, packaged.NAME) and not name.startswith(timm_nets.PREFIX)
+    others = timm_nets.PREFIX, TEXT_IMAGE
+    of_torchvision = name not in (GRADIENTS, packaged.NAME) and not name.startswith(others)
     if of_torchvision and not any(weights.folder().glob(f"{name.partition('_')[0]}*")):
         return False  # torchvision takes seconds to import; its files' names begin with the network's family
     return source_of(name).here

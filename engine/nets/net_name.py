@@ -14,6 +14,8 @@ FROZEN, TORCHVISION = "frozen:", "torchvision:"
 JOINED, WHOLE = "+", "@whole"
 GRADIENTS = "hog"
 """Among the frozen ones, what needs no network: histograms of oriented gradients, see `engine.nets.hog`."""
+TEXT_IMAGE, TEXT_IMAGE_MODULE = "clip/", "open_clip"
+"""How names of text-image networks begin, see `engine.nets.clip_nets`, and the module of the extra they need."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class FeatureSource:
     """A frozen network and how it is shown an image.
 
     Attributes:
-        name: "efficientnet_lite0", a torchvision classifier, a timm model as "timm/NAME", or "hog".
+        name: "efficientnet_lite0", a torchvision classifier, a timm model as "timm/NAME", the image
+            tower of a text-image network as "clip/MODEL/PRETRAINED", or "hog".
         whole: it sees the whole image squeezed to its square; otherwise the centre square.
     """
 

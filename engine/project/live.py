@@ -2,6 +2,9 @@
 
 Features are computed once, by a process of their own; a thread of the app's process then follows the ledger. What it
 fits is recorded as a live round (`engine.rounds.live`), which everything that shows rounds shows as it is.
+
+Where a text-image network is on the machine, another process guesses each image's class from the class names. The guess
+is a prior (`engine.live.guess`): with it live labels begin before the first answer, and answers overrule it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engine.errors import CheckpointCorrupt
-from engine.jobs import features
+from engine.jobs import features, guess
 from engine.jobs.features import DescribedSet, View
-from engine.live.model import Labeled
+from engine.jobs.guess import NameGuess
+from engine.live.model import LEAST_CLASSES, Labeled
 from engine.live.refit import LiveModel
 from engine.live.stated import stated
 from engine.project.results import Results
@@ -28,7 +32,7 @@ from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
 from engine.records.rounds import LIVE
 from engine.rounds.folder.plan import ROUNDS
-from engine.rounds.live import Fit, LiveRound, end_live
+from engine.rounds.live import FIRST_GUESS, Fit, LiveRound, end_live
 from engine.rounds.supervisor import prepare
 from engine.store import LabelTable
 
@@ -46,7 +50,7 @@ PAUSE = 0.25
 TRY_AGAIN = 5.0
 START_AGAIN = 120.0
 """Seconds after which features that failed are begun again; also at the next start of the app."""
-LEAST_CLASSES, LEAST_IMAGES = 2, 20
+LEAST_IMAGES = 20
 SMALL_SIDE = 40
 
 Status = Literal["off", "features", "labels", "on", "later", "failed"]
@@ -59,6 +63,7 @@ class LiveState:
     status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": a trained round
     is in force; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
     of the live round. labels: that the last refit knew. refits, seconds: how many there were, and the last one's time.
+    guess_say: how much a guess from the class names counted in it, 0..1; 0 without one.
     """
 
     status: Status
@@ -68,6 +73,7 @@ class LiveState:
     labels: int = 0
     refits: int = 0
     seconds: float = 0.0
+    guess_say: float = 0.0
 
 
 class Live:
@@ -91,6 +97,12 @@ class Live:
         self._seen, self._changed_at = -1, 0.0
         self._started, self._asked = -START_AGAIN, False
         self._photos: tuple[int, bool] | None = None
+        self._guess: NameGuess | None = None
+        self._fitted_guess: NameGuess | None = None
+        """That the last fit had."""
+        self._guess_asked: tuple[int, tuple[str, ...]] | None = None
+        self._guess_ended = True
+        """Number of images and class names that a guess was asked for, and whether its process has ended."""
 
     # what the pages ask ---------------------------------------------------------------------------------------------
 
@@ -177,9 +189,13 @@ class Live:
         table = self._store.label_table()
         if table.head != self._seen:
             self._seen, self._changed_at = table.head, now
+        self._follow_guess()
         classes = self._classes(table)
-        if len(classes) < LEAST_CLASSES:
-            self._state = LiveState("labels", "Label an image in each of two classes to begin.")
+        first = self._guess_for(classes)
+        if first is not None:
+            classes = list(first.classes)
+        elif len(classes) < LEAST_CLASSES:
+            self._state = LiveState("labels", f"Label an image in each of two classes to begin.{self._why_no_guess()}")
             return False
         if self._overtaken():
             number = self._results.in_force()
@@ -187,11 +203,11 @@ class Live:
             return False
         if self._outdated:  # not before: without its live round nothing would know that a later one is in force
             self._end_round()
-        if not self._due(table, classes, now):
+        if first is self._fitted_guess and not self._due(table, classes, now):
             self._state = self._fitted  # what was in the way is over
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
-            self._refit(table, classes)
+            self._refit(table, classes, first)
         self._choose_view(table)
         return True
 
@@ -224,7 +240,8 @@ class Live:
         """Live labels were switched off."""
         if self._round is not None:
             self._end_round()
-        self._images = self._model = None
+        self._images = self._model = self._guess = None
+        self._guess_asked = None
 
     def _end_round(self) -> None:
         if self._round is not None:
@@ -288,6 +305,39 @@ class Live:
                 end_live(self._store, record, folder)
         self._outdated = self._round is not None and not self._round.is_of(self._ids, _train(images))
 
+    def _follow_guess(self) -> None:
+        """Have each image's class guessed from the class names, where that is possible, and take the guess."""
+        names, items = self._store.classes(), self._workspace.items()
+        if self._images is None or len(names) < LEAST_CLASSES or not guess.possible():
+            return
+        root, asked = self._workspace.root, (len(items), tuple(names))  # images are only ever added
+        if asked != self._guess_asked:  # at the start of the app, too: a network may have come since
+            if guess.state(root).status == "running":
+                guess.cancel(root)
+                return
+            guess.start(root, items, names, self._images.net)
+            self._guess_asked, self._guess_ended = asked, False
+        if not self._guess_ended and guess.state(root).status != "running":
+            self._guess, self._guess_ended = guess.read(root), True
+
+    def _guess_for(self, labeled: Sequence[str]) -> NameGuess | None:
+        """Return the guess where it is of all images and of all classes with a label, and none of its classes is gone;
+        a class that is new may be missing until the next guess."""
+        first, images = self._guess, self._images
+        if first is None or images is None:
+            return None
+        fits = set(labeled) <= set(first.classes) <= set(self._store.classes())
+        return first if fits and images.shas == first.shas else None
+
+    def _why_no_guess(self) -> str:
+        """Say why there is no guess from the class names where one was to be made."""
+        if self._guess_asked is None:
+            return ""
+        job = guess.state(self._workspace.root)
+        if job.status == "running":
+            return f" Or wait: a first guess is being made from the class names ({job.stage.lower()})."
+        return f" There is no first guess from the class names: {job.error}" if job.status == "failed" else ""
+
     def _overtaken(self) -> bool:
         """Whether a trained round is in force that the live one is not to push aside: a later one than it, or any where
         none was begun and nobody asked for it."""
@@ -314,7 +364,7 @@ class Live:
         changed = int((self._labels(table, self._round.classes, self._ids) != self._known).sum())
         return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
 
-    def _refit(self, table: LabelTable, classes: Sequence[str]) -> None:
+    def _refit(self, table: LabelTable, classes: Sequence[str], first: NameGuess | None) -> None:
         images, model = self._images, self._model
         assert images is not None
         assert model is not None
@@ -332,18 +382,28 @@ class Live:
         present, compact = np.unique(label[rows], return_inverse=True)  # a class may have lost its last label
         drawn = self._drawn(table, live.ids)
         counts = np.bincount(compact[drawn[rows]], minlength=len(present))
-        refit = model.refit(Labeled(rows, compact, counts))
+        columns, guessed = present, None
+        if first is not None:
+            others = [at for at, name in enumerate(live.classes) if name in first.classes and at not in present]
+            columns = np.concatenate([present, np.array(others, np.int64)])
+            guessed = first.of([live.classes[at] for at in columns])
+        refit = model.refit(Labeled(rows, compact, counts), guessed)
         probabilities = np.zeros((len(label), len(live.classes)), np.float32)
-        probabilities[:, present] = stated(refit.probabilities, refit.confidence, refit.cautious)
+        probabilities[:, columns] = stated(refit.probabilities, refit.confidence, refit.cautious)
         sureness = refit.probabilities.max(1)
         rejected = table.rejected[table.rows(live.ids)]
-        live.write(Fit(label, rejected, drawn, probabilities, sureness, table.head, refit.seconds), images.images.z)
-        self._known = label
+        alone = refit.prior is None
+        live.write(
+            Fit(label, rejected, drawn, probabilities, sureness, table.head, refit.seconds, guessed=alone),
+            images.images.z,
+        )
+        self._known, self._fitted_guess = label, first
         self._results.predictions(live.record.number)  # so that the next page finds them in memory
         self.version = self._results.version()
         self._state = self._fitted = LiveState(
-            "on", number=live.record.number, labels=len(rows), refits=live.refits, seconds=refit.seconds
-        )
+            "on", FIRST_GUESS if alone else "", number=live.record.number, labels=len(rows), refits=live.refits,
+            seconds=refit.seconds, guess_say=refit.guess_say,
+        )  # fmt: skip
         free = np.flatnonzero((label < 0) & ~rejected)
         model.prepare(np.sort(free[np.argsort(sureness[free], kind="stable")[:PREPARED]]))
 

@@ -26,13 +26,14 @@ NETS = (
             "resnet18",
             "timm/vit_small_patch14_dinov2.lvd142m",
             "timm/convnext_tiny.in12k_ft_in1k",
+            "clip/ViT-B-32/laion2b_s34b_b79k",
         )
     ),
     *(str(NetName("torchvision", name)) for name in ("resnet18", "mobilenet_v2", "efficientnet_b0")),
 )
 """Networks to suggest; any other torchvision classifier, and frozen any timm model, can be named too.
 
-"hog" are gradients, for small grey images such as digits.
+"hog" are gradients, for small grey images such as digits; "clip/" are text-image networks, which need the extra `clip`.
 """
 
 

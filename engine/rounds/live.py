@@ -37,6 +37,7 @@ IN_FORCE = (
     "In force at once: live labels are fitted anew after every few answers. Nothing is held out; answers to random "
     "images measure it."
 )
+FIRST_GUESS = "First guess from the class names, nothing measured."
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Fit:
 
     label: (N,) class index of each labeled image, −1 without one. rejected, drawn: (N,) bool; drawn: labels of images
     that were put up at random. probabilities: (N, K) as they are shown. sureness: (N,) 0..1, by which a queue goes.
-    seq: the last ledger entry it knows. seconds: it took.
+    seq: the last ledger entry it knows. seconds: it took. guessed: no label says anything yet, only the class names do.
     """
 
     label: NDArray[np.int64]
@@ -55,6 +56,7 @@ class Fit:
     sureness: NDArray[np.float32]
     seq: int
     seconds: float
+    guessed: bool = False
 
     @property
     def roles(self) -> NDArray[np.object_]:
@@ -94,7 +96,7 @@ class LiveRound:
             store: the project's database.
             rounds: the folder of the project's rounds.
             ids, shas: (N,) of its images, ids ascending.
-            classes: names of the classes that have a label.
+            classes: names of the classes that have a label, or that there is a guess of.
             train: settings that say where its features come from, as other rounds keep them.
             spec: size and channels of the project's arrays.
         """
@@ -181,7 +183,7 @@ class LiveRound:
             device="CPU",
             epochs=epoch,
             attempts=1,
-            verdict=Verdict(True, IN_FORCE),
+            verdict=Verdict(True, FIRST_GUESS if fit.guessed else IN_FORCE),
         )
         self._recorder.json(files.REPORT, report.to_json())
         metrics = {"labels": report.counts.train, "seconds": round(fit.seconds, 4)}

@@ -31,7 +31,8 @@ class TrainConfig:
         'Any torchvision classifier by name, for example "torchvision:resnet18". "frozen:efficientnet_lite0" is a '
         "quick round: pretrained features, computed once an image, and a linear classifier on them; seconds for "
         "photos. Its weights are always there; others are downloaded once: torchvision's by name, timm's as "
-        '"frozen:timm/NAME". "+" joins several, "@whole" shows a network the whole image, not the centre square.',
+        '"frozen:timm/NAME", with the extra `clip` those of open_clip as "frozen:clip/MODEL/PRETRAINED". '
+        '"+" joins several, "@whole" shows a network the whole image, not the centre square.',
     )
     weights: Literal["", "DEFAULT"] = setting(
         "",

@@ -11,10 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from app.server import workbench
 from app.server.workbench import OpenProject
+from engine.jobs import features_work
 from engine.project.live import LiveThread
 from engine.project.opened import Project
 from engine.records.labels import Decision
 from tests.browser.digits import digit_pictures
+from tests.made_guess import guesses
 from tests.ready_project import ReadyProjects
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -68,6 +70,31 @@ def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: 
     assert not page.segmented_control[0].disabled, "the grid is to be had"
     page.toggle(key="live_labels").set_value(False).run()
     assert not opened.project.live.wanted
+
+
+def test_a_first_guess_from_the_class_names_is_shown_as_such_before_any_label(
+    ready: ReadyProjects, tmp_path: Path, jobs_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features_work, "MOST_ON_CPU", 0)  # gradients alone
+    guesses(monkeypatch, 0.7)
+    bench = workbench.use(workbench.Workbench(tmp_path / "home"))
+    found = bench.open(ready.copy(digit_pictures(300, 0), bench.home / "digits"))
+    found.live = LiveThread(found.project.live)
+    for name in "0123456789":
+        found.project.store.add_class(name)
+    found.project.live.turn(True)
+    fit(found.project)
+    page = page_of("review_labels")
+    assert "First guess from the class names, nothing measured. It gives the order alone" in captions(page)
+    assert "Fitted" not in captions(page)
+    items, _ = found.project.queue.next("least_sure", 10)
+    assert all(one.prediction in "0123456789" for one in items)
+    for name in ("train_rounds", "inspect_map", "check_quality", "export_dataset"):
+        page_of(name)
+    found.project.live.close()
+    found.live = None
+    bench.close()
+    workbench._current = None
 
 
 def test_twenty_random_answers_say_how_good_all_images_are(opened: OpenProject) -> None:

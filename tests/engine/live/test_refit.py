@@ -54,6 +54,8 @@ def test_a_run_of_warm_fits_says_what_cold_ones_say(digits: tuple[ImageSet, Ints
         assert refit.warm
         assert not cold.warm
         assert same_first_class(refit, cold) >= 0.999
+        assert refit.prior is not None
+        assert cold.prior is not None
         np.testing.assert_allclose(refit.prior.spreading, cold.prior.spreading, atol=1e-3)
 
 
@@ -72,6 +74,7 @@ def test_the_confidence_is_the_cautious_regression_s_and_labels_are_certain(digi
     refit = LiveModel(images).refit(labels_of(y, rows))
     rest = np.setdiff1d(np.arange(len(y)), rows)
     first = refit.probabilities.argmax(1)
+    assert refit.prior is not None
     expected = refit.prior.cautious.predict_proba(images.z)[rest, first[rest]]
     np.testing.assert_allclose(refit.confidence[rest], expected, rtol=1e-5)
     assert (refit.confidence[rows] == 1).all()

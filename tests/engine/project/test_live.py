@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, LedgerError
-from engine.jobs import child, features, features_work
+from engine.jobs import child, features, features_work, guess, guess_work
 from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
 from engine.project import live as live_desk
@@ -26,6 +26,7 @@ from engine.rounds.folder import files, results
 from engine.rounds.live import end_live
 from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
+from tests.made_guess import guesses
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects
 
@@ -478,3 +479,86 @@ def test_features_that_failed_are_begun_again(project: Project, monkeypatch: pyt
     assert (project.live.state().status, project.live.state().words) == ("failed", "out of memory")
     project.live.step(1000.0 + live_desk.START_AGAIN)
     assert (project.live.state().status, len(started)) == ("features", 2)
+
+
+@pytest.fixture
+def without_labels(
+    ready: ReadyProjects, tmp_path: Path, jobs_here: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """300 digits with the names of their classes, live labels on, and no label."""
+    monkeypatch.setattr(features_work, "MOST_ON_CPU", 0)  # gradients alone
+    with Project.open(ready.copy(digit_pictures(IMAGES, 0), tmp_path / "digits")) as opened:
+        for name in "0123456789":
+            opened.store.add_class(name)
+        opened.live.turn(True)
+        yield opened
+        opened.live.close()
+
+
+def test_with_a_guess_it_begins_before_the_first_label_and_says_that_nothing_is_measured(
+    without_labels: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = without_labels
+    assert guesses(monkeypatch, 0.7) == []
+    number = begun(project)
+    assert project.live.state().words == "First guess from the class names, nothing measured."
+    assert (project.live.state().labels, project.live.state().guess_say) == (0, 0.5)
+    report = project.store.round(number).report
+    assert report is not None
+    assert report.verdict.reason == project.live.state().words
+    assert report.counts.train == 0
+    assert right(project) > 0.8, "neighbours correct the guess"
+    shown = project.results.needed(number).probabilities
+    np.testing.assert_allclose(shown.max(1), 0.1, atol=1e-5, err_msg="no confidence is stated")
+    items, _ = project.queue.next("least_sure", 12)
+    assert all(item.prediction is not None for item in items)
+    answer(project, items)
+    assert fitted(project)
+    state = project.live.state()
+    assert (state.words, state.labels) == ("", 12)
+    assert state.guess_say > 0.3
+    assert right(project) > 0.7
+
+
+def test_answers_overrule_a_guess_that_they_do_not_hit(
+    without_labels: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = without_labels
+    guesses(monkeypatch, 0.0)
+    begun(project)
+    assert right(project) < 0.1
+    answer(project, project.queue.next("least_sure", 30)[0])
+    assert fitted(project)
+    assert project.live.state().guess_say == 0
+    assert right(project) > 0.7
+
+
+def test_a_guess_follows_the_class_names_and_one_of_other_names_is_not_used(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = guesses(monkeypatch, 0.7)
+    begun(project)
+    assert project.live.state().guess_say > 0.3
+    project.store.add_class("odd")
+    assert fitted(project), "the new guess"
+    assert asked == [list("0123456789"), [*"0123456789", "odd"]]
+    assert project.results.needed(1).classes == (*"0123456789", "odd")
+    assert not fitted(project)
+
+
+def test_without_a_network_or_the_extra_two_classes_need_a_label(
+    without_labels: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = without_labels
+    monkeypatch.setattr(guess, "possible", lambda: False)
+    assert not any(project.live.step(LATER) for _ in range(3))
+    assert project.live.state().words == "Label an image in each of two classes to begin."
+    assert guess.state(project.root).status == "none"
+
+    def fails(*_: object) -> None:
+        raise ConfigError("no weights")
+
+    monkeypatch.setattr(guess, "possible", lambda: True)
+    monkeypatch.setattr(guess_work, "work", fails)
+    assert not any(project.live.step(LATER) for _ in range(3))
+    assert project.live.state().words.endswith("There is no first guess from the class names: no weights.")
