@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.nets.net_name import JOINED, NetName
+from engine.nets.net_name import FROZEN, GRADIENTS, JOINED, NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
 from engine.training.pools import LEAST_CLASSES_TO_HOLD_OUT, TOO_FEW_TO_HOLD_OUT, heldout_total
@@ -128,7 +128,7 @@ def recommend(facts: DataFacts) -> Recommendation:
     if facts.labeled and not facts.unlabeled:
         algorithm, config, train, reason = _supervised(facts, kind)
     elif kind == "digits":
-        algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{GRADIENTS} {AS_A_SET}"
+        algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{STROKES} {AS_A_SET}"
     elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and facts.weights):
         algorithm, config, reason = SET_ALGORITHM, {}, _quick_reason(facts)
         train = {"net": facts.quick_net} | SET_TRAIN
@@ -237,7 +237,7 @@ AS_A_SET = (
     "labels, whose say grows with them. Once features are there it takes seconds. It works from one label a class on "
     "and can be repeated after every few answers."
 )
-GRADIENTS = "The images are small and grey, like digits or letters, which directions of strokes describe well."
+STROKES = "The images are small and grey, like digits or letters, which directions of strokes describe well."
 FEW_TRAIN = {"net": "article_convnet", "dropout": 0.0, "ema_decay": 0.995}
 """With the standard length, what `mnist-few` of `engine/benchmarks` is measured with."""
 FEW_REASON = (
@@ -379,6 +379,17 @@ def _alternatives(
                 dict(FEW_TRAIN) if few else _whole("article_convnet"),
                 "A network learns from the images it is sure of and asks for the same answer on distorted copies; "
                 "minutes." + (f" {FEW_REASON}" if few else ""),
+            )
+        )
+    if kind == "digits" and algorithm == SET_ALGORITHM:
+        alternatives.append(
+            Alternative(
+                "Pseudo-Label, from the set's labels",
+                "pseudo_label",
+                {},
+                _whole("article_convnet") | {"start": FROZEN + GRADIENTS},
+                "A network is first taught what the set says of its images, then goes on with its own guesses, which "
+                "alone go astray with few labels; minutes.",
             )
         )
     if kind in ("colour", "scratch") and algorithm != SET_ALGORITHM:
