@@ -17,7 +17,6 @@ from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.nets.net_name import NetName
 from engine.project import options
-from engine.training.recommend import SET_ALGORITHM
 
 MAIN_FIELDS = ("net", "epochs", "device")
 VIEW_FIELDS = ("augment", "strong", "rand_ops", "rand_magnitude", "noise")
@@ -64,7 +63,7 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
         net = recommendation.train.get("net")
         st.markdown(f"#### {options.title(recommendation.algorithm)}" + (f" on {state.plain(net)}" if net else ""))
         st.markdown(state.plain(recommendation.reason))
-        if recommendation.algorithm == SET_ALGORITHM and NetName.parse(str(net)).is_frozen:
+        if NetName.parse(str(net)).is_frozen and recommendation.algorithm != "supervised":
             with st.expander("What photos gain", icon=":material/trending_up:"):
                 st.markdown(PHOTO_GAINS)
         for warning in recommendation.warnings:

@@ -37,7 +37,7 @@ class AlgorithmSpec:
     of the same algorithm without what makes it, to be trained beside it, or None where that is not asked for.
     `labels_a_set` is True for one that labels its images together, in a few steps that take their time.
     `takes_start` is False for one whose networks cannot begin with those that were taught the set's labels, see
-    `engine.training.learner.HasLearners`.
+    `engine.training.learner.TakesStart`.
     """
 
     key: str

@@ -26,7 +26,7 @@ Measured (`starling bench mnist-1000`, `mnist-few`, seeds 0-4), test images of M
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -184,9 +184,9 @@ class FixMatch:
         """Return λ at a step of the run."""
         return self.config.weight * (min(1.0, step / self._warm_up) if self._warm_up else 1.0)
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; see `engine.training.learner.TakesStart`."""
+        self._learner.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

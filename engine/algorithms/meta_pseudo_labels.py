@@ -66,7 +66,7 @@ Measured (`starling bench mpl-ablation`, seeds 0-4), the feedback less h = 0 on 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -289,9 +289,10 @@ class MetaPseudoLabels:
             **heard,
         }
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return teacher and student."""
-        return self.teacher, self.student
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights in teacher and student; see `engine.training.learner.TakesStart`."""
+        self.teacher.begin(weights)
+        self.student.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged student."""

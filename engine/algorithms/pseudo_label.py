@@ -18,6 +18,8 @@ Deviations, and why:
 - Where α is 0 a joint step does not run the unlabeled images through the network at all.
 - Nesterov SGD with a cosine schedule and averaged weights, as in all algorithms here, instead of the paper's
   exponential schedule. The article: learning rate 0.1, batch 32, unlabeled ratio 8.
+- A round that starts from the set's labels (`TrainConfig.start`) adds (α_f − α(t)) · CE(f(x_u), what the set says): the
+  set's labels give way to the network's own as α grows.
 - Optional, off in the paper: threshold on the confidence (the masked loss divides by the whole unlabeled
   batch), soft targets, temperature, label smoothing, labels refreshed less often than each batch, and the squared
   error of the probabilities in place of the unlabeled cross-entropy. `starling bench pseudo-label-options` compares
@@ -29,7 +31,7 @@ Measured (`starling bench mnist-1000`, seeds 0-4): MNIST, 1,000 labels, interlea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,6 +151,7 @@ class PseudoLabel:
         self._feed, self._learner = Feed(train, pools, device), Learner(train, pools, device)
         self._stored: tuple[Tensor, Tensor] | None = None  # targets and confidence of all unlabeled images
         self._stored_epoch = -1
+        self._given: Tensor | None = None  # targets (U, K) by the set
         self._schedule = _schedule(config, train, pools)
         self.steps_per_epoch = self._schedule.steps_per_epoch
         self.total = self.epochs * self.steps_per_epoch
@@ -168,7 +171,8 @@ class PseudoLabel:
         config, feed, learner = self.config, self._feed, self._learner
         use_labeled, use_unlabeled, t = self._schedule.at(number, self.total)
         weight = alpha(t, config)
-        use_unlabeled = use_unlabeled and (weight > 0 or not use_labeled)
+        given_weight = 0.0 if self._given is None else config.alpha_f - weight
+        use_unlabeled = given_weight > 0 or (use_unlabeled and (weight > 0 or not use_labeled))
         views, targets, y = [], torch.empty(0), torch.empty(0)
         if use_labeled:
             x, y = feed.labeled()
@@ -189,6 +193,10 @@ class PseudoLabel:
             unlabeled = measure(logits[len(y) :], targets, mask, config.label_smoothing)
             loss = loss + weight * unlabeled
             metrics |= {"unlabeled_loss": unlabeled.detach(), "used_share": mask.float().mean()}
+            if given_weight > 0:
+                assert self._given is not None
+                given = self._given[places].to(self._device, non_blocking=True)
+                loss = loss + given_weight * masked_loss(logits[len(y) :], given, torch.ones_like(mask))
         learner.update(loss, self._train.learning_rate * cosine(number, self.total))
         return metrics | {"loss": loss.detach()}
 
@@ -213,9 +221,13 @@ class PseudoLabel:
             self.config.refresh == "k_epochs" and age >= self.config.refresh_every
         )
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; until its own labels have their full weight, the set's have the rest of it.
+
+        With the labels alone before T1 a network would forget what it was taught.
+        """
+        self._learner.begin(weights)
+        self._given = targets
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""
@@ -223,7 +235,7 @@ class PseudoLabel:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on."""
-        stored = {"stored": self._stored, "stored_epoch": self._stored_epoch}
+        stored = {"stored": self._stored, "stored_epoch": self._stored_epoch, "given": self._given}
         return self._learner.state_dict() | self._feed.state_dict() | stored
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -232,6 +244,7 @@ class PseudoLabel:
         self._feed.load_state_dict(state)
         self._stored = state["stored"]
         self._stored_epoch = int(state["stored_epoch"])
+        self._given = state["given"]
 
 
 @dataclass(frozen=True)

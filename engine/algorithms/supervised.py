@@ -9,13 +9,13 @@ Measured (`starling bench mnist-1000`, seeds 0-4): MNIST, 1,000 labels, 3,000 st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from engine.training.config import TrainConfig
 from engine.training.feed import Feed, Step, steps_per_epoch
@@ -58,9 +58,9 @@ class Supervised:
         self._learner.update(loss, self._train.learning_rate * cosine(number, self.total))
         return {"loss": loss.detach()}
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; see `engine.training.learner.TakesStart`."""
+        self._learner.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

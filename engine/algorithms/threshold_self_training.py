@@ -16,7 +16,7 @@ Deviations, and why:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,9 +146,9 @@ class ThresholdSelfTraining:
                 logits.append(model(self._feed.weak(self._feed.fetch(rows))).float().cpu())
         return torch.cat(logits)
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; see `engine.training.learner.TakesStart`."""
+        self._learner.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

@@ -12,13 +12,13 @@ ratio is the round's. Training signal annealing and filtering by domain are left
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from engine.algorithms.targets import uda_loss
 from engine.training.config import TrainConfig
@@ -101,9 +101,9 @@ class Uda:
             "lambda": weight,
         }
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; see `engine.training.learner.TakesStart`."""
+        self._learner.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

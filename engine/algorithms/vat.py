@@ -27,7 +27,7 @@ entropy, one seed of five at 60.05.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,9 +200,9 @@ class Vat:
             start = torch.randn(z.shape, generator=self._noise, device=self._device)
             return adversarial_loss(model.normalized_logits, z, start, self.config)
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return the one network that learns."""
-        return (self._learner,)
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin with these weights; see `engine.training.learner.TakesStart`."""
+        self._learner.begin(weights)
 
     def eval_model(self) -> nn.Module:
         """Return the averaged model."""

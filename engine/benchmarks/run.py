@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, Algorithm
-from engine.algorithms.taught_start import TaughtStart
+from engine.algorithms.taught_start import TaughtStart, set_targets
 from engine.benchmarks.data import Problem, described
 from engine.benchmarks.overrides import settings_class
 from engine.benchmarks.spec import Row
 from engine.errors import ConfigError, TrainingDiverged
 from engine.training.config import TrainConfig, settings_from
 from engine.training.evaluate import predict_logits
-from engine.training.learner import HasLearners
+from engine.training.learner import TakesStart
 from engine.training.pools import Pools
 from engine.training.protocol import HasRowPredictions
 
@@ -55,13 +55,12 @@ def build(row: Row, train: TrainConfig, pools: Pools, device: torch.device) -> A
     config = settings_from(settings_class(row), row.config)
     algorithm = ALGORITHMS[row.algorithm].build(config, train, pools, device)
     if train.start:
-        assert isinstance(algorithm, HasLearners), row.algorithm
+        assert isinstance(algorithm, TakesStart), row.algorithm
         features = pools.images if pools.vectors else described(pools.images, train.start)
         start = TaughtStart(train, pools, device, features)
         for epoch in range(start.epochs):
             run_epoch(start, epoch)
-        for learner in algorithm.learners():
-            learner.begin(start.eval_model().state_dict())
+        algorithm.begin(start.eval_model().state_dict(), set_targets(features, pools, train))
     return algorithm
 
 

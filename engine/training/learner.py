@@ -92,9 +92,14 @@ class Learner:
 
 
 @runtime_checkable
-class HasLearners(Protocol):
-    """What an algorithm offers besides whose networks may begin with given weights."""
+class TakesStart(Protocol):
+    """What an algorithm offers besides that may begin with what the set says of its images."""
 
-    def learners(self) -> tuple[Learner, ...]:
-        """Return what learns, all of one kind of network."""
+    def begin(self, weights: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Begin, before the first step, with a network that was taught the set's labels.
+
+        Args:
+            weights: of a network of the kind that learns here.
+            targets: (U, num_classes) on the CPU, what it was taught of the unlabeled images.
+        """
         ...

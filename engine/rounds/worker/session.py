@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
-from engine.algorithms.taught_start import TaughtStart
+from engine.algorithms.taught_start import TaughtStart, set_targets
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
 from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
@@ -27,7 +27,7 @@ from engine.rounds.worker.recorder import RoundRecorder
 from engine.rounds.worker.stop import Stop, Stopped
 from engine.training import checkpoint, device, loop
 from engine.training.config import TrainConfig
-from engine.training.learner import HasLearners
+from engine.training.learner import TakesStart
 from engine.training.pools import Pools
 from engine.training.settings import settings_from
 
@@ -200,16 +200,14 @@ class Session:
 
     def _begin(self, algorithm: Algorithm, data: Material, described: Tensor) -> None:
         """Let the algorithm's networks begin with one that is taught the set's labels first."""
-        assert isinstance(algorithm, HasLearners), "the plan was checked"
+        assert isinstance(algorithm, TakesStart), "the plan was checked"
 
         def build(_: None, train: TrainConfig, pools: Pools, where: torch.device) -> TaughtStart:
             return TaughtStart(train, pools, where, described)
 
         spec = dataclasses.replace(self.spec, build=build)
         taught = self._trained(Phase(START, "Teaching the labels of the set", spec, None), data)
-        weights = taught.eval_model().state_dict()
-        for learner in algorithm.learners():
-            learner.begin(weights)
+        algorithm.begin(taught.eval_model().state_dict(), set_targets(described, data.pools, self.train))
 
     def _step(self, phase: Phase, event: loop.StepEvent, algorithm: Algorithm) -> None:
         left = event.steps - event.step + sum(algorithm.steps_in(e) for e in range(event.epoch + 1, event.epochs))

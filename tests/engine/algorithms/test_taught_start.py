@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.algorithms import ALGORITHMS
+from engine.algorithms import ALGORITHMS, Algorithm
+from engine.algorithms.pseudo_label import PseudoLabel, PseudoLabelConfig
 from engine.algorithms.taught_start import TaughtStart, set_targets
 from engine.training.config import TrainConfig
-from engine.training.learner import HasLearners
+from engine.training.learner import Learner, TakesStart
 from engine.training.pools import Pools
 from tests.engine.algorithms.conftest import MakePools
 
@@ -67,20 +68,48 @@ def test_every_network_of_an_algorithm_begins_with_the_weights_given(name: str, 
     pools, spec = make_pools(), ALGORITHMS[name]
     algorithm = spec.build(spec.config(), TRAIN, pools, CPU)
     weights = TaughtStart(replace(TRAIN, seed=5), pools, CPU, features(pools)).eval_model().state_dict()
-    assert isinstance(algorithm, HasLearners)
-    for learner in algorithm.learners():
+    assert isinstance(algorithm, TakesStart)
+    networks = learners(algorithm)
+    assert len(networks) == (2 if name == "meta_pseudo_labels" else 1)
+    for learner in networks:
         assert any(not torch.equal(weights[key], value) for key, value in learner.model.state_dict().items())
-        learner.begin(weights)
+    algorithm.begin(weights, set_targets(features(pools), pools, TRAIN))
+    for learner in networks:
         for model in (learner.model, learner.ema.model):
             assert all(torch.equal(weights[key], value) for key, value in model.state_dict().items())
     metrics = list(algorithm.steps(0))
     assert all(torch.isfinite(torch.as_tensor(step["loss"])) for step in metrics)
-    after = next(iter(algorithm.learners())).model.state_dict()
+    after = networks[0].model.state_dict()
     assert any(not torch.equal(weights[key], value) for key, value in after.items()), "it learns on from there"
+
+
+def learners(algorithm: Algorithm) -> list[Learner]:
+    return [value for value in vars(algorithm).values() if isinstance(value, Learner)]
+
+
+def test_pseudo_label_does_not_forget_what_the_set_says_before_its_own_labels_count(make_pools: MakePools) -> None:
+    pools = make_pools(labeled=2, classes=4)  # labels of two of four classes: the labels alone would forget the others
+    config = PseudoLabelConfig(t1=700.0, t2=790.0)
+    train = replace(TRAIN, epochs=1, steps_per_epoch=60, dropout=0.0)
+    targets = F.one_hot(truth(pools)[pools.unlabeled_idx], 4).float()
+    right = {}
+    for told in (True, False):
+        algorithm = PseudoLabel(config, train, pools, CPU)
+        if told:
+            algorithm.begin(algorithm.eval_model().state_dict(), targets)
+        for _ in algorithm.steps(0):
+            pass
+        with torch.no_grad():
+            predicted = algorithm.eval_model()(pools.images[pools.unlabeled_idx]).argmax(1)
+        right[told] = float((predicted == truth(pools)[pools.unlabeled_idx]).float().mean())
+    assert right[True] > 0.95
+    assert right[False] < 0.6
+    stored = algorithm.state_dict()
+    assert stored["given"] is None
 
 
 def test_the_others_say_that_they_do_not(make_pools: MakePools) -> None:
     for name, spec in ALGORITHMS.items():
         if not spec.takes_start and not spec.labels_a_set:
             algorithm = spec.build(spec.config(), TRAIN, make_pools(), CPU)
-            assert not isinstance(algorithm, HasLearners), name
+            assert not isinstance(algorithm, TakesStart), name
