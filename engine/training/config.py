@@ -31,13 +31,23 @@ class TrainConfig:
         'Any torchvision classifier by name, for example "torchvision:resnet18". "frozen:efficientnet_lite0" is a '
         "quick round: pretrained features, computed once an image, and a linear classifier on them; seconds for "
         "photos. Its weights are always there; others are downloaded once: torchvision's by name, timm's as "
-        '"frozen:timm/NAME". "+" joins several, "@whole" shows a network the whole image, not the centre square.',
+        '"frozen:timm/NAME". "+" joins several, "@whole" shows a network the whole image, not the centre square. '
+        '"tuned:efficientnet_lite0", or any other single network, also trains its last blocks, on augmented photos; a '
+        "step takes a second or more on a CPU.",
     )
     weights: Literal["", "DEFAULT"] = setting(
         "",
         "Pretrained weights",
         "DEFAULT starts a torchvision network from its ImageNet weights (downloaded once); empty starts from scratch.",
         choices=("", "DEFAULT"),
+    )
+    tuned_blocks: int = setting(
+        2,
+        "Tuned blocks",
+        'How many of the last blocks of a "tuned:" network are trained, at a tenth of the classifier\'s rate; 0 trains '
+        "all weights. The others stay as they are.",
+        min=0,
+        max=32,
     )
     epochs: int = setting(30, "Epochs", "How many times predictions are recorded.", min=1, max=10_000)
     steps_per_epoch: int = setting(
@@ -148,7 +158,8 @@ class TrainConfig:
     image_size: int | None = setting(
         None,
         "Image size",
-        "Side in pixels that images are trained at; empty chooses by the images. Frozen networks take their own.",
+        "Side in pixels that images are trained at; empty chooses by the images. Frozen networks take their own, "
+        "as do tuned ones where it is empty.",
         min=4,
         max=512,
     )
@@ -160,8 +171,8 @@ class TrainConfig:
             raise ConfigError(
                 "Network is not known",
                 value=self.net,
-                way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:" or "frozen:" and the name of a '
-                "pretrained network.",
+                way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:", "frozen:" or "tuned:" and the name '
+                "of a pretrained network.",
             )
         if self.weights and not net.is_torchvision:
             raise ConfigError(

@@ -194,6 +194,7 @@ def test_alternative_fills_the_form_below(opened: OpenProject, queued: list[Any]
 def test_networks_offered_include_frozen_features_and_a_new_one_can_be_typed(opened: OpenProject) -> None:
     network = _inputs(_page())["Network"]
     assert "frozen:mobilenet_v2" in network.options
+    assert "tuned:efficientnet_lite0" in network.options
     assert network.proto.accept_new_options
 
 
