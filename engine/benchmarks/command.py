@@ -23,6 +23,7 @@ from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.study import Say, Study
 from engine.benchmarks.throughput import throughput_run
+from engine.benchmarks.tuned import TUNED
 from engine.errors import ConfigError
 from engine.training import device as devices
 
@@ -37,6 +38,7 @@ STUDIES: dict[str, Study] = {
     "label-issues": LABEL_ISSUES,
     "photos": PHOTOS,
     "live": LIVE,
+    "tuned": TUNED,
 }
 """Studies by the name that the command takes."""
 
