@@ -35,6 +35,25 @@ def test_every_algorithm_trains_predicts_saves_and_loads_on_cuda(
         assert next(run.eval_model().parameters()).device == (torch.device("cpu") if on_cpu else GPU)
 
 
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("supervised", {}),
+        ("fixmatch", {}),
+        ("pseudo_label", {}),
+        ("meta_pseudo_labels", {"mode": "exact", "student_wait": 0.0}),
+        ("vat", {}),
+        ("transductive", {"rounds": 1, "network": "on"}),
+    ],
+)
+def test_the_last_blocks_of_a_pretrained_network_train_on_cuda(
+    key: str, config: dict[str, Any], tmp_path: Path
+) -> None:
+    with fake_cuda():
+        run = smoke(key, config, "tuned:efficientnet_lite0", device.resolve("cuda"), tmp_path)
+        assert next(run.eval_model().parameters()).device == GPU
+
+
 @pytest.mark.parametrize("key", ["supervised", "fixmatch", "uda", "meta_pseudo_labels", "pi_model"])
 def test_compiled_code_is_given_operands_of_one_device(key: str) -> None:
     data, spec = pools("simple_cnn"), ALGORITHMS[key]

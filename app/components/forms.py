@@ -21,6 +21,7 @@ RELEVANT: Mapping[str, tuple[str, str]] = {
     "n_sigma": ("rule", "softmatch"),
     "weights": ("net", net_name.TORCHVISION),
     "noise": ("net", net_name.FROZEN),
+    "tuned_blocks": ("net", net_name.TUNED),
 }
 """Fields that matter only while another field, where it is known, has a value that starts like this."""
 

@@ -7,7 +7,7 @@ so that ∂θ'/∂q_ic = +(η/B_u)(1 − ε) ∇_θ log s_ic, and with g = ∇L_
     ∂L_l(θ')/∂q_ic = (η/B_u)(1 − ε) ⟨∇_θ log s_ic(θ), g⟩ = (η/B_u)(1 − ε) JVP_θ(log s_ic; g).
 The sign is plus: a class whose probability rises along the *gradient* of the labeled loss does harm as a label. The
 teacher's loss gets Σ_i Σ_c q_ic · sg(that). Adding a constant to an image's row changes nothing, as Σ_c q_ic = 1, so
-no baseline is needed.
+no baseline is needed. Where weights learn at a share of η, as those of a "tuned:" network, g has their share.
 
 It holds for plain gradient descent alone: no momentum, no weight decay in the step's direction, no gradient limit,
 targets that are q itself. The student's pass is in training mode and float32, and the derivative repeats it with the
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from engine.algorithms.mpl_terms import Batch, guarded_step, labeled_loss, measured_loss
 from engine.nets.precision import exact_products
 from engine.training.learner import Learner
-from engine.training.optim import clip_gradients
+from engine.training.optim import clip_gradients, rate_shares
 
 
 def exact_step(
@@ -58,9 +58,10 @@ def exact_step(
     if not measure:
         return torch.zeros_like(q), before.detach(), loss.detach()
     after = labeled_loss(model, batch)
-    weights = [p for p in model.parameters() if p.requires_grad]
+    weights, shares = [p for p in model.parameters() if p.requires_grad], rate_shares(student.optimizer)
     with exact_products(q.device):
-        tangent = torch.autograd.grad(after, weights, allow_unused=True, materialize_grads=True)
+        gradient = torch.autograd.grad(after, weights, allow_unused=True, materialize_grads=True)
+    tangent = [shares[weight] * part for weight, part in zip(weights, gradient, strict=True)]
     moved = derivative(model, batch.strong, old, dict(zip(old, tangent, strict=True)), random)
     credit = rate * (1 - smoothing) / len(q) * moved
     nothing = torch.zeros((), dtype=credit.dtype, device=credit.device)

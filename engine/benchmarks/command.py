@@ -25,6 +25,7 @@ from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.study import Say, Study
 from engine.benchmarks.throughput import throughput_run
+from engine.benchmarks.tuned import TUNED
 from engine.errors import ConfigError
 from engine.training import device as devices
 
@@ -41,6 +42,7 @@ STUDIES: dict[str, Study] = {
     "photo-rounds": PHOTO_ROUNDS,
     "live": LIVE,
     "first-guess": FIRST_GUESS,
+    "tuned": TUNED,
 }
 """Studies by the name that the command takes."""
 

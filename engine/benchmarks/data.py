@@ -156,24 +156,41 @@ def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
         SourceMissing: there are no folders with images.
         ConfigError: the network's weights are not on this machine and cannot be downloaded.
     """
-    from torchvision import datasets, transforms
-
     device = torch.device("cpu")
     trunk = frozen.load_frozen(net.removesuffix(WHOLE), device)
-    whole = transforms.Resize((trunk.side, trunk.side))
-    shown = [whole] if net.endswith(WHOLE) else [transforms.Resize(trunk.side), transforms.CenterCrop(trunk.side)]
-    try:
-        photos = datasets.ImageFolder(str(root), transform=transforms.Compose([*shown, transforms.PILToTensor()]))
-    except FileNotFoundError as error:
-        raise SourceMissing(
-            "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."
-        ) from error
+    photos = _photos(root, trunk.side, whole=net.endswith(WHOLE))
     size = frozen.batch_size(device, light=trunk.light)
     features = [
         frozen.features_of(trunk, torch.stack([photos[at][0] for at in rows]), device)
         for rows in chunks(torch.arange(len(photos)), size)
     ]
     return torch.cat(features), torch.tensor(photos.targets)
+
+
+@functools.lru_cache(maxsize=1)
+def photo_arrays(root: Path, net: str) -> tuple[Tensor, Tensor]:
+    """Return the photos (n, 3, side, side) uint8 that `photo_features` shows a network, and their classes (n,).
+
+    Raises:
+        SourceMissing: there are no folders with images.
+        ConfigError: there is no network of that name.
+    """
+    photos = _photos(root, frozen.backbone(net).side, whole=False)
+    return torch.stack([photos[at][0] for at in range(len(photos))]), torch.tensor(photos.targets)
+
+
+def _photos(root: Path, side: int, *, whole: bool) -> Any:
+    """Return torchvision's data set of the photos under `root`, squeezed to a square or its centre, as uint8."""
+    from torchvision import datasets, transforms
+
+    squeezed = transforms.Resize((side, side))
+    shown = [squeezed] if whole else [transforms.Resize(side), transforms.CenterCrop(side)]
+    try:
+        return datasets.ImageFolder(str(root), transform=transforms.Compose([*shown, transforms.PILToTensor()]))
+    except FileNotFoundError as error:
+        raise SourceMissing(
+            "No folders of photos, one a class, were found here", value=root, way_out="Name their folder with --data."
+        ) from error
 
 
 def pools_of(images: Tensor, y: Tensor, train: Tensor) -> Pools:

@@ -87,8 +87,8 @@ def check_name(name: str) -> None:
         raise ConfigError(
             "torchvision has no classifier of this name",
             value=name,
-            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16; frozen: also "
-            "takes efficientnet_lite0, timm/NAME and clip/MODEL/PRETRAINED.",
+            way_out="Names are as in torchvision.models, for example resnet18, mobilenet_v2 or vit_b_16; frozen: and "
+            "tuned: also take efficientnet_lite0 and timm/NAME, frozen: clip/MODEL/PRETRAINED.",
         )
     _cut(_outline(name), name)
 

@@ -9,6 +9,7 @@ from engine.nets.backbones import torchvision_trunk
 from engine.nets.classifier import Classifier, Normalize
 from engine.nets.convnets import article_convnet, simple_cnn
 from engine.nets.net_name import NetName
+from engine.nets.tuned import tuned_trunk
 from engine.nets.vector_nets import linear_classifier, mlp
 from engine.nets.wide_resnet import wide_resnet
 
@@ -30,6 +31,7 @@ def build_net(
     *,
     dropout: float = 0.0,
     weights: str = "",
+    tuned_blocks: int = 2,
 ) -> Classifier:
     """Return a classifier with fresh weights (torch's global generator), channels last in memory, on the CPU.
 
@@ -41,6 +43,7 @@ def build_net(
             its own instead.
         dropout: share; article_convnet drops whole maps of its second convolution, the others features.
         weights: "DEFAULT" for a torchvision network's ImageNet weights.
+        tuned_blocks: of a "tuned:" network, how many of its last blocks learn; 0: all weights.
 
     Raises:
         ConfigError: unknown name, too small images, a network that does not take these inputs, or weights that are
@@ -57,6 +60,9 @@ def build_net(
         )
     net_name = NetName.parse(choose_net(name, channels, min(height, width)))
     mean, deviation = statistics
+    if net_name.is_tuned:
+        normalize, tuned, width = tuned_trunk(net_name.base, (channels, height, width), tuned_blocks)
+        return Classifier(normalize, tuned, width, num_classes, dropout).to(memory_format=torch.channels_last)
     if net_name.is_torchvision:
         trunk, features, own = torchvision_trunk(net_name.base, (channels, height, width), weights)
         mean, deviation = own or (mean, deviation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ TOLERANCE = 1e-3
 
 def folded(body: nn.Module, side: int) -> tuple[nn.Module, int]:
     """Return a network in evaluation mode without the batch normalisations that follow a convolution, and its width.
+
+    Those whose weights, or whose convolution's, ask for a gradient stay.
 
     Which ones follow is seen in a pass over one image, not guessed from names or order; a second pass shows that the
     features are the same. Where they are not, as when a convolution's output is used twice, the network stays as it is.
@@ -78,7 +81,13 @@ def _pairs(body: nn.Module, image: Tensor) -> tuple[list[tuple[str, str]], Tenso
         for hook in hooks:
             hook.remove()
     taken = Counter(name for pair in pairs for name in pair)
-    return [pair for pair in pairs if all(runs[name] == taken[name] == 1 for name in pair)], features
+    fixed = {name for pair in pairs for name in pair if not any(p.requires_grad for p in _parameters(body, name))}
+    single = [pair for pair in pairs if all(runs[name] == taken[name] == 1 for name in pair)]
+    return [pair for pair in single if fixed.issuperset(pair)], features
+
+
+def _parameters(body: nn.Module, name: str) -> Iterator[nn.Parameter]:
+    return body.get_submodule(name).parameters()
 
 
 def _left(module: nn.Module) -> nn.Module | None:

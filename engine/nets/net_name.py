@@ -10,7 +10,7 @@ IMAGE_NETS = ("auto", "article_convnet", "simple_cnn", "wrn_28_2")
 """Our networks for images; "auto" chooses among them by the images."""
 VECTOR_NETS = ("linear", "mlp")
 """Our networks for vectors."""
-FROZEN, TORCHVISION = "frozen:", "torchvision:"
+FROZEN, TORCHVISION, TUNED = "frozen:", "torchvision:", "tuned:"
 JOINED, WHOLE = "+", "@whole"
 GRADIENTS = "hog"
 """Among the frozen ones, what needs no network: histograms of oriented gradients, see `engine.nets.hog`."""
@@ -41,12 +41,13 @@ class NetName:
 
     Attributes:
         kind: "torchvision" is a torchvision classifier trained whole; "frozen" one of which only a linear classifier on
-            its pretrained features is trained; "own" a network of this engine, or no known one.
+            its pretrained features is trained; "tuned" one whose last blocks are trained too; "own" a network of this
+            engine, or no known one.
         base: the name without its prefix, for example "mobilenet_v2"; of frozen ones several may be joined by "+", each
             with "@whole" after it if it sees whole images.
     """
 
-    kind: Literal["own", "frozen", "torchvision"]
+    kind: Literal["own", "frozen", "torchvision", "tuned"]
     base: str
 
     @classmethod
@@ -56,10 +57,12 @@ class NetName:
             return cls("frozen", text.removeprefix(FROZEN))
         if text.startswith(TORCHVISION):
             return cls("torchvision", text.removeprefix(TORCHVISION))
+        if text.startswith(TUNED):
+            return cls("tuned", text.removeprefix(TUNED))
         return cls("own", text)
 
     def __str__(self) -> str:
-        return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION}[self.kind] + self.base
+        return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION, "tuned": TUNED}[self.kind] + self.base
 
     @property
     def file_name(self) -> str:
@@ -87,6 +90,11 @@ class NetName:
     def is_torchvision(self) -> bool:
         """Return whether a torchvision classifier is trained whole."""
         return self.kind == "torchvision"
+
+    @property
+    def is_tuned(self) -> bool:
+        """Return whether the last blocks of a pretrained network are trained with a classifier."""
+        return self.kind == "tuned"
 
     @property
     def is_vector(self) -> bool:

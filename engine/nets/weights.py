@@ -34,8 +34,9 @@ class Backbone:
         find: returns the file of its weights, None where it is not on this machine.
         fetch: returns that file, after fetching it where it is not there; told how far it is. Raises ConfigError, which
             names the file, its place and its source.
-        build: returns the network with the weights of that file, which takes images (B, 3, side, side) with values
-            0..255 and returns features (B, D). Raises ConfigError where they are not its weights.
+        build: returns the network with the weights of that file after its normalisation, an `nn.Sequential` of both,
+            which takes images (B, 3, side, side) with values 0..255 and returns features (B, D). Raises ConfigError
+            where they are not its weights.
     """
 
     name: str

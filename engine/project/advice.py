@@ -18,7 +18,7 @@ from engine.nets import frozen
 from engine.nets.net_name import NetName
 from engine.project.workspace import Workspace
 from engine.records.labels import ImageItem
-from engine.rounds.supervisor.prepare import HELDOUT_SOURCES
+from engine.rounds.supervisor.prepare import HELDOUT_SOURCES, array_spec
 from engine.training import device
 from engine.training.config import TrainConfig
 from engine.training.pools import heldout_total
@@ -81,7 +81,7 @@ def weights_missing(train: Mapping[str, Any]) -> bool:
     """
     settings = settings_from(TrainConfig, train)
     net = NetName.parse(settings.net)
-    if not (net.is_frozen or settings.weights):
+    if not (net.is_frozen or net.is_tuned or settings.weights):
         return False
     names = [source.name for source in frozen.check(settings.net)] if net.is_frozen else [net.base]
     return any(not frozen.source_of(name).here for name in names)
@@ -106,15 +106,14 @@ def timing_job(
     training = int(labeled.sum()) - heldout
     if training < 1 or len(classes) < 2:
         return None
-    spec = shapes(workspace.root, workspace.items()).spec
-    side = settings.image_size or spec.size
+    spec = array_spec(shapes(workspace.root, workspace.items()).spec, settings)
     unlabeled = int((~table.labeled & ~table.rejected).sum())
     net = NetName.parse(settings.net)
     return timing.Job(
         algorithm=algorithm,
         config=dict(config),
         train=dict(train),
-        shape=(spec.channels, side, side),
+        shape=(spec.channels, spec.size, spec.size),
         counts=(_rounded(training), _rounded(heldout), _rounded(unlabeled), len(classes)),
         features_kept=net.is_frozen and features_kept(workspace.root, net),
     )

@@ -30,8 +30,12 @@ NETS = (
         )
     ),
     *(str(NetName("torchvision", name)) for name in ("resnet18", "mobilenet_v2", "efficientnet_b0")),
+    *(
+        str(NetName("tuned", name))
+        for name in ("efficientnet_lite0", "mobilenet_v2", "resnet18", "timm/convnext_tiny.in12k_ft_in1k")
+    ),
 )
-"""Networks to suggest; any other torchvision classifier, and frozen any timm model, can be named too.
+"""Networks to suggest; any other torchvision classifier, and frozen or tuned any timm model, can be named too.
 
 "hog" are gradients, for small grey images such as digits; "clip/" are text-image networks, which need the extra `clip`.
 """

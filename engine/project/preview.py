@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from engine.images.array_cache import ArraySpec, stream_arrays
 from engine.project.advice import shapes
 from engine.project.workspace import Workspace
 from engine.records.labels import ImageItem
+from engine.rounds.supervisor.prepare import array_spec
 from engine.store import LabelTable
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
@@ -79,8 +80,7 @@ def augmentation_preview(
     if not items:
         raise ConfigError("There are no images to show", way_out="Import some first.")
     settings = settings_from(TrainConfig, train)
-    spec = shapes(workspace.root, items).spec
-    spec = replace(spec, size=settings.image_size or spec.size)
+    spec = array_spec(shapes(workspace.root, items).spec, settings)
     shown = tuple(item.sha256 for item in examples(items, table, count, seed))
     images = _pixels(workspace.root, shown, spec)
     views = preview(

@@ -32,7 +32,9 @@ class TrainConfig:
         "quick round: pretrained features, computed once an image, and a linear classifier on them; seconds for "
         "photos. Its weights are always there; others are downloaded once: torchvision's by name, timm's as "
         '"frozen:timm/NAME", with the extra `clip` those of open_clip as "frozen:clip/MODEL/PRETRAINED". '
-        '"+" joins several, "@whole" shows a network the whole image, not the centre square.',
+        '"+" joins several, "@whole" shows a network the whole image, not the centre square. '
+        '"tuned:efficientnet_lite0", or any other single network, also trains its last blocks, on augmented photos; a '
+        "step takes a second or more on a CPU.",
     )
     weights: Literal["", "DEFAULT"] = setting(
         "",
@@ -49,6 +51,14 @@ class TrainConfig:
     )
     start_steps: int = setting(
         300, "Steps of the start", "Steps in which the network is taught the set's labels.", min=1, max=1_000_000
+    )
+    tuned_blocks: int = setting(
+        2,
+        "Tuned blocks",
+        'How many of the last blocks of a "tuned:" network are trained, at a tenth of the classifier\'s rate; 0 trains '
+        "all weights. The others stay as they are.",
+        min=0,
+        max=32,
     )
     epochs: int = setting(30, "Epochs", "How many times predictions are recorded.", min=1, max=10_000)
     steps_per_epoch: int = setting(
@@ -159,7 +169,8 @@ class TrainConfig:
     image_size: int | None = setting(
         None,
         "Image size",
-        "Side in pixels that images are trained at; empty chooses by the images. Frozen networks take their own.",
+        "Side in pixels that images are trained at; empty chooses by the images. Frozen networks take their own, "
+        "as do tuned ones where it is empty.",
         min=4,
         max=512,
     )
@@ -171,8 +182,8 @@ class TrainConfig:
             raise ConfigError(
                 "Network is not known",
                 value=self.net,
-                way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:" or "frozen:" and the name of a '
-                "pretrained network.",
+                way_out=f'Choose one of {", ".join(IMAGE_NETS)}, or "torchvision:", "frozen:" or "tuned:" and the name '
+                "of a pretrained network.",
             )
         if self.start and not NetName.parse(self.start).is_frozen:
             raise ConfigError(

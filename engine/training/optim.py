@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from engine.nets.tuned import RATE_SHARE, TunedTrunk
 from engine.training.config import TrainConfig
+
+SHARE = "rate_share"
+"""Of a parameter group: its learning rate as a share of the run's; 1 where it has none."""
 
 
 def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
     """Return SGD with Nesterov momentum, or Adam; weight decay spares biases and normalisation.
 
+    The pretrained weights of a "tuned:" network learn at a tenth of the rate, in groups of their own.
     Adam's β₁ is the momentum, its β₂ 0.999. Its weight decay acts on the weights, not through the gradient's moments
     (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2).
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    tuned = {p for module in model.modules() if isinstance(module, TunedTrunk) for p in module.parameters()}
+    slow = {"lr": RATE_SHARE * train.learning_rate, SHARE: RATE_SHARE}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if (p.ndim > 1, p in tuned) == (decays, pretrained)]}
+        | {"weight_decay": train.weight_decay if decays else 0.0}
+        | (slow if pretrained else {})
+        for pretrained in (False, True)
+        for decays in (True, False)
     ]
     used = [group for group in groups if group["params"]]
     if train.optimizer == "adam":
@@ -59,9 +70,14 @@ def wait_warm_cosine(step: int, total: int, wait: int, warm_up: int) -> float:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every parameter group."""
+    """Set the learning rate of every parameter group, of those that learn at a share of it that share."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(SHARE, 1.0)
+
+
+def rate_shares(optimizer: torch.optim.Optimizer) -> dict[Tensor, float]:
+    """Return at which share of the run's rate each parameter learns."""
+    return {p: group.get(SHARE, 1.0) for group in optimizer.param_groups for p in group["params"]}
 
 
 def clip_gradients(model: nn.Module, limit: float) -> Tensor:

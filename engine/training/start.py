@@ -29,5 +29,6 @@ def new_net(train: TrainConfig, pools: Pools, device: torch.device) -> Classifie
         pools.statistics(),
         dropout=train.dropout,
         weights=train.weights,
+        tuned_blocks=train.tuned_blocks,
     )
     return net.to(device).train()

@@ -194,7 +194,15 @@ def test_alternative_fills_the_form_below(opened: OpenProject, queued: list[Any]
 def test_networks_offered_include_frozen_features_and_a_new_one_can_be_typed(opened: OpenProject) -> None:
     network = _inputs(_page())["Network"]
     assert "frozen:mobilenet_v2" in network.options
+    assert "tuned:efficientnet_lite0" in network.options
     assert network.proto.accept_new_options
+
+
+def test_how_many_blocks_are_tuned_can_be_chosen_where_a_network_is_tuned(opened: OpenProject) -> None:
+    page = _page()
+    assert _inputs(page)["Tuned blocks"].disabled
+    _inputs(page)["Network"].set_value("tuned:efficientnet_lite0").run()
+    assert not _inputs(page)["Tuned blocks"].disabled
 
 
 def test_while_a_round_is_active_none_can_be_started(opened: OpenProject) -> None:

@@ -91,7 +91,7 @@ def check_settings(algorithm: str, config: Mapping[str, Any], train: Mapping[str
 
 def check_net(net: str) -> None:
     """Raise ConfigError if no round on images can have this network; weights are neither looked for nor fetched."""
-    from engine.nets import backbones, frozen
+    from engine.nets import backbones, frozen, tuned
 
     name = NetName.parse(net)
     if name.is_vector:
@@ -102,6 +102,8 @@ def check_net(net: str) -> None:
         )
     if name.is_frozen:
         frozen.check(net)
+    elif name.is_tuned:
+        tuned.check(name.base)
     elif name.is_torchvision:
         backbones.check_name(name.base)
 
@@ -282,6 +284,18 @@ def _unfitted(record: RoundRecord) -> bool:
 
 
 def _spec(items: Sequence[ImageItem], train: Mapping[str, Any]) -> ArraySpec:
-    spec = recommend_spec(items)
-    size = train.get("image_size")
-    return spec if size is None else ArraySpec(size=int(size), channels=spec.channels)
+    return array_spec(recommend_spec(items), settings_from(TrainConfig, train))
+
+
+def array_spec(recommended: ArraySpec, settings: TrainConfig) -> ArraySpec:
+    """Return the arrays a round trains on: of the side asked for, else a tuned network's own, else as recommended.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    net, size = NetName.parse(settings.net), settings.image_size
+    if size is None and net.is_tuned:
+        from engine.nets import tuned
+
+        size = tuned.check(net.base).side
+    return recommended if size is None else replace(recommended, size=size)

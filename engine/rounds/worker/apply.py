@@ -48,7 +48,7 @@ def test_accuracy(folder: Path, dataset: str, root: Path) -> dict[str, Any]:
         raise RoundError(
             "The test images have another shape than the round was trained at",
             value=f"{tuple(images.shape[1:])} against {(channels, size, size)}",
-            way_out="Run a round with image_size left empty.",
+            way_out=f"Run a round with image_size {images.shape[-1]}.",
         )
     unknown = sorted(set(names) - set(plan.classes))
     if unknown:

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.algorithms.mpl_exact import exact_step
 from engine.algorithms.mpl_terms import Batch
 from engine.training.evaluate import evaluation_mode
+from engine.training.optim import SHARE
 from tests.engine.algorithms.mpl_samples import (
     DropoutAndNorm,
     Pupil,
@@ -57,18 +58,21 @@ def test_a_weight_means_the_same_as_with_sampled_feedback() -> None:
     torch.testing.assert_close(2 * paper, twice)
 
 
-def deep() -> tuple[Batch, Tensor, Pupil]:
-    """A student with dropout and normalisation in float64, and targets for it."""
+def deep(share: float = 1.0) -> tuple[Batch, Tensor, Pupil]:
+    """A student with dropout and normalisation in float64, whose first weights learn at a share, and targets for it."""
     batch, _ = vectors()
     batch = Batch(batch.labeled.double(), batch.y, batch.weak.double(), batch.strong.double())
     q = torch.softmax(torch.randn(16, 3, generator=torch.Generator().manual_seed(5)).double(), 1)
     torch.manual_seed(0)
     model = DropoutAndNorm().double().train()
-    return batch, q, Pupil(model, torch.optim.SGD(model.parameters(), lr=0.3))
+    first, *others = model.parameters()
+    groups = [{"params": others}, {"params": [first], "lr": 0.3 * share, SHARE: share}]
+    return batch, q, Pupil(model, torch.optim.SGD(groups, lr=0.3))
 
 
-def test_each_images_credit_is_the_derivative_through_dropout_and_normalisation() -> None:
-    batch, q, student = deep()
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_each_images_credit_is_the_derivative_through_dropout_and_normalisation(share: float) -> None:
+    batch, q, student = deep(share)
     twin = copy.deepcopy(student.model)
 
     def loss(targets: Tensor) -> float:
@@ -77,8 +81,8 @@ def test_each_images_credit_is_the_derivative_through_dropout_and_normalisation(
         pass_loss = -(targets * torch.log_softmax(model(batch.strong), 1)).sum() / len(targets)
         gradient = torch.autograd.grad(pass_loss, list(model.parameters()))
         with torch.no_grad(), evaluation_mode(model):
-            for parameter, part in zip(model.parameters(), gradient, strict=True):
-                parameter -= 0.3 * part
+            for place, (parameter, part) in enumerate(zip(model.parameters(), gradient, strict=True)):
+                parameter -= (0.3 if place else 0.3 * share) * part
             return float(F.cross_entropy(model(batch.labeled), batch.y))
 
     torch.manual_seed(11)

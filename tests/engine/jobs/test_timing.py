@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from engine.errors import ConfigError
 from engine.jobs import timing
 from engine.jobs.timing import Job, Timing, TimingQueue
 
@@ -142,6 +143,16 @@ def test_real_child_answers_and_one_that_breaks_is_replaced(monkeypatch: pytest.
     assert "too small" in _known(timings, wrong, 60).how
     monkeypatch.setattr(timing, "SECONDS", 0.0)
     assert _known(timings, dataclasses.replace(JOB, counts=(41, 10, 100, 4)), 60).how == timing.NOT_ESTIMATED
+
+
+def test_a_tuned_network_is_timed_by_its_steps_on_images_and_one_that_cannot_be_says_why() -> None:
+    train = {"net": "tuned:efficientnet_lite0", "epochs": 2, "steps_per_epoch": 4, "batch_size": 2, "device": "cpu"}
+    job = Job("supervised", {}, train, (3, 32, 32), (20, 0, 80, 3))
+    found = timing.time_job(job)
+    assert found.seconds is not None
+    assert found.how.startswith("8 steps in 2 epochs, timed on")
+    with pytest.raises(ConfigError, match="17 of 16"):
+        timing.time_job(dataclasses.replace(job, train=train | {"tuned_blocks": 17}))
 
 
 def test_joined_networks_are_each_timed_and_not_where_their_features_are_kept() -> None:

@@ -11,6 +11,7 @@ from engine.nets.net_name import FeatureSource, NetName
         ("auto", NetName("own", "auto")),
         ("frozen:mobilenet_v2", NetName("frozen", "mobilenet_v2")),
         ("torchvision:resnet18", NetName("torchvision", "resnet18")),
+        ("tuned:timm/a.b", NetName("tuned", "timm/a.b")),
         ("", NetName("own", "")),
     ],
 )

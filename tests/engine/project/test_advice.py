@@ -62,6 +62,8 @@ def test_weights_count_when_their_file_is_in_torchs_cache(
     assert not advice.weights_missing({"net": "frozen:efficientnet_lite0@whole"})
     assert advice.weights_missing(both)
     assert advice.weights_missing({"net": "torchvision:mobilenet_v2", "weights": "DEFAULT"})
+    assert advice.weights_missing({"net": "tuned:mobilenet_v2"})
+    assert not advice.weights_missing({"net": "tuned:efficientnet_lite0"})
     url = torchvision.models.get_model_weights("mobilenet_v2").DEFAULT.url
     path = tmp_path / "hub" / "checkpoints" / url.rsplit("/", 1)[-1]
     path.parent.mkdir(parents=True)
@@ -84,6 +86,8 @@ def test_job_has_the_sizes_of_the_pools_and_of_the_training_arrays(project: Proj
     assert job({}).counts == (16, 4, 20, 2)
     assert job({}).shape == (1, 12, 12)
     assert job({"image_size": 8, "heldout_fraction": 0.4}).shape == (1, 8, 8)
+    assert job({"net": "tuned:efficientnet_lite0"}).shape == (1, 224, 224)
+    assert not job({"net": "tuned:efficientnet_lite0"}).features_kept
     assert job({"image_size": 8, "heldout_fraction": 0.4}).counts == (12, 8, 20, 2)
     assert not job({"net": "frozen:resnet18"}).features_kept
     folder = feature_parts.folder_of(project.root, FeatureSource("resnet18"), "weights")

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from engine.nets.tuned import TunedTrunk
 from engine.training.config import TrainConfig
 from engine.training.feed import LEAST_STEPS, RowStream, steps_per_epoch
-from engine.training.optim import clip_gradients, make_optimizer
+from engine.training.optim import clip_gradients, cosine, make_optimizer, rate_shares, set_rate
 from engine.training.pools import Pools
 
 
@@ -50,6 +51,30 @@ def test_weight_decay_spares_biases_and_normalisation() -> None:
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
     assert [p.ndim for p in decayed["params"]] == [4, 2]
     assert len(spared["params"]) == 4
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_pretrained_blocks_learn_at_a_tenth_of_the_rate_through_the_whole_schedule(name: str) -> None:
+    body = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    body[0].requires_grad_(False)
+    model = nn.Sequential(TunedTrunk(body), nn.Linear(2, 1))
+    train = TrainConfig(optimizer=name, learning_rate=0.4, weight_decay=0.01)  # type: ignore[arg-type]
+    optimizer = make_optimizer(model, train)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.4, 0.4, 0.04, 0.04])
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0, 0.01, 0.0]
+    taken = [[p for p in group["params"]] for group in optimizer.param_groups]
+    assert [len(params) for params in taken] == [1, 1, 1, 1]
+    assert taken[2][0] is body[1].weight
+    for step in range(5):
+        set_rate(optimizer, 0.4 * cosine(step, 5))
+        fast, _, slow, _ = (group["lr"] for group in optimizer.param_groups)
+        assert slow == pytest.approx(0.1 * fast)
+        assert fast == pytest.approx(0.4 * cosine(step, 5))
+    assert rate_shares(optimizer)[body[1].weight] == 0.1
+    other = make_optimizer(model, train)
+    other.load_state_dict(optimizer.state_dict())
+    set_rate(other, 1.0)
+    assert [group["lr"] for group in other.param_groups] == pytest.approx([1.0, 1.0, 0.1, 0.1])
 
 
 @pytest.mark.parametrize(("name", "moved"), [("sgd", 0.1 * 0.02 * 1.9), ("adam", 0.1)])

@@ -109,6 +109,9 @@ def test_a_device_that_is_not_here_is_refused(make_store):
         ("pseudo_label", {}, {"net": "frozen:resnet19"}),
         ("pseudo_label", {}, {"net": "torchvision:resnet19"}),
         ("pseudo_label", {}, {"net": "frozen:squeezenet1_0"}),
+        ("pseudo_label", {}, {"net": "tuned:resnet19"}),
+        ("pseudo_label", {}, {"net": "tuned:resnet18+mobilenet_v2"}),
+        ("pseudo_label", {}, {"net": "tuned:resnet18", "weights": "DEFAULT"}),
         ("pseudo_label", {}, {"net": "mlp"}),
     ],
 )
@@ -262,6 +265,13 @@ def test_an_image_size_that_was_asked_for_is_taken(make_store, tmp_path):
     store = make_store({"cat": 4, "dog": 4, None: 4})
     folder = prepare.write_plan(store, queue(store, image_size=16), tmp_path)
     assert plan.read_plan(folder).spec == {"size": 16, "channels": 1}
+
+
+@pytest.mark.parametrize(("asked", "side"), [({}, 224), ({"image_size": 96}, 96)])
+def test_a_tuned_network_takes_images_of_its_own_side_or_of_the_one_asked_for(make_store, tmp_path, asked, side):
+    store = make_store({"cat": 4, "dog": 4, None: 4})
+    folder = prepare.write_plan(store, queue(store, net="tuned:efficientnet_lite0", **asked), tmp_path)
+    assert plan.read_plan(folder).spec == {"size": side, "channels": 1}
 
 
 def test_labels_withdrawn_below_the_need_block_the_plan_and_write_nothing(make_store, tmp_path):
