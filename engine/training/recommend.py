@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.nets.net_name import FROZEN, GRADIENTS, JOINED, NetName
+from engine.nets.net_name import FROZEN, GRADIENTS, JOINED, TUNED, NetName
 from engine.training.config import TrainConfig
 from engine.training.feed import steps_for
 from engine.training.pools import LEAST_CLASSES_TO_HOLD_OUT, TOO_FEW_TO_HOLD_OUT, heldout_total
@@ -20,6 +20,9 @@ SMALL_SIDE = 40
 """Up to this side in pixels images are taken for digits, letters or thumbnails, above for photos."""
 FEW_LABELS = 5
 """Below this in any class a person is asked to label more."""
+ENOUGH_TO_TUNE = 20
+"""Labels a class on average from which on a GPU trains a network's last blocks."""
+TUNED_TRAIN = {"learning_rate": 0.03, "batch_size": 32, "unlabeled_ratio": 3}
 FEW_TO_MATCH = 10
 """Up to so many labels a class on average, digits and letters get the threshold rule measured for few labels."""
 LEAST_CLASSES = 2
@@ -129,6 +132,8 @@ def recommend(facts: DataFacts) -> Recommendation:
         algorithm, config, train, reason = _supervised(facts, kind)
     elif kind == "digits":
         algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{STROKES} {AS_A_SET}"
+    elif kind == "quick" and facts.device == "cuda" and _enough_to_tune(facts):
+        algorithm, config, train, reason = "fixmatch", _alignment(facts), _tuned(facts), _tuned_reason(facts)
     elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and facts.weights):
         algorithm, config, reason = SET_ALGORITHM, {}, _quick_reason(facts)
         train = {"net": facts.quick_net} | SET_TRAIN
@@ -198,8 +203,11 @@ FEW_LENGTHS = tuple(
 
 def _budgets(net: str, device: str) -> tuple[int, int, int]:
     """Return about how many steps the three lengths take: what a network does in a minute, and multiples of it."""
-    if NetName.parse(net).is_frozen:
+    name = NetName.parse(net)
+    if name.is_frozen:
         return 300, 900, 3_000
+    if name.is_tuned:
+        return 100, 300, 1_000
     if device == "cpu":
         return 300, 2_400, 9_600
     return 1_500, 20_000, 100_000
@@ -290,6 +298,25 @@ def _few_to_match(facts: DataFacts) -> bool:
     """Return whether there are labels, but at most `FEW_TO_MATCH` a class on average over the classes that have any."""
     some = [count for count in facts.labels.values() if count]
     return 0 < sum(some) <= FEW_TO_MATCH * len(some)
+
+
+def _enough_to_tune(facts: DataFacts) -> bool:
+    """Return whether these are photos with `ENOUGH_TO_TUNE` labels a class on average over classes that have any."""
+    some = [count for count in facts.labels.values() if count]
+    return facts.side > SMALL_SIDE and sum(some) >= ENOUGH_TO_TUNE * max(len(some), LEAST_CLASSES)
+
+
+def _tuned(facts: DataFacts) -> dict[str, Any]:
+    return {"net": TUNED + PHOTO_NET, "start": facts.quick_net} | TUNED_TRAIN
+
+
+def _tuned_reason(facts: DataFacts) -> str:
+    return (
+        f"There are {ENOUGH_TO_TUNE} labels a class or more, and a GPU: the last blocks of {PHOTO_NET} learn your "
+        f"photos. They begin with what the set says of its images ({facts.quick_net}), as live labels do; FixMatch "
+        "then asks for the same answer on distorted copies. It counts only if it is no worse than what is in force; "
+        "on a GPU nothing of it has been measured."
+    )
 
 
 def _few_rule(facts: DataFacts) -> dict[str, Any]:
@@ -424,6 +451,17 @@ def _alternatives(
                 "A linear classifier on the features, to see what the unlabeled images add.",
             )
         )
+        if facts.side > SMALL_SIDE:
+            slow = "an hour or more on a CPU" if facts.device == "cpu" else "minutes on this GPU"
+            alternatives.append(
+                Alternative(
+                    "Tune the network's last blocks",
+                    "fixmatch",
+                    _alignment(facts),
+                    _tuned(facts),
+                    f"From {ENOUGH_TO_TUNE} labels a class on, if the features do not separate your classes; {slow}.",
+                )
+            )
         whole = {"net": str(NetName("torchvision", SECOND_NET)), "weights": "DEFAULT", "learning_rate": 0.01}
         alternatives.append(
             Alternative(

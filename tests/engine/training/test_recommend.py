@@ -89,6 +89,23 @@ def test_two_pretrained_networks_are_taken_where_both_are_there_and_the_one_that
     assert _with(PHOTOS, weights=BOTH - KNOWN).train["net"] == "frozen:mobilenet_v2"
 
 
+@pytest.mark.parametrize(("each", "device", "net"), [
+    (20, "cuda", "tuned:efficientnet_lite0"), (19, "cuda", "frozen:efficientnet_lite0"),
+    (20, "cpu", "frozen:efficientnet_lite0"),
+])  # fmt: skip
+def test_photos_with_twenty_labels_a_class_and_a_gpu_get_a_tuned_network(each: int, device: str, net: str) -> None:
+    found = _with(PHOTOS, labels=dict.fromkeys("abcdefghij", each), device=device, weights=KNOWN)
+    assert found.train["net"] == net
+    tuned = (
+        found.train if found.algorithm == "fixmatch" else _alternative(found, "Tune the network's last blocks").train
+    )
+    assert tuned["net"] == "tuned:efficientnet_lite0"
+    assert tuned["start"] == "frozen:efficientnet_lite0"
+    assert ("GPU" in found.reason) == (net == "tuned:efficientnet_lite0")
+    costs = lengths(dataclasses.replace(PHOTOS, device=device), "fixmatch", tuned)
+    assert [length.train["epochs"] for length in costs] == [3, 20, 60], "epochs of 30 steps, minutes on a GPU"
+
+
 def test_a_download_of_weights_is_told_before_the_whole_network_is_trained() -> None:
     assert "14 MB" in _alternative(_with(PHOTOS, weights=KNOWN), "Train the whole network").reason
     assert "MB" not in _alternative(_with(PHOTOS, weights=BOTH), "Train the whole network").reason
