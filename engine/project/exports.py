@@ -70,7 +70,7 @@ class Exports:
         return collect.tally(table.image_ids, table.source, table.mark, self._pseudo_labels(options), options)
 
     def refusal(self, options: ExportOptions) -> ExportError | None:
-        """Return why pseudo-labels at this threshold are refused; None where they are not.
+        """Return why pseudo-labels at this threshold are refused; None where they are not, or there are none.
 
         A threshold is a promise of a share right. Behind it stand an audit of this threshold, or so many measured
         answers that confidences are written in tens of percent.
@@ -81,8 +81,10 @@ class Exports:
         n, threshold = self._measured.scale(number).n, options.min_confidence
         if n >= scale.TENS or self._audits.covers(number, threshold):
             return None
-        missing = scale.TENS - n
-        left = len(undecided(self._workspace.store.label_table(), self._results.needed(number))[0])
+        probabilities = undecided(self._workspace.store.label_table(), self._results.needed(number))[1]
+        if not (probabilities.max(1) >= threshold).any():
+            return None
+        missing, left = scale.TENS - n, len(probabilities)
         audit = f"audit the threshold {threshold:g} under “Accept by threshold” on the Quality page"
         answer = f"Answer {missing:,} more random {'image' if missing == 1 else 'images'} on the Review page (order"
         return ExportError(

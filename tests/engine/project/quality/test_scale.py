@@ -100,6 +100,7 @@ def test_a_threshold_with_few_answers_and_no_audit_is_refused_with_the_number_an
     assert "audit the threshold 0.8" in text
     assert project.exports.files() == []
     assert project.exports.refusal(ExportOptions("csv")) is None  # no pseudo-labels, no threshold
+    assert project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.95)) is None  # none are so sure
 
 
 def test_a_hundred_measured_answers_stand_behind_a_threshold(project: Project) -> None:
@@ -119,8 +120,8 @@ def test_where_too_few_images_are_left_the_way_out_is_an_audit_alone(project: Pr
     queue = project.queue.next("least_confidence", FREE)[0]
     for item in queue[: FREE - 50]:  # none of them by chance
         answer(project, item.image_id, "cat")
-    refusal = str(project.exports.refusal(ExportOptions("csv", PSEUDO)))
-    assert "Audit the threshold 0.95" in refusal
+    refusal = str(project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.8)))
+    assert "Audit the threshold 0.8" in refusal
     assert "Answer" not in refusal
 
 
