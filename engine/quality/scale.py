@@ -168,8 +168,8 @@ def _told(tier: Tier, n: int, right: int) -> tuple[str, str]:
     if tier == "words":
         (first, high), (second, low), (third, _) = CUTS
         return brief, (
-            f"{of} By them, {first}: of 100 such predictions at least {100 * high:.0f} are right; {second}: "
-            f"{100 * low:.0f} to {100 * high:.0f}; {third}: fewer. Percentages follow from {TENS}."
+            f"{of} By them “{first}” means that of 100 such predictions at least {100 * high:.0f} are right, "
+            f"“{second}” {100 * low:.0f} to {100 * high:.0f}, “{third}” fewer. Percentages follow from {TENS}."
         )
     rounded = f" Rounded to tens; to percent from {PERCENT}." if tier == "tens" else ""
     return brief, f"{of} By them, of 100 predictions with the same figure about as many are right.{rounded}"

@@ -224,7 +224,7 @@ def test_the_accuracy_tab_says_what_stands_behind_a_confidence(opened: OpenProje
         _answer(opened, item.image_id, item.prediction or "")
     texts = _texts(_page("Accuracy"))
     assert "Of 60 measured answers 59 were right" in texts
-    assert state.plain("fairly sure: 70 to 90") in texts
+    assert "“fairly sure” 70 to 90" in texts
     assert "On the logit scale" in texts
 
 

@@ -87,7 +87,7 @@ class Measured:
         Measured answers are those of `random_sample` whose prediction was recorded, and of the images a round held
         out those that came with a label or that chance put up. A temperature, one number, was fitted to all that were
         held out; those a person answered because a queue chose them are no fair sample of what is undecided and do
-        not count here.
+        not count here. Those of a live round were to its fits so far, the first of which knew the fewest labels.
         """
         key = self._store.label_table().head, self._results.needed(number).version
         cached = self._scales.get(number)
@@ -152,7 +152,8 @@ class Measured:
 
     def _held_out_answers(self, number: int) -> Answers:
         """The held-out images that no queue chose, with their calibrated confidence."""
-        if LIVE in self._store.round(number).progress:
+        record = self._store.round(number)
+        if LIVE in record.progress:  # it holds none out
             return Answers(np.empty(0), np.empty(0, bool))
         if number not in self._held:
             self._held[number] = self._read_held_out(number)
