@@ -114,15 +114,18 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+PSEUDO = (
+    "Add pseudo-labels at least this confident. Needs an audit of this threshold, or 100 measured answers of the round."
+)
+
+
 def export(
     project: ProjectArgument,
     target: Annotated[
         Path | None, typer.Argument(help="The file to write; the project's exports folder if not given.")
     ] = None,
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.imagefolder_zip,
-    pseudo: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Add pseudo-labels at least this confident.")
-    ] = None,
+    pseudo: Annotated[float | None, typer.Option(min=0, max=1, help=PSEUDO)] = None,
     human_only: Annotated[
         bool, typer.Option("--human-only", help="Leave out labels that came with the import.")
     ] = False,

@@ -13,6 +13,7 @@ from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
+from engine.quality import scale
 
 SOURCES = {
     "human": "Labels made or corrected by a person",
@@ -48,6 +49,9 @@ def page() -> None:
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
         options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened))
         counts = opened.project.exports.counts(options)
+        refusal = opened.project.exports.refusal(options)
+        if refusal is not None:
+            state.show_error(refusal)
         cells = st.columns(3)
         cells[0].metric("Labels", f"{counts['human'] + counts['accepted'] + counts['imported']:,}")
         cells[1].metric("Pseudo-labels", f"{counts['pseudo']:,}")
@@ -56,7 +60,7 @@ def page() -> None:
             "Export",
             type="primary",
             icon=":material/archive:",
-            disabled=sum(counts.values()) == 0,
+            disabled=sum(counts.values()) == 0 or refusal is not None,
             key="run_export",
         ):
             bar = st.progress(0.0, "Exporting")
@@ -77,11 +81,10 @@ def page() -> None:
 
 
 def _confidence_help(opened: OpenProject) -> str:
-    """Say how far the confidences of the round in force can be trusted."""
-    in_force = opened.project.results.in_force()
-    if in_force is not None and not opened.project.results.calibrated(in_force):
-        return "Not calibrated: the round in force held no label out, so a confidence promises no share of errors."
-    return "Calibrated on held-out labels: of pseudo-labels at 0.95, about 95 in 100 should be right."
+    """Say what stands behind the confidences of the round in force."""
+    number = opened.project.results.in_force()
+    about = f"The model's own number. It needs an audit of this threshold, or {scale.TENS} measured answers."
+    return about if number is None else f"{about} {opened.project.measured.scale(number).note}"
 
 
 def _selection(opened: OpenProject) -> frozenset[int] | None:

@@ -89,7 +89,7 @@ async def regions(request: Request, opened: OpenProject) -> Response:
             "expected": round(float(region.expected_labeled), 1), "confidence": _share(region.confidence),
             "overall": _share(region.overall_confidence), "centre": [float(v) for v in region.centre],
             "called": [[names[k], round(float(share), 4)] for k, share in region.called],
-            "reason": region.reason_with(names, "overall, mean over the epochs"),
+            "reason": region.reason_with(names),
         }
         for region, ids in flagged
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from app.server.workbench import OpenProject
 from engine.errors import MapError, RoundError
 from engine.ids import rows_of
 from engine.project.maps import TrackedPredictions
+from engine.quality import scale
+from engine.records.quality import Scale
 from engine.records.rounds import MapState
 
 MOST_POINTS = 60_000
@@ -124,7 +126,8 @@ def epochs(opened: OpenProject, source: str, number: int, first: int) -> bytes:
     """Pseudo-label [E][n], then confidence [E][n] in steps of 1/255, of the recorded epochs from the `first`-th on.
 
     Classes are uint8 with 255 for none, or uint16 with 65535 above 254 classes. Every row but the first is sent as
-    the exclusive or with (classes) or the difference modulo 256 to (confidences) the row before.
+    the exclusive or with (classes) or the difference modulo 256 to (confidences) the row before. At the end uint8
+    step[n]: how the round's confidence is written where its pseudo-label is that of the last epoch, else NOT_WRITTEN.
     """
     project = opened.project
     ids = shown(opened, source).ids
@@ -142,11 +145,30 @@ def epochs(opened: OpenProject, source: str, number: int, first: int) -> bytes:
         predicted[e, at] = columns[best[there]]
         confidence[e, at] = np.round(p1[there] * 255).astype(np.uint8)
     accuracy = project.maps.accuracy(number)
+    written, step = _written(opened, number, ids, every)
     header = {
         "n": len(ids), "mark": zlib.crc32(ids.tobytes()), "round": number, "epochs": wanted, "first": first,
         "all": len(every), "wide": kind is np.uint16, "accuracy": [accuracy.get(epoch) for epoch in every],
+        "scale": None if written is None else asdict(written),
     }  # fmt: skip
-    return pack(header, _exclusive(predicted), _difference(confidence))
+    return pack(header, _exclusive(predicted), _difference(confidence), step)
+
+
+def _written(
+    opened: OpenProject, number: int, ids: NDArray[np.int64], epochs: list[int]
+) -> tuple[Scale | None, NDArray[np.uint8]]:
+    """How a round's confidences are written, None while it is not complete, and the step of each image (n,)."""
+    project, step = opened.project, np.full(len(ids), scale.NOT_WRITTEN, np.uint8)
+    if not epochs or number not in {one.number for one in project.results.complete()}:
+        return None, step
+    predictions, written = project.results.needed(number), project.measured.scale(number)
+    image_ids, last, _ = project.results.epoch_predictions(number, epochs[-1])
+    rows, there = rows_of(ids, predictions.image_ids)
+    at, recorded = rows_of(ids, image_ids)
+    best = predictions.probabilities.argmax(1)[rows]
+    same = there & recorded & (best == last[at])
+    step[same] = scale.steps(written, predictions.probabilities[rows[same]].max(1))
+    return written, step
 
 
 def frames(opened: OpenProject, number: int) -> bytes:

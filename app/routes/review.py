@@ -116,6 +116,7 @@ def packed(table: GridTable) -> bytes:
         "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
         "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
         "confidence": np.round(table.confidence.astype(float), 4).tolist(),
+        "scale": asdict(table.scale), "step": table.step.tolist(),
         "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
         "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
     }  # fmt: skip

@@ -21,7 +21,6 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from engine.errors import MapError
-from engine.percent import percent
 
 LEAST_ROWS = 50
 SMALLEST, SMALLEST_SHARE, LARGEST_SHARE = 20, 0.002, 0.5
@@ -36,6 +35,8 @@ UNSURE = 1.0
 NEAREST, ASKED, LINK = 10, 500, 0.05
 """Of 500 images of a branch the 10 nearest by features are asked; a twentieth in another branch joins the two."""
 MENTIONED = 0.1
+NOTICED = 1.05
+"""The model is less sure of a region from so many times the doubt it has of all images."""
 """Classes called less often are not worth naming."""
 
 
@@ -66,22 +67,20 @@ class Region:
         """Why the region is flagged, in plain words, with class indices for names."""
         return self.reason_with(())
 
-    def reason_with(self, names: Sequence[str], how: str = "overall") -> str:
-        """Return why the region is flagged, in plain words, with the classes' names by index; `how` says what the
-        confidences are means over."""
+    def reason_with(self, names: Sequence[str]) -> str:
+        """Return why the region is flagged, in plain words, with the classes' names by index."""
         labels = "label" if self.labeled == 1 else "labels"
         text = (
             f"{self.size:,} images with {self.labeled:,} {labels} where {self.expected_labeled:,.0f} would be expected"
         )
         if np.isnan(self.confidence):
             return text
-        digits = 1 if min(self.confidence, self.overall_confidence) > 0.95 else 0
-        inside, overall = (percent(share, digits) for share in (self.confidence, self.overall_confidence))
         doubt, usual = 1 - self.confidence, 1 - self.overall_confidence
-        sure = "unsure" if doubt >= 1.5 * usual else "less sure" if inside != overall and doubt > usual else "as sure"
+        sure = "unsure" if doubt >= 1.5 * usual else "less sure" if doubt >= NOTICED * usual else "as sure"
         called = [names[c] if c < len(names) else str(c) for c, share in self.called[:2] if share >= MENTIONED]
+        compared = "as sure of them as of all" if sure == "as sure" else f"{sure} of them"
         mostly = f" and calls them mostly {' and '.join(called)}" if called else ""
-        return f"{text}; the model is {sure} of them ({inside} against {overall} {how}){mostly}"
+        return f"{text}; the model is {compared}{mostly}"
 
 
 @dataclass(frozen=True)

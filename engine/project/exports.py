@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from engine import __version__
+from engine.errors import ExportError
 from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
 from engine.exporters.provenance import batches_of
 from engine.exporters.rows import ExportRow
-from engine.project.results import Results
+from engine.project.quality.audits import Audits
+from engine.project.quality.measured import Measured
+from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace, quiet, slug
+from engine.quality import scale
 from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
 from engine.records.rounds import Predictions
@@ -26,9 +30,9 @@ from engine.store import LabelTable
 class Exports:
     """What leaves one project."""
 
-    def __init__(self, workspace: Workspace, results: Results) -> None:
-        self._workspace = workspace
-        self._results = results
+    def __init__(self, workspace: Workspace, results: Results, measured: Measured, audits: Audits) -> None:
+        self._workspace, self._results = workspace, results
+        self._measured, self._audits = measured, audits
 
     def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
         """Write an export file, all or nothing, and return its path.
@@ -39,8 +43,12 @@ class Exports:
             target: the file to write; a new one in the project's exports folder when None.
 
         Raises:
-            ExportError: it could not be completed; nothing is left behind.
+            ExportError: pseudo-labels are wanted at a threshold that too few answers and no audit stand behind, or it
+                could not be completed; nothing is left behind.
         """
+        refusal = self.refusal(options)
+        if refusal is not None:
+            raise refusal
         exporter, store = EXPORTERS[options.format], self._workspace.store
         self._workspace.hold_leftovers()
         table = store.label_table()
@@ -60,6 +68,31 @@ class Exports:
         """Return how many images of each label source an export would hold."""
         table = self._workspace.store.label_table()
         return collect.tally(table.image_ids, table.source, table.mark, self._pseudo_labels(options), options)
+
+    def refusal(self, options: ExportOptions) -> ExportError | None:
+        """Return why pseudo-labels at this threshold are refused; None where they are not, or there are none.
+
+        A threshold is a promise of a share right. Behind it stand an audit of this threshold, or so many measured
+        answers that confidences are written in tens of percent.
+        """
+        number = self._results.in_force() if options.round is None else options.round
+        if "pseudo" not in options.sources or number is None:
+            return None
+        n, threshold = self._measured.scale(number).n, options.min_confidence
+        if n >= scale.TENS or self._audits.covers(number, threshold):
+            return None
+        probabilities = undecided(self._workspace.store.label_table(), self._results.needed(number))[1]
+        if not (probabilities.max(1) >= threshold).any():
+            return None
+        missing, left = scale.TENS - n, len(probabilities)
+        audit = f"audit the threshold {threshold:g} under “Accept by threshold” on the Quality page"
+        answer = f"Answer {missing:,} more random {'image' if missing == 1 else 'images'} on the Review page (order"
+        return ExportError(
+            f"Pseudo-labels of round {number} from a confidence of {threshold:g} are not exported: no audit of this "
+            "threshold and too few measured answers stand behind it",
+            value=f"{n:,} of {scale.TENS}",
+            way_out=f"{answer} “Random”), or {audit}." if missing <= left else f"{audit[0].upper()}{audit[1:]}.",
+        )
 
     @property
     def folder(self) -> Path:

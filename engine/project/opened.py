@@ -43,15 +43,15 @@ class Project:
         self.training = Training(workspace)
         self.live = Live(workspace, self.results)
         self.maps = Maps(workspace, self.results)
-        self.exports = Exports(workspace, self.results)
         self.upkeep = Upkeep(workspace)
-        self.audits = Audits(workspace, self.results, self.live)
-        self.checks = Checks(workspace)
         self.measured = Measured(workspace, self.results)
+        self.audits = Audits(workspace, self.results, self.live, self.measured)
+        self.checks = Checks(workspace)
+        self.exports = Exports(workspace, self.results, self.measured, self.audits)
         self.signals = Signals(workspace)
         self.lists = Lists(workspace, self.results, self.audits, self.checks)
-        self.grid = Grid(workspace, self.results, self.signals)
-        self.queue = Queue(workspace, self.results, self.signals, self.lists)
+        self.grid = Grid(workspace, self.results, self.signals, self.measured)
+        self.queue = Queue(workspace, self.results, self.signals, self.lists, self.measured)
 
     @classmethod
     def create(cls, root: Path, name: str | None = None, *, url: str | None = None) -> Self:

@@ -95,4 +95,4 @@ def _why_far(scores: list[float], labeled: bool) -> list[str]:
 
 def _why_badge(row: NDArray[np.float32], classes: tuple[str, ...]) -> str:
     best = int(row.argmax())
-    return f"doubtful in its own way: {row[best]:.2f} for “{classes[best]}”"
+    return f"doubtful in its own way: “{classes[best]}” at best"

@@ -38,27 +38,24 @@ def entropy(probabilities: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArr
 
 
 def why_least_confidence(row: NDArray[np.float32], classes: Sequence[str]) -> str:
-    """Say how little the model believes in its best class."""
-    best = int(row.argmax())
-    return f"least confident: {row[best]:.2f} for “{classes[best]}”"
+    """Say that the model believes little in its best class; how little is no number that anything has measured."""
+    return f"least confident: “{classes[int(row.argmax())]}” at best"
 
 
 def why_margin(row: NDArray[np.float32], classes: Sequence[str]) -> str:
-    """Say which two classes are close, and how close."""
+    """Say which two classes are close."""
     order = np.argsort(-row, kind="stable")
     if len(order) < 2:
         return why_least_confidence(row, classes)
     a, b = int(order[0]), int(order[1])
     if row[a] > NO_CALL:
-        return f"little in doubt: {row[a]:.2f} for “{classes[a]}”, {row[b]:.2f} for “{classes[b]}”"
-    return f"close call: {row[a]:.2f} for “{classes[a]}”, {row[b]:.2f} for “{classes[b]}”"
+        return f"little in doubt: “{classes[a]}” before “{classes[b]}”"
+    return f"close call: “{classes[a]}” or “{classes[b]}”"
 
 
 def why_entropy(row: NDArray[np.float32], classes: Sequence[str]) -> str:
-    """Say how spread the probabilities are, and over which best class."""
-    value = float(entropy(row[None, :], np.zeros(1, np.int64))[0])
-    best = int(row.argmax())
-    return f"undecided: entropy {value:.2f} nats, best {row[best]:.2f} for “{classes[best]}”"
+    """Say that the probabilities are spread, and over which best class."""
+    return f"undecided between classes: “{classes[int(row.argmax())]}” at best"
 
 
 def _two_best(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -28,8 +28,8 @@ class AcceptRule:
 class AcceptPreview:
     """What a rule would accept of the images without label and mark.
 
-    expected_errors: sum of 1 − confidence, which is right when the confidence is calibrated; None where no label was
-    held out to calibrate it by.
+    expected_errors: sum of 1 − recalibrated confidence; None where too few answers measured the round to write
+    confidences in percent.
     """
 
     rule: AcceptRule
@@ -169,6 +169,29 @@ class Estimate:
     def value(self) -> float:
         """right / n; 0 when n is 0."""
         return self.right / self.n if self.n else 0.0
+
+
+Tier = Literal["none", "share", "words", "tens", "percent"]
+"""How much of a round's confidences is written: their order only; the share right; words; tens of percent; percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How the confidences of one round are written for a person; see `engine.quality.scale`.
+
+    n: measured answers behind it, right of them. a, b: logit p' = a + e^b · logit p, both 0 where nothing is
+    recalibrated. words: of the tier "words", from the surest; empty in others. brief: what is measured, in few words;
+    note: in full.
+    """
+
+    tier: Tier
+    n: int
+    right: int
+    a: float
+    b: float
+    words: tuple[str, ...]
+    brief: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)

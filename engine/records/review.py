@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.records.labels import LabelSource, Mark
+from engine.records.quality import Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ class Beside:
 class ReviewItem:
     """One image of a review queue, with what the page shows beside it.
 
-    random: it belongs to the random slice, whose answers measure the accuracy. beside: what it is to be compared with.
+    confidence: the number inside the model, kept with the answer; never written. top: the most likely classes with the
+    lengths of their bars, 0..1. scale, step: how the confidence is written, see `engine.quality.scale`; None where the
+    prediction is no round's. random: it belongs to the random slice, whose answers measure the accuracy. beside: what
+    it is to be compared with.
     """
 
     image_id: int
@@ -43,6 +47,8 @@ class ReviewItem:
     round: int | None
     random: bool = False
     beside: tuple[Beside, ...] = ()
+    scale: Scale | None = None
+    step: int | None = None
 
 
 ConflictKind = Literal["prediction", "duplicates", "annotators"]
@@ -76,7 +82,8 @@ class ImageContext:
 class GridTable:
     """The images of a grid with predictions, all (N,), grouped by predicted class, in each class in order of `value`.
 
-    predicted: index into `classes`; version: of the label state looked at; label: text or None.
+    predicted: index into `classes`; confidence: the number inside the model; scale, step: how it is written; version:
+    of the label state looked at; label: text or None.
     """
 
     round: int | None
@@ -85,6 +92,8 @@ class GridTable:
     image_ids: NDArray[np.int64]
     predicted: NDArray[np.int16]
     confidence: NDArray[np.float32]
+    scale: Scale
+    step: NDArray[np.uint8]
     value: NDArray[np.float32]
     version: NDArray[np.int64]
     label: NDArray[np.object_]

@@ -31,14 +31,20 @@ def read_imported(connection: Connection) -> NDArray[np.int64]:
     return np.array([row[0] for row in connection.execute(query).cursor.fetchall()], np.int64)
 
 
-def read_answers(connection: Connection, number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the images (M,) ascending that a person answered with a round's prediction in front, and whether it was
-    accepted (M,): the first answer to each that was not taken back."""
-    columns = (entries.c.image_id, entries.c.action)
+def read_answers(
+    connection: Connection, number: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the images (M,) ascending that a person answered with a round's prediction in front, whether it was
+    accepted (M,), and its confidence then (M,), NaN where none was recorded: the first answer to each that was not
+    taken back."""
+    columns = (entries.c.image_id, entries.c.action, entries.c.confidence)
     alone = or_(entries.c.batch.is_(None), entries.c.seconds.is_not(None))
     query = (
         select(*columns).where(entries.c.round == number, alone, BY_A_PERSON, NOT_UNDONE).order_by(entries.c.seq.desc())
     )
-    first = dict(connection.execute(query).cursor.fetchall())  # newest first, so that the oldest stays
+    # newest first, so that the oldest stays
+    first = {image_id: said for image_id, *said in connection.execute(query).cursor.fetchall()}
     ids = np.array(sorted(first), np.int64)
-    return ids, np.array([first[image_id] == "accept" for image_id in ids.tolist()], bool)
+    said = [first[image_id] for image_id in ids.tolist()]
+    accepted = np.array([action == "accept" for action, _ in said], bool)
+    return ids, accepted, np.array([confidence for _, confidence in said], np.float64)

@@ -234,8 +234,9 @@ class Store:
         """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
         return self._read(looks.read_imported)
 
-    def answers(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the images answered with a round's prediction in front, and whether it was accepted."""
+    def answers(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+        """Return the images answered with a round's prediction in front, whether it was accepted, and how sure it
+        was."""
         return self._read(lambda connection: looks.read_answers(connection, number))
 
     # --- audits ---------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import state
 from app.components.quality import accuracy, confusion, gallery, outlook, words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
-from engine.percent import percent
 from engine.project.labels import new_uid
 from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
@@ -140,7 +140,8 @@ def test_a_round_without_held_out_labels_says_that_nothing_was_measured(opened: 
     make_round(opened.project, np.full((LABELED + FREE, 2), 0.5))
     page = _page("Accuracy")
     assert "No labels were held out in this round, so nothing was measured" in _texts(page)
-    assert "cannot be said how far the confidences can be trusted" in _texts(page)
+    assert "0 measured answers so far" in _texts(page)
+    assert "0 labels were held out: too few for a diagram" in _texts(page)
     figures = {one.label: one.value for one in page.metric}
     assert (figures["Accuracy on random images"], figures["Supervised baseline"]) == ("–", "–")
     assert "Held-out accuracy" not in figures
@@ -160,18 +161,20 @@ def test_confidences_that_are_not_calibrated_promise_no_errors(opened: OpenProje
     page.slider(key="accept_threshold").set_value(0.8).run()
     figures = {one.label: one.value for one in page.metric}
     assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("100", "–")
-    assert "cannot be said, without calibrated confidences; an audit measures it" in _texts(page)
+    assert "too few measured answers to say; an audit measures it" in _texts(page)
     page = _page("Is another round worth it?")
     assert {one.value for one in page.metric} == {"–"}
     page.switch_page("pages/export_dataset.py").run()
-    assert page.slider[0].help.startswith("Not calibrated")
+    assert "0 measured answers so far" in page.slider[0].help
 
 
-def test_confidences_calibrated_on_held_out_labels_are_said_to_be(opened: OpenProject, number: int) -> None:
+def test_confidences_calibrated_on_held_out_labels_offer_thresholds_by_expected_errors(
+    opened: OpenProject, number: int
+) -> None:
     page = _page("Accept by threshold")
     assert len(page.radio(key="accept_way").options) == 3
     page.switch_page("pages/export_dataset.py").run()
-    assert page.slider[0].help.startswith("Calibrated on held-out labels")
+    assert "10 measured answers so far" in page.slider[0].help
 
 
 def test_only_the_tab_that_is_shown_is_computed(
@@ -208,11 +211,21 @@ def test_accuracy_says_how_it_was_got_and_random_images_stand_beside_it(opened: 
     assert "**Unbiased**: of 20 images 17 predicted right" in _texts(page)
 
 
-def test_calibration_error_is_said_before_and_after_and_on_how_many_labels(opened: OpenProject, number: int) -> None:
-    before, after = opened.project.measured.reliability(number)
+def test_a_calibration_error_is_said_only_of_so_many_labels_that_it_is_more_than_luck() -> None:
+    few, many = (Reliability((), 0.08, n, "") for n in (999, 1000))
+    assert accuracy.diagram_words(few, few, 1.25) == "Temperature **1.25**. On 999 held-out labels."
+    said = "Expected calibration error **8.0 %** before and **8.0 %** after."
+    assert accuracy.diagram_words(many, many, 1.25) == f"Temperature **1.25**. {said} On 1,000 held-out labels."
+
+
+def test_the_accuracy_tab_says_what_stands_behind_a_confidence(opened: OpenProject, number: int) -> None:
+    assert state.plain(opened.project.measured.scale(number).note) in _texts(_page("Accuracy"))
+    for item in opened.project.queue.next("random", 50)[0]:
+        _answer(opened, item.image_id, item.prediction or "")
     texts = _texts(_page("Accuracy"))
-    assert f"error **{percent(before.ece)}** before and **{percent(after.ece)}** after, on 10 held-out labels" in texts
-    assert "With so few labels both are rough" in texts
+    assert "Of 60 measured answers 59 were right" in texts
+    assert "“fairly sure” 70 to 90" in texts
+    assert "On the logit scale" in texts
 
 
 def test_images_of_a_cell_are_shown_as_text_and_handed_over_to_review(opened: OpenProject, number: int) -> None:
@@ -256,18 +269,41 @@ def test_cells_come_with_the_most_frequent_mistake_first_and_empty_ones_never() 
     assert confusion.filled_cells([[5, 1], [3, 0]], ["a", "b"]) == [("b", "a"), ("a", "b"), ("a", "a")]
 
 
+def test_a_threshold_is_exported_only_with_a_hundred_answers_or_an_audit_behind_it(
+    opened: OpenProject, number: int
+) -> None:
+    def exporting() -> AppTest:
+        page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+        page.switch_page("pages/export_dataset.py").run()
+        page.checkbox(key="source_pseudo").check().run()
+        assert not page.exception
+        return page
+
+    page = exporting()
+    assert "10 of 100" in page.error[0].value
+    assert "Answer 90 more random images on the Review page" in _texts(page)
+    assert page.button(key="run_export").disabled
+    for item in opened.project.queue.next("random", 90)[0]:
+        _answer(opened, item.image_id, item.prediction or "")
+    page = exporting()
+    assert not page.error
+    page.button(key="run_export").click().run()
+    assert len(opened.project.exports.files()) == 1
+
+
 # accept by threshold ----------------------------------------------------------------------------------------------
 
 
-def test_thresholds_say_how_many_are_accepted_and_how_many_errors_are_expected(
+def test_thresholds_say_how_many_are_accepted_and_expect_no_errors_by_few_answers(
     opened: OpenProject, number: int
 ) -> None:
     page = _page("Accept by threshold")
     page.radio(key="accept_way").set_value("fixed").run()
     page.slider(key="accept_threshold").set_value(0.895).run()
     figures = {one.label: one.value for one in page.metric}
-    assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("90", "3.6")
+    assert (figures["Would be accepted"], figures["Expected wrong among them"]) == ("90", "–")
     assert "90.0 % of 100 undecided images" in _texts(page)
+    assert "too few measured answers to say" in _texts(page)
     page.radio(key="accept_way").set_value("by_class").run()
     page.select_slider(key="accept_target").set_value(0.05).run()
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "60"
@@ -430,7 +466,7 @@ def test_suspected_labels_are_listed_escaped_and_lead_to_their_queue(
     assert "**1 suspected label**" in _texts(page)
     assert "Checked on 2026-03-01 09:05. Labels or images changed since" in _texts(page)
     assert "&lt;b&gt;x → dog" in _html(page)
-    assert "3.1 % → 94.0 %" in _html(page)
+    assert "%" not in _html(page).partition("</style>")[2]  # nothing has measured that model
     assert "<b>x" not in _html(page)
     page.button(key="review_issues").click().run()
     assert _surface(page)["only"] == "issues"

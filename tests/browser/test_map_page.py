@@ -72,9 +72,9 @@ def test_a_click_in_the_legend_hides_a_class(shown: playwright.Page) -> None:
     assert len(shown.evaluate(f"{STARS}.x")) == 54
 
 
-def test_hovering_says_class_confidence_and_epoch_with_the_name_as_it_is(shown: playwright.Page) -> None:
+def test_hovering_says_class_and_epoch_with_the_name_as_it_is(shown: playwright.Page) -> None:
     shown.mouse.move(*shown.evaluate(PLACE, 0))
-    shown.wait_for_function("document.querySelector('.hoverlayer').textContent.includes('87 %')")
+    shown.wait_for_function("document.querySelector('.hoverlayer').textContent.includes('pseudo-label')")
     words = shown.evaluate("document.querySelector('.hoverlayer').textContent")
     assert NAMES[0] in words
     assert "epoch 6" in words

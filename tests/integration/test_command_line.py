@@ -20,6 +20,7 @@ from PIL import Image
 
 from app.cli import main
 from engine.project.opened import Project
+from engine.records.labels import Decision
 from tests.browser.digits import digit_pictures, digits_zip
 from tests.ready_project import ReadyProjects
 
@@ -55,6 +56,20 @@ def digits(ready: ReadyProjects, tmp_path: Path) -> Path:
     return ready.copy(digit_pictures(images=300, labeled_each=8), tmp_path / "digits")
 
 
+def _audit(root: Path, threshold: float, size: int) -> None:
+    """Draw an audit of the round in force and answer it whole: every prediction is right."""
+    with Project.open(root) as project:
+        number = project.results.in_force()
+        assert number is not None
+        begun = project.audits.start(project.audits.rule_at(number, threshold), size=size)
+        items = [project.queue.item(image_id) for image_id in begun.record.sample]
+        answers = [
+            Decision(f"audit-{item.image_id}", item.image_id, item.version, "accept", item.prediction, seconds=1.0)
+            for item in items
+        ]
+        assert all(ack.status == "saved" for ack in project.labels.decide(answers))
+
+
 def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> None:
     digits_zip(tmp_path / "digits.zip", images=300, labeled_each=8)
     digits = tmp_path / "digits"
@@ -67,13 +82,17 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     assert "300 images, 10 classes" in status
     assert "80 labeled: 80 imported" in status
     assert "promoted" in status
+    refused = _flat(run("export", digits, "out/set.zip", "--pseudo", "0.0", ok=False).stderr)
+    assert "16 of 100. Answer 84 more random images on the Review page" in refused
+    assert not (tmp_path / "out").exists()
+    _audit(digits, threshold=0.0, size=5)
     assert "wrote" in run("export", digits, "out/set.zip", "--pseudo", "0.0").stdout.lower()
     with zipfile.ZipFile(tmp_path / "out" / "set.zip") as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open("metadata.csv"), encoding="utf-8")))
         manifest = json.loads(archive.read("manifest.json"))
     assert len(rows) == 300
     assert all(row["label"] for row in rows)
-    assert manifest["counts"] == {"imported": 80, "human": 0, "accepted": 0, "pseudo": 220, "unlabeled": 0}
+    assert manifest["counts"] == {"imported": 80, "human": 0, "accepted": 5, "pseudo": 215, "unlabeled": 0}
     assert manifest["heldout"]["n"] == 16
     run("backup", digits, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"

@@ -11,7 +11,22 @@ export interface Beside {
   who: string;
 }
 
-/** An image as the review shows it. `top`: the most likely classes with their shares, 0..1. */
+/** How the confidences of a round are written, from n measured answers; see engine/quality/scale.py. */
+export interface Scale {
+  tier: "none" | "share" | "words" | "tens" | "percent";
+  n: number;
+  right: number;
+  a: number;
+  b: number;
+  words: string[];
+  brief: string;
+  note: string;
+}
+
+/**
+ * An image as the review shows it. `confidence`: kept with the answer, never written. `top`: the most likely classes with
+ * the lengths of their bars, 0..1. `scale`, `step`: how the confidence is written, null where it is no round's.
+ */
 export interface ReviewItem {
   image_id: number;
   name: string;
@@ -29,6 +44,8 @@ export interface ReviewItem {
   round: number | null;
   random: boolean;
   beside: Beside[];
+  scale: Scale | null;
+  step: number | null;
 }
 
 /** What /queue takes. `only`: which images, as queue_ref.js reads it. */
@@ -117,7 +134,10 @@ export interface ClassesAnswer {
   classes: string[];
 }
 
-/** The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class. */
+/**
+ * The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class; `step`: how
+ * the confidence is written by `scale`.
+ */
 export interface GridTable {
   round: number;
   classes: string[];
@@ -126,6 +146,8 @@ export interface GridTable {
   ids: number[];
   predicted: number[];
   confidence: number[];
+  scale: Scale;
+  step: number[];
   value: number[];
   version: number[];
   label: number[];
@@ -158,7 +180,10 @@ export interface PointsHeader {
   hidden_classes: string[];
 }
 
-/** Head of /map/epochs: the epochs sent, from the `first`-th of `all`; `wide`: classes are 16 bits. */
+/**
+ * Head of /map/epochs: the epochs sent, from the `first`-th of `all`; `wide`: classes are 16 bits; `scale`: how the round's
+ * confidences are written, null while it runs.
+ */
 export interface EpochsHeader {
   n: number;
   mark: number;
@@ -168,6 +193,7 @@ export interface EpochsHeader {
   all: number;
   wide: boolean;
   accuracy: (number | null)[];
+  scale: Scale | null;
 }
 
 /** Head of /map/frames: t tracked images at each epoch laid out. The lists are equally long, one entry an epoch. */

@@ -2,6 +2,24 @@
 
 import { count } from "./dom.js";
 
+/** @import { Scale } from "./wire.d.ts" */
+
+const NOT_WRITTEN = 255;
+const SPACE = "\u202f";
+
+/**
+ * How sure a prediction is, as far as answers have measured it: nothing, a word, tens of percent, or percent.
+ * @param {Scale | null | undefined} scale
+ * @param {number | null | undefined} step of the image, as the server sends it
+ */
+export function sureWords(scale, step) {
+  if (!scale || step === null || step === undefined || step === NOT_WRITTEN) return "";
+  if (scale.tier === "words") return scale.words[step] ?? "";
+  if (scale.tier === "tens") return step >= 10 ? `over 95${SPACE}%` : step <= 0 ? `under 5${SPACE}%` : `about ${10 * step}${SPACE}%`;
+  if (scale.tier === "percent") return step >= 100 ? `>99${SPACE}%` : step <= 0 ? `<1${SPACE}%` : `${step}${SPACE}%`;
+  return "";
+}
+
 /**
  * "3 as “7”, 2 as “9” and 4 in 2 more classes", the most frequent classes first.
  * @param {Iterable<string>} names a class for each image

@@ -11,7 +11,6 @@ from app.components.history.batches import DID
 from app.components.quality.gallery import Tile, gallery
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
-from engine.percent import percent
 from engine.records.labels import ImageItem, LedgerEntry
 
 NEWEST = 200
@@ -92,7 +91,6 @@ def _row(one: LedgerEntry) -> dict[str, object]:
         "Label after it": one.label or "",
         "Mark": one.mark or "",
         "Round shown": "" if one.round is None else str(one.round),
-        "Confidence": "" if one.confidence is None else percent(one.confidence),
         "Seconds": "" if one.seconds is None else f"{one.seconds:.1f}",
         "Batch": one.batch or "",
     }

@@ -72,8 +72,9 @@ export function parseEpochs(buffer) {
   const { header, take, done } = unpack(buffer);
   const about = /** @type {EpochsHeader} */ (header);
   const predicted = takePredicted(take, about.wide, about.epochs.length, about.n);
+  const step = take(Uint8Array, about.n);
   done();
-  return { ...about, ...predicted };
+  return { ...about, ...predicted, step };
 }
 
 /**

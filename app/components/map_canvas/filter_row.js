@@ -1,6 +1,6 @@
 // The row of controls that says which points are shown.
 
-import { count, el, percent, setText, show } from "../common/dom.js";
+import { count, el, setText, show } from "../common/dom.js";
 import { activeFilters, CALM } from "./filters.js";
 import { checkbox, labeled } from "./widgets.js";
 
@@ -53,7 +53,7 @@ export function buildFilters(model, actions) {
     joined.value = filter.joined === null ? "" : String(filter.joined);
     below.value = String(filter.below);
     differs.box.checked = filter.differs;
-    setText(belowText, filter.below < 1 ? percent(filter.below) : "off");
+    setText(belowText, filter.below < 1 ? "" : "off"); // the place says how far; the number is only the model's own
     setText(amount, `${count(model.shown)} of ${count(model.present)} shown`);
     show(clear, activeFilters(filter) > 0);
   }

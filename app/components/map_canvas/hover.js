@@ -1,9 +1,10 @@
 // The card beside the pointer: the image, what it is called now, how its pseudo-label moved over the epochs, and, after
-// a short rest, its calibrated probabilities.
+// a short rest, its most likely classes.
 
-import { count, el, inkOf, percent, setText, show } from "../common/dom.js";
+import { count, el, inkOf, setText, show } from "../common/dom.js";
 import { fetchJson, messageOf } from "../common/http.js";
 import { pixelate } from "../common/pixels.js";
+import { sureWords } from "../common/words.js";
 import { NO_CLASS, UNKNOWN } from "./codes.js";
 import { aboutImage, classSwatch } from "./image_words.js";
 
@@ -17,7 +18,7 @@ const HOVER_FORGET = 3000; // ms after which a failure is forgotten
 
 /**
  * What is known of an image: what the route says of it, or why it does not.
- * @typedef {Pick<ReviewItem, "name" | "top" | "round"> & { problem: "" } | { problem: string }} Known
+ * @typedef {Pick<ReviewItem, "name" | "top" | "round" | "scale" | "step"> & { problem: "" } | { problem: string }} Known
  */
 
 /**
@@ -120,8 +121,8 @@ export function buildHover(model, base, roundNow) {
    * @param {string} word
    * @param {Guess} guess
    */
-  function guessed(word, { k, p }) {
-    return el("span", {}, el("span", { class: "faint" }, word), classSwatch(model, k), `${model.className(k)} ${percent(p)}`);
+  function guessed(word, { k }) {
+    return el("span", {}, el("span", { class: "faint" }, word), classSwatch(model, k), model.className(k));
   }
 
   /** @param {number} i */
@@ -156,15 +157,14 @@ export function buildHover(model, base, roundNow) {
   return { node, paint };
 }
 
-// The five most likely classes at the end of the round, calibrated if it held labels out.
+// The five most likely classes at the end of the round, the first with how sure it is as far as that is measured.
 function buildHoverBars() {
   const title = el("span", { class: "faint hover-title" });
   const rows = Array.from({ length: 5 }, () => {
     const label = el("span", { class: "bar-name" });
     const fill = el("span", { class: "bar-fill" });
-    const value = el("span", { class: "bar-value" });
-    const row = el("div", { class: "bar-row" }, label, el("span", { class: "bar-track" }, fill), value);
-    return { node: row, label, fill, value };
+    const row = el("div", { class: "bar-row" }, label, el("span", { class: "bar-track" }, fill));
+    return { node: row, label, fill };
   });
   const node = el("div", { class: "hover-bars", hidden: true, testid: "map-hover-bars" }, title, ...rows.map((row) => row.node));
 
@@ -177,20 +177,27 @@ function buildHoverBars() {
     const top = item?.top ?? [];
     show(node, top.length > 0 || Boolean(known?.problem));
     if (known?.problem) setText(title, `probabilities: ${known.problem}`);
-    else setText(title, item?.round ? `end of round ${item.round}` : "");
+    else setText(title, item?.round ? [`end of round ${item.round}`, standingOf(item)].filter(Boolean).join(" · ") : "");
     node.dataset.short = isShortNames(top) ? "yes" : "no";
     rows.forEach((row, at) => {
       show(row.node, at < top.length);
       if (at >= top.length) return;
       const [label, value] = top[at];
       setText(row.label, label);
-      setText(row.value, percent(value, value < 0.1 ? 1 : 0));
       row.fill.style.transform = `scaleX(${Math.max(0.005, value)})`;
       const k = model.classes.indexOf(label);
       row.fill.style.background = k >= 0 ? model.classColour(k) : "";
     });
   }
   return { node, paint };
+}
+
+/**
+ * How sure the first class is; where that is not written, what has been measured so far.
+ * @param {Pick<ReviewItem, "scale" | "step">} item
+ */
+function standingOf({ scale, step }) {
+  return sureWords(scale, step) || (scale?.brief ?? "");
 }
 
 /** @param {[string, number][]} top */
@@ -236,8 +243,8 @@ function createAsker(base, onAnswer) {
   async function fly({ key, url }) {
     flying = true;
     try {
-      const { name, top, round } = /** @type {ReviewItem} */ (await fetchJson(url, { timeout: 10000 }));
-      keep(key, { name, top, round, problem: "" });
+      const { name, top, round, scale, step } = /** @type {ReviewItem} */ (await fetchJson(url, { timeout: 10000 }));
+      keep(key, { name, top, round, scale, step, problem: "" });
     } catch (error) {
       keep(key, { problem: messageOf(error) });
       setTimeout(() => answers.delete(key), HOVER_FORGET); // then it may be asked again

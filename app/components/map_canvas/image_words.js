@@ -1,6 +1,7 @@
 // What is said of one image of the map.
 
-import { el, percent } from "../common/dom.js";
+import { el } from "../common/dom.js";
+import { sureWords } from "../common/words.js";
 import { UNKNOWN } from "./codes.js";
 
 /** @import { MapModel } from "./types.d.ts" */
@@ -16,13 +17,22 @@ export function classSwatch(model, k) {
 }
 
 /**
- * "label", or the confidence of the pseudo-label.
+ * "label", or how sure the pseudo-label is, where answers have measured it: only after the last epoch.
  * @param {MapModel} model
  * @param {number} i
  */
-export function sureWords(model, i) {
+export function standingWords(model, i) {
   if (model.loaded().label[i] >= 0) return "label";
-  return model.shownClass[i] === UNKNOWN ? "–" : percent(model.confidence(i));
+  return model.shownClass[i] === UNKNOWN ? "–" : pseudoWords(model, i);
+}
+
+/**
+ * @param {MapModel} model
+ * @param {number} i
+ */
+function pseudoWords(model, i) {
+  const { epochs, epoch } = model;
+  return epochs !== null && epoch === epochs.epochs.length - 1 ? sureWords(epochs.scale, epochs.step[i]) : "";
 }
 
 /**
@@ -32,5 +42,6 @@ export function sureWords(model, i) {
 export function aboutImage(model, i) {
   const { label, flags } = model.loaded();
   if (label[i] >= 0) return flags[i] & 2 ? "label, reviewed" : "label";
-  return model.shownClass[i] === UNKNOWN ? "unlabeled" : `pseudo-label · ${percent(model.confidence(i))}`;
+  if (model.shownClass[i] === UNKNOWN) return "unlabeled";
+  return ["pseudo-label", pseudoWords(model, i)].filter(Boolean).join(" · ");
 }

@@ -52,7 +52,7 @@ export function buildLegend(model, actions) {
     if (colourBy === "confidence") {
       const bar = el("span", { class: "ramp" });
       bar.style.background = `linear-gradient(90deg, ${RAMP_COLOURS.join(", ")})`;
-      key.replaceChildren(el("span", {}, "50 %"), bar, el("span", {}, "99 %"), el("span", { class: "faint" }, "in steps 60, 70, 80, 90, 95, 98"));
+      key.replaceChildren(el("span", {}, "least sure"), bar, el("span", {}, "surest"), el("span", { class: "faint" }, "the model's own order"));
     } else if (colourBy === "teacher") {
       key.replaceChildren(dot(DIFFERS_COLOUR), el("span", {}, "they differ"), dot(SAME_COLOUR), el("span", {}, "they agree, or not tracked"));
     } else {

@@ -3,7 +3,7 @@
 import { el, setText, show } from "../common/dom.js";
 import { fetchJson, messageOf } from "../common/http.js";
 import { pixelate } from "../common/pixels.js";
-import { aboutImage, classSwatch, sureWords } from "./image_words.js";
+import { aboutImage, classSwatch, standingWords } from "./image_words.js";
 import { inOrder, placesFor, placesOf } from "./places.js";
 
 /** @import { NeighboursAnswer } from "../common/wire.d.ts" */
@@ -154,7 +154,7 @@ export function buildNeighbours(model, base, actions) {
     el("img", { src: `${base}/thumb/${idOf(j)}`, alt: "", width: 56, height: 56, onload: pixelate }),
     el("span", { class: "near-line" }, classSwatch(model, model.shownClass[j]),
       el("span", { class: "chip-name" }, model.className(model.shownClass[j]))),
-    el("span", { class: "near-line faint" }, el("span", {}, sureWords(model, j)),
+    el("span", { class: "near-line faint" }, el("span", {}, standingWords(model, j)),
       el("span", { class: "near-distance", title: "distance" }, near)));
   }
 

@@ -3,7 +3,7 @@
 
 import { el, setText } from "../common/dom.js";
 import { pixelate } from "../common/pixels.js";
-import { aboutImage, sureWords } from "./image_words.js";
+import { aboutImage, standingWords } from "./image_words.js";
 
 /** @import { MapActions, MapModel, Points } from "./types.d.ts" */
 
@@ -82,12 +82,12 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
 
     function paintCell() {
       const k = model.shownClass[i];
-      const key = [model.className(k), model.classColour(k), sureWords(model, i), out().has(idOf(i))].join("|");
+      const key = [model.className(k), model.classColour(k), standingWords(model, i), out().has(idOf(i))].join("|");
       if (key === painted) return;
       painted = key;
       swatch.style.background = model.classColour(k);
       setText(name, model.className(k));
-      setText(value, sureWords(model, i));
+      setText(value, standingWords(model, i));
       const words = `${model.className(k)}, ${aboutImage(model, i)}`;
       const left = out().has(idOf(i));
       button.title = left ? `${words}. Left out` : words;

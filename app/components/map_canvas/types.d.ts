@@ -52,7 +52,10 @@ export interface Predicted {
   conf: Uint8Array[];
 }
 
-export interface Epochs extends EpochsHeader, Predicted {}
+/** `step`: how each image's confidence is written after the last epoch. */
+export interface Epochs extends EpochsHeader, Predicted {
+  step: Uint8Array;
+}
 
 /** The moving map. `index`: of each tracked image, -1 where it is not among the points. */
 export interface Frames extends Omit<FramesHeader, "student" | "teacher"> {

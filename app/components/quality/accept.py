@@ -91,8 +91,9 @@ def _preview(preview: AcceptPreview) -> None:
     cells[0].caption(f"{percent(share)} of {some(preview.undecided, 'undecided image')}")
     wrong = preview.expected_errors
     cells[1].metric("Expected wrong among them", "–" if wrong is None else f"{wrong:,.1f}")
-    expected = "cannot be said" if wrong is None else percent(wrong / preview.count) if preview.count else "–"
-    cells[1].caption(f"{expected}, {'without' if wrong is None else 'by'} calibrated confidences; an audit measures it")
+    share_wrong = percent(wrong / preview.count) if wrong is not None and preview.count else "–"
+    expected = "too few measured answers to say" if wrong is None else f"{share_wrong}, by recalibrated confidences"
+    cells[1].caption(f"{expected}; an audit measures it")
     usable = [value for value in preview.rule.thresholds.values() if value <= 1]
     cells[2].metric("Thresholds", _span(usable))
     none = [name for name, value in preview.rule.thresholds.items() if value > 1]

@@ -11,7 +11,6 @@ from app.components.quality.gallery import Tile, gallery, review_queue, review_t
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.percent import percent
 from engine.project.review.ref import QueueRef
 from engine.records.quality import CheckKind, CheckState, DuplicateGroup, LabelIssue
 
@@ -112,8 +111,8 @@ def _issues(opened: OpenProject) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{some(len(issues), 'suspected label')}**, most suspicious first: given → suggested, and how sure the "
-            "model that never saw the label is of each."
+            f"**{some(len(issues), 'suspected label')}**, most suspicious first: given → suggested by a model that "
+            "never saw the label."
         )
         review_queue(QueueRef("issues"), "review_issues")
     gallery(opened, [_issue_tile(one) for one in issues[:ISSUES_SHOWN]])
@@ -122,8 +121,7 @@ def _issues(opened: OpenProject) -> None:
 
 
 def _issue_tile(one: LabelIssue) -> Tile:
-    sure = f"{percent(one.given_confidence)} → {percent(one.suggested_confidence)}"
-    return Tile(one.image_id, f"{one.given} → {one.suggested}", sure)
+    return Tile(one.image_id, f"{one.given} → {one.suggested}")
 
 
 def _duplicates(opened: OpenProject) -> None:

@@ -24,7 +24,8 @@ export function buildGridTop(session, onHelp) {
   function paint({ table, saving, loading }) {
     setText(left, table.loaded ? `${count(table.left)} ${table.left === 1 ? "image" : "images"}` : "");
     const round = table.round === null ? "" : ` · predictions of round ${table.round}`;
-    setText(about, loading ? " · loading…" : round);
+    setText(about, loading ? " · loading…" : [round, table.scale?.brief].filter(Boolean).join(" · "));
+    about.title = table.scale?.note ?? "";
     const [kind, text] = gridSaveWords(saving);
     save.dataset.kind = kind;
     setText(save, text);

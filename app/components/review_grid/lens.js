@@ -42,9 +42,8 @@ export function buildGridLens(base, session, where) {
   /** @param {number} row */
   function words(row) {
     const { table } = session;
-    const label = table.label[row] === null ? "" : ` · label “${table.label[row]}”`;
-    const sure = Number.isFinite(table.confidence[row]) ? gridSureWords(table.confidence[row]) : "";
-    return `${sure}${label}`;
+    const label = table.label[row] === null ? "" : `label “${table.label[row]}”`;
+    return [gridSureWords(table, row), label].filter(Boolean).join(" · ");
   }
 
   /**

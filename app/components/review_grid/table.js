@@ -1,7 +1,8 @@
 // The images of the grid as flat arrays, what of them is shown, and what the person marked.
 // A row is a place in the server's order; a place is one in the list shown now (one class, or all).
 
-import { count, percent } from "../common/dom.js";
+import { count } from "../common/dom.js";
+import { sureWords } from "../common/words.js";
 
 /** @import { GridTable, LabelState } from "../common/wire.d.ts" */
 /** @import { Table, TableData } from "./types.d.ts" */
@@ -17,7 +18,7 @@ export const ROW_SEEN = 8; // was on the screen
 export function createGridTable() {
   /** @type {TableData} */
   const table = {
-    n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], value: [], version: [], label: [],
+    n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], scale: null, step: [], value: [], version: [], label: [],
     flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
     filter: GRID_ALL, pageSize: 200, page: 0, leaves: true, loaded: false,
     stamp: 0,
@@ -38,7 +39,8 @@ export function createGridTable() {
   function load(answer, { leaves, waiting }) {
     Object.assign(table, {
       n: answer.ids.length, round: answer.round, sort: answer.sort, classes: answer.classes, ids: answer.ids,
-      predicted: answer.predicted, confidence: answer.confidence, value: answer.value, version: answer.version,
+      predicted: answer.predicted, confidence: answer.confidence, scale: answer.scale, step: answer.step, value: answer.value,
+      version: answer.version,
       leaves,
       // -1: no label; anything else below 0: a class that the round does not know
       label: answer.label.map((k) => (k >= 0 ? answer.classes[k] : k === -1 ? null : "another class")), loaded: true,
@@ -152,20 +154,24 @@ export function createGridTable() {
 }
 
 /**
- * The value that the images are sorted by, in few characters.
- * @param {string} sort
- * @param {number | null | undefined} value
+ * What a tile says of its prediction: the value that the images are sorted by where that was counted or compared, else
+ * how sure it is.
+ * @param {Table} table
+ * @param {number} row
  */
-export function gridValueWords(sort, value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (sort.startsWith("confiden")) return gridSureWords(value);
-  if (sort.startsWith("flips")) return value < 0 ? "–" : count(value);
-  return value.toFixed(3);
+export function gridValueWords(table, row) {
+  const value = table.value[row];
+  if (table.sort.startsWith("flips")) return value < 0 ? "–" : count(value);
+  if (table.sort.startsWith("disagreement")) return value < 0 ? "–" : value.toFixed(3);
+  return gridSureWords(table, row);
 }
 
-/** @param {number} value */
-export function gridSureWords(value) {
-  return value > 0.9995 && value < 1 ? ">99.9\u202f%" : percent(value, 1);
+/**
+ * @param {Table} table
+ * @param {number} row
+ */
+export function gridSureWords(table, row) {
+  return sureWords(table.scale, table.step[row]);
 }
 
 /** @param {number} n */

@@ -1,7 +1,7 @@
 // What the parts of the grid share. A row is a place in the server's order; a place is one in the list shown now.
 
 import type { Notice } from "../common/notices.js";
-import type { Action, GridTable, LabelState } from "../common/wire.d.ts";
+import type { Action, GridTable, LabelState, Scale } from "../common/wire.d.ts";
 
 /** The answer given to a marked image. */
 export interface MarkedAnswer {
@@ -18,6 +18,8 @@ export interface TableData {
   ids: number[];
   predicted: number[];
   confidence: number[];
+  scale: Scale | null;
+  step: number[];
   value: number[];
   version: number[];
   /** Text of the label in force, null without one. */

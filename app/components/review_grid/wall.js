@@ -264,7 +264,7 @@ function buildTile(table, at) {
   const row = table.list[at];
   const image = el("img", { alt: "", draggable: "false" });
   const name = el("span", { class: "tile-name" }, table.className(row));
-  const value = el("span", { class: "tile-value" }, gridValueWords(table.sort, table.value[row]));
+  const value = el("span", { class: "tile-value" }, gridValueWords(table, row));
   const badge = el("span", { class: "badge" });
   const node = el("div", {
     class: "tile", role: "gridcell", testid: "grid-tile", id: `tile-${at}`, "data-at": at, "data-id": table.ids[row],
@@ -285,7 +285,7 @@ function buildTile(table, at) {
     node.dataset.state = state;
     node.dataset.focus = ring && focus === at ? "yes" : "no";
     node.setAttribute("aria-selected", String(marked));
-    node.setAttribute("aria-label", [`${name.textContent}, ${value.textContent}`, marked && "marked wrong", words].filter(Boolean).join(", "));
+    node.setAttribute("aria-label", [name.textContent, value.textContent, marked && "marked wrong", words].filter(Boolean).join(", "));
     setText(badge, words);
     show(badge, words !== "");
   }

@@ -1,10 +1,11 @@
 // The panel beside the image: what the model says, why the image is here, and the answers that can be given.
 
-import { el, percent, setText, show } from "../common/dom.js";
+import { el, setText, show } from "../common/dom.js";
 import { messageOf } from "../common/http.js";
 import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
 import { isPixelArt } from "../common/pixels.js";
 import { isDoubted } from "../common/queue_ref.js";
+import { sureWords } from "../common/words.js";
 import { buildContext } from "./context.js";
 
 /** @import { Act } from "../common/keys.js" */
@@ -63,19 +64,19 @@ function buildPrediction() {
   const title = el("span", { class: "eyebrow", testid: "review-prediction-title" });
   const name = el("span", { class: "predicted", testid: "review-prediction" });
   const sure = el("span", { class: "sure", testid: "review-confidence" });
+  const measure = el("p", { class: "measure", testid: "review-measure" });
   const force = el("p", { class: "force", testid: "review-label" });
   const why = el("p", { class: "why", testid: "review-why" });
   const bars = el("div", { class: "bars", "aria-label": "Most likely classes", testid: "review-bars" });
   const rows = Array.from({ length: 5 }, () => {
     const label = el("span", { class: "row-name" });
     const fill = el("span", { class: "row-fill" });
-    const value = el("span", { class: "row-value" });
-    const node = el("div", { class: "row" }, label, el("span", { class: "row-track" }, fill), value);
+    const node = el("div", { class: "row" }, label, el("span", { class: "row-track" }, fill));
     bars.append(node);
-    return { node, label, fill, value };
+    return { node, label, fill };
   });
   const node = el("section", { class: "says", "aria-live": "off" },
-    el("div", { class: "headline" }, el("div", {}, title, name), sure), bars, force, why);
+    el("div", { class: "headline" }, el("div", {}, title, name), sure), bars, measure, force, why);
 
   /** @param {Look} look */
   function paint({ card, classes, queue }) {
@@ -86,8 +87,11 @@ function buildPrediction() {
     const ask = classes.length ? "Choose a class" : "Add the first class";
     setText(name, item?.prediction ?? (item ? ask : ""));
     name.dataset.none = item && item.prediction === null ? "yes" : "no";
-    setText(sure, item && item.confidence !== null ? percent(item.confidence) : "");
-    sure.title = "Confidence; where the round held labels out it is calibrated: of 100 predictions with this value about as many are right";
+    setText(sure, sureWords(item?.scale, item?.step));
+    sure.title = item?.scale?.note ?? "";
+    setText(measure, item?.scale?.brief ?? "");
+    measure.title = item?.scale?.note ?? "";
+    show(measure, measure.textContent !== "");
     const top = item?.top || [];
     show(bars, top.length > 0);
     bars.dataset.single = top.length === 1 ? "yes" : "no";
@@ -99,7 +103,6 @@ function buildPrediction() {
       row.label.title = label;
       row.fill.style.transform = `scaleX(${Math.max(0.002, value)})`;
       row.node.dataset.first = i === 0 ? "yes" : "no";
-      setText(row.value, percent(value, value < 0.1 ? 1 : 0));
     });
     const source = item?.source ? ` · ${SOURCE_WORDS[item.source]}` : "";
     setText(force, item && item.label !== null ? `Label in force: ${item.label}${source}` : "");

@@ -71,7 +71,6 @@ def _data(scene: Scene, rows: NDArray[np.int64], report: Callable[[float], None]
     for frame in range(scene.frames):
         levels.append(scene.levels(frame)[rows])
         report(0.5 * (frame + 1) / scene.frames)
-    confidence = np.where(scene.pseudo[:, rows] >= 0, scene.confidence[:, rows], 0)
     return {
         "classes": [one_line(name) for name in scene.classes],
         "colours": COLOURS,
@@ -86,7 +85,6 @@ def _data(scene: Scene, rows: NDArray[np.int64], report: Callable[[float], None]
         "places": _packed(_whole(scene.xy, rows), "<i2"),
         "label": _packed(scene.label[rows], "<i2"),
         "pseudo": _packed(scene.pseudo[:, rows], "<i2"),
-        "confidence": _packed(np.rint(255 * np.clip(confidence, 0, 1)), "u1"),
         "levels": _packed(np.stack(levels), "u1"),
     }
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, StarlingError
 from engine.project.live import Live
+from engine.project.quality.measured import Measured
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import audit
+from engine.quality import audit, scale
 from engine.records.labels import Decision, Mark
 from engine.records.quality import AcceptPreview, AcceptRule, AuditRecord, AuditResult
 from engine.records.rounds import Predictions
@@ -27,8 +28,9 @@ NO_ANSWER: tuple[Mark, ...] = ("skip", "flag")
 class Audits:
     """The audits of one project. Thread-safe."""
 
-    def __init__(self, workspace: Workspace, results: Results, live: Live) -> None:
+    def __init__(self, workspace: Workspace, results: Results, live: Live, measured: Measured) -> None:
         self._store, self._results, self._live = workspace.store, results, live
+        self._measured = measured
 
     def rule_at(self, number: int, threshold: float) -> AcceptRule:
         """Return the rule with one threshold, 0..1, for all classes of a round."""
@@ -59,12 +61,14 @@ class Audits:
         ids, probabilities = undecided(self._store.label_table(), predictions)
         taken = audit.accepted(probabilities, _thresholds(rule, predictions))
         best = np.bincount(probabilities[taken].argmax(1) if taken.any() else [], minlength=len(predictions.classes))
-        expected = float(audit.expected_errors(probabilities[taken].max(1))) if taken.any() else 0.0
+        written = self._measured.scale(rule.round)
+        sure = scale.recalibrated(written, probabilities[taken].max(1))
+        expected = float(audit.expected_errors(sure)) if taken.any() else 0.0
         return AcceptPreview(
             rule=rule,
             count=int(taken.sum()),
             undecided=len(ids),
-            expected_errors=expected if self._results.calibrated(rule.round) else None,
+            expected_errors=expected if written.n >= scale.TENS else None,
             per_class={name: int(n) for name, n in zip(predictions.classes, best.tolist(), strict=True)},
         )
 
@@ -105,6 +109,14 @@ class Audits:
     def get(self, number: int) -> AuditResult:
         """Return where one audit stands. Raises ConfigError when there is none with this number."""
         return self._result(self._store.audit(number))
+
+    def covers(self, number: int, threshold: float) -> bool:
+        """Return whether a round's predictions from this threshold on, 0..1, were audited to the end."""
+        return any(
+            self._result(one).bound is not None
+            for one in self._store.audits()
+            if one.round == number and all(abs(at - threshold) <= audit.ROUNDING for at in one.thresholds.values())
+        )
 
     def unanswered(self, number: int) -> tuple[AuditRecord, list[int]]:
         """Return an audit and the images of its sample that have no answer yet, in the order drawn."""

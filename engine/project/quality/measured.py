@@ -13,7 +13,7 @@ from scipy.special import expit, logit  # type: ignore[import-untyped]
 from engine.errors import ConfigError
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import pace, reliability, sample, stopping
+from engine.quality import pace, reliability, sample, scale, stopping
 from engine.query import random_order
 from engine.records.labels import Mark
 from engine.records.quality import (
@@ -22,6 +22,7 @@ from engine.records.quality import (
     Outlook,
     Pace,
     Reliability,
+    Scale,
 )
 from engine.records.rounds import LIVE, Predictions, RoundReport
 from engine.rounds.folder import heldout, results
@@ -51,11 +52,23 @@ class Standing:
     decisions_left: int | None
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Answers that measure predictions: the confidence of each when it was given (n,), NaN where none was recorded, and
+    whether it was right (n,)."""
+
+    confidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+
+
 class Measured:
     """What is known of how good one project's labels and predictions are. Thread-safe."""
 
     def __init__(self, workspace: Workspace, results: Results) -> None:
         self._workspace, self._store, self._results = workspace, workspace.store, results
+        self._scales: dict[int, tuple[tuple[int, str], Scale]] = {}
+        self._unlabeled: dict[int, NDArray[np.int64]] = {}
+        self._held: dict[int, Answers] = {}
 
     def random_sample(self, number: int) -> Estimate:
         """Return the share of a round's predictions that were right, by the images that chance put up for review.
@@ -65,42 +78,94 @@ class Measured:
         label. Labels that came in a batch were not looked at one by one and end the sample. A live round learns from
         every answer, so what counts is what it said when the image was in front.
         """
+        answers, how = self._random_answers(number)
+        return sample.share(int(answers.right.sum()), len(answers.right), how)
+
+    def scale(self, number: int) -> Scale:
+        """Return how a round's confidences are written for a person, by the answers that measured them.
+
+        Measured answers are those of `random_sample` whose prediction was recorded, and of the images a round held
+        out those that came with a label or that chance put up. A temperature, one number, was fitted to all that were
+        held out; those a person answered because a queue chose them are no fair sample of what is undecided and do
+        not count here. Those of a live round were to its fits so far, the first of which knew the fewest labels.
+        """
+        key = self._store.label_table().head, self._results.needed(number).version
+        cached = self._scales.get(number)
+        if cached is None or cached[0] != key:
+            answers = self.answers(number)
+            cached = key, scale.of_answers(answers.confidence, answers.right)
+            self._scales[number] = cached
+        return cached[1]
+
+    def answers(self, number: int) -> Answers:
+        """Return a round's measured answers, see `scale`."""
+        drawn, held = self._random_answers(number)[0], self._held_out_answers(number)
+        recorded = np.isfinite(drawn.confidence)
+        return Answers(
+            np.concatenate([drawn.confidence[recorded], held.confidence]),
+            np.concatenate([drawn.right[recorded], held.right]),
+        )
+
+    def _random_answers(self, number: int) -> tuple[Answers, str]:
+        """The answers of the random sample, and in words how they came about."""
         if LIVE in self._store.round(number).progress:
-            return self._live_sample(number)
+            return self._live_answers(number)
         predictions = self._results.needed(number)
-        roles = results.roles(self._workspace.round_folder(number))
-        free = [roles.get(image_id) == "unlabeled" for image_id in predictions.image_ids.tolist()]
-        ids = predictions.image_ids[np.array(free, bool)]
+        if number not in self._unlabeled:
+            roles = results.roles(self._workspace.round_folder(number))
+            free = [roles.get(image_id) == "unlabeled" for image_id in predictions.image_ids.tolist()]
+            self._unlabeled[number] = predictions.image_ids[np.array(free, bool)]
+        ids = self._unlabeled[number]
         table = self._store.label_table()
         rows = table.rows(ids)
         answered = ~table.undecided[rows] & (table.version[rows] > self._store.round(number).ledger_seq)
         chosen = sample.random_prefix(random_order(ids), answered & ~np.isin(ids, self._store.unseen()))
-        best = predictions.probabilities[np.searchsorted(predictions.image_ids, ids[chosen])].argmax(1)
-        same = table.class_index(predictions.classes)[rows[chosen]] == best
-        right = int((same & ~table.has_mark(*NOT_RIGHT)[rows[chosen]]).sum())
+        probabilities = predictions.probabilities[np.searchsorted(predictions.image_ids, ids[chosen])]
+        same = table.class_index(predictions.classes)[rows[chosen]] == probabilities.argmax(1)
         how = (
             f"images picked at random from the {len(ids):,} that round {number} had no label for, looked at since; "
             "those without an answer count as wrong"
         )
-        return sample.share(right, len(chosen), how)
+        right = same & ~table.has_mark(*NOT_RIGHT)[rows[chosen]]
+        return Answers(probabilities.max(1).astype(np.float64), right), how
 
-    def _live_sample(self, number: int) -> Estimate:
-        folder = self._workspace.round_folder(number)
-        before = self._store.states_at(read_plan(folder).ledger_seq)
-        decided = [one.image_id for one in before.values() if one.label is not None or one.mark is not None]
-        ids = np.setdiff1d(np.array(sorted(results.roles(folder)), np.int64), np.array(decided, np.int64))
+    def _live_answers(self, number: int) -> tuple[Answers, str]:
+        if number not in self._unlabeled:
+            folder = self._workspace.round_folder(number)
+            before = self._store.states_at(read_plan(folder).ledger_seq)
+            decided = [one.image_id for one in before.values() if one.label is not None or one.mark is not None]
+            ids = np.array(sorted(results.roles(folder)), np.int64)
+            self._unlabeled[number] = np.setdiff1d(ids, np.array(decided, np.int64))
+        ids = self._unlabeled[number]
         table = self._store.label_table()
-        answered, accepted = self._store.answers(number)
+        answered, accepted, sure = self._store.answers(number)
         # Decided without this prediction in front: never to be answered, and no order of chance has a part in it.
         ids = ids[table.undecided[table.rows(ids)] | np.isin(ids, answered)]
-        chosen = sample.random_prefix(random_order(ids), np.isin(ids, answered))
-        right = int(np.isin(ids[chosen], answered[accepted]).sum())
+        chosen = ids[sample.random_prefix(random_order(ids), np.isin(ids, answered))]
+        at = np.searchsorted(answered, chosen)
         how = (
             f"images picked at random from the {len(ids):,} that had no label when live labels began and were not "
             "decided in another way since, by what was predicted when each was answered; those without a class count "
             "as wrong"
         )
-        return sample.share(right, len(chosen), how)
+        return Answers(sure[at], accepted[at]), how
+
+    def _held_out_answers(self, number: int) -> Answers:
+        """The held-out images that no queue chose, with their calibrated confidence."""
+        record = self._store.round(number)
+        if LIVE in record.progress:  # it holds none out
+            return Answers(np.empty(0), np.empty(0, bool))
+        if number not in self._held:
+            self._held[number] = self._read_held_out(number)
+        return self._held[number]
+
+    def _read_held_out(self, number: int) -> Answers:
+        folder = self._workspace.round_folder(number)
+        ids, labels = heldout.ids(folder)
+        fair = np.isin(ids, np.concatenate([self._store.imported(), heldout.drawn(folder)]))
+        predictions = self._results.needed(number)
+        probabilities = predictions.probabilities[np.searchsorted(predictions.image_ids, ids[fair])]
+        return Answers(probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels[fair])
 
     def standing(self, number: int, goal: float) -> Standing:
         """Return how good a round's predictions and the labels in force are together.

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, RoundError
 from engine.ids import rows_of
+from engine.project.quality.measured import Measured
 from engine.project.results import Results
 from engine.project.review.ref import UNREVIEWED, QueueRef, chosen
 from engine.project.review.signals import Signals
 from engine.project.workspace import Workspace
+from engine.quality import scale
 from engine.query import random_order
 from engine.records.review import GridTable
 from engine.records.rounds import Predictions
@@ -31,8 +33,9 @@ SORTS = {
 class Grid:
     """The grid of one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, signals: Signals) -> None:
-        self._store, self._results, self._signals = workspace.store, results, signals
+    def __init__(self, workspace: Workspace, results: Results, signals: Signals, measured: Measured) -> None:
+        self._store, self._results = workspace.store, results
+        self._signals, self._measured = signals, measured
 
     def table(
         self,
@@ -65,10 +68,12 @@ class Grid:
         value, ascending = _value(self._signals, sort, predictions, ids, probabilities)
         best = probabilities.argmax(1).astype(np.int16)
         order = np.lexsort((ids, value if ascending else -value, best))
+        written, confidence = self._measured.scale(predictions.round), probabilities.max(1)[order]
         return GridTable(
             round=predictions.round, classes=predictions.classes, sort=sort, image_ids=ids[order],
             predicted=best[order],
-            confidence=probabilities.max(1)[order], value=value[order].astype(np.float32),
+            confidence=confidence, scale=written, step=scale.steps(written, confidence),
+            value=value[order].astype(np.float32),
             version=labels.version[mask][order], label=labels.label[mask][order],
         )  # fmt: skip
 

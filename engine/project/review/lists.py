@@ -9,7 +9,6 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.ids import rows_of
-from engine.percent import percent
 from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
 from engine.project.results import Results
@@ -117,10 +116,7 @@ def _contradicted(table: LabelTable, predictions: Predictions, seq: int) -> list
 
 
 def _issue(issue: LabelIssue) -> Listed:
-    why = (
-        f"Given “{issue.given}”; without it the model says “{issue.suggested}” "
-        f"({percent(issue.suggested_confidence, 0)} against {percent(issue.given_confidence, 0)})"
-    )
+    why = f"Given “{issue.given}”; without it the model says “{issue.suggested}”"
     return Listed(
         issue.image_id, why, score=issue.score, suggested=issue.suggested, confidence=issue.suggested_confidence
     )
@@ -140,8 +136,7 @@ def _suspected(issue: LabelIssue) -> Conflict:
 
 def _entries(conflict: Conflict) -> Iterable[Listed]:
     if conflict.kind == "prediction":
-        sure = percent(conflict.score, 0)
-        why = f"Label “{conflict.labels[0]}” against a prediction of “{conflict.suggested}” ({sure})"
+        why = f"Label “{conflict.labels[0]}” against a sure prediction of “{conflict.suggested}”"
         yield Listed(conflict.image_ids[0], why, conflict.score, None, conflict.suggested, conflict.score)
     elif conflict.kind == "annotators":
         why = "; ".join(f"{who} says “{label}”" for who, label in conflict.said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.ids import id_array, rows_of
+from engine.project.quality.measured import Measured
 from engine.project.results import Results, top_classes
 from engine.project.review.lists import Listed, Lists
 from engine.project.review.ref import UNREVIEWED, QueueRef, chosen
 from engine.project.review.signals import Signals
 from engine.project.workspace import Workspace
+from engine.quality import scale
 from engine.query import QUERY_STRATEGIES, Picks, Pool, available, pick, random_order
+from engine.records.quality import Scale
 from engine.records.review import Beside, ReviewItem
 from engine.records.rounds import Predictions
 from engine.store import LabelTable
@@ -65,8 +68,11 @@ class _Plan:
 class Queue:
     """The review queue of one project. Thread-safe."""
 
-    def __init__(self, workspace: Workspace, results: Results, signals: Signals, lists: Lists) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, signals: Signals, lists: Lists, measured: Measured
+    ) -> None:
         self._store, self._results, self._signals, self._lists = workspace.store, results, signals, lists
+        self._measured = measured
         self._lock = threading.Lock()
         self._plan: _Plan | None = None
         self._available: tuple[tuple[Any, ...], dict[str, str]] | None = None
@@ -225,7 +231,8 @@ class Queue:
                     top=top, score=entry.score, why=entry.why, round=number, random=entry.random, beside=entry.beside,
                 )
             )  # fmt: skip
-        return items
+        scales = {number: self._measured.scale(number) for number in {item.round for item in items} if number}
+        return [_written(item, scales.get(item.round or 0)) for item in items]
 
     def _listed(self, listed: Sequence[Listed], table: LabelTable, predictions: Predictions | None) -> list[_Entry]:
         """Entries of a list, with the prediction each one is about in place of the round's own."""
@@ -260,6 +267,15 @@ class Queue:
             for image_id, near in self._signals.nearest_with(ids, label, predictions).items():
                 beside[image_id] = (*beside.get(image_id, ()), Beside(near.image_id, label, "nearest with this label"))
         return beside
+
+
+def _written(item: ReviewItem, written: Scale | None) -> ReviewItem:
+    """The item with its confidence as it is written; that of no round is not."""
+    if written is None or item.confidence is None:
+        return item
+    step = int(scale.steps(written, np.array(item.confidence)))
+    names, shares = zip(*item.top, strict=True)
+    return replace(item, top=tuple(zip(names, scale.bars(written, shares), strict=True)), scale=written, step=step)
 
 
 def _picked(plan: _Plan, held: NDArray[np.int64], limit: int, whole: bool) -> list[_Entry]:

@@ -30,6 +30,15 @@ def ids(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return held["image_id"].to_numpy(np.int64), held["label"].to_numpy(np.int64)
 
 
+def drawn(folder: Path) -> NDArray[np.int64]:
+    """Return ids (M,) of the labeled images of a planned round that chance put up; of an earlier version's, none."""
+    frame = pd.read_parquet(folder / files.LABELS)
+    if "drawn" not in frame:
+        return np.empty(0, np.int64)
+    ids: NDArray[np.int64] = frame.loc[frame["drawn"].to_numpy(bool), "image_id"].to_numpy(np.int64)
+    return ids
+
+
 def rows(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the calibrated probabilities (H, K) of the held-out images and their classes (H,).
 

@@ -18,6 +18,7 @@ from engine.jobs.moving_map import Frames
 from engine.project.maps import Maps, TrackedPredictions
 from engine.project.opened import Project
 from engine.project.results import Results
+from engine.quality import scale
 from engine.records.rounds import MapState
 from engine.store import Store
 
@@ -113,7 +114,8 @@ def test_epochs_come_as_differences_in_the_projects_class_order(
     size = 10 * np.dtype(kind).itemsize
     classes = ors(np.frombuffer(body, kind, 10, start).reshape(2, 5))
     confidence = sums(np.frombuffer(body, np.uint8, 10, start + size).reshape(2, 5))
-    assert len(body) == start + size + 10
+    assert len(body) == start + size + 10 + 5
+    assert (header["scale"], set(body[-5:])) == (None, {scale.NOT_WRITTEN})  # the round is not complete
     assert classes.tolist() == [[none, 1, count, 2, none], [none, none, 1, none, none]]
     assert confidence.tolist() == [[0, 51, 128, 255, 0], [0, 0, 0, 0, 0]]
 

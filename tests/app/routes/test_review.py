@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from app.server import workbench
 from engine.project.opened import Project
+from engine.quality.scale import NOT_WRITTEN
 from tests.made_round import make_round
 
 
@@ -35,9 +36,11 @@ def free(project: Project) -> list[int]:
 def test_grid_gives_flat_arrays_of_what_is_undecided(client: TestClient, project: Project, number: int) -> None:
     found = client.get("grid", params={"sort": "confidence"}).json()
     first, second = free(project)
+    assert found.pop("scale")["tier"] == "none"
     assert found == {
         "round": number, "classes": ["left", "right"], "sort": "confidence", "total": 2, "ids": [second, first],
-        "predicted": [0, 1], "confidence": [0.7, 0.9], "value": [0.7, 0.9], "version": [0, 0], "label": [-1, -1],
+        "predicted": [0, 1], "confidence": [0.7, 0.9],
+        "step": [NOT_WRITTEN] * 2, "value": [0.7, 0.9], "version": [0, 0], "label": [-1, -1],
     }  # fmt: skip
 
 

@@ -317,15 +317,16 @@ def test_small_grey_images_have_none_unless_asked(ready: ReadyProjects, tmp_path
 
 def test_random_answers_measure_what_was_predicted_when_they_were_given(project: Project) -> None:
     begun(project)
-    answers = []
+    answers, said = [], []
     for wrong in (True, False, False, False):
         items, _ = project.queue.next("random", 10)
+        said += [item.confidence for item in items]
         answers += [not wrong and item.prediction == digit(project, item.image_id) for item in items]
         if wrong:  # the person sees something else in each
             other = [(item, str((int(digit(project, item.image_id)) + 1) % 10)) for item in items]
             project.labels.decide(
-                [Decision(new_uid(), item.image_id, item.version, "correct", label, round=1, seconds=1.0)
-                 for item, label in other if label != item.prediction]
+                [Decision(new_uid(), item.image_id, item.version, "correct", label, round=1, confidence=item.confidence,
+                          seconds=1.0) for item, label in other if label != item.prediction]
             )  # fmt: skip
         else:
             answer(project, items)
@@ -333,6 +334,9 @@ def test_random_answers_measure_what_was_predicted_when_they_were_given(project:
     estimate = project.measured.random_sample(1)
     assert (estimate.n, estimate.right) == (40, sum(answers))
     assert estimate.right < 35
+    measured = project.measured.answers(1)
+    assert sorted(measured.confidence.tolist()) == pytest.approx(sorted(value for value in said if value is not None))
+    assert (project.measured.scale(1).n, project.measured.scale(1).right) == (40, estimate.right)
     standing = project.measured.standing(1, 0.98)
     assert standing.low < standing.right < standing.high
     assert standing.right == pytest.approx((60 + 240 * sum(answers) / 40) / 300)

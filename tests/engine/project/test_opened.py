@@ -16,11 +16,10 @@ from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
-from engine.project.results import Results
 from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
-from engine.records.rounds import Predictions
 from engine.store.facts import batch_id
+from tests.made_round import make_round
 from tests.ready_project import ReadyProjects, grey, write_zip
 
 
@@ -30,51 +29,47 @@ def _zip(path: Path, names: dict[str, int]) -> Path:
 
 @pytest.fixture
 def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
-    """Images 1–4 unlabeled, 5 and 6 labeled; round 7 predicts all six."""
+    """Images 1–4 unlabeled, 5 and 6 labeled."""
     names = {"cat/5.png": 50, "dog/6.png": 60, **{f"_unlabeled/{i}.png": 10 * i for i in range(1, 5)}}
     with Project.open(ready.copy(grey(8, names), tmp_path / "pets")) as opened:
         yield opened
 
 
-def _predicted(project: Project, monkeypatch: pytest.MonkeyPatch, first: dict[str, float]) -> None:
+def _predicted(project: Project, first: dict[str, float]) -> int:
+    """Make a round that predicts all six images, by the confidence that each is a cat; return its number."""
     by_name = {item.name: item.id for item in project.workspace.items()}
     ids = np.array(sorted(by_name.values()), np.int64)
     p1 = {by_name[name]: value for name, value in first.items()}
     column = np.array([p1.get(int(i), 1.0) for i in ids], np.float32)
-    found = Predictions(7, ids, np.stack([column, 1 - column], 1), ("cat", "dog"))
-    monkeypatch.setattr(Results, "predictions", lambda self, number=None: found)
+    return make_round(project, np.stack([column, 1 - column], 1))
 
 
 CONFIDENCES = {"_unlabeled/1.png": 0.9, "_unlabeled/2.png": 0.4, "_unlabeled/3.png": 0.55, "_unlabeled/4.png": 0.8}
 
 
-def test_queue_shows_the_least_confident_unlabeled_image_first(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _predicted(project, monkeypatch, CONFIDENCES)
+def test_queue_shows_the_least_confident_unlabeled_image_first(project: Project) -> None:
+    number = _predicted(project, CONFIDENCES)
     items, total = project.queue.next("least_confidence", 3)
     assert [item.name for item in items] == ["_unlabeled/3.png", "_unlabeled/2.png", "_unlabeled/4.png"]
     assert total == 4
     assert items[1].prediction == "dog"
     assert items[1].confidence == pytest.approx(0.6)
     assert items[1].top == (("dog", pytest.approx(0.6)), ("cat", pytest.approx(0.4)))
-    assert items[0].round == 7
+    assert items[0].round == number
 
 
-def test_images_imported_after_the_round_come_last_without_a_prediction(
-    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    _predicted(project, monkeypatch, CONFIDENCES)
+def test_images_imported_after_the_round_come_last_without_a_prediction(project: Project, tmp_path: Path) -> None:
+    number = _predicted(project, CONFIDENCES)
     more = _zip(tmp_path / "more.zip", {"_unlabeled/new.png": 200})
     project.imports.commit(project.imports.scan(ImportSource("zip", more)))
     items, total = project.queue.next("margin", 20)
     assert total == 5
     assert (items[-1].name, items[-1].prediction) == ("_unlabeled/new.png", None)
-    assert "after round 7" in items[-1].why
+    assert f"after round {number}" in items[-1].why
 
 
-def test_marked_images_leave_the_queue_and_are_found_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    _predicted(project, monkeypatch, CONFIDENCES)
+def test_marked_images_leave_the_queue_and_are_found_again(project: Project) -> None:
+    _predicted(project, CONFIDENCES)
     first = project.queue.next("least_confidence", 1)[0][0]
     project.labels.decide([Decision(new_uid(), first.image_id, first.version, "skip")])
     assert first.image_id not in [item.image_id for item in project.queue.next("least_confidence", 9)[0]]
@@ -98,14 +93,15 @@ def test_sweep_spares_what_another_process_has_staged(project: Project, tmp_path
     assert not left.exists()
 
 
-def test_export_counts_say_what_the_export_writes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    _predicted(project, monkeypatch, CONFIDENCES)
-    monkeypatch.setattr(project.store, "round", lambda number: type("Record", (), {"report": None})())
-    options = ExportOptions("csv", frozenset({"imported", "pseudo"}), 0.7)
+def test_export_counts_say_what_the_export_writes(project: Project) -> None:
+    number = _predicted(project, CONFIDENCES)
+    options = ExportOptions("csv", frozenset({"imported", "human", "pseudo"}), 0.7)
+    (drawn,) = project.audits.start(project.audits.rule_at(number, 0.7), size=1).record.sample
+    project.labels.decide([Decision(new_uid(), drawn, 0, "label", "cat")])
     counts = project.exports.counts(options)
-    assert counts == {"imported": 2, "human": 0, "accepted": 0, "pseudo": 2, "unlabeled": 2}
+    assert counts == {"imported": 2, "human": 1, "accepted": 0, "pseudo": 1, "unlabeled": 2}
     lines = project.exports.write(options).read_text().splitlines()
-    assert sum(",pseudo," in line for line in lines) == 2
+    assert sum(",pseudo," in line for line in lines) == 1
     assert len(lines) == 7
 
 

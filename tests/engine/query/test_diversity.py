@@ -54,7 +54,7 @@ def test_badge_starts_with_the_longest_gradient_and_shows_its_length() -> None:
     found = pick("badge", pool, 1)
     assert found.rows.tolist() == [1]
     np.testing.assert_allclose(found.scores, [0.4 * sqrt(2) * 5], rtol=1e-6)
-    assert found.why[0] == "doubtful in its own way: 0.60 for “b”"
+    assert found.why[0] == "doubtful in its own way: “b” at best"
 
 
 def test_badge_distances_are_those_of_the_whole_gradients() -> None:

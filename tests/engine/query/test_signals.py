@@ -15,7 +15,7 @@ def test_probability_strategies_take_the_highest_score_and_show_it() -> None:
     found = pick("margin", pool, 3)
     assert found.rows.tolist() == [3, 1, 2]
     np.testing.assert_allclose(found.scores, [1.0, 0.9, 0.4], atol=1e-6)
-    assert found.why[1] == "close call: 0.55 for “3”, 0.45 for “8”"
+    assert found.why[1] == "close call: “3” or “8”"
     assert not found.random.any()
 
 

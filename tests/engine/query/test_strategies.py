@@ -68,13 +68,13 @@ def test_every_strategy_has_the_words_a_page_needs(key: str) -> None:
 def test_why_names_the_numbers_that_ranked_the_image() -> None:
     row = np.array([0.25, 0.34, 0.41], np.float32)
     classes = ["4", "7", "9"]
-    assert uncertainty.why_least_confidence(row, classes) == "least confident: 0.41 for “9”"
-    assert uncertainty.why_margin(row, classes) == "close call: 0.41 for “9”, 0.34 for “7”"
+    assert uncertainty.why_least_confidence(row, classes) == "least confident: “9” at best"
+    assert uncertainty.why_margin(row, classes) == "close call: “9” or “7”"
     sure = np.array([0.99, 0.01, 0], np.float32)
-    assert uncertainty.why_margin(sure, classes) == "little in doubt: 0.99 for “4”, 0.01 for “7”"
+    assert uncertainty.why_margin(sure, classes) == "little in doubt: “4” before “7”"
     # 0.25 ln 4 + 0.34 ln(1/0.34) + 0.41 ln(1/0.41) = 0.3466 + 0.3668 + 0.3656
-    assert uncertainty.why_entropy(row, classes) == "undecided: entropy 1.08 nats, best 0.41 for “9”"
+    assert uncertainty.why_entropy(row, classes) == "undecided between classes: “9” at best"
 
 
 def test_why_of_a_single_class_has_no_second() -> None:
-    assert uncertainty.why_margin(np.array([0.8], np.float32), ["cat"]) == "least confident: 0.80 for “cat”"
+    assert uncertainty.why_margin(np.array([0.8], np.float32), ["cat"]) == "least confident: “cat” at best"

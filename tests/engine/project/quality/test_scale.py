@@ -1,0 +1,160 @@
+"""What a project's confidences rest on: which answers count, and when a threshold may be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.errors import ExportError
+from engine.exporters.collect import ExportOptions
+from engine.project.labels import new_uid
+from engine.project.opened import Project
+from engine.project.quality.measured import Measured
+from engine.records.labels import Decision
+from engine.rounds.folder import files
+from tests.made_round import make_round
+from tests.ready_project import ReadyProjects, noisy_pets
+
+LABELED, FREE = 20, 150
+PSEUDO = frozenset({"human", "imported", "accepted", "pseudo"})
+
+
+@pytest.fixture
+def project(ready: ReadyProjects, tmp_path: Path) -> Iterator[Project]:
+    """20 labeled images (every other one a cat), 150 without a label."""
+    with Project.open(ready.copy(noisy_pets(LABELED, FREE, ("cat", "dog")), tmp_path / "pets")) as opened:
+        yield opened
+
+
+def round_of(project: Project, heldout: list[int]) -> int:
+    """A round that says cat at .9 of every image."""
+    p = np.tile([0.9, 0.1], (LABELED + FREE, 1))
+    return make_round(project, p, heldout=heldout)
+
+
+def answer(project: Project, image_id: int, label: str, action: str = "label", **shown: float) -> None:
+    version = project.queue.item(image_id).version
+    decision = Decision(new_uid(), image_id, version, action, label, seconds=1.0, **shown)  # type: ignore[arg-type]
+    assert project.labels.decide([decision])[0].status == "saved"
+
+
+def measure(project: Project, count: int) -> None:
+    """Answer random images: each is a cat, as predicted."""
+    for item in project.queue.next("random", count)[0]:
+        answer(project, item.image_id, "cat")
+
+
+def labeled_ids(project: Project) -> list[int]:
+    table = project.store.label_table()
+    return [int(i) for i in table.image_ids[[label is not None for label in table.label]]]
+
+
+def test_random_answers_and_held_out_images_that_came_with_a_label_count(project: Project) -> None:
+    number = round_of(project, labeled_ids(project)[5:15])
+    assert (project.measured.scale(number).n, project.measured.scale(number).right) == (10, 5)  # half of them cats
+    measure(project, 12)
+    found = project.measured.scale(number)
+    assert (found.n, found.right, found.tier) == (22, 17, "share")
+    assert np.allclose(project.measured.answers(number).confidence, 0.9)
+
+
+def test_a_held_out_answer_to_an_image_that_a_queue_chose_does_not_count_and_one_that_chance_put_up_does(
+    project: Project,
+) -> None:
+    chosen, by_chance = project.store.label_table().image_ids[-2:].tolist()
+    for image_id in (chosen, by_chance):
+        answer(project, image_id, "cat")
+    number = round_of(project, [chosen, by_chance])
+    assert project.measured.scale(number).n == 0
+    path = project.workspace.round_folder(number) / files.LABELS
+    frame = pd.read_parquet(path)
+    frame.assign(drawn=frame["image_id"] == by_chance).to_parquet(path, index=False)
+    project.measured = Measured(project.workspace, project.results)  # as after a new start
+    assert len(project.measured.answers(number).right) == 1
+
+
+def test_the_ledger_keeps_the_confidence_that_was_in_front_at_each_answer(project: Project) -> None:
+    number = round_of(project, [])
+    for place, item in enumerate(project.queue.next("random", 15)[0]):
+        said = {"round": number, "confidence": 0.5 + place / 100}
+        action, label = ("correct", "dog") if place == 3 else ("accept", "cat")
+        answer(project, item.image_id, label, action, **said)
+    ids, accepted, confidence = project.store.answers(number)
+    assert (len(ids), int(accepted.sum())) == (15, 14)
+    assert sorted(confidence.tolist()) == pytest.approx([0.5 + place / 100 for place in range(15)])
+
+
+def test_a_threshold_with_few_answers_and_no_audit_is_refused_with_the_number_and_the_way_out(project: Project) -> None:
+    number = round_of(project, labeled_ids(project)[:10])
+    options = ExportOptions("csv", PSEUDO, min_confidence=0.8)
+    with pytest.raises(ExportError) as refused:
+        project.exports.write(options)
+    text = str(refused.value)
+    assert f"Pseudo-labels of round {number} from a confidence of 0.8" in text
+    assert "10 of 100" in text
+    assert "Answer 90 more random images on the Review page" in text
+    assert "audit the threshold 0.8" in text
+    assert project.exports.files() == []
+    assert project.exports.refusal(ExportOptions("csv")) is None  # no pseudo-labels, no threshold
+    assert project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.95)) is None  # none are so sure
+
+
+def test_a_hundred_measured_answers_stand_behind_a_threshold(project: Project) -> None:
+    round_of(project, labeled_ids(project)[:10])
+    options = ExportOptions("csv", PSEUDO, min_confidence=0.8)
+    measure(project, 89)
+    refusal = project.exports.refusal(options)
+    assert refusal is not None
+    assert "99 of 100. Answer 1 more random image on" in str(refusal)
+    measure(project, 1)
+    assert project.exports.refusal(options) is None
+    assert project.exports.write(options).is_file()
+
+
+def test_where_too_few_images_are_left_the_way_out_is_an_audit_alone(project: Project) -> None:
+    round_of(project, [])
+    queue = project.queue.next("least_confidence", FREE)[0]
+    for item in queue[: FREE - 50]:  # none of them by chance
+        answer(project, item.image_id, "cat")
+    refusal = str(project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.8)))
+    assert "Audit the threshold 0.8" in refusal
+    assert "Answer" not in refusal
+
+
+def test_an_audit_of_this_threshold_stands_behind_it_once_it_is_answered(project: Project) -> None:
+    number = round_of(project, labeled_ids(project)[:10])
+    audited, other = (ExportOptions("csv", PSEUDO, min_confidence=threshold) for threshold in (0.8, 0.85))
+    begun = project.audits.start(project.audits.rule_at(number, 0.8), size=5)
+    assert project.exports.refusal(audited) is not None
+    for image_id in begun.record.sample:
+        answer(project, image_id, "cat")
+    assert project.exports.refusal(audited) is None
+    assert project.exports.refusal(other) is not None
+    assert project.exports.write(audited).is_file()
+    project.audits.accept(begun.record.number)
+    assert project.exports.refusal(audited) is None
+
+
+def test_an_audit_given_up_stands_behind_nothing(project: Project) -> None:
+    number = round_of(project, [])
+    begun = project.audits.start(project.audits.rule_at(number, 0.8), size=2)
+    for image_id in begun.record.sample:
+        answer(project, image_id, "cat")
+    project.audits.abandon(begun.record.number)
+    assert project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.8)) is not None
+
+
+def test_errors_are_expected_of_a_threshold_only_by_a_hundred_answers_and_recalibrated(project: Project) -> None:
+    number = round_of(project, [])
+    rule = project.audits.rule_at(number, 0.8)
+    measure(project, 99)
+    assert project.audits.preview(rule).expected_errors is None
+    measure(project, 1)
+    preview = project.audits.preview(rule)
+    assert preview.count == 50
+    assert preview.expected_errors is not None
+    assert preview.expected_errors < 50 * 0.1 / 2  # all hundred were right at .9
