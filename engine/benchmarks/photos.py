@@ -34,6 +34,7 @@ from engine.errors import ConfigError
 from engine.live.model import ImageSet
 from engine.nets.net_name import FROZEN
 from engine.nets.views import VIEWS, seen_as
+from engine.query import QUERY_STRATEGIES
 from engine.training import device as devices
 from engine.training.recommend import QUICK_TRAIN
 
@@ -56,6 +57,7 @@ class PhotoSettings:
         labels: labels a class at which the accuracy is measured.
         starts: labels a class at the start of the decisions; 0 is from class names alone, which quick rounds cannot.
         views: how live labels are shown the photos: "chosen" as the labels choose, or "both", "centre", "whole".
+        queue: in which order live labels ask, a key of `engine.query.QUERY_STRATEGIES`.
         per_fit, budget: answers between two fits of live labels and of the regression; most answers.
         per_round: answers between two quick rounds.
     """
@@ -65,6 +67,7 @@ class PhotoSettings:
     labels: str = "5,10,20"
     starts: str = "5,0"
     views: str = CHOSEN
+    queue: str = "least_sure"
     per_fit: int = 10
     per_round: int = 50
     budget: int = 800
@@ -83,6 +86,10 @@ def run(options: Options, say: Say) -> str:
         raise ConfigError("There is no such row", value=settings.methods, way_out=f"Choose among {', '.join(METHODS)}.")
     if settings.views not in (CHOSEN, *VIEWS):
         raise ConfigError("There is no such view", value=settings.views, way_out=f"{CHOSEN}, {', '.join(VIEWS)}.")
+    if settings.queue not in QUERY_STRATEGIES:
+        raise ConfigError(
+            "There is no such query strategy", value=settings.queue, way_out=f"Use {', '.join(QUERY_STRATEGIES)}."
+        )
     devices.set_threads(int(quick.train.get("threads", 0)))
     device = devices.resolve("cpu")
     file, runs = RunFile(options, device), []
@@ -143,7 +150,7 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
     def labeler() -> Labeler:
         if method == "quick":
             return QuickRounds(features, classes, quick, seed)
-        return Live(seen, classes) if method == "live" else LogisticRegression(z, classes)
+        return Live(seen, classes, settings.queue) if method == "live" else LogisticRegression(z, classes)
 
     for each in map(int, _words(settings.labels)):
         more |= _accuracy(labeler(), truth, each, seed)

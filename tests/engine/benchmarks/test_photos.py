@@ -137,6 +137,11 @@ def test_an_unknown_view_is_refused(tmp_path: Path) -> None:
         command.run(Options("photos", tmp_path, set=("views=left",)))
 
 
+def test_an_unknown_order_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="least_sure"):
+        command.run(Options("photos", tmp_path, set=("queue=luck",)))
+
+
 def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="quick, regression, live"):
         command.run(Options("photos", tmp_path, set=("methods=guess",)))
