@@ -129,14 +129,12 @@ def pool_of(
     """Return the pool a strategy picks from: every image without a label, in the order of the rows; of `truth` (N,)
     only the labels in force are read."""
     classes = predicted.probabilities.shape[1]
-    labels = truth[decided]
     return Pool(
         ids=ids[~decided],
         probabilities=predicted.probabilities[~decided],
         features=predicted.features[~decided],
         labeled_features=predicted.features[decided],
-        labeled=labels,
-        class_counts=np.bincount(labels, minlength=classes),
+        class_counts=np.bincount(truth[decided], minlength=classes),
         classes=tuple(map(str, range(classes))),
     )
 

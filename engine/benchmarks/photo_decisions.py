@@ -236,7 +236,6 @@ def _pool(features: Floats, ids: Ints, truth: Ints, decided: Bools, probabilitie
         probabilities=probabilities[~decided],
         features=features[~decided],
         labeled_features=features[decided],
-        labeled=truth[decided],
         class_counts=np.bincount(truth[decided], minlength=classes),
         classes=tuple(map(str, range(classes))),
         trained=trained,

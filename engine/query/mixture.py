@@ -6,14 +6,12 @@ prediction is likely wrong, and where it teaches the next round something that n
 1. Random slice. One pick in twenty is the first undecided image of the fixed random order, marked as random. Which
    pick that is goes by the number of images left (5 modulo 20), so it stays one in twenty, evenly, however small the
    batches are that a page asks for.
-2. Doubt. d = ½ (u + v): u = 1 − (p₁ − p₂) is the image's own, v = 1 − q̄_c that of the 10 images most like it, with q̄_c
-   the mean probability they have of its predicted class; a labeled one counts with its label. What is confidently wrong
-   often lies among images that are said to be another class. Without features d = u. Images beyond the max(5 m, 500)
-   highest u, of the m other picks, are left out.
-3. Class quotas, over the m + max(m / 4, 30) images with the highest d: few to spare, since of the images further down
-   fewer and fewer are wrong. Class c gets a share of m in proportion to s_c Σ d over those predicted as c, where
-   s_c = √((1 + mean labels a class) / (1 + labels of c)), kept within ½ and 2; rounded by largest remainders, never
-   more than the class has candidates.
+2. Doubt. d = 1 − (p₁ − p₂). What the images most like it are said to be has no part in it: on photos that cost
+   decisions, on digits it saved none.
+3. Class quotas, over the m + max(m / 4, 30) images with the highest d, m the other picks: few to spare, since of the
+   images further down fewer and fewer are wrong. Class c gets a share of m in proportion to s_c Σ d over those
+   predicted as c, where s_c = √((1 + mean labels a class) / (1 + labels of c)), kept within ½ and 2; rounded by
+   largest remainders, never more than the class has candidates.
 4. Diversity. The candidates of a class are put into as many groups as its quota, by k-means on the features weighted
    by d; the image of each group with the highest d is taken, so near-duplicates compete for one place. Without features
    the most doubtful images of the class are taken.
@@ -34,7 +32,6 @@ from numpy.typing import NDArray
 from engine.query.chance import choose_random
 from engine.query.clusters import centred, k_means_groups
 from engine.query.cold_start import typiclust
-from engine.query.neighbours import beliefs_nearby
 from engine.query.order import highest, random_order
 from engine.query.pool import Picks, Pool, picks
 from engine.query.signals import Choose, by_probability
@@ -42,7 +39,6 @@ from engine.query.uncertainty import least_confidence, margin, why_least_confide
 
 _EVERY = 20
 _PLACE = 5
-_SHORTLIST, _LEAST_SHORTLIST = 5, 500
 _SPARE, _LEAST_SPARE = 4, 30
 _SCARCITY = (0.5, 2.0)
 _RANDOM = "random check: counts for the measured accuracy"
@@ -51,7 +47,7 @@ _RANDOM = "random check: counts for the measured accuracy"
 def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
     """Take doubtful, varied, class-balanced images and, evenly between them, the marked random slice.
 
-    Scores: d in 0..1, of the random images u; before any round typicality (random images of it: 0).
+    Scores: d in 0..1; before any round typicality (random images of it: 0).
     """
     return _with_slice(pool, limit, seed, _uncertain)
 
@@ -60,7 +56,7 @@ def choose_least_sure(pool: Pool, limit: int, seed: int) -> Picks:
     """Take the images of the lowest confidence and, evenly between them, the marked random slice.
 
     For a model that is fitted anew after a few answers: the next batch need not be varied, since the answers change it.
-    A live model's own sureness goes before the probabilities that are shown. Scores: 1 − p₁, of the random images u;
+    A live model's own sureness goes before the probabilities that are shown. Scores: 1 − p₁, of the random images d;
     before any round typicality (random images of it: 0).
     """
     return _with_slice(pool, limit, seed, _least_sure)
@@ -133,9 +129,9 @@ def scarcity(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
     """Steps 2 to 5 of the module's docstring."""
-    listed, doubt, nearby = _doubts(pool, wanted, seed)
-    first = highest(doubt, pool.ids[listed], wanted + max(wanted // _SPARE, _LEAST_SPARE))
-    candidates, doubt, nearby = listed[first], doubt[first], nearby[first]
+    every = margin(pool.probabilities, pool.ids)
+    candidates = highest(every, pool.ids, wanted + max(wanted // _SPARE, _LEAST_SPARE))
+    doubt = every[candidates]
     classes = pool.predicted[candidates]
     count = pool.probabilities.shape[1]
     weights = scarcity(pool.counts) * np.bincount(classes, doubt, minlength=count)
@@ -145,20 +141,8 @@ def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
         if share:
             stands_for |= _spread(pool, candidates, np.flatnonzero(classes == number), doubt, share, seed)
     at = np.array(sorted(stands_for), np.int64)  # candidates come by falling doubt
-    why = [_why(pool, int(candidates[place]), stands_for[place], int(nearby[place])) for place in at.tolist()]
+    why = [_why(pool, int(candidates[place]), stands_for[place]) for place in at.tolist()]
     return picks(candidates[at], doubt[at], why)
-
-
-def _doubts(pool: Pool, wanted: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return the rows of the shortlist (S,), their d, and the class that the images most like them are said to be."""
-    own = margin(pool.probabilities, pool.ids)
-    listed = highest(own, pool.ids, max(_SHORTLIST * wanted, _LEAST_SHORTLIST))
-    classes = pool.predicted[listed]
-    if pool.features is None or not pool.features.shape[1]:
-        return listed, own[listed], classes
-    nearby = beliefs_nearby(pool, listed, seed)
-    other = np.clip(1.0 - nearby[np.arange(len(listed)), classes].astype(np.float64), 0.0, 1.0)
-    return listed, (own[listed] + other) / 2.0, nearby.argmax(axis=1)
 
 
 def _spread(
@@ -193,8 +177,6 @@ def _spread(
     return stands_for
 
 
-def _why(pool: Pool, row: int, size: int, nearby: int) -> str:
+def _why(pool: Pool, row: int, size: int) -> str:
     text = why_margin(pool.probabilities[row], pool.classes)
-    if nearby != int(pool.probabilities[row].argmax()):
-        text += f"; images like it are “{pool.classes[nearby]}”"
     return text if size < 2 else f"{text}; stands for {size} doubtful images like it"

@@ -21,7 +21,6 @@ class Pool:
         probabilities: (N, K) in 0..1, K >= 1; uniform before any round.
         features: (N, D) finite numbers; None when there are none.
         labeled_features: (L, D) of the images with a label in force, same features; None when there are none.
-        labeled: (L,) class index of the rows of labeled_features, -1 for a class the round does not know.
         class_counts: (K,) labels in force in each class; None counts as 0 each.
         flips: (N,) how often the pseudo-label changed over the epochs; -1 unknown.
         disagreement: (N,) Jensen–Shannon divergence of teacher and student in nats; NaN unknown.
@@ -40,7 +39,6 @@ class Pool:
     probabilities: NDArray[np.float32]
     features: NDArray[Any] | None = None
     labeled_features: NDArray[Any] | None = None
-    labeled: NDArray[Any] | None = None
     class_counts: NDArray[Any] | None = None
     flips: NDArray[Any] | None = None
     disagreement: NDArray[Any] | None = None
@@ -152,12 +150,10 @@ def _check_features(pool: Pool) -> None:
             raise ConfigError(
                 f"A number in {name} is not finite", way_out="The round's features are damaged: run the round again."
             )
-    counts, known = pool.class_counts, pool.labeled_features
+    counts = pool.class_counts
     if counts is not None:
         fits = counts.shape == (pool.probabilities.shape[1],) and not (counts < 0).any()
         _fits(fits, "class_counts must have one number >= 0 a class", counts.shape)
-    if pool.labeled is not None and known is not None:
-        _fits(pool.labeled.shape == (len(known),), "labeled must have one class a row", pool.labeled.shape)
 
 
 def _fits(condition: object, cause: str, value: object) -> None:

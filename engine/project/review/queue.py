@@ -182,16 +182,13 @@ class Queue:
             wanted, probabilities = wanted[predicted], predictions.probabilities[rows[predicted]]
         label = table.class_index(classes)
         known = label >= 0
-        features, labeled_features, labeled_rows = self._signals.features_of(
-            predictions, wanted, table.image_ids[known]
-        )
+        features, labeled_features = self._signals.features_of(predictions, wanted, table.image_ids[known])
         recorded = self._signals.of(predictions, wanted)
         return Pool(
             ids=wanted,
             probabilities=probabilities,
             features=features,
             labeled_features=labeled_features,
-            labeled=None if labeled_rows is None else label[known][labeled_rows],
             class_counts=np.bincount(label[known], minlength=columns),
             flips=recorded.flips,
             disagreement=recorded.disagreement,

@@ -26,7 +26,6 @@ def whole_pool(n: int = 120, seed: int = 3) -> Pool:
         probabilities=rng.dirichlet(np.ones(3), n).astype(np.float32),
         features=rng.normal(size=(n, 4)).astype(np.float16),
         labeled_features=rng.normal(size=(7, 4)).astype(np.float16),
-        labeled=rng.integers(0, 3, 7),
         class_counts=np.array([3, 2, 2]),
         flips=rng.integers(0, 5, n).astype(np.int16),
         disagreement=rng.random(n).astype(np.float32),
@@ -81,7 +80,7 @@ def test_the_same_pool_and_seed_give_the_same_picks_in_whatever_order_its_rows_a
 def test_images_that_are_all_alike_come_by_ascending_id_but_for_random_ones(key: str) -> None:
     ids = np.array([40, 10, 30, 20], np.int64)
     pool = Pool(
-        ids, np.full((4, 2), 0.5, np.float32), np.ones((4, 3)), np.zeros((1, 3)), np.zeros(1, np.int64),
+        ids, np.full((4, 2), 0.5, np.float32), np.ones((4, 3)), np.zeros((1, 3)),
         np.array([1, 0]), np.ones(4), np.ones(4), np.ones(4), ("a", "b"),
     )  # fmt: skip
     found = ids[pick(key, pool, 4).rows].tolist()
@@ -131,7 +130,6 @@ def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
         ({"features": np.array([[0.0, 1.0], [np.nan, 0.0], [0.0, 0.0], [0.0, 0.0]])}, "features is not finite"),
         ({"labeled_features": np.ones((5, 3))}, "labeled_features must have"),
         ({"labeled_features": np.full((1, 2), np.inf)}, "labeled_features is not finite"),
-        ({"labeled": np.zeros(4, np.int64)}, "labeled must have one class a row"),
         ({"class_counts": np.ones(3, np.int64)}, "class_counts"),
         ({"class_counts": np.array([1, -1])}, "class_counts"),
         ({"flips": np.ones(5)}, "flips must have one value an image"),
@@ -142,7 +140,7 @@ def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
 )
 def test_a_pool_that_does_not_fit_together_cannot_be_made(change: dict[str, object], said: str) -> None:
     good = Pool(
-        np.arange(4), np.full((4, 2), 0.5, np.float32), np.ones((4, 2)), np.ones((1, 2)), np.zeros(1, np.int64),
+        np.arange(4), np.full((4, 2), 0.5, np.float32), np.ones((4, 2)), np.ones((1, 2)),
         np.array([1, 0]), classes=("a", "b"),
     )  # fmt: skip
     with pytest.raises(ConfigError, match=said):
