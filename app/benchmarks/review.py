@@ -1,7 +1,8 @@
-"""`starling bench review`: what the review costs at full size: queues, what stands beside an image, grid, batches.
+"""`starling bench review`: what the review costs at full size: queues, what stands beside images, grid, batches, keys.
 
 A project of MNIST's 60,000 training images with a short round; every step goes through the project as a page's request
-does, and the batches through the ledger on disk.
+does, and the batches through the ledger on disk. Last, live labels are switched on and images are answered one by one
+at a person's pace, while the model is fitted anew beside it in the same process.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from app.benchmarks.map import check_counts, counts, make_project
 from engine.project.labels import new_uid
+from engine.project.live import LiveThread
 from engine.project.opened import Project
 from engine.records.labels import Decision
-from engine.records.review import GridTable
+from engine.records.review import GridTable, ReviewItem
 
 Say = Callable[[str], None]
 Figures = dict[str, Any]
 SHOWN = 40
 """Items a page asks for at once."""
 AGAIN = 5
+PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class ReviewSettings:
     Attributes:
         labels, epochs, steps: labels and epochs of the project's round, and steps of an epoch.
         batch: the number of images of a page that is accepted.
+        keys, pace: how many images are answered beside live labels, and seconds from one to the next.
         threads: CPU threads.
         project: the folder of the project to make, or of one that an earlier run made; a temporary one when None.
 
@@ -49,6 +54,8 @@ class ReviewSettings:
     epochs: int = 3
     steps: int = 60
     batch: int = 500
+    keys: int = 200
+    pace: float = 0.25
     threads: int = 2
     project: Path | None = None
 
@@ -77,6 +84,8 @@ def run(data: Path, settings: ReviewSettings, out: Path | None, say: Say) -> Fig
             for size in (settings.batch, opened.store.counts().unlabeled):
                 figures[f"batch of {size}"] = batches(opened, size)
                 say(f"batch of {size}: {json.dumps(figures[f'batch of {size}'])}")
+            figures["live labels"] = live_keys(opened, settings.keys, settings.pace)
+            say(f"live labels: {json.dumps(figures['live labels'])}")
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
@@ -129,6 +138,53 @@ def batches(project: Project, size: int) -> Figures:
         "saved": sum(ack.status == "saved" for ack in acks), "accept": round(accepted, 3),
         "taken back": sum(ack.status == "saved" for ack in back), "undo": round(time.perf_counter() - begun, 3),
     }  # fmt: skip
+
+
+def live_keys(project: Project, keys: int, pace: float) -> Figures:
+    """Answer images one by one while live labels follow; return milliseconds of a key and of the queue after a refit.
+
+    A key is a decision, on the disk when it ends. Answers are the truth that the import has hidden.
+    """
+    truth = project.store.truth()
+    project.live.turn(True)
+    thread, begun = LiveThread(project.live), time.perf_counter()
+    thread.start()
+    try:
+        while (state := project.live.state()).status != "on":
+            if state.status == "failed":
+                raise RuntimeError(state.words)
+            time.sleep(PAUSE)
+        ready = time.perf_counter() - begun
+        refits = state.refits
+        pressed: list[float] = []
+        asked: list[float] = []
+        items: list[ReviewItem] = []
+        version = ""
+        while len(pressed) < keys:
+            if version != project.live.version or not items:
+                version, began = project.live.version, time.perf_counter()
+                items = list(project.queue.next("least_sure", SHOWN)[0])
+                asked.append(1000 * (time.perf_counter() - began))
+            item = items.pop(0)
+            began = time.perf_counter()
+            decision = Decision(new_uid(), item.image_id, item.version, "label", truth[item.image_id], seconds=pace)
+            assert all(ack.status == "saved" for ack in project.labels.decide([decision]))
+            project.live.tell()
+            pressed.append(1000 * (time.perf_counter() - began))
+            time.sleep(max(0.0, pace - pressed[-1] / 1000))
+        fitted = project.live.state()
+    finally:
+        thread.stop()
+    return {
+        "features, neighbours and first fit s": round(ready, 1), "refits": fitted.refits - refits,
+        "last refit ms": round(1000 * fitted.seconds), "keys ms": spread(pressed), "queue ms": spread(asked),
+        "memory MB": round(psutil.Process().memory_info().rss / 2**20),
+    }  # fmt: skip
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median, 95th percentile and maximum."""
+    return {name: round(float(np.percentile(values, at)), 1) for name, at in (("p50", 50), ("p95", 95), ("max", 100))}
 
 
 def _accepted(table: GridTable, row: int) -> Decision:
