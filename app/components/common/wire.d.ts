@@ -117,18 +117,22 @@ export interface ClassesAnswer {
   classes: string[];
 }
 
-/** The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class. */
+/**
+ * The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class; `predicted`: -1
+ * without a prediction, whose shares are null; `group`: of like images, where these lie together, -1 for none.
+ */
 export interface GridTable {
-  round: number;
+  round: number | null;
   classes: string[];
   sort: string;
   total: number;
   ids: number[];
   predicted: number[];
-  confidence: number[];
-  value: number[];
+  confidence: (number | null)[];
+  value: (number | null)[];
   version: number[];
   label: number[];
+  group: number[] | null;
 }
 
 export interface UploadAnswer {

@@ -43,7 +43,8 @@ export function buildGridLens(base, session, where) {
   function words(row) {
     const { table } = session;
     const label = table.label[row] === null ? "" : ` · label “${table.label[row]}”`;
-    const sure = Number.isFinite(table.confidence[row]) ? gridSureWords(table.confidence[row]) : "";
+    const share = table.confidence[row];
+    const sure = share === null ? "" : gridSureWords(share);
     return `${sure}${label}`;
   }
 
@@ -123,7 +124,8 @@ export function buildGridLens(base, session, where) {
     large.dataset.marked = marked ? "yes" : "no";
     setText(name, given ? `${table.className(row)} → ${given.label ?? "reject"}` : table.className(row));
     setText(about, words(row));
-    setText(markWords, marked ? "Not wrong after all" : "Mark as wrong");
+    const way = table.group ? ["Mark", "No longer marked"] : ["Mark as wrong", "Not wrong after all"];
+    setText(markWords, way[Number(marked)]);
   }
 
   /** @param {number} id */
