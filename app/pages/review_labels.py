@@ -10,13 +10,14 @@ from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
 from app.server.workbench import OpenProject
 from engine.project import options
-from engine.project.review.grid import SORTS
+from engine.project.review.grid import LIKENESS, SORTS
 from engine.project.review.queue import DEFAULT
 from engine.project.review.ref import QueueRef
 from engine.query import QUERY_STRATEGIES
 
 LIVE_ORDER = "least_sure"
 ONE, GRID = "One by one", "Grid"
+LOOK_AGAIN_SECONDS = 1.0
 SHOWN = {
     "unreviewed": "Not yet decided",
     "marked": "Skipped, unsure, flagged",
@@ -41,17 +42,11 @@ def page() -> None:
     with predictions:
         number = _round(opened, listed=ref.kind in ("issues", "audit"))
     rounds = opened.project.results.complete()
+    predicted = bool(rounds) and number is not None
     with way:
-        as_grid = _way(ref, bool(rounds) and number is not None)
+        as_grid = _way(ref, predicted or opened.project.likeness.possible or _features_come(opened))
     if as_grid:
-        review_grid(
-            opened.base,
-            round_number=number,
-            only=str(ref),
-            classes=opened.project.store.classes(),
-            sorts=_sorts(opened, number),
-            key=f"grid_{opened.key}",
-        )
+        _grid(opened, ref, number, predicted)
         return
     with order:
         strategy = DEFAULT if ref.is_list else _strategy(opened, number)
@@ -74,19 +69,52 @@ def page() -> None:
     )
 
 
-def _way(ref: QueueRef, predicted: bool) -> bool:
-    """Draw the choice of one by one or grid; the grid needs predictions, and a list is looked at one by one."""
-    possible = predicted and not ref.is_list
+def _way(ref: QueueRef, to_be_had: bool) -> bool:
+    """Draw the choice of one by one or grid; a list is looked at one by one."""
+    possible = to_be_had and not ref.is_list
     if not possible:
         state.preset("review_way", ONE, again=True)
     else:
         state.preset("review_way", ONE)
     chosen = st.segmented_control(
         "Show as", [ONE, GRID], key="review_way", disabled=not possible,
-        help="The grid shows many predictions of one class at once: mark the wrong ones, accept the rest with one "
-        "key. It needs a round with predictions.",
+        help="The grid shows many images at once. Before any round like ones lie together: mark a group, and one key "
+        "labels it. With predictions of a round: mark the wrong ones, accept the rest with one key. It needs either "
+        "features, which live labels compute, or a round.",
     )  # fmt: skip
     return chosen == GRID
+
+
+def _features_come(opened: OpenProject) -> bool:
+    """Whether features are being computed, or soon will be."""
+    return opened.live is not None and opened.project.live.wanted
+
+
+def _grid(opened: OpenProject, ref: QueueRef, number: int | None, predicted: bool) -> None:
+    """Draw the grid, or why it is not there yet."""
+    sorts = _sorts(opened, number, predicted)
+    if not sorts:
+        st.fragment(_await_features, run_every=LOOK_AGAIN_SECONDS)(opened)
+        return
+    review_grid(
+        opened.base,
+        round_number=number,
+        only=str(ref),
+        classes=opened.project.store.classes(),
+        sorts=sorts,
+        key=f"grid_{opened.key}",
+    )
+
+
+def _await_features(opened: OpenProject) -> None:
+    """Say what the grid waits for; run the page anew when it is there. How far it is stands above."""
+    if opened.project.likeness.possible:
+        st.rerun(scope="app")
+    if opened.project.live.state().status == "failed":
+        st.info("The grid lays like images together, and their features could not be computed. They are tried again.")
+    else:
+        st.info("The grid lays like images together. It opens here as soon as their features are computed.")
+    st.caption("Meanwhile images can be labeled one by one.")
 
 
 def _images(opened: OpenProject) -> QueueRef:
@@ -150,9 +178,10 @@ def _strategy(opened: OpenProject, number: int | None) -> str:
     )
 
 
-def _sorts(opened: OpenProject, number: int | None) -> list[tuple[str, str]]:
-    """The orders of the grid that this round allows, as [key, title]."""
-    reasons = opened.project.queue.strategies(number)
+def _sorts(opened: OpenProject, number: int | None, predicted: bool) -> list[tuple[str, str]]:
+    """The orders of the grid that are to be had, as [key, title]; of images without predictions, likeness at most."""
+    reasons = opened.project.queue.strategies(number) if predicted else dict.fromkeys(SORTS, "There is no prediction.")
+    reasons = {**reasons, LIKENESS: "" if opened.project.likeness.possible else "There are no features."}
     return [(key, title) for key, title in SORTS.items() if not reasons.get(key)]
 
 

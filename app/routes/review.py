@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -102,7 +103,7 @@ async def context(request: Request, opened: OpenProject) -> Response:
 
 
 async def grid(request: Request, opened: OpenProject) -> Response:
-    """The whole grid as flat arrays of equal length, grouped by predicted class."""
+    """The whole grid as flat arrays of equal length, grouped by predicted class, or by likeness."""
     ref = QueueRef.parse(request.query_params.get("only") or "unreviewed")
     sort, number = request.query_params.get("sort") or "confidence", number_of(request, "round")
     table = await run_in_threadpool(opened.project.grid.table, number, ref, sort, _among(opened, ref))
@@ -110,17 +111,26 @@ async def grid(request: Request, opened: OpenProject) -> Response:
 
 
 def packed(table: GridTable) -> bytes:
-    """Return a grid as JSON: classes by index, a label as -1 where there is none, OTHER_CLASS where it is unknown."""
+    """Return a grid as JSON: classes by index, a label as -1 where there is none, OTHER_CLASS where it is unknown.
+
+    A share that is not known is null, and so is `group` where images are grouped by class.
+    """
     place = {name: at for at, name in enumerate(table.classes)}
     columns = {
         "round": table.round, "classes": list(table.classes), "sort": table.sort, "total": len(table.image_ids),
         "ids": table.image_ids.tolist(), "predicted": table.predicted.tolist(),
-        "confidence": np.round(table.confidence.astype(float), 4).tolist(),
-        "scale": asdict(table.scale), "step": table.step.tolist(),
-        "value": np.round(table.value.astype(float), 4).tolist(), "version": table.version.tolist(),
+        "confidence": _numbers(table.confidence), "scale": asdict(table.scale), "step": table.step.tolist(),
+        "value": _numbers(table.value), "version": table.version.tolist(),
+        "group": None if table.group is None else table.group.tolist(),
         "label": [-1 if name is None else place.get(name, OTHER_CLASS) for name in table.label],
     }  # fmt: skip
     return json.dumps(columns, separators=(",", ":")).encode()
+
+
+def _numbers(values: NDArray[np.float32]) -> list[float | None]:
+    """Return them as JSON has them, which knows no NaN."""
+    rounded: list[float | None] = np.round(values.astype(float), 4).tolist()
+    return [None if value != value else value for value in rounded] if np.isnan(values).any() else rounded
 
 
 def _sent(request: Request, table: GridTable) -> Response:

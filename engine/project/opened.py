@@ -15,6 +15,7 @@ from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.results import Results
 from engine.project.review.grid import Grid
+from engine.project.review.likeness import Likeness
 from engine.project.review.lists import Lists
 from engine.project.review.queue import Queue
 from engine.project.review.signals import Signals
@@ -30,7 +31,7 @@ class Project:
         root, store: the project's folder and its database.
         workspace: both, and the list of images.
         results, imports, labels, training, live, maps, exports, upkeep: one desk a subject.
-        queue, lists, grid, signals: the review.
+        queue, lists, grid, likeness, signals: the review.
         measured, audits, checks: the quality.
     """
 
@@ -50,7 +51,8 @@ class Project:
         self.exports = Exports(workspace, self.results, self.measured, self.audits)
         self.signals = Signals(workspace)
         self.lists = Lists(workspace, self.results, self.audits, self.checks)
-        self.grid = Grid(workspace, self.results, self.signals, self.measured)
+        self.likeness = Likeness(workspace)
+        self.grid = Grid(workspace, self.results, self.signals, self.measured, self.likeness)
         self.queue = Queue(workspace, self.results, self.signals, self.lists, self.measured)
 
     @classmethod

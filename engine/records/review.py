@@ -80,10 +80,11 @@ class ImageContext:
 
 @dataclass(frozen=True)
 class GridTable:
-    """The images of a grid with predictions, all (N,), grouped by predicted class, in each class in order of `value`.
+    """The images of a grid, all (N,), grouped by predicted class, in each class in order of `value`.
 
-    predicted: index into `classes`; confidence: the number inside the model; scale, step: how it is written; version:
-    of the label state looked at; label: text or None.
+    predicted: index into `classes`, -1 without a prediction, where confidence and value are NaN; confidence: the number
+    inside the model; scale, step: how it is written; version: of the label state looked at; label: text or None; group:
+    of like images, where these are together instead, -1 for none.
     """
 
     round: int | None
@@ -97,6 +98,7 @@ class GridTable:
     value: NDArray[np.float32]
     version: NDArray[np.int64]
     label: NDArray[np.object_]
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

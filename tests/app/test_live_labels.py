@@ -97,6 +97,20 @@ def test_a_first_guess_from_the_class_names_is_shown_as_such_before_any_label(
     workbench._current = None
 
 
+def test_the_grid_says_what_it_waits_for_and_opens_when_the_features_are_there(opened: OpenProject) -> None:
+    page = page_of("review_labels")
+    assert page.segmented_control[0].disabled, "no features are on their way"
+    page.toggle(key="live_labels").set_value(True).run()
+    page.segmented_control[0].set_value("Grid").run()
+    assert "opens here as soon as their features are computed" in page.info[0].value
+    assert not page.get("bidi_component")
+    opened.project.live.step()
+    page.run()
+    assert not page.info
+    data = json.loads(page.get("bidi_component")[0].proto.json)
+    assert data["sorts"] == [["likeness", "like ones together"]]
+
+
 def test_twenty_random_answers_say_how_good_all_images_are(opened: OpenProject) -> None:
     project = opened.project
     project.live.turn(True)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.server import workbench
 from app.server.workbench import OpenProject
+from tests.made_features import make_features
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects, grey
 
@@ -105,7 +106,27 @@ def test_grid_takes_the_place_of_the_surface_with_the_orders_the_round_allows(op
     assert (found["base"], found["round"], found["only"]) == (opened.base, 1, "unreviewed")
     keys = [key for key, _ in found["sorts"]]
     assert keys[0] == "confidence"
+    assert "likeness" not in keys, "there are no features"
     assert "disagreement" not in keys
+
+
+def test_grid_needs_a_round_or_features(opened: OpenProject) -> None:
+    page = _page()
+    assert page.get("button_group")[0].disabled
+    make_features(opened.project, np.eye(3))
+    page.run()
+    assert not page.get("button_group")[0].disabled
+    page.get("button_group")[0].set_value("Grid").run()
+    assert _data(page) == {
+        "base": opened.base,
+        "round": None,
+        "only": "unreviewed",
+        "classes": ["left", "right"],
+        "sorts": [["likeness", "like ones together"]],
+    }
+    _complete(opened, "promoted")
+    page.run()
+    assert [key for key, _ in _data(page)["sorts"]][:2] == ["confidence", "likeness"]
 
 
 def test_a_list_is_looked_at_one_by_one(opened: OpenProject) -> None:

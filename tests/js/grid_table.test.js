@@ -12,6 +12,7 @@ beforeEach(() => {
   table.load({
     round: 1, classes: ["a", "b"], sort: "confidence", total: 6, ids: [11, 12, 13, 14, 15, 16], predicted: [0, 0, 0, 1, 1, 1],
     confidence: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], value: [0, 0, 0, 0, 0, 0], version: [1, 1, 1, 1, 1, 1], label: [-1, -1, 0, -1, -2, -1],
+    group: null,
   }, { leaves: true, waiting: [16, 99] });
 });
 

@@ -135,22 +135,24 @@ export interface ClassesAnswer {
 }
 
 /**
- * The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class; `step`: how
- * the confidence is written by `scale`.
+ * The grid as columns of equal length. `label`: index of a class, -1 without one, below that an unknown class; `predicted`: -1
+ * without a prediction, whose shares are null; `step`: how the confidence is written by `scale`; `group`: of like images, where
+ * these lie together, -1 for none.
  */
 export interface GridTable {
-  round: number;
+  round: number | null;
   classes: string[];
   sort: string;
   total: number;
   ids: number[];
   predicted: number[];
-  confidence: number[];
+  confidence: (number | null)[];
   scale: Scale;
   step: number[];
-  value: number[];
+  value: (number | null)[];
   version: number[];
   label: number[];
+  group: number[] | null;
 }
 
 export interface UploadAnswer {

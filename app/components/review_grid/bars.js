@@ -50,7 +50,7 @@ export function buildGridChips(session) {
       type: "button", class: "filter", testid: filter === GRID_MARKED ? "grid-filter-marked" : "grid-filter", title: name,
       "data-class": filter === GRID_ALL ? "" : name, onclick: () => session.setFilter(filter),
     }, words, number);
-    return { filter, button, number };
+    return { filter, button, name: words, number };
   };
   const all = chip(GRID_ALL, "All");
   const marked = chip(GRID_MARKED, "✗ Marked");
@@ -66,10 +66,12 @@ export function buildGridChips(session) {
       chips = table.classes.map((name, k) => chip(k, name));
       node.replaceChildren(all.button, ...chips.map((one) => one.button), marked.button);
     }
+    show(node, table.round !== null || !table.group); // nothing is predicted that could be chosen
     for (const one of [all, ...chips, marked]) {
       const { filter } = one;
       const n = filter === GRID_ALL ? table.left : filter === GRID_MARKED ? table.marks.size : table.counts[filter] || 0;
       setText(one.number, count(n));
+      if (one === marked) setText(one.name, table.group ? "✓ Marked" : "✗ Marked");
       one.button.setAttribute("aria-pressed", String(table.filter === filter));
       show(one.button, n > 0 || filter === table.filter || filter === GRID_ALL);
     }

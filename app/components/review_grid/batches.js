@@ -16,8 +16,8 @@ const GRID_TURN_PAUSE = 400; // ms in which a page that came by itself is not ac
 const GRID_WORDS = { accept: "accepted", correct: "corrected", reject: "rejected", label: "labeled" };
 
 /**
- * Where a batch was sent from. `passed`: it took what was in front, so that the next page comes.
- * @typedef {{ page: number, filter: number, marks: [number, MarkedAnswer][], all: boolean, open: number[], ids: number[],
+ * Where a batch was sent from. `passed`: it took what was in front, so that the next page comes; `marks` as they come back.
+ * @typedef {{ page: number, filter: number, marks: [number, MarkedAnswer | null][], all: boolean, open: number[], ids: number[],
  *   passed: boolean, query: GridQuery }} Origin
  * @typedef {{ id: number, ack: Ack }} Left an image that was not recorded
  *
@@ -109,8 +109,8 @@ export function createGridBatches(base, table, state, hooks) {
       ...take.map((row) => answer(row, { action: "accept", label: table.classes[table.predicted[row]] })),
       ...given.map(({ row, mark }) => answer(row, mark)),
     ];
-    /** @type {[number, MarkedAnswer][]} */
-    const marks = given.map(({ row, mark }) => [table.ids[row], mark]);
+    /** @type {[number, MarkedAnswer | null][]} */
+    const marks = given.map(({ row, mark }) => [table.ids[row], table.group ? null : mark]);
     journal.set(batch, {
       page: table.page, filter: table.filter, marks, all, open: idsOf(open), ids: idsOf([...take, ...answered]),
       passed: take.length > 0, query: state.query,

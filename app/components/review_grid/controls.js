@@ -1,5 +1,6 @@
 // Below the wall: the classes for what is marked wrong, the batch that would be recorded, and the question before a large one.
 
+import { buildAdder } from "../common/adder.js";
 import { count, el, setText, show } from "../common/dom.js";
 import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
 import { spreadWords } from "../common/words.js";
@@ -20,11 +21,13 @@ export function buildGridAnswers(session) {
   const list = el("span", { class: "answer-classes", role: "group", "aria-label": "Class of the marked images" });
   const reject = el("button", { type: "button", testid: "grid-reject", onclick: () => session.answer("reject", null) },
     "Reject", el("kbd", {}, "x"));
-  const node = el("div", { class: "answers", testid: "grid-answers" }, words, find, list, reject);
+  const adder = buildAdder("grid", session.addClass);
+  const node = el("div", { class: "answers", testid: "grid-answers" }, words, find, list, adder, reject);
   /** @type {string[]} */
   let names = [];
   /** @type {Map<string, HTMLButtonElement>} */
   let buttons = new Map();
+  show(find, false);
 
   /** @param {string[]} classes */
   function rebuild(classes) {
@@ -71,7 +74,8 @@ export function buildGridAnswers(session) {
     node.dataset.idle = open.length || ring ? "no" : "yes";
     const given = answered.length ? `${count(answered.length)} answered` : "";
     const text = open.length ? `${count(open.length)} marked${given ? `, ${given}` : ""}. They are` : given;
-    setText(words, text || "Click the wrong ones, then say what they are");
+    const alike = classes.length ? "Mark all alike with c, or some by a click, then press a class's key" : "Add a class to begin";
+    setText(words, text || (table.group ? alike : "Click the wrong ones, then say what they are"));
   }
   return { node, paint, find: () => (find.hidden ? false : (find.focus(), true)) };
 }
@@ -96,11 +100,13 @@ export function buildGridFoot(session) {
     const { take, answered, open } = plan;
     outcome.dataset.kind = look.outcome?.kind || "";
     setText(outcome, look.outcome?.text || "");
-    setText(rest, look.outcome ? "" : gridRestWords(plan, look.table));
+    const predicted = look.table.round !== null;
+    setText(rest, look.outcome || !predicted ? "" : gridRestWords(plan, look.table));
     setText(acceptWords, gridAcceptWords(plan));
     accept.disabled = take.length + answered.length === 0 || look.asked !== null;
+    show(accept, predicted || answered.length > 0);
     accept.title = open.length ? gridOpenWords(open.length) : "";
-    show(only, answered.length > 0);
+    show(only, predicted && answered.length > 0);
     setText(onlyWords, `Save only the ${count(answered.length)} answered`);
     undo.disabled = !look.canUndo;
   }

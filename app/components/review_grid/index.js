@@ -22,6 +22,7 @@ function mountGrid(parent, first) {
   let current = first;
   let { base } = first.data;
   let queryKey = "";
+  let namesKey = "";
   let { session, view, choices } = open();
 
   // The session and its view, of one project.
@@ -91,10 +92,19 @@ function mountGrid(parent, first) {
     else if (shift) return false;
     else if (key === "a") session.say("warn", "Shift + A accepts the page.");
     else if (key === "x") session.answer("reject", null);
+    else if (key === "c") alike(() => session.markAlike(session.look().focus));
+    else if (key === "n") alike(() => session.stepGroup(1));
+    else if (key === "p") alike(() => session.stepGroup(-1));
     else if (key === "s") session.saveMarked();
     else if (key === "h") view.toggleHelp();
     else return false;
     return true;
+  }
+
+  /** @param {() => void} act */
+  function alike(act) {
+    act();
+    view.wall.revealGroup();
   }
 
   /**
@@ -134,18 +144,20 @@ function mountGrid(parent, first) {
     if (next.base !== base) {
       close();
       base = next.base;
-      queryKey = "";
+      queryKey = namesKey = "";
       ({ session, view, choices } = open());
     }
-    session.setClasses(next.classes);
+    const names = JSON.stringify(next.classes);
+    if (names !== namesKey) session.setClasses(next.classes); // else the page may not know of a class added here
+    namesKey = names;
     view.setSorts(sorts);
     const key = JSON.stringify([next.round, next.only]);
     if (key !== queryKey) {
       if (queryKey) leaveChoice();
       queryKey = key;
-      const { sort } = choices.get();
-      const known = sorts.some(([one]) => one === sort);
-      session.open({ round: next.round, only: next.only, sort: known ? sort : sorts[0][0] });
+      const wanted = [choices.get().sort, session.look().query.sort];
+      const sort = wanted.find((one) => sorts.some(([key]) => key === one)) ?? sorts[0][0];
+      session.open({ round: next.round, only: next.only, sort });
     }
     view.paint();
   }

@@ -122,7 +122,8 @@ export function buildGridLens(base, session, where) {
     large.dataset.marked = marked ? "yes" : "no";
     setText(name, given ? `${table.className(row)} → ${given.label ?? "reject"}` : table.className(row));
     setText(about, words(row));
-    setText(markWords, marked ? "Not wrong after all" : "Mark as wrong");
+    const way = table.group ? ["Mark", "No longer marked"] : ["Mark as wrong", "Not wrong after all"];
+    setText(markWords, way[Number(marked)]);
   }
 
   /** @param {number} id */

@@ -9,6 +9,8 @@ import { sureWords } from "../common/words.js";
 
 export const GRID_ALL = -1;
 export const GRID_MARKED = -2;
+export const GRID_LIKENESS = "likeness"; // the order in which like images lie together
+export const NO_GROUP = -1; // of an image without features
 export const ROW_FLYING = 1; // its answer is on its way
 export const ROW_DONE = 2; // its answer is in the ledger
 export const ROW_LATER = 4; // passed over without an answer: comes last
@@ -19,8 +21,8 @@ export function createGridTable() {
   /** @type {TableData} */
   const table = {
     n: 0, round: null, sort: "", classes: [], ids: [], predicted: [], confidence: [], scale: null, step: [], value: [], version: [], label: [],
-    flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
-    filter: GRID_ALL, pageSize: 200, page: 0, leaves: true, loaded: false,
+    group: null, flags: new Uint8Array(0), rowOf: new Map(), marks: new Map(), list: new Int32Array(0), counts: [], left: 0,
+    filter: GRID_ALL, pageSize: 200, page: 0, starts: [0], leaves: true, loaded: false,
     stamp: 0,
   };
 
@@ -40,8 +42,7 @@ export function createGridTable() {
     Object.assign(table, {
       n: answer.ids.length, round: answer.round, sort: answer.sort, classes: answer.classes, ids: answer.ids,
       predicted: answer.predicted, confidence: answer.confidence, scale: answer.scale, step: answer.step, value: answer.value,
-      version: answer.version,
-      leaves,
+      version: answer.version, group: answer.group, leaves,
       // -1: no label; anything else below 0: a class that the round does not know
       label: answer.label.map((k) => (k >= 0 ? answer.classes[k] : k === -1 ? null : "another class")), loaded: true,
     });
@@ -80,13 +81,48 @@ export function createGridTable() {
       if (matches(row)) (is(row, ROW_LATER) ? last : first).push(row);
     }
     table.list = Int32Array.from(first.concat(last));
+    table.starts = pageStarts();
     table.page = Math.max(0, Math.min(table.page, pages() - 1));
   }
 
   /** @param {number} row */
   const className = (row) => (table.predicted[row] >= 0 ? table.classes[table.predicted[row]] : "no prediction");
-  const pages = () => Math.max(1, Math.ceil(table.list.length / table.pageSize));
-  const pageRows = () => table.list.subarray(table.page * table.pageSize, (table.page + 1) * table.pageSize);
+  const pages = () => table.starts.length;
+  const pageRows = () => table.list.subarray(table.starts[table.page], table.starts[table.page + 1]);
+  /** @param {number} place */
+  const pageOf = (place) => Math.max(0, table.starts.findLastIndex((start) => start <= place));
+
+  function pageStarts() {
+    const starts = [0];
+    for (let start = table.pageSize; start < table.list.length; start += table.pageSize) {
+      if (table.group && table.group[table.list[start]] !== NO_GROUP) {
+        while (start < table.list.length && together(start - 1, start)) start += 1;
+      }
+      if (start < table.list.length) starts.push(start);
+    }
+    return starts;
+  }
+
+  /**
+   * @param {number} place
+   * @param {number} other
+   */
+  function together(place, other) {
+    const of = table.group ?? table.predicted;
+    return of[table.list[place]] === of[table.list[other]];
+  }
+
+  /**
+   * @param {number} place
+   * @returns {[number, number]}
+   */
+  function runOf(place) {
+    const [first, last] = [table.starts[table.page], table.starts[table.page + 1] ?? table.list.length];
+    let [from, to] = [place, place + 1];
+    while (from > first && together(from - 1, place)) from -= 1;
+    while (to < last && together(place, to)) to += 1;
+    return [from, to];
+  }
 
   /**
    * Rows that can be accepted as predicted: no mark, no label yet, no answer on its way.
@@ -141,16 +177,16 @@ export function createGridTable() {
    */
   function rearrange(putOff = []) {
     const off = new Set(putOff);
-    const start = table.page * table.pageSize;
+    const start = table.starts[table.page];
     let before = 0;
     for (let at = 0; at < Math.min(start, table.list.length); at += 1) {
       if (gone(table.list[at]) || off.has(table.list[at])) before += 1;
     }
-    table.page = Math.floor((start - before) / table.pageSize);
     arrange();
+    table.page = pageOf(start - before);
   }
 
-  return Object.assign(table, { className, is, load, arrange, rearrange, pages, pageRows, acceptable, marked, flag, learn, rowsOf });
+  return Object.assign(table, { className, is, load, arrange, rearrange, pages, pageOf, pageRows, runOf, acceptable, marked, flag, learn, rowsOf });
 }
 
 /**
@@ -161,6 +197,7 @@ export function createGridTable() {
  */
 export function gridValueWords(table, row) {
   const value = table.value[row];
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (table.sort.startsWith("flips")) return value < 0 ? "–" : count(value);
   if (table.sort.startsWith("disagreement")) return value < 0 ? "–" : value.toFixed(3);
   return gridSureWords(table, row);

@@ -17,25 +17,30 @@ export interface TableData {
   classes: string[];
   ids: number[];
   predicted: number[];
-  confidence: number[];
+  confidence: (number | null)[];
   scale: Scale | null;
   step: number[];
-  value: number[];
+  value: (number | null)[];
   version: number[];
   /** Text of the label in force, null without one. */
   label: (string | null)[];
   /** Bits of ROW_…. */
   flags: Uint8Array;
+  /** Of like images, -1 for none; null where images lie together by their predicted class. */
+  group: number[] | null;
   rowOf: Map<number, number>;
-  /** What was marked wrong, by id; null until an answer is given. */
+  /** What was marked, by id; null until an answer is given. */
   marks: Map<number, MarkedAnswer | null>;
   list: Int32Array;
   counts: number[];
   left: number;
   /** A class, or GRID_ALL or GRID_MARKED. */
   filter: number;
+  /** Images on a page, at least: like ones are not divided. */
   pageSize: number;
   page: number;
+  /** The place that each page begins at. */
+  starts: number[];
   /** Whether answered images leave the list; else they stay, greyed. */
   leaves: boolean;
   loaded: boolean;
@@ -50,6 +55,10 @@ export interface Table extends TableData {
   arrange(): void;
   rearrange(putOff?: number[]): void;
   pages(): number;
+  /** The page that a place lies on. */
+  pageOf(place: number): number;
+  /** From and to where the images lie under one heading with that at a place. */
+  runOf(place: number): [number, number];
   pageRows(): Int32Array;
   acceptable(rows: Int32Array): Int32Array;
   marked(rows: Int32Array): { answered: number[]; open: number[] };

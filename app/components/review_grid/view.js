@@ -15,8 +15,10 @@ import { buildGridWall } from "./wall.js";
 /** @type {[string, string][]} */
 const GRID_KEYS = [
   ["← → ↑ ↓", "move to another image"],
-  ["Space or click", "mark as wrong, or no longer"],
+  ["Space or click", "mark, or no longer"],
   ["Shift + click", "mark all from the one before"],
+  ["c", "mark all alike, or no longer"],
+  ["n / p", "next group, group before"],
   ["1 – 9, 0", "class of those marked"],
   ["x", "reject those marked: not usable"],
   ["Shift + A", "accept all others on the page"],
@@ -88,6 +90,7 @@ export function buildGridView(root, session, base, choices) {
   function paint() {
     const look = session.look();
     surface.dataset.loading = look.loading ? "yes" : "no";
+    surface.dataset.alike = look.table.group ? "yes" : "no";
     top.paint(look);
     chips.paint(look);
     controls.paint(look, choices.get().size);

@@ -1,23 +1,25 @@
 // The page of images: fixed tile sizes, only the rows on the screen in the document.
 
 import { count, el, setText, show } from "../common/dom.js";
+import { spreadWords } from "../common/words.js";
 import { GRID_SIZES } from "./choices.js";
-import { GRID_ALL, gridValueWords, ROW_FLYING, ROW_SEEN } from "./table.js";
+import { GRID_ALL, gridValueWords, NO_GROUP, ROW_FLYING, ROW_SEEN } from "./table.js";
 import { createGridThumbs } from "./thumbs.js";
 
 /** @import { GridLook, GridSession } from "./session.js" */
 /** @import { Table } from "./types.d.ts" */
 
 const GRID_TILE_EXTRA = 32; // px below and around a picture
+const GRID_BARE_EXTRA = 14; // the same where nothing is predicted
 const GRID_GAP = 8;
 const GRID_HEAD = 34; // px of a class's heading
 const GRID_MORE_ROWS = 2; // rows kept above and below the screen
 const GRID_AHEAD = 60; // pictures of the next page fetched in advance
 
 /**
- * A line of the page: a heading, with a row of the class it names, or a row of tiles from one place to another.
+ * A line of the page: a heading, with the first row below it, or a row of tiles; both from one place to another.
  * @typedef {{ top: number, height: number, head?: number, from: number, to: number }} Line
- * @typedef {{ node: HTMLElement, tiles: ReturnType<typeof buildTile>[], line: Line }} Row
+ * @typedef {{ node: HTMLElement, tiles: ReturnType<typeof buildTile>[], line: Line, paintHead?: () => void }} Row
  */
 
 /**
@@ -31,7 +33,6 @@ export function buildGridWall(base, session, lens, onSeen) {
   const space = el("div", { class: "wall-space", role: "rowgroup" });
   const node = el("div", {
     class: "wall", testid: "grid-wall", role: "grid", tabindex: "0", "aria-multiselectable": "true",
-    "aria-label": "Predictions. Click or Space marks an image as wrong, arrow keys move, Enter shows it large.",
     onscroll: requestPlace, onclick: onClick, ondblclick: (event) => at(event) >= 0 && lens.open(at(event)),
     onmousemove: onMove, onmouseleave: () => lens.hover(-1, null),
   }, space);
@@ -84,19 +85,19 @@ export function buildGridWall(base, session, lens, onSeen) {
     const { table, start } = look;
     const page = table.pageRows();
     const width = Math.max(120, space.clientWidth);
-    const key = [width, side, table.stamp, start].join();
+    const key = [width, side, table.stamp, start, extra()].join();
     if (!force && key === laid) return;
     laid = key;
     columns = Math.max(1, Math.floor((width + GRID_GAP) / (side + GRID_GAP + 10)));
     space.style.setProperty("--columns", String(columns));
     space.style.setProperty("--side", `${side}px`);
-    const height = side + GRID_TILE_EXTRA;
+    const height = side + extra();
     lines = [];
     let top = 0;
     for (let from = 0; from < page.length;) {
       const group = groupOf(table, page, from);
-      if (table.filter < 0) {
-        lines.push({ top, height: GRID_HEAD, head: page[from], from, to: from });
+      if (table.filter < 0 || table.group) {
+        lines.push({ top, height: GRID_HEAD, head: page[from], from: start + from, to: start + group });
         top += GRID_HEAD;
       }
       for (let row = from; row < group; row += columns) {
@@ -111,17 +112,17 @@ export function buildGridWall(base, session, lens, onSeen) {
     place();
   }
 
+  const extra = () => (look.table.round === null ? GRID_BARE_EXTRA : GRID_TILE_EXTRA);
+
   /**
-   * Where the run of one class ends that begins at `from`.
+   * Where what lies under one heading ends that begins at `from`, both counted on the page.
    * @param {Table} table
    * @param {Int32Array} page
    * @param {number} from
    */
   function groupOf(table, page, from) {
-    if (table.filter >= 0) return page.length;
-    let to = from + 1;
-    while (to < page.length && table.predicted[page[to]] === table.predicted[page[from]]) to += 1;
-    return to;
+    if (table.filter >= 0 && !table.group) return page.length;
+    return table.runOf(look.start + from)[1] - look.start;
   }
 
   function requestPlace() {
@@ -132,7 +133,7 @@ export function buildGridWall(base, session, lens, onSeen) {
   }
 
   function place() {
-    const height = side + GRID_TILE_EXTRA + GRID_GAP;
+    const height = side + extra() + GRID_GAP;
     const above = node.scrollTop - GRID_MORE_ROWS * height;
     const below = node.scrollTop + node.clientHeight + GRID_MORE_ROWS * height;
     /** @type {Set<number>} */
@@ -153,7 +154,7 @@ export function buildGridWall(base, session, lens, onSeen) {
 
   function nextIds() {
     const { table } = look;
-    const from = (table.page + 1) * table.pageSize;
+    const from = look.start + table.pageRows().length;
     return Array.from(table.list.subarray(from, from + GRID_AHEAD), (row) => table.ids[row]);
   }
 
@@ -171,7 +172,11 @@ export function buildGridWall(base, session, lens, onSeen) {
     const { table } = look;
     const row = el("div", { class: "wall-row", role: "row", style: `transform: translateY(${line.top}px)` });
     const tiles = [];
-    if (line.head !== undefined) {
+    if (line.head !== undefined && table.group) {
+      const paintHead = fillGroupHead(row, line);
+      space.append(row);
+      return { node: row, tiles: [], line, paintHead };
+    } else if (line.head !== undefined) {
       const k = table.predicted[line.head];
       row.classList.add("wall-head");
       row.append(el("strong", {}, table.className(line.head)),
@@ -185,6 +190,32 @@ export function buildGridWall(base, session, lens, onSeen) {
     return { node: row, tiles, line };
   }
 
+  /**
+   * Names a group of like images, with a button that marks them. Returns what brings the button up to date.
+   * @param {HTMLElement} row
+   * @param {Line} line
+   */
+  function fillGroupHead(row, { from, to }) {
+    const { table } = look;
+    const rows = Array.from(table.list.subarray(from, to));
+    const alike = table.group?.[rows[0]] !== NO_GROUP;
+    const words = !alike ? `${count(rows.length)} without features yet` : rows.length > 1 ? `${count(rows.length)} alike` : "1 by itself";
+    const mark = el("button", {
+      type: "button", class: "quiet", testid: "grid-mark-alike", onclick: () => session.markAlike(from),
+    });
+    row.classList.add("wall-head");
+    row.append(el("strong", { testid: "grid-alike" }, words),
+      el("span", { class: "faint" }, table.round === null ? "" : spreadWords(rows.map(table.className), 2)), mark);
+    show(mark, alike);
+    const wordsOf = el("span");
+    const key = el("kbd", {}, "c");
+    mark.append(wordsOf, key);
+    return () => {
+      setText(wordsOf, rows.every((one) => table.marks.has(table.ids[one])) ? "Unmark" : "Mark all");
+      show(key, look.ring && look.focus >= from && look.focus < to);
+    };
+  }
+
   /** @param {Row} row */
   function discard(row) {
     for (const tile of row.tiles) thumbs.drop(tile.image);
@@ -192,7 +223,10 @@ export function buildGridWall(base, session, lens, onSeen) {
   }
 
   function paintTiles() {
-    for (const { tiles } of rows.values()) for (const tile of tiles) tile.paint(look);
+    for (const { tiles, paintHead } of rows.values()) {
+      for (const tile of tiles) tile.paint(look);
+      paintHead?.();
+    }
     const active = look.ring && look.focus >= 0 ? `tile-${look.focus}` : null;
     if (active) node.setAttribute("aria-activedescendant", active);
     else node.removeAttribute("aria-activedescendant");
@@ -209,6 +243,10 @@ export function buildGridWall(base, session, lens, onSeen) {
       place();
     }
     node.dataset.all = look.everything ? "yes" : "no";
+    node.dataset.bare = look.table.round === null ? "yes" : "no";
+    node.setAttribute("aria-label", look.table.group
+      ? "Like images lie together. Click or Space marks an image, c all alike, arrow keys move, Enter shows it large."
+      : "Predictions. Click or Space marks an image as wrong, arrow keys move, Enter shows it large.");
     paintTiles();
   }
 
@@ -239,9 +277,18 @@ export function buildGridWall(base, session, lens, onSeen) {
     place();
   }
 
+  // Shows the group of the image in front from its heading on, unless all of it is shown already.
+  function revealGroup() {
+    const head = lines.find((one) => one.head !== undefined && look.focus >= one.from && look.focus < one.to);
+    const last = lines.findLast((one) => one.head === undefined && head && one.from >= head.from && one.to <= head.to);
+    if (!head || !last) return;
+    if (head.top < node.scrollTop || last.top + last.height > node.scrollTop + node.clientHeight) node.scrollTop = head.top;
+    place();
+  }
+
   watcher.observe(node);
   return {
-    node, paint, step, reveal,
+    node, paint, step, reveal, revealGroup,
     focus: () => node.focus({ preventScroll: true }),
     /** @param {number} index place in GRID_SIZES */
     resize(index) {
@@ -264,7 +311,8 @@ function buildTile(table, at) {
   const row = table.list[at];
   const image = el("img", { alt: "", draggable: "false" });
   const name = el("span", { class: "tile-name" }, table.className(row));
-  const value = el("span", { class: "tile-value" }, gridValueWords(table, row));
+  const predicted = table.predicted[row] >= 0;
+  const value = el("span", { class: "tile-value" }, predicted ? gridValueWords(table, row) : "");
   const badge = el("span", { class: "badge" });
   const node = el("div", {
     class: "tile", role: "gridcell", testid: "grid-tile", id: `tile-${at}`, "data-at": at, "data-id": table.ids[row],
@@ -278,14 +326,16 @@ function buildTile(table, at) {
     const given = table.marks.get(table.ids[row]);
     const flying = table.is(row, ROW_FLYING);
     const state = flying ? "flying" : marked ? "marked" : table.label[row] !== null ? "labeled" : "open";
-    const words = !marked ? table.label[row] ?? "" : !given ? "✗" : given.label === null ? "✗ reject" : `✗ → ${given.label}`;
+    const sign = table.group ? "✓" : "✗";
+    const words = !marked ? table.label[row] ?? "" : !given ? sign : `${sign} ${given.label === null ? "reject" : `→ ${given.label}`}`;
     const key = [state, words, ring && focus === at, everything].join("|");
     if (key === painted) return;
     painted = key;
     node.dataset.state = state;
     node.dataset.focus = ring && focus === at ? "yes" : "no";
     node.setAttribute("aria-selected", String(marked));
-    node.setAttribute("aria-label", [name.textContent, value.textContent, marked && "marked wrong", words].filter(Boolean).join(", "));
+    const spoken = [name.textContent, value.textContent, marked && (table.group ? "marked" : "marked wrong"), words];
+    node.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
     setText(badge, words);
     show(badge, words !== "");
   }

@@ -1,7 +1,7 @@
 // The panel beside the image: what the model says, why the image is here, and the answers that can be given.
 
+import { buildAdder } from "../common/adder.js";
 import { el, setText, show } from "../common/dom.js";
-import { messageOf } from "../common/http.js";
 import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
 import { isPixelArt } from "../common/pixels.js";
 import { isDoubted } from "../common/queue_ref.js";
@@ -125,7 +125,7 @@ function buildClasses(session) {
     spellcheck: "false", testid: "review-class-search",
   });
   const finder = el("label", { class: "finder" }, search, el("kbd", {}, "/"));
-  const adder = buildAdder(session);
+  const adder = buildAdder("review", session.addClass);
   const node = el("section", { class: "answer" }, finder, grid, adder);
   /** @type {string[]} */
   let names = [];
@@ -214,50 +214,6 @@ function buildClasses(session) {
       if (names.length >= FIND_FROM) search.focus();
     },
   };
-}
-
-/** @param {Session} session */
-function buildAdder(session) {
-  const input = el("input", {
-    type: "text", maxlength: "200", placeholder: "Name of the new class", "aria-label": "Name of the new class",
-    testid: "review-new-class-name", autocomplete: "off",
-  });
-  const problem = el("p", { class: "problem", role: "alert", testid: "review-new-class-error" });
-  const form = el("form", { class: "adder", hidden: true },
-    input, el("button", { type: "submit", class: "solid", testid: "review-new-class-add" }, "Add"),
-    el("button", { type: "button", class: "quiet", testid: "review-new-class-cancel", onclick: () => toggle(false) }, "Cancel"),
-    problem);
-  const open = el("button", {
-    type: "button", class: "quiet add-class", testid: "review-new-class", onclick: () => toggle(true),
-  }, "+ New class");
-
-  /** @param {boolean} on */
-  function toggle(on) {
-    show(form, on);
-    show(open, !on);
-    setText(problem, "");
-    input.value = "";
-    if (on) input.focus();
-  }
-  input.addEventListener("keydown", (event) => {
-    event.stopPropagation();
-    if (event.key === "Escape") toggle(false);
-  });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const name = input.value.trim();
-    if (!name) {
-      setText(problem, "A class needs a name.");
-      return;
-    }
-    try {
-      await session.addClass(name);
-      toggle(false);
-    } catch (error) {
-      setText(problem, `Not added: ${messageOf(error)}`);
-    }
-  });
-  return el("div", { class: "add" }, open, form);
 }
 
 // Side by side: the images or answers that contradict the one in front.

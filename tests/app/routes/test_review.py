@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from app.server import workbench
 from engine.project.opened import Project
 from engine.quality.scale import NOT_WRITTEN
+from tests.made_features import make_features
 from tests.made_round import make_round
 
 
@@ -39,7 +40,7 @@ def test_grid_gives_flat_arrays_of_what_is_undecided(client: TestClient, project
     assert found.pop("scale")["tier"] == "none"
     assert found == {
         "round": number, "classes": ["left", "right"], "sort": "confidence", "total": 2, "ids": [second, first],
-        "predicted": [0, 1], "confidence": [0.7, 0.9],
+        "predicted": [0, 1], "confidence": [0.7, 0.9], "group": None,
         "step": [NOT_WRITTEN] * 2, "value": [0.7, 0.9], "version": [0, 0], "label": [-1, -1],
     }  # fmt: skip
 
@@ -67,6 +68,24 @@ def test_grid_without_a_round_says_so(client: TestClient) -> None:
     found = client.get("grid")
     assert found.status_code == 400
     assert "no round is in force" in found.json()["message"]
+
+
+def test_grid_before_any_round_has_like_images_together_once_there_are_features(
+    client: TestClient, project: Project
+) -> None:
+    refused = client.get("grid", params={"sort": "likeness"})
+    assert refused.status_code == 400
+    assert "Switch live labels on" in refused.json()["message"]
+    make_features(project, np.eye(3)[[0, 1, 2, 0, 1, 2]])
+    first, second = free(project)
+    found = client.get("grid", params={"sort": "likeness"}).json()
+    assert sorted(found.pop("ids")) == [first, second]
+    assert found.pop("scale")["tier"] == "none"
+    assert found == {
+        "round": None, "classes": ["left", "right"], "sort": "likeness", "total": 2, "predicted": [-1, -1],
+        "step": [NOT_WRITTEN] * 2,
+        "confidence": [None, None], "value": [None, None], "version": [0, 0], "label": [-1, -1], "group": [0, 0],
+    }  # fmt: skip
 
 
 def test_context_gives_neighbours_and_path(client: TestClient, project: Project, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Every strategy picks 100 of 50,000 images fast enough to wait for."""
+"""Every strategy picks 100 of 50,000 images, and like ones are grouped, fast enough to wait for."""
 
 import time
 from dataclasses import replace
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.query import QUERY_STRATEGIES, Pool, pick
+from engine.query.likeness import like_groups
 
 pytestmark = pytest.mark.speed
 
@@ -39,3 +40,12 @@ def test_picks_100_of_50000(key: str, trained: bool) -> None:
     seconds = time.perf_counter() - start
     assert len(set(found.rows.tolist())) == 100
     assert seconds <= _SECONDS
+
+
+@pytest.mark.parametrize(("images", "most"), [(900, 1.0), (50_000, _SECONDS)])
+def test_like_groups(images: int, most: float) -> None:
+    features = large_pool().features
+    assert features is not None
+    start = time.perf_counter()
+    like_groups(features[:images].astype(np.float32))
+    assert time.perf_counter() - start < most
