@@ -628,6 +628,38 @@ DEFECTS: tuple[Defect, ...] = (
         "shown = (1 - first)[:, None] * others",
         "tests/engine/live/test_stated.py",
     ),
+    Defect(
+        24,
+        "a view is chosen whatever its standard error",
+        "engine/nets/views.py",
+        "leads = {first: 1.0}",
+        "leads = {first: 0.0}",
+        "tests/engine/nets/test_views.py",
+    ),
+    Defect(
+        24,
+        "Pseudo-Label forgets the set's labels it began with",
+        f"{ALGORITHMS}/pseudo_label.py",
+        "given_weight = 0.0 if self._given is None else config.alpha_f - weight",
+        "given_weight = 0.0",
+        "tests/engine/algorithms/test_taught_start.py",
+    ),
+    Defect(
+        24,
+        "a network begins with fresh weights and not with those taught",
+        f"{TRAINING}/learner.py",
+        "self.model.load_state_dict(weights)",
+        "dict(weights)",
+        "tests/engine/algorithms/test_taught_start.py",
+    ),
+    Defect(
+        24,
+        "the mixture takes the least doubtful of a class",
+        "engine/query/mixture.py",
+        "every = margin(pool.probabilities, pool.ids)",
+        "every = -margin(pool.probabilities, pool.ids)",
+        "tests/engine/query/test_mixture.py",
+    ),
 )
 
 
