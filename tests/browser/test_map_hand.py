@@ -275,6 +275,7 @@ def test_shorter_round_comes_up_by_itself_and_what_was_set_is_kept(shown: Any, r
         ("round 2", "epoch 3 of 3"),
         ("round 1", "epoch 6"),
     ):
+        settle(shown)  # while the page runs anew, what it drew before is still there beside the new
         shown.get_by_role("combobox", name=re.compile("Pseudo-labels of")).click()
         shown.get_by_role("option", name=re.compile(title)).click()
         expect(shown.get_by_test_id("map-epoch-text")).to_contain_text(text)
