@@ -92,7 +92,7 @@ class Live:
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
         self._outdated = False
-        """Whether the live round is of other images or features than are in use now."""
+        """Whether the live round is of other images than are in use now."""
         self._known: NDArray[np.int64] | None = None
         self._seen, self._changed_at = -1, 0.0
         self._started, self._asked = -START_AGAIN, False
@@ -290,7 +290,7 @@ class Live:
         features.start(self._workspace.root, items, self._workspace.array_spec(), labels)
 
     def _take(self, images: DescribedSet) -> None:
-        """Go on with these images: with the live round there is, if it is of them and of the same features."""
+        """Go on with these images: with the live round there is, if it is of them."""
         self._images, self._model, self._known = images, LiveModel(images.images, images.votes), None
         by_sha = {item.sha256: item.id for item in self._workspace.items()}
         self._ids, self._seen = np.array([by_sha[sha] for sha in images.shas], np.int64), -1
@@ -303,7 +303,7 @@ class Live:
                 self._round = LiveRound.going_on(self._store, record, folder, self._ids, images.shas)
             if self._round is None or self._round.record.number != record.number:
                 end_live(self._store, record, folder)
-        self._outdated = self._round is not None and not self._round.is_of(self._ids, _train(images))
+        self._outdated = self._round is not None and not self._round.is_of(self._ids)
 
     def _follow_guess(self) -> None:
         """Have each image's class guessed from the class names, where that is possible, and take the guess."""
@@ -377,6 +377,7 @@ class Live:
         elif new := [name for name in classes if name not in self._round.classes]:
             self._round.add_classes(new)
         live = self._round
+        live.describe(_train(images))
         label = self._labels(table, live.classes, self._ids)
         rows = np.flatnonzero(label >= 0)
         present, compact = np.unique(label[rows], return_inverse=True)  # a class may have lost its last label

@@ -128,9 +128,15 @@ class LiveRound:
         except (StarlingError, OSError, ValueError, KeyError):
             return None
 
-    def is_of(self, ids: NDArray[np.int64], train: dict[str, Any]) -> bool:
-        """Return whether it is of these images and of features that these settings name."""
-        return self.ids.tolist() == ids.tolist() and read_plan(self.folder).train == train
+    def is_of(self, ids: NDArray[np.int64]) -> bool:
+        """Return whether it is of these images."""
+        return bool(np.array_equal(self.ids, ids))
+
+    def describe(self, train: dict[str, Any]) -> None:
+        """Go on with the features that these settings name: what was fitted before and measured since stays."""
+        plan = read_plan(self.folder)
+        if plan.train != train:
+            write_json(self.folder / files.CONFIG, asdict(replace(plan, train=train)))
 
     def add_classes(self, names: Sequence[str]) -> None:
         """Add classes that have their first label."""

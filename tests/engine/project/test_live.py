@@ -23,6 +23,7 @@ from engine.records.labels import Decision
 from engine.records.review import ReviewItem
 from engine.rounds import live as live_rounds
 from engine.rounds.folder import files, results
+from engine.rounds.folder.plan import read_plan
 from engine.rounds.live import end_live
 from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
@@ -192,7 +193,7 @@ def test_it_goes_on_after_a_restart_and_begins_anew_on_other_images(root: Path) 
         project.live.close()
 
 
-def test_better_features_of_the_same_images_begin_another_round(
+def test_the_live_round_goes_on_with_better_features_of_the_same_images(
     ready: ReadyProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs_here: None
 ) -> None:
     root = ready.copy(digit_pictures(60, 2), tmp_path / "digits")
@@ -217,6 +218,7 @@ def test_better_features_of_the_same_images_begin_another_round(
         assert project.results.in_force() == 3
         stored = features.read(root)
         assert (stored.net, stored.votes) == ("frozen:hog+efficientnet_lite0", 8)
+        assert read_plan(project.workspace.round_folder(3)).train["net"] == stored.net
         assert not fitted(project), "nothing is new"
         child.run(features.folder_of(root), features_work.work)
         assert features.read(root).net == stored.net, "gradients alone do not come back"
@@ -228,7 +230,9 @@ def test_better_features_of_the_same_images_begin_another_round(
         )
         project.live.close()
     with Project.open(root) as project:
-        assert begun(project) == 4, "the third was of other features"
+        assert begun(project) == 3, "it goes on with other features"
+        assert read_plan(project.workspace.round_folder(3)).train["net"] == stored.net
+        assert len(results.epochs(project.workspace.round_folder(3))) > 1, "what was fitted before stays"
         project.live.close()
 
 
