@@ -3,11 +3,11 @@
 Reads job.json {version, spec {size, channels}, views} and images.parquet (image_id, sha256, label: a class's number, −1
 without one); writes a set (.npz), then source.json {version, net, set}, which brings that file into force.
 
-Photos are described by a pretrained network. Where they are not square it is shown their centre squares first and then
-the whole, too; of many photos the centres alone make a first set. From 5 labels a class on these choose among centre,
-whole and both (view.json: view, labels, likelihoods). Small grey images are described by gradients, within seconds,
-then by these joined with a network, where that takes minutes at most: on digits the joined ones were better in every
-run (`starling bench mnist-joined`), so that no labels are asked which to take.
+Photos are described by a pretrained network, first by their centre squares. Where they are not square it is then shown
+them whole, too, and from 5 labels a class on these choose among the centre, the whole and both (view.json: view,
+labels, likelihoods). Small grey images are described by gradients, within seconds, then by these joined with a network,
+where that takes minutes at most: on digits the joined ones were better in every run (`starling bench mnist-joined`), so
+that no labels are asked which to take.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ FEATURES_SHARE = 0.85
 """Of a set, the part that features take."""
 FIRST_SHARE, CENTRE_SHARE = 0.1, 0.5
 """Of the whole, the first of two sets: of small grey images, and of photos."""
-AT_ONCE = 2000
-"""Up to so many photos, less than a minute of a CPU, are shown in both ways before the first set is written."""
 MOST_ON_CPU = 5000
 """Small grey images that a CPU looks at with a network: some minutes."""
 NEARLY_ALL = 0.9
@@ -130,10 +128,7 @@ def _photos(images: Described, labels: NDArray[np.int64], views: bool) -> None:
     begun = 0.0
     if not known and not images.in_force:
         begun = CENTRE_SHARE
-        if len(images.shas) > AT_ONCE:
-            images.write(seen_as(net, "centre"), (0.0, begun))
-        else:  # a round that is started meanwhile has these; live labels would begin anew soon after they began
-            images.features(seen_as(net, "centre"), range(len(images.shas)), (0.0, begun))
+        images.write(seen_as(net, "centre"), (0.0, begun))
     chosen = _choose(images, net, labels, begun) or known.get("view", VIEWS[0])
     images.write(seen_as(net, chosen), (begun, 1.0))
 

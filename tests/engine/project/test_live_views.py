@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engine.importers.scan import ImportSource
-from engine.jobs import features, features_work
+from engine.jobs import features
 from engine.nets.views import view_of
 from engine.project import advice
 from engine.project import live as live_desk
@@ -110,25 +110,3 @@ def test_square_photos_have_one_view(tmp_path: Path, jobs_here: None) -> None:
         assert view_of(features.net(opened.workspace.root)) == "centre"
         assert not features.chooses(opened.workspace.root, np.arange(24) % 2)
         opened.live.close()
-
-
-def test_few_photos_are_shown_both_ways_before_live_labels_begin_and_many_by_their_centre_first(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nets: list[str] = []
-    write = features_work.Described.write
-
-    def noted(images: features_work.Described, net: str, part: tuple[float, float]) -> None:
-        nets.append(view_of(net))
-        write(images, net, part)
-
-    monkeypatch.setattr(features_work.Described, "write", noted)
-    look(project)
-    assert nets == ["both"]
-    nets.clear()
-    features.discard(project.workspace.root)
-    monkeypatch.setattr(features_work, "AT_ONCE", 20)
-    with Project.open(project.workspace.root, read_only=True) as again:
-        items = again.workspace.items()
-    features.start(project.workspace.root, items, project.workspace.array_spec(), np.full(len(items), -1))
-    assert nets == ["centre", "both"]
