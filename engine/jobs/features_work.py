@@ -12,6 +12,7 @@ that no labels are asked which to take.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.records.progress import Progress
+
 VERSION = "2"
 """Raised when features or neighbours are computed in another way, so that all are computed again."""
 IMAGES = "images.parquet"
@@ -37,6 +40,9 @@ FIRST_SHARE, CENTRE_SHARE = 0.1, 0.5
 """Of the whole, the first of two sets: of small grey images, and of photos."""
 MOST_ON_CPU = 5000
 """Small grey images that a CPU looks at with a network: some minutes."""
+MOST_PATIENCE, LOOK_AGAIN = 120.0, 0.5
+"""Seconds that a better set waits for rounds that run, in all, and after which it looks again."""
+WAITING = "Waiting until the round is over"
 NEARLY_ALL = 0.9
 """Where the network has looked at so large a share of the images before, the first set is left out."""
 
@@ -63,15 +69,21 @@ def work(folder: Path, progress: JobProgress) -> None:
         _small_grey(described)
 
 
-@dataclass(frozen=True)
+class _InTheWay(Exception):
+    """A round runs, which somebody waits for, while only a better set than that in force is computed."""
+
+
+@dataclass
 class Described:
-    """The images of a job and where what describes them goes. version: of the images, as `features` gives it."""
+    """The images of a job and where what describes them goes. version: of the images, as `features` gives it.
+    patience: seconds it still waits for rounds."""
 
     folder: Path
     root: Path
     shas: list[str]
     version: str
     progress: JobProgress
+    patience: float = MOST_PATIENCE
 
     @property
     def in_force(self) -> bool:
@@ -79,7 +91,11 @@ class Described:
         return bool(_read(self.folder / SOURCE).get("version") == self.version)
 
     def features(self, net: str, rows: Sequence[int], part: tuple[float, float]) -> NDArray[np.float32]:
-        """Return features (n, D) of some of the images, those not known yet computed."""
+        """Return features (n, D) of some of the images, those not known yet computed.
+
+        Where there is a set already, rounds that run come first, for two minutes in all: whoever has just started one
+        looks at it, and on few cores each would take twice as long.
+        """
         import numpy as np
 
         from engine.rounds.worker import feature_cache
@@ -87,11 +103,28 @@ class Described:
         from engine.training.config import TrainConfig
 
         shas = [self.shas[row] for row in rows]
-        where = device.resolve("auto")
-        computed = feature_cache.project_features(
-            self.root, shas, TrainConfig(net=net), where, self.progress.part(*part)
-        )
-        return np.asarray(computed.numpy())
+        train, where, tell = TrainConfig(net=net), device.resolve("auto"), self._giving_way(self.progress.part(*part))
+        while True:
+            try:
+                return np.asarray(feature_cache.project_features(self.root, shas, train, where, tell).numpy())
+            except _InTheWay:  # the round may need features of its own, which one process at a time computes
+                self._wait(part)
+
+    def _giving_way(self, tell: Progress) -> Progress:
+        better = self.in_force
+
+        def told(stage: str, done: int, total: int) -> None:
+            if better and self.patience > 0 and _round_runs(self.root):
+                raise _InTheWay
+            tell(stage, done, total)
+
+        return told
+
+    def _wait(self, part: tuple[float, float]) -> None:
+        self.progress.running(WAITING, max(part[0], self.progress.fraction))
+        while self.patience > 0 and _round_runs(self.root):
+            time.sleep(LOOK_AGAIN)
+            self.patience -= LOOK_AGAIN
 
     def write(self, net: str, part: tuple[float, float]) -> None:
         """Write the set by the features of `net` and bring it into force; it takes a part of the whole, two shares."""
@@ -112,6 +145,13 @@ class Described:
         for path in self.folder.glob("set-*.npz"):  # what was in force may just be being read
             if path.name not in (source["set"], before.get("set")):
                 path.unlink(missing_ok=True)
+
+
+def _round_runs(root: Path) -> bool:
+    from engine.rounds.folder.events import round_over
+    from engine.rounds.folder.plan import round_folders
+
+    return not all(round_over(folder) for folder in round_folders(root))
 
 
 def _photos(images: Described, labels: NDArray[np.int64], views: bool) -> None:

@@ -70,9 +70,12 @@ def read_events(path: Path, kinds: Collection[str] | None = None) -> list[Event]
 
 
 def round_over(folder: Path) -> bool:
-    """Return whether the round's last event ends it, or none came for half a minute."""
+    """Return whether the round's last event ends it, or none came for half a minute, after its plan if there is none
+    at all."""
     path = folder / files.EVENTS
     try:
+        if not path.exists():
+            return time.time() - (folder / files.CONFIG).stat().st_mtime > SILENT_SECONDS
         if time.time() - path.stat().st_mtime > SILENT_SECONDS:
             return True
         with open(path, "rb") as handle:

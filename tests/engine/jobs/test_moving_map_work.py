@@ -249,6 +249,17 @@ def test_round_that_has_been_silent_for_long_is_over(round_dir):
     assert round_over(round_dir)
 
 
+def test_round_that_was_just_planned_is_not_over(round_dir):
+    (round_dir / files.EVENTS).unlink()
+    (round_dir / files.CONFIG).touch()
+    assert not round_over(round_dir)
+    past = time.time() - 2 * SILENT_SECONDS
+    os.utime(round_dir / files.CONFIG, (past, past))
+    assert round_over(round_dir)
+    (round_dir / files.CONFIG).unlink()
+    assert round_over(round_dir)
+
+
 def test_own_process_lays_out_can_be_cancelled_and_goes_on(round_dir):
     record(round_dir, 1)
     assert moving_map.start(round_dir).status == "running"
