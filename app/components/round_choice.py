@@ -60,10 +60,11 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return None
     with st.container(border=True):
-        net = recommendation.train.get("net")
-        st.markdown(f"#### {options.title(recommendation.algorithm)}" + (f" on {state.plain(net)}" if net else ""))
+        net = NetName.parse(str(recommendation.train.get("net", "")))
+        on = f" on {state.plain(net.words)}" if net.base else ""
+        st.markdown(f"#### {options.title(recommendation.algorithm)}{on}")
         st.markdown(state.plain(recommendation.reason))
-        if NetName.parse(str(net)).is_frozen and recommendation.algorithm != "supervised":
+        if net.is_frozen and recommendation.algorithm != "supervised":
             with st.expander("What photos gain", icon=":material/trending_up:"):
                 st.markdown(PHOTO_GAINS)
         for warning in recommendation.warnings:

@@ -65,6 +65,20 @@ class NetName:
         return {"own": "", "frozen": FROZEN, "torchvision": TORCHVISION, "tuned": TUNED}[self.kind] + self.base
 
     @property
+    def words(self) -> str:
+        """Return it in words for a person, for example "features of efficientnet_lite0 (centre and whole image)"."""
+        if self.is_tuned:
+            return f"{self.base}, its last blocks tuned"
+        if not self.is_frozen:
+            return self.base
+        seen: dict[str, list[str]] = {}
+        for source in self.sources:
+            seen.setdefault(source.name, []).append("whole" if source.whole else "centre")
+        views = {"centre": "", "whole": " (whole image)", "centre and whole": " (centre and whole image)"}
+        names = ["gradients" if name == GRADIENTS else name + views[" and ".join(sorted(seen[name]))] for name in seen]
+        return "features of " + " and ".join(names)
+
+    @property
     def file_name(self) -> str:
         """Return the base as a part of a file's name."""
         return re.sub(r"[^A-Za-z0-9_.]", "_", self.base)

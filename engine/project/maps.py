@@ -62,7 +62,7 @@ class Maps:
         """
         pixels = FeatureSource(PIXELS, "pixels", "Good for drawn or scanned characters; of little use for photos.")
         trained = FeatureSource(
-            PRETRAINED + PRETRAINED_NET, f"pretrained features ({PRETRAINED_NET})",
+            PRETRAINED + PRETRAINED_NET, f"features of {PRETRAINED_NET}",
             "Features of a network trained on ImageNet; good for photos.",
         )  # fmt: skip
         rounds = [

@@ -263,13 +263,15 @@ def _quick_reason(facts: DataFacts) -> str:
     small = "These are small colour images " + ("and there is no GPU" if facts.device == "cpu" else "with few labels")
     what = "These are photos" if facts.side > SMALL_SIDE else small
     return (
-        f"{what}: features of {_networks(facts)} seen a million photos ({facts.quick_net}) save training one from "
-        f"scratch. They are computed once an image, in the first round. {AS_A_SET}"
+        f"{what}: {_networks(facts)} a million photos and save training one from scratch. They are computed once an "
+        f"image. {AS_A_SET}"
     )
 
 
 def _networks(facts: DataFacts) -> str:
-    return "two networks that have" if len(facts.weights) > 1 else "a network that has"
+    net = NetName.parse(facts.quick_net)
+    several = len({source.name for source in net.sources}) > 1
+    return f"the {net.words} come from {'networks' if several else 'a network'} that saw"
 
 
 def _scratch_reason(net: str) -> str:
@@ -288,8 +290,8 @@ def _supervised(facts: DataFacts, kind: str) -> tuple[str, dict[str, Any], dict[
         "supervised",
         {},
         train,
-        f"Every image is labeled, so there is nothing to learn from unlabeled ones: {net} is trained on the labels "
-        "alone. Use the round to find labels that look wrong. Import more images to go on with semi-supervised "
+        "Every image is labeled, so there is nothing to learn from unlabeled ones: a round on the labels alone "
+        f"({NetName.parse(net).words}) finds labels that look wrong. Import more images to go on with semi-supervised "
         "training.",
     )
 
@@ -313,7 +315,7 @@ def _tuned(facts: DataFacts) -> dict[str, Any]:
 def _tuned_reason(facts: DataFacts) -> str:
     return (
         f"There are {ENOUGH_TO_TUNE} labels a class or more, and a GPU: the last blocks of {PHOTO_NET} learn your "
-        f"photos. They begin with what the set says of its images ({facts.quick_net}), as live labels do; FixMatch "
+        "photos. They begin with what the set says of its images, as live labels do; FixMatch "
         "then asks for the same answer on distorted copies. It counts only if it is no worse than what is in force; "
         "on a GPU nothing of it has been measured."
     )

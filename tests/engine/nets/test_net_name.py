@@ -56,3 +56,19 @@ def test_frozen_names_are_joined_by_a_plus_and_each_may_see_whole_images(
 def test_gradients_are_found_among_joined_names_and_nowhere_else() -> None:
     texts = ("frozen:hog", "frozen:efficientnet_lite0+hog", "frozen:resnet18", "hog", "torchvision:hog")
     assert [NetName.parse(text).has_gradients for text in texts] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("wrn_28_2", "wrn_28_2"),
+        ("torchvision:resnet18", "resnet18"),
+        ("tuned:efficientnet_lite0", "efficientnet_lite0, its last blocks tuned"),
+        ("frozen:hog", "features of gradients"),
+        ("frozen:a", "features of a"),
+        ("frozen:a@whole", "features of a (whole image)"),
+        ("frozen:a+b+a@whole", "features of a (centre and whole image) and b"),
+    ],
+)
+def test_a_name_is_told_in_words(text: str, words: str) -> None:
+    assert NetName.parse(text).words == words

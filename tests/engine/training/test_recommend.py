@@ -84,7 +84,7 @@ def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> 
 def test_two_pretrained_networks_are_taken_where_both_are_there_and_the_one_that_is_where_one_is_missing() -> None:
     both = _with(PHOTOS, weights=BOTH)
     assert both.train["net"] == "frozen:efficientnet_lite0+mobilenet_v2"
-    assert "two networks" in both.reason
+    assert "features of efficientnet_lite0 and mobilenet_v2 come from networks" in both.reason
     assert _alternative(both, "The labels alone").train["net"] == "frozen:efficientnet_lite0+mobilenet_v2"
     assert _with(PHOTOS, weights=BOTH - KNOWN).train["net"] == "frozen:mobilenet_v2"
 
