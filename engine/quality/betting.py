@@ -82,14 +82,13 @@ class Bets:
 
 
 def _fewer() -> Bets:
-    stakes = np.concatenate([[0.0], (np.arange(1, 21) - 0.5) / 20])
-    shares = 1.0 / np.sqrt(stakes[1:])
-    weights = np.concatenate([[0.25], 0.75 * shares / shares.sum()])
-    return Bets(stakes, np.log(weights).astype(np.float64), on_fewer=True)
+    stakes = np.array([0.0, *((j - 0.5) / 20 for j in range(1, 21))])
+    shares = np.array([stake**-0.5 for stake in stakes[1:]])
+    return Bets(stakes, np.log(np.array([0.25, *(0.75 * shares / shares.sum())])), on_fewer=True)
 
 
 def _more() -> Bets:
-    stakes = 0.002 * 1.5 ** np.arange(16)
+    stakes = np.array([0.002 * 1.5**j for j in range(16)])
     return Bets(stakes, np.full(16, -math.log(16)), on_fewer=False)
 
 
@@ -246,6 +245,11 @@ class ConfidenceSequence:
         log_e = float(self._log_e(FEWER, wrong, max(0, self.answered - 1))[-1]) if self.answered else 0.0
         return math.exp(log_e) if log_e < 700.0 else math.inf
 
+    def log_money(self, wrong: int) -> Floats:
+        """Return the logarithm of each upper bet's money (B,) after the last answer, for a possible K = `wrong`."""
+        left, found, y = self._steps[: self.answered].T
+        return _log_product(FEWER.factors((wrong - found) / left, y))
+
     def reached(self, at_most: int, missed: float = 0.0, changed: int = 0) -> bool:
         """Return whether at most so many labels are left wrong; see `left_wrong` and `allowed`."""
         return self.left_wrong(missed, changed) <= at_most
@@ -272,12 +276,19 @@ class ConfidenceSequence:
         """Return log E(wrong) after each random answer from `since` on, (answers − since,)."""
         left, found, y = self._steps[: self.answered].T
         factors = bets.factors((wrong - found) / left, y)
-        with np.errstate(divide="ignore"):  # the bet on "none is wrong" is lost with the first wrong answer
-            # Sixteen factors, each below 1e13, stay within a float's range, and a product is faster than logarithms.
-            whole = since - since % 16
-            before = np.log(factors[:whole].reshape(-1, 16, factors.shape[1]).prod(1)).sum(0)
-            before += np.log(factors[whole:since].prod(0))
-            return bets.mixed(before + np.cumsum(np.log(factors[since:]), 0))
+        with np.errstate(divide="ignore"):
+            return bets.mixed(_log_product(factors[:since]) + np.cumsum(np.log(factors[since:]), 0))
+
+
+def _log_product(factors: Floats) -> Floats:
+    """Return the logarithm of the products down the columns (n, B), −∞ of a bet that was lost.
+
+    Sixteen factors, each below 1e13, stay within a float's range, and a product is faster than logarithms.
+    """
+    whole = len(factors) - len(factors) % 16
+    with np.errstate(divide="ignore"):  # the bet on "none is wrong" is lost with the first wrong answer
+        blocks = np.log(factors[:whole].reshape(-1, 16, factors.shape[1]).prod(1)).sum(0)
+        return np.asarray(blocks + np.log(factors[whole:].prod(0)))
 
 
 def _first_kept(given_up: Callable[[int], bool], room: int, step: int) -> int:
