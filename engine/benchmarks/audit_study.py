@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from engine.benchmarks import results
+from engine.benchmarks.audit_costs import Cost, cost
 from engine.benchmarks.options import Options, parse_seeds
 from engine.benchmarks.overrides import BENCH
-from engine.benchmarks.simulated_audits import WORLDS, Cost, Outcome, Runs, cost
+from engine.benchmarks.simulated_audits import WORLDS, Outcome, Runs
 from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.training import pairs

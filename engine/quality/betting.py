@@ -214,12 +214,15 @@ class ConfidenceSequence:
 
     @property
     def upper(self) -> int:
-        """U: at most so many of the frozen labels are wrong, those found included; never grows, at least `found`."""
+        """U: at most so many of the frozen labels are wrong, those found included.
+
+        It never grows, unless more are found than it allowed, which is the error that happens in one of twenty audits.
+        """
         return self._bound(FEWER)
 
     @property
     def lower(self) -> int:
-        """At least so many of the frozen labels are wrong; never falls, at least `found`, at most `upper`."""
+        """At least so many of the frozen labels are wrong, those found included; at most `upper`."""
         return min(self._bound(MORE), self.upper)
 
     def left_wrong(self, missed: float = 0.0, changed: int = 0) -> int:
