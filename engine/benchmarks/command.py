@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from engine.benchmarks import BENCHMARKS, overrides, results
+from engine.benchmarks.audit_study import AUDIT
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
-from engine.benchmarks.honesty import AUDIT, CALIBRATION
+from engine.benchmarks.honesty import AUDITED_ROUNDS, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
@@ -36,6 +37,7 @@ UNITS = {"accuracy": "%", "throughput": "steps/s"}
 STUDIES: dict[str, Study] = {
     "decisions": DECISIONS,
     "audit": AUDIT,
+    "audited-rounds": AUDITED_ROUNDS,
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,
     "photos": PHOTOS,

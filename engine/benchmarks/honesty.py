@@ -1,4 +1,4 @@
-"""`starling bench audit` and `calibration`: whether stated bounds and confidences hold, where the truth is known.
+"""`starling bench audited-rounds` and `calibration`: whether bounds and confidences hold where the truth is known.
 
 A round is trained as the product does it: of few labels a fifth is kept aside and gives the temperature. The truth of
 all images without a label is hidden from training and fitting; what is stated of them is held against it.
@@ -128,7 +128,7 @@ def run_audit(options: Options, say: Say) -> str:
         for case in run["cases"]:
             lines.append([f"seed {run['seed']}", *_case(case, settings.audits)])
     note = f"Bound: {100 * LEVEL:g} %, one-sided. Rules: expected errors up to {100 * settings.target_error:g} %."
-    return _titled("audit: does the stated bound hold?", lines, note, options)
+    return _titled("audited-rounds: does the bound of a fixed sample hold?", lines, note, options)
 
 
 def run_calibration(options: Options, say: Say) -> str:
@@ -212,5 +212,7 @@ def _titled(title: str, lines: Sequence[Sequence[str]], note: str, options: Opti
     return "\n".join([f"{title} ({device})", "", *results.aligned(lines), note])
 
 
-AUDIT = Study("MNIST: in how many of 200 simulated audits the stated bound holds", run_audit)
+AUDITED_ROUNDS = Study(
+    "MNIST: what thresholds accept, and how often the bound of a fixed sample of it holds", run_audit
+)
 CALIBRATION = Study("digits, MNIST, CIFAR-10: calibration error before and after temperature scaling", run_calibration)

@@ -58,14 +58,14 @@ def test_a_rule_that_takes_nothing_is_told_as_such() -> None:
 def test_audits_of_a_round_are_counted_and_kept(opened: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     sets = (*SMALL, "images=1300", "audits=10", "target_error=0.3")
-    shown = command.run(Options("audit", tmp_path, "1", "cpu", out, sets))
+    shown = command.run(Options("audited-rounds", tmp_path, "1", "cpu", out, sets))
     (run,) = json.loads(out.read_text())["runs"]
     assert [(case["rule"], case["size"]) for case in run["cases"]][-3:] == [("every image", n) for n in (50, 100, 200)]
     assert run["cases"][-1]["accepted"] == 300
     assert run["cases"][-1]["wrong"] == pytest.approx(1 - run["value"] / 100)
     assert run["heldout"] == 200
     assert "of 10" in shown
-    again = command.run(Options("audit", tmp_path, "1", "cpu", out, sets, resume=True))
+    again = command.run(Options("audited-rounds", tmp_path, "1", "cpu", out, sets, resume=True))
     assert again == shown
     assert len(json.loads(out.read_text())["runs"]) == 1
 
