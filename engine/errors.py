@@ -47,6 +47,11 @@ class StarlingError(Exception):
         super().__init__(f"{text}. {way_out}".strip() if way_out else f"{text}.")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what some library's error says, at most 300 characters; its type where it is mute."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 class ConfigError(StarlingError, ValueError):
     """A setting is outside its range."""
 

@@ -1,8 +1,8 @@
 """`starling bench review`: what the review costs at full size: queues, what stands beside images, grid, batches, keys.
 
-A project of MNIST's 60,000 training images with a short round; every step goes through the project as a page's request
-does, and the batches through the ledger on disk. Last, live labels are switched on and images are answered one by one
-at a person's pace, while the model is fitted anew beside it in the same process.
+A project of MNIST's 60,000 training images, or of some of them, with a short round; every step goes through the project
+as a page's request does, and the batches through the ledger on disk. Last, live labels are switched on and images are
+answered one by one at a person's pace, while the model is fitted anew beside it in the same process.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+from PIL import Image
 
-from app.benchmarks.map import check_counts, counts, make_project
+from app.benchmarks.map import check_counts, counts, make_project, mnist
+from engine.errors import ConfigError
+from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.live import LiveThread
 from engine.project.opened import Project
+from engine.project.workspace import is_project
 from engine.records.labels import Decision
 from engine.records.review import GridTable, ReviewItem
 
@@ -40,6 +44,7 @@ class ReviewSettings:
     """Settings of the benchmark, each by `--set name=value`.
 
     Attributes:
+        images: the project is made of so many of MNIST's training images, 0: of all.
         labels, epochs, steps: labels and epochs of the project's round, and steps of an epoch.
         batch: the number of images of a page that is accepted.
         keys, pace: how many images are answered beside live labels, and seconds from one to the next.
@@ -50,6 +55,7 @@ class ReviewSettings:
         ConfigError: a number is below 0.
     """
 
+    images: int = 0
     labels: int = 1000
     epochs: int = 3
     steps: int = 60
@@ -76,6 +82,8 @@ def run(data: Path, settings: ReviewSettings, out: Path | None, say: Say) -> Fig
     figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     with tempfile.TemporaryDirectory() as folder:
         root = settings.project or Path(folder) / "mnist"
+        if settings.images and not is_project(root):
+            import_some(root, data, settings.images, settings.labels)
         figures["round"] = make_project(root, data, settings.labels, settings.epochs, settings.steps)
         with Project.open(root) as opened:
             for part, measure in (("queues", queues), ("surface", surface), ("grid", grids)):
@@ -89,6 +97,25 @@ def run(data: Path, settings: ReviewSettings, out: Path | None, say: Say) -> Fig
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
+
+
+def import_some(root: Path, data: Path, count: int, labels: int) -> None:
+    """Make a project of `count` of MNIST's training images, picked at random; `labels` of them keep theirs.
+
+    Raises:
+        ConfigError: there are not so many.
+    """
+    images, digits = mnist(data)
+    if count > len(images):
+        raise ConfigError("MNIST has fewer training images", value=count, way_out=f"Give at most {len(images)}.")
+    with tempfile.TemporaryDirectory() as folder:
+        for digit in range(10):
+            (Path(folder) / str(digit)).mkdir()
+        for number, (pixels, digit) in enumerate(zip(images[:count, 0], digits[:count].tolist(), strict=True)):
+            Image.fromarray(pixels).save(Path(folder) / str(digit) / f"{number:05d}.png", compress_level=1)
+        with Project.create(root, "MNIST") as project:
+            source = ImportSource("folder", Path(folder), name="MNIST", labels_kept=labels)
+            project.imports.commit(project.imports.scan(source))
 
 
 def queues(project: Project) -> Figures:

@@ -9,7 +9,8 @@ from app.server.workbench import OpenProject
 from engine.jobs.features import View
 from engine.percent import percent, short
 from engine.project.live import LiveState
-from engine.project.quality.measured import LEAST_MEASURED, Standing
+from engine.project.quality.measured import Standing
+from engine.quality import scale
 
 GOAL = 0.98
 EVERY_SECONDS = 2.0
@@ -78,9 +79,9 @@ def _measured(standing: Standing) -> str:
     """Say how many of all images are right, as far as random answers tell, and how many are still to be decided."""
     n, right = standing.sample.n, standing.sample.right
     if not n:
-        return f"No random check yet; from {LEAST_MEASURED} on they measure all images."
-    if n < LEAST_MEASURED:
-        return f"Random checks so far: {right} of {n} right; from {LEAST_MEASURED} on they measure all images."
+        return f"No random check yet; from {scale.SHARE} on they measure all images."
+    if n < scale.SHARE:
+        return f"Random checks so far: {right} of {n} right; from {scale.SHARE} on they measure all images."
     low, high = percent(standing.low, 0), percent(standing.high, 0)
     text = f"About {percent(standing.right, 0)} of all images are right ({low} to {high}, by {n} random checks)"
     if standing.decisions_left is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -208,7 +207,8 @@ def _table(runs: Sequence[results.Run], settings: DecisionSettings, device: str)
         reached = [run["value"] for run in mine if run["value"] is not None]
         each = " ".join("–" if run["value"] is None else str(run["value"]) for run in mine)
         line = [key, _needed(reached, len(mine)), each]
-        lines.append(line + [_spread([run["more"][name] for run in mine if name in run["more"]]) for name in names])
+        shares = [[run["more"][name] for run in mine if name in run["more"]] for name in names]
+        lines.append(line + [results.mean_spread(known, 2) for known in shares])
     images = f"{settings.images:,} of MNIST's training images" if settings.images else "MNIST's 60,000 training images"
     head = f"decisions to {100 * settings.target:g} % right labels, {images}, {settings.labels} labels at the start"
     note = f"– and “of”: not reached within {settings.budget} decisions. % at n: right labels after n decisions."
@@ -217,12 +217,7 @@ def _table(runs: Sequence[results.Run], settings: DecisionSettings, device: str)
 
 def _needed(reached: Sequence[int], runs: int) -> str:
     """Return mean ± deviation where every run reached the target, else how many did."""
-    return _spread(reached, 0) if len(reached) == runs else f"{len(reached)} of {runs} reached"
-
-
-def _spread(values: Sequence[float], places: int = 2) -> str:
-    mean = f"{statistics.fmean(values):.{places}f}"
-    return f"{mean} ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else mean
+    return results.mean_spread(reached, 0) if len(reached) == runs else f"{len(reached)} of {runs} reached"
 
 
 DECISIONS = Study("MNIST: human decisions to 99.5 % right labels, for the mixture, least confidence and random", run)

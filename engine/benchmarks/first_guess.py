@@ -153,8 +153,7 @@ def _cell(values: Sequence[float | None], says: Sequence[float | None]) -> str:
     known, weights = [one for one in values if one is not None], [one for one in says if one is not None]
     if not known:
         return "–"
-    spread = f" ± {statistics.stdev(known):.1f}" if len(known) > 1 else ""
-    return f"{statistics.fmean(known):.1f}{spread} ({statistics.fmean(weights):.2f})"
+    return f"{results.mean_spread(known)} ({statistics.fmean(weights):.2f})"
 
 
 FIRST_GUESS = Study(

@@ -140,7 +140,7 @@ def run_calibration(options: Options, say: Say) -> str:
     for row in rows:
         mine = [run for run in runs if run["row"] == row.label]
         line = [row.label, str(row.data["labels"]), str(mine[0]["heldout"])]
-        lines.append(line + [_spread([run["more"][name] for run in mine]) for name in names])
+        lines.append(line + [results.mean_spread([run["more"][name] for run in mine], 2) for name in names])
     note = "ECE: 15 bins, on all images without a label; temperature: fitted on the labels held out."
     return _titled("calibration: expected calibration error", lines, note, options)
 
@@ -200,11 +200,6 @@ def _case(case: Mapping[str, Any], audits: int) -> list[str]:
     held = [f"{round(case[name] * audits)} of {audits}" for name in ("holds", "rest_holds")]
     shares = [f"{100 * case[name]:.2f}" for name in ("wrong", "bound")]
     return [str(case["rule"]), str(case["size"]), f"{case['accepted']:,}", *shares, *held]
-
-
-def _spread(values: Sequence[float]) -> str:
-    mean = f"{statistics.fmean(values):.2f}"
-    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
 def _titled(title: str, lines: Sequence[Sequence[str]], note: str, options: Options) -> str:

@@ -104,7 +104,7 @@ def _table(runs: Sequence[results.Run], settings: IssueSettings, device: str) ->
               for run in runs]  # fmt: skip
     if len(runs) > 1:
         spreads = [[run["more"][name] for run in runs] for name in NAMES]
-        cells = [f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}" for values in spreads]
+        cells = list(map(results.mean_spread, spreads))
         lines.append(["mean ± sd", *cells, f"{statistics.fmean(run['seconds'] for run in runs):.0f}"])
     images = f"{settings.images:,} of MNIST's training images" if settings.images else "MNIST's 60,000 training images"
     head = f"label issues: {100 * settings.share:g} % of the labels of {images} flipped, on {device}"

@@ -9,7 +9,6 @@ set says. The ensemble is the mean of the log-probabilities of sets by one netwo
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -139,14 +138,9 @@ def _table(runs: list[results.Run], settings: PhotoRoundSettings, device: str) -
     lines = [["", *names]]
     for row in dict.fromkeys(run["row"] for run in runs):
         each = [[run["more"][name] for run in runs if run["row"] == row] for name in names]
-        shown = [f"{statistics.fmean(values):.1f}" + _spread(values) for values in each]
-        lines.append([row, *shown])
+        lines.append([row, *map(results.mean_spread, each)])
     head = "right of the photos without a label in %, by labels a class; mean ± deviation over the seeds"
     return "\n".join([f"photo-rounds on {device}", "", head, *results.aligned(lines)])
-
-
-def _spread(values: list[float]) -> str:
-    return f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
 
 
 PHOTO_ROUNDS = Study(

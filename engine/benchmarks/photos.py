@@ -13,7 +13,6 @@ time is told apart.
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -235,9 +234,8 @@ def _spread(values: Sequence[float | None], places: int) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    mean = f"{statistics.fmean(known):.{places}f}"
-    spread = f" ± {statistics.stdev(known):.{places}f}" if len(known) > 1 else ""
-    return mean + spread + (f" ({len(known)} of {len(values)})" if len(known) < len(values) else "")
+    of = f" ({len(known)} of {len(values)})" if len(known) < len(values) else ""
+    return results.mean_spread(known, places) + of
 
 
 PHOTOS = Study(

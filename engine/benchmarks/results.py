@@ -157,6 +157,12 @@ def _each(part: Mapping[str, Any], places: int, sign: str = "") -> str:
     return " ".join(f"{value:{sign}.{places}f}" for value in part["values"].values())
 
 
+def mean_spread(values: Sequence[float], places: int = 1) -> str:
+    """Return the mean of one value or more, and the sample deviation where there are several: 93.1 ± 0.4."""
+    mean = f"{statistics.fmean(values):.{places}f}"
+    return f"{mean} ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else mean
+
+
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Return lines with columns of equal width, the first to the left, the others to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]

@@ -128,18 +128,13 @@ def _table(runs: Sequence[results.Run], device: str) -> str:
     lines = [["", "accuracy over the photos without a label, %", "CPU s", "reading, CPU s, at most"]]
     for row in dict.fromkeys(run["row"] for run in runs):
         mine = [run for run in runs if run["row"] == row]
-        lines.append([row, _spread([run["value"] for run in mine]), *_costs([run["more"] for run in mine])])
+        lines.append([row, results.mean_spread([run["value"] for run in mine]), *_costs([run["more"] for run in mine])])
     return "\n".join([f"tuned on {device}", *results.aligned(lines)])
 
 
 def _costs(more: Sequence[Mapping[str, float]]) -> tuple[str, str]:
     mean = statistics.fmean(one["CPU s"] for one in more)
     return f"{mean:.0f}", f"{max(one['reading, CPU s'] for one in more):.0f}"
-
-
-def _spread(values: Sequence[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}"
 
 
 TUNED = Study(

@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.errors import StarlingError, first_line
+
 SECONDS = 60.0
 """Longest a timing may take; a run whose single steps are longer is not estimated."""
 GRACE_SECONDS = 10
@@ -118,7 +120,7 @@ class TimingQueue:
                     continue
                 answer = _timed(child, job)
             except Exception as error:  # the thread must live, or nothing is ever estimated again
-                answer = Timing(how=f"it could not be tried ({_first_line(error)})", done=True)
+                answer = Timing(how=f"it could not be tried ({first_line(error)})", done=True)
             with self._lock:
                 self._child = self._job = None
                 if job.key in self._answers:  # not dropped meanwhile
@@ -151,10 +153,6 @@ def _end(child: subprocess.Popen[str]) -> None:
             with contextlib.suppress(OSError):
                 pipe.close()
     child.wait()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _timed(child: subprocess.Popen[str], job: Job) -> Timing:
@@ -233,7 +231,6 @@ def _inputs(job: Job, net: str, where: Any) -> tuple[tuple[int, ...], float, str
 
 def main() -> None:
     """Serve jobs until stdin ends."""
-    from engine.errors import StarlingError
 
     os.nice(5)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -247,7 +244,7 @@ def main() -> None:
         except StarlingError as error:
             answer = Timing(how=str(error), done=True)
         except Exception as error:
-            answer = Timing(how=f"{type(error).__name__}: {_first_line(error)}", done=True)
+            answer = Timing(how=f"{type(error).__name__}: {first_line(error)}", done=True)
         signal.alarm(0)
         answers.write(json.dumps(asdict(answer)) + "\n")
         answers.flush()

@@ -12,7 +12,6 @@ for the class names in sentences whose directions are averaged; Ilharco et al., 
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, first_line
 from engine.nets import weights
 from engine.nets.classifier import Normalize
 from engine.nets.net_name import TEXT_IMAGE, TEXT_IMAGE_MODULE
@@ -96,7 +95,7 @@ def class_directions(name: str, classes: Sequence[str], progress: Progress = wei
         tokenizer = open_clip.get_tokenizer(_parts(name)[0])
     except Exception as error:  # of transformers or huggingface_hub, which some models' text needs
         raise ConfigError(
-            f"What splits text into tokens for {name} is not on this machine ({_first_line(error)})",
+            f"What splits text into tokens for {name} is not on this machine ({first_line(error)})",
             value=name,
             way_out=f"Take a model whose tokens open_clip makes itself, such as {EXAMPLE}.",
         ) from error
@@ -218,18 +217,11 @@ def _fetch(name: str, progress: Progress) -> Path:
 def _built(name: str, path: Path) -> Any:
     """Return the whole network with the weights of a file; a pickle is read without running code in it."""
     import open_clip
-    from safetensors import SafetensorError
 
     model, tag = _parts(name)
     quick = bool(_published(model, tag).get("quick_gelu", False))
-    try:
+    with weights.read_by("open_clip", name, path, f"{model}, {tag}"):
         net = open_clip.create_model(model, pretrained=str(path), force_quick_gelu=quick, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"This file does not hold the weights of {name} ({_first_line(error)})",
-            value=path,
-            way_out=f"Get the file that open_clip publishes for {model}, {tag}, or remove this one.",
-        ) from error
     return net.eval().requires_grad_(False)
 
 
@@ -253,7 +245,3 @@ def _image_tower(name: str, path: Path) -> nn.Module:
     published = _published(*_parts(name))
     mean, deviation = published.get("mean", OPENAI_DATASET_MEAN), published.get("std", OPENAI_DATASET_STD)
     return nn.Sequential(Normalize(list(mean), list(deviation)), _ImageTower(_built(name, path).visual))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

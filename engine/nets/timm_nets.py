@@ -7,7 +7,6 @@ fetched from where timm has it. timm itself fits its keys to the model; none may
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,20 +130,9 @@ def _check_published(name: str, path: Path) -> None:
 def _build(name: str, config: PretrainedCfg, path: Path) -> nn.Module:
     """Return the model with the weights of a file; a pickle is read without running code in it."""
     import timm
-    from safetensors import SafetensorError
 
     plain: dict[str, Any] = {"file": str(path)}
-    try:
+    with weights.read_by("timm", name, path, f"{config.architecture}.{config.tag}"):
         net: Any = timm.create_model(name.removeprefix(PREFIX), pretrained=True, pretrained_cfg_overlay=plain)
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"This file does not hold the weights of {name} ({_first_line(error)})",
-            value=path,
-            way_out=f"Get the file that timm publishes for {config.architecture}.{config.tag}, or remove this one.",
-        ) from error
     net.reset_classifier(0)
     return nn.Sequential(Normalize(list(config.mean), list(config.std)), net)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

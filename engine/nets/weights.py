@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -13,7 +15,7 @@ from urllib.request import urlopen
 import torch
 from torch import nn
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, first_line
 from engine.files import replacing, sha256_of
 from engine.records.progress import Progress
 
@@ -99,6 +101,31 @@ def missing(name: str, url: str, path: Path, what: str) -> ConfigError:
         value=path,
         way_out=f"Download {url} on a machine with a connection and put the file at {path}.",
     )
+
+
+@contextmanager
+def read_by(library: str, name: str, path: Path, published: str) -> Iterator[None]:
+    """Say of whatever a library raises while it reads a file that the file does not hold the network's weights.
+
+    Args:
+        library: that publishes them, for people, as are the others.
+        name: of the network.
+        path: of the file.
+        published: what the library calls the weights.
+
+    Raises:
+        ConfigError: the library could not read it.
+    """
+    from safetensors import SafetensorError  # not on a machine that has torch alone
+
+    try:
+        yield
+    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"This file does not hold the weights of {name} ({first_line(error)})",
+            value=path,
+            way_out=f"Get the file that {library} publishes for {published}, or remove this one.",
+        ) from error
 
 
 def download(url: str, path: Path, digest: str, progress: Callable[[int, int], None]) -> None:

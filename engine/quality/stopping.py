@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.percent import short
+from engine.quality.scale import SHARE
 from engine.records.quality import CurvePoint, Estimate
 
 FEW_HELD_OUT = 100
@@ -75,12 +76,12 @@ def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
     than it had to be.
 
     Args:
-        curve: complete rounds, oldest first; those that no image measures are passed over.
+        curve: complete rounds, oldest first; those of which too few images measure the share right are passed over.
 
     Source: R. G. Newcombe 1998, Interval estimation for the difference between independent proportions, Statistics in
     Medicine 17, 873–890 (joining two single intervals by squares; here with exact single intervals).
     """
-    measured = [point for point in curve if point.accuracy.n]
+    measured = [point for point in curve if point.accuracy.n >= SHARE]
     if len(measured) < 2:
         return None
     before, last = measured[-2].accuracy, measured[-1].accuracy
@@ -110,14 +111,14 @@ def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | 
         )
     last = measured[-1].accuracy
     if last.n < FEW_HELD_OUT:
+        right = f" ({_between(last)} right)" if last.n >= SHARE else ""
         return (
-            f"Only {last.n:,} {'image measures' if last.n == 1 else 'images measure'} the last round "
-            f"({_between(last)} right): too little to say whether going on is worth it. "
-            f"{_few_next(decisions)}"
+            f"Only {last.n:,} {'image measures' if last.n == 1 else 'images measure'} the last round{right}: "
+            f"too little to say whether going on is worth it. {_few_next(decisions, minutes, target)}"
         )
     if decisions == 0:
         return (
-            f"Going by calibrated confidence, {short(target)} right labels are expected already. "
+            f"Going by recalibrated confidence, {short(target)} right labels are expected already. "
             "You are done: audit what is left, then export."
         )
     return f"{_trend(expected_gain(curve), last)} {_left(decisions, minutes, target)}"
@@ -154,9 +155,11 @@ def _left(decisions: int | None, minutes: float | None, target: float) -> str:
     return f"Go on labeling: about {decisions:,} {word} to {short(target)}{pace}."
 
 
-def _few_next(decisions: int | None) -> str:
+def _few_next(decisions: int | None, minutes: float | None, target: float) -> str:
     if decisions == 0:
         return "Confidence alone would call it done; audit before you export."
+    if decisions is not None:
+        return _left(decisions, minutes, target)
     return "Go on labeling; once classes have more than a few labels, part of them is held out in the next round."
 
 
@@ -165,7 +168,7 @@ def _labels(added: int) -> str:
 
 
 def _between(accuracy: Estimate) -> str:
-    return f"between {100 * accuracy.low:.1f} and {100 * accuracy.high:.1f} %"
+    return f"between {100 * accuracy.low:.0f} and {100 * accuracy.high:.0f} %"
 
 
 def _points(share: float) -> str:

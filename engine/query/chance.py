@@ -26,6 +26,5 @@ def choose_random(pool: Pool, limit: int, seed: int) -> Picks:
 
 
 def why_random(row: NDArray[np.float32], classes: Sequence[str]) -> str:
-    """Say that chance picked it, and what the model thinks."""
-    best = int(row.argmax())
-    return f"picked at random: {row[best]:.2f} for “{classes[best]}”"
+    """Say that chance picked it and what the model takes it for; how surely is no number that anything has measured."""
+    return f"picked at random, predicted “{classes[int(row.argmax())]}”"

@@ -31,7 +31,7 @@ def typiclust(pool: Pool, limit: int, seed: int) -> Picks:
     """
     if limit == 0 or pool.features is None:
         return picks(np.zeros(0, np.int64), np.zeros(0), ())
-    own, labeled = centred(pool.features, pool.labeled_features)
+    own, labeled = centred(pool.described(), pool.labeled_features)
     count = min(limit + len(labeled), _MOST_GROUPS, len(own) + len(labeled))
     group, _ = k_means_groups(np.concatenate([own, labeled]), count, seed)
     size = np.bincount(group[: len(own)], minlength=count)
@@ -70,7 +70,7 @@ def k_means(pool: Pool, limit: int, seed: int) -> Picks:
     """
     if limit == 0 or pool.features is None:
         return picks(np.zeros(0, np.int64), np.zeros(0), ())
-    own, _ = centred(pool.features)
+    own, _ = centred(pool.described())
     group, centres = k_means_groups(own, limit, seed)
     gap = np.sqrt(np.einsum("nd,nd->n", own - centres[group], own - centres[group]))
     size = np.bincount(group, minlength=limit)

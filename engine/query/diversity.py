@@ -32,7 +32,7 @@ def core_set(pool: Pool, limit: int, seed: int) -> Picks:
         return picks(np.zeros(0, np.int64), np.zeros(0), ())
     known = 0 if pool.labeled_features is None else len(pool.labeled_features)
     rows = _part(pool, limit, seed, pairs=known)
-    own, labeled = centred(pool.features[rows], pool.labeled_features)
+    own, labeled = centred(pool.described(rows), pool.labeled_features)
     square = np.einsum("nd,nd->n", own, own)
     gap = nearest(own, labeled)[1] if known else None
     chosen: list[int] = []
@@ -56,7 +56,7 @@ def badge(pool: Pool, limit: int, seed: int) -> Picks:
     if limit == 0 or pool.features is None:
         return picks(np.zeros(0, np.int64), np.zeros(0), ())
     rows = _part(pool, limit, seed)
-    features = np.asarray(pool.features[rows], np.float32)
+    features = np.asarray(pool.described(rows), np.float32)
     slope = _slopes(pool.probabilities[rows])
     square = np.einsum("nk,nk->n", slope, slope) * np.einsum("nd,nd->n", features, features)
     rng = np.random.default_rng(seed)

@@ -165,7 +165,7 @@ def _spread(
     """
     if pool.features is None or share == len(places):
         return dict.fromkeys(places[:share].tolist(), 1)
-    own, _ = centred(pool.features[candidates[places]])
+    own, _ = centred(pool.described(candidates[places]))
     group, _ = k_means_groups(own, share, seed, weights=doubt[places])
     first = np.unique(group, return_index=True)[1]  # places come by falling doubt
     size = np.bincount(group)

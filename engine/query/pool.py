@@ -19,7 +19,8 @@ class Pool:
     Attributes:
         ids: (N,) distinct image ids, in any order.
         probabilities: (N, K) in 0..1, K >= 1; uniform before any round.
-        features: (N, D) finite numbers; None when there are none.
+        features: (N, D) finite numbers, or those of more images, (M, D), where `feature_rows` says which are whose;
+            None when there are none.
         labeled_features: (L, D) of the images with a label in force, same features; None when there are none.
         class_counts: (K,) labels in force in each class; None counts as 0 each.
         flips: (N,) how often the pseudo-label changed over the epochs; -1 unknown.
@@ -30,9 +31,12 @@ class Pool:
         teacher: (N,) class index the teacher predicts; -1 unknown.
         young: whether there are so few labels that typical images come before doubtful ones in the mixed orders.
         sureness: (N,) how sure a live model is of its first class, for an order alone; None where there is no such.
+        feature_rows: (N,) row of each image in `features`, which most orders of many images never read; None where row
+            n is that of image n.
 
     Raises:
-        ConfigError: shapes that do not fit together, ids that repeat, or numbers that are not finite.
+        ConfigError: shapes that do not fit together, ids that repeat, or numbers that are not finite; features with
+            `feature_rows` are looked at when they are read.
     """
 
     ids: NDArray[np.int64]
@@ -48,11 +52,12 @@ class Pool:
     teacher: NDArray[Any] | None = None
     sureness: NDArray[Any] | None = None
     young: bool = False
+    feature_rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         _check_probabilities(self.ids, self.probabilities, self.classes)
         _check_features(self)
-        for name in _PER_IMAGE[1:]:
+        for name in _PER_IMAGE:
             values = getattr(self, name)
             if values is not None:
                 _fits(values.shape == self.ids.shape, f"{name} must have one value an image", values.shape)
@@ -74,11 +79,27 @@ class Pool:
             return np.zeros(self.probabilities.shape[1], np.int64)
         return np.asarray(self.class_counts, np.int64)
 
+    def described(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
+        """Return the features (R, D) of these rows, of all by default.
+
+        Raises:
+            ConfigError: there are none, or one is not finite.
+        """
+        if self.features is None:
+            raise ConfigError("There are no features of these images", way_out="Choose another order.")
+        if self.feature_rows is None:
+            return self.features[rows]
+        values = self.features[self.feature_rows[rows]]
+        _check_finite("features", values)
+        return values
+
     def subset(self, rows: NDArray[np.int64]) -> Pool:
         """Return the pool of these rows, in their order; what is known of the labeled images stays."""
         taken: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in _PER_IMAGE
         }
+        if self.features is not None:
+            taken["feature_rows"] = rows if self.feature_rows is None else self.feature_rows[rows]
         return replace(self, ids=self.ids[rows], probabilities=self.probabilities[rows], **taken)
 
     def without(self, exclude: Collection[int]) -> NDArray[np.int64]:
@@ -89,7 +110,7 @@ class Pool:
         return rows
 
 
-_PER_IMAGE = ("features", "flips", "disagreement", "bald", "teacher", "sureness")
+_PER_IMAGE = ("flips", "disagreement", "bald", "teacher", "sureness")
 
 
 @dataclass(frozen=True)
@@ -139,21 +160,30 @@ def _check_probabilities(ids: NDArray[Any], probabilities: NDArray[Any], classes
 
 def _check_features(pool: Pool) -> None:
     width = None
-    for name, rows in (("features", len(pool.ids)), ("labeled_features", None)):
+    at = pool.feature_rows
+    if at is not None and pool.features is not None:
+        inside = at.shape == pool.ids.shape and (not len(at) or 0 <= at.min() <= at.max() < len(pool.features))
+        _fits(inside, "feature_rows must have one row of the features an image", at.shape)
+    for name, rows in (("features", len(pool.ids) if at is None else None), ("labeled_features", None)):
         values = getattr(pool, name)
         if values is None:
             continue
         fits = values.ndim == 2 and rows in (None, len(values)) and width in (None, values.shape[1])
         _fits(fits, f"{name} must have one row an image and as many columns as the others", values.shape)
         width = values.shape[1]
-        if not np.isfinite(values).all():
-            raise ConfigError(
-                f"A number in {name} is not finite", way_out="The round's features are damaged: run the round again."
-            )
+        if name != "features" or at is None:
+            _check_finite(name, values)
     counts = pool.class_counts
     if counts is not None:
         fits = counts.shape == (pool.probabilities.shape[1],) and not (counts < 0).any()
         _fits(fits, "class_counts must have one number >= 0 a class", counts.shape)
+
+
+def _check_finite(name: str, values: NDArray[Any]) -> None:
+    if not np.isfinite(values).all():
+        raise ConfigError(
+            f"A number in {name} is not finite", way_out="The round's features are damaged: run the round again."
+        )
 
 
 def _fits(condition: object, cause: str, value: object) -> None:

@@ -212,11 +212,13 @@ class Outlook:
     next_corrections: expected wrong predictions among the next `next_count` of the least-confident queue. seconds_each:
     median pace, None when unknown. errors_left: expected wrong predictions among all undecided. decisions_left:
     decisions, least confident first, until the expected share of wrong labels over all images is at most 1 − target;
-    None when it cannot be said. All but the pace are None where the confidences are not calibrated. advice: one or two
+    None when it cannot be said. scale: of the round in force, None without one. The estimates are made with confidences
+    that it recalibrates, and all but the pace are None before it writes them in tens of percent. advice: one or two
     plain sentences, honest when there is too little to say.
     """
 
     curve: tuple[CurvePoint, ...]
+    scale: Scale | None
     next_count: int
     next_corrections: float | None
     seconds_each: float | None

@@ -101,7 +101,7 @@ class LiveRound:
             spec: size and channels of the project's arrays.
         """
         unwritten = [one for one in store.rounds() if one.live and one.report is None]  # making its folder had failed
-        record = unwritten[0] if unwritten else store.begin_live(ALGORITHM, {"algorithm": {}, "train": train})
+        record = unwritten[0] if unwritten else store.begin_live(ALGORITHM, _settings(train))
         folder = rounds / f"{record.number:04d}"
         for name in files.FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,15 @@ class LiveRound:
         return bool(np.array_equal(self.ids, ids))
 
     def describe(self, train: dict[str, Any]) -> None:
-        """Go on with the features that these settings name: what was fitted before and measured since stays."""
+        """Go on with the features that these settings name: what was fitted before and measured since stays.
+
+        Raises:
+            RoundState: the round was ended, or belongs to another writer; its settings stay.
+        """
+        if self.record.config != _settings(train):
+            self.record = self._store.describe_live(
+                self.record.number, token=self.record.token, config=_settings(train)
+            )
         plan = read_plan(self.folder)
         if plan.train != train:
             write_json(self.folder / files.CONFIG, asdict(replace(plan, train=train)))
@@ -234,6 +242,11 @@ class LiveRound:
         if len(recorded) > MOST_EPOCHS:
             for epoch in recorded[1:-1:2]:
                 (self.folder / files.epoch_predictions(epoch)).unlink(missing_ok=True)
+
+
+def _settings(train: dict[str, Any]) -> dict[str, Any]:
+    """A live round's settings as the store keeps those of every round; the model itself has none."""
+    return {"algorithm": {}, "train": train}
 
 
 def end_live(store: Store, record: RoundRecord, folder: Path) -> None:

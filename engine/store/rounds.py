@@ -70,13 +70,21 @@ def update_live(
     Raises:
         RoundState: no such round, the token is not its own, or it was ended.
     """
-    before = read_round(connection, number)
-    _fence(before, token)
-    if not before.live:
-        raise RoundState(f"round {number} is not live, it is", value=before.state, way_out="Begin another live round.")
+    _fence_live(read_round(connection, number), token)
     ended = None if live else now()
     values = {"report": plain(report), "ledger_seq": seq, "progress": {LIVE: live}, "ended": ended}
     connection.execute(update(rounds).where(rounds.c.number == number).values(values))
+    return read_round(connection, number)
+
+
+def describe_live(connection: Connection, number: int, token: str, config: Mapping[str, Any]) -> RoundRecord:
+    """Replace the settings of a live round, which goes on with other features.
+
+    Raises:
+        RoundState: no such round, the token is not its own, or it was ended.
+    """
+    _fence_live(read_round(connection, number), token)
+    connection.execute(update(rounds).where(rounds.c.number == number).values(config=plain(config)))
     return read_round(connection, number)
 
 
@@ -182,6 +190,14 @@ def _fence(record: RoundRecord, token: str | None) -> None:
             f"fenced off: round {record.number} now belongs to attempt",
             value=record.attempt,
             way_out="Stop the worker of the older attempt.",
+        )
+
+
+def _fence_live(record: RoundRecord, token: str) -> None:
+    _fence(record, token)
+    if not record.live:
+        raise RoundState(
+            f"round {record.number} is not live, it is", value=record.state, way_out="Begin another live round."
         )
 
 

@@ -279,6 +279,10 @@ class Store:
         """Replace a live round's report, or end it. Raises RoundState when fenced off or ended."""
         return self._write(lambda connection: rounds.update_live(connection, number, token, report, seq, live))
 
+    def describe_live(self, number: int, *, token: str, config: Mapping[str, Any]) -> RoundRecord:
+        """Replace a live round's settings. Raises RoundState when fenced off or ended."""
+        return self._write(lambda connection: rounds.describe_live(connection, number, token, config))
+
     def transition(self, number: int, to: RoundStateName, *, token: str | None = None, **fields: Any) -> RoundRecord:
         """Move a round to another state and set fields. Raises RoundState for a move or token not allowed."""
         return self._write(lambda connection: rounds.transition(connection, number, to, token, fields))

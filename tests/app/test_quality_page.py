@@ -21,6 +21,7 @@ from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.review.lists import Lists
+from engine.quality.scale import of_answers
 from engine.records.labels import Decision
 from engine.records.quality import (
     CheckState,
@@ -521,10 +522,11 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
 ) -> None:
     asked: list[tuple[float, int]] = []
     point = CurvePoint(1, "pseudo_label", 500, Estimate(90, 100, 0.82, 0.95, ""))
+    written = of_answers(np.full(100, 0.9), np.arange(100) < 90)
 
     def outlook_of(self: Measured, target: float, next_count: int) -> Outlook:
         asked.append((target, next_count))
-        return Outlook((point,), next_count, 31.4, 3.0, 120.0, target, 260, 13.0, "Go *on*.")
+        return Outlook((point,), written, next_count, 31.4, 3.0, 120.0, target, 260, 13.0, "Go *on*.")
 
     monkeypatch.setattr(Measured, "outlook", outlook_of)
     page = _page("Is another round worth it?")
@@ -537,12 +539,33 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
     }  # fmt: skip
     assert page.info[0].value == "Go \\*on\\*."
     assert "One point is no curve" in _texts(page)
+    assert f"trust the recalibrated confidences; the random slice and audits measure. {state.plain(written.note)}" in (
+        _texts(page)
+    )
 
 
 def test_unknown_outlook_is_said_to_be_unknown(opened: OpenProject) -> None:
     page = _page("Is another round worth it?")
     assert {one.value for one in page.metric} == {"–"}
     assert "no pace measured yet" in _texts(page)
+    assert "No round is in force yet" in _texts(page)
+
+
+def test_what_is_left_is_estimated_from_a_hundred_measured_answers_and_the_curve_drawn_from_twenty(
+    opened: OpenProject, number: int
+) -> None:
+    page = _page("Is another round worth it?")
+    assert {one.label: one.value for one in page.metric}["Corrections in the next 100"] == "–"
+    assert "10 measured answers so far" in _texts(page)
+    assert "estimated from 100 measured answers on" in _texts(page)
+    assert "No round's accuracy is measured by 20 held-out labels" in _texts(page)
+    assert "% right" not in page.info[0].value
+    for item in opened.project.queue.next("random", 90)[0]:
+        _answer(opened, item.image_id, str(item.prediction))
+    page.run()
+    assert {one.label: one.value for one in page.metric}["Corrections in the next 10"] != "–"
+    assert "Of 100 measured answers 99 were right" in _texts(page)
+    assert "by recalibrated confidences" in _texts(page)
 
 
 # figures and words ------------------------------------------------------------------------------------------------
@@ -558,6 +581,7 @@ def test_learning_curve_has_the_intervals_and_is_in_order_of_labels() -> None:
     assert trace.error_y.array == pytest.approx((0.05, 0.03))
     assert trace.error_y.arrayminus == pytest.approx((0.08, 0.06))
     assert trace.mode == "lines+markers"
+    assert trace.text[0] == "round 1, Supervised: 90 % (82 % to 95 %), 500 labels"
     same = [CurvePoint(3, "pi_model", 500, points[0].accuracy), points[1]]
     assert outlook.curve_figure(same).data[0].mode == "markers"  # two rounds on the same labels make no curve
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.importers.scan import ImportSource
 from engine.project.opened import Project
-from tests.browser.test_live_labels import PLACES, cut
+from tests.browser.cut_photos import PLACES, photo_project
 from tests.browser.test_whole_loop import go, settle
 
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
@@ -34,11 +33,7 @@ def marked(page: Any) -> set[int]:
 def test_a_group_of_like_photos_is_labeled_by_one_key_and_taken_back_by_one(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
-    truth = cut(tmp_path / "photos")
-    root = tmp_path / "home" / "photos"
-    root.parent.mkdir()
-    with Project.create(root, "Photos") as project:
-        project.imports.commit(project.imports.scan(ImportSource("folder", tmp_path / "photos")))
+    root, truth = photo_project(tmp_path)
     page.goto(start_app(root.parent, str(root)).url)
     go(page, "Review")
     page.get_by_text("Grid", exact=True).first.click()

@@ -9,37 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from sklearn.datasets import load_sample_images
 
-from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 from engine.rounds.folder import results
+from tests.browser.cut_photos import IMAGES, PLACES, photo_project
 from tests.browser.test_whole_loop import go, settle, wait_until
 
 expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
 pytestmark = pytest.mark.browser
-IMAGES, ANSWERS = 300, 60
-PLACES = {"roof": (0, (0, 60, 640, 250)), "stairs": (0, (0, 250, 640, 427)),
-          "petals": (1, (150, 80, 480, 350)), "leaves": (1, (0, 0, 190, 427))}  # fmt: skip
-"""Where the pieces of a class are cut: the photo, and left, top, right, bottom in it."""
-
-
-def cut(folder: Path) -> dict[str, str]:
-    """Write pieces of two photos, turned, mirrored and lit at random; return the class of each by its file name."""
-    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
-    rng, truth = np.random.default_rng(0), {}
-    folder.mkdir()
-    for number in range(IMAGES):
-        name = list(PLACES)[number % len(PLACES)]
-        which, (left, top, right, bottom) = PLACES[name]
-        side = int(rng.integers(70, 130))
-        x, y = int(rng.integers(left, right - side)), int(rng.integers(top, bottom - side))
-        piece = photos[which].crop((x, y, x + side, y + side)).rotate(float(rng.uniform(-15, 15)))
-        pixels = np.clip(np.asarray(piece) * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
-        truth[f"{number:04d}.png"] = name
-        Image.fromarray(pixels[:, :: int(rng.choice([-1, 1]))]).save(folder / f"{number:04d}.png")
-    return truth
+ANSWERS = 60
 
 
 def answer(page: Any, truth: dict[str, str]) -> None:
@@ -55,11 +33,7 @@ def answer(page: Any, truth: dict[str, str]) -> None:
 def test_photos_are_labeled_from_nothing_by_sixty_answers(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
-    truth = cut(tmp_path / "photos")
-    root = tmp_path / "home" / "photos"
-    root.parent.mkdir()
-    with Project.create(root, "Photos") as project:
-        project.imports.commit(project.imports.scan(ImportSource("folder", tmp_path / "photos")))
+    root, truth = photo_project(tmp_path)
     page.goto(start_app(root.parent, str(root)).url)
     go(page, "Review")
     page.get_by_test_id("review-image").locator("img").wait_for()

@@ -64,6 +64,10 @@ def shown(page: Any, start_app: Callable[..., Any], root: Path, project: Any) ->
 
 def open_grid(page: Any) -> None:
     go(page, "Review")
+    show_grid(page)
+
+
+def show_grid(page: Any) -> None:
     page.get_by_text("Grid", exact=True).first.click()
     page.get_by_test_id("grid-tile").first.locator("img[data-state=ready]").wait_for()
     settle(page)
@@ -227,7 +231,7 @@ def test_marks_by_mouse_and_keys(shown: Any) -> None:
     expect(tile(shown, 2)).to_contain_text("reject")
     shown.get_by_text("One by one", exact=True).first.click()
     shown.get_by_test_id("review-image").wait_for()
-    shown.get_by_text("Grid", exact=True).first.click()
+    show_grid(shown)
     expect(tile(shown, 2)).to_contain_text("reject")
     shown.keyboard.press("Escape")
     expect(tile(shown, 2)).to_have_attribute("data-state", "open")
@@ -255,6 +259,13 @@ def test_marks_by_mouse_and_keys(shown: Any) -> None:
     shown.mouse.move(0, 0)
     tile(shown, 3).hover()
     expect(shown.get_by_test_id("grid-hover")).to_be_visible()
+    shown.mouse.move(0, 0)
+    expect(shown.get_by_test_id("grid-hover")).to_be_hidden()
+    tile(shown, 2).hover()
+    shown.set_viewport_size({"width": 1240, "height": 900})  # the tiles are made anew while the pointer rests
+    expect(shown.get_by_test_id("grid-hover")).to_be_visible()
+    picture = shown.get_by_test_id("grid-hover").locator("img")
+    expect(picture).to_have_attribute("src", re.compile(f"/image/{image_of(shown, 2)}$"))
 
 
 def test_all_that_match_are_accepted_in_one_request(shown: Any, project: Any) -> None:

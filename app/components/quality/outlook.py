@@ -13,6 +13,7 @@ from app.components.quality.words import chart_text, minutes
 from app.server.workbench import OpenProject
 from engine.percent import percent, short
 from engine.project import options
+from engine.quality import scale
 from engine.records.quality import CurvePoint, Outlook
 
 NEXT = 100
@@ -31,9 +32,12 @@ def outlook_tab(opened: OpenProject) -> None:
         st.info(state.plain(outlook.advice), icon=":material/lightbulb:")
     _figures(outlook)
     st.subheader("Learning curve")
-    measured = [point for point in outlook.curve if point.accuracy.n]
+    measured = [point for point in outlook.curve if point.accuracy.n >= scale.SHARE]
     if not measured:
-        st.caption("No round's accuracy is measured yet, by held-out labels or random images, so there is no curve.")
+        st.caption(
+            f"No round's accuracy is measured by {scale.SHARE} held-out labels or random images yet, so there is no "
+            "curve."
+        )
         return
     st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
     few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
@@ -56,13 +60,20 @@ def _figures(outlook: Outlook) -> None:
     cells[1].caption("no pace measured yet" if each is None else f"at the measured {each:.1f} s each")
     left = outlook.decisions_left
     cells[2].metric(f"Decisions left to {short(outlook.target)}", "–" if left is None else f"{left:,}")
-    cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
     cells[3].metric("Time for those", minutes(outlook.minutes_left))
-    if outlook.errors_left is not None:
-        st.caption(
-            f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f}. All estimates trust "
-            "the calibrated confidences; the random slice and audits measure."
-        )
+    if outlook.scale is None:
+        st.caption("No round is in force yet: nothing says how many predictions are wrong.")
+        return
+    note = state.plain(outlook.scale.note)
+    if outlook.errors_left is None:
+        st.caption(f"{note} What is wrong and what is left is estimated from {scale.TENS} measured answers on.")
+        return
+    cells[0].caption("by recalibrated confidences")
+    cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
+    st.caption(
+        f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f}. All estimates trust "
+        f"the recalibrated confidences; the random slice and audits measure. {note}"
+    )
 
 
 def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
@@ -86,7 +97,7 @@ def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(title_text="labels trained on", rangemode="tozero")
-    figure.update_yaxes(title_text="accuracy", tickformat=".1%")
+    figure.update_yaxes(title_text="accuracy", tickformat=".3~%")
     figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
@@ -94,6 +105,6 @@ def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:
 def _hover(point: CurvePoint) -> str:
     accuracy = point.accuracy
     return (
-        f"round {point.round}, {chart_text(options.title(point.algorithm))}: {percent(accuracy.value)} "
-        f"({percent(accuracy.low)} to {percent(accuracy.high)}), {point.labels:,} labels"
+        f"round {point.round}, {chart_text(options.title(point.algorithm))}: {percent(accuracy.value, 0)} "
+        f"({percent(accuracy.low, 0)} to {percent(accuracy.high, 0)}), {point.labels:,} labels"
     )

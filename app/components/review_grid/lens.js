@@ -48,7 +48,7 @@ export function buildGridLens(base, session, where) {
 
   /**
    * @param {number} at place of an image, -1 for none
-   * @param {Element | null} tile
+   * @param {HTMLElement | null} tile
    */
   function hover(at, tile) {
     if (at === hovered) return;
@@ -56,15 +56,20 @@ export function buildGridLens(base, session, where) {
     clearTimeout(timer);
     show(card, false);
     if (at < 0 || tile === null || isOpen()) return;
-    timer = setTimeout(() => openCard(at, tile), GRID_HOVER_REST);
+    timer = setTimeout(() => openCard(at, tile.dataset.id), GRID_HOVER_REST);
   }
 
   /**
+   * The wall may have been laid out anew since the pointer came to rest: the image then has another tile.
    * @param {number} at
-   * @param {Element} tile
+   * @param {string | undefined} id the image that was there
    */
-  function openCard(at, tile) {
-    if (!tile.isConnected) return;
+  function openCard(at, id) {
+    const tile = where().querySelector(`.tile[data-at="${at}"]`);
+    if (!(tile instanceof HTMLElement) || tile.dataset.id !== id) {
+      hovered = -1;
+      return;
+    }
     const row = session.table.list[at];
     const frame = where().getBoundingClientRect();
     const box = tile.getBoundingClientRect();

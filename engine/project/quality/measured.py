@@ -33,8 +33,6 @@ NOT_RIGHT: tuple[Mark, ...] = ("reject", "unsure")
 """Marks that say of a label in force that it does not hold."""
 
 _EDGE = 1e-3
-LEAST_MEASURED = 20
-"""Random answers from which on a share is stated with its interval."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class Measured:
             return 1 - (blank + (1 - share) * len(probabilities)) / total
 
         left = None
-        if estimate.n >= LEAST_MEASURED and len(probabilities):
+        if estimate.n >= scale.SHARE and len(probabilities):
             confidence = _shifted(probabilities.max(1), estimate.right / estimate.n)
             left = stopping.decisions_left(confidence, total, goal, blank)
         value = estimate.right / estimate.n if estimate.n else 0.0
@@ -230,17 +228,21 @@ class Measured:
         promoted = {record.number for record in self._store.rounds() if record.state == "promoted"}
         seconds = self._seconds()
         predictions, table = self._results.predictions(), self._store.label_table()
-        confidence = None
-        if predictions is not None and self._results.calibrated(predictions.round):
-            confidence = np.sort(undecided(table, predictions)[1].max(1))
-        next_count = next_count if confidence is None else min(next_count, len(confidence))
-        total, blank, wrong = self._elsewhere(table, predictions)
-        asked = None if confidence is None else np.concatenate([np.zeros(blank), confidence])
-        measured = confidence is not None and self._measured(curve)
-        decisions = stopping.decisions_left(asked, max(1, total), target, wrong) if measured else None
+        written = None if predictions is None else self.scale(predictions.round)
+        confidence: NDArray[np.float64] | None = None
+        asked = confidence
+        wrong = 0.0
+        if predictions is not None and written is not None and written.n >= scale.TENS:
+            confidence = np.sort(scale.recalibrated(written, undecided(table, predictions)[1].max(1)))
+            next_count = min(next_count, len(confidence))
+            asked = np.concatenate([np.zeros(_blank(table, predictions)), confidence])
+            wrong = self._wrong_unseen(table, predictions.round, written)
+        usable = int((~table.rejected).sum())
+        decisions = stopping.decisions_left(asked, max(1, usable), target, wrong)
         minutes = None if decisions is None or seconds is None else decisions * seconds / 60
         return Outlook(
             curve=curve,
+            scale=written,
             next_count=next_count,
             next_corrections=None if confidence is None else stopping.expected_corrections(confidence, next_count),
             seconds_each=seconds,
@@ -251,20 +253,15 @@ class Measured:
             advice=stopping.advice([one for one in curve if one.round in promoted], decisions, minutes, target),
         )
 
-    def _measured(self, curve: tuple[CurvePoint, ...]) -> bool:
-        """Whether enough labels were held out of the round in force to trust its confidence with a count."""
-        in_force = self._results.in_force()
-        return any(one.round == in_force and one.accuracy.n >= stopping.FEW_HELD_OUT for one in curve)
+    def _wrong_unseen(self, table: LabelTable, number: int, written: Scale) -> float:
+        """How many labels that were accepted and nobody looked at are expected to be wrong.
 
-    def _elsewhere(self, table: LabelTable, predictions: Predictions | None) -> tuple[int, int, float]:
-        """Images that are not rejected; those without a label that have no prediction or a mark, so that only a person
-        can say; and how many labels that nobody looked at are expected to be wrong, by their confidence."""
-        usable = ~table.rejected
-        predicted = np.isin(table.image_ids, [] if predictions is None else predictions.image_ids)
-        blank = usable & ~table.labeled & (~predicted | table.marked)
+        Those of round `number` by their confidence as its scale recalibrates it, others by the one they came with.
+        """
         unseen = np.isin(table.image_ids, self._store.unseen()) & table.has_source("accepted")
-        wrong = float(np.nansum(1.0 - table.confidence[unseen]))
-        return int(usable.sum()), int(blank.sum()), wrong
+        unseen &= np.isfinite(table.confidence)
+        confidence, here = table.confidence[unseen], table.round[unseen] == number
+        return float((1.0 - np.where(here, scale.recalibrated(written, confidence), confidence)).sum())
 
     def _seconds(self) -> float | None:
         """Median seconds of a timed decision of the busiest person; None without one."""
@@ -281,6 +278,12 @@ class Measured:
                 estimate = self.random_sample(record.number)
             points.append(CurvePoint(record.number, report.algorithm, report.counts.train, estimate))
         return tuple(points)
+
+
+def _blank(table: LabelTable, predictions: Predictions) -> int:
+    """How many images to be used have no label and no prediction either, or a mark: only a person can say."""
+    predicted = np.isin(table.image_ids, predictions.image_ids)
+    return int((~table.rejected & ~table.labeled & (~predicted | table.marked)).sum())
 
 
 def _shifted(confidence: NDArray[np.floating], share: float) -> NDArray[np.float64]:

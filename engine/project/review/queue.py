@@ -182,12 +182,14 @@ class Queue:
             wanted, probabilities = wanted[predicted], predictions.probabilities[rows[predicted]]
         label = table.class_index(classes)
         known = label >= 0
-        features, labeled_features = self._signals.features_of(predictions, wanted, table.image_ids[known])
+        described = self._signals.features_of(predictions, wanted, table.image_ids[known])
+        features, feature_rows, labeled_features = described or (None, None, None)
         recorded = self._signals.of(predictions, wanted)
         return Pool(
             ids=wanted,
             probabilities=probabilities,
             features=features,
+            feature_rows=feature_rows,
             labeled_features=labeled_features,
             class_counts=np.bincount(label[known], minlength=columns),
             flips=recorded.flips,

@@ -80,19 +80,19 @@ class Signals:
 
     def features_of(
         self, predictions: Predictions | None, wanted: NDArray[np.int64], labeled: NDArray[np.int64]
-    ) -> tuple[Floats | None, Floats | None]:
-        """Return features (N, D) of wanted images and features (L, D) of labeled ones.
+    ) -> tuple[Floats, NDArray[np.int64], Floats] | None:
+        """Return features (M, D), the row in them of each wanted image (N,), and features (L, D) of labeled ones.
 
-        Labeled images without features are left out; both are None where a wanted image has none.
+        Labeled images without features are left out; None where a wanted image has none.
         """
         features = self._all_features(predictions)
         if not len(features.ids):
-            return None, None
+            return None
         rows, known = rows_of(wanted, features.ids)
         if not known.all():
-            return None, None
+            return None
         labeled_rows, labeled_known = rows_of(labeled, features.ids)
-        return features.values[rows], features.values[labeled_rows[labeled_known]]
+        return features.values, rows, features.values[labeled_rows[labeled_known]]
 
     def of(self, predictions: Predictions | None, wanted: NDArray[np.int64]) -> Recorded:
         """Return what the round has recorded of these images."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from engine.errors import StarlingError
+from engine.errors import StarlingError, first_line
 from engine.rounds.folder.failure import Words, failure, own_words
 from engine.rounds.folder.files import RESUME
 
@@ -36,20 +36,20 @@ def _words(error: BaseException, folder: Path) -> Words:
     if is_out_of_memory(error):
         return (
             "OutOfMemory",
-            f"Memory ran out ({_first_line(error)})",
+            f"Memory ran out ({first_line(error)})",
             "Choose a smaller labeled batch, unlabeled ratio, image size or network.",
         )
     if is_disk_full(error, folder):
         return (
             "DiskFull",
-            f"The disk is full ({_first_line(error)}); the last checkpoint is kept",
+            f"The disk is full ({first_line(error)}); the last checkpoint is kept",
             f"Free some space. {RESUME}",
         )
     if _is_device_error(error):
-        return "DeviceError", f"The device failed ({_first_line(error)})", RESUME
+        return "DeviceError", f"The device failed ({first_line(error)})", RESUME
     return (
         type(error).__name__,
-        f"{type(error).__name__}: {_first_line(error)}",
+        f"{type(error).__name__}: {first_line(error)}",
         f"The log tells more. {RESUME}",
     )
 
@@ -74,7 +74,3 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
 
 def _is_device_error(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(name in str(error) for name in ("CUDA", "cuDNN", "MPS"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -36,6 +36,11 @@ def test_the_summary_has_mean_and_sample_deviation() -> None:
     assert results.summary([A], RUNS[:1])[0]["sd"] is None
 
 
+def test_a_mean_is_written_with_the_sample_deviation_of_several_values() -> None:
+    assert results.mean_spread([90.0, 94.0]) == "92.0 ± 2.8"
+    assert results.mean_spread([90.126], 2) == "90.13"
+
+
 def test_differences_pair_the_seeds_that_both_rows_have() -> None:
     found = results.differences(SPEC.pairs, results.summary([A, B], [*RUNS, made(A, 2, 50.0)]))
     assert found[0]["values"] == {"0": 1.0, "1": 2.0}

@@ -219,6 +219,7 @@ def test_the_live_round_goes_on_with_better_features_of_the_same_images(
         stored = features.read(root)
         assert (stored.net, stored.votes) == ("frozen:hog+efficientnet_lite0", 8)
         assert read_plan(project.workspace.round_folder(3)).train["net"] == stored.net
+        assert project.store.round(3).config["train"]["net"] == stored.net
         assert not fitted(project), "nothing is new"
         child.run(features.folder_of(root), features_work.work)
         assert features.read(root).net == stored.net, "gradients alone do not come back"

@@ -70,13 +70,17 @@ def test_gain_joins_the_two_intervals_by_squares_and_passes_over_unmeasured_roun
     assert gain.low == pytest.approx(0.05 - math.hypot(0.85 - last.accuracy.low, before.accuracy.high - 0.8))
     assert gain.high == pytest.approx(0.05 + math.hypot(last.accuracy.high - 0.85, 0.8 - before.accuracy.low))
     assert expected_gain([before]) is None
+    assert expected_gain([point(1, 100, 17, 19), last]) is None
     assert expected_gain([before, point(2, 120, 0, 0)]) is None
 
 
 def test_advice_says_when_there_is_too_little_to_say() -> None:
     assert "too little to say" in advice([], 100, None, 0.99)
     few = advice([point(1, 100, 27, 30)], 100, 5.0, 0.99)
-    assert few.startswith("Only 30 images measure the last round (between 73.5 and 97.9 % right): too little")
+    assert few.startswith("Only 30 images measure the last round (between 73 and 98 % right): too little")
+    assert few.endswith("Go on labeling: about 100 decisions to 99 %, around 5 minutes at your pace.")
+    fewer = advice([point(1, 100, 17, 19)], None, None, 0.99)
+    assert fewer.startswith("Only 19 images measure the last round: too little to say")
     assert "audit" in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
     assert "done:" not in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
     assert "shows no trend" in advice([point(1, 100, 900, 1000)], 100, None, 0.99)
@@ -100,6 +104,6 @@ def test_advice_follows_the_last_two_rounds() -> None:
 
 def test_advice_sends_to_audit_and_export_when_the_target_is_met() -> None:
     assert advice([point(1, 100, 990, 1000)], 0, 0.0, 0.99) == (
-        "Going by calibrated confidence, 99 % right labels are expected already. "
+        "Going by recalibrated confidence, 99 % right labels are expected already. "
         "You are done: audit what is left, then export."
     )

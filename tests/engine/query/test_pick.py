@@ -150,6 +150,34 @@ def test_a_pool_that_does_not_fit_together_cannot_be_made(change: dict[str, obje
 def test_a_subset_takes_every_column_along() -> None:
     pool = replace(whole_pool(), teacher=np.arange(120))
     part = pool.subset(np.array([7, 2]))
-    for name in ("ids", "probabilities", "features", "flips", "disagreement", "bald", "teacher"):
+    for name in ("ids", "probabilities", "flips", "disagreement", "bald", "teacher"):
         np.testing.assert_array_equal(getattr(part, name), getattr(pool, name)[[7, 2]])
     assert part.labeled_features is pool.labeled_features
+    np.testing.assert_array_equal(part.described(), pool.features[[7, 2]])
+    np.testing.assert_array_equal(part.subset(np.array([1])).described(), pool.features[[2]])
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_features_of_more_images_are_picked_from_as_those_of_the_pool_alone_are(key: str) -> None:
+    pool, rng = whole_pool(), np.random.default_rng(0)
+    at = rng.permutation(500)[:120]
+    more = np.full((500, 4), np.nan, np.float16)  # of images nobody asks for
+    more[at] = pool.features
+    found, same = (
+        pick(key, replace(pool, features=more, feature_rows=at), 20, exclude=[3]),
+        pick(key, pool, 20, exclude=[3]),
+    )
+    np.testing.assert_array_equal(found.rows, same.rows)
+    np.testing.assert_array_equal(found.scores, same.scores)
+    assert found.why == same.why
+
+
+def test_features_of_more_images_are_copied_and_looked_at_only_where_an_order_reads_them() -> None:
+    pool = replace(whole_pool(), features=np.full((500, 4), np.nan), feature_rows=np.arange(120))
+    assert pool.subset(np.arange(50)).features is pool.features
+    assert len(pick("least_confidence", pool, 5).rows) == 5
+    with pytest.raises(ConfigError, match="features is not finite"):
+        pick("k_means", pool, 5)
+    for rows in (np.arange(119), np.full(120, 500), np.full(120, -1)):
+        with pytest.raises(ConfigError, match="feature_rows must have one row"):
+            replace(pool, feature_rows=rows)

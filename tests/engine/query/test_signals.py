@@ -42,7 +42,7 @@ def test_the_random_strategy_takes_a_prefix_of_one_order_and_marks_all_of_it() -
     )
     np.testing.assert_array_equal(whole.scores, np.sort(random_order(ids))[:100])
     assert whole.random.all()
-    assert whole.why[0] == "picked at random: 1.00 for “a”"
+    assert whole.why[0] == "picked at random, predicted “a”"
     assert pick("random", pool, 100, seed=9).rows.tolist() == whole.rows.tolist()
 
 

@@ -15,7 +15,7 @@ from engine.errors import RoundError, RoundState
 from engine.images.array_cache import ArraySpec
 from engine.project.opened import Project
 from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import ROUNDS
+from engine.rounds.folder.plan import ROUNDS, read_plan
 from engine.rounds.live import Fit, LiveRound, end_live
 from engine.rounds.worker import apply
 from tests.browser.digits import digit_pictures
@@ -128,6 +128,38 @@ def test_a_round_that_was_ended_elsewhere_is_not_written_any_more(project: Proje
     with pytest.raises(RoundState, match="not live any more"):
         live.write(fit(0.7), FEATURES)
     assert said(project, live.record.number) == 0.6
+
+
+def test_store_and_folder_agree_on_the_features_that_a_live_round_goes_on_with(project: Project) -> None:
+    live = begun(project)
+    number, was = live.record.number, live.record.config
+    live.write(fit(0.6), FEATURES)
+    for train in ({"net": "frozen:hog"}, {"net": "frozen:hog+efficientnet_lite0"}):
+        live.describe(train)
+        assert project.store.round(number).config == was | {"train": train}
+        assert read_plan(live.folder).train == train
+    live.write(fit(0.7), FEATURES)
+    assert project.store.round(number).config["train"] == train
+    end_live(project.store, project.store.round(number), live.folder)
+    with pytest.raises(RoundState, match="not live"):
+        live.describe({"net": "other"})
+    assert project.store.round(number).config["train"] == read_plan(live.folder).train == train
+
+
+def test_settings_of_which_only_the_store_was_told_are_written_into_the_folder_with_the_next_fit(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, train = begun(project), {"net": "frozen:hog"}
+    live.write(fit(0.6), FEATURES)
+    with monkeypatch.context() as patched:
+        cut_after(patched, 0, Cut())
+        with pytest.raises(Cut):
+            live.describe(train)
+    live.close()
+    again = gone_on(project, live)
+    again.describe(train)
+    assert project.store.round(live.record.number).config["train"] == read_plan(live.folder).train == train
+    again.close()
 
 
 def test_the_predictions_of_the_last_two_fits_are_kept(project: Project) -> None:

@@ -102,6 +102,17 @@ def test_progress_is_replaced_while_the_round_is_active_only(store: Store) -> No
     assert record.created < record.started < record.ended
 
 
+def test_settings_are_replaced_of_a_live_round_only_and_by_its_own_writer(store: Store) -> None:
+    live = store.begin_live("transductive", {"train": {"net": "a"}})
+    assert store.describe_live(1, token=live.token, config={"train": {"net": "b"}}).config == {"train": {"net": "b"}}
+    with pytest.raises(RoundState, match="fenced off"):
+        store.describe_live(1, token="other", config={})
+    store.update_live(1, token=live.token, report={}, seq=2, live=False)
+    with pytest.raises(RoundState, match="not live"):
+        store.describe_live(1, token=live.token, config={})
+    assert store.round(1).config == {"train": {"net": "b"}}
+
+
 def test_a_field_that_no_move_sets_and_a_round_that_is_not_there_are_named(store: Store) -> None:
     store.queue_round("supervised", {})
     with pytest.raises(ConfigError, match="token_of_mine"):

@@ -15,7 +15,7 @@ from engine.exporters.collect import ExportOptions
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
-from engine.quality import stopping
+from engine.quality import scale, stopping
 from engine.records.labels import Decision
 from engine.records.quality import AuditResult
 from tests.made_round import make_round
@@ -161,7 +161,7 @@ def test_answers_that_came_in_a_batch_are_no_answers_of_an_audit_or_of_the_rando
 
 
 def test_labels_that_nobody_looked_at_and_images_without_prediction_count_in_what_is_left(
-    project: Project, number: int, tmp_path: Path
+    project: Project, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = free_ids(project)
     unsure = project.queue.next("least_confidence", 1)[0][0].image_id
@@ -173,6 +173,8 @@ def test_labels_that_nobody_looked_at_and_images_without_prediction_count_in_wha
     unseen = [i for i in begun.record.population.tolist() if i not in begun.record.sample]
     confidence = {i: p for i, p in zip(free, rest, strict=False)}
     expected = sum(1 - confidence[i] for i in unseen) + 9 * 0.4 + 1  # nine at .6, and the unsure one
+    assert project.measured.outlook().errors_left is None
+    monkeypatch.setattr(scale, "TENS", 10)  # ten held-out labels, to which nothing is recalibrated
     assert project.measured.outlook().errors_left == pytest.approx(expected, abs=1e-3)
 
 
@@ -250,14 +252,16 @@ def test_pace_and_what_is_left(project: Project, number: int, monkeypatch: pytes
     (pace,) = project.measured.pace()
     assert (pace.actor, pace.decisions, pace.seconds, pace.agreement) == ("Ada", 4, 2.0, 1.0)
     assert project.measured.outlook(target=0.9699).decisions_left is None  # ten held-out labels say too little
-    monkeypatch.setattr(stopping, "FEW_HELD_OUT", 10)
+    monkeypatch.setattr(scale, "TENS", 10)  # of ten answers nothing is recalibrated
     found = project.measured.outlook(target=0.9699, next_count=6)
     assert found.next_corrections == pytest.approx(6 * 0.4, abs=1e-3)
     assert found.errors_left == pytest.approx(6 * 0.4 + 30 * 0.1 + 60 * 0.01, abs=1e-3)
     # 120 images at 96.99 %: 3.6 may be wrong. Of 6.0 expected, the six at .6 (2.4) must go.
     assert found.decisions_left == 6
     assert found.minutes_left == pytest.approx(6 * 2 / 60)
-    assert "no trend" in found.advice
+    assert "Only 10 images measure" in found.advice
+    monkeypatch.setattr(stopping, "FEW_HELD_OUT", 10)
+    assert "no trend" in project.measured.outlook(target=0.9699).advice
 
 
 def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_confidences_promise_nothing(

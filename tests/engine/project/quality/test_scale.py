@@ -14,6 +14,7 @@ from engine.exporters.collect import ExportOptions
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.quality.measured import Measured
+from engine.quality import scale
 from engine.records.labels import Decision
 from engine.rounds.folder import files
 from tests.made_round import make_round
@@ -158,3 +159,19 @@ def test_errors_are_expected_of_a_threshold_only_by_a_hundred_answers_and_recali
     assert preview.count == 50
     assert preview.expected_errors is not None
     assert preview.expected_errors < 50 * 0.1 / 2  # all hundred were right at .9
+
+
+def test_what_is_left_is_estimated_only_by_a_hundred_answers_and_recalibrated_also_where_nothing_was_held_out(
+    project: Project,
+) -> None:
+    number = round_of(project, [])
+    measure(project, 99)
+    before = project.measured.outlook()
+    assert (before.next_corrections, before.errors_left, before.decisions_left) == (None, None, None)
+    measure(project, 1)
+    found = project.measured.outlook()
+    assert found.scale == project.measured.scale(number)
+    wrong = 1 - float(scale.recalibrated(found.scale, np.array(0.9)))
+    assert wrong < 0.05  # all hundred were right at .9
+    assert (found.next_corrections, found.errors_left) == (pytest.approx(50 * wrong), pytest.approx(50 * wrong))
+    assert found.decisions_left == max(0, 50 - int(170 * 0.01 / wrong))

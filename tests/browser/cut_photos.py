@@ -1,0 +1,44 @@
+"""Photos without a label as a person would bring them: pieces of two of scikit-learn's, cut at four places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from engine.importers.scan import ImportSource
+from engine.project.opened import Project
+
+IMAGES = 300
+PLACES = {"roof": (0, (0, 60, 640, 250)), "stairs": (0, (0, 250, 640, 427)),
+          "petals": (1, (150, 80, 480, 350)), "leaves": (1, (0, 0, 190, 427))}  # fmt: skip
+"""Where the pieces of a class are cut: the photo, and left, top, right, bottom in it."""
+
+
+def cut(folder: Path) -> dict[str, str]:
+    """Write pieces of two photos, turned, mirrored and lit at random; return the class of each by its file name."""
+    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    rng, truth = np.random.default_rng(0), {}
+    folder.mkdir()
+    for number in range(IMAGES):
+        name = list(PLACES)[number % len(PLACES)]
+        which, (left, top, right, bottom) = PLACES[name]
+        side = int(rng.integers(70, 130))
+        x, y = int(rng.integers(left, right - side)), int(rng.integers(top, bottom - side))
+        piece = photos[which].crop((x, y, x + side, y + side)).rotate(float(rng.uniform(-15, 15)))
+        pixels = np.clip(np.asarray(piece) * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
+        truth[f"{number:04d}.png"] = name
+        Image.fromarray(pixels[:, :: int(rng.choice([-1, 1]))]).save(folder / f"{number:04d}.png")
+    return truth
+
+
+def photo_project(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Import such photos into a project below `folder`; return the project's folder and each class by file name."""
+    truth = cut(folder / "photos")
+    root = folder / "home" / "photos"
+    root.parent.mkdir()
+    with Project.create(root, "Photos") as project:
+        project.imports.commit(project.imports.scan(ImportSource("folder", folder / "photos")))
+    return root, truth
