@@ -77,7 +77,7 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     quick = ("--set", "epochs=2", "--set", "steps_per_epoch=5", "--set", "net=simple_cnn")
     done = run("round", digits, "--algorithm", "supervised", *quick, "--device", "cpu")
     assert "Round 1 (supervised) is promoted" in done.stdout
-    assert "Held-out accuracy" in done.stdout
+    assert "Held-out labels" in done.stdout
     status = run("status", digits).stdout
     assert "300 images, 10 classes" in status
     assert "80 labeled: 80 imported" in status
