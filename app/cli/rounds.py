@@ -15,6 +15,7 @@ from rich.table import Table
 from app.cli.terminal import ProjectArgument, out
 from engine.errors import ConfigError, RoundBlocked, RoundError
 from engine.percent import percent
+from engine.quality.scale import SHARE
 from engine.records.rounds import RoundReport
 
 
@@ -128,7 +129,7 @@ def _show_round(opened: Any, record: Any) -> None:
     out.print(f"Round {record.number} ({record.algorithm}) is {record.state}.")
     report = record.report or RoundReport()
     rows = {
-        "Held-out accuracy": report.heldout,
+        "Held-out labels": report.heldout,
         "Supervised baseline": report.baseline,
         "The round's own algorithm, left aside": report.passed_over,
         "Without feedback": None if report.ablation is None else report.ablation.heldout,
@@ -182,21 +183,27 @@ def status(project: ProjectArgument) -> None:
 
 
 def _show_last(opened: Any) -> None:
-    """Say why the last complete round is in force or not, and what random images say of one that measured nothing."""
+    """Say why the last complete round is in force or not, and how good the one in force is measured to be."""
     complete = opened.results.complete()
     if complete:
         reason = (complete[-1].report or RoundReport()).verdict.reason
         out.print(f"Round {complete[-1].number}. {escape(reason)}", soft_wrap=True)
-    in_force = next((record for record in complete if record.number == opened.results.in_force()), None)
-    if in_force is None or (in_force.report or RoundReport()).heldout.n:
+    in_force = opened.results.in_force()
+    if in_force is None:
         return
-    found = opened.measured.random_sample(in_force.number)
-    if found.n:
+    found = opened.measured.accuracy(in_force)
+    if found.n < SHARE:
         out.print(
-            f"Round {in_force.number} predicted {found.right:,} of {found.n:,} random images right that were looked at "
-            f"since ({percent(found.value)}), 95 % interval {percent(found.low)}–{percent(found.high)}",
+            f"How good round {in_force} is, is not measured yet: {found.n} of {SHARE} random images answered. The "
+            "Review page asks them.",
             soft_wrap=True,
         )
+        return
+    out.print(
+        f"Round {in_force} predicted {found.right:,} of {found.n:,} random images right ({percent(found.value)}), 95 % "
+        f"interval {percent(found.low)}–{percent(found.high)}",
+        soft_wrap=True,
+    )
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from engine.jobs.features import View
 from engine.percent import percent, short
 from engine.project.live import LiveState
 from engine.project.quality.measured import Standing
-from engine.quality import scale
+from engine.quality.scale import SHARE
 
 GOAL = 0.98
 EVERY_SECONDS = 2.0
@@ -76,14 +76,14 @@ def _fitted(live: LiveState, view: View | None) -> str:
 
 
 def _measured(standing: Standing) -> str:
-    """Say how many of all images are right, as far as random answers tell, and how many are still to be decided."""
+    """Say how many of all images are right, as the measured set tells, and how many are still to be decided."""
     n, right = standing.sample.n, standing.sample.right
-    if not n:
-        return f"No random check yet; from {scale.SHARE} on they measure all images."
-    if n < scale.SHARE:
-        return f"Random checks so far: {right} of {n} right; from {scale.SHARE} on they measure all images."
+    if n < SHARE:
+        so_far = f"{right} of {n} predicted right so far" if n else "not measured yet"
+        return f"Random images asked blind: {so_far}; from {SHARE} on they measure all."
     low, high = percent(standing.low, 0), percent(standing.high, 0)
-    text = f"About {percent(standing.right, 0)} of all images are right ({low} to {high}, by {n} random checks)"
+    measured = f"{low} to {high}, by {n} random images asked blind"
+    text = f"About {percent(standing.right, 0)} of all images are right ({measured})"
     if standing.decisions_left is None:
         return f"{text}."
     if standing.decisions_left == 0:

@@ -12,6 +12,9 @@ from plotly.subplots import make_subplots
 from app import state
 from engine.percent import percent
 from engine.project.opened import Project
+from engine.quality.measured_set import ENOUGH_EVIDENCE
+from engine.quality.scale import SHARE
+from engine.quality.stopping import Comparison
 from engine.records.quality import Estimate
 from engine.records.rounds import AblationFigures, HeldoutFigures, RoundRecord, RoundReport
 
@@ -28,7 +31,7 @@ STATES = {
 }
 COLOURS = {
     "queued": "gray", "running": "blue", "cancelling": "orange", "cancelled": "gray", "failed": "red",
-    "interrupted": "orange", "finished": "green", "promoted": "green", "held_back": "orange",
+    "interrupted": "orange", "finished": "gray", "promoted": "gray", "held_back": "orange",
 }  # fmt: skip
 BLUE, ORANGE, GREEN, GREY = "#3b76d6", "#d97a1e", "#2f9e77", "#8a93a3"
 PHASES = {
@@ -101,7 +104,7 @@ def progress(record: RoundRecord) -> None:
     cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
-    cells[2].metric("Held-out accuracy", _share(metrics.get("heldout_accuracy")))
+    cells[2].metric("Held-out labels right", _share(metrics.get("heldout_accuracy")))
     weight = weight_of(metrics)
     if weight is None:
         cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
@@ -163,44 +166,78 @@ def report(project: Project, record: RoundRecord) -> None:
     """Show what a complete round reached, how that was measured, and whether it is in force."""
     outcome = record.report or RoundReport()
     if outcome.verdict.reason:
-        (st.success if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
-    ablation = outcome.ablation
-    cells = st.columns([10, 12, 10, 7, 13] if ablation else [10, 12, 10, 7])
-    shown = [(cells[1], "Supervised baseline", outcome.baseline)]
-    if outcome.heldout.n:
-        shown.insert(0, (cells[0], "Held-out accuracy", outcome.heldout))
-    else:
-        with cells[0]:
-            _random_accuracy(project.measured.random_sample(record.number))
-    if ablation:
-        shown.append((cells[4], "Without feedback (h = 0)", ablation.heldout))
-    for cell, title, figures in shown:
-        cell.metric(title, accuracy(figures), help=how(figures))
-        cell.caption(interval(figures))
+        (st.info if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
+    cells = st.columns([3, 2, 1])
+    with cells[0]:
+        measured(project.measured.accuracy(record.number))
     truth = project.results.true_accuracy(record.number)
     if truth is not None and truth.n:
-        cells[2].metric(
+        cells[1].metric(
             "True accuracy",
             percent(truth.accuracy, 2),
             help=f"{truth.correct:,} of {truth.n:,} unlabeled images right, by labels hidden at import. Neither "
             "training nor calibration nor the choice of rounds ever saw them.",
         )
-        cells[2].caption(f"{truth.n:,} hidden labels")
-    cells[3].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
-    if ablation:
-        st.markdown(difference(ablation))
+        cells[1].caption(f"{truth.n:,} hidden labels")
+    cells[2].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
+    before = previous_in_force(project, record.number)
+    if before is not None:
+        st.markdown(compared(record.number, before, project.measured.compare(record.number, before)))
+    if outcome.heldout.n:
+        st.caption(state.plain(within(outcome)), help=how(outcome.heldout))
+    if outcome.ablation:
+        st.markdown(difference(outcome.ablation))
 
 
-def _random_accuracy(estimate: Estimate) -> None:
-    """Show what images picked at random say of a round that held no label out."""
+def measured(estimate: Estimate) -> None:
+    """Show a round's accuracy on the measured set, from 20 answers on; before, how many are still to be given."""
+    enough = estimate.n >= SHARE
     st.metric(
-        "Accuracy on random images",
-        percent(estimate.value) if estimate.n else "–",
-        help="No label was held out in this round. The Review page puts random images in between; the answers to them "
-        "measure the predictions.",
+        "Measured accuracy",
+        percent(estimate.value) if enough else "–",
+        help="Of images drawn at random from all, asked without a prediction and never trained on. One answer in five "
+        "on the Review page is about such an image; “Random images, asked blind” there brings them alone.",
     )
-    span = f"95 % interval {percent(estimate.low)} to {percent(estimate.high)}, {estimate.n:,} answers"
-    st.caption(span if estimate.n else "not measured yet")
+    if enough:
+        span = f"95 % interval {percent(estimate.low)} to {percent(estimate.high)}"
+        st.caption(f"{estimate.right:,} of {estimate.n:,} random images, {span}")
+    else:
+        st.caption(f"not measured yet: {estimate.n} of {SHARE} random images answered")
+
+
+def previous_in_force(project: Project, number: int) -> int | None:
+    """Return the round that was in force before this one; None where there was none that can still be read."""
+    earlier = [one.number for one in project.results.complete() if one.number < number and one.state == "promoted"]
+    return max(earlier, default=None)
+
+
+def compared(number: int, other: int, comparison: Comparison) -> str:
+    """Return in a sentence whether a round is better than another; only strong evidence says so."""
+    if comparison.n < SHARE:
+        return f"Whether round {number} is better than round {other} is not measured yet."
+    counts = (
+        f"On the same {comparison.n:,} random images round {number} alone is right on {comparison.only_this:,}, "
+        f"round {other} alone on {comparison.only_other:,}"
+    )
+    evidence = f"evidence {comparison.evidence:.3g} of the {ENOUGH_EVIDENCE:.0f} that it takes"
+    if not comparison.told_apart:
+        return f"{counts}: they cannot be told apart ({evidence})."
+    better = comparison.only_this > comparison.only_other
+    return f"{counts}: round {number} is **{'better' if better else 'worse'}** ({evidence})."
+
+
+def within(outcome: RoundReport) -> str:
+    """Return in a sentence what the labels say that the round held out, which is no accuracy of the rest."""
+    held = outcome.heldout
+    told = [f"{held.correct:,} ({percent(held.accuracy)}, {interval(held)})"]
+    if outcome.baseline is not None and outcome.baseline.n:
+        told.append(f"the labels alone {outcome.baseline.correct:,} ({percent(outcome.baseline.accuracy)})")
+    if outcome.ablation is not None and outcome.ablation.heldout.n:
+        told.append(f"without feedback (h = 0) {outcome.ablation.heldout.correct:,}")
+    return (
+        f"Within the round: of {held.n:,} labels held out it has {', '.join(told)} right. They choose and calibrate; "
+        "they are those there were, not a random choice, and say little of the other images."
+    )
 
 
 def difference(ablation: AblationFigures) -> str:
@@ -225,16 +262,11 @@ def difference(ablation: AblationFigures) -> str:
     return f"{counts}: the feedback {'helped' if gained > lost else 'did harm'} here ({chance}; one split, one seed)."
 
 
-def accuracy(figures: HeldoutFigures | None) -> str:
-    """Return an accuracy as a percentage."""
-    return percent(figures.accuracy) if figures is not None and figures.n else "–"
-
-
 def interval(figures: HeldoutFigures | None) -> str:
-    """Return the interval of an accuracy and the number of labels behind it."""
+    """Return the interval of a share of held-out labels."""
     if figures is None or not figures.n:
         return "not run"
-    return f"95 % interval {percent(figures.low)} to {percent(figures.high)}, {figures.n:,} labels"
+    return f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
 
 
 def how(figures: HeldoutFigures | None) -> str:

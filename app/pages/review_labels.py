@@ -126,6 +126,7 @@ def _images(opened: OpenProject) -> QueueRef:
         if audit.record.state == "open":
             left = len(audit.record.sample) - audit.answered
             titles[str(QueueRef.of_audit(audit.record.number))] = f"Audit {audit.record.number} ({left:,} left)"
+    titles["measured"] = "Random images, asked blind"
     titles["issues"] = "Suspected labels"
     titles["conflicts"] = "Conflicts, side by side"
     if st.session_state.get("review_only") not in titles:

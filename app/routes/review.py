@@ -173,7 +173,8 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
     parsed = [parse_decision(one, actor) for one in given]
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
-    acks = await run_in_threadpool(opened.project.labels.decide, parsed, batch)
+    blind = {one.image_id for one, fields in zip(parsed, given, strict=True) if fields.get("blind") is True}
+    acks = await run_in_threadpool(lambda: opened.project.labels.decide(parsed, batch, blind=blind))
     opened.project.live.tell()
     shown = [asdict(ack) for ack in acks]
     return JSONResponse({"acks": shown, "live": opened.project.live.version}, headers=FRESH)

@@ -84,14 +84,17 @@ class Exports:
         probabilities = undecided(self._workspace.store.label_table(), self._results.needed(number))[1]
         if not (probabilities.max(1) >= threshold).any():
             return None
-        missing, left = scale.TENS - n, len(probabilities)
+        missing = scale.TENS - n
+        possible = len(self._measured.upcoming(missing)) == missing
         audit = f"audit the threshold {threshold:g} under “Accept by threshold” on the Quality page"
-        answer = f"Answer {missing:,} more random {'image' if missing == 1 else 'images'} on the Review page (order"
+        answer = f"Answer {missing:,} more random {'image' if missing == 1 else 'images'} on the Review page (show"
         return ExportError(
             f"Pseudo-labels of round {number} from a confidence of {threshold:g} are not exported: no audit of this "
             "threshold and too few measured answers stand behind it",
             value=f"{n:,} of {scale.TENS}",
-            way_out=f"{answer} “Random”), or {audit}." if missing <= left else f"{audit[0].upper()}{audit[1:]}.",
+            way_out=f"{answer} “Random images, asked blind”), or {audit}."
+            if possible
+            else f"{audit[0].upper()}{audit[1:]}.",
         )
 
     @property

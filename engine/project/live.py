@@ -91,6 +91,8 @@ class Live:
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._model: LiveModel | None = None
         self._round: LiveRound | None = None
+        self._apart: NDArray[np.int64] = np.empty(0, np.int64)
+        """Images that measure, and whose labels nothing is fitted to."""
         self._outdated = False
         """Whether the live round is of other images than are in use now."""
         self._known: NDArray[np.int64] | None = None
@@ -184,6 +186,7 @@ class Live:
             self._leave()
             self._state = LiveState("off")
             return False
+        self._apart = self._store.apart()
         if not self._set_ready(now):
             return False
         table = self._store.label_table()
@@ -352,11 +355,11 @@ class Live:
         counts = np.bincount(self._labels(table, names, self._ids) + 1, minlength=len(names) + 1)[1:]
         return [name for name, count in zip(names, counts.tolist(), strict=True) if count]
 
-    @staticmethod
-    def _labels(table: LabelTable, names: Sequence[str], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Class index (N,) of each of these images, −1 where it has no label or is rejected."""
+    def _labels(self, table: LabelTable, names: Sequence[str], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Class index (N,) of each of these images, −1 where it has no label, is rejected, or measures and does not
+        train."""
         rows = table.rows(ids)
-        return np.where(table.rejected[rows], -1, table.class_index(names)[rows])
+        return np.where(table.rejected[rows] | np.isin(ids, self._apart), -1, table.class_index(names)[rows])
 
     def _due(self, table: LabelTable, classes: Sequence[str], now: float) -> bool:
         if self._round is None or self._known is None or set(classes) - set(self._round.classes):

@@ -40,12 +40,12 @@ class Project:
         self.root, self.store = workspace.root, workspace.store
         self.results = Results(workspace)
         self.imports = Imports(workspace)
-        self.labels = Labels(workspace)
         self.training = Training(workspace)
         self.live = Live(workspace, self.results)
         self.maps = Maps(workspace, self.results)
         self.upkeep = Upkeep(workspace)
         self.measured = Measured(workspace, self.results)
+        self.labels = Labels(workspace, self.measured)
         self.audits = Audits(workspace, self.results, self.live, self.measured)
         self.checks = Checks(workspace)
         self.exports = Exports(workspace, self.results, self.measured, self.audits)

@@ -34,7 +34,7 @@ from engine.percent import percent
 from engine.quality.sample import share
 from engine.records.quality import Scale, Tier
 
-SHARE, WORDS, TENS, PERCENT = 20, 50, 100, 300
+SIZES = SHARE, WORDS, TENS, PERCENT = 20, 50, 100, 300
 """Measured answers from which on a tier begins."""
 CUTS: tuple[tuple[str, float], ...] = (("sure", 0.9), ("fairly sure", 0.7), ("doubtful", 0.0))
 """Each word and the least recalibrated confidence it stands for."""
@@ -156,7 +156,7 @@ def _told(tier: Tier, n: int, right: int) -> tuple[str, str]:
     if tier == "none":
         return f"order only, {answers}", (
             f"The order is the model's, and no number stands behind it yet: {answers} so far. The share right follows "
-            f"from {SHARE} answers to random images, words from {WORDS}, percentages from {TENS}."
+            f"from {SHARE} random images asked blind on, words from {WORDS}, percentages from {TENS}."
         )
     measured = share(right, n, "")
     spread = f"{percent(measured.low, 0)} to {percent(measured.high, 0)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,20 +10,27 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.percent import short
+from engine.quality.measured_set import ENOUGH_EVIDENCE
 from engine.quality.scale import SHARE
 from engine.records.quality import CurvePoint, Estimate
 
-FEW_HELD_OUT = 100
+FEW_MEASURED = 100
 
 
 @dataclass(frozen=True)
-class Gain:
-    """Accuracy of the last round minus the one before, with its 95 % interval, -1..1; labels added between."""
+class Comparison:
+    """Two rounds on the same n images: those that only the one or only the other has right, and the evidence that they
+    differ (`engine.quality.measured_set.evidence`)."""
 
-    value: float
-    low: float
-    high: float
-    labels: int
+    n: int
+    only_this: int
+    only_other: int
+    evidence: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Return whether one may be said to be better."""
+        return self.evidence >= ENOUGH_EVIDENCE
 
 
 def expected_corrections(confidence: NDArray[np.floating], count: int) -> float:
@@ -69,36 +75,14 @@ def decisions_left(
     return len(wrong) - int(enough[-1]) if len(enough) else None
 
 
-def expected_gain(curve: Sequence[CurvePoint]) -> Gain | None:
-    """Return what the last measured round gained on the one before; None with fewer than two.
-
-    The two are treated as measured on different images; where they share their held-out images the interval is wider
-    than it had to be.
-
-    Args:
-        curve: complete rounds, oldest first; those of which too few images measure the share right are passed over.
-
-    Source: R. G. Newcombe 1998, Interval estimation for the difference between independent proportions, Statistics in
-    Medicine 17, 873–890 (joining two single intervals by squares; here with exact single intervals).
-    """
-    measured = [point for point in curve if point.accuracy.n >= SHARE]
-    if len(measured) < 2:
-        return None
-    before, last = measured[-2].accuracy, measured[-1].accuracy
-    difference = last.value - before.value
-    return Gain(
-        value=difference,
-        low=difference - math.hypot(last.value - last.low, before.high - before.value),
-        high=difference + math.hypot(last.high - last.value, before.value - before.low),
-        labels=measured[-1].labels - measured[-2].labels,
-    )
-
-
-def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | None, target: float) -> str:
+def advice(
+    curve: Sequence[CurvePoint], gain: Comparison | None, decisions: int | None, minutes: float | None, target: float
+) -> str:
     """Return one or two plain sentences: whether another round, more labels, or the export comes next.
 
     Args:
         curve: complete rounds, oldest first.
+        gain: the last of them against the one before, None without one.
         decisions: see `decisions_left`.
         minutes: for these at the measured pace, or None.
         target: share of right labels wanted, 0..1.
@@ -106,11 +90,11 @@ def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | 
     measured = [point for point in curve if point.accuracy.n]
     if not measured:
         return (
-            "No round has been measured: there is too little to say. Answers to random images on the Review page "
-            "measure one; with more labels, the next round holds some out."
+            "No round has been measured: there is too little to say. Random images, asked blind on the Review page, "
+            "measure one."
         )
     last = measured[-1].accuracy
-    if last.n < FEW_HELD_OUT:
+    if last.n < FEW_MEASURED:
         right = f" ({_between(last)} right)" if last.n >= SHARE else ""
         return (
             f"Only {last.n:,} {'image measures' if last.n == 1 else 'images measure'} the last round{right}: "
@@ -121,25 +105,23 @@ def advice(curve: Sequence[CurvePoint], decisions: int | None, minutes: float | 
             f"Going by recalibrated confidence, {short(target)} right labels are expected already. "
             "You are done: audit what is left, then export."
         )
-    return f"{_trend(expected_gain(curve), last)} {_left(decisions, minutes, target)}"
+    return f"{_trend(gain, curve, last)} {_left(decisions, minutes, target)}"
 
 
-def _trend(gain: Gain | None, last: Estimate) -> str:
-    """What the curve says about another round."""
-    if gain is None:
+def _trend(gain: Comparison | None, curve: Sequence[CurvePoint], last: Estimate) -> str:
+    """What the last round gained on the one before."""
+    if gain is None or not gain.n:
         return f"One round is measured so far ({_between(last)} right), which shows no trend."
-    span = f"{_points(gain.low)} to {_points(gain.high)} points"
-    if gain.low > 0.0:
-        return (
-            f"Another round is expected to help: the last one gained {_points(gain.value)} points ({span}) "
-            f"with {_labels(gain.labels)}."
-        )
-    if gain.high < 0.0:
-        return (
-            f"The last round is worse than the one before ({_points(gain.value)} points, {span}): "
-            "check its settings and the label issues before another."
-        )
-    return f"The last two rounds cannot be told apart (difference {span}), so another round may not help by itself."
+    counts = f"of the same {gain.n:,} random images it alone has {gain.only_this:,} right, that one {gain.only_other:,}"
+    if not gain.told_apart:
+        return f"The last two rounds cannot be told apart ({counts}), so another round may not help by itself."
+    if gain.only_this > gain.only_other:
+        added = curve[-1].labels - curve[-2].labels
+        return f"Another round is expected to help: the last one, with {_labels(added)}, is better ({counts})."
+    return (
+        f"The last round is worse than the one before ({counts}): check its settings and the label issues before "
+        "another."
+    )
 
 
 def _left(decisions: int | None, minutes: float | None, target: float) -> str:
@@ -160,7 +142,7 @@ def _few_next(decisions: int | None, minutes: float | None, target: float) -> st
         return "Confidence alone would call it done; audit before you export."
     if decisions is not None:
         return _left(decisions, minutes, target)
-    return "Go on labeling; once classes have more than a few labels, part of them is held out in the next round."
+    return "Go on labeling: one answer in five measures."
 
 
 def _labels(added: int) -> str:

@@ -41,7 +41,7 @@ _EVERY = 20
 _PLACE = 5
 _SPARE, _LEAST_SPARE = 4, 30
 _SCARCITY = (0.5, 2.0)
-_RANDOM = "random check: counts for the measured accuracy"
+_RANDOM = "picked at random: such images tell how common each class is"
 
 
 def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:

@@ -27,17 +27,24 @@ def highest(scores: NDArray[np.float64], ids: NDArray[np.int64], limit: int) -> 
     return candidates[np.lexsort((ids[candidates], -scores[candidates]))]
 
 
-def random_order(ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def random_order(ids: NDArray[np.int64], salt: int = 0) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each image that depends on its id alone: the random order is ascending in it.
 
     Labeling one image therefore never reshuffles the others: the images that the random order gave until now are
-    always a prefix of one fixed permutation.
+    always a prefix of one fixed permutation. Another salt, 0 ≤ salt < 2^63, gives an order that has nothing to do with
+    it.
 
     Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators" (2014), the mix function of
     SplitMix64 with Stafford's constants.
     """
     z = (ids.astype(np.uint64) + _SEED) * _STEP  # wraps modulo 2^64 by intent
+    mixed = _mixed(z)
+    if salt:
+        mixed = _mixed(mixed ^ np.uint64(salt))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return z ^ (z >> np.uint64(31))

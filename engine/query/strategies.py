@@ -39,14 +39,14 @@ _ALL = (
         "mixture",
         "Recommended mixture",
         "Doubtful images that are unlike each other, spread over the classes, and one random image in twenty that "
-        "measures the accuracy. Before the first round: typical images of every group.",
+        "tells how common each class is. Before the first round: typical images of every group.",
         mixture.choose_mixture,
     ),
     Strategy(
         "least_sure",
-        "Least sure, with random checks",
-        "The images of the lowest confidence and one random image in twenty that measures the accuracy. For rounds of "
-        "seconds, trained again after a few answers.",
+        "Least sure",
+        "The images of the lowest confidence and one random image in twenty that tells how common each class is. For "
+        "rounds of seconds, trained again after a few answers.",
         mixture.choose_least_sure,
     ),
     _scored(

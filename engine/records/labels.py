@@ -45,7 +45,7 @@ class Decision:
 
     `uid` makes it idempotent: the same uid twice is recorded once. `base_version` is the version of the image that
     was looked at. `round` and `confidence` tell which prediction was on screen. `batch` groups what is undone
-    together.
+    together. `draws`: images that the measured set takes in with this answer, in their order.
     """
 
     uid: str
@@ -58,6 +58,7 @@ class Decision:
     confidence: float | None = None
     batch: str | None = None
     seconds: float | None = None
+    draws: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ class ReviewItem:
 
     confidence: the number inside the model, kept with the answer; never written. top: the most likely classes with the
     lengths of their bars, 0..1. scale, step: how the confidence is written, see `engine.quality.scale`; None where the
-    prediction is no round's. random: it belongs to the random slice, whose answers measure the accuracy. beside: what
-    it is to be compared with.
+    prediction is no round's. blind: it belongs to the measured set, so that nothing is shown of what a model or anybody
+    says of it. beside: what it is to be compared with.
     """
 
     image_id: int
@@ -45,7 +45,7 @@ class ReviewItem:
     score: float | None
     why: str
     round: int | None
-    random: bool = False
+    blind: bool = False
     beside: tuple[Beside, ...] = ()
     scale: Scale | None = None
     step: int | None = None

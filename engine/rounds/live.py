@@ -34,8 +34,8 @@ ALGORITHM = "transductive"
 MOST_EPOCHS = 60
 """Refits that stay recorded; beyond, every second one between the first and the last goes."""
 IN_FORCE = (
-    "In force at once: live labels are fitted anew after every few answers. Nothing is held out; answers to random "
-    "images measure it."
+    "In force at once: live labels are fitted anew after every few answers. Random images, asked without "
+    "a prediction and never learned from, measure it."
 )
 FIRST_GUESS = "First guess from the class names, nothing measured."
 

@@ -73,3 +73,8 @@ def read_truth(connection: Connection) -> dict[int, str]:
     """Return the hidden labels of demos and benchmarks, by image id."""
     query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
     return {row.image_id: row.label for row in connection.execute(query)}
+
+
+def read_groups(connection: Connection) -> NDArray[np.int64]:
+    """Return a number for each image, (N,) int64 in the order of `read_ids`; images of one group share it."""
+    return np.arange(connection.scalar(select(func.count()).select_from(images)) or 0)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 
 from engine.records.labels import Ack, Action, Decision, LabelState, LedgerEntry
 from engine.store.chain import entry_hash, read_head, write_head
+from engine.store.measured import add_draws
 from engine.store.projection import load_states, row_of, state_after
 from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
@@ -103,6 +104,9 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
         else:
             acks.append(_decide(next(following), appending, earlier, names))
     appending.flush()
+    for decision, ack in zip(decisions, acks, strict=True):
+        if decision.draws and ack.status == "saved" and ack.seq is not None:
+            add_draws(connection, decision.draws, ack.seq - 1)
     return acks
 
 

@@ -165,3 +165,23 @@ audits = Table(
     Column("batch", Text, ForeignKey("batches.batch")),
     Column("facts", JSON, nullable=False),
 )
+
+measured_orders = Table(
+    "measured_orders",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("last_image", Integer, ForeignKey("images.id"), nullable=False),  # of those above the last order's
+    Column("salt", BigInteger, nullable=False),  # made of number and ledger_hash, see engine.store.measured
+    Column("ledger_seq", Integer, nullable=False),
+    Column("ledger_hash", Text, nullable=False),
+    Column("answers", Integer, nullable=False),  # given by then
+)
+
+measured = Table(
+    "measured",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("image_id", Integer, ForeignKey("images.id"), nullable=False, unique=True),
+    Column("order", Integer, ForeignKey("measured_orders.number"), nullable=False),
+    Column("ledger_seq", Integer, nullable=False),  # the ledger's last entry when it was drawn
+)

@@ -26,6 +26,7 @@ from engine.store import (
     imports,
     ledger,
     looks,
+    measured,
     people,
     projection,
     rounds,
@@ -34,6 +35,7 @@ from engine.store import (
 )
 from engine.store.audits import AuditEnd, AuditFields
 from engine.store.label_table import LabelTable, LabelTableReader
+from engine.store.measured import MeasuredDraws, MeasuredOrder
 from engine.store.writer import Writer
 
 T = TypeVar("T")
@@ -138,6 +140,10 @@ class Store:
         """Return the ids of all images, (N,) int64 ascending."""
         return self._read(images.read_ids)
 
+    def groups(self) -> NDArray[np.int64]:
+        """Return a number for each image, (N,) in the order of their ids; images of one group share it."""
+        return self._read(images.read_groups)
+
     def truth(self) -> dict[int, str]:
         """Return the hidden labels of demos and benchmarks, by image id."""
         return self._read(images.read_truth)
@@ -234,10 +240,23 @@ class Store:
         """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
         return self._read(looks.read_imported)
 
-    def answers(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
-        """Return the images answered with a round's prediction in front, whether it was accepted, and how sure it
-        was."""
-        return self._read(lambda connection: looks.read_answers(connection, number))
+    # --- the measured set -----------------------------------------------------------------------------------
+
+    def measured(self) -> MeasuredDraws:
+        """Return the images that measure models, in the order drawn."""
+        return self._read(measured.read_draws)
+
+    def apart(self) -> NDArray[np.int64]:
+        """Return the images, ascending, that nothing may be trained on: the measured set and its groups."""
+        return self._read(measured.read_apart)
+
+    def measured_orders(self) -> list[MeasuredOrder]:
+        """Return the orders along which images are drawn into the measured set, oldest first."""
+        return self._read(measured.read_orders)
+
+    def begin_measured(self) -> None:
+        """Begin an order of the images that are in none yet, if there are any."""
+        self._write(measured.begin_order)
 
     # --- audits ---------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectCorrupt
 from engine.records.labels import LabelState
-from engine.store import audits, facts, rounds, sqlite
+from engine.store import audits, facts, measured, rounds, sqlite
 from engine.store.chain import replay
 from engine.store.imports import digest_images
 from engine.store.projection import read_states, replace_all
@@ -26,6 +26,7 @@ def find_problems(connection: Connection) -> list[str]:
         "rounds": _rounds,
         "batches": facts.find_flaws,
         "audits": audits.find_flaws,
+        "measured set": measured.find_flaws,
     }
     if connection.dialect.name == "sqlite":
         steps = {"storage": sqlite.check_storage, **steps}

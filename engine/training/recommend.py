@@ -377,13 +377,13 @@ def _unmeasured(labels: Mapping[str, int]) -> list[str]:
     if len(labels) - len(short) < LEAST_CLASSES_TO_HOLD_OUT:
         return [
             f"Fewer than {LEAST_CLASSES_TO_HOLD_OUT} classes have more than {TOO_FEW_TO_HOLD_OUT} labels, so all are "
-            "trained on, none is held out, and the round ends without a measured accuracy. Answers to random images "
-            "on the Review page measure it."
+            "trained on and none is held out: nothing within the round compares it with the labels alone. Random "
+            "images on the Review page measure it."
         ]
     if short:
         return [
             f"{_names(short)} {'has' if len(short) == 1 else 'have'} {TOO_FEW_TO_HOLD_OUT} labels or fewer: all are "
-            f"trained on, so the measured accuracy says nothing of {'it' if len(short) == 1 else 'them'}."
+            f"trained on, so what is held out says nothing of {'it' if len(short) == 1 else 'them'}."
         ]
     return []
 

@@ -14,9 +14,9 @@ from app.server.workbench import OpenProject
 from engine.jobs import features_work
 from engine.project.live import LiveThread
 from engine.project.opened import Project
-from engine.records.labels import Decision
 from tests.browser.digits import digit_pictures
 from tests.made_guess import guesses
+from tests.measuring import answer_measured, predicted
 from tests.ready_project import ReadyProjects
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -62,7 +62,7 @@ def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: 
     fit(opened.project)
     page.run()
     assert "Fitted 1×, last on 20 labels" in captions(page)
-    assert "No random check yet" in captions(page)
+    assert "Random images asked blind: not measured yet" in captions(page)
     assert page.selectbox(key="review_round").value == 1, "it follows what has come into force"
     assert json.loads(page.get("bidi_component")[0].proto.json)["round"] is None, (
         "the deck follows the force, not a number"
@@ -88,7 +88,7 @@ def test_a_first_guess_from_the_class_names_is_shown_as_such_before_any_label(
     assert "First guess from the class names, nothing measured. It gives the order alone" in captions(page)
     assert "Fitted" not in captions(page)
     items, _ = found.project.queue.next("least_sure", 10)
-    assert all(one.prediction in "0123456789" for one in items)
+    assert all(one.prediction in "0123456789" for one in items if not one.blind)
     for name in ("train_rounds", "inspect_map", "check_quality", "export_dataset"):
         page_of(name)
     found.project.live.close()
@@ -115,14 +115,16 @@ def test_twenty_random_answers_say_how_good_all_images_are(opened: OpenProject) 
     project = opened.project
     project.live.turn(True)
     fit(project)
-    items, _ = project.queue.next("random", 25)
-    project.labels.decide(
-        [Decision(f"uid-{one.image_id}", one.image_id, one.version, "accept", one.prediction, round=1, seconds=1.0)
-         for one in items]
-    )  # fmt: skip
+    asked = answer_measured(project, 15, predicted(project, 1))
+    n = len(project.measured.answers(1).right)  # but for those that the last fit had learned from
+    assert 0 < n <= len(asked)
+    text = captions(page_of("review_labels"))
+    assert f"Random images asked blind: {n} of {n} predicted right so far; from 20 on they measure all" in text
+    answer_measured(project, 45, predicted(project, 1))
+    n = len(project.measured.answers(1).right)
     text = captions(page_of("review_labels"))
     assert "About 100 % of all images are right (" in text
-    assert "by 25 random checks)" in text
+    assert f"by {n} random images asked blind)" in text
 
 
 def test_a_later_round_stays_in_force_until_the_person_goes_on(opened: OpenProject) -> None:

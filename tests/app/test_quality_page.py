@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.review.lists import Lists
+from engine.quality.measured_set import evidence
 from engine.quality.scale import of_answers
 from engine.records.labels import Decision
 from engine.records.quality import (
@@ -35,6 +36,7 @@ from engine.records.quality import (
 )
 from engine.records.review import Conflict
 from tests.made_round import make_round
+from tests.measuring import answer_measured, predicted
 from tests.ready_project import ReadyProjects, noisy_pets
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -137,21 +139,30 @@ def test_an_empty_project_ends_no_tab(bench: workbench.Workbench, tab: str) -> N
     assert not _page(tab).error
 
 
-def test_a_round_without_held_out_labels_says_that_nothing_was_measured(opened: OpenProject) -> None:
-    make_round(opened.project, np.full((LABELED + FREE, 2), 0.5))
+def _measure(opened: OpenProject, fair: int, label: str | Callable[[int], str]) -> list[int]:
+    """Answer images of the measured set until so many of them came without a label; return those."""
+    imported, asked = set(opened.project.store.imported().tolist()), []
+    while len(asked) < fair:
+        asked += [one for one in answer_measured(opened.project, 1, label) if one not in imported]
+    return asked
+
+
+def test_before_twenty_random_images_are_answered_nothing_is_said_to_be_measured(opened: OpenProject) -> None:
+    make_round(opened.project, np.tile([0.9, 0.1], (LABELED + FREE, 1)))
     page = _page("Accuracy")
-    assert "No labels were held out in this round, so nothing was measured" in _texts(page)
+    assert "Nothing is known of the accuracy before 20 images drawn at random were answered" in _texts(page)
     assert "0 measured answers so far" in _texts(page)
     assert "0 labels were held out: too few for a diagram" in _texts(page)
-    figures = {one.label: one.value for one in page.metric}
-    assert (figures["Accuracy on random images"], figures["Supervised baseline"]) == ("–", "–")
-    assert "Held-out accuracy" not in figures
-    for place, item in enumerate(opened.project.queue.next("random", 20)[0]):
-        _answer(opened, item.image_id, DOG if place < 3 else CAT)
+    assert {one.label: one.value for one in page.metric}["Measured accuracy"] == "–"
+    _measure(opened, 19, CAT)
     page.run()
-    shown = [one for one in page.metric if one.label == "Accuracy on random images"]
-    assert [one.value for one in shown] == ["85.0 %"]
-    assert "20 answers" in _texts(page)
+    assert {one.label: one.value for one in page.metric}["Measured accuracy"] == "–"
+    assert "19 of 20 random images answered" in _texts(page)
+    _measure(opened, 1, CAT)
+    page.run()
+    assert {one.label: one.value for one in page.metric}["Measured accuracy"] == "100.0 %"
+    assert "Of 20 random images 20 were predicted right, 95 % interval 83.2 % to 100.0 %" in _texts(page)
+    assert "images that are still undecided about 100 % are predicted right" in _texts(page)
 
 
 def test_confidences_that_are_not_calibrated_promise_no_errors(opened: OpenProject) -> None:
@@ -175,7 +186,7 @@ def test_confidences_calibrated_on_held_out_labels_offer_thresholds_by_expected_
     page = _page("Accept by threshold")
     assert len(page.radio(key="accept_way").options) == 3
     page.switch_page("pages/export_dataset.py").run()
-    assert "10 measured answers so far" in page.slider[0].help
+    assert "0 measured answers so far" in page.slider[0].help
 
 
 def test_only_the_tab_that_is_shown_is_computed(
@@ -183,7 +194,7 @@ def test_only_the_tab_that_is_shown_is_computed(
 ) -> None:
     asked: list[str] = []
     for desk, name in (
-        (Measured, "reliability"), (Measured, "random_sample"), (Audits, "preview"), (Measured, "pace"),
+        (Measured, "reliability"), (Measured, "accuracy"), (Audits, "preview"), (Measured, "pace"),
         (Measured, "outlook"), (Checks, "label_issues"),
     ):  # fmt: skip
         real = getattr(desk, name)
@@ -199,17 +210,24 @@ def test_only_the_tab_that_is_shown_is_computed(
 # accuracy ---------------------------------------------------------------------------------------------------------
 
 
-def test_accuracy_says_how_it_was_got_and_random_images_stand_beside_it(opened: OpenProject, number: int) -> None:
+def test_labels_held_out_are_told_as_what_they_are_and_no_accuracy(opened: OpenProject, number: int) -> None:
+    texts = _texts(_page("Accuracy"))
+    assert state.plain("Within the round: of 10 labels held out it has 9 (90.0 %") in texts
+    assert "say little of the other images" in texts
+
+
+def test_a_round_is_called_better_only_by_strong_evidence(opened: OpenProject, number: int) -> None:
+    make_round(opened.project, np.tile([0.9, 0.1], (LABELED + FREE, 1)))  # cat of all
     page = _page("Accuracy")
-    figures = {one.label: one.value for one in page.metric}
-    assert (figures["Held-out accuracy"], figures["Accuracy on random images"]) == ("90.0 %", "–")
-    assert "Held-out accuracy: 9 of 10 held\\-out labeled images right" in _texts(page)
-    for place, item in enumerate(opened.project.queue.next("random", 20)[0]):
-        said = str(item.prediction)
-        _answer(opened, item.image_id, {CAT: DOG, DOG: CAT}[said] if place < 3 else said)
+    assert "Whether round 2 is better than round 1 is not measured yet" in _texts(page)
+    says = predicted(opened.project, number)
+    fair = _measure(opened, 30, says)
+    lost = sum(says(image_id) == DOG for image_id in fair)
     page.run()
-    assert {one.label: one.value for one in page.metric}["Accuracy on random images"] == "85.0 %"
-    assert "**Unbiased**: of 20 images 17 predicted right" in _texts(page)
+    texts = _texts(page)
+    assert f"On the same 30 random images round 2 alone is right on 0, round 1 alone on {lost}" in texts
+    told = evidence(0, lost) >= 20
+    assert ("is **worse**" in texts, "cannot be told apart" in texts) == (told, not told)
 
 
 def test_a_calibration_error_is_said_only_of_so_many_labels_that_it_is_more_than_luck() -> None:
@@ -221,10 +239,9 @@ def test_a_calibration_error_is_said_only_of_so_many_labels_that_it_is_more_than
 
 def test_the_accuracy_tab_says_what_stands_behind_a_confidence(opened: OpenProject, number: int) -> None:
     assert state.plain(opened.project.measured.scale(number).note) in _texts(_page("Accuracy"))
-    for item in opened.project.queue.next("random", 50)[0]:
-        _answer(opened, item.image_id, item.prediction or "")
+    _measure(opened, 60, predicted(opened.project, number))
     texts = _texts(_page("Accuracy"))
-    assert "Of 60 measured answers 59 were right" in texts
+    assert "Of 60 measured answers 60 were right" in texts
     assert "“fairly sure” 70 to 90" in texts
     assert "On the logit scale" in texts
 
@@ -281,11 +298,10 @@ def test_a_threshold_is_exported_only_with_a_hundred_answers_or_an_audit_behind_
         return page
 
     page = exporting()
-    assert "10 of 100" in page.error[0].value
-    assert "Answer 90 more random images on the Review page" in _texts(page)
+    assert "0 of 100" in page.error[0].value
+    assert "Answer 100 more random images on the Review page" in _texts(page)
     assert page.button(key="run_export").disabled
-    for item in opened.project.queue.next("random", 90)[0]:
-        _answer(opened, item.image_id, item.prediction or "")
+    _measure(opened, 100, predicted(opened.project, number))
     page = exporting()
     assert not page.error
     page.button(key="run_export").click().run()
@@ -539,7 +555,7 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
     }  # fmt: skip
     assert page.info[0].value == "Go \\*on\\*."
     assert "One point is no curve" in _texts(page)
-    assert f"trust the recalibrated confidences; the random slice and audits measure. {state.plain(written.note)}" in (
+    assert f"trust the recalibrated confidences; the measured set and audits measure. {state.plain(written.note)}" in (
         _texts(page)
     )
 
@@ -556,15 +572,14 @@ def test_what_is_left_is_estimated_from_a_hundred_measured_answers_and_the_curve
 ) -> None:
     page = _page("Is another round worth it?")
     assert {one.label: one.value for one in page.metric}["Corrections in the next 100"] == "–"
-    assert "10 measured answers so far" in _texts(page)
+    assert "0 measured answers so far" in _texts(page)
     assert "estimated from 100 measured answers on" in _texts(page)
-    assert "No round's accuracy is measured by 20 held-out labels" in _texts(page)
+    assert "No round's accuracy is measured by 20 random images yet" in _texts(page)
     assert "% right" not in page.info[0].value
-    for item in opened.project.queue.next("random", 90)[0]:
-        _answer(opened, item.image_id, str(item.prediction))
+    _measure(opened, 100, predicted(opened.project, number))
     page.run()
-    assert {one.label: one.value for one in page.metric}["Corrections in the next 10"] != "–"
-    assert "Of 100 measured answers 99 were right" in _texts(page)
+    assert {one.label: one.value for one in page.metric}["Corrections in the next 0"] == "0"
+    assert "Of 100 measured answers 100 were right" in _texts(page)
     assert "by recalibrated confidences" in _texts(page)
 
 

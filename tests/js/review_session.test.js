@@ -17,7 +17,7 @@ let ordered; // the version of the live model that the queue is ordered by, null
 function anItem(id, more = {}) {
   return {
     image_id: id, name: `${id}.png`, width: 32, height: 32, version: 0, label: null, source: null, mark: null,
-    prediction: "cat", confidence: 0.8, top: [["cat", 0.8]], score: 1, why: "", round: 1, random: false, beside: [], ...more,
+    prediction: "cat", confidence: 0.8, top: [["cat", 0.8]], score: 1, why: "", round: 1, blind: false, beside: [], ...more,
   };
 }
 

@@ -42,7 +42,7 @@ export interface ReviewItem {
   score: number | null;
   why: string;
   round: number | null;
-  random: boolean;
+  blind: boolean;
   beside: Beside[];
   scale: Scale | null;
   step: number | null;
@@ -95,6 +95,7 @@ export interface Decision {
   confidence: number | null;
   batch: string | null;
   seconds: number | null;
+  blind?: boolean;
 }
 
 /** The label in force of an image and how it came about. */

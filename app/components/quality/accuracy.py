@@ -1,4 +1,4 @@
-"""The tab "Accuracy": what a round reached on held-out labels and on images picked at random, and its confidence."""
+"""The tab "Accuracy": what a round reached on the measured set, and how sure its predictions are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.percent import percent
 from engine.quality import scale
-from engine.records.quality import Estimate, Reliability
+from engine.records.quality import Reliability
 from engine.records.rounds import RoundRecord, RoundReport
 
 MARGINS = {"l": 10, "r": 10, "t": 10, "b": 10}
@@ -34,14 +34,7 @@ def accuracy_tab(opened: OpenProject) -> None:
         return
     training_views.report(opened.project, record)
     report = record.report or RoundReport()
-    if report.heldout.n:
-        st.caption(f"Held-out accuracy: {state.plain(training_views.how(report.heldout))}")
-    else:
-        st.info(
-            "No labels were held out in this round, so nothing was measured at its end. Answers to random images "
-            "measure it as they come in."
-        )
-    _random_slice(opened.project.measured.random_sample(record.number), figure=report.heldout.n > 0)
+    _measured_set(opened, record)
     left, right = st.columns(2, gap="large")
     with left:
         confusion.confusion_part(opened, record)
@@ -53,22 +46,26 @@ def accuracy_tab(opened: OpenProject) -> None:
     _footer(record)
 
 
-def _random_slice(estimate: Estimate, *, figure: bool) -> None:
-    """Show the accuracy over images picked at random, beside how it was got; without `figure` only the latter."""
-    left, right = st.columns([1, 3] if figure else [0.01, 3], vertical_alignment="center")
-    if figure:
-        left.metric("Accuracy on random images", percent(estimate.value) if estimate.n else "–")
-    if not estimate.n:
-        right.markdown(
-            "Too few images picked at random are decided yet to tell them from those that were chosen. On the Review "
-            "page the mixture puts one in twenty in between, and the order “Random” brings nothing else: they give an "
-            "accuracy that no choice of images has bent."
+def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
+    """Say what the accuracy stands on and how it gets narrower; from 20 answers on, what holds of the undecided."""
+    estimate = opened.project.measured.accuracy(record.number)
+    if estimate.n < scale.SHARE:
+        st.info(
+            "Nothing is known of the accuracy before 20 images drawn at random were answered, without a prediction in "
+            "sight. On the Review page one answer in five is about such an image; “Random images, asked blind” there "
+            "brings them alone."
         )
         return
-    right.markdown(
-        f"**Unbiased**: of {some(estimate.n, 'image')} {estimate.right:,} predicted right, 95 % interval "
+    st.markdown(
+        f"Of {some(estimate.n, 'random image')} {estimate.right:,} were predicted right, 95 % interval "
         f"{percent(estimate.low)} to {percent(estimate.high)}: {state.plain(estimate.how)}."
     )
+    rest = opened.project.measured.undecided_right(record.number)
+    if rest is not None:
+        st.markdown(
+            f"Of the images that are still undecided about {percent(rest.value, 0)} are predicted right "
+            f"({percent(rest.low, 0)} to {percent(rest.high, 0)}): as the random ones were, at like confidence."
+        )
 
 
 def _confidence(opened: OpenProject, record: RoundRecord) -> None:

@@ -14,7 +14,7 @@ def chosen_round(opened: OpenProject) -> RoundRecord | None:
     """Return the complete round chosen, at first the one in force; without any, say so and return None."""
     complete = {record.number: record for record in opened.project.results.complete()}
     if not complete:
-        st.info("No round has ended yet. Accuracy is measured on held-out labels at the end of a round.")
+        st.info("No round has ended yet. Accuracy is measured by random images that are asked without a prediction.")
         st.page_link("pages/train_rounds.py", label="Train a round", icon=":material/model_training:")
         return None
     in_force = opened.project.results.in_force()

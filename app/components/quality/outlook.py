@@ -34,17 +34,14 @@ def outlook_tab(opened: OpenProject) -> None:
     st.subheader("Learning curve")
     measured = [point for point in outlook.curve if point.accuracy.n >= scale.SHARE]
     if not measured:
-        st.caption(
-            f"No round's accuracy is measured by {scale.SHARE} held-out labels or random images yet, so there is no "
-            "curve."
-        )
+        st.caption(f"No round's accuracy is measured by {scale.SHARE} random images yet, so there is no curve.")
         return
     st.plotly_chart(curve_figure(measured), key="curve", config={"displaylogo": False})
     few = " One point is no curve: a second round would show the way." if len(measured) == 1 else ""
     st.caption(
-        "Accuracy of each complete round by the labels it trained on, with its exact 95 % interval: on held-out "
-        "labels, or where there were none on images picked at random. Rounds of different algorithms or settings can "
-        f"only be compared roughly.{few}"
+        "Accuracy of each complete round by the labels it trained on, with its exact 95 % interval: all on "
+        "the random images that were asked blind so far, but for those a round had learned from. Whether one round is "
+        f"better than another is told under Accuracy.{few}"
     )
 
 
@@ -72,7 +69,7 @@ def _figures(outlook: Outlook) -> None:
     cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
     st.caption(
         f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f}. All estimates trust "
-        f"the recalibrated confidences; the random slice and audits measure. {note}"
+        f"the recalibrated confidences; the measured set and audits measure. {note}"
     )
 
 

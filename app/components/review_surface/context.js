@@ -1,5 +1,5 @@
-// Beside the image in front: its nearest labeled images, its pseudo-label over the epochs, and whether it is a random
-// check. Fetched for many images ahead at once, kept by image; a server that has none only leaves the place empty.
+// Beside the image in front: its nearest labeled images and its pseudo-label over the epochs; nothing where it is asked
+// blind. Fetched for many images ahead at once, kept by image; a server that has none only leaves the place empty.
 
 import { el, show, svgPart } from "../common/dom.js";
 import { postJson } from "../common/http.js";
@@ -79,14 +79,12 @@ export function createContexts(base, onNew) {
 
 /** @param {string} base */
 export function buildContext(base) {
-  const random = el("p", { class: "random", testid: "review-random" },
-    el("span", { class: "mark" }, "Random check"), " counts for the measured accuracy");
   const nearTitle = el("h3", { class: "context-title" }, "Nearest labeled images");
   const near = el("div", { class: "near", testid: "review-neighbours" });
   const pathTitle = el("h3", { class: "context-title" }, "Pseudo-label over the epochs");
   const path = el("div", { class: "path", testid: "review-trajectory" });
   const node = el("section", { class: "context", hidden: true, testid: "review-context" },
-    random, nearTitle, near, pathTitle, path);
+    nearTitle, near, pathTitle, path);
   /** @type {ReviewItem | null} */
   let shownItem = null;
   /** @type {ImageContext | null} */
@@ -98,14 +96,14 @@ export function buildContext(base) {
     if (item === shownItem && context === shownContext) return;
     shownItem = item;
     shownContext = context;
-    const neighbours = (context?.neighbours || []).slice(0, NEIGHBOURS_SHOWN);
-    const epochs = context?.epochs || [];
-    show(random, item?.random === true && item.prediction !== null);
+    const told = item?.blind ? null : context; // what others say of it would sway who is asked
+    const neighbours = (told?.neighbours || []).slice(0, NEIGHBOURS_SHOWN);
+    const epochs = told?.epochs || [];
     for (const one of [nearTitle, near]) show(one, neighbours.length > 0);
     for (const one of [pathTitle, path]) show(one, epochs.length > 0);
-    show(node, item?.random === true || neighbours.length > 0 || epochs.length > 0);
+    show(node, neighbours.length > 0 || epochs.length > 0);
     near.replaceChildren(...(item ? neighbours.map((one) => neighbourCard(one, item, base)) : []));
-    path.replaceChildren(...(context && epochs.length ? [trajectory(context), el("p", {}, trajectoryWords(context))] : []));
+    path.replaceChildren(...(told && epochs.length ? [trajectory(told), el("p", {}, trajectoryWords(told))] : []));
   }
   return { node, paint };
 }

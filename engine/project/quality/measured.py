@@ -1,9 +1,15 @@
-"""A project's quality as measured: accuracy, calibration, confusions, pace, whether to go on."""
+"""A project's quality as measured: accuracy, calibration, confusions, pace, whether to go on.
+
+What is said of how good a round is comes from the measured set alone (`engine.quality.measured_set`): every stored
+round is scored on the same images, those of the set that are answered by now, but for any that the round itself was
+trained on before they were drawn. Labels that a round held out choose and calibrate within it and are no accuracy.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +17,12 @@ from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
+from engine.ids import rows_of
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import pace, reliability, sample, scale, stopping
-from engine.query import random_order
+from engine.quality import measured_set, pace, reliability, sample, scale, stopping
+from engine.quality.measured_set import ShareRight
+from engine.quality.stopping import Comparison
 from engine.records.labels import Mark
 from engine.records.quality import (
     CurvePoint,
@@ -24,23 +32,26 @@ from engine.records.quality import (
     Reliability,
     Scale,
 )
-from engine.records.rounds import LIVE, Predictions, RoundReport
+from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import heldout, results
-from engine.rounds.folder.plan import read_plan
 from engine.store import LabelTable
 
 NOT_RIGHT: tuple[Mark, ...] = ("reject", "unsure")
 """Marks that say of a label in force that it does not hold."""
 
 _EDGE = 1e-3
+LEARNED = ("train", "heldout")
+AHEAD = 400
+"""Images of the measured set that are looked up at once."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How good all images are together: labels by a person count as right, predictions as the random answers say.
+    """How good all images are together: labels by a person count as right, predictions as the measured set says.
 
-    sample: of the predictions. right, low, high: shares 0..1 of all images that are not rejected; decisions_left: how
-    many more answers, the least sure first, to the goal; None where nothing says so yet.
+    sample: of the predictions, on the measured set. right, low, high: shares 0..1 of all images that are not rejected,
+    from the bands of confidence of what is undecided; decisions_left: how many more answers, the least sure first, to
+    the goal; None where nothing says so yet.
     """
 
     sample: Estimate
@@ -52,9 +63,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers that measure predictions: the confidence of each when it was given (n,), NaN where none was recorded, and
-    whether it was right (n,)."""
+    """A round on the measured set: its images (n,) in the order drawn, the round's confidence of each (n,), and whether
+    its prediction was right (n,)."""
 
+    image_ids: NDArray[np.int64]
     confidence: NDArray[np.float64]
     right: NDArray[np.bool_]
 
@@ -64,30 +76,99 @@ class Measured:
 
     def __init__(self, workspace: Workspace, results: Results) -> None:
         self._workspace, self._store, self._results = workspace, workspace.store, results
-        self._scales: dict[int, tuple[tuple[int, str], Scale]] = {}
-        self._unlabeled: dict[int, NDArray[np.int64]] = {}
-        self._held: dict[int, Answers] = {}
+        self._scales: dict[int, tuple[tuple[int, int, str], Scale]] = {}
+        self._next: tuple[tuple[int, int, bytes, int], NDArray[np.int64]] | None = None
+        self._seen: tuple[tuple[int, int], NDArray[np.int64]] | None = None
+        self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
 
-    def random_sample(self, number: int) -> Estimate:
-        """Return the share of a round's predictions that were right, by the images that chance put up for review.
+    def accuracy(self, number: int) -> Estimate:
+        """Return the share of the measured set that a round predicts right, with its exact interval.
 
-        The images unlabeled in the round have a fixed random order; those before the first that nobody has looked at
-        are a random sample of them. Rejected and unsure ones count as wrong, so do those skipped or flagged without a
-        label. Labels that came in a batch were not looked at one by one and end the sample. A live round learns from
-        every answer, so what counts is what it said when the image was in front.
+        Images that the person skipped, is unsure of or rejects count as wrong.
         """
-        answers, how = self._random_answers(number)
+        answers = self.answers(number)
+        how = "images drawn at random and asked blind, which this round never learned from"
         return sample.share(int(answers.right.sum()), len(answers.right), how)
 
-    def scale(self, number: int) -> Scale:
-        """Return how a round's confidences are written for a person, by the answers that measured them.
+    def answers(self, number: int) -> Answers:
+        """Return how a round does on the measured set.
 
-        Measured answers are those of `random_sample` whose prediction was recorded, and of the images a round held
-        out those that came with a label or that chance put up. A temperature, one number, was fitted to all that were
-        held out; those a person answered because a queue chose them are no fair sample of what is undecided and do
-        not count here. Those of a live round were to its fits so far, the first of which knew the fewest labels.
+        Counted are the images drawn up to the last one that was answered, those between that have no answer yet as
+        wrong, and only those that the round predicts and has not learned from.
         """
-        key = self._store.label_table().head, self._results.needed(number).version
+        predictions, ids = self._results.needed(number), self.measured_ids()
+        columns, predicted = rows_of(ids, predictions.image_ids)
+        fair = predicted & ~np.isin(ids, self._learned_from(number))
+        ids, columns = ids[fair], columns[fair]
+        probabilities, table = predictions.probabilities[columns], self._store.label_table()
+        rows = table.rows(ids)
+        same = table.class_index(predictions.classes)[rows] == probabilities.argmax(1)
+        right = same & ~table.has_mark(*NOT_RIGHT)[rows] & np.isin(ids, self._looked_at())
+        return Answers(ids, probabilities.max(1).astype(np.float64), right)
+
+    def measured_ids(self) -> NDArray[np.int64]:
+        """Return the images of the measured set (M,) in the order drawn, up to the last one that was answered."""
+        ids = self._store.measured().image_ids
+        answered = np.flatnonzero(np.isin(ids, self._looked_at()))
+        return ids[: answered[-1] + 1] if len(answered) else ids[:0]
+
+    def waiting(self) -> NDArray[np.int64]:
+        """Return the images of the measured set (W,) that nobody has looked at since their draw, in their order."""
+        ids = self._store.measured().image_ids
+        return ids[~np.isin(ids, self._looked_at())]
+
+    def upcoming(self, count: int) -> NDArray[np.int64]:
+        """Return the images (at most `count`) that the measured set takes in next, in their order.
+
+        The first time after an import an order of its images is begun, where the project can be written.
+        """
+        ids, table = self._store.image_ids(), self._store.label_table()
+        orders = self._store.measured_orders()
+        if len(ids) and (not orders or orders[-1].last_image < ids[-1]) and not self._store.read_only:
+            self._store.begin_measured()
+            orders = self._store.measured_orders()
+        drawn, rejected = self._store.measured().image_ids, table.image_ids[table.rejected]
+        key = len(orders), len(drawn), rejected.tobytes(), count
+        if self._next is None or self._next[0] != key:
+            groups = self._store.groups()
+            of_order = np.searchsorted([one.last_image for one in orders], ids)
+            sizes = np.bincount(of_order, minlength=len(orders))
+            free = ~np.isin(groups, groups[np.searchsorted(ids, drawn)]) | np.isin(ids, drawn)
+            along = [
+                measured_set.order(ids[free & (of_order == n)], groups[free & (of_order == n)], one.salt)
+                for n, one in enumerate(orders)
+            ]
+            following = measured_set.upcoming(along, sizes.tolist(), drawn.tolist(), rejected.tolist())
+            self._next = key, np.array(list(islice(following, count)), np.int64)
+        return self._next[1]
+
+    def through(self, image_id: int) -> tuple[int, ...]:
+        """Return the images that the measured set takes in with a blind answer to this one: it and those before it.
+
+        None where it was drawn before, or does not come any more: it was rejected, or another of its group was drawn.
+        """
+        following = self.upcoming(AHEAD)
+        at = np.flatnonzero(following == image_id)
+        return tuple(following[: at[0] + 1].tolist()) if len(at) else ()
+
+    def due(self, answers: int) -> int:
+        """Return how many images of the measured set are due once so many images were looked at in all.
+
+        What was looked at before the set began has no part in it.
+        """
+        return measured_set.wanted(max(answers - self._store.measured().answers, 0))
+
+    def compare(self, number: int, other: int) -> Comparison:
+        """Return how two rounds do on the images of the measured set that neither has learned from."""
+        this, that = self.answers(number), self.answers(other)
+        _, here, there = np.intersect1d(this.image_ids, that.image_ids, assume_unique=True, return_indices=True)
+        one, two = this.right[here], that.right[there]
+        only_this, only_other = int((one & ~two).sum()), int((two & ~one).sum())
+        return Comparison(len(here), only_this, only_other, measured_set.evidence(only_this, only_other))
+
+    def scale(self, number: int) -> Scale:
+        """Return how a round's confidences are written for a person, by its answers on the measured set."""
+        key = self._store.label_table().head, len(self.measured_ids()), self._results.needed(number).version
         cached = self._scales.get(number)
         if cached is None or cached[0] != key:
             answers = self.answers(number)
@@ -95,75 +176,35 @@ class Measured:
             self._scales[number] = cached
         return cached[1]
 
-    def answers(self, number: int) -> Answers:
-        """Return a round's measured answers, see `scale`."""
-        drawn, held = self._random_answers(number)[0], self._held_out_answers(number)
-        recorded = np.isfinite(drawn.confidence)
-        return Answers(
-            np.concatenate([drawn.confidence[recorded], held.confidence]),
-            np.concatenate([drawn.right[recorded], held.right]),
-        )
+    def _looked_at(self) -> NDArray[np.int64]:
+        """The images of the measured set, ascending, that a person has looked at since they were drawn."""
+        draws, table = self._store.measured(), self._store.label_table()
+        key = table.head, len(draws.image_ids)
+        if self._seen is None or self._seen[0] != key:
+            rows = table.rows(draws.image_ids)
+            since = (table.version[rows] > draws.drawn_at) & ~table.undecided[rows]
+            unseen = np.isin(draws.image_ids, self._store.unseen()) if since.any() else since
+            self._seen = key, np.sort(draws.image_ids[since & ~unseen])
+        return self._seen[1]
 
-    def _random_answers(self, number: int) -> tuple[Answers, str]:
-        """The answers of the random sample, and in words how they came about."""
-        if LIVE in self._store.round(number).progress:
-            return self._live_answers(number)
-        predictions = self._results.needed(number)
-        if number not in self._unlabeled:
+    def _learned_from(self, number: int) -> NDArray[np.int64]:
+        """The images, ascending, whose labels a round knew: to train on, or to choose and calibrate by."""
+        version = self._results.needed(number).version  # a live round's changes with each fit
+        cached = self._learned.get(number)
+        if cached is None or cached[0] != version:
             roles = results.roles(self._workspace.round_folder(number))
-            free = [roles.get(image_id) == "unlabeled" for image_id in predictions.image_ids.tolist()]
-            self._unlabeled[number] = predictions.image_ids[np.array(free, bool)]
-        ids = self._unlabeled[number]
-        table = self._store.label_table()
-        rows = table.rows(ids)
-        answered = ~table.undecided[rows] & (table.version[rows] > self._store.round(number).ledger_seq)
-        chosen = sample.random_prefix(random_order(ids), answered & ~np.isin(ids, self._store.unseen()))
-        probabilities = predictions.probabilities[np.searchsorted(predictions.image_ids, ids[chosen])]
-        same = table.class_index(predictions.classes)[rows[chosen]] == probabilities.argmax(1)
-        how = (
-            f"images picked at random from the {len(ids):,} that round {number} had no label for, looked at since; "
-            "those without an answer count as wrong"
-        )
-        right = same & ~table.has_mark(*NOT_RIGHT)[rows[chosen]]
-        return Answers(probabilities.max(1).astype(np.float64), right), how
+            learned = sorted(image_id for image_id, role in roles.items() if role in LEARNED)
+            cached = self._learned[number] = version, np.array(learned, np.int64)
+        return cached[1]
 
-    def _live_answers(self, number: int) -> tuple[Answers, str]:
-        if number not in self._unlabeled:
-            folder = self._workspace.round_folder(number)
-            before = self._store.states_at(read_plan(folder).ledger_seq)
-            decided = [one.image_id for one in before.values() if one.label is not None or one.mark is not None]
-            ids = np.array(sorted(results.roles(folder)), np.int64)
-            self._unlabeled[number] = np.setdiff1d(ids, np.array(decided, np.int64))
-        ids = self._unlabeled[number]
-        table = self._store.label_table()
-        answered, accepted, sure = self._store.answers(number)
-        # Decided without this prediction in front: never to be answered, and no order of chance has a part in it.
-        ids = ids[table.undecided[table.rows(ids)] | np.isin(ids, answered)]
-        chosen = ids[sample.random_prefix(random_order(ids), np.isin(ids, answered))]
-        at = np.searchsorted(answered, chosen)
-        how = (
-            f"images picked at random from the {len(ids):,} that had no label when live labels began and were not "
-            "decided in another way since, by what was predicted when each was answered; those without a class count "
-            "as wrong"
-        )
-        return Answers(sure[at], accepted[at]), how
-
-    def _held_out_answers(self, number: int) -> Answers:
-        """The held-out images that no queue chose, with their calibrated confidence."""
-        record = self._store.round(number)
-        if LIVE in record.progress:  # it holds none out
-            return Answers(np.empty(0), np.empty(0, bool))
-        if number not in self._held:
-            self._held[number] = self._read_held_out(number)
-        return self._held[number]
-
-    def _read_held_out(self, number: int) -> Answers:
-        folder = self._workspace.round_folder(number)
-        ids, labels = heldout.ids(folder)
-        fair = np.isin(ids, np.concatenate([self._store.imported(), heldout.drawn(folder)]))
-        predictions = self._results.needed(number)
-        probabilities = predictions.probabilities[np.searchsorted(predictions.image_ids, ids[fair])]
-        return Answers(probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels[fair])
+    def undecided_right(self, number: int) -> ShareRight | None:
+        """Return the share right among the undecided images, by bands of confidence; None below 20 answers or where
+        nothing is undecided."""
+        probabilities = undecided(self._store.label_table(), self._results.needed(number))[1]
+        answers = self.answers(number)
+        if len(answers.right) < scale.SHARE or not len(probabilities):
+            return None
+        return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1))
 
     def standing(self, number: int, goal: float) -> Standing:
         """Return how good a round's predictions and the labels in force are together.
@@ -172,7 +213,7 @@ class Measured:
             number: a complete round.
             goal: wanted share of right labels, 0..1.
         """
-        estimate, table = self.random_sample(number), self._store.label_table()
+        estimate, table = self.accuracy(number), self._store.label_table()
         probabilities = undecided(table, self._results.needed(number))[1]
         total = max(1, int((~table.rejected).sum()))
         blank = total - int((table.labeled & ~table.rejected).sum()) - len(probabilities)
@@ -180,12 +221,12 @@ class Measured:
         def of_all(share: float) -> float:
             return 1 - (blank + (1 - share) * len(probabilities)) / total
 
-        left = None
-        if estimate.n >= scale.SHARE and len(probabilities):
-            confidence = _shifted(probabilities.max(1), estimate.right / estimate.n)
-            left = stopping.decisions_left(confidence, total, goal, blank)
-        value = estimate.right / estimate.n if estimate.n else 0.0
-        return Standing(estimate, of_all(value), of_all(estimate.low), of_all(estimate.high), left)
+        left, rest = None, self.undecided_right(number)
+        if rest is None:
+            rest = ShareRight(estimate.value, estimate.low, estimate.high)
+        else:
+            left = stopping.decisions_left(_shifted(probabilities.max(1), rest.value), total, goal, blank)
+        return Standing(estimate, of_all(rest.value), of_all(rest.low), of_all(rest.high), left)
 
     def reliability(self, number: int) -> tuple[Reliability, Reliability]:
         """Return how well confidence told the share right on held-out labels, before and after calibration.
@@ -240,6 +281,8 @@ class Measured:
         usable = int((~table.rejected).sum())
         decisions = stopping.decisions_left(asked, max(1, usable), target, wrong)
         minutes = None if decisions is None or seconds is None else decisions * seconds / 60
+        kept = [one for one in curve if one.round in promoted]
+        gain = self.compare(kept[-1].round, kept[-2].round) if len(kept) > 1 else None
         return Outlook(
             curve=curve,
             scale=written,
@@ -250,7 +293,7 @@ class Measured:
             target=target,
             decisions_left=decisions,
             minutes_left=minutes,
-            advice=stopping.advice([one for one in curve if one.round in promoted], decisions, minutes, target),
+            advice=stopping.advice(kept, gain, decisions, minutes, target),
         )
 
     def _wrong_unseen(self, table: LabelTable, number: int, written: Scale) -> float:
@@ -271,11 +314,7 @@ class Measured:
         points = []
         for record in self._results.complete():
             report = record.report or RoundReport()
-            held = report.heldout
-            how = f"{held.n} held-out labels of round {record.number}"
-            estimate = Estimate(held.correct, held.n, held.low, held.high, how)
-            if not held.n:
-                estimate = self.random_sample(record.number)
+            estimate = self.accuracy(record.number)
             points.append(CurvePoint(record.number, report.algorithm, report.counts.train, estimate))
         return tuple(points)
 

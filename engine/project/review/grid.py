@@ -71,7 +71,9 @@ class Grid:
         if sort not in SORTS or ref.is_list:
             raise ConfigError("The grid has no such order or choice", value=f"{ref}, {sort}")
         labels = self._store.label_table()
-        mask = chosen(labels, ref, among)
+        mask = chosen(labels, ref, among) & ~labels.among(
+            self._measured.waiting()
+        )  # those are asked without predictions
         if predictions is None:
             return self._unpredicted(labels, mask)
         rows, predicted = rows_of(labels.image_ids, predictions.image_ids)

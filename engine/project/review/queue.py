@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.ids import id_array, rows_of
-from engine.project.quality.measured import Measured
+from engine.project.quality.measured import AHEAD, Measured
 from engine.project.results import Results, top_classes
 from engine.project.review.lists import Listed, Lists
 from engine.project.review.ref import UNREVIEWED, QueueRef, chosen
@@ -32,18 +32,24 @@ from engine.store import LabelTable
 DEFAULT = "mixture"
 YOUNG = 3
 """Labels a class, on average, up to which typical images come first where a live model could order them already."""
+RESERVED = 20
+"""Images of the measured set that are kept for it, so that no other question about them comes first; of few images
+one in so many."""
+MORE = 100
+"""Images of the measured set that are offered once there are as many as say the most."""
 PLANNED = 200
 """Images picked at once: a diverse set is chosen as a whole, and the page then takes from it piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One image of a queue. top: what is shown in place of the round's own prediction, and `round` whose it is."""
+    """One image of a queue. top: what is shown in place of the round's own prediction, and `round` whose it is. blind:
+    nothing is shown."""
 
     image_id: int
     why: str
     score: float | None = None
-    random: bool = False
+    blind: bool = False
     beside: tuple[Beside, ...] = ()
     top: tuple[tuple[str, float], ...] | None = None
     round: int | None = None
@@ -101,6 +107,9 @@ class Queue:
             ConfigError: no such strategy or audit, or the strategy needs what this round has not recorded.
         """
         table, predictions = self._store.label_table(), self._results.predictions(number)
+        waiting = self._measured.waiting()
+        if ref.kind == "measured":
+            return self._measured_set(waiting, exclude, limit, table)
         if ref.is_list:
             listed = self._lists.entries(ref, number)
             shown = [one for one in listed if one.image_id not in exclude][:limit]
@@ -108,8 +117,10 @@ class Queue:
         if strategy not in QUERY_STRATEGIES:
             known = ", ".join(QUERY_STRATEGIES)
             raise ConfigError("There is no such query strategy", value=strategy, way_out=f"Use {known}.")
-        wanted = table.image_ids[chosen(table, ref, among)]
-        held = id_array(exclude)
+        held, coming = id_array(exclude), waiting
+        if ref == UNREVIEWED and among is None:
+            coming = self._coming(waiting)
+        wanted = table.image_ids[chosen(table, ref, among) & ~table.among(coming)]
         part = None if among is None else hash(frozenset(among))
         model = number if predictions is None else (predictions.round, predictions.version)
         described = None if predictions is not None else self._signals.source()
@@ -119,14 +130,53 @@ class Queue:
         if plan is None:
             pool = self._pool(table, predictions, wanted)
             plan = self._new_plan(question, strategy, pool, max(limit, PLANNED) + len(held))
-        whole = ref == UNREVIEWED and among is None  # else chance would choose from a part only
-        entries = _picked(plan, held, limit, whole)
+        entries = _picked(plan, held, limit)
         if len(entries) < limit:
             pool = pool or self._pool(table, predictions, wanted)
             entries += _rest(pool, {*exclude, *plan.ids.tolist()}, limit - len(entries))
         if len(entries) < limit and predictions is not None:
             entries += _unseen(predictions, wanted, held, limit - len(entries))
+        if ref == UNREVIEWED and among is None:
+            entries = self._between(entries, coming, held, limit, table)
+            wanted = table.image_ids[table.undecided | table.among(waiting)]
         return self._items(entries, table, predictions), len(wanted)
+
+    def _measured_set(
+        self, waiting: NDArray[np.int64], exclude: Collection[int], limit: int, table: LabelTable
+    ) -> tuple[list[ReviewItem], int]:
+        """The next images of the measured set, and how many there are to the next number of answers that says more."""
+        answered = len(self._store.measured().image_ids) - len(waiting)
+        left = next((size for size in scale.SIZES if size > answered), answered + MORE) - answered
+        following = np.concatenate([waiting, self._measured.upcoming(AHEAD)])[:left]
+        shown = following[~table.among(exclude)[table.rows(following)]][:limit]
+        return self._items([_blind(image_id) for image_id in shown.tolist()], table, None), len(following)
+
+    def _coming(self, waiting: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Images of the measured set as they are asked: those drawn that wait for an answer, then the next ones."""
+        kept = max(1, min(RESERVED, len(self._store.image_ids()) // RESERVED))
+        return np.concatenate([waiting, self._measured.upcoming(AHEAD)[:kept]])
+
+    def _between(
+        self, entries: list[_Entry], coming: NDArray[np.int64], held: NDArray[np.int64], limit: int, table: LabelTable
+    ) -> list[_Entry]:
+        """The entries with images of the measured set between them, as many as are due by each place; at the end of
+        all, those that nobody has looked at yet."""
+        answered = len(self._store.measured().image_ids) - len(self._measured.waiting())
+        to_answer = table.undecided | table.among(self._measured.waiting())
+        looked_at = int((table.reviewed | table.marked).sum())
+        looked_at += int(((to_answer | table.among(coming)) & table.among(held)).sum())
+        soon = coming[~np.isin(coming, held)].tolist()
+        placed, others = answered + len(coming) - len(soon), list(entries)
+        between: list[_Entry] = []
+        for place in range(limit):
+            if soon and self._measured.due(looked_at + place + 1) > placed:
+                between.append(_blind(soon.pop(0)))
+                placed += 1
+            elif others:
+                between.append(others.pop(0))
+        last = id_array(soon)
+        last = last[to_answer[table.rows(last)]][: limit - len(between)]
+        return between + [_blind(image_id) for image_id in last.tolist()]
 
     def forget_plan(self) -> None:
         """Pick anew next time."""
@@ -150,7 +200,8 @@ class Queue:
     def item(self, image_id: int, number: int | None = None) -> ReviewItem:
         """Return one image as the review page shows it. Raises ConfigError when there is none with this id."""
         image_id = self._store.image(image_id).id
-        entries = [_Entry(image_id, "Opened again")]
+        waits = image_id in self._measured.waiting()
+        entries = [_blind(image_id) if waits else _Entry(image_id, "Opened again")]
         return self._items(entries, self._store.label_table(), self._results.predictions(number))[0]
 
     def _kept_plan(
@@ -220,14 +271,15 @@ class Queue:
         ):
             top, number = entry.top, entry.round
             if top is None:
-                top = top_classes(predictions, column if has_prediction else None)
+                top = top_classes(predictions, column if has_prediction and not entry.blind else None)
                 number = predictions.round if predictions is not None and top else None
             items.append(
                 ReviewItem(
                     image_id=image.id, name=image.name, width=image.width, height=image.height,
-                    version=int(table.version[row]), label=table.label[row], source=table.source[row],
+                    version=int(table.version[row]), label=None if entry.blind else table.label[row],
+                    source=None if entry.blind else table.source[row],
                     mark=table.mark[row], prediction=top[0][0] if top else None, confidence=top[0][1] if top else None,
-                    top=top, score=entry.score, why=entry.why, round=number, random=entry.random, beside=entry.beside,
+                    top=top, score=entry.score, why=entry.why, round=number, blind=entry.blind, beside=entry.beside,
                 )
             )  # fmt: skip
         scales = {number: self._measured.scale(number) for number in {item.round for item in items} if number}
@@ -248,7 +300,7 @@ class Queue:
                 if predicted[0]:
                     top, number = top_classes(audited, int(columns[0])), one.round
             beside = one.beside or examples.get(one.image_id, ())
-            entries.append(_Entry(one.image_id, one.why, one.score, False, beside, top, number))
+            entries.append(_Entry(one.image_id, one.why, one.score, beside=beside, top=top, round=number))
         return entries
 
     def _examples(
@@ -277,11 +329,15 @@ def _written(item: ReviewItem, written: Scale | None) -> ReviewItem:
     return replace(item, top=tuple(zip(names, scale.bars(written, shares), strict=True)), scale=written, step=step)
 
 
-def _picked(plan: _Plan, held: NDArray[np.int64], limit: int, whole: bool) -> list[_Entry]:
-    """The first images of a plan that the page does not hold; `whole`: chance chose from all that is undecided."""
+def _blind(image_id: int) -> _Entry:
+    return _Entry(image_id, "Drawn at random and asked without a prediction: it measures the model", blind=True)
+
+
+def _picked(plan: _Plan, held: NDArray[np.int64], limit: int) -> list[_Entry]:
+    """The first images of a plan that the page does not hold."""
     ids, picks = plan.ids, plan.picks
     return [
-        _Entry(int(ids[row]), picks.why[row], float(picks.scores[row]), whole and bool(picks.random[row]))
+        _Entry(int(ids[row]), picks.why[row], float(picks.scores[row]))
         for row in np.flatnonzero(~np.isin(ids, held))[:limit].tolist()
     ]
 

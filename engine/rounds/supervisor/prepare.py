@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,9 +46,9 @@ def check_round(store: Store, algorithm: str, config: Mapping[str, Any], train: 
     """
     check_settings(algorithm, config, train)
     table = store.label_table()
-    usable = table.label[table.mark != "reject"]
-    labels = [label for label in usable if label is not None]
-    check_labels(labels, len(usable), algorithm)
+    usable, apart = table.mark != "reject", table.among(store.apart())
+    labels = [label for label in table.label[usable & ~apart] if label is not None]
+    check_labels(labels, int(usable.sum()), algorithm)
     check_inputs(store, algorithm, train)
 
 
@@ -169,13 +169,14 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     present = {item.id for item in items}
     states = {image: state for image, state in store.states_at(record.ledger_seq).items() if image in present}
     kept_states = [state for state in states.values() if state.mark != "reject"]
-    labels = [state.label for state in kept_states if state.label is not None]
+    apart = frozenset(store.apart().tolist())
+    labels = [state.label for state in kept_states if state.label is not None and state.image_id not in apart]
     check_labels(labels, len(items) - (len(states) - len(kept_states)), record.algorithm)
     classes = [name for name in store.classes() if name in set(labels)]
     for name in files.FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
-    frame = label_frame(items, states, classes, train)
+    frame = label_frame(items, states, classes, train, apart)
     ids = frame["image_id"].to_numpy(np.int64)
     decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
     frame["drawn"] = drawn(ids, np.isin(ids, decided) & ~np.isin(ids, store.unseen()), store.imported())
@@ -200,9 +201,12 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 
 
 def label_frame(
-    items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any]
-) -> pd.DataFrame:
+    items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any],
+    apart: Collection[int] = (),
+) -> pd.DataFrame:  # fmt: skip
     """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
+
+    Images `apart` measure the round: their labels are left out, and they are unlabeled ones like others.
 
     The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
     that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
@@ -213,7 +217,9 @@ def label_frame(
     column = {name: index for index, name in enumerate(classes)}
     ids = np.array([item.id for item in items], np.int64)
     known = [states.get(item.id, LabelState(item.id)) for item in items]
-    label = np.array([-1 if state.label is None else column[state.label] for state in known], np.int64)
+    label = np.array(
+        [-1 if state.label is None or state.image_id in apart else column[state.label] for state in known], np.int64
+    )
     rejected = np.array([state.mark == "reject" for state in known], bool)
     labeled = (label >= 0) & ~rejected
     eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in known], bool)

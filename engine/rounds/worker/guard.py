@@ -140,8 +140,8 @@ def _difference_high(own: HeldoutFigures, other: HeldoutFigures) -> float:
 def _unmeasured(previous: PreviousRound | None) -> str:
     before = "" if previous is None else f" It takes the place of round {previous.number} without a comparison."
     return (
-        f"Promoted unmeasured: no label was held out, so nothing was measured.{before} Answers to random images on the "
-        "Review page measure it."
+        f"Promoted unmeasured: no label was held out, so nothing was measured.{before} Random images on the Review "
+        "page measure it."
     )
 
 

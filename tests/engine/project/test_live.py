@@ -29,6 +29,7 @@ from engine.rounds.supervisor.prepare import previous_round
 from tests.browser.digits import digit_pictures
 from tests.made_guess import guesses
 from tests.made_round import make_round
+from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects
 
 IMAGES = 300
@@ -77,7 +78,14 @@ def answer(project: Project, items: Sequence[ReviewItem]) -> None:
             Decision(new_uid(), item.image_id, item.version, action, label, round=item.round,
                      confidence=item.confidence, seconds=1.0)
         )  # fmt: skip
-    assert all(ack.status == "saved" for ack in project.labels.decide(decisions))
+    blind = [item.image_id for item in items if item.blind]
+    assert all(ack.status == "saved" for ack in project.labels.decide(decisions, blind=blind))
+
+
+def to_learn(project: Project, count: int) -> list[ReviewItem]:
+    """The next images of the queue whose answers the model is fitted to."""
+    items, _ = project.queue.next("least_sure", 2 * count)
+    return [item for item in items if not item.blind][:count]
 
 
 def begun(project: Project) -> int:
@@ -122,7 +130,7 @@ def test_features_come_first_then_a_round_in_force_that_labels_the_set(project: 
 def test_it_is_fitted_anew_after_ten_answers_or_when_the_person_rests(project: Project) -> None:
     number = begun(project)
     before = project.results.needed(number)
-    items, _ = project.queue.next("least_sure", 12)
+    items = to_learn(project, 12)
     answer(project, items[:9])
     assert not project.live.step(10.0), "nine answers, and the person goes on"
     answer(project, items[9:10])
@@ -147,11 +155,13 @@ def test_the_queue_goes_by_the_last_fit_and_the_signals_with_it(project: Project
     assert fitted(project)
     doubtful, _ = project.queue.next("least_sure", 40)
     assert not any(item.why.startswith("typical of a group") for item in doubtful)
-    assert not {item.image_id for item in doubtful} & {item.image_id for item in typical}
+    assert not {item.image_id for item in doubtful if not item.blind} & {item.image_id for item in typical}
     signals = results.signals(project.workspace.round_folder(1))
-    order = [signals.sureness[item.image_id - 1] for item in doubtful if not item.random]
+    others = [item for item in doubtful if not item.blind]
+    by_chance = [item for item in others if item.why.startswith("picked at random")]
+    order = [signals.sureness[item.image_id - 1] for item in others if item not in by_chance]
     assert order == sorted(order)
-    assert sum(item.random for item in doubtful) == 2
+    assert (len(others), len(by_chance)) == (32, 2)
     answer(project, doubtful[:10])
     assert fitted(project)
     assert project.queue.next("least_sure", 1)[0][0].prediction is not None
@@ -320,33 +330,43 @@ def test_small_grey_images_have_none_unless_asked(ready: ReadyProjects, tmp_path
         assert project.live.wanted
 
 
-def test_random_answers_measure_what_was_predicted_when_they_were_given(project: Project) -> None:
+def test_the_measured_set_is_never_learned_from_and_measures_every_fit(project: Project) -> None:
     begun(project)
-    answers, said = [], []
-    for wrong in (True, False, False, False):
-        items, _ = project.queue.next("random", 10)
-        said += [item.confidence for item in items]
-        answers += [not wrong and item.prediction == digit(project, item.image_id) for item in items]
-        if wrong:  # the person sees something else in each
-            other = [(item, str((int(digit(project, item.image_id)) + 1) % 10)) for item in items]
-            project.labels.decide(
-                [Decision(new_uid(), item.image_id, item.version, "correct", label, round=1, confidence=item.confidence,
-                          seconds=1.0) for item, label in other if label != item.prediction]
-            )  # fmt: skip
-        else:
-            answer(project, items)
-        assert fitted(project)
-    estimate = project.measured.random_sample(1)
-    assert (estimate.n, estimate.right) == (40, sum(answers))
-    assert estimate.right < 35
-    measured = project.measured.answers(1)
-    assert sorted(measured.confidence.tolist()) == pytest.approx(sorted(value for value in said if value is not None))
-    assert (project.measured.scale(1).n, project.measured.scale(1).right) == (40, estimate.right)
+    asked = answer_measured(project, 40, lambda image_id: digit(project, image_id))
+    imported = set(project.store.imported().tolist()) & set(asked)
+    assert fitted(project) == bool(imported), "labels that the set takes away are learned no more"
+    assert project.live.state().labels == 20 - len(imported)
+    best = project.results.needed(1).probabilities.argmax(1)
+    right = [project.results.needed(1).classes[best[one - 1]] == digit(project, one) for one in asked]
+    estimate = project.measured.accuracy(1)
+    assert (estimate.n, estimate.right) == (40, sum(right))
+    assert (project.measured.scale(1).n, project.measured.scale(1).right) == (40, sum(right))
+    answer(project, to_learn(project, 20))
+    assert fitted(project)
+    assert project.live.state().labels == 40 - len(imported)
+    again = project.measured.accuracy(1)
+    assert again.n == 40
+    assert again.right >= estimate.right
     standing = project.measured.standing(1, 0.98)
-    assert standing.low < standing.right < standing.high
-    assert standing.right == pytest.approx((60 + 240 * sum(answers) / 40) / 300)
+    assert standing.low < standing.right <= standing.high
     assert standing.decisions_left is not None
-    assert standing.decisions_left > 10
+
+
+def test_wrong_answers_to_the_measured_set_change_no_prediction(project: Project) -> None:
+    begun(project)
+    before = project.results.needed(1)
+    imported = set(project.store.imported().tolist())
+
+    def other(image_id: int) -> str:
+        return str((int(digit(project, image_id)) + 1) % 10)
+
+    asked = [one for one in answer_measured(project, 40, other) if one not in imported]
+    answer(project, to_learn(project, 10))
+    assert fitted(project)
+    after = project.results.needed(1)
+    rows = np.array(asked) - 1
+    assert (before.probabilities[rows].argmax(1) == after.probabilities[rows].argmax(1)).mean() > 0.85
+    assert project.measured.accuracy(1).right <= 4
 
 
 def test_old_fits_are_thinned_but_the_first_and_the_last_stay(
@@ -355,7 +375,7 @@ def test_old_fits_are_thinned_but_the_first_and_the_last_stay(
     monkeypatch.setattr(live_rounds, "MOST_EPOCHS", 4)
     begun(project)
     for _ in range(6):
-        answer(project, project.queue.next("least_sure", 1)[0])
+        answer(project, to_learn(project, 1))
         assert fitted(project)
     kept = results.epochs(project.workspace.round_folder(1))
     assert kept[0] == 1
@@ -377,7 +397,7 @@ def test_damaged_features_are_computed_again(project: Project) -> None:
 
 def test_what_goes_wrong_is_told_and_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(project)
-    answer(project, project.queue.next("least_sure", 12)[0])
+    answer(project, to_learn(project, 12))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -433,21 +453,6 @@ def test_a_round_that_can_not_be_read_is_ended_and_another_begun(root: Path) -> 
         assert begun(project) == 2
         assert [one.live for one in project.store.rounds()] == [False, True]
         project.live.close()
-
-
-def test_images_decided_without_a_prediction_in_front_do_not_end_the_random_sample(project: Project) -> None:
-    begun(project)
-    first = project.queue.next("random", 12)[0]
-    without = [replace(item, prediction=None, round=None, confidence=None) for item in (first[0], first[5])]
-    answer(project, without)  # they lay on the page before the first fit
-    in_a_batch = [
-        Decision(
-            new_uid(), first[1].image_id, first[1].version, "label", digit(project, first[1].image_id), batch="row"
-        )
-    ]
-    project.labels.decide(in_a_batch, "row")
-    answer(project, [*first[2:5], *first[6:]])
-    assert project.measured.random_sample(1).n == 9
 
 
 def test_a_trained_round_in_force_stays_so_until_live_labels_are_asked_for(root: Path) -> None:
@@ -519,7 +524,7 @@ def test_with_a_guess_it_begins_before_the_first_label_and_says_that_nothing_is_
     assert right(project) > 0.8, "neighbours correct the guess"
     shown = project.results.needed(number).probabilities
     np.testing.assert_allclose(shown.max(1), 0.1, atol=1e-5, err_msg="no confidence is stated")
-    items, _ = project.queue.next("least_sure", 12)
+    items = to_learn(project, 12)
     assert all(item.prediction is not None for item in items)
     answer(project, items)
     assert fitted(project)

@@ -1,7 +1,5 @@
 """Expected corrections, decisions left, the gain of a round, and the advice."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ConfigError
 from engine.quality.sample import share
-from engine.quality.stopping import advice, decisions_left, expected_corrections, expected_gain
+from engine.quality.stopping import Comparison, advice, decisions_left, expected_corrections
 from engine.records.quality import CurvePoint
 
 
@@ -62,48 +60,35 @@ def test_decisions_left_refuses_what_cannot_be(total: int, target: float, elsewh
         decisions_left(np.array([0.5]), total, target, elsewhere)
 
 
-def test_gain_joins_the_two_intervals_by_squares_and_passes_over_unmeasured_rounds() -> None:
-    before, last = point(1, 100, 800, 1000), point(3, 150, 850, 1000)
-    gain = expected_gain([point(0, 50, 1, 1000), before, point(2, 120, 0, 0), last])
-    assert gain is not None
-    assert (gain.value, gain.labels) == (pytest.approx(0.05), 50)
-    assert gain.low == pytest.approx(0.05 - math.hypot(0.85 - last.accuracy.low, before.accuracy.high - 0.8))
-    assert gain.high == pytest.approx(0.05 + math.hypot(last.accuracy.high - 0.85, 0.8 - before.accuracy.low))
-    assert expected_gain([before]) is None
-    assert expected_gain([point(1, 100, 17, 19), last]) is None
-    assert expected_gain([before, point(2, 120, 0, 0)]) is None
-
-
 def test_advice_says_when_there_is_too_little_to_say() -> None:
-    assert "too little to say" in advice([], 100, None, 0.99)
-    few = advice([point(1, 100, 27, 30)], 100, 5.0, 0.99)
+    assert "too little to say" in advice([], None, 100, None, 0.99)
+    few = advice([point(1, 100, 27, 30)], None, 100, 5.0, 0.99)
     assert few.startswith("Only 30 images measure the last round (between 73 and 98 % right): too little")
     assert few.endswith("Go on labeling: about 100 decisions to 99 %, around 5 minutes at your pace.")
-    fewer = advice([point(1, 100, 17, 19)], None, None, 0.99)
+    fewer = advice([point(1, 100, 17, 19)], None, None, None, 0.99)
     assert fewer.startswith("Only 19 images measure the last round: too little to say")
-    assert "audit" in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
-    assert "done:" not in advice([point(1, 100, 30, 30)], 0, 0.0, 0.99)
-    assert "shows no trend" in advice([point(1, 100, 900, 1000)], 100, None, 0.99)
-    assert "cannot be said" in advice([point(1, 100, 900, 1000)], None, None, 0.99)
+    assert "audit" in advice([point(1, 100, 30, 30)], None, 0, 0.0, 0.99)
+    assert "done:" not in advice([point(1, 100, 30, 30)], None, 0, 0.0, 0.99)
+    assert "shows no trend" in advice([point(1, 100, 900, 1000)], None, 100, None, 0.99)
+    assert "cannot be said" in advice([point(1, 100, 900, 1000)], None, None, None, 0.99)
 
 
-def test_advice_follows_the_last_two_rounds() -> None:
-    first = point(1, 100, 800, 1000)
-    better = advice([first, point(2, 160, 900, 1000)], 420, 12.4, 0.995)
-    assert better.startswith("Another round is expected to help: the last one gained +10.0 points")
-    assert "with 60 more labels." in better
+def test_advice_calls_a_round_better_or_worse_only_by_strong_evidence() -> None:
+    curve = [point(1, 100, 800, 1000), point(2, 160, 900, 1000)]
+    better = advice(curve, Comparison(1000, 110, 10, 1e6), 420, 12.4, 0.995)
+    assert better.startswith("Another round is expected to help: the last one, with 60 more labels, is better")
+    assert "of the same 1,000 random images it alone has 110 right, that one 10" in better
     assert better.endswith("Go on labeling: about 420 decisions to 99.5 %, around 12 minutes at your pace.")
-    same = advice([first, point(2, 160, 810, 1000)], 420, None, 0.995)
-    assert "cannot be told apart (difference −2" in same
-    assert same.endswith("420 decisions to 99.5 %.")
-    assert "is worse than the one before (−10.0 points" in advice([first, point(2, 160, 700, 1000)], 1, 0.2, 0.99)
-    assert advice([first, point(2, 160, 700, 1000)], 1, 0.2, 0.99).endswith(
-        "about 1 decision to 99 %, less than a minute."
-    )
+    same = advice(curve, Comparison(1000, 25, 15, 2.0), 420, None, 0.995)
+    assert same.startswith("The last two rounds cannot be told apart")
+    worse = advice(curve, Comparison(1000, 10, 110, 1e6), 1, 0.2, 0.995)
+    assert worse.startswith("The last round is worse than the one before")
+    assert worse.endswith("about 1 decision to 99.5 %, less than a minute.")
+    assert "shows no trend" in advice(curve[:1], None, None, None, 0.995)
 
 
 def test_advice_sends_to_audit_and_export_when_the_target_is_met() -> None:
-    assert advice([point(1, 100, 990, 1000)], 0, 0.0, 0.99) == (
+    assert advice([point(1, 100, 990, 1000)], None, 0, 0.0, 0.99) == (
         "Going by recalibrated confidence, 99 % right labels are expected already. "
         "You are done: audit what is left, then export."
     )

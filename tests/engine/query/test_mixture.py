@@ -8,7 +8,7 @@ import pytest
 from engine.query import Pool, pick, random_order
 from engine.query.mixture import quotas, scarcity
 
-RANDOM = "random check: counts for the measured accuracy"
+RANDOM = "picked at random: such images tell how common each class is"
 
 
 def two_classes(n: int, doubt: np.ndarray, predicted: np.ndarray, features: np.ndarray | None = None) -> Pool:

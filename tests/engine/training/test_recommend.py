@@ -182,9 +182,9 @@ def test_few_labels_of_digits_end_at_ten_a_class_on_average_and_uneven_ones_keep
 def test_what_cannot_be_measured_is_told_in_words() -> None:
     (text,) = [text for text in _with(DIGITS, labels={"a": 9, "b": 5}).warnings if "held out" in text]
     assert text.startswith("Fewer than 2 classes have more than 5 labels, so all are trained on")
-    (text,) = [text for text in _with(DIGITS, labels={"a": 9, "b": 6, "c": 5}).warnings if "measured" in text]
+    (text,) = [text for text in _with(DIGITS, labels={"a": 9, "b": 6, "c": 5}).warnings if "held out" in text]
     assert text.startswith("c has 5 labels or fewer")
-    assert not any("measured" in text for text in _with(DIGITS, labels={"a": 9, "b": 6}).warnings)
+    assert not any("held out" in text for text in _with(DIGITS, labels={"a": 9, "b": 6}).warnings)
 
 
 @pytest.mark.parametrize("labels", [{}, {"a": 0}, {"a": 1, "b": 0}])

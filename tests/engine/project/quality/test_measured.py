@@ -15,10 +15,11 @@ from engine.exporters.collect import ExportOptions
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
-from engine.quality import scale, stopping
+from engine.quality import scale
 from engine.records.labels import Decision
 from engine.records.quality import AuditResult
 from tests.made_round import make_round
+from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 100
@@ -143,9 +144,7 @@ def test_a_second_look_at_a_round_is_held_to_a_stricter_level(project: Project, 
     assert (first.record.level, second.record.level, second.record.look) == (0.95, pytest.approx(0.975), 2)
 
 
-def test_answers_that_came_in_a_batch_are_no_answers_of_an_audit_or_of_the_random_sample(
-    project: Project, number: int
-) -> None:
+def test_answers_that_came_in_a_batch_are_no_answers_of_an_audit(project: Project, number: int) -> None:
     begun = project.audits.start(project.audits.rule_at(number, 0.9), size=5)
     table = project.grid.table()
     decisions = [
@@ -154,7 +153,6 @@ def test_answers_that_came_in_a_batch_are_no_answers_of_an_audit_or_of_the_rando
     ]
     project.labels.decide(decisions, "page")
     assert project.audits.get(begun.record.number).answered == 0
-    assert project.measured.random_sample(number).n == 0
     for image_id in begun.record.sample:
         answer(project, image_id, project.queue.item(image_id).prediction)
     assert project.audits.get(begun.record.number).answered == 5
@@ -174,18 +172,8 @@ def test_labels_that_nobody_looked_at_and_images_without_prediction_count_in_wha
     confidence = {i: p for i, p in zip(free, rest, strict=False)}
     expected = sum(1 - confidence[i] for i in unseen) + 9 * 0.4 + 1  # nine at .6, and the unsure one
     assert project.measured.outlook().errors_left is None
-    monkeypatch.setattr(scale, "TENS", 10)  # ten held-out labels, to which nothing is recalibrated
+    monkeypatch.setattr(scale, "TENS", 0)  # without answers nothing is recalibrated
     assert project.measured.outlook().errors_left == pytest.approx(expected, abs=1e-3)
-
-
-def test_a_skipped_image_does_not_stop_the_random_sample_and_counts_as_not_right(project: Project, number: int) -> None:
-    queue = project.queue.next("random", 20)[0]
-    answer(project, queue[0].image_id, None, "skip")
-    for item in queue[1:]:
-        answer(project, item.image_id, item.prediction)
-    assert (project.measured.random_sample(number).right, project.measured.random_sample(number).n) == (19, 20)
-    answer(project, queue[5].image_id, None, "flag")  # a second look, the label stays
-    assert project.measured.random_sample(number).right == 19
 
 
 def test_an_audit_of_a_round_that_is_gone_can_be_given_up_and_closed_ones_need_no_files(
@@ -208,29 +196,6 @@ def test_nothing_to_accept_is_said(project: Project, number: int) -> None:
         project.audits.start(project.audits.rule_at(number, 1.0))
 
 
-def test_the_random_sample_counts_predictions_of_images_that_chance_put_up(project: Project, number: int) -> None:
-    assert project.measured.random_sample(number).n == 0
-    queue = project.queue.next("random", 30)[0]
-    for place, item in enumerate(queue):
-        if place < 3:
-            answer(project, item.image_id, {"cat": "dog", "dog": "cat"}[item.prediction or ""])
-        elif place == 3:
-            answer(project, item.image_id, None, "unsure")
-        else:
-            answer(project, item.image_id, item.prediction)
-    found = project.measured.random_sample(number)
-    assert (found.right, found.n) == (26, 30)
-    assert found.low < 26 / 30 < found.high
-
-
-def test_the_random_sample_ends_at_labels_that_an_audit_let_in_unseen(project: Project, number: int) -> None:
-    begun = project.audits.start(project.audits.rule_at(number, 0.0), size=5)
-    answer_all(project, begun, wrong=0)
-    project.audits.accept(begun.record.number)
-    assert project.store.counts().unlabeled == 0
-    assert project.measured.random_sample(number).n <= 5
-
-
 def test_reliability_after_calibration_judges_no_label_by_itself(project: Project, number: int) -> None:
     before, after = project.measured.reliability(number)
     assert (before.n, after.n) == (10, 10)
@@ -251,17 +216,14 @@ def test_pace_and_what_is_left(project: Project, number: int, monkeypatch: pytes
         answer(project, item.image_id, item.prediction, "accept", actor="Ada")
     (pace,) = project.measured.pace()
     assert (pace.actor, pace.decisions, pace.seconds, pace.agreement) == ("Ada", 4, 2.0, 1.0)
-    assert project.measured.outlook(target=0.9699).decisions_left is None  # ten held-out labels say too little
-    monkeypatch.setattr(scale, "TENS", 10)  # of ten answers nothing is recalibrated
+    assert project.measured.outlook(target=0.9699).decisions_left is None
+    monkeypatch.setattr(scale, "TENS", 0)  # without answers nothing is recalibrated
     found = project.measured.outlook(target=0.9699, next_count=6)
     assert found.next_corrections == pytest.approx(6 * 0.4, abs=1e-3)
     assert found.errors_left == pytest.approx(6 * 0.4 + 30 * 0.1 + 60 * 0.01, abs=1e-3)
     # 120 images at 96.99 %: 3.6 may be wrong. Of 6.0 expected, the six at .6 (2.4) must go.
     assert found.decisions_left == 6
     assert found.minutes_left == pytest.approx(6 * 2 / 60)
-    assert "Only 10 images measure" in found.advice
-    monkeypatch.setattr(stopping, "FEW_HELD_OUT", 10)
-    assert "no trend" in project.measured.outlook(target=0.9699).advice
 
 
 def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_confidences_promise_nothing(
@@ -274,23 +236,17 @@ def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_conf
     assert (found.next_corrections, found.errors_left, found.decisions_left) == (None, None, None)
     assert found.curve[0].accuracy.n == 0
     assert found.advice.startswith("No round has been measured")
-    for place, item in enumerate(project.queue.next("random", 20)[0]):
-        answer(project, item.image_id, "dog" if place < 3 else "cat")
+    trained_on = {*project.store.imported().tolist()}
+    asked = answer_measured(project, 30, "cat")
+    fair = [image_id for image_id in asked if image_id not in trained_on]
     (point,) = project.measured.outlook().curve
-    assert (point.accuracy.right, point.accuracy.n) == (17, 20)
-    assert "Only 20 images measure the last round" in project.measured.outlook().advice
+    assert (point.accuracy.right, point.accuracy.n) == (len(fair), len(fair))
+    assert f"Only {len(fair)} images measure the last round" in project.measured.outlook().advice
     answer_all(project, project.audits.start(project.audits.rule_at(number, 0.9), size=2), wrong=0)
     archive = project.exports.write(ExportOptions("imagefolder_zip", frozenset({"pseudo"}), min_confidence=0.9))
     with zipfile.ZipFile(archive) as written:
         manifest = json.loads(next(written.read(name) for name in written.namelist() if name.endswith("manifest.json")))
     assert (manifest["round"], manifest["heldout"]) == (number, None)
-
-
-def test_held_out_labels_measure_a_round_before_random_images_do(project: Project, number: int) -> None:
-    for item in project.queue.next("random", 20)[0]:
-        answer(project, item.image_id, item.prediction)
-    assert project.results.calibrated(number)
-    assert project.measured.outlook().curve[0].accuracy.n == 10
 
 
 def test_counts_at_an_earlier_entry(project: Project, number: int) -> None:

@@ -13,11 +13,11 @@ from engine.errors import ExportError
 from engine.exporters.collect import ExportOptions
 from engine.project.labels import new_uid
 from engine.project.opened import Project
-from engine.project.quality.measured import Measured
 from engine.quality import scale
 from engine.records.labels import Decision
 from engine.rounds.folder import files
 from tests.made_round import make_round
+from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 150
@@ -37,6 +37,15 @@ def round_of(project: Project, heldout: list[int]) -> int:
     return make_round(project, p, heldout=heldout)
 
 
+def fresh_round(project: Project) -> int:
+    """A round that says so too, and whose labels are so few that the measured set holds none of them."""
+    number = round_of(project, [])
+    path = project.workspace.round_folder(number) / files.LABELS
+    frame = pd.read_parquet(path)
+    frame.assign(role="unlabeled", label=-1).to_parquet(path, index=False)
+    return number
+
+
 def answer(project: Project, image_id: int, label: str, action: str = "label", **shown: float) -> None:
     version = project.queue.item(image_id).version
     decision = Decision(new_uid(), image_id, version, action, label, seconds=1.0, **shown)  # type: ignore[arg-type]
@@ -44,9 +53,8 @@ def answer(project: Project, image_id: int, label: str, action: str = "label", *
 
 
 def measure(project: Project, count: int) -> None:
-    """Answer random images: each is a cat, as predicted."""
-    for item in project.queue.next("random", count)[0]:
-        answer(project, item.image_id, "cat")
+    """Answer random images blind: each is a cat, as predicted."""
+    answer_measured(project, count, "cat")
 
 
 def labeled_ids(project: Project) -> list[int]:
@@ -54,43 +62,21 @@ def labeled_ids(project: Project) -> list[int]:
     return [int(i) for i in table.image_ids[[label is not None for label in table.label]]]
 
 
-def test_random_answers_and_held_out_images_that_came_with_a_label_count(project: Project) -> None:
+def test_blind_answers_to_random_images_count_and_held_out_labels_do_not(project: Project) -> None:
     number = round_of(project, labeled_ids(project)[5:15])
-    assert (project.measured.scale(number).n, project.measured.scale(number).right) == (10, 5)  # half of them cats
-    measure(project, 12)
+    assert project.measured.scale(number).n == 0
+    learned = set(labeled_ids(project))
+    asked = answer_measured(project, 80, lambda image_id: "dog" if image_id % 4 == 0 else "cat")
+    fair = [image_id for image_id in asked if image_id not in learned]
+    assert 0 < len(fair) < len(asked), "some had a label that the round knew"
     found = project.measured.scale(number)
-    assert (found.n, found.right, found.tier) == (22, 17, "share")
+    assert (found.n, found.right) == (len(fair), sum(image_id % 4 != 0 for image_id in fair))
     assert np.allclose(project.measured.answers(number).confidence, 0.9)
 
 
-def test_a_held_out_answer_to_an_image_that_a_queue_chose_does_not_count_and_one_that_chance_put_up_does(
-    project: Project,
-) -> None:
-    chosen, by_chance = project.store.label_table().image_ids[-2:].tolist()
-    for image_id in (chosen, by_chance):
-        answer(project, image_id, "cat")
-    number = round_of(project, [chosen, by_chance])
-    assert project.measured.scale(number).n == 0
-    path = project.workspace.round_folder(number) / files.LABELS
-    frame = pd.read_parquet(path)
-    frame.assign(drawn=frame["image_id"] == by_chance).to_parquet(path, index=False)
-    project.measured = Measured(project.workspace, project.results)  # as after a new start
-    assert len(project.measured.answers(number).right) == 1
-
-
-def test_the_ledger_keeps_the_confidence_that_was_in_front_at_each_answer(project: Project) -> None:
-    number = round_of(project, [])
-    for place, item in enumerate(project.queue.next("random", 15)[0]):
-        said = {"round": number, "confidence": 0.5 + place / 100}
-        action, label = ("correct", "dog") if place == 3 else ("accept", "cat")
-        answer(project, item.image_id, label, action, **said)
-    ids, accepted, confidence = project.store.answers(number)
-    assert (len(ids), int(accepted.sum())) == (15, 14)
-    assert sorted(confidence.tolist()) == pytest.approx([0.5 + place / 100 for place in range(15)])
-
-
 def test_a_threshold_with_few_answers_and_no_audit_is_refused_with_the_number_and_the_way_out(project: Project) -> None:
-    number = round_of(project, labeled_ids(project)[:10])
+    number = fresh_round(project)
+    measure(project, 10)
     options = ExportOptions("csv", PSEUDO, min_confidence=0.8)
     with pytest.raises(ExportError) as refused:
         project.exports.write(options)
@@ -105,9 +91,9 @@ def test_a_threshold_with_few_answers_and_no_audit_is_refused_with_the_number_an
 
 
 def test_a_hundred_measured_answers_stand_behind_a_threshold(project: Project) -> None:
-    round_of(project, labeled_ids(project)[:10])
+    fresh_round(project)
     options = ExportOptions("csv", PSEUDO, min_confidence=0.8)
-    measure(project, 89)
+    measure(project, 99)
     refusal = project.exports.refusal(options)
     assert refusal is not None
     assert "99 of 100. Answer 1 more random image on" in str(refusal)
@@ -116,11 +102,11 @@ def test_a_hundred_measured_answers_stand_behind_a_threshold(project: Project) -
     assert project.exports.write(options).is_file()
 
 
-def test_where_too_few_images_are_left_the_way_out_is_an_audit_alone(project: Project) -> None:
+def test_where_there_are_too_few_images_the_way_out_is_an_audit_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     round_of(project, [])
-    queue = project.queue.next("least_confidence", FREE)[0]
-    for item in queue[: FREE - 50]:  # none of them by chance
-        answer(project, item.image_id, "cat")
+    monkeypatch.setattr(scale, "TENS", LABELED + FREE + 1)
     refusal = str(project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.8)))
     assert "Audit the threshold 0.8" in refusal
     assert "Answer" not in refusal
@@ -150,28 +136,25 @@ def test_an_audit_given_up_stands_behind_nothing(project: Project) -> None:
 
 
 def test_errors_are_expected_of_a_threshold_only_by_a_hundred_answers_and_recalibrated(project: Project) -> None:
-    number = round_of(project, [])
-    rule = project.audits.rule_at(number, 0.8)
+    rule = project.audits.rule_at(fresh_round(project), 0.8)
     measure(project, 99)
     assert project.audits.preview(rule).expected_errors is None
     measure(project, 1)
     preview = project.audits.preview(rule)
-    assert preview.count == 50
+    assert preview.count == project.store.counts().unlabeled
     assert preview.expected_errors is not None
-    assert preview.expected_errors < 50 * 0.1 / 2  # all hundred were right at .9
+    assert 0 < preview.expected_errors < preview.count * 0.1 / 2  # all hundred were right at .9
 
 
-def test_what_is_left_is_estimated_only_by_a_hundred_answers_and_recalibrated_also_where_nothing_was_held_out(
-    project: Project,
-) -> None:
-    number = round_of(project, [])
+def test_what_is_left_is_estimated_only_by_a_hundred_answers_and_recalibrated(project: Project) -> None:
+    number = fresh_round(project)
     measure(project, 99)
     before = project.measured.outlook()
     assert (before.next_corrections, before.errors_left, before.decisions_left) == (None, None, None)
     measure(project, 1)
-    found = project.measured.outlook()
+    found, left = project.measured.outlook(), project.store.counts().unlabeled
     assert found.scale == project.measured.scale(number)
     wrong = 1 - float(scale.recalibrated(found.scale, np.array(0.9)))
     assert wrong < 0.05  # all hundred were right at .9
-    assert (found.next_corrections, found.errors_left) == (pytest.approx(50 * wrong), pytest.approx(50 * wrong))
-    assert found.decisions_left == max(0, 50 - int(170 * 0.01 / wrong))
+    assert (found.next_corrections, found.errors_left) == (pytest.approx(left * wrong), pytest.approx(left * wrong))
+    assert found.decisions_left == max(0, left - int(170 * 0.01 / wrong))

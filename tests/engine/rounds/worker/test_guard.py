@@ -128,7 +128,7 @@ def test_without_held_out_images_a_sound_round_comes_into_force_unmeasured(previ
     assert promoted
     assert reason.startswith("Promoted unmeasured: no label was held out")
     assert ("place of round 2 without a comparison" in reason) is (previous is not None)
-    assert "random images" in reason
+    assert "Random images" in reason
     assert "%" not in reason
 
 

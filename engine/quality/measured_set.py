@@ -1,0 +1,159 @@
+"""The measured set: images that measure every model because none ever learns from them.
+
+It is the beginning of one fixed random order of all images, one image of each group, asked blind: who answers sees no
+prediction. Whatever the label an image had, it is asked again and leaves training together with its group, so that all
+images have the same chance. It grows only along that order. Its answers are never trained on, and never seen by the
+choice of a model, a threshold or the end of a training.
+
+Why apart: with answers to doubtful images first, a fifth of all labels held out misses the accuracy by some twenty
+points, and answers scored by the model before them by five; see `starling bench honesty`.
+
+What holds of a statement: its interval is Clopper's and Pearson's, two-sided at 95 %, each statement by itself. Whether
+one model is better than another may be looked at after every answer: see `evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln  # type: ignore[import-untyped]
+
+from engine.errors import ConfigError
+from engine.query.order import random_order
+
+EVERY, THEN_EVERY = 5, 10
+"""One answer in five is about an image of the measured set, later one in ten."""
+FIRST, MOST = 100, 300
+"""Images of the measured set from which on one in ten is enough, and after which the set grows no more by itself."""
+BANDS, LEAST_IN_BAND = 4, 5
+ENOUGH_EVIDENCE = 20.0
+"""At which one model is said to be better: by luck alone the evidence ever reaches it in at most 1 of 20 cases."""
+
+
+def wanted(answers: int) -> int:
+    """Return how many images of the measured set are due once so many answers were given, those to it included.
+
+    Raises:
+        ConfigError: a negative number.
+    """
+    if answers < 0:
+        raise ConfigError("There cannot be fewer than no answers", value=answers, way_out="Count again.")
+    first = min(answers // EVERY, FIRST)
+    return min(first + max(answers - FIRST * EVERY, 0) // THEN_EVERY, MOST)
+
+
+def order(ids: NDArray[np.int64], groups: NDArray[np.int64], salt: int) -> NDArray[np.int64]:
+    """Return image ids in the fixed random order, of each group only the first.
+
+    Args:
+        ids: (N,) of images.
+        groups: (N,) a number an image; those of one group share it.
+        salt: 0 ≤ salt < 2^63, that makes this order another than all others.
+    """
+    along = ids[np.lexsort((ids, random_order(ids, salt)))]
+    position = np.argsort(ids, kind="stable")
+    group = groups[position[np.searchsorted(ids[position], along)]]
+    return along[np.sort(np.unique(group, return_index=True)[1])]
+
+
+def upcoming(
+    orders: Sequence[NDArray[np.int64]], sizes: Sequence[int], taken: Collection[int], passed_over: Collection[int]
+) -> Iterator[int]:
+    """Yield image ids in the order in which they are drawn from now on.
+
+    Next comes always the order of which the smallest share was drawn, so that images imported later catch up and all
+    have the same chance.
+
+    Args:
+        orders: image ids of each import's order.
+        sizes: images of each.
+        taken: ids drawn already.
+        passed_over: ids that are not to be drawn, such as rejected ones.
+    """
+    counts = [int(np.isin(one, list(taken)).sum()) for one in orders]
+    gone = [*taken, *passed_over]
+    left = [one[~np.isin(one, gone)].tolist() for one in orders]
+    while waiting := [number for number, ids in enumerate(left) if ids]:
+        number = min(waiting, key=lambda one: (counts[one] / max(sizes[one], 1), one))
+        counts[number] += 1
+        yield int(left[number].pop(0))
+
+
+def evidence(only_new: int, only_old: int) -> float:
+    """Return the evidence that two models differ, by images of which only one of them was right.
+
+    2^(b+c) B(2+b, 2+c) / B(2, 2), a likelihood ratio of "either is as likely to be the one that is right" against a
+    Beta(2, 2) mixture of all other shares. It is a nonnegative martingale under the former: the chance that it ever
+    reaches 20 is at most 5 %, however often one looks and whenever one stops.
+
+    Args:
+        only_new, only_old: b and c.
+
+    Raises:
+        ConfigError: a negative number.
+
+    Source: Ville 1939 for the bound; mixtures of likelihood ratios as in Robbins 1970, Statistical Methods Related to
+    the Law of the Iterated Logarithm.
+    """
+    if min(only_new, only_old) < 0:
+        raise ConfigError("There cannot be fewer than no images", value=min(only_new, only_old), way_out="Count again.")
+    log = (only_new + only_old) * np.log(2) + betaln(2 + only_new, 2 + only_old) - betaln(2, 2)
+    return float(np.exp(min(log, 700.0)))
+
+
+@dataclass(frozen=True)
+class ShareRight:
+    """An estimated share with its 95 % interval, all 0..1."""
+
+    value: float
+    low: float
+    high: float
+
+
+def undecided_share(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], undecided: NDArray[np.floating]
+) -> ShareRight:
+    """Return the share of right predictions among undecided images, whose confidences differ from the measured set's.
+
+    Bands of confidence at the quartiles of the measured set, those of fewer than 5 answers merged with the next; the
+    measured share right of each, weighted by how many of the undecided lie in it. Interval ± 1.96 √Σ w² q (1 − q) / n
+    with q = (right + ½) / (n + 1), the shares' ends kept within 0..1.
+
+    Args:
+        confidence, right: (n,) of the measured set, n at least 1.
+        undecided: (U,) confidences, U at least 1.
+
+    Raises:
+        ConfigError: nothing was measured, or nothing is undecided.
+
+    Source: post-stratification, Cochran 1977, Sampling Techniques, section 5A.9.
+    """
+    if not len(right) or not len(undecided):
+        raise ConfigError(
+            "There is nothing to estimate a share from",
+            value=f"{len(right)} answers, {len(undecided)} undecided",
+            way_out="Answer images of the measured set.",
+        )
+    cuts = _cuts(confidence)
+    band, count = np.searchsorted(cuts, confidence, side="right"), np.zeros(len(cuts) + 1)
+    np.add.at(count, band, 1)
+    hits = np.bincount(band, right, minlength=len(count))
+    weight = np.bincount(np.searchsorted(cuts, undecided, side="right"), minlength=len(count)) / len(undecided)
+    value = float((weight * hits / count).sum())
+    careful = (hits + 0.5) / (count + 1)
+    spread = 1.96 * float(np.sqrt((weight**2 * careful * (1 - careful) / count).sum()))
+    return ShareRight(value, max(value - spread, 0.0), min(value + spread, 1.0))
+
+
+def _cuts(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return where bands end, so that each holds at least `LEAST_IN_BAND` of these confidences, or all of them."""
+    cuts: list[float] = []
+    ends = np.unique(np.quantile(confidence, np.arange(1, BANDS) / BANDS))
+    for end in ends.tolist():
+        within = (confidence < end) & (confidence >= (cuts[-1] if cuts else -np.inf))
+        if within.sum() >= LEAST_IN_BAND and (confidence >= end).sum() >= LEAST_IN_BAND:
+            cuts.append(end)
+    return np.array(cuts)

@@ -1,0 +1,127 @@
+"""The measured set as stored: its orders, and which images were drawn along them.
+
+The first order is of the images there are when review begins; images imported later have an order of their own. Its
+salt is made of the ledger's head at that moment, which nobody could know before the labels were given. An image is
+drawn with its first blind answer, in the same transaction; which comes next is for `engine.quality.measured_set`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, insert, select
+
+from engine.errors import ConfigError
+from engine.query.order import random_order
+from engine.store.chain import read_head
+from engine.store.images import read_groups, read_ids
+from engine.store.schema import current_labels, measured, measured_orders
+
+PURPOSE = "measured set"
+
+
+@dataclass(frozen=True)
+class MeasuredDraws:
+    """The images of the measured set (M,) in the order drawn, and the ledger entry (M,) before each draw.
+
+    answers: how many images a person had looked at when the first order began; 0 before any.
+    """
+
+    image_ids: NDArray[np.int64]
+    drawn_at: NDArray[np.int64]
+    answers: int = 0
+
+
+@dataclass(frozen=True)
+class MeasuredOrder:
+    """An order of the images above the last order's `last_image`, up to its own. salt: 0 ≤ salt < 2^60."""
+
+    last_image: int
+    salt: int
+
+
+def read_draws(connection: Connection) -> MeasuredDraws:
+    """Return what was drawn so far."""
+    query = select(measured.c.image_id, measured.c.ledger_seq).order_by(measured.c.place)
+    rows = np.array(connection.execute(query).cursor.fetchall(), np.int64).reshape(-1, 2)
+    answers = connection.scalar(select(measured_orders.c.answers).where(measured_orders.c.number == 0))
+    return MeasuredDraws(rows[:, 0], rows[:, 1], answers or 0)
+
+
+def read_apart(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids (M,) ascending of the images drawn and of all that share a group with one."""
+    drawn = read_draws(connection).image_ids
+    if not len(drawn):
+        return drawn
+    ids, groups = read_ids(connection), read_groups(connection)
+    return ids[np.isin(groups, groups[np.searchsorted(ids, drawn)])]
+
+
+def read_orders(connection: Connection) -> list[MeasuredOrder]:
+    """Return the orders there are, oldest first."""
+    rows = connection.execute(select(measured_orders).order_by(measured_orders.c.number))
+    return [MeasuredOrder(row.last_image, row.salt) for row in rows]
+
+
+def begin_order(connection: Connection) -> None:
+    """Begin an order of the images that are in none yet, if there are any."""
+    ids = read_ids(connection)
+    last = connection.scalar(select(func.max(measured_orders.c.last_image))) or 0
+    if not len(ids) or ids[-1] <= last:
+        return
+    number = connection.scalar(select(func.count()).select_from(measured_orders)) or 0
+    seq, digest = read_head(connection)
+    seen = (current_labels.c.reviewed == 1) | current_labels.c.mark.is_not(None)
+    looked_at = select(func.count()).select_from(current_labels).where(seen)
+    row = {
+        "number": number, "last_image": int(ids[-1]), "salt": salt_of(digest, number), "ledger_seq": seq,
+        "ledger_hash": digest, "answers": connection.scalar(looked_at) or 0,
+    }  # fmt: skip
+    connection.execute(insert(measured_orders), row)
+
+
+def add_draws(connection: Connection, image_ids: Iterable[int], seq: int) -> None:
+    """Add images to the measured set, in this order, as drawn at ledger entry `seq`; those that are in it stay.
+
+    Raises:
+        ConfigError: one is in no order.
+    """
+    known = {int(image_id) for image_id in read_draws(connection).image_ids}
+    lasts = [one.last_image for one in read_orders(connection)]
+    new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in known]
+    rows = [
+        {"place": len(known) + place, "image_id": image_id, "order": bisect_left(lasts, image_id), "ledger_seq": seq}
+        for place, image_id in enumerate(new)
+    ]
+    if any(row["order"] == len(lasts) for row in rows):
+        raise ConfigError(
+            "not saved: an image is in no order of the measured set", value=new, way_out="Reload the page."
+        )
+    if rows:
+        connection.execute(insert(measured), rows)
+
+
+def salt_of(ledger_hash: str, number: int) -> int:
+    """Return the salt of an order: the first 60 bits of the SHA-256 of the ledger's head, the purpose and the number
+    of the order."""
+    return int(hashlib.sha256(f"{ledger_hash} {PURPOSE} {number}".encode()).hexdigest()[:15], 16)
+
+
+def find_flaws(connection: Connection) -> list[str]:
+    """Return which orders are not those that their ledger entry gives, and which images were not drawn along theirs,
+    one sentence each; empty when all is well."""
+    problems = []
+    for row in connection.execute(select(measured_orders).order_by(measured_orders.c.number)).all():
+        if row.salt != salt_of(row.ledger_hash, row.number):
+            problems.append(f"measured set: order {row.number} is not the one that its ledger entry gives")
+            continue
+        drawn = select(measured.c.image_id).where(measured.c.order == row.number).order_by(measured.c.place)
+        places = random_order(np.array(connection.scalars(drawn).all(), np.int64), row.salt)
+        if (np.diff(places) < 0).any():
+            problems.append(f"measured set: images of order {row.number} were not drawn along it")
+    return problems
