@@ -44,7 +44,7 @@ def test_every_algorithm_runs_from_the_form_to_its_report(
             assert record.state in {"promoted", "held_back"}, f"{key}: {record.error}"
             assert record.config["train"]["steps_per_epoch"] == 4
             page.get_by_text(f"Round {number}", exact=True).first.wait_for()
-            page.get_by_text("Held-out accuracy").first.wait_for()
+            page.get_by_text("Measured accuracy").first.wait_for()
             page.get_by_role("button", name="Cancel round").wait_for(state="detached")
             settle(page)
             assert page.get_by_test_id("stException").count() == 0

@@ -177,7 +177,7 @@ def cancel_round(page: Any) -> None:
 
 def wait_for_end(page: Any) -> None:
     page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=4 * MINUTES)
-    page.get_by_text(re.compile(r"95 % interval .* labels")).first.wait_for()
+    page.get_by_text(re.compile(r"Within the round: of .* labels held out")).first.wait_for()
     settle(page)
 
 
@@ -216,13 +216,20 @@ def select_by_lasso(page: Any) -> None:
 
 
 def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[dict[str, Any]]:
-    """Accept 5, correct 2, undo one of the 7; every one is in the ledger before the page says saved."""
+    """Accept 4, label the one that measures, correct 2, undo the last; every one is in the ledger before the page says
+    saved."""
     page.get_by_test_id("review-image").wait_for()
     page.wait_for_timeout(500)
     pictures.take("review")
     before = project.store.head_seq()
-    for _ in range(5):
+    for _ in range(4):
         page.keyboard.press("a")
+    expect(page.get_by_test_id("review-prediction-title")).to_have_text("Measures the model")
+    pictures.take("review_blind")
+    page.keyboard.press("a")
+    expect(page.get_by_text("This image measures the model: choose its class.")).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.get_by_test_id("review-prediction-title")).to_contain_text("round 2")
     for _ in range(2):
         shown = page.get_by_test_id("review-prediction").inner_text()
         wrong = next(digit for digit in "123456789" if digit not in shown)
@@ -233,7 +240,7 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
         arg=saved.element_handle(),
     )
     entries = [entry for entry in project.store.history(limit=20) if entry.seq > before]
-    assert sorted(entry.action for entry in entries) == ["accept"] * 5 + ["correct"] * 2
+    assert sorted(entry.action for entry in entries) == ["accept"] * 4 + ["correct"] * 2 + ["label"]
     page.keyboard.press("Backspace")
     wait_until(page, lambda: project.store.history(limit=1)[0].action == "undo", 10)
     newest = project.store.history(limit=1)[0]

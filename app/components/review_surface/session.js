@@ -226,7 +226,8 @@ export function createSession(base, paint, paintImage) {
     if (!item) return;
     if (item.prediction !== null) decide("accept", item.prediction);
     else if (item.label !== null) decide("label", item.label);
-    else say("There is no prediction to accept yet: choose a class.");
+    else say(item.blind ? "This image measures the model: choose its class."
+      : "There is no prediction to accept yet: choose a class.");
   }
 
   function keep() {
