@@ -135,10 +135,10 @@ def export(
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
     from engine.project.opened import Project
+    from engine.records.labels import ACCEPTED
 
-    sources = (
-        {"human", "accepted"} | (set() if human_only else {"imported"}) | ({"pseudo"} if pseudo is not None else set())
-    )
+    sources = {"human", *ACCEPTED} | (set() if human_only else {"imported"})
+    sources |= {"pseudo"} if pseudo is not None else set()
     options = ExportOptions(
         format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round
     )

@@ -161,7 +161,8 @@ def status(project: ProjectArgument) -> None:
         out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
         out.print(
             f"  {counts.labeled:,} labeled: {counts.imported:,} imported, {counts.human:,} by a person, "
-            f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
+            f"{counts.confirmed:,} confirmed, {counts.accepted_in_batch:,} accepted as tiles, "
+            f"{counts.accepted_by_threshold:,} accepted without a look; {counts.unlabeled:,} unlabeled"
         )
         out.print(f"  device: {options.describe_device()}")
         table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")

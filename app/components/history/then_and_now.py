@@ -18,7 +18,9 @@ SOURCES = {
     "labeled": "labeled",
     "imported": "label came with the import",
     "human": "labeled or corrected by a person",
-    "accepted": "prediction accepted by a person",
+    "confirmed": "prediction confirmed by a person, one by one",
+    "accepted_in_batch": "prediction accepted with others, seen as a tile",
+    "accepted_by_threshold": "prediction accepted by a threshold or with others, not looked at",
     "unlabeled": "without label",
     "marked": "skipped, unsure, flagged, rejected",
 }

@@ -38,7 +38,7 @@ def test_an_older_project_is_upgraded_and_keeps_all_it_held(old: str) -> None:
         assert store.name == "from 0001"
         assert store.states() == [
             LabelState(1, 3, "cat", "imported", mark="flag"),
-            LabelState(2, 2, "dog", "accepted", 1, 0.75, True),
+            LabelState(2, 2, "dog", "confirmed", 1, 0.75, True),
         ]
         assert [entry.uid for entry in store.entries()] == ["import/0001/1", "u1", "u2"]
         assert store.round(1).report == RoundReport(epochs=3)
