@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from app.cli.terminal import ProjectArgument, out, progress_bar
+from app.source_words import counted
 from engine.errors import ConfigError, SourceMissing
 
 
@@ -150,7 +151,7 @@ def export(
     finally:
         opened.close()
     out.print(
-        f"Wrote {escape(str(written))}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n),
+        f"Wrote {escape(str(written))}: {counted(counts)}",
         soft_wrap=True,
     )
 

@@ -146,3 +146,8 @@ class ProjectCounts:
     accepted_by_threshold: int
     marked: int
     per_class: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """All labels that began as a prediction."""
+        return self.confirmed + self.accepted_in_batch + self.accepted_by_threshold
