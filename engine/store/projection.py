@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Subquery, delete, func, insert, select
 
 from engine.records.labels import ACCEPTED, LabelState, ProjectCounts
 from engine.store.rows import Row, chunks
@@ -92,11 +92,8 @@ def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelSt
 
 def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:
     """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
-    last = (
-        select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
-    )
-    query = select(entries).join(last, entries.c.seq == last.c.seq).order_by(entries.c.image_id)
-    held = connection.execute(query).mappings().all()
+    in_force = _entries_in_force(seq)
+    held = connection.execute(select(in_force).order_by(in_force.c.image_id)).mappings().all()
     handed_on = [row["image_id"] for row in held if row["label"] is not None and row["action"] not in GIVING]
     origins, by_rule = read_origins(connection, handed_on, seq), RuleBatches(connection)
     states = {}
@@ -118,13 +115,10 @@ def count(connection: Connection, seq: int | None = None) -> ProjectCounts:
     `per_class` lists every class in position order. The images and classes are those of now, also for an older state.
     """
     total = connection.scalar(select(func.count()).select_from(images)) or 0
-    state = current_labels.c
-    if seq is None:
-        groups = select(state.label, state.source, state.mark, func.count()).group_by(
-            state.label, state.source, state.mark
-        )
-        counted = [tuple(row) for row in connection.execute(groups)]
-    else:
+    held = current_labels.c if seq is None else _entries_in_force(seq).c
+    kinds = (held.label, held.source, held.mark)
+    counted = [tuple(row) for row in connection.execute(select(*kinds, func.count()).group_by(*kinds))]
+    if seq is not None and any(source == "accepted" for _, source, _, _ in counted):  # of before revision 0005
         counted = [(one.label, one.source, one.mark, 1) for one in read_states_at(connection, seq).values()]
     by_source: Counter[str] = Counter()
     by_label: Counter[str] = Counter()
@@ -149,6 +143,14 @@ def count(connection: Connection, seq: int | None = None) -> ProjectCounts:
             name: by_label[name] for name in connection.scalars(select(classes.c.name).order_by(classes.c.position))
         },
     )
+
+
+def _entries_in_force(seq: int) -> Subquery:
+    """Return the last entry of each image once ledger entry `seq` was written."""
+    last = (
+        select(func.max(entries.c.seq).label("seq")).where(entries.c.seq <= seq).group_by(entries.c.image_id).subquery()
+    )
+    return select(entries).join(last, entries.c.seq == last.c.seq).subquery()
 
 
 def replace_all(connection: Connection, states: Iterable[LabelState]) -> None:
