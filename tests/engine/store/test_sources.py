@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from engine.records.labels import ACCEPTED, Decision, LabelState
-from engine.store import Store
+from engine.store import Store, migrate
 from engine.store.chain import entry_hash
 from engine.store.database import GENESIS, HEAD_KEY
 from engine.store.facts import batch_id
@@ -172,7 +174,8 @@ def test_tiles_are_unseen_singly_and_say_nothing_of_pace(store: Store, decide: M
 
 # --- properties ---------------------------------------------------------------------------------------------
 
-IMAGES = st.integers(1, 4)
+SIZE = 8
+IMAGES = st.integers(1, SIZE)
 SHOWN = st.sampled_from(
     [{}, {"seconds": 1.0}, {"seen_seconds": 2.0}, {"seen_seconds": 0.0}, {"batched": True}, {"rule": True}]
 )
@@ -183,7 +186,8 @@ STEPS = st.lists(
         st.tuples(st.sampled_from(["skip", "flag", "reject", "unsure"]), IMAGES, st.just({})),
         st.tuples(st.just("undo"), IMAGES, st.just({})),
     ),
-    max_size=14,
+    min_size=10,
+    max_size=40,
 )
 FACTS = {"kind": "audit", "audit": 1, "bound": 0.25}
 
@@ -193,7 +197,9 @@ class Expected:
 
     def __init__(self, *, measured: bool = True) -> None:
         self.measured = measured
-        self.stacks: dict[int, list[tuple[str | None, bool]]] = {number: [(None, False)] for number in range(1, 5)}
+        self.stacks: dict[int, list[tuple[str | None, bool]]] = {
+            number: [(None, False)] for number in range(1, SIZE + 1)
+        }
 
     def give(self, action: str, number: int, shown: dict[str, object]) -> None:
         alone = not shown or "seconds" in shown
@@ -213,7 +219,7 @@ class Expected:
 
 def play(store: Store, steps: list[Step], expected: Expected) -> list[tuple[str | None, bool]]:
     """Record the steps; return what each image's label should be: its source, and whether it is reviewed."""
-    uids = {number: [""] for number in range(1, 5)}
+    uids = {number: [""] for number in range(1, SIZE + 1)}
     for turn, (action, number, shown) in enumerate(steps):
         uid = f"s{turn}"
         if action == "undo":
@@ -239,14 +245,14 @@ def play(store: Store, steps: list[Step], expected: Expected) -> list[tuple[str 
     return [stack[-1] for stack in expected.stacks.values()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=STEPS)
 def test_whatever_is_done_each_label_says_how_it_was_given_and_the_chain_holds(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
     folder = tmp_path_factory.mktemp("project")
     with Store.create(f"sqlite:///{folder / 'project.db'}", "made") as store:
-        store.add_import("folder", "class tree", [found(f"{n}.png") for n in range(4)], ["cat"], [])
+        store.add_import("folder", "class tree", [found(f"{n}.png") for n in range(SIZE)], ["cat"], [])
         expected = play(store, steps, Expected())
         assert in_force(store) == expected
         assert not any(reviewed and source in ACCEPTED[1:] for source, reviewed in expected)
@@ -265,44 +271,50 @@ def in_force(store: Store) -> list[tuple[str | None, bool]]:
     return list(zip(table.source.tolist(), table.reviewed.tolist(), strict=True))
 
 
-def as_before_0005(file: Path) -> None:
-    """Rewrite a project as revision 0003 would have written it: one source for all accepted, every label reviewed."""
-    with closing(sqlite3.connect(file)) as connection, connection:
+def write_as_before_0005(new: Path, old: Path) -> None:
+    """Write a project as the revision before 0005 would have: one source for all accepted, every label reviewed."""
+    revision = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).get_revision("0005")
+    engine = create_engine(f"sqlite:///{old}")
+    with engine.begin() as empty:
+        migrate.upgrade(empty, str(revision.down_revision))
+    engine.dispose()
+    with closing(sqlite3.connect(old)) as connection, connection:
         connection.row_factory = sqlite3.Row
+        connection.execute("ATTACH ? AS new", (str(new),))
+        tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
+        for name in {row["name"] for row in tables} - {"alembic_version"}:
+            columns = ", ".join(f'"{row["name"]}"' for row in connection.execute(f'PRAGMA main.table_info("{name}")'))
+            connection.execute(f'INSERT INTO main."{name}" ({columns}) SELECT {columns} FROM new."{name}"')
         digest = GENESIS
-        for row in [dict(one) for one in connection.execute("SELECT * FROM annotations ORDER BY seq")]:
-            label = row["label"] is not None
-            row |= {"prev_hash": digest, "seen_seconds": None, "reviewed": int(label)}
+        for row in [dict(one) for one in connection.execute("SELECT * FROM main.annotations ORDER BY seq")]:
+            row |= {"prev_hash": digest, "seen_seconds": None, "reviewed": int(row["label"] is not None)}
             row["source"] = "accepted" if row["source"] in ACCEPTED else row["source"]
             digest = entry_hash(row)
             connection.execute(
-                "UPDATE annotations SET source = ?, reviewed = ?, prev_hash = ?, hash = ? WHERE seq = ?",
+                "UPDATE main.annotations SET source = ?, reviewed = ?, prev_hash = ?, hash = ? WHERE seq = ?",
                 (row["source"], row["reviewed"], row["prev_hash"], digest, row["seq"]),
             )
             connection.execute(
-                "UPDATE current_labels SET source = ?, reviewed = ? WHERE version = ?",
+                "UPDATE main.current_labels SET source = ?, reviewed = ? WHERE version = ?",
                 (row["source"], row["reviewed"], row["seq"]),
             )
             head = f"{row['seq']}:{digest}"
-            connection.execute("UPDATE meta SET value = ? WHERE key = ?", (head, HEAD_KEY))
-        connection.execute("ALTER TABLE annotations DROP COLUMN seen_seconds")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+            connection.execute("UPDATE main.meta SET value = ? WHERE key = ?", (head, HEAD_KEY))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=STEPS)
 def test_whatever_an_older_ledger_holds_is_read_as_it_was_done(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
     folder = tmp_path_factory.mktemp("project")
-    url = f"sqlite:///{folder / 'project.db'}"
     unmeasured = [
         (action, number, {"batched": True} if "seen_seconds" in shown else shown) for action, number, shown in steps
     ]
-    with Store.create(url, "made") as store:
-        store.add_import("folder", "class tree", [found(f"{n}.png") for n in range(4)], ["cat"], [])
+    with Store.create(f"sqlite:///{folder / 'project.db'}", "made") as store:
+        store.add_import("folder", "class tree", [found(f"{n}.png") for n in range(SIZE)], ["cat"], [])
         expected = play(store, unmeasured, Expected(measured=False))
-    as_before_0005(folder / "project.db")
-    with Store.open(url) as store:
+    write_as_before_0005(folder / "project.db", folder / "old.db")
+    with Store.open(f"sqlite:///{folder / 'old.db'}") as store:
         assert in_force(store) == expected
         assert store.verify() == []
