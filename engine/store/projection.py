@@ -33,7 +33,7 @@ def state_after(entry: Row, origin: Row | None, by_rule: Container[str]) -> Labe
         source=source,
         round=entry["round"] if source in ACCEPTED else None,
         confidence=entry["confidence"] if source in ACCEPTED else None,
-        reviewed=origin is not None and is_reviewed(entry, origin),
+        reviewed=origin is not None and is_reviewed(origin),
         mark=entry["mark"],
     )
 

@@ -57,9 +57,9 @@ def read_source(entry: Row, origin: Row, by_rule: Container[str]) -> LabelSource
     return "accepted_by_threshold" if origin["batch"] in by_rule else "accepted_in_batch"
 
 
-def is_reviewed(entry: Row, origin: Row) -> bool:
-    """Return whether the label that a ledger row put in force was given alone; the arguments are `read_source`'s."""
-    return bool(entry["reviewed"]) and is_alone(origin["batch"], origin["seconds"], origin["seen_seconds"])
+def is_reviewed(origin: Row) -> bool:
+    """Return whether a person gave this row's label with the image alone in front."""
+    return origin["action"] != "import" and is_alone(origin["batch"], origin["seconds"], origin["seen_seconds"])
 
 
 class RuleBatches:
