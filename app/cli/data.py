@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from app.cli.terminal import ProjectArgument, out, progress_bar
+from app.source_words import counted
 from engine.errors import ConfigError, SourceMissing
 
 
@@ -135,10 +136,10 @@ def export(
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
     from engine.project.opened import Project
+    from engine.records.labels import ACCEPTED
 
-    sources = (
-        {"human", "accepted"} | (set() if human_only else {"imported"}) | ({"pseudo"} if pseudo is not None else set())
-    )
+    sources = {"human", *ACCEPTED} | (set() if human_only else {"imported"})
+    sources |= {"pseudo"} if pseudo is not None else set()
     options = ExportOptions(
         format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round
     )
@@ -150,7 +151,7 @@ def export(
     finally:
         opened.close()
     out.print(
-        f"Wrote {escape(str(written))}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n),
+        f"Wrote {escape(str(written))}: {counted(counts)}",
         soft_wrap=True,
     )
 

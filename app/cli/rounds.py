@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.markup import escape
@@ -13,9 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from app.cli.terminal import ProjectArgument, out
+from app.source_words import counted
 from engine.errors import ConfigError, RoundBlocked, RoundError
 from engine.percent import percent
 from engine.quality.scale import SHARE
+from engine.records.labels import LabelSource
 from engine.records.rounds import RoundReport
 
 
@@ -159,11 +161,9 @@ def status(project: ProjectArgument) -> None:
     opened = Project.open(project, read_only=not os.access(project, os.W_OK))
     try:
         counts = opened.store.counts()
+        labels = {source: getattr(counts, source) for source in get_args(LabelSource)}
         out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
-        out.print(
-            f"  {counts.labeled:,} labeled: {counts.imported:,} imported, {counts.human:,} by a person, "
-            f"{counts.accepted:,} accepted; {counts.unlabeled:,} unlabeled"
-        )
+        out.print(f"  {counts.labeled:,} labeled: {counted(labels) or 'none'}; {counts.unlabeled:,} unlabeled")
         out.print(f"  device: {options.describe_device()}")
         table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
         for record in opened.store.rounds():

@@ -10,17 +10,16 @@ import streamlit as st
 
 from app import state
 from app.server.workbench import OpenProject
+from app.source_words import FULL, counted
 from engine.errors import StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.quality import scale
 
-SOURCES = {
-    "human": "Labels made or corrected by a person",
-    "accepted": "Pseudo-labels accepted by a person",
-    "imported": "Labels that came with the import",
-    "pseudo": "Pseudo-labels nobody has looked at, above a confidence",
-}
+_SEEN = (
+    "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
+    "how long it was on the screen."
+)
 
 
 def page() -> None:
@@ -32,7 +31,7 @@ def page() -> None:
         has_round = opened.project.results.in_force() is not None
         chosen = {
             source
-            for source, text in SOURCES.items()
+            for source, text in FULL.items()
             if st.checkbox(
                 text,
                 value=source != "pseudo",
@@ -53,9 +52,10 @@ def page() -> None:
         if refusal is not None:
             state.show_error(refusal)
         cells = st.columns(3)
-        cells[0].metric("Labels", f"{counts['human'] + counts['accepted'] + counts['imported']:,}")
+        cells[0].metric("Labels", f"{sum(counts.values()) - counts['pseudo'] - counts['unlabeled']:,}")
         cells[1].metric("Pseudo-labels", f"{counts['pseudo']:,}")
         cells[2].metric("Unlabeled", f"{counts['unlabeled']:,}")
+        st.caption(f"By where they come from: {counted(counts) or 'none'}.", help=_SEEN)
         if st.button(
             "Export",
             type="primary",

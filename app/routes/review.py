@@ -142,7 +142,7 @@ def _sent(request: Request, table: GridTable) -> Response:
 
 FIELDS = {
     "uid": str, "image_id": int, "base_version": int, "action": str, "label": str, "round": int,
-    "confidence": (int, float), "batch": str, "seconds": (int, float),
+    "confidence": (int, float), "batch": str, "seconds": (int, float), "seen_seconds": (int, float),
 }  # fmt: skip
 NEEDED = ("uid", "image_id", "base_version", "action")
 

@@ -46,7 +46,7 @@ _ALL = (
     Exporter(
         "csv",
         "CSV table",
-        "One row an image: name, label, source, confidence, review.",
+        "One row an image: name, label, where it comes from, who saw it, what it was accepted with.",
         ".csv",
         tables.write_csv,
     ),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.exporters.rows import ExportRow
-from engine.records.labels import ImageItem, LedgerEntry
+from engine.exporters.provenance import Provenance, audit_of, bound_of
+from engine.exporters.rows import SOURCES, ExportRow
+from engine.records.labels import ACCEPTED, ImageItem, LabelSource, LedgerEntry
 from engine.records.rounds import Predictions
-
-SOURCES = ("imported", "human", "accepted", "pseudo")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ExportOptions:
     """
 
     format: str = "imagefolder_zip"
-    sources: frozenset[str] = field(default_factory=lambda: frozenset({"imported", "human", "accepted"}))
+    sources: frozenset[str] = frozenset(get_args(LabelSource))
     min_confidence: float = 0.95
     unlabeled: bool = True
     round: int | None = None
@@ -58,11 +58,10 @@ class InForce:
     """One image's label in force, as the label table gives it."""
 
     label: str | None
-    source: str | None
+    source: LabelSource | None
     round: int | None
     confidence: float | None
     reviewed: bool
-    version: int
     mark: str | None = None
 
 
@@ -70,7 +69,7 @@ def collect(
     items: Sequence[ImageItem],
     in_force: Sequence[InForce],
     predictions: Predictions | None,
-    entries: Mapping[int, LedgerEntry],
+    provenance: Provenance,
     options: ExportOptions,
 ) -> list[ExportRow]:
     """Return one row an exported image, in image order. A rejected image is left out.
@@ -83,35 +82,35 @@ def collect(
         items: all images, ascending by id.
         in_force: their labels, aligned with `items`.
         predictions: the round's, for pseudo-labels; None when there is none.
-        entries: ledger entries by seq, for who decided and when.
+        provenance: who decided and when, what their batches carry, the images' groups.
         options: what is wanted.
     """
     pseudo = _pseudo_labels(predictions, options)
-    model = f"round-{predictions.round}" if predictions is not None else None
     rows = []
     for item, state in zip(items, in_force, strict=True):
         if state.mark == "reject" or not options.takes(item.id):
             continue
-        row = (
-            _labeled_row(item, state, entries) if state.label is not None and state.source in options.sources else None
-        )
-        if row is None and state.label is None and state.mark is None and item.id in pseudo:
+        fields: dict[str, Any] = {}
+        if state.label is not None and state.source in options.sources:
+            fields = _label_in_force(state, provenance.origins.get(item.id), provenance)
+        elif state.label is None and state.mark is None and item.id in pseudo and predictions is not None:
             label, confidence = pseudo[item.id]
-            row = ExportRow(
-                image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, label=label,
-                label_source="pseudo", confidence=confidence, model=model,
-                round=predictions.round if predictions is not None else None,
-            )  # fmt: skip
-        if row is None and options.unlabeled:
-            row = ExportRow(image_id=item.id, name=item.name, sha256=item.sha256, format=item.format)
-        if row is not None:
-            rows.append(row)
+            fields = {
+                "label": label, "label_source": "pseudo", "confidence": confidence, "round": predictions.round,
+                "model": f"round-{predictions.round}",
+            }  # fmt: skip
+        elif not options.unlabeled:
+            continue
+        group = provenance.groups.get(item.id)
+        rows.append(
+            ExportRow(image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, group=group, **fields)
+        )
     return rows
 
 
 def count(rows: Iterable[ExportRow]) -> dict[str, int]:
     """Return how many rows carry each label source; "unlabeled" for none."""
-    counts = Counter(row.label_source or "unlabeled" for row in rows)
+    counts: Counter[str] = Counter(row.label_source or "unlabeled" for row in rows)
     return {source: counts.get(source, 0) for source in (*SOURCES, "unlabeled")}
 
 
@@ -145,15 +144,22 @@ def tally(
     return counts
 
 
-def _labeled_row(item: ImageItem, state: InForce, entries: Mapping[int, LedgerEntry]) -> ExportRow:
-    entry = entries.get(state.version)
-    return ExportRow(
-        image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, label=state.label,
-        label_source=state.source, confidence=state.confidence, round=state.round,
-        model=f"round-{state.round}" if state.round is not None and state.source == "accepted" else None,
-        reviewed=state.reviewed, reviewed_by=entry.actor if entry is not None and state.reviewed else None,
-        reviewed_at=entry.time if entry is not None and state.reviewed else None,
-    )  # fmt: skip
+def _label_in_force(state: InForce, origin: LedgerEntry | None, provenance: Provenance) -> dict[str, Any]:
+    """The fields of a row that tell of its label in force, and of the decision that gave it."""
+    fields = {
+        "label": state.label, "label_source": state.source, "confidence": state.confidence, "round": state.round,
+        "model": f"round-{state.round}" if state.round is not None and state.source in ACCEPTED else None,
+        "reviewed": state.reviewed,
+    }  # fmt: skip
+    if origin is None:
+        return fields
+    facts = {} if origin.batch is None else provenance.facts.get(origin.batch, {})
+    return fields | {
+        "reviewed_by": origin.actor if state.reviewed else None,
+        "reviewed_at": origin.time if state.reviewed else None,
+        "seen_seconds": origin.seen_seconds if origin.seconds is None else origin.seconds,
+        "batch": origin.batch, "audit": audit_of(facts), "bound": bound_of(facts),
+    }  # fmt: skip
 
 
 def _pseudo_labels(predictions: Predictions | None, options: ExportOptions) -> dict[int, tuple[str, float]]:

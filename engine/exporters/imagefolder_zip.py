@@ -24,7 +24,7 @@ from typing import Any
 
 from engine.errors import ConfigError, ExportError
 from engine.exporters.names import class_folders, collision_key, distinct, file_name
-from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
+from engine.exporters.rows import COLUMNS, MEANING, ExportRow, as_text, cells
 from engine.exporters.target import complete_or_nothing
 from engine.images.files import original_path
 from engine.records.labels import LedgerEntry
@@ -119,6 +119,7 @@ def _manifest_text(rows: Sequence[ExportRow], folders: Mapping[str, str], manife
         "format": "starling/imagefolder",
         "format_version": FORMAT_VERSION,
         "images": len(rows),
+        "columns": {**MEANING, "original_name": "the image's path as it was imported"},
         "class_folders": dict(folders),
         "notes": notes,
     }

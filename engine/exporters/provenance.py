@@ -1,46 +1,77 @@
-"""Which batches the labels of an export come from, and what those batches carry as proof."""
+"""What stands behind the labels of an export: the decisions that gave them, and what their batches carry as proof."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.exporters.rows import ExportRow
 from engine.records.labels import LedgerEntry
+from engine.store.sources import GIVING
 
-_LABELS = frozenset({"import", "label", "correct", "accept"})
+
+@dataclass(frozen=True)
+class Provenance:
+    """What an export says of its labels beyond the labels.
+
+    origins: the entry that gave the label in force, by image id. facts: what batches carry, by batch, in the order
+    wanted. groups: the name of each image's group, by image id; empty where the project has none.
+    """
+
+    origins: Mapping[int, LedgerEntry] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
 
 
-def batches_of(
-    rows: Iterable[ExportRow], entries: Sequence[LedgerEntry], facts: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of each batch that put at least one exported label in force; batches without facts are left out.
+def origins(entries: Sequence[LedgerEntry]) -> dict[int, LedgerEntry]:
+    """Return the entry that gave the label in force, by image id; images without a label are left out.
 
-    A mark keeps the label and with it the batch; an undo brings back the batch of the label it brings back.
+    A mark keeps the label; an undo brings back the label of before, and with it who gave it.
 
     Args:
-        rows: what is exported; only labels in force count, no pseudo-labels.
         entries: the ledger up to the state exported, oldest first.
+    """
+    behind: dict[int, LedgerEntry | None] = {}  # by seq: what gave the label in force once it was written
+    based: dict[int, int] = {}  # by seq: the version it was based on
+    latest: dict[int, LedgerEntry] = {}
+    for entry in entries:
+        based[entry.seq] = entry.base_version
+        if entry.action in GIVING:
+            origin: LedgerEntry | None = entry
+        else:
+            origin = behind.get(entry.base_version if entry.undoes is None else based[entry.undoes])
+        behind[entry.seq] = origin
+        if origin is None:
+            latest.pop(entry.image_id, None)
+        else:
+            latest[entry.image_id] = origin
+    return latest
+
+
+def batches_of(rows: Iterable[ExportRow], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the facts of each batch that gave at least one exported label; batches without facts are left out.
+
+    Args:
+        rows: what is exported.
         facts: by batch, in the order wanted.
     """
-    origin = _origins(entries) if facts else {}
-    labeled = {row.image_id for row in rows if row.label is not None and row.label_source != "pseudo"}
-    used = {origin.get(image_id) for image_id in labeled}
+    used = {row.batch for row in rows}
     return {batch: about for batch, about in facts.items() if batch in used}
 
 
-def _origins(entries: Sequence[LedgerEntry]) -> dict[int, str | None]:
-    """Return the batch of the decision that put each image's label in force, by image id."""
-    after: dict[int, str | None] = {}  # by seq: the batch behind the label in force on its image once it was written
-    based: dict[int, int] = {}  # by seq: the version it was based on
-    latest: dict[int, str | None] = {}
-    for entry in entries:
-        based[entry.seq] = entry.base_version
-        if entry.action in _LABELS:
-            batch = entry.batch
-        elif entry.undoes is not None:
-            batch = after.get(based[entry.undoes])
-        else:
-            batch = after.get(entry.base_version)
-        after[entry.seq] = latest[entry.image_id] = batch
-    return latest
+def audit_of(facts: Mapping[str, Any]) -> int | None:
+    """Return the number of the audit that let a batch in, by the batch's facts; None for any other batch."""
+    number = facts.get("audit")
+    return int(number) if isinstance(number, int) else None
+
+
+def bound_of(facts: Mapping[str, Any]) -> float | None:
+    """Return the upper limit, 0..1, of the share of wrong labels that an audit measured for a batch; None without one.
+
+    It is that of the labels that the batch gave, nobody having looked at them; where the facts have none of these
+    alone, that of all that was audited.
+    """
+    bound = facts.get("rest_bound")
+    bound = facts.get("bound") if bound is None else bound
+    return float(bound) if isinstance(bound, int | float) else None

@@ -4,43 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-ExportSource = Literal["imported", "human", "accepted", "pseudo"]
+from engine.records.labels import LabelSource
 
-COLUMNS = (
-    "file_name",
-    "label",
-    "label_source",
-    "confidence",
-    "round",
-    "model",
+ExportSource = LabelSource | Literal["pseudo"]
+SOURCES: tuple[ExportSource, ...] = (*get_args(LabelSource), "pseudo")
+
+MEANING = {
+    "file_name": "the image's path: in the archive, or as it was imported",
+    "label": "class name; empty for an image without a label here",
+    "label_source": "imported: came with an import; human: given by a person; confirmed: a prediction that a person "
+    "saw alone and agreed with; accepted_in_batch: a prediction accepted with others, its tile having been on the "
+    "screen; accepted_by_threshold: a prediction accepted by a rule, or with others and on no screen; pseudo: a "
+    "prediction that nobody accepted",
+    "confidence": "calibrated, 0 to 1, of the prediction that was accepted or is exported as a pseudo-label",
+    "round": "the round that made that prediction",
+    "model": "the model behind it",
+    "reviewed": "true only where a person had this image alone in front and answered for it; a tile is seen, not "
     "reviewed",
-    "reviewed_by",
-    "reviewed_at",
-    "split",
-    "image_id",
-    "sha256",
-)
+    "reviewed_by": "who reviewed it; empty unless reviewed",
+    "reviewed_at": "when, ISO 8601; empty unless reviewed",
+    "seen_seconds": "how long the image, alone or as a tile, was on the screen before its label was given; 0: never; "
+    "empty: not measured, as in batches of before tiles were timed",
+    "batch": "what the label was recorded with, as in the ledger; empty for a decision of its own",
+    "audit": "the number of the audit that let the batch in; empty for other batches",
+    "bound": "upper limit of the share of wrong labels that this audit measured for the batch, at the audit's level",
+    "group": "images of one group, such as frames of one scene, belong together; empty where the project has none",
+    "split": "name of the split",
+    "image_id": "the image's number in the project",
+    "sha256": "of the original bytes",
+}
+"""The columns of every table, in their order, and what each says."""
+COLUMNS = tuple(MEANING)
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One image with the label it is exported with.
+    """One image with the label it is exported with; the columns' fields are those of MEANING, None for empty.
 
     Attributes:
-        image_id: its id in the project.
         name: the original relative path, with "/"; data only.
         sha256: names and checks the original bytes.
         format: the true format: JPEG, PNG, WEBP, BMP, GIF or TIFF.
-        label: class name; None exports it as unlabeled.
-        label_source: who the label is from; None without a label.
-        confidence: calibrated, 0..1, of the prediction that was accepted or is exported as a pseudo-label.
-        round: the round that made that prediction.
-        model: name of the model behind it.
-        reviewed: whether a person has confirmed or made the label.
-        reviewed_by: who.
-        reviewed_at: when, ISO 8601.
         split: name of the split; "" means "train" where a layout needs one.
     """
 
@@ -49,13 +55,18 @@ class ExportRow:
     sha256: str
     format: str
     label: str | None = None
-    label_source: str | None = None
+    label_source: ExportSource | None = None
     confidence: float | None = None
     round: int | None = None
     model: str | None = None
     reviewed: bool = False
     reviewed_by: str | None = None
     reviewed_at: str | None = None
+    seen_seconds: float | None = None
+    batch: str | None = None
+    audit: int | None = None
+    bound: float | None = None
+    group: str | None = None
     split: str = ""
 
 

@@ -18,7 +18,10 @@ from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
 
 _BATCH = 10_000
-_TYPES = {"confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "image_id": pa.int64()}
+_TYPES = {
+    "confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "seen_seconds": pa.float64(),
+    "audit": pa.int32(), "bound": pa.float64(), "image_id": pa.int64(),
+}  # fmt: skip
 _SCHEMA = pa.schema([pa.field(column, _TYPES.get(column, pa.string())) for column in COLUMNS])
 
 

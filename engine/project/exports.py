@@ -14,7 +14,7 @@ from engine import __version__
 from engine.errors import ExportError
 from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
-from engine.exporters.provenance import batches_of
+from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
 from engine.project.quality.audits import Audits
 from engine.project.quality.measured import Measured
@@ -54,9 +54,9 @@ class Exports:
         table = store.label_table()
         entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
         predictions = self._pseudo_labels(options)
-        by_seq = {entry.seq: entry for entry in entries}
+        behind = Provenance(origins(entries), store.batch_facts())
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
-        rows = collect.collect(items, _in_force(table), predictions, by_seq, options)
+        rows = collect.collect(items, _in_force(table), predictions, behind, options)
         if target is None:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
@@ -132,16 +132,15 @@ class Exports:
             "images": None if options.images is None else len(options.images),
             "classes": list(store.classes()),
             "counts": collect.count(rows),
+            "reviewed": sum(row.reviewed for row in rows),
             "heldout": None if report is None or not report.heldout.n else asdict(report.heldout),
-            "batches": batches_of(rows, entries, store.batch_facts()),
+            "batches": batches_of(rows, store.batch_facts()),
         }
 
 
 def _in_force(table: LabelTable) -> list[InForce]:
     """The labels in force, one an image in the order of the table."""
-    columns = (
-        table.label, table.source, table.round, table.confidence, table.reviewed, table.version, table.mark,
-    )  # fmt: skip
+    columns = (table.label, table.source, table.round, table.confidence, table.reviewed, table.mark)
     return [
         InForce(
             label=label,
@@ -149,8 +148,7 @@ def _in_force(table: LabelTable) -> list[InForce]:
             round=int(number) if number > 0 else None,
             confidence=None if np.isnan(confidence) else float(confidence),
             reviewed=bool(reviewed),
-            version=int(version),
             mark=mark,
         )
-        for label, source, number, confidence, reviewed, version, mark in zip(*columns, strict=True)
+        for label, source, number, confidence, reviewed, mark in zip(*columns, strict=True)
     ]

@@ -1,4 +1,25 @@
-"""Images, the labels in force, decisions, and the ledger's entries and answers."""
+"""Images, the labels in force, decisions, and the ledger's entries and answers.
+
+Who saw an image when its label was given is said in these words, here and in every export.
+
+A decision is made **alone** when one image is in front of a person who answers for it: on the review surface, or by any
+call that groups it with no other one. It is made **by its tile** when the image is one of many that get an answer
+together, in the grid or in a selection on the map; `seen_seconds` is then how long the tile, with its picture, was at
+least half visible on a page in the foreground, and 0 where it never was.
+
+The source of a label in force is one of
+    imported: it came with an import, and nobody has answered for it here;
+    human: a person gave it, where there was no prediction or against it, alone or by tiles;
+    confirmed: a person saw this image alone and agreed with the prediction;
+    accepted_in_batch: a prediction accepted by its tile, which was on the screen;
+    accepted_by_threshold: a prediction that a rule let in, or that was accepted with others and was on no screen;
+    pseudo: a round's prediction that nobody accepted; it is in no ledger, only in exports that ask for it.
+
+A label is **reviewed** if it was given alone. A tile that was on the screen is *seen*: its label is not reviewed,
+whatever its source. A mark and an undo look at nothing: the label they keep or bring back stays what it was.
+Where batches of before revision 0005 of the store are read, tiles were not timed: what was accepted in the grid or on
+the map counts as accepted_in_batch, with unknown seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +28,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Action = Literal["import", "label", "accept", "correct", "reject", "skip", "unsure", "flag", "undo"]
-LabelSource = Literal["imported", "human", "accepted"]
+LabelSource = Literal["imported", "human", "confirmed", "accepted_in_batch", "accepted_by_threshold"]
+LedgerSource = LabelSource | Literal["accepted"]
+"""As an entry has it; "accepted" in those from before revision 0005, see `engine.store.sources`."""
 Mark = Literal["reject", "skip", "unsure", "flag"]
+ACCEPTED: tuple[LabelSource, ...] = ("confirmed", "accepted_in_batch", "accepted_by_threshold")
+"""Labels that began as a prediction: they may teach a model, but never measure one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +52,8 @@ class ImageItem:
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """What is in force for one image. `version` is the ledger seq of its last entry, 0 before any."""
+    """What is in force for one image. `version` is the ledger seq of its last entry, 0 before any; source and reviewed
+    are those of the decision that gave the label."""
 
     image_id: int
     version: int = 0
@@ -45,7 +71,9 @@ class Decision:
 
     `uid` makes it idempotent: the same uid twice is recorded once. `base_version` is the version of the image that
     was looked at. `round` and `confidence` tell which prediction was on screen. `batch` groups what is undone
-    together. `draws`: images that the measured set takes in with this answer, in their order.
+    together. `seconds`: how long the image was in front alone; `seen_seconds`: how long its tile was on the screen, 0
+    for never; None where it was not a tile, or nobody measured. At most one of the two is given. `draws`: images that
+    the measured set takes in with this answer, in their order.
     """
 
     uid: str
@@ -58,6 +86,7 @@ class Decision:
     confidence: float | None = None
     batch: str | None = None
     seconds: float | None = None
+    seen_seconds: float | None = None
     draws: tuple[int, ...] = ()
 
 
@@ -79,7 +108,10 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One row of the append-only ledger: the decision and the state it put in force."""
+    """One row of the append-only ledger: the decision and the state it put in force, as it was written.
+
+    source and reviewed of entries from before revision 0005 are read by `engine.store.sources`.
+    """
 
     seq: int
     uid: str
@@ -88,7 +120,7 @@ class LedgerEntry:
     action: Action
     actor: str
     label: str | None
-    source: LabelSource | None
+    source: LedgerSource | None
     round: int | None
     confidence: float | None
     reviewed: bool
@@ -99,17 +131,25 @@ class LedgerEntry:
     time: str
     prev_hash: str
     hash: str
+    seen_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectCounts:
-    """How many images are in which state. labeled = imported + human + accepted; unlabeled = images - labeled."""
+    """How many images are in which state. labeled: the sum of the five sources; unlabeled = images - labeled."""
 
     images: int
     labeled: int
     unlabeled: int
     imported: int
     human: int
-    accepted: int
+    confirmed: int
+    accepted_in_batch: int
+    accepted_by_threshold: int
     marked: int
     per_class: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """All labels that began as a prediction."""
+        return self.confirmed + self.accepted_in_batch + self.accepted_by_threshold

@@ -20,17 +20,23 @@ from engine.store.database import GENESIS, HEAD_KEY
 from engine.store.projection import state_after
 from engine.store.rows import CHUNK, Row
 from engine.store.schema import entries, meta
+from engine.store.sources import Origins, RuleBatches
 
-HASHED = tuple(column.name for column in entries.columns if column.name != "hash")
+LATER = ("seen_seconds",)
+"""Columns that came after the first entries: hashed only where they hold something, so that older hashes still fit."""
+HASHED = tuple(column.name for column in entries.columns if column.name not in ("hash", *LATER))
 
 
 def entry_hash(entry: Row) -> str:
     """Return the SHA-256, as hex, of the entry's canonical JSON, which includes the hash of the one before.
 
+    Columns of LATER that are NULL are left out of it.
+
     Raises:
         TypeError, ValueError: a damaged row holds bytes or a number that is none.
     """
     content = {name: entry[name] for name in HASHED}
+    content |= {name: entry[name] for name in LATER if entry[name] is not None}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -79,6 +85,7 @@ def replay(connection: Connection) -> Replay:
     """Read the ledger from its start, check every link, collect what is in force; stops at a broken one."""
     result = Replay()
     seq, digest = 0, GENESIS
+    origins, by_rule = Origins(), RuleBatches(connection)
     try:
         for row in stream(connection):
             problem = _broken_link(row, seq, digest, result.states)
@@ -86,7 +93,7 @@ def replay(connection: Connection) -> Replay:
                 result.problems.append(f"ledger entry {seq + 1}: {problem}")
                 return result
             seq, digest = row["seq"], row["hash"]
-            result.states[row["image_id"]] = state_after(row)
+            result.states[row["image_id"]] = state_after(row, origins.follow(row), by_rule)
         if read_head(connection) != (seq, digest):
             result.problems.append(f"ledger: entries after {seq} are missing")
     except (DBAPIError, ProjectCorrupt) as error:

@@ -10,18 +10,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
-from engine.records.labels import Ack, Action, Decision, LabelState, LedgerEntry
+from engine.records.labels import ACCEPTED, Ack, Action, Decision, LabelSource, LabelState, LedgerEntry, Mark
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.measured import add_draws
-from engine.store.projection import load_states, row_of, state_after
+from engine.store.projection import load_states, row_of
 from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
+from engine.store.sources import is_alone, source_of_accepted
 
-LABELS = {"label": "human", "correct": "human", "accept": "accepted"}
+LABELS = frozenset({"label", "correct", "accept"})
 _MARKS = frozenset({"reject", "skip", "unsure", "flag"})
 
 
@@ -34,14 +35,15 @@ class Draft:
     action: str
     actor: str
     label: str | None
-    source: str | None
+    source: LabelSource | None
     reviewed: bool
-    mark: str | None
+    mark: Mark | None
     round: int | None = None
     confidence: float | None = None
     batch: str | None = None
     undoes: int | None = None
     seconds: float | None = None
+    seen_seconds: float | None = None
 
 
 class Appending:
@@ -68,7 +70,17 @@ class Appending:
         }
         row["hash"] = self._hash = entry_hash(row)
         self._rows.append(row)
-        state = state_after(row)
+        accepted = draft.source in ACCEPTED
+        state = LabelState(
+            image_id=draft.image_id,
+            version=self._seq,
+            label=draft.label,
+            source=draft.source,
+            round=draft.round if accepted else None,
+            confidence=draft.confidence if accepted else None,
+            reviewed=draft.reviewed,
+            mark=draft.mark,
+        )
         self.states[draft.image_id] = state
         return state
 
@@ -132,20 +144,23 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
 
 def _draft(decision: Decision, before: LabelState) -> Draft:
     labels = decision.action in LABELS
-    keeps_label = not labels and before.source == "accepted"  # a mark keeps the label and where it came from
+    keeps_label = not labels and before.source in ACCEPTED  # a mark keeps the label and where it came from
+    shown = (decision.batch, decision.seconds, decision.seen_seconds)
+    given: LabelSource = source_of_accepted(*shown) if decision.action == "accept" else "human"
     return Draft(
         uid=decision.uid,
         image_id=decision.image_id,
         action=decision.action,
         actor=decision.actor,
         label=decision.label if labels else before.label,
-        source=LABELS[decision.action] if labels else before.source,
-        reviewed=labels or before.reviewed,
-        mark=None if labels else decision.action,
+        source=given if labels else before.source,
+        reviewed=is_alone(*shown) if labels else before.reviewed,
+        mark=None if labels else cast(Mark, decision.action),
         round=before.round if keeps_label else decision.round,
         confidence=before.confidence if keeps_label else decision.confidence,
         batch=decision.batch,
         seconds=decision.seconds,
+        seen_seconds=decision.seen_seconds,
     )
 
 
@@ -167,8 +182,11 @@ def _flaw(decision: Decision) -> str | None:
             return f"the {name} is not a whole number from 0 to {INTEGER_MAX}"
     if decision.confidence is not None and not _within(decision.confidence, 1.0):
         return "the confidence is not a number from 0 to 1"
-    if decision.seconds is not None and not _within(decision.seconds, math.inf):
-        return "the seconds are not a number from 0 up"
+    for seconds in (decision.seconds, decision.seen_seconds):
+        if seconds is not None and not _within(seconds, math.inf):
+            return "the seconds are not a number from 0 up"
+    if decision.seconds is not None and decision.seen_seconds is not None:
+        return "the image was in front alone or as a tile, not both: only one of seconds and seen_seconds can be given"
     return None
 
 
@@ -185,6 +203,7 @@ def _tidy(decision: Decision) -> Decision:
         round=None if decision.round is None else int(decision.round),
         confidence=None if decision.confidence is None else float(decision.confidence),
         seconds=None if decision.seconds is None else float(decision.seconds),
+        seen_seconds=None if decision.seen_seconds is None else float(decision.seen_seconds),
     )
 
 

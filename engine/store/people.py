@@ -9,18 +9,19 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from engine.store.ledger import LABELS
 from engine.store.rows import chunks
-from engine.store.schema import batches, entries
+from engine.store.schema import entries
+from engine.store.sources import RULE_BATCHES
 from engine.store.undo import BY_A_PERSON, NOT_UNDONE
 
 _ENTRY = entries.c
 _SETTLING = frozenset({"reject", "unsure"})
-_AUDITED = select(batches.c.batch).where(batches.c.facts["kind"].as_string() == "audit")
-_SAID = (BY_A_PERSON, NOT_UNDONE, or_(_ENTRY.batch.is_(None), _ENTRY.batch.not_in(_AUDITED)))
-"""Not what an audit let in: nobody looked at those images."""
+_UNSEEN = and_(_ENTRY.action == "accept", _ENTRY.source == "accepted_by_threshold")
+_SAID = (BY_A_PERSON, NOT_UNDONE, ~_UNSEEN, or_(_ENTRY.batch.is_(None), _ENTRY.batch.not_in(RULE_BATCHES)))
+"""Not what a rule let in, nor what was accepted with others and on no screen: nobody looked at those images."""
 Saying = tuple[str, str, int]
 """Actor, label and seq of one label a person gave."""
 
@@ -68,7 +69,7 @@ def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
     People disagree on an image when the last labels of two or more differ. It counts as settled once someone who had
     labeled it labels it again after having seen the difference: another person's label given since the own first one,
     or two other people's given before it. It is settled too while the newest decision on it is to reject it, or unsure.
-    Imported labels, labels that an audit let in unseen and undone decisions are nobody's.
+    Imported labels, predictions accepted unseen and undone decisions are nobody's.
     """
     several = select(_ENTRY.image_id).where(*_SAID, _ENTRY.action.in_(LABELS)).group_by(_ENTRY.image_id)
     several = several.having(func.count(_ENTRY.actor.distinct()) > 1, func.count(_ENTRY.label.distinct()) > 1)

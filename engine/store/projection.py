@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Subquery, delete, func, insert, select
 
-from engine.records.labels import LabelState, ProjectCounts
+from engine.records.labels import ACCEPTED, LabelState, ProjectCounts
 from engine.store.rows import Row, chunks
 from engine.store.schema import classes, current_labels, entries, images
+from engine.store.sources import GIVING, RuleBatches, is_reviewed, read_origins, read_source
 
 
-def state_after(entry: Row) -> LabelState:
+def state_after(entry: Row, origin: Row | None, by_rule: Container[str]) -> LabelState:
     """Return the state a ledger row put in force.
 
     Round and confidence belong to the state only where the label was accepted from a prediction; on other
     entries they tell what was on screen.
+
+    Args:
+        entry: the row.
+        origin: the row that gave the label, see `engine.store.sources`; None where there is no label.
+        by_rule: the batches that a rule let in.
     """
-    accepted = entry["source"] == "accepted"
+    source = None if origin is None else read_source(entry, origin, by_rule)
     return LabelState(
         image_id=entry["image_id"],
         version=entry["seq"],
         label=entry["label"],
-        source=entry["source"],
-        round=entry["round"] if accepted else None,
-        confidence=entry["confidence"] if accepted else None,
-        reviewed=bool(entry["reviewed"]),
+        source=source,
+        round=entry["round"] if source in ACCEPTED else None,
+        confidence=entry["confidence"] if source in ACCEPTED else None,
+        reviewed=origin is not None and is_reviewed(origin),
         mark=entry["mark"],
     )
 
@@ -85,9 +92,15 @@ def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelSt
 
 def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:
     """Return what was in force once ledger entry `seq` was written, by image id; only images with an entry."""
-    held = _entries_in_force(seq)
-    query = select(held).order_by(held.c.image_id)
-    return {row["image_id"]: state_after(row) for row in connection.execute(query).mappings()}
+    in_force = _entries_in_force(seq)
+    held = connection.execute(select(in_force).order_by(in_force.c.image_id)).mappings().all()
+    handed_on = [row["image_id"] for row in held if row["label"] is not None and row["action"] not in GIVING]
+    origins, by_rule = read_origins(connection, handed_on, seq), RuleBatches(connection)
+    states = {}
+    for row in held:
+        origin = row if row["action"] in GIVING else origins.of(row["seq"])
+        states[row["image_id"]] = state_after(row, origin, by_rule)
+    return states
 
 
 def read_labels_at(connection: Connection, seq: int) -> dict[int, str]:
@@ -102,25 +115,32 @@ def count(connection: Connection, seq: int | None = None) -> ProjectCounts:
     `per_class` lists every class in position order. The images and classes are those of now, also for an older state.
     """
     total = connection.scalar(select(func.count()).select_from(images)) or 0
-    held = current_labels if seq is None else _entries_in_force(seq)
-    state = held.c
-    per_source = select(state.source, func.count()).where(state.label.is_not(None)).group_by(state.source)
-    by_source: dict[str, int] = {source: number for source, number in connection.execute(per_source)}
-    per_label = select(state.label, func.count()).group_by(state.label)
-    by_label: dict[str, int] = {label: number for label, number in connection.execute(per_label)}
-    marked = connection.scalar(select(func.count()).select_from(held).where(state.mark.is_not(None)))
-    labeled = sum(by_source.values())
+    held = current_labels.c if seq is None else _entries_in_force(seq).c
+    kinds = (held.label, held.source, held.mark)
+    counted = [tuple(row) for row in connection.execute(select(*kinds, func.count()).group_by(*kinds))]
+    if seq is not None and any(source == "accepted" for _, source, _, _ in counted):  # of before revision 0005
+        counted = [(one.label, one.source, one.mark, 1) for one in read_states_at(connection, seq).values()]
+    by_source: Counter[str] = Counter()
+    by_label: Counter[str] = Counter()
+    marked = 0
+    for label, source, mark, number in counted:
+        marked += number if mark is not None else 0
+        if label is not None:
+            by_source[source] += number
+            by_label[label] += number
+    labeled = by_source.total()
     return ProjectCounts(
         images=total,
         labeled=labeled,
         unlabeled=total - labeled,
-        imported=by_source.get("imported", 0),
-        human=by_source.get("human", 0),
-        accepted=by_source.get("accepted", 0),
-        marked=marked or 0,
+        imported=by_source["imported"],
+        human=by_source["human"],
+        confirmed=by_source["confirmed"],
+        accepted_in_batch=by_source["accepted_in_batch"],
+        accepted_by_threshold=by_source["accepted_by_threshold"],
+        marked=marked,
         per_class={
-            name: by_label.get(name, 0)
-            for name in connection.scalars(select(classes.c.name).order_by(classes.c.position))
+            name: by_label[name] for name in connection.scalars(select(classes.c.name).order_by(classes.c.position))
         },
     )
 

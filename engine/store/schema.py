@@ -86,6 +86,7 @@ entries = Table(
     Column("time", Text, nullable=False),
     Column("prev_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    Column("seen_seconds", Float(53)),  # since revision 0005; hashed where it is not NULL
     Index("ix_annotations_image_id_seq", "image_id", "seq"),
     Index("ix_annotations_actor_seq", "actor", "seq"),
     Index("ix_annotations_batch", "batch"),

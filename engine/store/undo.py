@@ -10,9 +10,10 @@ from sqlalchemy import Connection, RowMapping, and_, or_, select
 from engine.errors import LedgerError, NothingToUndo
 from engine.records.labels import Ack
 from engine.store.ledger import Appending, Draft
-from engine.store.projection import load_states
+from engine.store.projection import load_states, state_after
 from engine.store.rows import chunks, text_flaw
 from engine.store.schema import entries
+from engine.store.sources import Origins, RuleBatches
 
 _ENTRY = entries.c
 _UNDOING = entries.alias("undoing")
@@ -76,7 +77,8 @@ def _named(connection: Connection, target: str) -> Sequence[RowMapping]:
 
 def _take_back(connection: Connection, uid: str, actor: str, targets: Sequence[RowMapping]) -> list[Ack]:
     appending = Appending(connection, {row["image_id"] for row in targets})
-    by_seq, standing = _standing(connection, sorted(appending.states))
+    by_seq, standing, origins = _standing(connection, sorted(appending.states))
+    by_rule = RuleBatches(connection)
     acks: list[Ack] = []
     saved = 0
     for row in targets:
@@ -87,14 +89,15 @@ def _take_back(connection: Connection, uid: str, actor: str, targets: Sequence[R
             continue
         stack.pop()
         before = by_seq.get(row["base_version"])
+        state_before = None if before is None else state_after(before, origins.of(before["seq"]), by_rule)
         draft = Draft(
             uid=uid if saved == 0 else f"{uid}/{saved}",
             image_id=image_id,
             action="undo",
             actor=actor,
             label=None if before is None else before["label"],
-            source=None if before is None else before["source"],
-            reviewed=before is not None and bool(before["reviewed"]),
+            source=None if state_before is None else state_before.source,
+            reviewed=state_before is not None and state_before.reviewed,
             mark=None if before is None else before["mark"],
             round=None if before is None else before["round"],
             confidence=None if before is None else before["confidence"],
@@ -108,16 +111,21 @@ def _take_back(connection: Connection, uid: str, actor: str, targets: Sequence[R
     return acks
 
 
-def _standing(connection: Connection, image_ids: Sequence[int]) -> tuple[dict[int, RowMapping], dict[int, list[int]]]:
-    """Return every entry of the images by seq, and for each image the seqs not taken back, oldest first."""
+def _standing(
+    connection: Connection, image_ids: Sequence[int]
+) -> tuple[dict[int, RowMapping], dict[int, list[int]], Origins]:
+    """Return every entry of the images by seq, for each image the seqs not taken back, oldest first, and which entry
+    gave each label."""
     by_seq: dict[int, RowMapping] = {}
     standing: dict[int, list[int]] = defaultdict(list)
+    origins = Origins()
     for chunk in chunks(image_ids):
         query = select(entries).where(_ENTRY.image_id.in_(chunk)).order_by(_ENTRY.seq)
         for row in connection.execute(query).mappings():
             by_seq[row["seq"]] = row
+            origins.follow(row)
             if row["undoes"] is None:
                 standing[row["image_id"]].append(row["seq"])
             else:
                 standing[row["image_id"]].remove(row["undoes"])
-    return by_seq, standing
+    return by_seq, standing, origins

@@ -177,7 +177,7 @@ def test_labels_at_a_round_stand_beside_those_of_now(opened: OpenProject) -> Non
     by_source, by_class = (one.value for one in page.dataframe[-2:])
     found = {row["Images"]: (row["At round 1"], row["Now"], row["Change"]) for row in by_source.to_dict("records")}
     assert found["labeled"] == (4, 7, "+3")
-    assert found["labeled or corrected by a person"] == (0, 3, "+3")
+    assert found["given by a person"] == (0, 3, "+3")
     assert found["images"] == (12, 12, "")
     assert by_class.to_dict("records") == [
         {"Class": "cat", "At round 1": 2, "Now": 5, "Change": "+3"},

@@ -193,6 +193,10 @@ def test_lassoed_images_are_labeled_as_one_batch_and_taken_back(shown: Any, root
         shown.get_by_test_id("map-confirm-yes").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Saved")
         assert project.store.counts().accepted > before[1]
+        entries = project.store.history(batch=project.store.history(limit=1)[0].batch, limit=1000)
+        assert sum(entry.seen_seconds > 0 for entry in entries) > 0
+        assert {entry.source for entry in entries if not entry.seen_seconds} <= {"accepted_by_threshold"}
+        assert {entry.source for entry in entries if entry.seen_seconds} == {"accepted_in_batch"}
         shown.get_by_test_id("map-batch-undo").click()
         expect(shown.get_by_test_id("map-result")).to_contain_text("Took back")
         assert (project.store.counts().human, project.store.counts().accepted) == before

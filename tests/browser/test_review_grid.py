@@ -89,6 +89,32 @@ def decided(project: Any) -> int:
     return int(project.store.counts().human + project.store.counts().accepted)
 
 
+def images_on_screen(page: Any) -> set[int]:
+    """The images of whose tiles at least half can be seen, once all their pictures have come."""
+    half_visible = """wall => {
+        const frame = wall.getBoundingClientRect();
+        const [top, bottom] = [Math.max(0, frame.top), Math.min(innerHeight, frame.bottom)];
+        return [...wall.querySelectorAll("[data-testid=grid-tile]")].filter((tile) => {
+            const box = tile.querySelector("img").getBoundingClientRect();
+            return Math.min(bottom, box.bottom) - Math.max(top, box.top) >= box.height / 2;
+        }).map((tile) => [Number(tile.dataset.id), tile.querySelector("img").dataset.state === "ready"]);
+    }"""
+    wall = page.get_by_test_id("grid-wall")
+    wait_until(page, lambda: all(ready for _, ready in wall.evaluate(half_visible)), 10)
+    return {image_id for image_id, _ in wall.evaluate(half_visible)}
+
+
+def seen_of(entries: list[Any]) -> set[int]:
+    """The images whose tiles were on the screen, as the entries of a batch say and their sources hold."""
+    seen = {entry.image_id for entry in entries if entry.seen_seconds > 0}
+    assert all(0 < entry.seen_seconds < 300 for entry in entries if entry.image_id in seen)
+    for entry in entries:
+        if entry.action == "accept":
+            assert entry.source == ("accepted_in_batch" if entry.image_id in seen else "accepted_by_threshold")
+    assert not any(entry.reviewed for entry in entries)
+    return seen
+
+
 def test_classes_are_grouped_and_sorted_and_counts_are_on_the_tiles(shown: Any, project: Any) -> None:
     found = project.results.predictions()
     states = {state.image_id: state.label for state in project.store.states()}
@@ -134,6 +160,8 @@ def test_page_is_accepted_as_one_batch_but_for_the_marked_and_taken_back_by_one_
     tile(shown, 3).click()
     pictures.take("review_grid")
     expect(shown.get_by_test_id("grid-accept")).to_contain_text(f"Accept the other {PAGE - 2}")
+    on_screen = images_on_screen(shown)
+    assert len(on_screen) < PAGE - 2
     shown.keyboard.press("Shift+A")
     expect(shown.get_by_test_id("grid-outcome")).to_contain_text(f"Saved: {PAGE - 2} accepted, 1 corrected.")
 
@@ -142,6 +170,9 @@ def test_page_is_accepted_as_one_batch_but_for_the_marked_and_taken_back_by_one_
     assert len({entry.batch for entry in entries}) == 1
     assert {entry.round for entry in entries} == {1}
     assert [(entry.image_id, entry.label) for entry in entries if entry.action == "correct"] == [(corrected, "3")]
+    seen = seen_of(entries)
+    assert on_screen & {entry.image_id for entry in entries} <= seen  # and what the other sizes of the pictures showed
+    assert len(seen) < PAGE - 1
     assert left not in {entry.image_id for entry in entries}
     assert decided(project) == before + PAGE - 1
     expect(shown.get_by_test_id("grid-left")).to_have_text(f"{OPEN - PAGE + 1:,} images")
@@ -280,10 +311,14 @@ def test_all_that_match_are_accepted_in_one_request(shown: Any, project: Any) ->
     tile(shown, 0).click()
     shown.keyboard.press("Control+a")
     expect(shown.get_by_test_id("grid-accept")).to_contain_text(f"Accept the other {ones - 1} selected")
+    on_screen = images_on_screen(shown)
+    expect(shown.get_by_test_id("grid-rest")).to_contain_text("not on the screen yet")
     shown.get_by_test_id("grid-accept").click()
     expect(shown.get_by_test_id("grid-outcome")).to_contain_text(f"Saved: {ones - 1} accepted.")
     assert sent == [ones - 1]
     assert decided(project) == before + ones - 1
+    entries = project.store.history(limit=ones - 1)
+    assert seen_of(entries) == on_screen & {entry.image_id for entry in entries}
     expect(shown.get_by_test_id("grid-tile")).to_have_count(1)
 
 

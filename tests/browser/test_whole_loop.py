@@ -273,13 +273,14 @@ def compare(exported: Path, project: Project, decided: list[dict[str, Any]]) -> 
     labeled = {int(row["image_id"]): row for row in rows if row["label"]}
     assert {i: row["label"] for i, row in labeled.items()} == {i: state.label for i, state in in_force.items()}
     assert {i: row["label_source"] for i, row in labeled.items()} == {i: s.source for i, s in in_force.items()}
+    assert {i: row["reviewed"] == "true" for i, row in labeled.items()} == {i: s.reviewed for i, s in in_force.items()}
     assert all(row["file_name"] in names for row in rows)
     assert all(row["file_name"].startswith(f"train/{row['label']}/") for row in labeled.values())
     assert [entry["hash"] for entry in ledger] == [entry.hash for entry in project.store.entries()]
     assert len(decided) == 6
     for one in decided:
         assert labeled[one["image_id"]]["label"] == one["label"]
-        assert labeled[one["image_id"]]["label_source"] == ("accepted" if one["action"] == "accept" else "human")
+        assert labeled[one["image_id"]]["label_source"] == ("confirmed" if one["action"] == "accept" else "human")
 
 
 def test_bookmarked_page_comes_with_header_and_navigation(

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from app.cli import main
+from engine.exporters.rows import SOURCES
 from engine.project.opened import Project
 from engine.records.labels import Decision
 from tests.browser.digits import digit_pictures, digits_zip
@@ -80,19 +81,22 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     assert "Held-out labels" in done.stdout
     status = run("status", digits).stdout
     assert "300 images, 10 classes" in status
-    assert "80 labeled: 80 imported" in status
+    assert "80 labeled: 80 imported; 220 unlabeled" in status
     assert "promoted" in status
     refused = _flat(run("export", digits, "out/set.zip", "--pseudo", "0.0", ok=False).stderr)
     assert "16 of 100. Answer 84 more random images on the Review page" in refused
     assert not (tmp_path / "out").exists()
     _audit(digits, threshold=0.0, size=5)
-    assert "wrote" in run("export", digits, "out/set.zip", "--pseudo", "0.0").stdout.lower()
+    said = _flat(run("export", digits, "out/set.zip", "--pseudo", "0.0").stdout)
+    assert "80 imported, 5 confirmed one by one, 215 pseudo-labels" in said
     with zipfile.ZipFile(tmp_path / "out" / "set.zip") as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open("metadata.csv"), encoding="utf-8")))
         manifest = json.loads(archive.read("manifest.json"))
     assert len(rows) == 300
     assert all(row["label"] for row in rows)
-    assert manifest["counts"] == {"imported": 80, "human": 0, "accepted": 5, "pseudo": 215, "unlabeled": 0}
+    assert manifest["counts"] == dict.fromkeys(SOURCES, 0) | {
+        "imported": 80, "confirmed": 5, "pseudo": 215, "unlabeled": 0,
+    }  # fmt: skip
     assert manifest["heldout"]["n"] == 16
     run("backup", digits, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"

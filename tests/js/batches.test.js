@@ -15,23 +15,23 @@ beforeEach(() => {
 });
 
 function aBatch(batch, ids, more = {}) {
-  const answers = ids.map((id) => ({ id, version: 0, action: "accept", label: id % 2 ? "odd" : "even", confidence: 0.75, ...more }));
+  const answers = ids.map((id) => ({ id, version: 0, action: "accept", label: id % 2 ? "odd" : "even", confidence: 0.75, seconds: 1, ...more }));
   return gridJob(answers, { round: 3, batch });
 }
 
 test("columns give back the answers they were made of", () => {
   const job = gridJob([
-    { id: 1, version: 5, action: "accept", label: "a", confidence: 0.123456789 },
-    { id: 2, version: 6, action: "reject", label: null, confidence: NaN },
-    { id: 3, version: 7, action: "label", label: "b", confidence: null },
-    { id: 4, version: 8, action: "correct", label: "a", confidence: 1 },
+    { id: 1, version: 5, action: "accept", label: "a", confidence: 0.123456789, seconds: 2.5 },
+    { id: 2, version: 6, action: "reject", label: null, confidence: NaN, seconds: 0 },
+    { id: 3, version: 7, action: "label", label: "b", confidence: null, seconds: 0.01 },
+    { id: 4, version: 8, action: "correct", label: "a", confidence: 1, seconds: 7 },
   ], { round: 2, batch: "B" });
   const common = { batch: "B", seconds: null };
   assert.deepEqual(gridDecisions(job, 0, 4), [
-    { uid: "B-1", image_id: 1, base_version: 5, action: "accept", label: "a", confidence: 0.123457, round: 2, ...common },
-    { uid: "B-2", image_id: 2, base_version: 6, action: "reject", label: null, confidence: null, round: 2, ...common },
-    { uid: "B-3", image_id: 3, base_version: 7, action: "label", label: "b", confidence: null, round: null, ...common },
-    { uid: "B-4", image_id: 4, base_version: 8, action: "correct", label: "a", confidence: 1, round: 2, ...common },
+    { uid: "B-1", image_id: 1, base_version: 5, action: "accept", label: "a", confidence: 0.123457, round: 2, ...common, seen_seconds: 2.5 },
+    { uid: "B-2", image_id: 2, base_version: 6, action: "reject", label: null, confidence: null, round: 2, ...common, seen_seconds: 0 },
+    { uid: "B-3", image_id: 3, base_version: 7, action: "label", label: "b", confidence: null, round: null, ...common, seen_seconds: 0.01 },
+    { uid: "B-4", image_id: 4, base_version: 8, action: "correct", label: "a", confidence: 1, round: 2, ...common, seen_seconds: 7 },
   ]);
   assert.deepEqual(gridDecisions(job, 2, 3).map((one) => one.uid), ["B-3"]);
 });
@@ -83,6 +83,7 @@ test("what an earlier version left in the browser is sent, in its order, and dou
   await flush();
   assert.deepEqual([...server.recorded.values()].map(({ decision }) => [decision.uid, decision.action, decision.label]),
     [["old-8", "accept", "x"], ["old-9", "label", "x"]]);
+  assert.deepEqual(server.sent().map((one) => one.seen_seconds), [null, null], "what was not measured is not made up");
   assert.ok(told.includes("refused"), "an undo of what is gone is let go");
   const again = await import(`../../app/components/review_grid/sender.js?${base}`);
   localStorage.setItem(`starling.batch|${base}|old`, JSON.stringify(left)); // as if the tab had closed before the answer

@@ -130,7 +130,7 @@ export class FakeServer {
 export function aDecision(id, more = {}) {
   return {
     uid: `uid-${id}`, image_id: id, base_version: 0, action: "label", label: "cat", round: null, confidence: null, batch: null,
-    seconds: 1, ...more,
+    seconds: 1, seen_seconds: null, ...more,
   };
 }
 
@@ -143,6 +143,8 @@ export function browser({ broken = false } = {}) {
   globalThis.requestAnimationFrame = (work) => setTimeout(work);
   globalThis.Image = FakeImage;
   globalThis.location = new URL("http://starling/");
+  globalThis.IntersectionObserver = FakeIntersectionObserver;
+  FakeIntersectionObserver.all = [];
   Object.assign(globalThis, { document: new FakeDocument(), Node: FakeNode, Element: FakeElement, HTMLElement: FakeElement,
     HTMLImageElement: FakeImage, Document: FakeDocument, ShadowRoot: class {} });
   return server;
@@ -293,6 +295,8 @@ class FakeDocument extends FakeNode {
   head = new FakeElement("head");
   body = new FakeElement("body");
   activeElement = null;
+  visibilityState = "visible";
+  listeners = new Map();
 
   createElement(tag) {
     return new FakeElement(tag);
@@ -306,9 +310,49 @@ class FakeDocument extends FakeNode {
     return null;
   }
 
-  addEventListener() {}
+  addEventListener(name, listener) {
+    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener]);
+  }
 
-  removeEventListener() {}
+  removeEventListener(name, listener) {
+    this.listeners.set(name, (this.listeners.get(name) ?? []).filter((other) => other !== listener));
+  }
+
+  /** The page goes to the background, or comes back. */
+  turn(visibilityState) {
+    this.visibilityState = visibilityState;
+    for (const listener of this.listeners.get("visibilitychange") ?? []) listener({});
+  }
+}
+
+/** An observer of what is visible, which sees what the test says. */
+export class FakeIntersectionObserver {
+  static all = [];
+  targets = new Set();
+
+  constructor(report, options) {
+    Object.assign(this, { report, options });
+    FakeIntersectionObserver.all.push(this);
+  }
+
+  observe(target) {
+    this.targets.add(target);
+  }
+
+  unobserve(target) {
+    this.targets.delete(target);
+  }
+
+  disconnect() {
+    this.targets.clear();
+  }
+
+  /** Says how much of an element is visible, as a browser does where that crosses the threshold. */
+  static shows(target, intersectionRatio) {
+    for (const observer of this.all) {
+      if (observer.targets.has(target)) observer.report([{ target, intersectionRatio, isIntersecting: intersectionRatio > 0 }]);
+    }
+  }
 }
 
 /** A picture that comes when the test says so. */

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { createGridSession } from "../../app/components/review_grid/session.js";
 import { ROW_FLYING } from "../../app/components/review_grid/table.js";
-import { aBase, browser, flush, jsonAnswer } from "./fakes.js";
+import { aBase, browser, FakeIntersectionObserver, flush, jsonAnswer } from "./fakes.js";
 
 const QUERY = { round: null, only: "unreviewed", sort: "likeness" };
 let server;
@@ -157,4 +157,72 @@ test("marks of like ones do not become marks of wrong ones in another order", as
   session.sortBy("confidence");
   await flush();
   assert.deepEqual(marked(), []);
+});
+
+// Images 1–7, all predicted as “cat”, with the tiles that a wall would show.
+async function predicted() {
+  answer = alike({ round: 1, sort: "confidence", group: null, predicted: new Array(7).fill(0), confidence: new Array(7).fill(0.5) });
+  session.open({ ...QUERY, round: 1, sort: "confidence" });
+  await flush();
+  return new Map(answer.ids.map((id) => [id, document.createElement("img")]));
+}
+
+const secondsSent = () => Object.fromEntries(server.sent().map((one) => [one.image_id, one.seen_seconds]));
+
+test("an acceptance says of each image how long its tile was on the screen, and 0 for those beyond the fold", async (t) => {
+  const tiles = await predicted();
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  for (const [id, tile] of tiles) session.screen.watch(tile, id);
+  for (const id of [1, 2, 3]) FakeIntersectionObserver.shows(tiles.get(id), 1);
+  FakeIntersectionObserver.shows(tiles.get(4), 0.4);
+  now += 1500;
+  FakeIntersectionObserver.shows(tiles.get(1), 0.3); // scrolled away
+  FakeIntersectionObserver.shows(tiles.get(4), 0.5);
+  now += 500;
+  assert.equal(session.plan().unseen, 3);
+  session.accept();
+  await flush();
+  assert.deepEqual(secondsSent(), { 1: 1.5, 2: 2, 3: 2, 4: 0.5, 5: 0, 6: 0, 7: 0 });
+  assert.ok(server.sent().every((one) => one.seconds === null && one.batch !== null));
+});
+
+test("all in the list: what is on another page was on no screen", async (t) => {
+  t.mock.method(performance, "now", () => 5000);
+  const tiles = await predicted();
+  session.setPageSize(2);
+  for (const id of [1, 2]) {
+    session.screen.watch(tiles.get(id), id);
+    FakeIntersectionObserver.shows(tiles.get(id), 1);
+  }
+  session.selectAll();
+  assert.deepEqual([session.plan().take.length, session.plan().unseen], [7, 5]);
+  session.accept();
+  await flush();
+  const seconds = secondsSent();
+  assert.deepEqual(Object.keys(seconds).filter((id) => seconds[id] > 0), ["1", "2"]);
+});
+
+test("other predictions have to be looked at anew", async () => {
+  const tiles = await predicted();
+  session.screen.watch(tiles.get(1), 1);
+  FakeIntersectionObserver.shows(tiles.get(1), 1);
+  assert.equal(session.plan().unseen, 6);
+  FakeIntersectionObserver.shows(tiles.get(1), 0);
+  session.load();
+  await flush();
+  assert.equal(session.plan().unseen, 7);
+});
+
+test("answers to marked images say it, too", async () => {
+  const tiles = await predicted();
+  session.screen.watch(tiles.get(2), 2);
+  FakeIntersectionObserver.shows(tiles.get(2), 1);
+  session.toggle(1);
+  session.answerKey(1);
+  session.toggle(2);
+  session.answerKey(1);
+  session.saveMarked();
+  await flush();
+  assert.deepEqual(server.sent().map((one) => [one.image_id, one.action, one.seen_seconds > 0]), [[2, "correct", true], [3, "correct", false]]);
 });

@@ -152,9 +152,9 @@ test("the least or most sure of a selection come first, equal ones in their orde
 test("an acceptance takes pseudo-labels only, and each decision says what it is", () => {
   const model = aMap();
   assert.deepEqual(acceptable(model, [0, 2, 3, 5]), { take: [2, 3], labeled: 1, without: [5] });
-  const decisions = batchDecisions(model, [0, 2, 5], () => 0, { round: 4, batch: "B" });
-  assert.deepEqual(decisions.map(({ image_id, action, label, round }) => [image_id, action, label, round]), [
-    [1, "correct", "a", null], [3, "accept", "a", 4], [6, "label", "a", null],
+  const decisions = batchDecisions(model, [0, 2, 5], () => 0, { round: 4, batch: "B", seconds: (id) => id / 2 });
+  assert.deepEqual(decisions.map(({ image_id, action, label, round, seen_seconds }) => [image_id, action, label, round, seen_seconds]), [
+    [1, "correct", "a", null, 0.5], [3, "accept", "a", 4, 1.5], [6, "label", "a", null, 3],
   ]);
   assert.equal(new Set(decisions.map((one) => one.uid)).size, 3);
 });

@@ -5,7 +5,7 @@ import { beforeEach, test } from "node:test";
 
 import { createModel } from "../../app/components/map_canvas/model.js";
 import { buildSelection } from "../../app/components/map_canvas/selection.js";
-import { aBase, aKey, browser, flush, jsonAnswer } from "./fakes.js";
+import { aBase, aKey, browser, FakeIntersectionObserver, flush, jsonAnswer } from "./fakes.js";
 import { epochsOf, pointsOf } from "./maps.js";
 
 let server;
@@ -176,4 +176,62 @@ test("a selection is taken along to the review, without what is left out", async
   await flush();
   assert.deepEqual(server.requests.at(-1), { path: "selection", body: { ids: [2, 4] } });
   assert.deepEqual(told, [["review", { count: 2 }]]);
+});
+
+/** The picture of an image among the small ones has come, and some of it is on the screen. */
+function show(id, share) {
+  const button = part("map-thumbs").children.find((one) => Number(one.dataset.id) === id);
+  const picture = button.children.find((one) => one.tag === "img");
+  picture.fire("load");
+  FakeIntersectionObserver.shows(picture, share);
+}
+
+const seconds = () => Object.fromEntries(server.sent().map((one) => [one.image_id, one.seen_seconds]));
+
+test("a batch says of each image how long its tile was on the screen, and 0 for one that was not", async (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  select([1, 2, 3]);
+  show(2, 1);
+  show(3, 0.2);
+  now += 2340;
+  selection.onKey(aKey("a"));
+  selection.onKey(aKey("Enter"));
+  await flush();
+  assert.deepEqual(seconds(), { 2: 2.34, 3: 0, 4: 0 });
+});
+
+test("what was on the screen in another selection counts only while the selection grows", async (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  select([1, 2]);
+  show(2, 1);
+  now += 1000;
+  show(2, 0);
+  select([1, 2, 3]);
+  selection.onKey(aKey("a"));
+  selection.onKey(aKey("Enter"));
+  await flush();
+  assert.deepEqual(seconds(), { 2: 1, 3: 0, 4: 0 });
+  selection.onKey(aKey("Backspace"));
+  await flush();
+  server.requests.length = 0;
+  select([3]);
+  select([1, 2]);
+  selection.onKey(aKey("a"));
+  selection.onKey(aKey("Enter"));
+  await flush();
+  assert.deepEqual(seconds(), { 2: 0, 3: 0 });
+});
+
+test("one image alone is measured by its large picture", async (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  select([1]);
+  part("map-near-picture").fire("load");
+  FakeIntersectionObserver.shows(part("map-near-picture"), 1);
+  now += 800;
+  selection.onKey(aKey("1"));
+  await flush();
+  assert.deepEqual(seconds(), { 2: 0.8 });
 });

@@ -181,7 +181,7 @@ function createOutbox(base) {
  * @returns {Decision}
  */
 function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind }) {
-  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind };
+  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, seen_seconds: null, blind };
 }
 
 /**

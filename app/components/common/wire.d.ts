@@ -1,7 +1,7 @@
 // What travels between the browser and Starling's routes, as the routes' JSON and binary headers have it.
 
 export type Action = "label" | "accept" | "correct" | "reject" | "skip" | "unsure" | "flag";
-export type LabelSource = "imported" | "human" | "accepted";
+export type LabelSource = "imported" | "human" | "confirmed" | "accepted_in_batch" | "accepted_by_threshold";
 export type Mark = "reject" | "skip" | "unsure" | "flag";
 
 /** Another image or answer that the one in front is to be compared with. */
@@ -84,7 +84,10 @@ export interface ContextAnswer {
   contexts: ImageContext[];
 }
 
-/** One answer of a person. `base_version`: of the label state looked at; `seconds`: how long the image was in front. */
+/**
+ * One answer of a person. `base_version`: of the label state looked at; `seconds`: how long the image was in front alone;
+ * `seen_seconds`: how long its tile was on the screen, 0 for never, null for no tile.
+ */
 export interface Decision {
   uid: string;
   image_id: number;
@@ -95,6 +98,7 @@ export interface Decision {
   confidence: number | null;
   batch: string | null;
   seconds: number | null;
+  seen_seconds: number | null;
   blind?: boolean;
 }
 

@@ -92,5 +92,6 @@ def _row(one: LedgerEntry) -> dict[str, object]:
         "Mark": one.mark or "",
         "Round shown": "" if one.round is None else str(one.round),
         "Seconds": "" if one.seconds is None else f"{one.seconds:.1f}",
+        "Seconds as a tile": "" if one.seen_seconds is None else f"{one.seen_seconds:.1f}",
         "Batch": one.batch or "",
     }

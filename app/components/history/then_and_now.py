@@ -11,14 +11,13 @@ import streamlit as st
 
 from app.components.quality.words import when
 from app.server.workbench import OpenProject
+from app.source_words import BRIEF
 from engine.project import options
 
 SOURCES = {
     "images": "images",
     "labeled": "labeled",
-    "imported": "label came with the import",
-    "human": "labeled or corrected by a person",
-    "accepted": "prediction accepted by a person",
+    **{name: words for name, words in BRIEF.items() if name not in ("pseudo", "unlabeled")},
     "unlabeled": "without label",
     "marked": "skipped, unsure, flagged, rejected",
 }

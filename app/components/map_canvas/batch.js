@@ -38,10 +38,10 @@ export function acceptable(model, indices) {
  * @param {MapModel} model
  * @param {number[]} indices
  * @param {(i: number) => number} classOf
- * @param {{ round: number | null, batch: string }} of
+ * @param {{ round: number | null, batch: string, seconds: (id: number) => number }} of `seconds`: on the screen
  * @returns {Decision[]}
  */
-export function batchDecisions(model, indices, classOf, { round, batch }) {
+export function batchDecisions(model, indices, classOf, { round, batch, seconds }) {
   const { ids, versions, label } = model.loaded();
   return indices.map((i) => {
     const k = classOf(i);
@@ -49,6 +49,7 @@ export function batchDecisions(model, indices, classOf, { round, batch }) {
     const seen = label[i] < 0 && guess !== UNKNOWN; // the pseudo-label is what the person looked at
     return {
       uid: newUid(), image_id: ids[i], base_version: versions[i], label: model.classes[k], batch, seconds: null,
+      seen_seconds: seconds(ids[i]),
       action: seen && guess === k ? "accept" : seen || label[i] >= 0 ? "correct" : "label",
       round: seen ? round : null,
       confidence: null, // the map's is of the epoch shown, coarse and not calibrated: not the round's

@@ -407,6 +407,7 @@ function mountMap(parent, first) {
       rememberMap(model, data, chosen);
       loader.stop();
       player.stop();
+      selection.stop();
       drawing.stop();
       watcher.disconnect();
       document.removeEventListener("keydown", onKey);

@@ -6,6 +6,7 @@ import { pixelate } from "../common/pixels.js";
 import { aboutImage, classSwatch, standingWords } from "./image_words.js";
 import { inOrder, placesFor, placesOf } from "./places.js";
 
+/** @import { OnScreen } from "../common/on_screen.js" */
 /** @import { NeighboursAnswer } from "../common/wire.d.ts" */
 /** @import { MapActions, MapModel } from "./types.d.ts" */
 
@@ -22,8 +23,9 @@ function distanceWords(value) {
  * @param {MapModel} model
  * @param {string} base
  * @param {MapActions} actions
+ * @param {OnScreen} screen
  */
-export function buildNeighbours(model, base, actions) {
+export function buildNeighbours(model, base, actions, screen) {
   /** @type {Map<string, NeighboursAnswer>} by source and id */
   const known = new Map();
   /** @type {number[][]} selections to go back to, as ids */
@@ -34,7 +36,12 @@ export function buildNeighbours(model, base, actions) {
   let problem = "";
   let painted = "";
 
-  const picture = el("img", { class: "near-picture", alt: "", onload: pixelate, testid: "map-near-picture" });
+  const picture = el("img", { class: "near-picture", alt: "", testid: "map-near-picture" });
+  let pictured = -1; // id of the image that it shows
+  picture.addEventListener("load", (event) => {
+    pixelate(event);
+    screen.watch(picture, pictured);
+  });
   const name = el("strong", { class: "near-class" });
   const about = el("span", { class: "faint" });
   const back = el("button", { type: "button", testid: "map-neighbours-back", onclick: goBack }, "← Back");
@@ -79,7 +86,9 @@ export function buildNeighbours(model, base, actions) {
   function paintHead(i, amount) {
     const source = `${base}/image/${idOf(i)}`;
     if (picture.getAttribute("src") !== source) {
+      screen.unwatch(picture);
       picture.classList.remove("pixels");
+      pictured = idOf(i);
       picture.src = source;
     }
     picture.alt = wordsOf(i);

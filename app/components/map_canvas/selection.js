@@ -2,6 +2,7 @@
 
 import { count, el, focusedBeside, isOnControl, isTyping, newUid, setText, show } from "../common/dom.js";
 import { messageOf, postJson } from "../common/http.js";
+import { createOnScreen } from "../common/on_screen.js";
 import { spreadWords } from "../common/words.js";
 import { acceptable, addMapClass, batchDecisions, createBatches } from "./batch.js";
 import { buildChips, classOfKey } from "./chips.js";
@@ -55,8 +56,9 @@ export function buildSelection(model, base, actions) {
   const chips = buildChips(model, { onPick: (k) => ask({ kind: "class", k }), onNew: nameClass });
   const question = buildQuestion(confirm, cancel);
   const batches = createBatches(model, base, actions, paint);
-  const neighbours = buildNeighbours(model, base, actions);
-  const grid = buildThumbs(model, base, actions, { out: () => out, onToggle: paint, onOpen: neighbours.open });
+  const screen = createOnScreen();
+  const neighbours = buildNeighbours(model, base, actions, screen);
+  const grid = buildThumbs(model, base, actions, { out: () => out, onToggle: paint, onOpen: neighbours.open }, screen);
   const wording = el("p", { class: "faint ask" });
   const aside = el("p", { class: "faint aside", testid: "map-left-out" });
   const use = el("button", { type: "button", class: "quiet", testid: "map-use-all", onclick: useAll }, "Use all again");
@@ -144,8 +146,10 @@ export function buildSelection(model, base, actions) {
     if (seen.selection === selection) return;
     const before = seen.ids;
     const ids = selection.map((i) => idsOfAll[i]);
-    const have = asked || out.size ? new Set(ids) : null;
-    const grown = have !== null && before.length > 0 && before.every((id) => have.has(id));
+    const have = new Set(ids);
+    const kept = before.length > 0 && before.every((id) => have.has(id));
+    if (!kept) screen.clear(); // what was on the screen in another selection was not looked at for this one
+    const grown = kept && (asked !== null || out.size > 0);
     if (!grown) out = new Set();
     if (!grown || ids.length !== before.length) asked = null;
     if (ids.length) batches.forget();
@@ -238,7 +242,7 @@ export function buildSelection(model, base, actions) {
     if (!take.length) return;
     const { ids } = model.loaded();
     const stay = new Set([...out, ...without.map((i) => ids[i])]);
-    const details = { round: model.epochs?.round ?? null, batch: newUid() };
+    const details = { round: model.epochs?.round ?? null, batch: newUid(), seconds: screen.measured() };
     const keep = seen.ids.filter((id) => stay.has(id));
     focus();
     asked = null;
@@ -317,7 +321,11 @@ export function buildSelection(model, base, actions) {
     event.stopPropagation();
   }
 
-  return { node, paint, onKey, cancel, focus, propose: (/** @type {string} */ name) => ask(answerOf(name), true) };
+  return {
+    node, paint, onKey, cancel, focus,
+    propose: (/** @type {string} */ name) => ask(answerOf(name), true),
+    stop: screen.stop,
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import { el, setText } from "../common/dom.js";
 import { pixelate } from "../common/pixels.js";
 import { aboutImage, standingWords } from "./image_words.js";
 
+/** @import { OnScreen } from "../common/on_screen.js" */
 /** @import { MapActions, MapModel, Points } from "./types.d.ts" */
 
 export const MOST_THUMBS = 200;
@@ -18,8 +19,9 @@ const SURENESS_STEPS = 257; // confidences come in steps of 1/255; labels are su
  * @param {() => Set<number>} selection.out ids left out, changed here
  * @param {() => void} selection.onToggle they changed
  * @param {(i: number) => void} selection.onOpen shows the image's neighbours
+ * @param {OnScreen} screen
  */
-export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
+export function buildThumbs(model, base, actions, { out, onToggle, onOpen }, screen) {
   const node = el("div", {
     class: "thumbs", testid: "map-thumbs", role: "group", onkeydown: onKey,
     "aria-label": "Selected images. Arrow keys move, Space leaves one out, n shows its neighbours.",
@@ -43,8 +45,9 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
     if (points !== model.points) clear();
     points = model.points;
     const wanted = new Set(next);
-    for (const [i, { button }] of cells) {
+    for (const [i, { button, image }] of cells) {
       if (wanted.has(i)) continue;
+      screen.unwatch(image);
       button.remove();
       cells.delete(i);
     }
@@ -69,15 +72,18 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
     const swatch = el("span", { class: "swatch" });
     const name = el("span", { class: "chip-name" });
     const value = el("span", { class: "faint" });
+    const id = idOf(i);
+    const image = el("img", { src: `${base}/thumb/${id}`, alt: "", loading: "lazy", width: 64, height: 64, draggable: "false" });
+    image.addEventListener("load", (event) => {
+      pixelate(event);
+      if (image.isConnected) screen.watch(image, id);
+    });
     const button = el("button", {
       type: "button", class: "thumb", testid: "map-thumb", role: "checkbox", tabindex: i === stop ? "0" : "-1",
       "data-id": idOf(i), onclick: (event) => press(i, event.shiftKey), ondblclick: () => onOpen(i),
       onmouseenter: () => actions.point(i), onmouseleave: () => actions.point(-1), onfocus: () => reach(i),
     },
-    el("img", {
-      src: `${base}/thumb/${idOf(i)}`, alt: "", loading: "lazy", width: 64, height: 64, draggable: "false", onload: pixelate,
-    }),
-    el("span", { class: "thumb-line" }, swatch, name, value));
+    image, el("span", { class: "thumb-line" }, swatch, name, value));
     let painted = "";
 
     function paintCell() {
@@ -95,7 +101,7 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
       button.setAttribute("aria-checked", String(!left));
       button.dataset.out = left ? "yes" : "no";
     }
-    return { button, paint: paintCell };
+    return { button, image, paint: paintCell };
   }
 
   /**
@@ -156,6 +162,7 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }) {
 
   function clear() {
     if (!cells.size) return;
+    for (const { image } of cells.values()) screen.unwatch(image);
     cells = new Map();
     shown = [];
     anchor = stop = -1;

@@ -6,6 +6,7 @@ import { fetchJson } from "../common/http.js";
 import { GRID_ACTIONS, gridAckImage, gridActionAt, gridJob, gridSenderFor } from "./sender.js";
 import { gridOpenWords, ROW_DONE, ROW_FLYING, ROW_LATER } from "./table.js";
 
+/** @import { OnScreen } from "../common/on_screen.js" */
 /** @import { Ack, ReviewItem } from "../common/wire.d.ts" */
 /** @import { Answer, Batch, Job, SenderEvent } from "./sender.js" */
 /** @import { GridQuery, GridState, MarkedAnswer, Outcome, Plan, Table } from "./types.d.ts" */
@@ -33,9 +34,10 @@ const GRID_WORDS = { accept: "accepted", correct: "corrected", reject: "rejected
  * @param {string} base
  * @param {Table} table
  * @param {GridState} state
+ * @param {OnScreen} screen
  * @param {Hooks} hooks
  */
-export function createGridBatches(base, table, state, hooks) {
+export function createGridBatches(base, table, state, screen, hooks) {
   const sender = gridSenderFor(base);
   /** @type {Map<string, Origin>} by batch */
   const journal = new Map();
@@ -55,7 +57,9 @@ export function createGridBatches(base, table, state, hooks) {
     const take = Array.from(table.acceptable(rows));
     const { answered, open } = table.marked(rows);
     const flying = rows.reduce((sum, row) => sum + Number(table.is(row, ROW_FLYING)), 0);
-    return { take, answered, open, flying, everything: state.everything, total: rows.length };
+    const seconds = screen.measured();
+    const unseen = take.reduce((sum, row) => sum + Number(seconds(table.ids[row]) === 0), 0);
+    return { take, answered, open, flying, unseen, everything: state.everything, total: rows.length };
   }
 
   function accept() {
@@ -96,10 +100,11 @@ export function createGridBatches(base, table, state, hooks) {
   /** @param {Plan} plan */
   function commit({ take, answered, open, everything: all }) {
     const batch = newUid();
+    const seconds = screen.measured();
     /** @type {(row: number, given: MarkedAnswer) => Answer} */
     const answer = (row, { action, label }) => ({
       id: table.ids[row], version: table.version[row], action, label,
-      confidence: action === "label" ? null : table.confidence[row],
+      confidence: action === "label" ? null : table.confidence[row], seconds: seconds(table.ids[row]),
     });
     const given = answered.flatMap((row) => {
       const mark = table.marks.get(table.ids[row]);

@@ -4,7 +4,7 @@ import { buildAdder } from "../common/adder.js";
 import { count, el, setText, show } from "../common/dom.js";
 import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
 import { spreadWords } from "../common/words.js";
-import { gridOpenWords, ROW_SEEN } from "./table.js";
+import { gridOpenWords } from "./table.js";
 
 /** @import { GridLook, GridSession } from "./session.js" */
 /** @import { Plan, Table } from "./types.d.ts" */
@@ -125,14 +125,13 @@ function gridAcceptWords({ take, answered, open, everything, total }) {
  * @param {Plan} plan
  * @param {Table} table
  */
-function gridRestWords({ take, answered, open, flying, everything, total }, table) {
+function gridRestWords({ take, answered, open, flying, unseen, everything, total }, table) {
   const words = [];
   if (everything) words.push(`All ${count(total)} that match are selected, on ${count(table.pages())} ${table.pages() === 1 ? "page" : "pages"}. Esc goes back to the page.`);
   const labeled = total - take.length - answered.length - open.length - flying;
-  const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
   if (flying) words.push(`${count(flying)} on their way.`);
   if (labeled > 0) words.push(`${count(labeled)} that have a label are left alone.`);
-  if (unseen) words.push(`${count(unseen)} not looked at yet.`);
+  if (unseen) words.push(`${count(unseen)} not on the screen yet.`);
   if (open.length) words.push(gridOpenWords(open.length));
   return words.join(" ");
 }
@@ -154,10 +153,9 @@ export function buildGridQuestion(session) {
     const opening = asked !== null && node.hidden === true;
     show(node, asked !== null);
     if (asked === null) return;
-    const { take, answered, open } = asked;
-    const unseen = take.reduce((sum, row) => sum + Number(!table.is(row, ROW_SEEN)), 0);
+    const { take, answered, open, unseen } = asked;
     const parts = [`Accept ${count(take.length)} predictions as they are: ${spreadWords(take.map(table.className), 4)}?`];
-    if (unseen) parts.push(`${count(unseen)} of them ${unseen === 1 ? "was" : "were"} never on the screen.`);
+    if (unseen) parts.push(`${count(unseen)} of them ${unseen === 1 ? "was" : "were"} never on the screen and will count as accepted without a look.`);
     if (answered.length) parts.push(`Saved with them: ${count(answered.length)} answered.`);
     if (open.length) parts.push(gridOpenWords(open.length));
     setText(text, parts.join(" "));

@@ -16,8 +16,9 @@ const GRID_CARD_ZOOM = 1.8; // its picture against the tile's
  * @param {string} base
  * @param {GridSession} session
  * @param {() => HTMLElement} where the element that the card and the large picture lie in
+ * @param {() => void} onOver the large picture has come over the others, or has gone
  */
-export function buildGridLens(base, session, where) {
+export function buildGridLens(base, session, where, onOver) {
   const cardImage = el("img", { alt: "" });
   const cardWords = el("span", { class: "lens-words" });
   const card = el("div", { class: "lens-card", hidden: true, "aria-hidden": "true", testid: "grid-hover" }, cardImage, cardWords);
@@ -37,7 +38,11 @@ export function buildGridLens(base, session, where) {
   let hovered = -1;
   /** @type {number | null} */
   let shown = null; // id of the large picture
-  cardImage.onload = image.onload = pixelate;
+  cardImage.onload = pixelate;
+  image.onload = (event) => {
+    pixelate(event);
+    if (shown !== null) session.screen.watch(image, shown);
+  };
 
   /** @param {number} row */
   function words(row) {
@@ -95,6 +100,7 @@ export function buildGridLens(base, session, where) {
     session.focusAt(at);
     hover(-1, null);
     show(large, true);
+    onOver();
     paint(session.look());
   }
 
@@ -103,6 +109,8 @@ export function buildGridLens(base, session, where) {
     const was = isOpen();
     show(large, false);
     shown = null;
+    session.screen.unwatch(image);
+    if (was) onOver();
     return was;
   }
 
@@ -117,6 +125,7 @@ export function buildGridLens(base, session, where) {
     const id = table.ids[row];
     if (id !== shown) {
       shown = id;
+      session.screen.unwatch(image);
       image.removeAttribute("src");
       image.src = `${base}/image/${id}`;
       setText(file, "");

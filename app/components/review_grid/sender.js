@@ -17,13 +17,15 @@ export const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
 
 /**
  * A batch as columns, which keeps 50,000 answers under localStorage's limit. `actions`: one digit an image, a place in
- * GRID_ACTIONS; `given`: places in `labels`, -1 without one; `part`: how many travel in one request.
+ * GRID_ACTIONS; `given`: places in `labels`, -1 without one; `seconds`: how long each tile was on the screen, left out by an
+ * earlier version; `part`: how many travel in one request.
  * @typedef {{ kind: "decide", batch: string, round: number | null, labels: string[], ids: number[], versions: number[],
- *   actions: string, given: number[], confidence: (number | null)[], part?: number }} BatchContent
+ *   actions: string, given: number[], confidence: (number | null)[], seconds?: number[], part?: number }} BatchContent
  * @typedef {BatchContent & Kept} Batch
  * @typedef {{ kind: "undo", batch: string, uid: string, target: string } & Kept} BatchUndo
  * @typedef {Batch | BatchUndo} Job
- * @typedef {{ id: number, version: number, action: Action, label: string | null, confidence: number | null }} Answer
+ * @typedef {{ id: number, version: number, action: Action, label: string | null, confidence: number | null,
+ *   seconds: number }} Answer
  * @typedef {{ type: "status" } | { type: "acks", job: Batch, acks: Ack[] } | { type: "undone", job: BatchUndo, acks: Ack[] }
  *   | { type: "dropped", job: Batch } | { type: "refused", job: Job, message: string }} SenderEvent
  * @typedef {ReturnType<typeof createGridSender>} GridSender
@@ -45,6 +47,7 @@ export function gridJob(answers, { round, batch }) {
     given: answers.map((one) => (one.label === null ? -1 : place.get(one.label) ?? -1)),
     confidence: answers.map(({ confidence }) => (
       confidence !== null && Number.isFinite(confidence) ? Number(confidence.toFixed(6)) : null)),
+    seconds: answers.map((one) => one.seconds),
   };
 }
 
@@ -70,7 +73,7 @@ export function gridDecisions(job, from, to) {
     return {
       uid: `${job.batch}-${id}`, image_id: id, base_version: job.versions[i], action,
       label: job.given[i] < 0 ? null : job.labels[job.given[i]], confidence: job.confidence[i],
-      round: action === "label" ? null : job.round, batch: job.batch, seconds: null,
+      round: action === "label" ? null : job.round, batch: job.batch, seconds: null, seen_seconds: job.seconds?.[i] ?? null,
     };
   });
 }

@@ -3,6 +3,7 @@
 import { count } from "../common/dom.js";
 import { fetchJson, messageOf, postJson, statusOf } from "../common/http.js";
 import { classKeys, keyCap } from "../common/keys.js";
+import { createOnScreen } from "../common/on_screen.js";
 import { outboxFor } from "../common/outbox.js";
 import { readQueueRef, staysAfterAnswer } from "../common/queue_ref.js";
 import { createGridBatches } from "./batches.js";
@@ -36,7 +37,9 @@ export function createGridSession(base, paint, onSaved) {
     asked: null, outcome: null, notices: [], turn: 0, turnedAt: 0,
   };
   const outbox = outboxFor(base);
-  const batches = createGridBatches(base, table, state, { paint, say, turned, load, saved: onSaved });
+  let onShown = () => {};
+  const screen = createOnScreen(() => onShown());
+  const batches = createGridBatches(base, table, state, screen, { paint, say, turned, load, saved: onSaved });
   let anchor = -1; // place that a range starts from
   let problem = "";
   let loading = 0;
@@ -64,6 +67,7 @@ export function createGridSession(base, paint, onSaved) {
       const waiting = [...batches.pendingImages(), ...outbox.pendingImages()];
       const front = table.ids[table.list[state.focus]];
       table.load(answer, { leaves: !staysAfterAnswer(readQueueRef(state.query.only)), waiting });
+      screen.clear(); // what is predicted may be something else now
       if (!stay || !bringFront(front)) turned();
     } catch (error) {
       if (mine !== latest) return;
@@ -268,8 +272,12 @@ export function createGridSession(base, paint, onSaved) {
   }
 
   return {
-    table, setFilter, go, setPageSize, toggle, markAlike, stepGroup, answer, answerKey, escape, say, setClasses,
+    table, screen, setFilter, go, setPageSize, toggle, markAlike, stepGroup, answer, answerKey, escape, say, setClasses,
     load: () => load(),
+    /** @param {() => void} listener images have come on the screen that had not been on it */
+    onShown(listener) {
+      onShown = listener;
+    },
     plan: batches.plan, accept: batches.accept, saveMarked: batches.saveMarked, confirm: batches.confirm, undo: batches.undo,
     /** @param {GridQuery} query */
     open(query) {
@@ -317,6 +325,7 @@ export function createGridSession(base, paint, onSaved) {
       marksLeft.set(base, { key: marksKey(state.query), marks: table.marks });
       clearTimeout(again);
       batches.stop();
+      screen.stop();
     },
   };
 }

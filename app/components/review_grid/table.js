@@ -14,7 +14,6 @@ export const NO_GROUP = -1; // of an image without features
 export const ROW_FLYING = 1; // its answer is on its way
 export const ROW_DONE = 2; // its answer is in the ledger
 export const ROW_LATER = 4; // passed over without an answer: comes last
-export const ROW_SEEN = 8; // was on the screen
 
 /** @returns {Table} */
 export function createGridTable() {

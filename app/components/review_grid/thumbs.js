@@ -4,8 +4,11 @@ import { markPixels } from "../common/pixels.js";
 
 const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
 
-/** @param {string} base */
-export function createGridThumbs(base) {
+/**
+ * @param {string} base
+ * @param {(image: HTMLImageElement, id: number) => void} onShown a picture that was wanted has come
+ */
+export function createGridThumbs(base, onShown) {
   /** @type {{ image: HTMLImageElement, id: number }[]} images on the screen whose picture has not come */
   let wanted = [];
   /** @type {number[]} */
@@ -39,6 +42,7 @@ export function createGridThumbs(base) {
       known.add(id);
       markPixels(image);
       image.dataset.state = "ready";
+      if (image.isConnected) onShown(image, id);
       over(image);
     };
     image.onerror = () => {

@@ -81,6 +81,8 @@ export interface Plan {
   open: number[];
   /** Rows whose answer is on its way. */
   flying: number;
+  /** Rows taken that were never on the screen. */
+  unseen: number;
   everything: boolean;
   total: number;
 }

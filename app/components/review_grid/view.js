@@ -40,7 +40,7 @@ const GRID_KEYS = [
  */
 export function buildGridView(root, session, base, choices) {
   const frame = el("div", { class: "wall-frame" });
-  const lens = buildGridLens(base, session, () => frame);
+  const lens = buildGridLens(base, session, () => frame, () => setFront());
   const top = buildGridTop(session, () => toggleHelp());
   const chips = buildGridChips(session);
   const controls = buildGridControls(session, {
@@ -60,7 +60,7 @@ export function buildGridView(root, session, base, choices) {
   });
   const notices = buildNotices("grid", session.dismiss);
   const foot = buildGridFoot(session);
-  const wall = buildGridWall(base, session, lens, () => footSoon());
+  const wall = buildGridWall(base, session, lens);
   const answers = buildGridAnswers(session);
   const question = buildGridQuestion(session);
   const empty = el("div", { class: "empty", testid: "grid-empty" });
@@ -74,12 +74,17 @@ export function buildGridView(root, session, base, choices) {
   releaseAfterClick(surface);
   watchTheme(surface);
   wall.resize(choices.get().size);
+  session.onShown(footSoon);
 
   function footSoon() {
     soon ||= requestAnimationFrame(() => {
       soon = 0;
       foot.paint(session.look());
     });
+  }
+
+  function setFront() {
+    session.screen.setFront(question.node.hidden !== true ? question.node : lens.isOpen() ? lens.large : null);
   }
 
   function toggleHelp(on = help.hidden === true) {
@@ -102,6 +107,7 @@ export function buildGridView(root, session, base, choices) {
     foot.paint(look);
     lens.paint(look);
     question.paint(look);
+    setFront();
     if (asking && look.asked === null) wall.focus();
     asking = look.asked !== null;
   }

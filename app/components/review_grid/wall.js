@@ -3,7 +3,7 @@
 import { count, el, setText, show } from "../common/dom.js";
 import { spreadWords } from "../common/words.js";
 import { GRID_SIZES } from "./choices.js";
-import { GRID_ALL, gridValueWords, NO_GROUP, ROW_FLYING, ROW_SEEN } from "./table.js";
+import { GRID_ALL, gridValueWords, NO_GROUP, ROW_FLYING } from "./table.js";
 import { createGridThumbs } from "./thumbs.js";
 
 /** @import { GridLook, GridSession } from "./session.js" */
@@ -26,10 +26,9 @@ const GRID_AHEAD = 60; // pictures of the next page fetched in advance
  * @param {string} base
  * @param {GridSession} session
  * @param {ReturnType<typeof import("./lens.js").buildGridLens>} lens
- * @param {() => void} onSeen images have come on the screen
  */
-export function buildGridWall(base, session, lens, onSeen) {
-  const thumbs = createGridThumbs(base);
+export function buildGridWall(base, session, lens) {
+  const thumbs = createGridThumbs(base, session.screen.watch);
   const space = el("div", { class: "wall-space", role: "rowgroup" });
   const node = el("div", {
     class: "wall", testid: "grid-wall", role: "grid", tabindex: "0", "aria-multiselectable": "true",
@@ -147,7 +146,6 @@ export function buildGridWall(base, session, lens, onSeen) {
       rows.delete(number);
     }
     for (const number of wanted) if (!rows.has(number)) rows.set(number, buildRow(lines[number]));
-    noteSeen();
     paintTiles();
     thumbs.lookAhead(nextIds());
   }
@@ -156,15 +154,6 @@ export function buildGridWall(base, session, lens, onSeen) {
     const { table } = look;
     const from = look.start + table.pageRows().length;
     return Array.from(table.list.subarray(from, from + GRID_AHEAD), (row) => table.ids[row]);
-  }
-
-  function noteSeen() {
-    for (const { line } of rows.values()) {
-      if (line.head !== undefined || line.top + line.height / 2 < node.scrollTop) continue;
-      if (line.top + line.height / 2 > node.scrollTop + node.clientHeight) continue;
-      look.table.flag(look.table.list.subarray(line.from, line.to), ROW_SEEN);
-    }
-    onSeen();
   }
 
   /** @param {Line} line */
@@ -218,7 +207,10 @@ export function buildGridWall(base, session, lens, onSeen) {
 
   /** @param {Row} row */
   function discard(row) {
-    for (const tile of row.tiles) thumbs.drop(tile.image);
+    for (const tile of row.tiles) {
+      thumbs.drop(tile.image);
+      session.screen.unwatch(tile.image);
+    }
     row.node.remove();
   }
 

@@ -18,7 +18,11 @@ export const ACTION_WORDS = {
   label: "labeled", accept: "accepted", correct: "corrected", reject: "rejected",
   skip: "skipped", unsure: "unsure", flag: "flagged",
 };
-const SOURCE_WORDS = { imported: "imported", human: "given by a person", accepted: "accepted from a prediction" };
+const SOURCE_WORDS = {
+  imported: "imported", human: "given by a person", confirmed: "a prediction that a person confirmed",
+  accepted_in_batch: "accepted from a prediction, as a tile among others",
+  accepted_by_threshold: "accepted from a prediction, which nobody looked at",
+};
 /** @type {[Act, string, string][]} */
 const ACT_BUTTONS = [
   ["accept", "Accept", "a"], ["skip", "Skip", "Space"], ["unsure", "Unsure", "u"], ["flag", "Flag", "f"],

@@ -263,7 +263,8 @@ export function createSession(base, paint, paintImage) {
     outbox.decide({
       uid, action, label, image_id: item.image_id, base_version: item.version, batch: null,
       round: predicted ? item.round : null, confidence: predicted ? item.confidence : null,
-      seconds: Math.round((performance.now() - shownSince) / 10) / 100, blind: item.blind,
+      seconds: Math.round((performance.now() - shownSince) / 10) / 100, seen_seconds: null,
+      blind: item.blind,
     });
     remembered = false;
     advance();

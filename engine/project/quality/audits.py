@@ -167,6 +167,7 @@ class Audits:
             Decision(
                 uid=f"{batch}/{image_id}", image_id=image_id, base_version=version, action="accept",
                 label=predictions.classes[best], actor=actor, round=record.round, confidence=confidence, batch=batch,
+                seen_seconds=0.0,
             )
             for image_id, version, best, confidence in columns
         ]  # fmt: skip

@@ -23,7 +23,7 @@ from engine.project.workspace import Workspace
 from engine.quality import measured_set, pace, reliability, sample, scale, stopping
 from engine.quality.measured_set import ShareRight
 from engine.quality.stopping import Comparison
-from engine.records.labels import Mark
+from engine.records.labels import ACCEPTED, Mark
 from engine.records.quality import (
     CurvePoint,
     Estimate,
@@ -301,7 +301,7 @@ class Measured:
 
         Those of round `number` by their confidence as its scale recalibrates it, others by the one they came with.
         """
-        unseen = np.isin(table.image_ids, self._store.unseen()) & table.has_source("accepted")
+        unseen = np.isin(table.image_ids, self._store.unseen()) & table.has_source(*ACCEPTED)
         unseen &= np.isfinite(table.confidence)
         confidence, here = table.confidence[unseen], table.round[unseen] == number
         return float((1.0 - np.where(here, scale.recalibrated(written, confidence), confidence)).sum())

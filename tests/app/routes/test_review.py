@@ -110,6 +110,22 @@ def test_decisions_are_recorded_under_the_name_the_browser_keeps(client: TestCli
     assert client.post("undo", json={"uid": "u2"}).json()["acks"][0]["status"] == "saved"
 
 
+def test_seconds_of_a_tile_on_the_screen_are_recorded_and_say_what_the_label_is(
+    client: TestClient, project: Project, number: int
+) -> None:
+    first, second = free(project)
+    common = {"base_version": 0, "action": "accept", "label": "left", "batch": "B", "seconds": None, "round": number}
+    seconds = {first: 2, second: 0}
+    decisions = [common | {"uid": f"B-{image}", "image_id": image, "seen_seconds": s} for image, s in seconds.items()]
+    acks = client.post("decisions", json={"decisions": decisions}).json()["acks"]
+    assert [(ack["state"]["source"], ack["state"]["reviewed"]) for ack in acks] == [
+        ("accepted_in_batch", False), ("accepted_by_threshold", False),
+    ]  # fmt: skip
+    assert [entry.seen_seconds for entry in project.store.history(batch="B")] == [0.0, 2.0]
+    wrong = common | {"uid": "C", "image_id": first, "seen_seconds": "2"}
+    assert client.post("decisions", json={"decisions": [wrong]}).status_code == 400
+
+
 def test_undo_without_a_target_takes_back_ones_own_decision_only(client: TestClient, project: Project) -> None:
     one, two = free(project)
     for name, image in (("Ada", one), ("Bo", two)):

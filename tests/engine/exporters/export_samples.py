@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image
 
+from engine.exporters.rows import SOURCES
 from engine.records.labels import LedgerEntry
 
 
@@ -25,7 +26,8 @@ def manifest(**fields: Any) -> dict[str, Any]:
         "sources": ["human", "imported"],
         "min_confidence": None,
         "classes": ["cat", "dog"],
-        "counts": {"imported": 2, "human": 0, "accepted": 0, "pseudo": 0, "unlabeled": 1},
+        "counts": dict.fromkeys(SOURCES, 0) | {"imported": 2, "unlabeled": 1},
+        "reviewed": 0,
         "heldout": None,
         "batches": {},
     } | fields

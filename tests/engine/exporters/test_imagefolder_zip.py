@@ -82,8 +82,21 @@ def test_metadata_keep_every_name_and_label_as_stored(root: Path, add: Add, tmp_
             reviewed=True,
             reviewed_by="Zoë",
             reviewed_at="2026-01-02",
+            seen_seconds=2.5,
+            group="scene 7",
         ),
-        add("d/CON.png", "CON", label_source="accepted", confidence=0.875, round=3, model="round-3"),
+        add(
+            "d/CON.png",
+            "CON",
+            label_source="accepted_by_threshold",
+            confidence=0.875,
+            round=3,
+            model="round-3",
+            seen_seconds=0.0,
+            batch="audit-3-ab",
+            audit=3,
+            bound=0.0125,
+        ),
         add("e/plain.png"),
     ]
     write(rows, root, tmp_path / "out.zip", manifest(), [], quiet)
@@ -97,6 +110,13 @@ def test_metadata_keep_every_name_and_label_as_stored(root: Path, add: Add, tmp_
     assert found[2]["reviewed"] == "true"
     assert (found[2]["reviewed_by"], found[2]["reviewed_at"]) == ("Zoë", "2026-01-02")
     assert (found[3]["confidence"], found[3]["round"], found[3]["model"]) == ("0.875", "3", "round-3")
+    assert (found[2]["label_source"], found[2]["seen_seconds"], found[2]["group"]) == ("human", "2.5", "scene 7")
+    assert (found[3]["label_source"], found[3]["reviewed"], found[3]["reviewed_by"]) == (
+        "accepted_by_threshold", "false", "",
+    )  # fmt: skip
+    assert [found[3][name] for name in ("seen_seconds", "batch", "audit", "bound", "group")] == [
+        "0.0", "audit-3-ab", "3", "0.0125", "",
+    ]  # fmt: skip
     assert [x["split"] for x in found] == ["train"] * 4 + [""]
     assert found[4]["label_source"] == found[4]["confidence"] == ""
     assert found[4]["image_id"] == "5"
@@ -136,6 +156,7 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
     write(rows, root, tmp_path / "out.zip", given, [], quiet)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         found = json.loads(archive.read("manifest.json"))
+        assert list(found["columns"]) == archive.read("metadata.csv").decode().splitlines()[0].split(",")
     schema = json.loads((Path(engine.exporters.__file__).parent / "manifest.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(found, schema)
@@ -143,7 +164,14 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
     assert found["batches"] == batches
     assert found["class_folders"] == {"cat": "cat", "a:b": "a_b"}
     assert found["notes"] == ["1 labeled GIF images: torchvision's ImageFolder skips .gif by default."]
-    for broken in ({"counts": {}}, {"round": 0}, {"surprise": 1}, {"heldout": {"n": 1}}, {"batches": {"page": {}}}):
+    for broken in (
+        {"counts": {}},
+        {"round": 0},
+        {"surprise": 1},
+        {"heldout": {"n": 1}},
+        {"batches": {"page": {}}},
+        {"sources": ["accepted"]},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(found | broken, schema)
 

@@ -1,11 +1,11 @@
-"""The batches an export names are those behind the labels it holds, whatever happened to the images since."""
+"""Each exported label names the decision that gave it, whatever happened to the image since, and that one's batch."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine.exporters.provenance import batches_of
+from engine.exporters.provenance import audit_of, batches_of, bound_of, origins
 from engine.exporters.rows import ExportRow
 from engine.records.labels import LedgerEntry
 from tests.engine.exporters.export_samples import entry
@@ -17,8 +17,8 @@ def said(seq: int, base: int, batch: str | None, **fields: Any) -> LedgerEntry:
     return replace(entry(seq, 1, "cat"), base_version=base, batch=batch, **fields)
 
 
-def row(source: str | None = "accepted", label: str | None = "cat", image_id: int = 1) -> ExportRow:
-    return ExportRow(image_id=image_id, name="1.png", sha256="", format="PNG", label=label, label_source=source)
+def row(batch: str | None) -> ExportRow:
+    return ExportRow(image_id=1, name="1.png", sha256="", format="PNG", label="cat", batch=batch)
 
 
 FIRST = said(1, 0, "audit-a", action="accept")
@@ -26,32 +26,45 @@ SECOND = said(2, 1, "audit-b", action="accept")
 
 
 @pytest.mark.parametrize(
-    ("entries", "expected"),
+    ("entries", "gave"),
     [
-        ([FIRST], ["audit-a"]),
-        ([FIRST, SECOND], ["audit-b"]),
-        ([FIRST, said(2, 1, None)], []),
-        ([FIRST, said(2, 1, "page")], []),
-        ([FIRST, said(2, 1, "page", action="flag")], ["audit-a"]),
-        ([FIRST, said(2, 1, None, action="flag"), said(3, 2, None, action="unsure")], ["audit-a"]),
-        ([FIRST, SECOND, said(3, 2, "z1", action="undo", undoes=2)], ["audit-a"]),
-        ([FIRST, said(2, 1, None, action="flag"), said(3, 2, None, action="undo", undoes=2)], ["audit-a"]),
-        ([FIRST, said(2, 1, "z1", action="undo", undoes=1)], []),
-        ([said(1, 0, "import/1", action="import"), said(2, 1, "audit-c", action="correct")], ["audit-c"]),
+        ([FIRST], 1),
+        ([FIRST, SECOND], 2),
+        ([FIRST, said(2, 1, None)], 2),
+        ([FIRST, said(2, 1, "page", action="flag")], 1),
+        ([FIRST, said(2, 1, None, action="flag"), said(3, 2, None, action="unsure")], 1),
+        ([FIRST, SECOND, said(3, 2, "z1", action="undo", undoes=2)], 1),
+        ([FIRST, said(2, 1, None, action="flag"), said(3, 2, None, action="undo", undoes=2)], 1),
+        ([FIRST, said(2, 1, "z1", action="undo", undoes=1)], None),
+        ([said(1, 0, None, action="skip")], None),
+        ([said(1, 0, "import/1", action="import"), said(2, 1, "audit-c", action="correct")], 2),
     ],
 )
-def test_the_batch_is_that_of_the_decision_whose_label_is_in_force(
-    entries: list[LedgerEntry], expected: list[str]
-) -> None:
-    assert batches_of([row()], entries, FACTS) == {batch: FACTS[batch] for batch in expected}
+def test_the_origin_is_the_decision_whose_label_is_in_force(entries: list[LedgerEntry], gave: int | None) -> None:
+    assert {image_id: one.seq for image_id, one in origins(entries).items()} == ({} if gave is None else {1: gave})
+
+
+def test_each_image_has_an_origin_of_its_own() -> None:
+    entries = [FIRST, replace(SECOND, image_id=2, base_version=0), said(3, 1, None, action="flag")]
+    assert {image_id: one.seq for image_id, one in origins(entries).items()} == {1: 1, 2: 2}
 
 
 def test_each_batch_is_named_once_in_the_order_of_the_facts() -> None:
-    entries = [FIRST, replace(SECOND, image_id=2, base_version=0), replace(SECOND, seq=3, image_id=3, base_version=0)]
-    rows = [row(image_id=number) for number in (1, 2, 3)]
-    assert list(batches_of(rows, entries, FACTS)) == ["audit-b", "audit-a"]
+    rows = [row(batch) for batch in ("audit-a", "audit-b", "audit-a", "page", None)]
+    assert list(batches_of(rows, FACTS)) == ["audit-b", "audit-a"]
+    assert batches_of([], FACTS) == {}
 
 
-@pytest.mark.parametrize("exported", [row("pseudo"), row(None, None), row(image_id=2)])
-def test_an_image_exported_without_that_label_names_no_batch(exported: ExportRow) -> None:
-    assert batches_of([exported], [FIRST], FACTS) == {}
+@pytest.mark.parametrize(
+    ("facts", "number", "bound"),
+    [
+        ({"kind": "audit", "audit": 3, "bound": 0.02, "rest_bound": 0.03}, 3, 0.03),
+        ({"kind": "audit", "audit": 3, "bound": 0.02, "rest_bound": None}, 3, 0.02),
+        ({"kind": "grid"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_audit_and_bound_are_those_of_the_labels_that_the_batch_gave(
+    facts: dict[str, Any], number: int | None, bound: float | None
+) -> None:
+    assert (audit_of(facts), bound_of(facts)) == (number, bound)

@@ -12,6 +12,10 @@ from engine.exporters import EXPORTERS, tables
 from engine.exporters.rows import COLUMNS, ExportRow
 from tests.engine.exporters.export_samples import manifest, quiet
 
+BY_RULE = {
+    "label_source": "accepted_by_threshold", "round": 2, "confidence": 0.99, "seen_seconds": 0.0, "batch": "audit-3-ab",
+    "audit": 3, "bound": 0.0125,
+}  # fmt: skip
 AWKWARD = ["=1+1", "@sum", "+1", "-1", "007", "a,b", 'q"q', "CON", "dot.", "a:b", "猫", "NA", " lead"]
 
 
@@ -23,16 +27,19 @@ def rows(add: Callable[..., ExportRow]) -> list[ExportRow]:
         add(
             "seen.png",
             "cat",
-            label_source="accepted",
+            label_source="confirmed",
             confidence=0.1,
             round=2,
             model="round-2",
             reviewed=True,
             reviewed_by="Zoë",
             reviewed_at="2026-01-02T03:04:05+00:00",
+            seen_seconds=1.5,
+            group="scene 7",
             split="val",
         )
     )
+    made.append(add("rule.png", "cat", **BY_RULE))
     return made
 
 
@@ -60,17 +67,29 @@ def test_csv_shows_absent_values_as_empty_and_truth_in_words(rows: list[ExportRo
     EXPORTERS["csv"].write(rows, root, tmp_path / "out.csv", manifest(), [], quiet)
     with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file, strict=True))
-    none, seen = found[-2], found[-1]
+    none, seen, ruled = found[-3:]
     assert {key for key, value in none.items() if value} == {"file_name", "image_id", "sha256", "reviewed"}
     assert none["reviewed"] == "false"
     assert seen["reviewed"] == "true"
     assert (seen["confidence"], seen["round"], seen["split"]) == ("0.1", "2", "val")
+    assert (seen["label_source"], seen["seen_seconds"], seen["group"]) == ("confirmed", "1.5", "scene 7")
+    assert (seen["batch"], seen["audit"], seen["bound"]) == ("", "", "")
+    assert (ruled["label_source"], ruled["reviewed"], ruled["reviewed_by"]) == ("accepted_by_threshold", "false", "")
+    assert [ruled[name] for name in ("seen_seconds", "batch", "audit", "bound", "group")] == [
+        "0.0", "audit-3-ab", "3", "0.0125", "",
+    ]  # fmt: skip
 
 
 def test_parquet_keeps_types_and_nulls(rows: list[ExportRow], root: Path, tmp_path: Path) -> None:
     frame = read("parquet", rows, root, tmp_path)
-    none, seen = frame.iloc[-2], frame.iloc[-1]
-    assert none[["label", "label_source", "confidence", "round", "model", "reviewed_by"]].isna().all()
+    none, seen, ruled = frame.iloc[-3], frame.iloc[-2], frame.iloc[-1]
+    empty = ["label", "label_source", "confidence", "round", "model", "reviewed_by", "seen_seconds", "batch", "audit"]
+    assert none[[*empty, "bound", "group"]].isna().all()
+    assert seen[["batch", "audit", "bound"]].isna().all()
+    assert ruled[["reviewed_by", "reviewed_at", "group"]].isna().all()
+    assert (seen["seen_seconds"], seen["group"]) == (1.5, "scene 7")
+    assert (ruled["seen_seconds"], ruled["batch"], ruled["audit"], ruled["bound"]) == (0.0, "audit-3-ab", 3, 0.0125)
+    assert (frame["bound"].dtype, frame["seen_seconds"].dtype) == ("float64", "float64")
     assert frame["reviewed"].dtype == bool
     assert frame["image_id"].dtype == "int64"
     assert seen["confidence"] == 0.1
@@ -86,9 +105,9 @@ def test_rows_are_written_in_batches_and_counted(
     seen: list[int] = []
     target = tmp_path / "out"
     EXPORTERS[key].write(rows, root, target, manifest(), [], lambda _, done, __: seen.append(done))
-    assert seen == [10, 15]
+    assert seen == [10, 16]
     frame = pd.read_csv(target) if key == "csv" else pd.read_parquet(target)
-    assert len(frame) == 15
+    assert len(frame) == 16
 
 
 @pytest.mark.parametrize("key", ["csv", "parquet"])

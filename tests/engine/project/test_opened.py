@@ -13,6 +13,7 @@ import pytest
 
 import engine.exporters
 from engine.exporters.collect import ExportOptions
+from engine.exporters.rows import SOURCES
 from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
@@ -99,7 +100,7 @@ def test_export_counts_say_what_the_export_writes(project: Project) -> None:
     (drawn,) = project.audits.start(project.audits.rule_at(number, 0.7), size=1).record.sample
     project.labels.decide([Decision(new_uid(), drawn, 0, "label", "cat")])
     counts = project.exports.counts(options)
-    assert counts == {"imported": 2, "human": 1, "accepted": 0, "pseudo": 1, "unlabeled": 2}
+    assert counts == dict.fromkeys(SOURCES, 0) | {"imported": 2, "human": 1, "pseudo": 1, "unlabeled": 2}
     lines = project.exports.write(options).read_text().splitlines()
     assert sum(",pseudo," in line for line in lines) == 1
     assert len(lines) == 7

@@ -157,10 +157,10 @@ def test_a_batch_longer_than_any_one_query_is_undone_as_a_whole(store: Store) ->
     decisions = [Decision(f"m{number}", number, 0, "accept", "cat", round=1, confidence=0.5) for number in ids]
     batch = batch_id("audit-1", {"audit": 1})
     store.record_batch(decisions, batch, {"audit": 1})
-    assert store.counts().accepted == size
+    assert store.counts().accepted_by_threshold == size
     acks = store.undo("z1", "local", batch)
     assert {ack.status for ack in acks} == {"saved"}
-    assert (len(acks), store.counts().accepted, store.batches()[0].undone) == (size, 0, size)
+    assert (len(acks), store.counts().accepted_by_threshold, store.batches()[0].undone) == (size, 0, size)
     assert store.verify() == []
     with pytest.raises(LedgerError, match="no decision is left"):
         store.undo("z2", "local", batch)

@@ -10,7 +10,7 @@ from engine.store import Store
 Make = Callable[..., Decision]
 
 
-@pytest.mark.parametrize(("action", "source"), [("label", "human"), ("correct", "human"), ("accept", "accepted")])
+@pytest.mark.parametrize(("action", "source"), [("label", "human"), ("correct", "human"), ("accept", "confirmed")])
 def test_a_label_is_in_force_and_reviewed_with_the_source_of_its_action(
     store: Store, decide: Make, action: str, source: str
 ) -> None:
@@ -31,7 +31,7 @@ def test_a_correction_keeps_in_the_ledger_which_prediction_was_on_screen(store: 
 def test_a_mark_keeps_the_label_and_a_new_label_clears_the_mark(store: Store, decide: Make, mark: str) -> None:
     store.record([decide("u1", 5, "accept", "fox", round=2, confidence=0.75)])
     [marked] = store.record([decide("u2", 5, mark, None, round=9, confidence=0.1)])
-    assert marked.state == LabelState(5, 4, "fox", "accepted", 2, 0.75, True, mark)  # type: ignore[arg-type]
+    assert marked.state == LabelState(5, 4, "fox", "confirmed", 2, 0.75, True, mark)  # type: ignore[arg-type]
     [again] = store.record([decide("u3", 5, "label", "cat")])
     assert again.state == LabelState(5, 5, "cat", "human", reviewed=True)
 
@@ -50,8 +50,8 @@ def test_the_states_at_a_seq_are_those_then_in_force(store: Store, decide: Make)
     store.record([decide("u3", 5, "label", "dog")])
     assert sorted(store.states_at(2)) == [1, 2]
     assert store.states_at(1) == {1: LabelState(1, 1, "cat", "imported")}
-    assert store.states_at(3)[5] == LabelState(5, 3, "fox", "accepted", 2, 0.75, True)
-    assert store.states_at(4)[5] == LabelState(5, 4, "fox", "accepted", 2, 0.75, True, "reject")
+    assert store.states_at(3)[5] == LabelState(5, 3, "fox", "confirmed", 2, 0.75, True)
+    assert store.states_at(4)[5] == LabelState(5, 4, "fox", "confirmed", 2, 0.75, True, "reject")
     assert store.states_at(5)[5] == store.states([5])[0]
 
 
@@ -142,7 +142,7 @@ def test_counts_tell_sources_marks_and_classes(store: Store, decide: Make) -> No
     store.record([decide("u1", 5, "label", "fox"), decide("u2", 6, "accept", "fox"), decide("u3", 7, "skip", None)])
     counts = store.counts()
     assert (counts.images, counts.labeled, counts.unlabeled) == (8, 4, 4)
-    assert (counts.imported, counts.human, counts.accepted, counts.marked) == (2, 1, 1, 1)
+    assert (counts.imported, counts.human, counts.confirmed, counts.marked) == (2, 1, 1, 1)
     assert list(counts.per_class.items()) == [("cat", 1), ("dog", 1), ("fox", 2)]
 
 
@@ -154,7 +154,7 @@ def test_the_label_table_follows_every_change_and_holds_all_images(store: Store,
     store.record([decide("u1", 5, "accept", "fox", round=2, confidence=0.75), decide("u2", 1, "flag", None)])
     after = store.label_table()
     assert after.version.tolist() == [4, 2, 0, 0, 3, 0, 0, 0]
-    assert (after.label[4], after.source[4], after.round[4], after.confidence[4]) == ("fox", "accepted", 2, 0.75)
+    assert (after.label[4], after.source[4], after.round[4], after.confidence[4]) == ("fox", "confirmed", 2, 0.75)
     assert (after.label[0], after.source[0], after.mark[0]) == ("cat", "imported", "flag")
     assert after.reviewed.tolist() == [False] * 4 + [True] + [False] * 3
     assert (before.label[4], after.round[0], bool(np.isnan(after.confidence[0]))) == (None, -1, True)

@@ -38,7 +38,7 @@ def test_an_older_project_is_upgraded_and_keeps_all_it_held(old: str) -> None:
         assert store.name == "from 0001"
         assert store.states() == [
             LabelState(1, 3, "cat", "imported", mark="flag"),
-            LabelState(2, 2, "dog", "accepted", 1, 0.75, True),
+            LabelState(2, 2, "dog", "confirmed", 1, 0.75, True),
         ]
         assert [entry.uid for entry in store.entries()] == ["import/0001/1", "u1", "u2"]
         assert store.round(1).report == RoundReport(epochs=3)
@@ -124,3 +124,12 @@ def test_every_older_revision_has_a_fixture() -> None:
     fixtures = {path.stem.removeprefix("schema_") for path in FIXTURES.glob("schema_*.sql")}
     scripts = {path.name[:4] for path in Path(migrate.__file__).parent.glob("migrations/versions/*.py")}
     assert fixtures == scripts - {migrate.newest()}
+
+
+def test_a_project_of_revision_0004_keeps_its_measured_set(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0004.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        [drawn] = store.measured().image_ids.tolist()
+        assert store.apart().tolist() == [drawn]
+        assert [entry.uid for entry in store.entries() if entry.image_id == drawn][-1] == "m1"
+        assert store.verify() == []

@@ -90,7 +90,8 @@ def test_rejecting_an_image_or_being_unsure_of_it_settles_a_disagreement(
 def test_a_label_that_an_audit_let_in_is_nobodys_saying(store: Store, decide: Make) -> None:
     for image_id, kind in ((5, "audit"), (6, "grid")):
         facts = {"kind": kind}
-        given = decide(f"u{image_id}", image_id, "accept", "cat", actor="anna", round=1, confidence=0.9)
+        seen = {} if kind == "audit" else {"seen_seconds": 1.5}
+        given = decide(f"u{image_id}", image_id, "accept", "cat", actor="anna", round=1, confidence=0.9, **seen)
         store.record_batch([given], batch_id(kind, facts), facts)
         store.record([decide(f"v{image_id}", image_id, "correct", "dog", actor="ben")])
     assert [image_id for image_id, _ in store.relabeled()] == [6]
@@ -101,14 +102,16 @@ def test_the_counts_at_an_earlier_seq_do_not_see_later_decisions(store: Store, d
     store.record([decide("u3", 5, "label", "dog"), decide("u4", 1, "label", "fox")])
     now = store.counts_at(store.head_seq())
     then = store.counts_at(4)
-    assert (now["imported"], now["human"], now["accepted"]) == (1, 2, 0)
+    assert (now["imported"], now["human"], now["confirmed"]) == (1, 2, 0)
     assert then == {
         "images": 8,
         "labeled": 3,
         "unlabeled": 5,
         "imported": 2,
         "human": 0,
-        "accepted": 1,
+        "confirmed": 1,
+        "accepted_in_batch": 0,
+        "accepted_by_threshold": 0,
         "marked": 1,
         "per_class": {"cat": 1, "dog": 1, "fox": 1},
     }

@@ -30,7 +30,7 @@ def test_undo_restores_an_accepted_label_with_its_round_and_confidence(store: St
     store.record([decide("u2", 5, "reject", None)])
     [ack] = store.undo("z1", "local")
     assert accepted.state is not None
-    assert ack.state == LabelState(5, 5, "fox", "accepted", 3, 0.5, True)
+    assert ack.state == LabelState(5, 5, "fox", "confirmed", 3, 0.5, True)
 
 
 def test_undo_again_goes_further_back_through_the_same_image(store: Store, decide: Make) -> None:

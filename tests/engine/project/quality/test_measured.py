@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -100,7 +102,16 @@ def test_an_audit_is_accepted_as_one_batch_that_carries_its_bound_and_one_undo_t
     archive = project.exports.write(ExportOptions("imagefolder_zip"))
     with zipfile.ZipFile(archive) as found:
         manifest = json.loads(next(found.read(name) for name in found.namelist() if name.endswith("manifest.json")))
+        rows = list(csv.DictReader(io.StringIO(found.read("metadata.csv").decode())))
     assert manifest["batches"][batch]["wrong"] == 2
+    by_rule = [row for row in rows if row["label_source"] == "accepted_by_threshold"]
+    columns = ("batch", "audit", "bound", "reviewed", "reviewed_by", "seen_seconds")
+    told = {tuple(row[column] for column in columns) for row in by_rule}
+    assert (len(by_rule), told) == (50, {(batch, "1", "0.22", "false", "", "0.0")})
+    looked_at = {row["image_id"] for row in rows if row["reviewed"] == "true"}
+    assert looked_at == {str(image_id) for image_id in begun.record.sample}
+    assert {row["label_source"] for row in rows if row["image_id"] in looked_at} == {"human"}
+    assert manifest["reviewed"] == 40
     assert all(ack.status == "saved" for ack in project.store.undo(new_uid(), "local", batch))
     assert project.store.counts().labeled == LABELED + 40
 

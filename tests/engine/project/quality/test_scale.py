@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import ExportError
 from engine.exporters.collect import ExportOptions
+from engine.exporters.rows import SOURCES
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.quality import scale
@@ -21,7 +22,7 @@ from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 150
-PSEUDO = frozenset({"human", "imported", "accepted", "pseudo"})
+PSEUDO = frozenset(SOURCES)
 
 
 @pytest.fixture
