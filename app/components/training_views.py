@@ -234,13 +234,17 @@ def compared(number: int, other: int, comparison: Comparison) -> str:
 def within(outcome: RoundReport) -> str:
     """Return in a sentence what the labels say that the round held out, which is no accuracy of the rest."""
     held = outcome.heldout
-    told = [f"{held.correct:,} ({percent(held.accuracy)}, {interval(held)})"]
+    share = "" if held.few else f"{percent(held.accuracy)}, "
+    told = [f"{held.correct:,} ({share}{interval(held)})"]
+    labels = f"{held.n:,} labels"
+    if held.grouped:
+        labels = f"{held.n:,} scenes ({held.images:,} labels, one of each scene counted)"
     if outcome.baseline is not None and outcome.baseline.n:
         told.append(f"the labels alone {outcome.baseline.correct:,} ({percent(outcome.baseline.accuracy)})")
     if outcome.ablation is not None and outcome.ablation.heldout.n:
         told.append(f"without feedback (h = 0) {outcome.ablation.heldout.correct:,}")
     return (
-        f"Within the round: of {held.n:,} labels held out it has {', '.join(told)} right. They choose and calibrate; "
+        f"Within the round: of {labels} held out it has {', '.join(told)} right. They choose and calibrate; "
         "they are those there were, not a random choice, and say little of the other images."
     )
 

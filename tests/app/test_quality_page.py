@@ -561,21 +561,12 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
 
 
 def test_few_scenes_draw_no_curve(opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    scenes = Estimate(7, 12, 0.28, 0.85, "")
-    few = Outlook((), 100, None, None, None, 0.99, None, None, "7 of 12 scenes", scenes)
+    point = CurvePoint(1, "pseudo_label", 500, Estimate(17, 22, 0.5, 0.9, "", 130))
+    few = Outlook((point,), None, 100, None, None, None, 0.99, None, None, "Go on.")
     monkeypatch.setattr(Measured, "outlook", lambda self, target, next_count: few)
     page = _page("Is another round worth it?")
     assert not page.get("plotly_chart")
     assert "no curve with fewer than 30 scenes" in _texts(page)
-
-
-def test_a_round_whose_split_is_older_than_the_groups_is_warned_of(opened: OpenProject, number: int) -> None:
-    assert "looks better than it is on new scenes" not in _texts(_page())
-    ids = opened.project.store.image_ids().tolist()
-    opened.project.store.set_groups({image: f"scene {place // 20}" for place, image in enumerate(ids)}, "by hand")
-    page = _page()
-    assert "10 of the 10 held-out images are of a scene that this round trained on" in _texts(page)
-    assert "120 of the 120 images are in 6 groups" in _texts(page)
 
 
 def test_unknown_outlook_is_said_to_be_unknown(opened: OpenProject) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from engine.files import write_json
-from engine.project.opened import Project
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import read_plan
 from engine.rounds.supervisor import prepare
@@ -73,12 +72,3 @@ def test_frame_by_frame_the_same_round_claims_what_is_not_so(tmp_path: Path) -> 
     assert report.heldout.n == 72
     assert report.heldout.low > 0.9
     assert "heldout_accuracy" in curves
-
-
-def test_a_round_that_was_split_before_the_groups_came_is_known_by_them(tmp_path: Path) -> None:
-    held_out(tmp_path / "frames", 0, grouped=False)
-    with Project.open(tmp_path / "frames") as project:
-        assert project.measured.torn(1) == 0
-        ids = project.store.image_ids().tolist()
-        project.store.set_groups({image: f"scene {place // FRAMES}" for place, image in enumerate(ids)}, "by number")
-        assert project.measured.torn(1) == 72
