@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,13 @@ from rich.markup import escape
 from app.cli.terminal import ProjectArgument, out, progress_bar
 from app.source_words import counted
 from engine.errors import ConfigError, SourceMissing
+from engine.records.imports import Grouping
+
+GROUP_BY = (
+    "How images that are not independent (frames of a scene, a burst, a video) are put into groups: column:NAME of a "
+    "table beside the images, folder:LEVEL of the path, name (the file name before its last number), exif (camera and "
+    "time) or none. A column called scene, video, patient and so on is taken if nothing is given."
+)
 
 
 def import_(
@@ -27,6 +35,7 @@ def import_(
         list[str] | None, typer.Option(help="A class of it to leave out, as if nobody knew of it; may be repeated.")
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Import the images without their labels.")] = False,
+    group_by: Annotated[str | None, typer.Option(help=GROUP_BY)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
@@ -47,12 +56,13 @@ def import_(
     else:
         raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
     began = time.monotonic()
+    preview = None
     created = not is_project(project)
     target = Project.create(project) if created else Project.open(project)
     try:
         with progress_bar() as progress:
             preview = target.imports.scan(source, progress)
-        _show_preview(preview)
+        _show_preview(preview, group_by)
         if dry_run:
             discard(preview)
             target.close()
@@ -60,8 +70,10 @@ def import_(
                 remove_empty(project)
             return
         with progress_bar() as progress:
-            result = target.imports.commit(preview, progress, use_labels=not no_labels)
+            result = target.imports.commit(preview, progress, use_labels=not no_labels, group_by=group_by)
     except BaseException:
+        if preview is not None:
+            discard(preview)
         target.close()
         if created:
             remove_empty(project)
@@ -90,7 +102,9 @@ def remove_empty(project: Path) -> None:
             shutil.rmtree(project)
 
 
-def _show_preview(preview: Any) -> None:
+def _show_preview(preview: Any, group_by: str | None) -> None:
+    from engine.importers.grouping import choose_grouping, warning
+
     labeled = sum(preview.counts.values())
     out.print(
         f"{escape(preview.source)}: {len(preview.found):,} images ({preview.layout}), {labeled:,} labeled in "
@@ -100,11 +114,24 @@ def _show_preview(preview: Any) -> None:
     )
     for notice in preview.notices:
         out.print(f"  {escape(notice)}", soft_wrap=True)
+    chosen = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
+    if chosen is not None:
+        out.print(f"  groups: {escape(chosen.title)}: {grouped(chosen)}", soft_wrap=True)
+    elif group_by is None and (words := warning(preview.groupings)):
+        out.print(f"  {escape(words)} Choose with --group-by, or --group-by none.", soft_wrap=True)
+    for one in preview.groupings:
+        if one is not chosen and (one.sure or one.proposed):
+            out.print(f"  --group-by {escape(shlex.quote(one.key))}: {grouped(one)}", soft_wrap=True)
     for title, rows in (("refused", preview.refused), ("conflicting labels", preview.conflicts)):
         for row in rows[:20]:
             out.print(f"  {title}: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
         if len(rows) > 20:
             out.print(f"  … and {len(rows) - 20:,} more {title}")
+
+
+def grouped(one: Grouping) -> str:
+    """Return how many groups a way to group makes."""
+    return f"{one.images:,} images in {one.groups:,} groups, the largest of {one.largest:,}"
 
 
 class Format(StrEnum):
@@ -132,6 +159,9 @@ def export(
     ] = False,
     labeled_only: Annotated[bool, typer.Option("--labeled-only", help="Leave out images without a label.")] = False,
     round: Annotated[int | None, typer.Option(help="The round whose pseudo-labels are taken.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Percent of train, val and test, as 80,10,10; no group of images is torn apart.")
+    ] = None,
 ) -> None:
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
@@ -141,8 +171,9 @@ def export(
     sources = {"human", *ACCEPTED} | (set() if human_only else {"imported"})
     sources |= {"pseudo"} if pseudo is not None else set()
     options = ExportOptions(
-        format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round
-    )
+        format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
+        split=None if split is None else _shares(split),
+    )  # fmt: skip
     opened = Project.open(project)
     try:
         counts = opened.exports.counts(options)
@@ -154,6 +185,15 @@ def export(
         f"Wrote {escape(str(written))}: {counted(counts)}",
         soft_wrap=True,
     )
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    """Return the shares 0..1 that percents with commas between them say."""
+    try:
+        train, val, test = (float(part) / 100 for part in text.split(","))
+    except ValueError:
+        raise ConfigError("These are no three percents", value=text, way_out="Try --split 80,10,10.") from None
+    return train, val, test
 
 
 def backup(
@@ -173,6 +213,27 @@ def backup(
     finally:
         opened.close()
     out.print(f"Wrote and verified {escape(str(written))}", soft_wrap=True)
+
+
+def groups(
+    project: ProjectArgument,
+    near_duplicates: Annotated[
+        bool | None, typer.Option(help="Whether near-equal photos are grouped where nothing else says which are.")
+    ] = None,
+) -> None:
+    """Show which images belong together and how that came about."""
+    from engine.project.opened import Project
+
+    opened = Project.open(project, read_only=near_duplicates is None and not os.access(project, os.W_OK))
+    try:
+        if near_duplicates is not None:
+            opened.groups.turn(near_duplicates)
+        out.print(escape(opened.groups.words() or "Each image is by itself."), soft_wrap=True)
+        for entry in opened.store.groups_set():
+            line = f"  {entry.time[:19]}: {entry.how}: {entry.images:,} images in {entry.groups:,} groups"
+            out.print(escape(line), soft_wrap=True)
+    finally:
+        opened.close()
 
 
 def doctor(project: ProjectArgument) -> None:

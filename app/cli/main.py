@@ -21,6 +21,7 @@ app.command("round")(rounds.round_)
 app.command()(rounds.status)
 app.command()(rounds.evaluate)
 app.command()(data.backup)
+app.command()(data.groups)
 app.command()(data.doctor)
 app.command()(bench)
 

@@ -18,7 +18,7 @@ from engine.errors import ConfigError, RoundBlocked, RoundError
 from engine.percent import percent
 from engine.quality.scale import SHARE
 from engine.records.labels import LabelSource
-from engine.records.rounds import RoundReport
+from engine.records.rounds import HeldoutFigures, RoundReport
 
 
 def round_(
@@ -138,10 +138,11 @@ def _show_round(opened: Any, record: Any) -> None:
     }
     for name, figures in rows.items():
         if figures is not None and figures.n:
-            out.print(
-                f"  {name}: {percent(figures.accuracy, 2)} ({figures.correct}/{figures.n}), 95 % interval "
-                f"{percent(figures.low)}–{percent(figures.high)}"
-            )
+            share = "" if figures.few else f"{percent(figures.accuracy, 2)} "
+            counts = f"({figures.correct}/{figures.n})"
+            if figures.grouped:
+                counts = f"{figures.correct} of {figures.n} scenes ({figures.images:,} labels)"
+            out.print(f"  {name}: {share}{counts}, 95 % interval {percent(figures.low)}–{percent(figures.high)}")
     if record.state in {"promoted", "held_back"}:
         truth = opened.results.true_accuracy(record.number)
         if truth is not None:
@@ -171,7 +172,7 @@ def status(project: ProjectArgument) -> None:
             held = report.heldout
             table.add_row(
                 str(record.number), record.algorithm + (" (its baseline)" if report.passed_over else ""), record.state,
-                percent(held.accuracy, 2) if held.n else "–",
+                accuracy(held),
                 f"{percent(held.low)}–{percent(held.high)}" if held.n else "–",
                 str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",
             )  # fmt: skip
@@ -180,6 +181,13 @@ def status(project: ProjectArgument) -> None:
         _show_last(opened)
     finally:
         opened.close()
+
+
+def accuracy(held: HeldoutFigures) -> str:
+    """Return a held-out accuracy as a percentage; of few scenes as a count."""
+    if held.few:
+        return f"{held.correct}/{held.n} scenes"
+    return percent(held.accuracy, 2) if held.n else "–"
 
 
 def _show_last(opened: Any) -> None:

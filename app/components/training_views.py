@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from app import state
+from engine.groups import FEW_GROUPS
 from engine.percent import percent
 from engine.project.opened import Project
 from engine.quality.measured_set import ENOUGH_EVIDENCE
@@ -192,15 +193,17 @@ def report(project: Project, record: RoundRecord) -> None:
 def measured(estimate: Estimate) -> None:
     """Show a round's accuracy on the measured set, from 20 answers on; before, how many are still to be given."""
     enough = estimate.n >= SHARE
+    share = f"{estimate.right:,} of {estimate.n:,} scenes" if estimate.few else percent(estimate.value)
     st.metric(
         "Measured accuracy",
-        percent(estimate.value) if enough else "–",
+        share if enough else "–",
         help="Of images drawn at random from all, asked without a prediction and never trained on. One answer in five "
         "on the Review page is about such an image; “Random images, asked blind” there brings them alone.",
     )
     if enough:
         span = f"95 % interval {percent(estimate.low)} to {percent(estimate.high)}"
-        st.caption(f"{estimate.right:,} of {estimate.n:,} random images, {span}")
+        grouped = f" of {estimate.n:,} scenes ({estimate.images:,} images)" if estimate.images > estimate.n else ""
+        st.caption(f"{estimate.right:,} of {estimate.n:,} random images{grouped}, {span}")
     else:
         st.caption(f"not measured yet: {estimate.n} of {SHARE} random images answered")
 
@@ -215,6 +218,8 @@ def compared(number: int, other: int, comparison: Comparison) -> str:
     """Return in a sentence whether a round is better than another; only strong evidence says so."""
     if comparison.n < SHARE:
         return f"Whether round {number} is better than round {other} is not measured yet."
+    if comparison.few:
+        return f"Which round is better cannot be told with fewer than {FEW_GROUPS} scenes."
     counts = (
         f"On the same {comparison.n:,} random images round {number} alone is right on {comparison.only_this:,}, "
         f"round {other} alone on {comparison.only_other:,}"
@@ -229,13 +234,17 @@ def compared(number: int, other: int, comparison: Comparison) -> str:
 def within(outcome: RoundReport) -> str:
     """Return in a sentence what the labels say that the round held out, which is no accuracy of the rest."""
     held = outcome.heldout
-    told = [f"{held.correct:,} ({percent(held.accuracy)}, {interval(held)})"]
+    share = "" if held.few else f"{percent(held.accuracy)}, "
+    told = [f"{held.correct:,} ({share}{interval(held)})"]
+    labels = f"{held.n:,} labels"
+    if held.grouped:
+        labels = f"{held.n:,} scenes ({held.images:,} labels, one of each scene counted)"
     if outcome.baseline is not None and outcome.baseline.n:
         told.append(f"the labels alone {outcome.baseline.correct:,} ({percent(outcome.baseline.accuracy)})")
     if outcome.ablation is not None and outcome.ablation.heldout.n:
         told.append(f"without feedback (h = 0) {outcome.ablation.heldout.correct:,}")
     return (
-        f"Within the round: of {held.n:,} labels held out it has {', '.join(told)} right. They choose and calibrate; "
+        f"Within the round: of {labels} held out it has {', '.join(told)} right. They choose and calibrate; "
         "they are those there were, not a random choice, and say little of the other images."
     )
 
@@ -249,6 +258,8 @@ def difference(ablation: AblationFigures) -> str:
     n, gained, lost = ablation.heldout.n, ablation.only_main, ablation.only_ablation
     if not n:
         return "Whether the feedback changed anything cannot be said: no image was held out."
+    if ablation.heldout.few:
+        return f"Whether the feedback changed anything cannot be told with fewer than {FEW_GROUPS} scenes."
     counts = (
         f"Of the same {n:,} held-out images {ablation.both_right:,} were right with and without feedback, "
         f"{gained:,} only with it, {lost:,} only without it"
@@ -273,6 +284,13 @@ def how(figures: HeldoutFigures | None) -> str:
     """Return how an accuracy was measured."""
     if figures is None or not figures.n:
         return "There is no held-out set."
+    if figures.grouped:
+        few = f" What is better or worse cannot be told with fewer than {FEW_GROUPS} scenes." if figures.few else ""
+        return (
+            f"{figures.correct} of {figures.n} held-out scenes right; 95 % interval ({figures.method}). The "
+            f"{figures.images:,} labeled images of these scenes are not independent, so one of each is counted; none "
+            f"was trained on. The interval is about new scenes.{few}"
+        )
     return (
         f"{figures.correct} of {figures.n} held-out labeled images right; 95 % interval ({figures.method}). "
         "They were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "

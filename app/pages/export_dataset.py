@@ -20,6 +20,9 @@ _SEEN = (
     "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
     "how long it was on the screen."
 )
+SHARES = (0.8, 0.1, 0.1)
+SPLIT = "Split into train, val and test (80, 10 and 10 %)"
+SPLIT_HELP = "By class as far as it goes. Images of one group, such as frames of a scene, are all in one split."
 
 
 def page() -> None:
@@ -46,7 +49,8 @@ def page() -> None:
         )  # fmt: skip
         unlabeled = st.checkbox("Images without a label too", value=True)
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
-        options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened))
+        split = SHARES if st.checkbox(SPLIT, key="export_split", help=SPLIT_HELP) else None
+        options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=split)
         counts = opened.project.exports.counts(options)
         refusal = opened.project.exports.refusal(options)
         if refusal is not None:

@@ -11,6 +11,7 @@ from app import state
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
+from engine.importers.grouping import NONE, warning
 from engine.importers.scan import ImportSource, discard
 from engine.records.imports import ImportPreview, ImportResult
 
@@ -94,6 +95,8 @@ def _import(opened: OpenProject) -> None:
             "folders, or in `_unlabeled`, `unlabeled` or `no_label`, are unlabeled.\n"
             "- **Images + CSV**: a CSV or TSV with the columns `filename,label`, `file_name,label` or `id,path,label`; "
             "an empty label is unlabeled. Labels are text: “007” stays “007”.\n"
+            "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
+            "file names like `scene12_frame003.jpg`, or bursts by camera and time, which you choose.\n"
             "- JPEG, PNG, WebP, BMP, GIF and TIFF. Everything is looked at before anything is written, and what is "
             "refused is listed with the reason."
         )
@@ -138,14 +141,50 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
         st.dataframe(counts, hide_index=True, height=min(38 * (len(counts) + 1), 300))
     _listing("Refused files", preview.refused)
     _listing("Conflicting labels: imported without a label", preview.conflicts)
+    group_by = _groups(preview)
     use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0)
     yes, no, _ = st.columns([1, 1, 3])
     if yes.button("Import", type="primary", icon=":material/check:", width="stretch"):
-        _commit(opened, preview, use_labels=use_labels)
+        _commit(opened, preview, use_labels=use_labels, group_by=group_by)
     if no.button("Discard", icon=":material/close:", width="stretch"):
         discard(preview)
         state.forget("preview")
         st.rerun()
+
+
+def _groups(preview: ImportPreview) -> str:
+    """Let the person choose which images belong together; return the key of the choice."""
+    if not preview.groupings:
+        return NONE
+    ways = {one.key: one for one in preview.groupings}
+    keys = [*ways, NONE]
+
+    def title(key: str) -> str:
+        if key == NONE:
+            return "each image by itself"
+        one = ways[key]
+        mark = " (said by the source)" if one.sure else " (proposed)" if one.proposed else ""
+        return f"{one.title}{mark}: {one.images:,} images in {one.groups:,} groups"
+
+    chosen = st.selectbox(
+        "Images that belong together",
+        keys,
+        index=keys.index(preview.group_by),
+        format_func=title,
+        key=f"group_by_{preview.staging.name}",
+        help="Frames of one scene, of a burst or a video are nearly equal. A group is never trained on and measured "
+        "with at the same time.",
+    )
+    if chosen == NONE:
+        if words := warning(preview.groupings):
+            st.warning(state.plain(words))
+        return NONE
+    one = ways[chosen]
+    st.caption(
+        f"For example {state.plain(one.example)}; the largest group has {one.largest:,} images. Figures will count "
+        "groups, not images."
+    )
+    return str(chosen)
 
 
 def _listing(title: str, rows: object) -> None:
@@ -155,14 +194,14 @@ def _listing(title: str, rows: object) -> None:
             st.dataframe(pd.DataFrame(listed, columns=["file", "reason"]), hide_index=True)
 
 
-def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool) -> None:
+def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
     bar = st.progress(0.0, "Importing")
 
     def progress(label: str, done: int, total: int) -> None:
         bar.progress(done / total if total else 1.0, f"{label}: {done:,} of {total:,}" if total else label)
 
     try:
-        result = opened.project.imports.commit(preview, progress, use_labels=use_labels)
+        result = opened.project.imports.commit(preview, progress, use_labels=use_labels, group_by=group_by)
     except StarlingError as error:
         bar.empty()
         state.show_error(error)

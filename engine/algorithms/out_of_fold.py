@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.algorithms.supervised import Supervised, SupervisedConfig
+from engine.errors import RoundBlocked
+from engine.groups import units
 from engine.training import evaluate
 from engine.training.config import TrainConfig
 from engine.training.pools import Pools
@@ -36,21 +38,25 @@ class OutOfFold:
     steps: int
 
 
-def make_folds(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def make_folds(labels: NDArray[np.int64], seed: int, groups: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """Return the fold (n,) of each image, counted from 0; each class is spread as evenly as can be.
 
     There are 5, or as many as images. A class with fewer images than folds has at most one in each, so that all but
     that one are learned from: a rare class does not take folds from the others.
 
+    All images of a group are in one fold; a group is spread as one image of the class that most of its images have.
+
     Args:
         labels: (n,) class indices.
         seed: of the shuffle.
+        groups: (n,) number of each image's group; each image by itself when None.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    fold = np.empty(len(labels), np.int64)
-    fold[order] = np.arange(len(labels)) % FOLDS
-    return fold
+    grouped = units(groups, labels)
+    shuffled = np.random.default_rng(seed).permutation(len(grouped))
+    order = shuffled[np.argsort(grouped.label[shuffled], kind="stable")]
+    fold = np.empty(len(grouped), np.int64)
+    fold[order] = np.arange(len(grouped)) % FOLDS
+    return fold[grouped.of]
 
 
 def steps_for(labeled: int, batch: int) -> int:
@@ -64,10 +70,11 @@ def predict(
     train: TrainConfig,
     device: torch.device,
     report: Callable[[int, int], None] = lambda done, total: None,
+    groups: NDArray[np.int64] | None = None,
 ) -> OutOfFold:
     """Train once a fold from scratch on the others, and predict the images of that fold.
 
-    Deterministic for the settings' seed on the CPU.
+    Deterministic for the settings' seed on the CPU. No network sees a label of a group that it is asked about.
 
     Args:
         images: (n, ...) labeled images or vectors.
@@ -75,10 +82,19 @@ def predict(
         train: network and optimizer; its epochs and steps are set here.
         device: where to train.
         report: called with steps done and in all; may raise to stop.
+        groups: (n,) number of each image's group; each image by itself when None.
+
+    Raises:
+        RoundBlocked: all labeled images are of one group.
     """
     classes = int(labels.max()) + 1
-    fold = make_folds(labels, train.seed)
+    fold = make_folds(labels, train.seed, groups)
     count = int(fold.max()) + 1
+    if count < 2:
+        raise RoundBlocked(
+            "All labeled images are of one group, so none can be asked about without having been learned from",
+            way_out="Label images of other scenes first.",
+        )
     steps = steps_for(len(labels) - math.ceil(len(labels) / count), train.batch_size)
     train = dataclasses.replace(train, epochs=1, steps_per_epoch=steps)
     probabilities = np.empty((len(labels), classes), np.float32)

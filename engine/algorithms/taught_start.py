@@ -92,7 +92,8 @@ def set_targets(described: Tensor, pools: Pools, train: TrainConfig) -> Tensor:
     place[members] = torch.arange(len(members))
     classes, labels = np.unique(pools.train_y.numpy(), return_inverse=True)
     drawn = torch.isin(pools.train_idx, pools.random_idx).numpy()
-    labeled = Labeled(place[pools.train_idx].numpy(), labels, np.bincount(labels[drawn], minlength=len(classes)))
+    counts = np.bincount(labels[drawn], minlength=len(classes))
+    labeled = Labeled(place[pools.train_idx].numpy(), labels, counts, pools.train_groups)
     votes = VOTES_GRADIENTS if NetName.parse(train.start).has_gradients else VOTES
     images = ImageSet.of(described[members].numpy(), train.seed, threads=torch.get_num_threads())
     said = torch.from_numpy(LiveModel(images, votes).refit(labeled).probabilities)[place[pools.unlabeled_idx]]

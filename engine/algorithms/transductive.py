@@ -133,7 +133,7 @@ class Transductive:
         self._place = torch.full((len(pools.images),), -1)
         self._place[self._members] = torch.arange(len(self._members))
         self._classes, labels = np.unique(pools.train_y.numpy(), return_inverse=True)
-        self._labeled = Labeled(self._place[pools.train_idx].numpy(), labels, self._drawn(labels))
+        self._labeled = Labeled(self._place[pools.train_idx].numpy(), labels, self._drawn(labels), pools.train_groups)
         self._prepared: tuple[ImageSet, Prior] | None = None
         self._logits: Floats = np.empty((0, len(self._classes)), np.float32)
         self._student = TaughtNetwork(train, pools, device) if with_network else None

@@ -16,6 +16,7 @@ from engine.benchmarks.audit_study import AUDIT
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
+from engine.benchmarks.groups import GROUPS
 from engine.benchmarks.honesty import AUDITED_ROUNDS, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
@@ -44,6 +45,7 @@ STUDIES: dict[str, Study] = {
     "photo-rounds": PHOTO_ROUNDS,
     "live": LIVE,
     "first-guess": FIRST_GUESS,
+    "groups": GROUPS,
     "tuned": TUNED,
 }
 """Studies by the name that the command takes."""

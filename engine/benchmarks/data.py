@@ -179,6 +179,16 @@ def photo_arrays(root: Path, net: str) -> tuple[Tensor, Tensor]:
     return torch.stack([photos[at][0] for at in range(len(photos))]), torch.tensor(photos.targets)
 
 
+def squeezed_photos(root: Path, side: int) -> Tensor:
+    """Return the photos (n, 3, side, side) uint8 in the folders under `root`, one a class, each squeezed to a square.
+
+    Raises:
+        SourceMissing: there are no folders with images.
+    """
+    photos = _photos(root, side, whole=True)
+    return torch.stack([photos[at][0] for at in range(len(photos))])
+
+
 def _photos(root: Path, side: int, *, whole: bool) -> Any:
     """Return torchvision's data set of the photos under `root`, squeezed to a square or its centre, as uint8."""
     from torchvision import datasets, transforms

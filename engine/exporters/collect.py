@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError
 from engine.exporters.provenance import Provenance, audit_of, bound_of
 from engine.exporters.rows import SOURCES, ExportRow
+from engine.exporters.split import Shares, check_shares
 from engine.records.labels import ACCEPTED, ImageItem, LabelSource, LedgerEntry
 from engine.records.rounds import Predictions
 
@@ -28,6 +29,7 @@ class ExportOptions:
         unlabeled: whether images without an exported label are written too.
         round: the round whose pseudo-labels are taken; the one in force when None.
         images: only these image ids; all when None.
+        split: shares of train, val and test; None puts all into train.
     """
 
     format: str = "imagefolder_zip"
@@ -36,6 +38,7 @@ class ExportOptions:
     unlabeled: bool = True
     round: int | None = None
     images: frozenset[int] | None = None
+    split: Shares | None = None
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -47,6 +50,9 @@ class ExportOptions:
                 value=self.min_confidence,
                 way_out="Try 0.95.",
             )
+
+        if self.split is not None:
+            check_shares(self.split)
 
     def takes(self, image_id: int) -> bool:
         """Return whether this image is among those to export."""

@@ -3,7 +3,7 @@
 `python -m engine.images.child MEMORY_MB` reads one JSON list of jobs a line from stdin and answers one JSON
 object a job, a line each, in order. Jobs:
 
-    {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices"}
+    {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices", "taken"}
     {"op": "row", "path", "sha256", "size", "channels", "whole", "resample", "out", "offset"}  → {"ok": true}
         (the pixels are written into the file `out` at the byte `offset`)
     either  → {"error": the reason, for a person}
@@ -63,6 +63,7 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
         "height": decoded.height,
         "channels": decoded.channels,
         "notices": list(decoded.notices),
+        "taken": decoded.taken,
     }
 
 

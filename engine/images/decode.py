@@ -18,6 +18,7 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -69,7 +70,10 @@ _KNOWN_REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One image, upright. `image` has mode L (channels 1) or RGB (channels 3); `format` is the true one."""
+    """One image, upright. `image` has mode L (channels 1) or RGB (channels 3); `format` is the true one.
+
+    `taken`: the camera and when it took the image, ISO 8601, where its EXIF data say both.
+    """
 
     image: Image.Image
     format: str
@@ -77,6 +81,7 @@ class Decoded:
     height: int
     channels: int
     notices: tuple[str, ...]
+    taken: tuple[str, str] | None = None
 
 
 def sniff(data: bytes) -> str:
@@ -152,11 +157,13 @@ def _decode(data: bytes, expected: str) -> Decoded:
             raise DecodeError(_too_large(), value=f"{opened.width} × {opened.height}")
         opened.load()
         image = _plain(opened, notices)
-        image = _upright(image, _exif(opened, expected), notices)
+        exif = _exif(opened, expected)
+        image = _upright(image, exif, notices)
+        taken = None if exif is None else _taken(exif)
         if _several(opened):
             notices.append("holds several pictures; the first is taken")
     channels = 1 if image.mode == "L" else 3
-    return Decoded(image, expected, image.width, image.height, channels, tuple(notices))
+    return Decoded(image, expected, image.width, image.height, channels, tuple(notices), taken)
 
 
 def _exif(opened: Image.Image, expected: str) -> Image.Exif | None:
@@ -167,6 +174,21 @@ def _exif(opened: Image.Image, expected: str) -> Image.Exif | None:
         return opened.getexif()
     except Exception:  # damaged EXIF data raise almost anything; the pixels are good
         return None
+
+
+def _taken(exif: Image.Exif) -> tuple[str, str] | None:
+    """Return the camera and when it took the image; None where the EXIF data do not say both."""
+    try:
+        more = exif.get_ifd(ExifTags.IFD.Exif)
+        names = (exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model), more.get(ExifTags.Base.BodySerialNumber))
+        camera = " ".join(str(name).strip("\0 ") for name in names if name)
+        time = more.get(ExifTags.Base.DateTimeOriginal) or more.get(ExifTags.Base.DateTimeDigitized)
+        part = str(more.get(ExifTags.Base.SubsecTimeOriginal) or "0").strip("\0 ")
+        moment = datetime.strptime(str(time).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+        moment = moment.replace(microsecond=int(f"{part[:6]:0<6}") if part.isdecimal() else 0)
+    except Exception:  # damaged or odd EXIF data raise almost anything; the pixels are good
+        return None
+    return (camera[:100], moment.isoformat()) if camera else None
 
 
 def _upright(image: Image.Image, exif: Image.Exif | None, notices: list[str]) -> Image.Image:

@@ -3,7 +3,7 @@
 Columns: one that names the file (`file_path_abs`, `file_name`, `filename`, `path`) and one with the label
 (`label`, `class_name`). An empty label is unlabeled. A relative path counts from the table's folder, then from
 those above it, then from anywhere if only one file ends so; of an absolute path the longest ending that exists
-counts.
+counts. Further columns may say which images belong together.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from engine.errors import ImportRefused
 from engine.importers.contents import MEGABYTE
+from engine.importers.grouping import is_group_header
 from engine.importers.labeling import Labeling
 from engine.importers.name_index import NameIndex
 from engine.importers.names import label_flaw, shown
@@ -26,6 +27,11 @@ from engine.records.imports import Refusal
 IMAGES_AND_CSV = "images + CSV"
 PATH_COLUMNS = ("file_path_abs", "file_name", "filename", "path")
 LABEL_COLUMNS = ("label", "class_name")
+NO_GROUPS = (
+    "label_source", "confidence", "annotation_source", "round", "model", "reviewed", "reviewed_by", "reviewed_at",
+    "split", "id", "image_id", "sha256", "width", "height",
+)  # fmt: skip
+MOST_OTHERS = 20
 MAX_BYTES = 64 * MEGABYTE
 MAX_ROWS = 3_000_000
 MAX_FIELD = 131_072
@@ -34,12 +40,19 @@ _SAVE_UTF8 = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) and import ag
 
 @dataclass(frozen=True)
 class Table:
-    """A table that names images and labels: its own name, and rows as (line number, file, label)."""
+    """A table that names images and labels: its own name, and rows as (line number, file, label).
+
+    columns: headers of its further columns; cells: their texts, a tuple a row. labeled: whether it has a column of
+    labels at all; one without is there for what its other columns say.
+    """
 
     name: str
     rows: tuple[tuple[int, str, str], ...]
     refused: tuple[Refusal, ...]
     predicted: int
+    columns: tuple[str, ...] = ()
+    cells: tuple[tuple[str, ...], ...] = ()
+    labeled: bool = True
 
 
 def is_table(name: str) -> bool:
@@ -48,7 +61,8 @@ def is_table(name: str) -> bool:
 
 
 def read_table(name: str, data: bytes) -> Table | None:
-    """Return the table, None when its header has no columns for file and label.
+    """Return the table, None when its header has no column for the file, or neither one for the label nor one that says
+    which images belong together.
 
     Raises:
         ImportRefused: too large, an unknown encoding, unclosed quotes, or an ambiguous header.
@@ -70,21 +84,57 @@ def read_table(name: str, data: bytes) -> Table | None:
     lines = _lines(name, reader)
     _, header = next(lines)
     columns = [cell.strip().casefold() for cell in header]
-    path_at, label_at = _column(columns, PATH_COLUMNS), _column(columns, LABEL_COLUMNS)
-    for column in (columns[path_at], columns[label_at]):
+    if not set(PATH_COLUMNS) & set(columns) or not (
+        set(LABEL_COLUMNS) & set(columns) or any(map(is_group_header, header))
+    ):
+        raise ImportRefused(
+            "The header of a table cannot be read: it has a quote after a space",
+            value=shown(name),
+            way_out="Remove the spaces after the separators, and import again.",
+        )
+    path_at = _column(columns, PATH_COLUMNS)
+    label_at = _column(columns, LABEL_COLUMNS) if set(LABEL_COLUMNS) & set(columns) else None
+    for column in (columns[path_at], *([] if label_at is None else [columns[label_at]])):
         if columns.count(column) > 1:
             raise ImportRefused(
                 "A table has two columns of one name", value=f"{shown(name)}, {column}", way_out="Rename one of them."
             )
     source_at = columns.index("label_source") if "label_source" in columns else None
-    rows, refused, predicted = [], [], 0
+    others = [at for at, column in enumerate(columns) if at != label_at and _may_group(column, columns)][:MOST_OTHERS]
+    once: dict[str, str] = {}  # cells of a group repeat: each text is kept once
+    rows, cells, refused, predicted = [], [], [], 0
     for line, row in lines:
         if len(row) != len(header):
             refused.append(Refusal(_place(name, line), f"{len(row)} columns where the header has {len(header)}"))
             continue
-        predicted += source_at is not None and row[source_at] == "pseudo" and bool(row[label_at])
-        rows.append((line, row[path_at], row[label_at]))
-    return Table(name, tuple(rows), tuple(refused), predicted)
+        label = "" if label_at is None else row[label_at]
+        predicted += source_at is not None and row[source_at] == "pseudo" and bool(label)
+        rows.append((line, row[path_at], label))
+        cells.append(tuple(once.setdefault(row[at], row[at]) for at in others))
+    headers = tuple(header[at].strip() for at in others)
+    return Table(name, tuple(rows), tuple(refused), predicted, headers, tuple(cells), label_at is not None)
+
+
+def columns_of_tables(tables: Sequence[Table], images: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return what the further columns of the tables say, by header: text by image name, the first where several do."""
+    columns: dict[str, dict[str, str]] = {header: {} for table in tables for header in table.columns}
+    if not columns:
+        return {}
+    index, taken = NameIndex(images), set(images)
+    for table in tables:
+        folder = table.name.rpartition("/")[0]
+        for (_, path, _), cells in zip(table.rows, table.cells, strict=True):
+            name = index.find(path, folder)[0]
+            if name in taken:
+                for header, text in zip(table.columns, cells, strict=True):
+                    if text.strip():
+                        columns[header].setdefault(name, text)
+    return columns
+
+
+def _may_group(column: str, columns: Sequence[str]) -> bool:
+    """Return whether a column may say which images belong together: not the file, not what an export adds."""
+    return bool(column) and columns.count(column) == 1 and column not in (*PATH_COLUMNS, *LABEL_COLUMNS, *NO_GROUPS)
 
 
 def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Collection[str]) -> Labeling:
@@ -142,10 +192,11 @@ def _decode(name: str, data: bytes) -> str | None:
 
 
 def _delimiter(header: str) -> str | None:
-    """Return the separator with which the header names a file and a label column."""
+    """Return the separator with which the header names a file and a label column, or one of groups."""
     for delimiter in (",", "\t", ";"):
-        columns = [cell.strip().strip('"').casefold() for cell in header.rstrip("\r").split(delimiter)]
-        if set(PATH_COLUMNS) & set(columns) and set(LABEL_COLUMNS) & set(columns):
+        cells = [cell.strip().strip('"') for cell in header.rstrip("\r").split(delimiter)]
+        columns = {cell.casefold() for cell in cells}
+        if columns & set(PATH_COLUMNS) and (columns & set(LABEL_COLUMNS) or any(map(is_group_header, cells))):
             return delimiter
     return None
 

@@ -32,6 +32,7 @@ def find_labels(layout: str, images: Sequence[str], names: Collection[str], tabl
     """
     if layout == IMAGES_ONLY:
         return no_labels()
+    tables = [table for table in tables if table.labeled]
     if layout == IMAGES_AND_CSV and not tables:
         raise ImportRefused(
             "There is no table of labels in the source",

@@ -17,14 +17,16 @@ from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
 from engine.importers.contents import Contents, Limits
+from engine.importers.csv_table import columns_of_tables
 from engine.importers.detect import check_layout, find_labels
 from engine.importers.folder import FolderContents
+from engine.importers.grouping import find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, shown
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.torchvision_sets import SetContents
-from engine.records.imports import FoundImage, ImportPreview, Refusal
+from engine.records.imports import FoundImage, Grouping, ImportPreview, Refusal
 from engine.records.progress import Progress
 
 _LISTED_COLLISIONS = 20
@@ -170,7 +172,19 @@ def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: 
         conflicts=tuple(conflicts),
         notices=(*contents.listing.notices, *labeling.notices, *_collision_notices(images), *summed_notices(staged)),
         staging=staging,
+        groupings=_groupings(images, labeling, staged) if known is None else (),
     )
+
+
+def _groupings(images: list[str], labeling: Labeling, staged: Staged) -> tuple[Grouping, ...]:
+    """Return the ways to group the images, by the first name of each content."""
+    first = sorted(names[0] for names in staged.names.values())
+    taken = {
+        names[0]: (str(answer["taken"][0]), str(answer["taken"][1]))
+        for names, answer in ((names, staged.answers[sha256]) for sha256, names in staged.names.items())
+        if answer.get("taken")
+    }
+    return find_groupings(first, labeling.labels, columns_of_tables(staged.tables, images), taken)
 
 
 def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:

@@ -72,8 +72,11 @@ class DuplicateCheck:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def stamp_of(kind: str, items: Items, labels: Mapping[int, str] | None = None) -> str:
-    """Return what changes with what a check of this kind looks at: the images and, for "labels", their labels."""
+def stamp_of(
+    kind: str, items: Items, labels: Mapping[int, str] | None = None, groups: Mapping[int, int] | None = None
+) -> str:
+    """Return what changes with what a check of this kind looks at: the images and, for "labels", their labels and the
+    groups of those that are not by themselves."""
     _check_kind(kind)
     digest = hashlib.sha256(f"{VERSIONS[kind]} {kind}\n".encode())
     for image, sha in sorted(items):
@@ -81,6 +84,8 @@ def stamp_of(kind: str, items: Items, labels: Mapping[int, str] | None = None) -
     if kind == "labels":
         for image, label in sorted((labels or {}).items()):
             digest.update(json.dumps([image, label]).encode())
+        for image, group in sorted((groups or {}).items()):
+            digest.update(f"{image} in {group}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -91,6 +96,7 @@ def start(
     labels: Mapping[int, str],
     classes: Sequence[str],
     settings: Mapping[str, Any],
+    groups: Mapping[int, int] | None = None,
 ) -> CheckState:
     """Start the check's process unless it runs or its result is of the same labels and images; return where it stands.
 
@@ -104,15 +110,17 @@ def start(
         settings: "size" and "channels" of arrays as `array_cache.recommend_spec` gives (of "duplicates" the channels
             alone count: 3 compares colours too); "ledger_seq", "seed" and "train", settings of TrainConfig that come
             before what is chosen here, may be left out.
+        groups: number of the group of each image that shares one, by image id; no network is asked about an image of a
+            group that it has learned from.
 
     Raises:
         ConfigError: there is no such check.
         RoundBlocked: there are no images, or too few labels to check.
     """
-    stamp = stamp_of(kind, items, labels)
+    stamp = stamp_of(kind, items, labels, groups)
     if not items:
         raise RoundBlocked("There are no images to check", way_out="Import a set first.")
-    frame = _frame(items, labels if kind == "labels" else {}, classes)
+    frame = _frame(items, labels if kind == "labels" else {}, classes, groups or {})
     if kind == "labels":
         check_work.usable(frame["label"].to_numpy(np.int64), len(classes))  # before a process starts for nothing
     folder = _folder(root, kind)
@@ -216,13 +224,15 @@ def train_settings(root: Path) -> dict[str, Any]:
     return chosen
 
 
-def _frame(items: Items, labels: Mapping[int, str], classes: Sequence[str]) -> pd.DataFrame:
-    """Return image_id, sha256 and label of the images, ids ascending as in a round."""
+def _frame(items: Items, labels: Mapping[int, str], classes: Sequence[str], groups: Mapping[int, int]) -> pd.DataFrame:
+    """Return image_id, sha256, label and group of the images, ids ascending as in a round."""
     column = {name: index for index, name in enumerate(classes)}
     ordered = sorted(items)
     label = [column.get(labels.get(image, ""), -1) for image, _ in ordered]
     ids = np.array([image for image, _ in ordered], np.int64)
-    return pd.DataFrame({"image_id": ids, "sha256": [sha for _, sha in ordered], "label": np.array(label, np.int64)})
+    group = np.array([groups.get(image, image) for image, _ in ordered], np.int64)
+    shas = [sha for _, sha in ordered]
+    return pd.DataFrame({"image_id": ids, "sha256": shas, "label": np.array(label, np.int64), "group": group})
 
 
 def _about(folder: Path, kind: str) -> dict[str, Any]:

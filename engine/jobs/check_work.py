@@ -1,7 +1,7 @@
 """Checks a project's labels or images: `python -m engine.jobs.check_work <project>/checks/<kind>`.
 
 Reads job.json {kind, classes, spec {size, channels}, train, ledger_seq, stamp} and images.parquet (image_id, sha256,
-label: class index, -1 for none). Writes, whole or not at all, the result: for kind "labels" result.npz with what
+label: class index, -1 for none; group). Writes, whole or not at all, the result: for kind "labels" result.npz with what
 networks say of images whose labels they have not seen, for kind "duplicates" result.json with groups of images that
 look the same. An earlier result stays until then. Never touches the database.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def check_labels(folder: Path, job: dict[str, Any], progress: JobProgress) -> No
     images = _material(root, shas, rows, spec, train, where, progress.part(0, PREPARING_SHARE))
     training = progress.part(PREPARING_SHARE, 0.99)
     stage = f"Training {out_of_fold.FOLDS} networks, each without a part of the labels"
-    unseen = out_of_fold.predict(images, given, train, where, lambda done, total: training(stage, done, total))
+    groups = frame["group"].to_numpy(np.int64)[rows]
+    unseen = out_of_fold.predict(images, given, train, where, partial(training, stage), groups)
     alone = np.isin(label, np.flatnonzero(~enough))
     facts = {
         "images": len(rows),

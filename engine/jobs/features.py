@@ -43,7 +43,13 @@ def folder_of(root: Path) -> Path:
     return root / "cache" / "set"
 
 
-def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec, labels: NDArray[np.int64]) -> JobState:
+def start(
+    root: Path,
+    items: Sequence[ImageItem],
+    spec: ArraySpec,
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None = None,
+) -> JobState:
     """Start the process unless it runs or is done for these images; return where it stands.
 
     Args:
@@ -51,12 +57,14 @@ def start(root: Path, items: Sequence[ImageItem], spec: ArraySpec, labels: NDArr
         items: the images, ascending by id.
         spec: size and channels at which the project's images are compared.
         labels: (N,) each image's class, −1 without a label; see `chooses`.
+        groups: (N,) number of each image's group, or None; labels of one group count as one in the choice.
     """
     folder, version = folder_of(root), _version(items)
 
     def plan() -> dict[str, Any]:
-        columns = {"image_id": [one.id for one in items], "sha256": [one.sha256 for one in items], "label": labels}
-        table = pa.table(columns)
+        ids, shas = [one.id for one in items], [one.sha256 for one in items]
+        group = ids if groups is None else groups
+        table = pa.table({"image_id": ids, "sha256": shas, "label": labels, "group": group})
         write_atomic(folder / features_work.IMAGES, lambda aside: pq.write_table(table, aside))
         spec_columns = {"size": spec.size, "channels": spec.channels}
         return {"version": version, "spec": spec_columns, "views": _views_differ(items)}

@@ -58,13 +58,13 @@ def work(folder: Path, progress: JobProgress) -> None:
     job, root = read_json(folder / JOB), folder.parents[1]
     images = pq.read_table(folder / IMAGES)
     shas = images.column("sha256").to_pylist()
-    labels = images.column("label").to_numpy()
+    labels, groups = images.column("label").to_numpy(), images.column("group").to_numpy()
     progress.counts["images"] = len(shas)
     described = Described(folder, root, shas, str(job["version"]), progress)
     spec = ArraySpec(**job["spec"])
     if spec.channels == 3 or spec.size > SMALL_SIDE:
         torch.set_num_threads(child.cores())  # all that is done with photos, a round too, waits for their features
-        _photos(described, labels, bool(job["views"]))
+        _photos(described, labels, groups, bool(job["views"]))
     else:
         _small_grey(described)
 
@@ -154,7 +154,7 @@ def _round_runs(root: Path) -> bool:
     return not all(round_over(folder) for folder in round_folders(root))
 
 
-def _photos(images: Described, labels: NDArray[np.int64], views: bool) -> None:
+def _photos(images: Described, labels: NDArray[np.int64], groups: NDArray[np.int64], views: bool) -> None:
     """Describe photos; `views`: whether their centre and the whole differ."""
     from engine.nets import frozen
     from engine.nets.views import VIEWS, seen_as
@@ -169,11 +169,13 @@ def _photos(images: Described, labels: NDArray[np.int64], views: bool) -> None:
     if not known and not images.in_force:
         begun = CENTRE_SHARE
         images.write(seen_as(net, "centre"), (0.0, begun))
-    chosen = _choose(images, net, labels, begun) or known.get("view", VIEWS[0])
+    chosen = _choose(images, net, labels, groups, begun) or known.get("view", VIEWS[0])
     images.write(seen_as(net, chosen), (begun, 1.0))
 
 
-def _choose(images: Described, net: str, labels: NDArray[np.int64], begun: float) -> str | None:
+def _choose(
+    images: Described, net: str, labels: NDArray[np.int64], groups: NDArray[np.int64], begun: float
+) -> str | None:
     """Return the view that the labels choose, and write down why; None where they are too few."""
     import numpy as np
 
@@ -183,10 +185,10 @@ def _choose(images: Described, net: str, labels: NDArray[np.int64], begun: float
     seen = {}
     if len(rows):
         seen = {view: images.features(seen_as(net, view), rows.tolist(), (begun, begun)) for view in VIEWS}
-    likelihoods = compare_views(seen, labels[rows])
+    likelihoods = compare_views(seen, labels[rows], groups[rows])
     if not likelihoods:
         return None
-    view = choose_view(seen, labels[rows])
+    view = choose_view(seen, labels[rows], groups[rows])
     means = {name: round(float(each.mean()), 4) for name, each in likelihoods.items()}
     write_json(images.folder / VIEW, {"view": view, "labels": len(rows), "likelihoods": means})
     return view

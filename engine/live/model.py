@@ -94,12 +94,14 @@ class ImageSet:
 class Labeled:
     """The labeled images of a set: rows (n,) of it, labels (n,) 0..K-1, each class at least once.
 
-    drawn: (K,) how many labels of each class are of images that were drawn at random.
+    drawn: (K,) how many labels of each class are of images that were drawn at random. groups: (n,) number of each
+    one's group, which cross-validation does not tear apart; None where each is by itself.
     """
 
     rows: Ints
     labels: Ints
     drawn: Ints
+    groups: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def make_prior(images: ImageSet, labeled: Labeled, strength: float) -> Prior:
     rows, labels = labeled.rows, labeled.labels
     shares, shift = class_shares(labeled.drawn, np.bincount(labels))
     z = images.z[rows]
-    regression, cautious = (fit_regression(z, labels, c) for c in (strength, best_strength(z, labels)))
+    chosen = best_strength(z, labels, labeled.groups)
+    regression, cautious = (fit_regression(z, labels, c) for c in (strength, chosen))
     spreading = spread(images.graph, rows, labels, shares)
     say = say_of(len(rows), len(shares))
     logits = log_prior(spreading, regression.predict_proba(images.z), say) + shift

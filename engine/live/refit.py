@@ -132,7 +132,7 @@ class LiveModel:
         z = self.images.z[rows]
         before, cautious_before = (None, None) if last is None else (last.regression, last.cautious)
         regression = fit_regression(z, labels, self._strength, before)
-        cautious = fit_regression(z, labels, self._confidence_strength(z, labels), cautious_before)
+        cautious = fit_regression(z, labels, self._confidence_strength(z, labeled), cautious_before)
         predicted, sure = both_proba(regression, cautious, self.images.z)
         spreading, say = shared(reached, shares), say_of(len(rows), len(shares))
         prior = Prior(spreading, regression, cautious, say, shift, log_prior(spreading, predicted, say) + shift)
@@ -186,10 +186,11 @@ class LiveModel:
             reached[:, columns] += _passed_on(self.images, rows, places, len(columns))
         return reached
 
-    def _confidence_strength(self, z: Floats, labels: Ints) -> float:
+    def _confidence_strength(self, z: Floats, labeled: Labeled) -> float:
         """Return C of the cautious regression, chosen anew where the labels have become more by a fifth, or fewer."""
         if not self.chosen_from <= len(z) < GROWN * self.chosen_from:
-            self._cautious_strength, self.chosen_from = best_strength(z, labels), len(z)
+            self._cautious_strength = best_strength(z, labeled.labels, labeled.groups)
+            self.chosen_from = len(z)
         return self._cautious_strength
 
 

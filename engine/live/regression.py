@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax  # type: ignore[import-untyped]
 from sklearn.model_selection import StratifiedKFold
 
+from engine.groups import units
 from engine.live.rows import softmax_rows
 
 Numbers = NDArray[np.floating[Any]]
@@ -142,16 +143,25 @@ def _by_curvature(gradient: Numbers, past: deque[tuple[Numbers, Numbers, float]]
     return way
 
 
-def best_strength(z: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def best_strength(z: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> float:
     """Return C, of .1, 1, 10 and 100, with the least cross-entropy in cross-validation.
 
     Folds: 5, or as many as the smallest class has labels. With a single label in some class C is 10.
+
+    Args:
+        z: (n, D).
+        labels: (n,) 0..K-1.
+        groups: (n,) number of each label's group, or None. No fold shares one with another; a group then counts as one
+            label, of the class that most of its images have.
     """
-    folds = min(FOLDS, int(np.bincount(labels).min()))
+    grouped = units(groups, labels)
+    folds = min(FOLDS, int(np.bincount(grouped.label, minlength=int(labels.max()) + 1).min()))
     if folds < 2:
         return SINGLE_STRENGTH
     losses = np.zeros(len(STRENGTHS))
-    for fit, test in StratifiedKFold(folds, shuffle=True, random_state=0).split(z, labels):
+    for _, left_out in StratifiedKFold(folds, shuffle=True, random_state=0).split(grouped.first, grouped.label):
+        inside = np.isin(grouped.of, left_out)
+        fit, test = np.flatnonzero(~inside), np.flatnonzero(inside)
         regression = None
         for place, strength in enumerate(STRENGTHS):
             regression = fit_regression(z[fit], labels[fit], strength, regression, ROUGH)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from engine.groups import units
 from engine.nets.net_name import FROZEN, JOINED, WHOLE, NetName
 
 VIEWS = ("both", "centre", "whole")
@@ -40,7 +41,9 @@ def view_of(net: str) -> str:
     return "whole" if all(whole) else "both" if any(whole) else "centre"
 
 
-def choose_view(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> str:
+def choose_view(
+    features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], groups: NDArray[np.int64] | None = None
+) -> str:
     """Return the view whose features tell the labels best.
 
     The first is taken unless another's log-likelihood is higher by more than one standard error of the paired
@@ -49,11 +52,12 @@ def choose_view(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64])
     Args:
         features: (n, D) of the labeled images by view, the one to take without reason for another first; D may differ.
         labels: (n,) class numbers.
+        groups: (n,) number of each image's group, or None; each group then counts as one label.
 
     Source: the one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984.
     """
     first, *others = features
-    likelihoods = compare_views(features, labels)
+    likelihoods = compare_views(features, labels, groups)
     if not likelihoods:
         return first
     leads = {first: 1.0}
@@ -64,9 +68,11 @@ def choose_view(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64])
     return max(leads, key=lambda view: leads[view])
 
 
-def compare_views(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def compare_views(
+    features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], groups: NDArray[np.int64] | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Return by view the log-probability (m,) of each label by a regression on the other folds' labels; nothing with
-    few labels.
+    few labels. With groups the mean of each one's labels (m,).
 
     Of more than 500 labels as many are drawn; each class is spread over the 5 folds as evenly as can be. A label whose
     class is in no other fold has the least probability, 0.001, in every view.
@@ -74,14 +80,24 @@ def compare_views(features: Mapping[str, NDArray[Any]], labels: NDArray[np.int64
     Args:
         features: (n, D) of the labeled images by view.
         labels: (n,) class numbers.
+        groups: (n,) number of each image's group, or None. A group is in one fold and counts as one label.
     """
     classes = len(np.unique(labels))
     if classes < 2 or len(labels) < LEAST_LABELS * classes:
         return {}
     drawn = np.random.default_rng(0).permutation(len(labels))[:MOST_LABELS]
-    ordered = drawn[np.argsort(labels[drawn], kind="stable")]
-    fold = np.arange(len(ordered)) % FOLDS
-    return {view: _likelihoods(_coordinates(rows[ordered]), labels[ordered], fold) for view, rows in features.items()}
+    grouped = units(None if groups is None else groups[drawn], labels[drawn])
+    if len(grouped) < LEAST_LABELS * classes:
+        return {}
+    fold_of_unit = np.empty(len(grouped), np.int64)
+    fold_of_unit[np.argsort(grouped.label, kind="stable")] = np.arange(len(grouped)) % FOLDS
+    along = np.argsort(labels[drawn], kind="stable")
+    ordered, of = drawn[along], grouped.of[along]
+    fold = fold_of_unit[of]
+    each = {view: _likelihoods(_coordinates(rows[ordered]), labels[ordered], fold) for view, rows in features.items()}
+    if len(grouped) == len(ordered):
+        return each
+    return {view: np.bincount(of, values) / np.bincount(of) for view, values in each.items()}
 
 
 def _coordinates(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -98,6 +114,9 @@ def _likelihoods(z: NDArray[np.float32], labels: NDArray[np.int64], fold: NDArra
     probability = np.zeros(len(labels))
     for number in range(FOLDS):
         test = np.flatnonzero(fold == number)
+        if len(np.unique(labels[fold != number])) < 2:  # all of another class are in this fold
+            probability[test] = labels[test] == labels[fold != number][0]
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             regression = LogisticRegression(C=STRENGTH, max_iter=300).fit(z[fold != number], labels[fold != number])

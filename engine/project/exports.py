@@ -16,6 +16,7 @@ from engine.exporters import EXPORTERS, collect
 from engine.exporters.collect import ExportOptions, InForce
 from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
+from engine.exporters.split import with_splits
 from engine.project.quality.audits import Audits
 from engine.project.quality.measured import Measured
 from engine.project.results import Results, undecided
@@ -57,6 +58,9 @@ class Exports:
         behind = Provenance(origins(entries), store.batch_facts())
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
         rows = collect.collect(items, _in_force(table), predictions, behind, options)
+        if options.split is not None:
+            groups = store.groups()[table.rows(np.array([row.image_id for row in rows], np.int64))]
+            rows = with_splits(rows, groups, options.split)
         if target is None:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"

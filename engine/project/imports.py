@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from engine.importers.grouping import choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
 from engine.project.workspace import Workspace, quiet
 from engine.records.imports import ImportPreview, ImportResult
@@ -29,20 +30,36 @@ class Imports:
         self._workspace.hold_leftovers()
         return scan(source, self._workspace.root / "staging", progress)
 
-    def commit(self, preview: ImportPreview, progress: Progress = quiet, *, use_labels: bool = True) -> ImportResult:
+    def commit(
+        self,
+        preview: ImportPreview,
+        progress: Progress = quiet,
+        *,
+        use_labels: bool = True,
+        group_by: str | None = None,
+    ) -> ImportResult:
         """Take the scanned images and labels into the project, in one transaction.
 
         Args:
             preview: from `scan`.
             progress: told how far it is.
             use_labels: False imports every image without a label.
+            group_by: key of one of the preview's groupings, or "none"; None takes the one that the source says itself.
+
+        Raises:
+            ConfigError: there is no such grouping; nothing was written.
+            ImportRefused: a staged file is gone, or the disk is full.
         """
         began = time.monotonic()
+        grouping = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
         images = preview.found if use_labels else tuple(replace(image, label=None) for image in preview.found)
+        if grouping is not None:
+            images = tuple(replace(image, group=grouping.names.get(image.name)) for image in images)
         classes = sorted(preview.counts, key=_natural) if use_labels else []
         place(preview, self._workspace.root, progress)
         progress("Writing to the project", 0, 0)
-        result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused)
+        how = "" if grouping is None else grouping.title
+        result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused, how)
         discard(preview)
         return replace(result, seconds=time.monotonic() - began)
 

@@ -27,6 +27,7 @@ from engine.jobs.guess import NameGuess
 from engine.live.model import LEAST_CLASSES, Labeled
 from engine.live.refit import LiveModel
 from engine.live.stated import stated
+from engine.project.groups import Groups
 from engine.project.results import Results
 from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
@@ -79,8 +80,9 @@ class LiveState:
 class Live:
     """Live labels of one project. Thread-safe."""
 
-    def __init__(self, workspace: Workspace, results: Results) -> None:
+    def __init__(self, workspace: Workspace, results: Results, groups: Groups) -> None:
         self._workspace, self._store, self._results = workspace, workspace.store, results
+        self._groups = groups
         self.version = ""
         """Changes with each refit, and when features come; "" before."""
         self._lock = threading.RLock()
@@ -290,7 +292,8 @@ class Live:
         items, table = self._workspace.items(), self._store.label_table()
         ids = np.array([item.id for item in items], np.int64)
         labels = self._labels(table, self._store.classes(), ids)
-        features.start(self._workspace.root, items, self._workspace.array_spec(), labels)
+        groups = self._store.groups()[: len(ids)]
+        features.start(self._workspace.root, items, self._workspace.array_spec(), labels, groups)
 
     def _take(self, images: DescribedSet) -> None:
         """Go on with these images: with the live round there is, if it is of them."""
@@ -307,6 +310,8 @@ class Live:
             if self._round is None or self._round.record.number != record.number:
                 end_live(self._store, record, folder)
         self._outdated = self._round is not None and not self._round.is_of(self._ids)
+        with threadpool_limits(1, "blas"):
+            self._groups.find_near(self._ids, images)
 
     def _follow_guess(self) -> None:
         """Have each image's class guessed from the class names, where that is possible, and take the guess."""
@@ -391,7 +396,8 @@ class Live:
             others = [at for at, name in enumerate(live.classes) if name in first.classes and at not in present]
             columns = np.concatenate([present, np.array(others, np.int64)])
             guessed = first.of([live.classes[at] for at in columns])
-        refit = model.refit(Labeled(rows, compact, counts), guessed)
+        groups = self._store.groups()[table.rows(live.ids[rows])]
+        refit = model.refit(Labeled(rows, compact, counts, groups), guessed)
         probabilities = np.zeros((len(label), len(live.classes)), np.float32)
         probabilities[:, columns] = stated(refit.probabilities, refit.confidence, refit.cautious)
         sureness = refit.probabilities.max(1)

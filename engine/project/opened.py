@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from engine.project.exports import Exports
+from engine.project.groups import Groups
 from engine.project.imports import Imports
 from engine.project.labels import Labels
 from engine.project.live import Live
@@ -30,7 +31,7 @@ class Project:
     Attributes:
         root, store: the project's folder and its database.
         workspace: both, and the list of images.
-        results, imports, labels, training, live, maps, exports, upkeep: one desk a subject.
+        results, imports, labels, training, groups, live, maps, exports, upkeep: one desk a subject.
         queue, lists, grid, likeness, signals: the review.
         measured, audits, checks: the quality.
     """
@@ -41,7 +42,8 @@ class Project:
         self.results = Results(workspace)
         self.imports = Imports(workspace)
         self.training = Training(workspace)
-        self.live = Live(workspace, self.results)
+        self.groups = Groups(workspace)
+        self.live = Live(workspace, self.results, self.groups)
         self.maps = Maps(workspace, self.results)
         self.upkeep = Upkeep(workspace)
         self.measured = Measured(workspace, self.results)

@@ -26,11 +26,13 @@ class Comparison:
     only_this: int
     only_other: int
     evidence: float
+    few: bool = False
+    """Whether the images are of so few groups, one of each, that nothing is said of new ones."""
 
     @property
     def told_apart(self) -> bool:
         """Return whether one may be said to be better."""
-        return self.evidence >= ENOUGH_EVIDENCE
+        return self.evidence >= ENOUGH_EVIDENCE and not self.few
 
 
 def expected_corrections(confidence: NDArray[np.floating], count: int) -> float:

@@ -20,7 +20,8 @@ class FoundImage:
     """One decodable file of a scanned source, staged but not yet part of the project.
 
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
-    person, used only to show true accuracy in demos and benchmarks.
+    person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
+    a frame of (None = by itself).
     """
 
     name: str
@@ -34,6 +35,29 @@ class FoundImage:
     label: str | None = None
     truth: str | None = None
     notices: tuple[str, ...] = ()
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way to put a source's images into groups of images that are not independent.
+
+    key: "column:NAME", "folder:LEVEL", "name" or "exif"; title: the same in words. names: the group of each image that
+    is in one, by image name. sure: the source says it itself; proposed: it is a guess that seems to fit. groups: of two
+    images or more; images: in these; largest: of how many images; example: the name of one; groups_of_any_size counts
+    groups of one image too.
+    """
+
+    key: str
+    title: str
+    names: Mapping[str, str]
+    groups: int
+    groups_of_any_size: int
+    images: int
+    largest: int
+    example: str
+    sure: bool = False
+    proposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +65,8 @@ class ImportPreview:
     """What a source holds, shown before anything is written to the project.
 
     `counts` maps class name to number of labeled images. `conflicts` are images whose copies carry different
-    labels: they are imported unlabeled and listed. `staging` is the folder to throw away on refusal.
+    labels: they are imported unlabeled and listed. `staging` is the folder to throw away on refusal. `groupings` are
+    the ways to put the images into groups, a sure one first.
     """
 
     source: str
@@ -54,6 +79,12 @@ class ImportPreview:
     conflicts: tuple[Refusal, ...]
     notices: tuple[str, ...]
     staging: Path
+    groupings: tuple[Grouping, ...] = ()
+
+    @property
+    def group_by(self) -> str:
+        """The key of the way that the source says itself; "none" where it says none."""
+        return next((one.key for one in self.groupings if one.sure), "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.groups import FEW_GROUPS
+
 AuditState = Literal["open", "accepted", "abandoned"]
 CheckKind = Literal["labels", "duplicates"]
 
@@ -157,13 +159,22 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A share with its exact two-sided 95 % interval, in 0..1, and how it was got. n 0: nothing known."""
+    """A share with its exact two-sided 95 % interval, in 0..1, and how it was got. n 0: nothing known.
+
+    images: how many images the groups have that the n are one each of; 0 where that is not asked.
+    """
 
     right: int
     n: int
     low: float
     high: float
     how: str
+    images: int = 0
+
+    @property
+    def few(self) -> bool:
+        """Whether so few groups of images stand behind it that no curve is drawn and nothing compared."""
+        return self.images > self.n and 0 < self.n < FEW_GROUPS
 
     @property
     def value(self) -> float:

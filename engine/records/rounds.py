@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.groups import FEW_GROUPS
+
 Record = TypeVar("Record")
 RoundStateName = Literal[
     "queued", "running", "cancelling", "cancelled", "failed", "interrupted", "finished", "promoted", "held_back"
@@ -22,7 +24,11 @@ LIVE = "live"
 
 @dataclass(frozen=True, slots=True)
 class HeldoutFigures:
-    """How many of n held-out images were right, and the exact 95 % interval of the share; n 0: nothing measured."""
+    """How many of n held-out images were right, and the exact 95 % interval of the share; n 0: nothing measured.
+
+    They are of n different groups, one of each: frames of one scene are no independent measurements. images: how many
+    labeled images these groups have; 0 where the round knew no groups.
+    """
 
     n: int = 0
     correct: int = 0
@@ -30,6 +36,17 @@ class HeldoutFigures:
     low: float = 0.0
     high: float = 1.0
     method: str = ""
+    images: int = 0
+
+    @property
+    def grouped(self) -> bool:
+        """Whether fewer groups than labeled images stand behind the figures."""
+        return self.images > self.n
+
+    @property
+    def few(self) -> bool:
+        """Whether so few groups stand behind the figures that nothing is compared by them."""
+        return self.grouped and 0 < self.n < FEW_GROUPS
 
 
 @dataclass(frozen=True, slots=True)

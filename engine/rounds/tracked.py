@@ -23,7 +23,7 @@ def tracked_rows(
     stratum: NDArray[np.int64] | None = None,
     limit: int = TRACKED,
 ) -> NDArray[np.int64]:
-    """Choose the images whose features are recorded: labeled ones, then unlabeled ones, then excluded ones.
+    """Choose the images whose features are recorded: labeled ones, then unlabeled ones, then those in no pool.
 
     All labeled images are chosen, but at most half of `limit` where unlabeled ones can fill the rest; then evenly over
     the classes. Of the unlabeled ones the first `FLOOR` of each stratum are chosen, and the rest so that each stratum
@@ -32,7 +32,7 @@ def tracked_rows(
 
     Args:
         shas: (N,) content hashes.
-        roles: (N,) "train", "heldout", "unlabeled" or "excluded".
+        roles: (N,) "train", "heldout", "unlabeled", or one that is in no pool: "aside" or "excluded".
         label: (N,) class of each labeled image; any number elsewhere. All of one class when None.
         stratum: (N,) class that an earlier round predicts, −1 where there is none. All −1 when None.
         limit: how many at most.
@@ -43,13 +43,14 @@ def tracked_rows(
     keys = [hashlib.sha256(f"tracked:{sha}".encode()).digest() for sha in shas]
     by_hash = np.array(sorted(range(len(shas)), key=keys.__getitem__), dtype=np.int64)
     none = np.full(len(shas), NONE)
-    unlabeled, excluded = by_hash[roles[by_hash] == "unlabeled"], by_hash[roles[by_hash] == "excluded"]
+    unlabeled = by_hash[roles[by_hash] == "unlabeled"]
     labeled = by_hash[np.isin(roles[by_hash], ("train", "heldout"))]
+    in_no_pool = by_hash[~np.isin(roles[by_hash], ("train", "heldout", "unlabeled"))]
     places, _ = _ranks((none if label is None else label)[labeled])
     chosen = labeled[np.argsort(places, kind="stable")][: max(limit // 2, limit - len(unlabeled))]
     places, sizes = _ranks((none if stratum is None else stratum)[unlabeled])
     share = np.where(places < FLOOR, (places - FLOOR).astype(float), places / sizes)
-    filling = np.concatenate([unlabeled[np.argsort(share, kind="stable")], excluded])
+    filling = np.concatenate([unlabeled[np.argsort(share, kind="stable")], in_no_pool])
     return np.sort(np.concatenate([chosen, filling])[:limit])
 
 

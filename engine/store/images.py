@@ -13,7 +13,7 @@ from engine.records.labels import ImageItem
 from engine.store.rows import INTEGER_MAX, chunks, nfc, text_flaw
 from engine.store.schema import classes, images, truth
 
-_ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key"))
+_ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key", "group"))
 
 
 def read_classes(connection: Connection) -> tuple[str, ...]:
@@ -73,8 +73,3 @@ def read_truth(connection: Connection) -> dict[int, str]:
     """Return the hidden labels of demos and benchmarks, by image id."""
     query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
     return {row.image_id: row.label for row in connection.execute(query)}
-
-
-def read_groups(connection: Connection) -> NDArray[np.int64]:
-    """Return a number for each image, (N,) int64 in the order of `read_ids`; images of one group share it."""
-    return np.arange(connection.scalar(select(func.count()).select_from(images)) or 0)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from engine.errors import ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
+from engine.store.groups import write_groups
 from engine.store.images import add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
@@ -31,18 +32,22 @@ _DIFFERS = "differs from the label in force"
 
 @dataclass(frozen=True)
 class Incoming:
-    """One import as its importer hands it over; see Store.add_import."""
+    """One import as its importer hands it over; see Store.add_import. grouped_by: where groups come from, in words."""
 
     source: str
     layout: str
     images: Sequence[FoundImage]
     classes: Sequence[str]
     refused: Sequence[Refusal]
+    grouped_by: str = ""
 
 
 def digest_images(rows: Iterable[Row]) -> str:
-    """Return the SHA-256, as hex, over image rows in the order of their ids; verify compares it."""
-    names = [column.name for column in images.columns]
+    """Return the SHA-256, as hex, over image rows in the order of their ids; verify compares it.
+
+    An image's group is left out: it may be set anew at any time.
+    """
+    names = [column.name for column in images.columns if column.name != "group"]
     state = hashlib.sha256()
     for row in rows:
         state.update(json.dumps([row[name] for name in names], separators=(",", ":")).encode())
@@ -66,6 +71,7 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
     connection.execute(insert(imports), {**head, "summary": {}, "digest": None})
     ids, rows = _add_images(connection, incoming.images, import_id)
     labels_added, differing = _add_labels(connection, incoming.images, ids)
+    _add_groups(connection, incoming, ids)
     _add_truth(connection, incoming.images, ids)
     refused = [*incoming.refused, *differing]
     result = ImportResult(
@@ -114,7 +120,7 @@ def _check(incoming: Incoming, known: set[str]) -> None:
                 value=repr(image.label),
                 way_out="Confirm the class, or leave the label out.",
             )
-        for text in (image.name, image.label or "", image.truth or ""):
+        for text in (image.name, image.label or "", image.truth or "", image.group or ""):
             if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
                 raise ImportRefused(
                     "not saved: a name is not valid Unicode", value=ascii(text), way_out="Rename the file."
@@ -185,6 +191,17 @@ def _add_labels(
         added += 1
     appending.flush()
     return added, differing
+
+
+def _add_groups(connection: Connection, incoming: Incoming, ids: Mapping[str, int]) -> None:
+    """Put the images into the groups that the source names; an image that is in a group already stays there."""
+    named = {ids[image.sha256]: image.group for image in reversed(incoming.images) if image.group is not None}
+    for chunk in chunks(sorted(named)):
+        query = select(images.c.id).where(images.c.id.in_(chunk), images.c.group.is_not(None))
+        for number in connection.scalars(query):
+            del named[number]
+    if named:
+        write_groups(connection, named, incoming.grouped_by or f"import of {incoming.source}")
 
 
 def _add_truth(connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]) -> None:

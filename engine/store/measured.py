@@ -19,7 +19,8 @@ from sqlalchemy import Connection, func, insert, select
 from engine.errors import ConfigError
 from engine.query.order import random_order
 from engine.store.chain import read_head
-from engine.store.images import read_groups, read_ids
+from engine.store.groups import read_groups
+from engine.store.images import read_ids
 from engine.store.schema import current_labels, measured, measured_orders
 
 PURPOSE = "measured set"

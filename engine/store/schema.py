@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    quoted_name,
 )
 
 metadata = MetaData()
@@ -62,6 +63,8 @@ images = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("import_id", Integer, ForeignKey("imports.id"), nullable=False),
     Column("key", Text, nullable=False),  # NFC + casefold of name: what two file systems would call the same
+    # Images of one group are not independent. May change, so no digest is over it. A word of SQL: always in quotes.
+    Column(quoted_name("group", quote=True), Text),
     Index("ix_images_key", "key"),
 )
 

@@ -22,6 +22,7 @@ from engine.store import (
     backup,
     batches,
     database,
+    groups,
     images,
     imports,
     ledger,
@@ -34,6 +35,7 @@ from engine.store import (
     verify,
 )
 from engine.store.audits import AuditEnd, AuditFields
+from engine.store.groups import GroupsSet
 from engine.store.label_table import LabelTable, LabelTableReader
 from engine.store.measured import MeasuredDraws, MeasuredOrder
 from engine.store.writer import Writer
@@ -52,6 +54,7 @@ class Store:
     def __init__(self, opened: database.Database) -> None:
         self._database = opened
         self._label_table = LabelTableReader(opened)
+        self._groups = groups.GroupReader(opened)
         self._writer = None if opened.writers is None else Writer(opened)
         self.name = self.meta("name") or ""
 
@@ -123,9 +126,10 @@ class Store:
         images: Sequence[FoundImage],
         classes: Sequence[str],
         refused: Sequence[Refusal],
+        grouped_by: str = "",
     ) -> ImportResult:
         """Add an import in one transaction; see engine.store.imports.add_import for the rules."""
-        incoming = imports.Incoming(source, layout, images, classes, refused)
+        incoming = imports.Incoming(source, layout, images, classes, refused, grouped_by)
         return self._write(lambda connection: imports.add_import(connection, incoming))
 
     def image(self, id: int) -> ImageItem:
@@ -140,10 +144,6 @@ class Store:
         """Return the ids of all images, (N,) int64 ascending."""
         return self._read(images.read_ids)
 
-    def groups(self) -> NDArray[np.int64]:
-        """Return a number for each image, (N,) in the order of their ids; images of one group share it."""
-        return self._read(images.read_groups)
-
     def truth(self) -> dict[int, str]:
         """Return the hidden labels of demos and benchmarks, by image id."""
         return self._read(images.read_truth)
@@ -151,6 +151,28 @@ class Store:
     def counts(self) -> ProjectCounts:
         """Return how many images are in which state."""
         return self._read(projection.count)
+
+    # --- groups ---------------------------------------------------------------------------------------------
+
+    def groups(self) -> NDArray[np.int64]:
+        """Return the number (N,) of each image's group, in the order of `label_table().image_ids`; cannot be written.
+
+        Images of one group share it, and an image without a group has a number of its own: the id of the group's
+        first image. Read after a label table it may hold more images, at the end, than the table knew.
+        """
+        return self._groups.read()
+
+    def set_groups(self, names: Mapping[int, str | None], how: str) -> int:
+        """Put images into groups by name, or into none; return how many changed. See engine.store.groups."""
+        return self._write(lambda connection: groups.write_groups(connection, names, how))
+
+    def group_names(self) -> dict[int, str]:
+        """Return the name of the group of each image that is in one, by image id."""
+        return self._read(groups.read_group_names)
+
+    def groups_set(self) -> list[GroupsSet]:
+        """Return how groups came about: each time that some were set, oldest first."""
+        return self._read(groups.read_groups_set)
 
     # --- ledger ---------------------------------------------------------------------------------------------
 

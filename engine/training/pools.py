@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import ConfigError, RoundBlocked
+from engine.groups import FEW_GROUPS, units
 from engine.training.evaluate import chunks
 
 STATISTICS_SAMPLE = 10_000
@@ -28,7 +29,9 @@ class Pools:
     images (N, C, H, W) uint8, or vectors (N, D) float32; train_idx (L,) and train_y (L,) int64, heldout_idx and
     heldout_y likewise, unlabeled_idx (U,) int64; labels in 0..num_classes-1. The labels of held-out rows are
     read by the evaluation alone; an algorithm that labels a set as a whole may see their images. random_idx (R,) int64
-    are the labeled rows that were drawn at random, so that their labels show the classes' shares.
+    are the labeled rows that were drawn at random, so that their labels show the classes' shares. groups (N,) int64:
+    rows of one number are not independent, so that no cross-validation tears them apart; empty where all are.
+    heldout_images: how many labeled images the groups of the held-out rows have; 0 without groups.
 
     Raises:
         ConfigError: shapes or types differ from this, an index or label is out of range, or a row is in two
@@ -43,6 +46,8 @@ class Pools:
     unlabeled_idx: Tensor
     num_classes: int
     random_idx: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    groups: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    heldout_images: int = 0
 
     def __post_init__(self) -> None:
         if (self.images.ndim, self.images.dtype) not in ((4, torch.uint8), (2, torch.float32)):
@@ -54,6 +59,8 @@ class Pools:
             tensor = getattr(self, name)
             if tensor.ndim != 1 or tensor.dtype != torch.int64:
                 raise ConfigError(f"{name} must be one row of int64", value=f"{tuple(tensor.shape)} {tensor.dtype}")
+        if len(self.groups) not in (0, len(self.images)):
+            raise ConfigError("Images and groups differ in number", value=f"{len(self.images)} and {len(self.groups)}")
         self._check_rows()
         self._check_labels()
 
@@ -91,6 +98,16 @@ class Pools:
     def size(self) -> int:
         """Shorter side of the images in pixels; 1 for vectors."""
         return int(min(self.images.shape[2:], default=1))
+
+    @property
+    def few_scenes(self) -> bool:
+        """Whether what is held out are so few groups of images that no course of a figure on them is shown."""
+        return len(self.heldout_idx) < min(FEW_GROUPS, self.heldout_images)
+
+    @property
+    def train_groups(self) -> NDArray[np.int64] | None:
+        """Number of the group (L,) of each image to train on; None where each is by itself."""
+        return self.groups[self.train_idx].numpy() if len(self.groups) else None
 
     def statistics(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation per channel in 0..1 (vectors: per dimension, in their own units).
@@ -136,7 +153,11 @@ def check_two_classes(pools: Pools) -> None:
 
 
 def split_labeled(
-    image_ids: NDArray[np.int64], labels: NDArray[np.integer], fraction: float, seed: int
+    image_ids: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    fraction: float,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split labeled images into training and held-out, stratified by class; the caller stores the result.
 
@@ -145,14 +166,19 @@ def split_labeled(
     remainder, and each keeps at least one image to train on. The result depends on the set of (id, label) pairs and the
     seed, not on their order.
 
+    Images of one group are never on both sides. With groups all of this is said of them: n counts groups, and a group
+    is of the class that most of its images have. Where no training image of some class would be left, the first group
+    with one goes back to training.
+
     Args:
         image_ids: (n,) unique ids.
         labels: (n,) class of each.
         fraction: share to hold out, 0..1.
         seed: of the shuffle within classes.
+        groups: (n,) number of each image's group; each image by itself when None.
 
     Returns:
-        (train_ids, heldout_ids), each ascending.
+        (train_ids, heldout_ids), each ascending; of a group that is held out all images are.
 
     Raises:
         ConfigError: the fraction is outside 0..1, or ids and labels differ in number or repeat.
@@ -167,12 +193,16 @@ def split_labeled(
         )
     order = np.argsort(ids)
     ids, classes = ids[order], classes[order]
-    names, counts = np.unique(classes, return_counts=True)
+    grouped = units(None if groups is None else groups[order], classes)
+    names, counts = np.unique(grouped.label, return_counts=True)
     quotas = _quotas(_that_hold_out(counts), fraction, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng(seed)
-    held = [rng.permutation(ids[classes == name])[:quota] for name, quota in zip(names, quotas, strict=True)]
-    heldout = np.sort(np.concatenate(held)) if held else ids[:0]
-    return np.setdiff1d(ids, heldout, assume_unique=True), heldout
+    rows = np.arange(len(grouped))
+    held = [rng.permutation(rows[grouped.label == name])[:quota] for name, quota in zip(names, quotas, strict=True)]
+    out = np.isin(grouped.of, np.concatenate(held) if held else rows[:0])
+    for gone in np.setdiff1d(classes, classes[~out]):
+        out[grouped.of == grouped.of[classes == gone][0]] = False
+    return ids[~out], ids[out]
 
 
 def heldout_total(counts: Sequence[int] | NDArray[np.integer], fraction: float) -> int:

@@ -26,7 +26,7 @@ MAIN = Path(__file__).parents[2] / "app" / "main.py"
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenProject]:
     bench = workbench.use(workbench.Workbench(tmp_path / "home"))
-    monkeypatch.setattr(Store, "counts", lambda self: ProjectCounts(4, 2, 2, 2, 0, 0, 0, {}))
+    monkeypatch.setattr(Store, "counts", lambda self: ProjectCounts(4, 2, 2, 2, 0, 0, 0, 0, 0, {}))
     yield bench.create("Spots")
     bench.close()
     workbench._current = None

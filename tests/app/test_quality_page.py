@@ -560,6 +560,15 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
     )
 
 
+def test_few_scenes_draw_no_curve(opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = CurvePoint(1, "pseudo_label", 500, Estimate(17, 22, 0.5, 0.9, "", 130))
+    few = Outlook((point,), None, 100, None, None, None, 0.99, None, None, "Go on.")
+    monkeypatch.setattr(Measured, "outlook", lambda self, target, next_count: few)
+    page = _page("Is another round worth it?")
+    assert not page.get("plotly_chart")
+    assert "no curve with fewer than 30 scenes" in _texts(page)
+
+
 def test_unknown_outlook_is_said_to_be_unknown(opened: OpenProject) -> None:
     page = _page("Is another round worth it?")
     assert {one.value for one in page.metric} == {"–"}

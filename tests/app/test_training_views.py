@@ -138,3 +138,20 @@ def test_the_report_says_why_the_round_came_into_force_or_not(promoted: bool) ->
 
 def test_the_ablation_phase_is_named_while_it_runs() -> None:
     assert "h = 0" in training_views.PHASES["ablation"]
+
+
+def test_few_scenes_are_a_count_with_its_interval_and_no_percentage() -> None:
+    few = HeldoutFigures(12, 7, 7 / 12, 0.28, 0.85, "x", 72)
+    words = training_views.within(RoundReport(heldout=few))
+    assert "of 12 scenes (72 labels, one of each scene counted) held out" in words
+    assert "58.3 %" not in words
+    assert "cannot be told with fewer than 30 scenes" in training_views.how(few)
+    assert "fewer than 30" in training_views.difference(AblationFigures(few, 5, 2, 0, 0.5))
+
+
+def test_of_many_scenes_it_says_how_many_stand_behind_the_percentage() -> None:
+    many = HeldoutFigures(40, 30, 0.75, 0.59, 0.87, "x", 240)
+    words = training_views.within(RoundReport(heldout=many))
+    assert "of 40 scenes (240 labels" in words
+    assert "75.0 %" in words
+    assert "fewer than 30" not in training_views.how(many)

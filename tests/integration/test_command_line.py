@@ -189,6 +189,44 @@ def test_dry_run_and_refused_imports_write_nothing(run: Run, tmp_path: Path) -> 
         assert not (tmp_path / "bad").exists(), path
 
 
+def test_groups_are_taken_from_a_column_or_as_asked_and_a_guess_only_warned_of(run: Run, tmp_path: Path) -> None:
+    names = [f"scene{number // 4}_frame{number % 4}.png" for number in range(20)]
+    (tmp_path / "set").mkdir()
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((8, 8), 12 * number, np.uint8)).save(tmp_path / "set" / name)
+    warned = _flat(run("import", tmp_path / "warned", tmp_path / "set").stdout)
+    assert "20 of these images may be of 5 scenes" in warned
+    assert "--group-by name: 20 images in 5 groups" in warned
+    run("import", tmp_path / "named", tmp_path / "set", "--group-by", "name")
+    run("import", tmp_path / "none", tmp_path / "set", "--group-by", "none")
+    table = "filename,video\n" + "".join(f"{name},v{number // 5}\n" for number, name in enumerate(names))
+    (tmp_path / "set" / "videos.csv").write_text(table)
+    assert "groups: column “video”" in _flat(run("import", tmp_path / "column", tmp_path / "set").stdout)
+    refused = run("import", tmp_path / "bad", tmp_path / "set", "--group-by", "folder:7", ok=False)
+    assert "column:video" in _flat(refused.stderr)
+    assert not (tmp_path / "bad").exists()
+    for project, groups in (("warned", 0), ("named", 5), ("none", 0), ("column", 4)):
+        with Project.open(tmp_path / project) as opened:
+            assert len(set(opened.store.group_names().values())) == groups, project
+
+
+def test_no_group_is_torn_apart_by_the_splits_of_an_export(run: Run, digits: Path, tmp_path: Path) -> None:
+    with Project.open(digits) as opened:
+        labeled = opened.store.label_table().image_ids[opened.store.label_table().labeled].tolist()
+        opened.store.set_groups({image: f"scene {place // 4}" for place, image in enumerate(labeled)}, "by hand")
+        names = {item.name: opened.store.group_names().get(item.id) for item in opened.store.images()}
+    run("export", digits, tmp_path / "out.csv", "--format", "csv", "--split", "50,25,25", "--labeled-only")
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    splits: dict[str | None, set[str]] = {}
+    for row in rows:
+        splits.setdefault(names[row["file_name"]], set()).add(row["split"])
+    assert set.union(*splits.values()) == {"train", "val", "test"}
+    assert all(len(found) == 1 for found in splits.values())
+    assert "--split 80,10,10" in run("export", digits, "--split", "most", ok=False).stderr
+    assert "make a whole" in _flat(run("export", digits, "--split", "80,10,20", ok=False).stderr)
+
+
 def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 

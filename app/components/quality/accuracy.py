@@ -43,7 +43,7 @@ def accuracy_tab(opened: OpenProject) -> None:
         st.subheader("Class balance")
         labeled = opened.project.store.counts().per_class
         st.plotly_chart(balance_figure(report, labeled), key="balance", config={"displaylogo": False})
-    _footer(record)
+    _footer(opened, record)
 
 
 def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
@@ -149,11 +149,14 @@ def balance_figure(report: RoundReport, labeled: Mapping[str, int]) -> go.Figure
     return figure
 
 
-def _footer(record: RoundRecord) -> None:
+def _footer(opened: OpenProject, record: RoundRecord) -> None:
     report = record.report or RoundReport()
-    counts = report.counts
+    counts, held = report.counts, report.heldout
+    scenes = f" ({held.n:,} scenes of {held.images:,} labeled images, none of them trained on)" if held.grouped else ""
     st.caption(
         f"Round {record.number} trained on {counts.train:,} labeled and {counts.unlabeled:,} "
-        f"unlabeled images and held {counts.heldout:,} out; {report.epochs} epochs on "
+        f"unlabeled images and held {counts.heldout:,} out{scenes}; {report.epochs} epochs on "
         f"{state.plain(report.device)}, {report.peak_memory_mb:,.0f} MB at most."
     )
+    if words := opened.project.groups.words():
+        st.caption(state.plain(words))

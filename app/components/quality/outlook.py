@@ -11,6 +11,7 @@ from app import state
 from app.components import training_views
 from app.components.quality.words import chart_text, minutes
 from app.server.workbench import OpenProject
+from engine.groups import FEW_GROUPS
 from engine.percent import percent, short
 from engine.project import options
 from engine.quality import scale
@@ -33,6 +34,9 @@ def outlook_tab(opened: OpenProject) -> None:
     _figures(outlook)
     st.subheader("Learning curve")
     measured = [point for point in outlook.curve if point.accuracy.n >= scale.SHARE]
+    if measured and measured[-1].accuracy.few:
+        st.caption(f"There is no curve with fewer than {FEW_GROUPS} scenes: it would show chance.")
+        return
     if not measured:
         st.caption(f"No round's accuracy is measured by {scale.SHARE} random images yet, so there is no curve.")
         return

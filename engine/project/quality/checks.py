@@ -48,8 +48,9 @@ class Checks:
         items, labels = self._subject()
         spec = self._workspace.array_spec()
         settings = {"size": spec.size, "channels": spec.channels, "ledger_seq": self._store.head_seq()}
+        classes, groups = self._store.classes(), self._groups()
         try:
-            return check.start(self._workspace.root, kind, items, labels, self._store.classes(), settings)
+            return check.start(self._workspace.root, kind, items, labels, classes, settings, groups)
         except OSError as error:
             raise StarlingError(
                 "The check could not be started",
@@ -144,14 +145,22 @@ class Checks:
         labels = dict(zip(table.image_ids[chosen].tolist(), table.label[chosen].tolist(), strict=True))
         return [(item.id, item.sha256) for item in self._workspace.items()], labels
 
+    def _groups(self) -> dict[int, int]:
+        """Number of the group of each image that shares one, by image id."""
+        ids, groups = self._store.image_ids(), self._store.groups()
+        groups = groups[: len(ids)]
+        _, number, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        shared = counts[number] > 1
+        return dict(zip(ids[: len(groups)][shared].tolist(), groups[shared].tolist(), strict=True))
+
     def _stamp(self, kind: CheckKind) -> str:
         """What a check of this kind would look at now, kept as long as nothing has changed."""
         table = self._store.label_table()
-        key = (kind, len(table.image_ids), table.head)
+        key = (kind, len(table.image_ids), table.head, len(self._store.groups_set()))
         with self._lock:
             cached = self._stamps.get(kind)
         if cached is None or cached[0] != key:
-            cached = (key, check.stamp_of(kind, *self._subject()))
+            cached = (key, check.stamp_of(kind, *self._subject(), self._groups()))
             with self._lock:
                 self._stamps[kind] = cached
         return cached[1]

@@ -7,7 +7,7 @@ trained on before they were drawn. Labels that a round held out choose and calib
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -17,6 +17,7 @@ from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
+from engine.groups import FEW_GROUPS
 from engine.ids import rows_of
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
@@ -88,7 +89,10 @@ class Measured:
         """
         answers = self.answers(number)
         how = "images drawn at random and asked blind, which this round never learned from"
-        return sample.share(int(answers.right.sum()), len(answers.right), how)
+        groups = self._store.groups()
+        drawn = groups[self._store.label_table().rows(answers.image_ids)]
+        share = sample.share(int(answers.right.sum()), len(answers.right), how)
+        return replace(share, images=int(np.isin(groups, drawn).sum()))
 
     def answers(self, number: int) -> Answers:
         """Return how a round does on the measured set.
@@ -98,7 +102,9 @@ class Measured:
         """
         predictions, ids = self._results.needed(number), self.measured_ids()
         columns, predicted = rows_of(ids, predictions.image_ids)
-        fair = predicted & ~np.isin(ids, self._learned_from(number))
+        groups, known = self._store.groups(), self._store.label_table()
+        learned = groups[known.rows(self._learned_from(number))]
+        fair = predicted & ~np.isin(groups[known.rows(ids)], learned)
         ids, columns = ids[fair], columns[fair]
         probabilities, table = predictions.probabilities[columns], self._store.label_table()
         rows = table.rows(ids)
@@ -164,7 +170,9 @@ class Measured:
         _, here, there = np.intersect1d(this.image_ids, that.image_ids, assume_unique=True, return_indices=True)
         one, two = this.right[here], that.right[there]
         only_this, only_other = int((one & ~two).sum()), int((two & ~one).sum())
-        return Comparison(len(here), only_this, only_other, measured_set.evidence(only_this, only_other))
+        groups, rows = self._store.groups(), self._store.label_table().rows(this.image_ids[here])
+        few = len(here) < min(FEW_GROUPS, int(np.isin(groups, groups[rows]).sum()))
+        return Comparison(len(here), only_this, only_other, measured_set.evidence(only_this, only_other), few)
 
     def scale(self, number: int) -> Scale:
         """Return how a round's confidences are written for a person, by its answers on the measured set."""

@@ -153,7 +153,7 @@ class Queue:
 
     def _coming(self, waiting: NDArray[np.int64]) -> NDArray[np.int64]:
         """Images of the measured set as they are asked: those drawn that wait for an answer, then the next ones."""
-        kept = max(1, min(RESERVED, len(self._store.image_ids()) // RESERVED))
+        kept = min(RESERVED, len(self._store.image_ids()) // RESERVED)
         return np.concatenate([waiting, self._measured.upcoming(AHEAD)[:kept]])
 
     def _between(

@@ -12,7 +12,8 @@ from engine.rounds.folder import files
 
 ROUNDS = "rounds"
 ROLES = ("train", "heldout", "unlabeled")
-"""The pools. An image that was rejected has the role "excluded": it gets a prediction and is in no pool."""
+"""The pools. Images of other roles get a prediction and are in no pool: "excluded" was rejected; "aside" has a label,
+and another image of its group is held out."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _predictions(number: int, report: RoundReport, content: bytes, planned: tupl
 
 
 def roles(folder: Path) -> dict[int, str]:
-    """Return each image's role in the round (train, heldout, unlabeled or excluded); empty before it was
+    """Return each image's role in the round (train, heldout, unlabeled, aside or excluded); empty before it was
     planned."""
     path = folder / files.LABELS
     if not path.is_file():

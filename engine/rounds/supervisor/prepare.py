@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
 from engine.files import write_atomic, write_json
+from engine.groups import first_of_each
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.nets.net_name import NetName
 from engine.quality.sample import random_prefix
@@ -176,7 +177,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     for name in files.FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     previous = previous_round(store, record.number)
-    frame = label_frame(items, states, classes, train, apart)
+    frame = label_frame(items, states, classes, train, apart, store.groups()[: len(items)])
     ids = frame["image_id"].to_numpy(np.int64)
     decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
     frame["drawn"] = drawn(ids, np.isin(ids, decided) & ~np.isin(ids, store.unseen()), store.imported())
@@ -201,15 +202,29 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 
 
 def label_frame(
-    items: Sequence[ImageItem], states: Mapping[int, LabelState], classes: Sequence[str], train: Mapping[str, Any],
+    items: Sequence[ImageItem],
+    states: Mapping[int, LabelState],
+    classes: Sequence[str],
+    train: Mapping[str, Any],
     apart: Collection[int] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role.
+    groups: NDArray[np.int64] | None = None,
+) -> pd.DataFrame:
+    """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role, group.
 
     Images `apart` measure the round: their labels are left out, and they are unlabeled ones like others.
 
     The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
     that a person or an import gave are split; one accepted from a prediction is trained on and never held out.
+
+    Of a group that is held out one image measures, the first in the fixed random order: its frames would count one
+    thing seen several times. Its other images with a label, of whatever source, are set aside.
+
+    Args:
+        items: the images, ids ascending.
+        states: what is in force, by image id.
+        classes: the order of the class indices.
+        train: settings of TrainConfig.
+        groups: (N,) number of each image's group; each image by itself when None.
     """
     from engine.training.pools import split_labeled
 
@@ -223,12 +238,17 @@ def label_frame(
     rejected = np.array([state.mark == "reject" for state in known], bool)
     labeled = (label >= 0) & ~rejected
     eligible = labeled & np.array([state.source in HELDOUT_SOURCES for state in known], bool)
-    _, heldout = split_labeled(ids[eligible], label[eligible], settings.heldout_fraction, settings.seed)
+    groups = ids if groups is None else groups
+    share, seed = settings.heldout_fraction, settings.seed
+    _, heldout = split_labeled(ids[eligible], label[eligible], share, seed, groups[eligible])
+    out = np.flatnonzero(np.isin(ids, heldout))
     role = np.full(len(ids), "unlabeled", dtype=object)
     role[labeled] = "train"
-    role[np.isin(ids, heldout)] = "heldout"
+    role[labeled & np.isin(groups, groups[out])] = "aside"
+    role[out[first_of_each(groups[out], random_order(ids[out]))]] = "heldout"
     role[rejected] = "excluded"
-    return pd.DataFrame({"image_id": ids, "sha256": [item.sha256 for item in items], "label": label, "role": role})
+    shas = [item.sha256 for item in items]
+    return pd.DataFrame({"image_id": ids, "sha256": shas, "label": label, "role": role, "group": groups})
 
 
 def drawn(ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -87,7 +87,7 @@ def complete(
     digest = recorder.final_predictions(data.ids, data.roles, probabilities, calibrated=len(labels) > 0)
     recorder.signals(features, measured.frame())
     guesses = probabilities[data.pools.unlabeled_idx.numpy()].argmax(1)
-    own = heldout_figures(held, labels)
+    own = heldout_figures(held, labels, data.pools.heldout_images)
     baseline = None if phases.baseline is None else phases.baseline[0]
     passed_over = phases.main[0] if phases.alone else None
     histogram = tuple(np.bincount(guesses, minlength=len(plan.classes)).tolist())
@@ -115,7 +115,7 @@ def complete(
 def reached(algorithm: Algorithm, pools: Pools) -> Reached:
     """Return how many held-out images the averaged model has right, and the class (H,) it gives to each."""
     logits = _logits(algorithm, pools, pools.heldout_idx)
-    return heldout_figures(logits, pools.heldout_y), logits.argmax(1).tolist()
+    return heldout_figures(logits, pools.heldout_y, pools.heldout_images), logits.argmax(1).tolist()
 
 
 def label_counts(pools: Pools) -> tuple[list[int], list[int]]:
@@ -124,12 +124,18 @@ def label_counts(pools: Pools) -> tuple[list[int], list[int]]:
     return (held + torch.bincount(pools.train_y, minlength=pools.num_classes)).tolist(), held.tolist()
 
 
-def heldout_figures(logits: Tensor, labels: Tensor) -> HeldoutFigures:
-    """Return how many are right and the 95 % Clopper–Pearson interval of the share; accuracy is 0 when n is 0."""
+def heldout_figures(logits: Tensor, labels: Tensor, images: int = 0) -> HeldoutFigures:
+    """Return how many are right and the 95 % Clopper–Pearson interval of the share; accuracy is 0 when n is 0.
+
+    Args:
+        logits: (n, K), of one image a group.
+        labels: (n,).
+        images: how many labeled images these groups have; 0 without groups.
+    """
     n = len(labels)
     correct = int((logits.argmax(1) == labels).sum()) if n else 0
     low, high = calibrate.accuracy_interval(correct, n)
-    return HeldoutFigures(n, correct, correct / n if n else 0.0, low, high, "Clopper–Pearson 95 %")
+    return HeldoutFigures(n, correct, correct / n if n else 0.0, low, high, "Clopper–Pearson 95 %", images)
 
 
 def compared(figures: HeldoutFigures, predicted: list[int], own: list[int], labels: Tensor) -> AblationFigures:

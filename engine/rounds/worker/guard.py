@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.groups import FEW_GROUPS
 from engine.percent import percent
 from engine.records.rounds import HeldoutFigures, Verdict
 from engine.rounds.folder.plan import PreviousRound
@@ -18,6 +19,7 @@ LEAST_PREDICTED = 20
 """Fewer unlabeled images than this may well be of one class."""
 HARDLY_ANY = 0.01
 """Below this share in every epoch, pseudo-labels were hardly used."""
+CANNOT_TELL = f"cannot be told with fewer than {FEW_GROUPS} scenes"
 WAY_OUT = "Label more images, those of rare classes first, or choose another algorithm, then train again."
 
 
@@ -63,7 +65,8 @@ def verdict(
       difference lies below 0. The interval joins both rounds' Clopper–Pearson intervals by squares,
       d + sqrt((high₁ − p₁)² + (p₂ − low₂)²), since two independent measurements are compared.
 
-    Without a held-out image it is promoted unmeasured unless it is held back by the second or third.
+    Without a held-out image it is promoted unmeasured unless it is held back by the second or third. Where fewer than
+    30 groups of images are held out it is compared with no other round and no baseline.
 
     Args:
         own: what the round's result reached.
@@ -86,6 +89,8 @@ def verdict(
     if not own.n:
         return Verdict(True, _unmeasured(previous))
     hint = " Pseudo-labels were hardly used in it." if hardly_used else ""
+    if own.few:
+        return Verdict(True, f"{_not_compared(own, passed_over)}{hint}{_silent_on(judged)}")
     return Verdict(True, f"{_promoted(own, baseline, previous, passed_over)}{hint}{_silent_on(judged)}")
 
 
@@ -127,7 +132,9 @@ def _nothing_used(most: float) -> str:
 
 
 def _worse_than_before(own: HeldoutFigures, previous: PreviousRound | None) -> str | None:
-    if previous is None or not own.n or not previous.heldout.n or _difference_high(own, previous.heldout) >= 0:
+    if previous is None or not own.n or not previous.heldout.n or own.few or previous.heldout.few:
+        return None
+    if _difference_high(own, previous.heldout) >= 0:
         return None
     return f"{_say(own)} is worse than round {previous.number}'s {_say(previous.heldout)}, which stays in force."
 
@@ -145,6 +152,16 @@ def _unmeasured(previous: PreviousRound | None) -> str:
     )
 
 
+def _not_compared(own: HeldoutFigures, passed_over: HeldoutFigures | None) -> str:
+    alone = ""
+    if passed_over is not None:
+        alone = (
+            f" This is the model of the labels alone; the round's algorithm had {passed_over.correct:,} of them right, "
+            "so its model and predictions were left aside."
+        )
+    return f"In force: {_say(own)}.{alone} Whether it is better or worse than another {CANNOT_TELL}."
+
+
 def _promoted(
     own: HeldoutFigures,
     baseline: HeldoutFigures | None,
@@ -154,7 +171,7 @@ def _promoted(
     against = []
     if passed_over is None and baseline is not None and baseline.n:
         against.append(f"the supervised baseline ({percent(baseline.accuracy)})")
-    if previous is not None and previous.heldout.n:
+    if previous is not None and previous.heldout.n and not previous.heldout.few:
         against.append(f"round {previous.number} ({percent(previous.heldout.accuracy)})")
     if passed_over is not None:
         start = (
@@ -180,4 +197,8 @@ def _silent_on(judged: Judged) -> str:
 
 def _say(figures: HeldoutFigures) -> str:
     interval = f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
+    if figures.grouped:
+        share = "" if figures.few else f"{percent(figures.accuracy)}, "
+        behind = f"one image of each is counted, {figures.images:,} have a label"
+        return f"{figures.correct:,} of {figures.n:,} held-out scenes right ({share}{interval}; {behind})"
     return f"{figures.correct:,} of {figures.n:,} held-out images right ({percent(figures.accuracy)}, {interval})"

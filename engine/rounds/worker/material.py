@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from engine.groups import some_shared
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records.progress import Progress
 from engine.rounds.folder import files
@@ -58,7 +59,8 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
     if train.start:
         described = feature_cache.project_features(root, shas, replace(train, net=train.start), where, progress)
     drawn = frame["drawn"].to_numpy(bool) if "drawn" in frame else None  # rounds of earlier versions do not say
-    pools = make_pools(images, roles, label, len(plan.classes), drawn)
+    groups = frame["group"].to_numpy(np.int64) if "group" in frame else None
+    pools = make_pools(images, roles, label, len(plan.classes), drawn, groups)
     tracked = _tracked_before(folder, ids)
     if tracked is None:
         tracked = tracked_rows(shas, roles, label, frame["stratum"].to_numpy(np.int64))
@@ -89,12 +91,16 @@ def make_pools(
     label: NDArray[np.int64],
     classes: int,
     drawn: NDArray[np.bool_] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> Pools:
     """Return the three pools; each image is in exactly the one its role names.
 
-    drawn: (N,) whether an image belongs to a random sample; None: no image does.
+    drawn: (N,) whether an image belongs to a random sample; None: no image does. groups: (N,) number of each image's
+    group; None: each image is by itself.
     """
     train, heldout, unlabeled = (np.flatnonzero(roles == role) for role in ROLES)
+    grouped = groups if groups is not None and some_shared(groups) else np.empty(0, np.int64)
+    behind = np.isin(roles, ("heldout", "aside")).sum() if len(grouped) else 0
     return Pools(
         images=images,
         train_idx=torch.from_numpy(train),
@@ -104,4 +110,6 @@ def make_pools(
         unlabeled_idx=torch.from_numpy(unlabeled),
         num_classes=classes,
         random_idx=torch.from_numpy(np.flatnonzero((roles == "train") & (False if drawn is None else drawn))),
+        groups=torch.from_numpy(grouped.copy()),
+        heldout_images=int(behind),
     )

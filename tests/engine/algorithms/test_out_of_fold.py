@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from engine.algorithms import out_of_fold
+from engine.errors import RoundBlocked
 from engine.training.config import TrainConfig
 
 CPU = torch.device("cpu")
@@ -84,3 +85,33 @@ def test_the_images_of_a_fold_are_not_trained_on(monkeypatch) -> None:
         assert given == labels[rows].tolist()
         assert seed == 7 + number
     assert len(asked) == 5
+
+
+def test_a_group_is_in_one_fold_and_groups_are_spread_evenly() -> None:
+    groups, labels = np.repeat(np.arange(40), 3), np.repeat(np.arange(40) % 2, 3)
+    fold = out_of_fold.make_folds(labels, 0, groups)
+    assert all(len(set(fold[groups == group].tolist())) == 1 for group in range(40))
+    assert np.bincount(fold).tolist() == [24] * 5
+    np.testing.assert_array_equal(
+        out_of_fold.make_folds(labels, 0), out_of_fold.make_folds(labels, 0, np.arange(120)[::-1])
+    )
+
+
+def test_labels_of_one_group_alone_cannot_be_asked_about() -> None:
+    images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(RoundBlocked, match="one group"):
+        out_of_fold.predict(images, np.array([0, 0, 1, 1]), TrainConfig(device="cpu"), CPU, groups=np.zeros(4, int))
+
+
+def test_a_network_has_not_seen_the_other_frames_of_a_scene(monkeypatch) -> None:
+    """Frames of a scene are equal and its class is drawn at random: who has seen one frame knows the others."""
+    monkeypatch.setattr(out_of_fold, "LEAST_STEPS", 60)
+    random = np.random.default_rng(0)
+    scenes = np.repeat(np.arange(20), 5)
+    images = torch.from_numpy(random.integers(0, 255, (20, 1, 8, 8)).astype(np.uint8)[scenes])
+    labels = random.permutation(np.arange(20) % 2)[scenes]
+    train = TrainConfig(batch_size=20, device="cpu", augment="none")
+    apart = out_of_fold.predict(images, labels, train, CPU, groups=scenes)
+    torn = out_of_fold.predict(images, labels, train, CPU)
+    assert (torn.probabilities.argmax(1) == labels).mean() > 0.95
+    assert (apart.probabilities.argmax(1) == labels).mean() < 0.8

@@ -181,3 +181,18 @@ def test_10_000_classes_import() -> None:
 def test_a_label_in_two_spellings_of_its_accents_is_one_label() -> None:
     labeling = labeled("filename,label\na.png,cafe\u0301\na.png,caf\u00e9\nb.png,cafe\u0301\n")
     assert (labeling.labels, labeling.conflicts) == ({"img/a.png": "caf\u00e9", "img/b.png": "caf\u00e9"}, {})
+
+
+def test_a_header_with_quotes_after_spaces_is_refused_with_a_way_out() -> None:
+    with pytest.raises(ImportRefused, match="quote after a space") as caught:
+        read('"filename", "label"\n"a.png", "cat"\n')
+    assert "Remove the spaces" in caught.value.way_out
+
+
+def test_a_table_without_labels_is_there_for_its_groups() -> None:
+    table = read("filename,Scene,note\na.png,s1,x\nb.png,s1,\nc.png,,y\n")
+    assert table is not None
+    assert not table.labeled
+    assert table.columns == ("Scene", "note")
+    columns = csv_table.columns_of_tables([table], NAMES)
+    assert columns == {"Scene": {"img/a.png": "s1", "img/b.png": "s1"}, "note": {"img/a.png": "x", "img/c.png": "y"}}

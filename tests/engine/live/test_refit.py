@@ -106,7 +106,7 @@ def test_the_confidence_s_strength_is_chosen_anew_only_after_a_fifth_more_labels
 ) -> None:
     images, y = digits
     asked: list[int] = []
-    monkeypatch.setattr("engine.live.refit.best_strength", lambda z, labels: asked.append(len(z)) or 1.0)
+    monkeypatch.setattr("engine.live.refit.best_strength", lambda z, labels, groups: asked.append(len(z)) or 1.0)
     model, order = LiveModel(images), np.concatenate([few(y, 1), np.setdiff1d(few(y, 14), few(y, 1))])
     for count in (100, 110, 119, 120, 130, 90):
         model.refit(labels_of(y, order[:count]))

@@ -74,3 +74,19 @@ def test_the_strength_is_the_one_with_the_least_loss_left_out(digits: tuple[Floa
 def test_a_class_with_one_label_leaves_the_strength_in_the_middle(digits: tuple[Floats, Ints]) -> None:
     z, y = digits
     assert best_strength(z[few(y, 1)], y[few(y, 1)]) == 10.0
+
+
+def test_the_strength_is_chosen_on_labels_of_other_groups() -> None:
+    """Frames of a scene are nearly equal and its class is drawn at random: torn apart, the weakest penalty is best."""
+    random = np.random.default_rng(0)
+    scenes = np.repeat(np.arange(30), 6)
+    z = (random.normal(size=(30, 64))[scenes] + 0.01 * random.normal(size=(180, 64))).astype(np.float32)
+    y = random.permutation(np.arange(30) % 2)[scenes]
+    assert best_strength(z, y) == STRENGTHS[-1]
+    assert best_strength(z, y, scenes) == STRENGTHS[0]
+    assert best_strength(z, y, np.arange(180)[::-1]) == best_strength(z, y)
+
+
+def test_a_class_of_one_group_leaves_the_strength_in_the_middle() -> None:
+    z = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    assert best_strength(z, np.repeat([0, 1], 6), np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 3, 3, 3])) == 10.0

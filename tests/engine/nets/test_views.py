@@ -65,3 +65,28 @@ def test_a_view_is_part_of_the_name_and_read_from_it(view: str, net: str) -> Non
     for now in views.VIEWS:
         assert seen_as(seen_as("frozen:a+b", now), view) == net
     assert view_of(net) == view
+
+
+def test_a_view_that_only_knows_scenes_is_no_better_when_scenes_are_not_torn_apart() -> None:
+    random = np.random.default_rng(0)
+    scenes = np.repeat(np.arange(30), 6)
+    labels = random.permutation(np.arange(30) % 2)[scenes]
+    knows_scenes = random.normal(size=(30, 64))[scenes] + 0.01 * random.normal(size=(180, 64))
+    nothing = random.normal(size=(180, 64))
+    both = {"centre": nothing, "whole": knows_scenes}
+    assert choose_view(both, labels) == "whole"
+    assert choose_view(both, labels, scenes) == "centre"
+    assert compare_views(both, labels, scenes)["whole"].shape == (30,)
+
+
+def test_groups_of_one_image_change_nothing() -> None:
+    both = {"centre": features(1.0), "whole": features(2.0)}
+    plain, alone = compare_views(both, LABELS), compare_views(both, LABELS, np.arange(30)[::-1])
+    assert all(np.array_equal(plain[view], alone[view]) for view in both)
+
+
+def test_a_fold_that_holds_all_of_a_class_is_a_miss_and_no_error() -> None:
+    labels = np.repeat([0, 1], [42, 6])
+    groups = np.append(np.arange(42), np.full(6, 99))
+    likelihoods = compare_views({"centre": features(0.05, labels)}, labels, groups)["centre"]
+    assert np.isclose(likelihoods.min(), np.log(views.LEAST_PROBABILITY))

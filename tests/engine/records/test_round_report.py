@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.records.rounds import AblationFigures, HeldoutFigures, RoundReport, Verdict
 
-HELDOUT = {"n": 8, "correct": 6, "accuracy": 0.75, "low": 0.35, "high": 0.97, "method": "exact"}
+HELDOUT = {"n": 8, "correct": 6, "accuracy": 0.75, "low": 0.35, "high": 0.97, "method": "exact", "images": 0}
 WRITTEN: dict[str, Any] = {
     "algorithm": "meta_pseudo_labels",
     "classes": ["cat", "dog"],

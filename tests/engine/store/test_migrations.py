@@ -66,6 +66,24 @@ def test_a_project_of_revision_0002_is_upgraded_and_takes_facts_and_audits(tmp_p
         assert store.verify() == []
 
 
+def test_a_project_of_revision_0003_is_upgraded_and_takes_groups(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0003.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        assert [audit.number for audit in store.audits()] == [1]
+        assert store.groups().tolist() == [1, 2, 3, 4]
+        store.set_groups({2: "scene", 4: "scene"}, "by hand")
+        assert store.groups().tolist() == [1, 2, 3, 2]
+        assert store.verify() == []
+
+
+def test_a_project_of_revision_0005_is_upgraded_and_takes_groups(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0005.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        store.set_groups({2: "scene", 4: "scene"}, "by hand")
+        assert store.groups().tolist() == [1, 2, 3, 2]
+        assert store.verify() == []
+
+
 def test_a_copy_from_before_the_upgrade_is_kept(old: str, tmp_path: Path) -> None:
     Store.open(old).close()
     [copy] = (tmp_path / "backups").iterdir()

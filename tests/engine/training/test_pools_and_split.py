@@ -113,3 +113,40 @@ def test_every_split_is_a_partition_that_leaves_each_class_an_image(
 def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match="held-out share"):
         split_labeled(np.arange(4), np.zeros(4, dtype=int), fraction, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=1, max_size=80), st.floats(0.0, 0.9))
+def test_no_group_is_on_both_sides_and_each_class_keeps_an_image(
+    images: list[tuple[int, int]], fraction: float
+) -> None:
+    groups, y = (np.array(column) for column in zip(*images, strict=True))
+    ids = np.arange(len(y)) + 100
+    train, held = split_labeled(ids, y, fraction, 0, groups)
+    assert np.array_equal(np.sort(np.concatenate([train, held])), ids)
+    assert not set(groups[train - 100]) & set(groups[held - 100])
+    assert set(y[train - 100]) == set(y)
+
+
+def test_a_share_of_the_groups_of_each_class_is_held_out() -> None:
+    groups, y = np.repeat(np.arange(60), 6), np.repeat(np.arange(60) % 2, 6)
+    _, held = split_labeled(np.arange(360), y, 0.2, 3, groups)
+    assert len(held) == 72
+    assert np.bincount(y[held]).tolist() == [36, 36]
+
+
+def test_a_class_of_five_groups_trains_on_all_of_its_images() -> None:
+    groups, y = np.repeat(np.arange(25), 6), np.repeat([0, 0, 0, 0, 1], 30)
+    _, held = split_labeled(np.arange(150), y, 0.5, 0, groups)
+    assert len(held) == 0
+
+
+def test_groups_of_one_image_change_nothing() -> None:
+    ids, y = np.arange(90) * 2, np.arange(90) % 4
+    plain, alone = split_labeled(ids, y, 0.3, 5), split_labeled(ids, y, 0.3, 5, ids[::-1].copy())
+    assert all(np.array_equal(a, b) for a, b in zip(plain, alone, strict=True))
+
+
+def test_groups_that_are_not_of_all_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match="groups differ"):
+        replace(pools(), groups=torch.zeros(2, dtype=torch.int64))

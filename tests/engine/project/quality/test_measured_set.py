@@ -155,3 +155,16 @@ def test_read_only_projects_are_measured_too(project: Project, number: int) -> N
     with Project.open(project.root, read_only=True) as opened:
         assert opened.measured.accuracy(number) == right
         assert opened.queue.next(limit=5, ref=QueueRef("measured"))[0][0].blind
+
+
+def test_an_image_of_a_scene_that_a_round_learned_from_does_not_measure_it(project: Project, number: int) -> None:
+    for item in project.queue.next(limit=20, ref=QueueRef("measured"))[0]:
+        answer(project, item, "cat")
+    before = project.measured.answers(number)
+    assert len(before.image_ids) > 2
+    learned = int(project.measured._learned_from(number)[0])
+    torn = int(before.image_ids[0])
+    project.store.set_groups({learned: "scene", torn: "scene"}, "by hand")
+    after = project.measured.answers(number)
+    assert after.image_ids.tolist() == before.image_ids[1:].tolist()
+    assert project.measured.accuracy(number).images == len(after.image_ids)

@@ -340,3 +340,49 @@ def test_a_plan_names_no_place_of_the_project_that_planned_it(make_store, tmp_pa
     assert str(tmp_path) not in (folder / files.CONFIG).read_text()
     assert plan.project_root(folder) == tmp_path
     assert plan.round_folders(tmp_path) == [folder] == [plan.round_folder(tmp_path, 1)]
+
+
+def test_of_a_held_out_group_one_image_measures_and_the_others_are_set_aside(make_store, tmp_path):
+    store = make_store({"cat": 30, "dog": 30, None: 12})
+    ids = store.image_ids().tolist()
+    store.set_groups({image_id: f"scene {place // 3}" for place, image_id in enumerate(ids)}, "test")
+    for image_id in ids[60:63]:
+        label(store, image_id, "dog", "accept")
+    folder = prepare.write_plan(store, queue(store, heldout_fraction=0.4), tmp_path)
+    frame = pd.read_parquet(folder / files.LABELS)
+    roles = frame.groupby("group")["role"].agg(set)
+    for found in roles:
+        assert found in ({"train"}, {"unlabeled"}, {"heldout", "aside"})
+    held = frame[frame["role"] == "heldout"]
+    assert held["label"].value_counts().to_dict() == {0: 4, 1: 4}
+    assert held["group"].is_unique
+    for row in held.itertuples():
+        frames = frame[frame["group"] == row.group]["image_id"].to_numpy()
+        assert row.image_id == frames[random_order(frames).argmin()]
+
+
+def test_an_accepted_label_of_a_held_out_group_is_not_trained_on(make_store, tmp_path):
+    store = make_store({"cat": 20, "dog": 20, None: 40})
+    ids = store.image_ids().tolist()
+    store.set_groups({image_id: f"scene {place % 40}" for place, image_id in enumerate(ids)}, "test")
+    for image_id in ids[40:75]:
+        label(store, image_id, "dog", "accept")
+    frame = pd.read_parquet(prepare.write_plan(store, queue(store, heldout_fraction=0.5), tmp_path) / files.LABELS)
+    held = set(frame.loc[frame["role"] == "heldout", "group"])
+    assert len(held) == 20
+    assert set(frame.loc[frame["group"].isin(held), "role"]) <= {"heldout", "aside", "unlabeled"}
+    assert set(frame.loc[frame["role"] == "heldout", "image_id"]) <= set(ids[:40])
+
+
+def test_pools_know_the_groups_and_how_many_labels_stand_behind_what_is_held_out(make_store, tmp_path):
+    store = make_store({"cat": 30, "dog": 30, None: 12})
+    ids = store.image_ids().tolist()
+    store.set_groups({image_id: f"scene {place // 3}" for place, image_id in enumerate(ids)}, "test")
+    frame = pd.read_parquet(prepare.write_plan(store, queue(store, heldout_fraction=0.4), tmp_path) / files.LABELS)
+    images = torch.zeros(72, 1, 8, 8, dtype=torch.uint8)
+    columns = (frame["role"].to_numpy(object), frame["label"].to_numpy(), 2, None)
+    pools = material.make_pools(images, *columns, frame["group"].to_numpy())
+    assert (len(pools.heldout_idx), pools.heldout_images, pools.few_scenes) == (8, 24, True)
+    assert pools.groups.tolist() == frame["group"].tolist()
+    alone = material.make_pools(images, *columns, frame["image_id"].to_numpy())
+    assert (len(alone.groups), alone.heldout_images, alone.few_scenes) == (0, 0, False)

@@ -136,3 +136,41 @@ def test_classes_of_which_nothing_was_held_out_are_counted():
     judged = dataclasses.replace(EVEN, heldout_labels=[50, 50] + [0] * 8)
     assert "Of 8 of the 10 classes nothing was held out" in verdict(figures(80, 100), judged=judged)[1]
     assert "nothing was held out" not in verdict(figures(80, 100))[1]
+
+
+SCENES = Judged(("a", "b"), [180, 180], [6, 6], [30, 30])
+
+
+def scenes(correct: int, n: int) -> HeldoutFigures:
+    return dataclasses.replace(figures(correct, n), images=6 * n)
+
+
+def test_of_few_scenes_it_says_how_many_were_right_and_compares_nothing():
+    before = PreviousRound(1, figures(199, 200))
+    promoted, reason = verdict(scenes(8, 12), scenes(7, 12), before, SCENES)
+    assert promoted
+    assert "8 of 12 held-out scenes right (95 % interval" in reason
+    assert "one image of each is counted, 72 have a label" in reason
+    assert "cannot be told with fewer than 30 scenes" in reason
+    assert percent(8 / 12) not in reason
+    assert "worse than the" not in reason
+    assert "round 1" not in reason
+
+
+def test_of_few_scenes_it_still_says_whose_model_is_the_result():
+    promoted, reason = verdict(scenes(8, 12), scenes(8, 12), None, SCENES, scenes(5, 12))
+    assert promoted
+    assert "model of the labels alone; the round's algorithm had 5 of them right" in reason
+
+
+def test_a_round_is_not_compared_with_one_that_few_scenes_measured():
+    promoted, reason = verdict(figures(60, 200), None, PreviousRound(1, scenes(29, 29)))
+    assert promoted
+    assert "round 1" not in reason
+
+
+def test_thirty_scenes_are_compared_by_their_number():
+    promoted, reason = verdict(scenes(20, 30), None, PreviousRound(1, figures(999, 1000)), SCENES)
+    assert not promoted
+    assert f"20 of 30 held-out scenes right ({percent(20 / 30)}" in reason
+    assert "is worse than round 1" in reason

@@ -125,7 +125,7 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
 
 
 def test_a_baseline_that_is_done_is_not_trained_again(folder, monkeypatch):
-    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x", "images": 0}
     write_json(folder / files.BASELINE, figures | {"predicted": [0, 1, 0, 1]})
     seen = failing(monkeypatch, None, 0)
     run(folder, "pseudo_label")
@@ -170,7 +170,7 @@ def test_an_ablation_trains_the_same_algorithm_with_h_zero_first(folder, monkeyp
 
 
 def test_an_ablation_that_is_done_is_not_trained_again(folder):
-    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x"}
+    figures = {"n": 4, "correct": 2, "accuracy": 0.5, "low": 0.1, "high": 0.9, "method": "x", "images": 0}
     write_json(folder / files.ABLATION, figures | {"predicted": [0, 0, 0, 0]})
     report = run_with_ablation(folder)
     assert {event["phase"] for event in told(folder, "epoch")} == {"main"}

@@ -1,0 +1,92 @@
+"""The page Import: which images belong together is shown before anything is written, and can be changed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.server import workbench
+from engine.importers.scan import ImportSource
+from tests.ready_project import write_zip
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[workbench.OpenProject]:
+    bench = workbench.use(workbench.Workbench(tmp_path / "home"))
+    yield bench.create("Scenes")
+    bench.close()
+    workbench._current = None
+
+
+def page(opened: workbench.OpenProject, path: Path) -> AppTest:
+    """The page with a scanned source on it."""
+    preview = opened.project.imports.scan(ImportSource("zip", path))
+    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    page.switch_page("pages/import_images.py").run()
+    page.session_state["starling_page_preview"] = preview
+    page.run()
+    assert not page.exception
+    return page
+
+
+def choice(page: AppTest):
+    return next(one for one in page.selectbox if one.label == "Images that belong together")
+
+
+def press_import(page: AppTest) -> None:
+    next(one for one in page.button if one.label == "Import").click().run()
+    assert not page.exception
+
+
+def frames(path: Path, table: str = "") -> Path:
+    """20 frames of 5 scenes, by their names."""
+    shades = {f"scene{number // 4}_frame{number % 4}.png": 12 * number for number in range(20)}
+    write_zip(path, {name: np.full((8, 8), shade, np.uint8) for name, shade in shades.items()})
+    if table:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("labels.csv", table)
+    return path
+
+
+def test_a_guess_is_proposed_not_taken_and_a_warning_says_what_that_means(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
+    shown = page(opened, frames(tmp_path / "frames.zip"))
+    assert choice(shown).value == "none"
+    assert any("proposed" in option and "20 images in 5 groups" in option for option in choice(shown).options)
+    assert any("better than it is on new scenes" in one.value for one in shown.warning)
+    press_import(shown)
+    assert opened.project.store.group_names() == {}
+
+
+def test_the_proposal_that_a_person_chooses_is_taken(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    shown = page(opened, frames(tmp_path / "frames.zip"))
+    choice(shown).set_value("name").run()
+    assert not any("new scenes" in one.value for one in shown.warning)
+    press_import(shown)
+    assert len(set(opened.project.store.group_names().values())) == 5
+    [entry] = opened.project.store.groups_set()
+    assert (entry.how, entry.images, entry.groups) == ("file names before their last number", 20, 5)
+
+
+def test_a_column_that_says_so_is_taken_and_can_be_changed(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    table = "filename,label,video\n" + "".join(
+        f"scene{n // 4}_frame{n % 4}.png,{'ab'[n % 2]},v{n // 5}\n" for n in range(20)
+    )
+    shown = page(opened, frames(tmp_path / "frames.zip", table))
+    assert choice(shown).value == "column:video"
+    press_import(shown)
+    assert set(opened.project.store.group_names().values()) == {"v0", "v1", "v2", "v3"}
+
+
+def test_images_that_are_all_by_themselves_ask_nothing(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    write_zip(tmp_path / "plain.zip", {f"{n}.png": np.full((8, 8), 20 * n, np.uint8) for n in range(6)})
+    shown = page(opened, tmp_path / "plain.zip")
+    assert not any(one.label == "Images that belong together" for one in shown.selectbox)
