@@ -55,7 +55,7 @@ class Exports:
         table = store.label_table()
         entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
         predictions = self._pseudo_labels(options)
-        behind = Provenance(origins(entries), store.batch_facts())
+        behind = Provenance(origins(entries), store.batch_facts(), store.group_names())
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
         rows = collect.collect(items, _in_force(table), predictions, behind, options)
         if options.split is not None:

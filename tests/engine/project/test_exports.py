@@ -79,6 +79,16 @@ def test_a_project_of_before_is_exported_without_any_review_that_never_happened(
     assert frame["reviewed_at"].notna().tolist() == frame["reviewed"].tolist()
 
 
+def test_each_image_is_exported_with_its_group(old: Path) -> None:
+    with Project.open(old) as project:
+        first, second, *_ = project.store.image_ids().tolist()
+        project.store.set_groups({first: "scene 1", second: "scene 1"}, "column “scene”")
+        frame = pd.read_csv(project.exports.write(ExportOptions("csv")), keep_default_na=False)
+    named = dict(zip(frame["image_id"], frame["group"], strict=True))
+    assert {image_id for image_id, group in named.items() if group == "scene 1"} == {first, second} & set(named)
+    assert set(named.values()) <= {"scene 1", ""}
+
+
 def test_an_export_can_leave_out_what_nobody_looked_at(old: Path) -> None:
     with Project.open(old) as project:
         seen = frozenset(SOURCES) - {"accepted_by_threshold", "pseudo"}
