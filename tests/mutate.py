@@ -22,6 +22,7 @@ ALGORITHMS = "engine/algorithms"
 LIVE = "engine/live"
 TRAINING = "engine/training"
 LIVE_TESTS = "tests/engine/project/test_live.py"
+MEASURED_TESTS = "tests/engine/project/quality/test_measured_set.py"
 MPL = "tests/engine/algorithms/test_meta_pseudo_labels.py tests/engine/algorithms/test_mpl_terms.py "
 MPL += "tests/engine/algorithms/test_mpl_exact.py"
 
@@ -566,14 +567,6 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         23,
-        "random answers are judged by what a live round predicts now",
-        "engine/project/quality/measured.py",
-        "if LIVE in self._store.round(number).progress:",
-        "if False:",
-        LIVE_TESTS,
-    ),
-    Defect(
-        23,
         "live labels push a later round aside",
         "engine/project/live.py",
         "return not self._asked if self._round is None else in_force > self._round.record.number",
@@ -594,14 +587,6 @@ DEFECTS: tuple[Defect, ...] = (
         "engine/project/results.py",
         "if kept != wanted]",
         "]",
-        LIVE_TESTS,
-    ),
-    Defect(
-        23,
-        "an image decided without a live prediction in front ends its random sample",
-        "engine/project/quality/measured.py",
-        "        ids = ids[table.undecided[table.rows(ids)] | np.isin(ids, answered)]\n",
-        "",
         LIVE_TESTS,
     ),
     Defect(
@@ -659,6 +644,78 @@ DEFECTS: tuple[Defect, ...] = (
         "every = margin(pool.probabilities, pool.ids)",
         "every = -margin(pool.probabilities, pool.ids)",
         "tests/engine/query/test_mixture.py",
+    ),
+    Defect(
+        25,
+        "live labels learn from the measured set",
+        "engine/project/live.py",
+        "table.rejected[rows] | np.isin(ids, self._apart)",
+        "table.rejected[rows]",
+        LIVE_TESTS,
+    ),
+    Defect(
+        25,
+        "a round learns from the measured set",
+        "engine/rounds/supervisor/prepare.py",
+        "-1 if state.label is None or state.image_id in apart else",
+        "-1 if state.label is None else",
+        MEASURED_TESTS,
+    ),
+    Defect(
+        25,
+        "a round is measured by images that it learned from",
+        "engine/project/quality/measured.py",
+        'LEARNED = ("train", "heldout")',
+        'LEARNED = ("heldout",)',
+        MEASURED_TESTS,
+    ),
+    Defect(
+        25,
+        "what was passed over has no part in the measured accuracy",
+        "engine/project/quality/measured.py",
+        "~table.has_mark(*NOT_RIGHT)[rows] & np.isin(ids, self._looked_at())",
+        "~table.has_mark(*NOT_RIGHT)[rows]",
+        MEASURED_TESTS,
+    ),
+    Defect(
+        25,
+        "who measures sees the prediction",
+        "engine/project/review/queue.py",
+        "column if has_prediction and not entry.blind else None",
+        "column if has_prediction else None",
+        MEASURED_TESTS,
+    ),
+    Defect(
+        25,
+        "the measured set passes labeled images over",
+        "engine/project/quality/measured.py",
+        "table.image_ids[table.rejected]",
+        "table.image_ids[table.rejected | table.labeled]",
+        MEASURED_TESTS,
+    ),
+    Defect(
+        25,
+        "a model is called better when it has more right",
+        "engine/quality/measured_set.py",
+        "ENOUGH_EVIDENCE = 20.0",
+        "ENOUGH_EVIDENCE = 1.0",
+        "tests/engine/quality/test_measured_set.py",
+    ),
+    Defect(
+        25,
+        "bands of confidence are not weighed by the undecided",
+        "engine/quality/measured_set.py",
+        'weight = np.bincount(np.searchsorted(cuts, undecided, side="right"), minlength=len(count)) / len(undecided)',
+        "weight = count / count.sum()",
+        "tests/engine/quality/test_measured_set.py",
+    ),
+    Defect(
+        26,
+        "audits that are begun anew cost nothing",
+        "engine/quality/betting.py",
+        "sides * statements * (audit * (audit + 1) // 2) / alpha",
+        "sides * statements / alpha",
+        "tests/engine/quality/test_betting.py",
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -143,9 +144,13 @@ def test_labels_that_nobody_saw_are_no_answers(project: Project, number: int) ->
     first, second = project.queue.next(limit=2, ref=QueueRef("measured"))[0]
     answer(project, second, "cat")
     assert project.measured.waiting().tolist() == [first.image_id]
-    swept = Decision(new_uid(), first.image_id, first.version, "accept", "cat", round=number)
+    said = predicted(project, number)(first.image_id)
+    swept = Decision(new_uid(), first.image_id, first.version, "accept", said, round=number)
     project.labels.decide([swept], "page")
     assert project.measured.waiting().tolist() == [first.image_id]
+    right = dict(zip(*(column.tolist() for column in astuple(project.measured.answers(number))[::2]), strict=True))
+    assert not right.get(first.image_id, False), "accepted as predicted, and seen by nobody"
+    assert len(right) + len({first.image_id, second.image_id} & set(project.store.imported().tolist())) == 2
 
 
 def test_read_only_projects_are_measured_too(project: Project, number: int) -> None:
