@@ -141,7 +141,10 @@ def test_an_answer_taken_back_waits_and_is_asked_blind_again(project: Project, n
 
 
 def test_labels_that_nobody_saw_are_no_answers(project: Project, number: int) -> None:
-    first, second = project.queue.next(limit=2, ref=QueueRef("measured"))[0]
+    imported = project.store.imported()
+    while (first := project.queue.next(limit=1, ref=QueueRef("measured"))[0][0]).image_id in imported:
+        answer(project, first, "cat")
+    _, second = project.queue.next(limit=2, ref=QueueRef("measured"))[0]
     answer(project, second, "cat")
     assert project.measured.waiting().tolist() == [first.image_id]
     said = predicted(project, number)(first.image_id)
@@ -149,8 +152,7 @@ def test_labels_that_nobody_saw_are_no_answers(project: Project, number: int) ->
     project.labels.decide([swept], "page")
     assert project.measured.waiting().tolist() == [first.image_id]
     right = dict(zip(*(column.tolist() for column in astuple(project.measured.answers(number))[::2]), strict=True))
-    assert not right.get(first.image_id, False), "accepted as predicted, and seen by nobody"
-    assert len(right) + len({first.image_id, second.image_id} & set(project.store.imported().tolist())) == 2
+    assert not right[first.image_id], "accepted as predicted, and seen by nobody"
 
 
 def test_read_only_projects_are_measured_too(project: Project, number: int) -> None:
