@@ -78,7 +78,7 @@ class Measured:
     def __init__(self, workspace: Workspace, results: Results) -> None:
         self._workspace, self._store, self._results = workspace, workspace.store, results
         self._scales: dict[int, tuple[tuple[int, int, str], Scale]] = {}
-        self._next: tuple[tuple[int, int, bytes, int], NDArray[np.int64]] | None = None
+        self._next: tuple[tuple[int, ...], NDArray[np.int64]] | None = None
         self._seen: tuple[tuple[int, int], NDArray[np.int64]] | None = None
         self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
 
@@ -134,9 +134,9 @@ class Measured:
             self._store.begin_measured()
             orders = self._store.measured_orders()
         drawn, rejected = self._store.measured().image_ids, table.image_ids[table.rejected]
-        key = len(orders), len(drawn), rejected.tobytes(), count
+        groups = self._store.groups()[: len(ids)]  # images may have come since the ids were read
+        key = len(orders), len(drawn), hash(rejected.tobytes()), hash(groups.tobytes()), count
         if self._next is None or self._next[0] != key:
-            groups = self._store.groups()
             of_order = np.searchsorted([one.last_image for one in orders], ids)
             sizes = np.bincount(of_order, minlength=len(orders))
             free = ~np.isin(groups, groups[np.searchsorted(ids, drawn)]) | np.isin(ids, drawn)
@@ -151,7 +151,7 @@ class Measured:
     def through(self, image_id: int) -> tuple[int, ...]:
         """Return the images that the measured set takes in with a blind answer to this one: it and those before it.
 
-        None where it was drawn before, or does not come any more: it was rejected, or another of its group was drawn.
+        Nothing where it was drawn before, or does not come any more: it was rejected, or another of its group was drawn.
         """
         following = self.upcoming(AHEAD)
         at = np.flatnonzero(following == image_id)
