@@ -151,7 +151,7 @@ class Measured:
     def through(self, image_id: int) -> tuple[int, ...]:
         """Return the images that the measured set takes in with a blind answer to this one: it and those before it.
 
-        Nothing where it was drawn before, or does not come any more: it was rejected, or another of its group was drawn.
+        Nothing where it was drawn before or comes no more: it was rejected, or another of its group was drawn.
         """
         following = self.upcoming(AHEAD)
         at = np.flatnonzero(following == image_id)
