@@ -18,7 +18,7 @@ FULL = {
     "human": "Labels given or corrected by a person",
     "confirmed": "Predictions confirmed one by one",
     "accepted_in_batch": "Predictions accepted as tiles, in the grid or on the map",
-    "accepted_by_threshold": "Predictions accepted by a threshold or on no screen: nobody looked at them",
+    "accepted_by_threshold": "Predictions accepted without a look",
     "imported": "Labels that came with the import",
     "pseudo": "Pseudo-labels that nobody accepted, above a confidence",
 }
