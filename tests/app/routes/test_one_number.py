@@ -89,7 +89,7 @@ def test_what_is_written_is_recalibrated_and_what_is_kept_is_the_number_inside(
     items = [item for item in client.get("queue", params={"limit": 200}).json()["items"] if not item["blind"]]
     surest = max(items, key=lambda item: item["confidence"])
     assert surest["confidence"] > 0.95
-    assert surest["step"] <= 8  # one of two is right
+    assert surest["step"] <= 9  # a half of them were right, whichever were drawn
     assert surest["top"][0][1] == pytest.approx(surest["step"] / 10, abs=0.05)
     grid = client.get("grid").json()
     kept = dict(zip(grid["ids"], grid["confidence"], strict=True))
