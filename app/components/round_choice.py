@@ -22,7 +22,8 @@ MAIN_FIELDS = ("net", "epochs", "device")
 VIEW_FIELDS = ("augment", "strong", "rand_ops", "rand_magnitude", "noise")
 IMAGES, COPIES = 6, 3
 PHOTO_GAINS = """
-Decisions of a person until 98 % of all labels are right, from 5 labels a class on, the mean of 3 to 5 runs:
+Decisions of a person until 98 % of all labels are right, from 5 labels a class on, the mean of 3 to 5 runs; answers to
+images that measure are not among them:
 
 | | rounds as before live labels | live labels | with mobilenet_v2 beside them |
 |---|---|---|---|

@@ -25,6 +25,7 @@ from engine.live.model import ImageSet, Labeled
 from engine.live.refit import GROWN, LiveModel
 from engine.live.regression import Regression, best_strength, fit_regression
 from engine.nets.views import LEAST_LABELS, choose_view
+from engine.quality.measured_set import wanted as wanted_to_measure
 from engine.query.pick import pick
 from engine.query.pool import Pool
 from engine.training import device as devices
@@ -179,8 +180,9 @@ class Replay:
 
 
 def replay(
-    labeler: Labeler, truth: Ints, first: Ints, *, per_fit: int, budget: int, target: float, seed: int
-) -> Replay:
+    labeler: Labeler, truth: Ints, first: Ints, *, per_fit: int, budget: int, target: float, seed: int,
+    measured: bool = False,
+) -> Replay:  # fmt: skip
     """Answer until the target is reached or the budget spent.
 
     Args:
@@ -191,22 +193,28 @@ def replay(
         per_fit: answers between two fits.
         budget: most answers.
         target: share of right labels at which no more is asked.
-        seed: of the strategy.
+        seed: of the strategy, and of the measured set.
+        measured: whether one answer in five, later one in ten, is to the next image of the measured set, which no fit
+            learns from, whatever label it had; see `engine.quality.measured_set`.
     """
     ids, classes = np.arange(len(truth)), int(truth.max()) + 1
     rows, drawn = first.tolist(), [False] * len(first)
     right, times = [] if len(first) else [0.0], []
+    to_measure = np.random.default_rng([seed, 1]).permutation(len(truth)).tolist() if measured else []
+    placed = 0
     probabilities: Floats | None = None
     wrong: Bools = np.ones(len(truth), np.bool_)
     while True:
         decided = np.zeros(len(truth), np.bool_)
         decided[rows] = True
-        if rows:
+        apart = np.isin(rows, to_measure[:placed])
+        if not apart.all():
             began = time.process_time()
-            probabilities = labeler.fit(np.array(rows), truth[rows], np.array(drawn))
+            learned = np.array(rows)[~apart]
+            probabilities = labeler.fit(learned, truth[learned], np.array(drawn)[~apart])
             times.append(1000 * (time.process_time() - began))
             wrong = probabilities.argmax(1) != truth
-            right[len(rows) - len(first) :] = [_right(wrong, decided)]  # of the newest fit: it costs no decision
+            right[max(len(right) - 1, 0) :] = [_right(wrong, decided)]  # of the newest fit: it costs no decision
         answered = len(right) - 1
         if right[-1] >= target or answered >= budget or decided.all():
             return Replay(np.array(right), tuple(times[1:]))
@@ -216,6 +224,15 @@ def replay(
         asked = ids[~decided][picks.rows]
         labeler.prepare(asked)
         for row, by_chance in zip(asked.tolist(), picks.random.tolist(), strict=True):
+            while placed < len(to_measure) and wanted_to_measure(len(right)) > placed:
+                measure, placed = to_measure[placed], placed + 1
+                if not decided[measure]:
+                    rows.append(measure)
+                    drawn.append(False)
+                    decided[measure] = True
+                right.append(_right(wrong, decided))
+            if decided[row]:  # it has just been asked to measure
+                continue
             rows.append(row)
             drawn.append(by_chance)
             decided[row] = True

@@ -26,7 +26,7 @@ from torch import Tensor
 from engine.algorithms.transductive import one_thread
 from engine.benchmarks import data, overrides, results
 from engine.benchmarks.options import Options, data_root, parse_seeds
-from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Replay, Seen, replay
+from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Seen, replay
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
@@ -56,6 +56,7 @@ class PhotoSettings:
         labels: labels a class at which the accuracy is measured.
         starts: labels a class at the start of the decisions; 0 is from class names alone, which quick rounds cannot.
         views: how live labels are shown the photos: "chosen" as the labels choose, or "both", "centre", "whole".
+        measured: whether decisions hold answers to a measured set, of which nothing is learned, as in the app.
         queue: in which order live labels ask, a key of `engine.query.QUERY_STRATEGIES`.
         per_fit, budget: answers between two fits of live labels and of the regression; most answers.
         per_round: answers between two quick rounds.
@@ -70,6 +71,7 @@ class PhotoSettings:
     per_fit: int = 10
     per_round: int = 50
     budget: int = 800
+    measured: bool = False
 
 
 def run(options: Options, say: Say) -> str:
@@ -157,7 +159,10 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
     for start in map(int, _words(settings.starts)):
         if start or method != "quick":
             per_fit = settings.per_round if method == "quick" else settings.per_fit
-            played = _play(labeler(), truth, start, per_fit, settings.budget, seed)
+            played = replay(
+                labeler(), truth, _first(truth, start, seed) if start else np.zeros(0, np.int64), per_fit=per_fit,
+                budget=settings.budget, target=TARGETS[-1], seed=seed, measured=settings.measured,
+            )  # fmt: skip
             name = f"from {start} a class" if start else "from zero"
             more |= {f"{name}, {100 * target:.0f} %": played.needed(target) for target in TARGETS}
             more[f"{name}, refit ms"] = played.median_milliseconds()
@@ -187,11 +192,6 @@ def _accuracy(labeler: Labeler, truth: NDArray[np.int64], each: int, seed: int) 
         f"≥ .95 at {each}": 100 * float(sure.mean()),
         f"right of them at {each}": 100 * float(right[sure].mean()) if sure.any() else None,
     }
-
-
-def _play(labeler: Labeler, truth: NDArray[np.int64], start: int, per_fit: int, budget: int, seed: int) -> Replay:
-    rows = _first(truth, start, seed) if start else np.zeros(0, np.int64)
-    return replay(labeler, truth, rows, per_fit=per_fit, budget=budget, target=TARGETS[-1], seed=seed)
 
 
 def _first(truth: NDArray[np.int64], each: int, seed: int) -> NDArray[np.int64]:

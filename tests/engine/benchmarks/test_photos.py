@@ -66,6 +66,19 @@ def test_from_class_names_alone_the_first_answers_are_three_a_class_and_nothing_
     assert len(labeler.given[0][0]) == 9
 
 
+def test_what_measures_is_a_decision_that_nothing_is_learned_from() -> None:
+    labeler = Told(list(range(3, 43)))
+    played = replay(labeler, TRUTH, np.arange(9), per_fit=8, budget=60, target=1.0, seed=0, measured=True)
+    plain = Told(list(range(3, 43)))
+    replay(plain, TRUTH, np.arange(9), per_fit=8, budget=60, target=1.0, seed=0)
+    answers = len(played.right) - 1
+    learned, learned_plainly = labeler.given[-1][0], plain.given[-1][0]
+    assert len(learned) < len(learned_plainly)
+    assert answers // 5 - 1 <= answers - (len(learned) - 9) <= 2 * (answers // 5) + 1, "and some labels leave it"
+    assert all(len(set(rows)) == len(rows) for rows, _, _ in labeler.given)
+    assert played.right[-1] == 1.0
+
+
 def test_the_budget_ends_it() -> None:
     played = replay(Told([50, 51]), TRUTH, np.arange(3), per_fit=1, budget=1, target=1.0, seed=0)
     assert played.right.tolist() == pytest.approx([58 / 60, 59 / 60])
