@@ -9,6 +9,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app import state
+from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
 from app.source_words import FULL, counted
 from engine.errors import StarlingError
@@ -28,6 +29,7 @@ SPLIT_HELP = "By class as far as it goes. Images of one group, such as frames of
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
+    goal_line(opened, "export")
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.subheader("What goes in")

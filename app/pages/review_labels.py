@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import state
 from app.components.live_labels import live_labels
+from app.components.quality.goal import goal_line, reached_line
 from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
 from app.server.workbench import OpenProject
@@ -33,6 +34,7 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    reached = reached_line(opened, "review")
     live_labels(opened)
     for notice in opened.project.signals.notices:
         st.warning(state.plain(notice))
@@ -47,6 +49,8 @@ def page() -> None:
         as_grid = _way(ref, predicted or opened.project.likeness.possible or _features_come(opened))
     if as_grid:
         _grid(opened, ref, number, predicted)
+        if not reached:
+            goal_line(opened, "review")
         return
     with order:
         strategy = DEFAULT if ref.is_list else _strategy(opened, number)
@@ -67,6 +71,8 @@ def page() -> None:
         classes=opened.project.store.classes(),
         key=f"review_{opened.key}",
     )
+    if not reached:
+        goal_line(opened, "review")
 
 
 def _way(ref: QueueRef, to_be_had: bool) -> bool:
@@ -127,6 +133,7 @@ def _images(opened: OpenProject) -> QueueRef:
             left = len(audit.record.sample) - audit.answered
             titles[str(QueueRef.of_audit(audit.record.number))] = f"Audit {audit.record.number} ({left:,} left)"
     titles["measured"] = "Random images, asked blind"
+    titles["doubtful"] = "Doubtful, for the goal"
     titles["issues"] = "Suspected labels"
     titles["conflicts"] = "Conflicts, side by side"
     if st.session_state.get("review_only") not in titles:

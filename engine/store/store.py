@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly
+from engine.records.goal import Goal, GoalSet
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.records.labels import Ack, Decision, ImageItem, LabelState, LedgerEntry, ProjectCounts
 from engine.records.quality import AuditRecord, BatchInfo
@@ -22,6 +23,7 @@ from engine.store import (
     backup,
     batches,
     database,
+    goals,
     groups,
     images,
     imports,
@@ -343,6 +345,16 @@ class Store:
     def active_round(self) -> RoundRecord | None:
         """Return the round that is queued, running or being cancelled; None when there is none."""
         return self._read(rounds.read_active)
+
+    # --- the goal -------------------------------------------------------------------------------------------
+
+    def goals(self) -> list[GoalSet]:
+        """Return each time that the project's goal was set, oldest first."""
+        return self._read(goals.read_goals)
+
+    def set_goal(self, goal: Goal, actor: str) -> GoalSet:
+        """Set the project's goal; what it was before stays on record."""
+        return self._write(lambda connection: goals.write_goal(connection, goal, actor))
 
     # --- the rest -------------------------------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 // Which images a queue holds, as the pages and routes write it: "unreviewed", "marked", "labeled", "all", "selection",
-// "measured", "issues", "conflicts", or "audit:3".
+// "measured", "doubtful", "issues", "conflicts", or "audit:3".
 
-/** @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "issues" | "conflicts"} QueueKind */
+/**
+ * @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "doubtful" | "issues" | "conflicts"}
+ *   QueueKind
+ */
 /** @typedef {{ kind: QueueKind | "unknown", audit: null } | { kind: "audit", audit: number }} QueueRef */
 
 /** @type {readonly string[]} */
-const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "issues", "conflicts"];
+const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "doubtful", "issues", "conflicts"];
 const STAYING = ["all", "selection", "labeled"];
 
 /**

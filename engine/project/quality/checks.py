@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ConfigError, ProjectReadOnly, StarlingError
+from engine.ids import rows_of
 from engine.jobs import check
 from engine.project.workspace import Workspace
 from engine.quality import label_issues
@@ -96,6 +98,22 @@ class Checks:
                 )
             )  # fmt: skip
         return issues
+
+    def contradicted(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return how much the last check contradicts each label it judged that has not changed since.
+
+        Returns:
+            Image ids (n,) ascending and 1 − the out-of-fold probability of the label (n,), not calibrated; both empty
+            where no check was made.
+        """
+        result = self._result("labels", check.read_labels)
+        if result is None:
+            return np.empty(0, np.int64), np.empty(0)
+        table = self._store.label_table()
+        rows, known = rows_of(result.image_ids, table.image_ids)
+        unchanged = known & (table.version[rows] <= result.ledger_seq)
+        doubt = 1.0 - result.probabilities[np.arange(len(result.given)), result.given].astype(np.float64)
+        return result.image_ids[unchanged], np.clip(doubt[unchanged], 0.0, 1.0)
 
     def duplicates(self) -> list[DuplicateGroup]:
         """Return groups of images that look the same with their labels now, those with different labels first."""

@@ -1,4 +1,5 @@
-"""Review lists that are not a query: the sample of an audit, suspected labels, labels that contradict each other."""
+"""Review lists that are not a query: the sample of an audit, labels and predictions in doubt, suspected labels, labels
+that contradict each other."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from engine.errors import ConfigError
 from engine.ids import rows_of
 from engine.project.quality.audits import Audits
 from engine.project.quality.checks import Checks
+from engine.project.quality.goal import Goals
 from engine.project.results import Results
 from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
@@ -41,9 +43,9 @@ class Listed:
 class Lists:
     """The lists of one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks) -> None:
+    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks, goals: Goals) -> None:
         self._store, self._results = workspace.store, results
-        self._audits, self._checks = audits, checks
+        self._audits, self._checks, self._goals = audits, checks, goals
 
     def entries(self, ref: QueueRef, number: int | None) -> list[Listed]:
         """Return what is left to look at of a list, in its order.
@@ -51,12 +53,16 @@ class Lists:
         Raises:
             ConfigError: it is no list, or there is no such audit.
         """
+        if ref.kind == "doubtful":
+            return [
+                Listed(image_id, _doubt(source), suspicion) for image_id, suspicion, source in self._goals.doubtful()
+            ]
         if ref.kind == "issues":
             return [_issue(issue) for issue in self._checks.label_issues()]
         if ref.kind == "conflicts":
             return list(_once(entry for conflict in self.conflicts(number) for entry in _entries(conflict)))
         if ref.audit is None:
-            raise ConfigError("There is no such list", value=ref, way_out="Use issues, conflicts or audit:1.")
+            raise ConfigError("There is no such list", value=ref, way_out="Use doubtful, issues or audit:1.")
         record, left = self._audits.unanswered(ref.audit)
         why = f"Audit {record.number}: drawn at random from {len(record.population):,} predictions"
         return [Listed(image_id, why, round=record.round) for image_id in left]
@@ -113,6 +119,11 @@ def _contradicted(table: LabelTable, predictions: Predictions, seq: int) -> list
         )
         for at in np.flatnonzero(predicted & before & other & (confidence >= SURE)).tolist()
     ]  # fmt: skip
+
+
+def _doubt(source: str) -> str:
+    what = "prediction" if source == "pseudo" else "label"
+    return f"One of the {what}s most likely to be wrong: looked at before the labels are frozen and audited"
 
 
 def _issue(issue: LabelIssue) -> Listed:
