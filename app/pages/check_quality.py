@@ -9,6 +9,7 @@ import streamlit as st
 from app import state
 from app.components.quality.accept import accept_tab
 from app.components.quality.accuracy import accuracy_tab
+from app.components.quality.audits import audit_tab
 from app.components.quality.goal import goal_tab
 from app.components.quality.label_checks import labels_tab
 from app.components.quality.outlook import outlook_tab
@@ -18,6 +19,7 @@ from app.server.workbench import OpenProject
 TABS: dict[str, Callable[[OpenProject], None]] = {
     "Goal": goal_tab,
     "Accuracy": accuracy_tab,
+    "Audit": audit_tab,
     "Accept by threshold": accept_tab,
     "Labels to check": labels_tab,
     "People": people_tab,

@@ -13,7 +13,7 @@ from app.server.workbench import OpenProject
 from engine.project import options
 from engine.project.review.grid import LIKENESS, SORTS
 from engine.project.review.queue import DEFAULT
-from engine.project.review.ref import QueueRef
+from engine.project.review.ref import OPEN, QueueRef
 from engine.query import QUERY_STRATEGIES
 
 LIVE_ORDER = "least_sure"
@@ -55,9 +55,7 @@ def page() -> None:
     with order:
         strategy = DEFAULT if ref.is_list else _strategy(opened, number)
     if ref.kind == "audit":
-        st.page_link(
-            "pages/check_quality.py", label="When all are answered: what the audit shows", icon=":material/verified:"
-        )
+        st.page_link("pages/check_quality.py", label="What the audit shows so far", icon=":material/verified:")
     elif not rounds and not opened.project.live.wanted:
         st.caption("No round has finished yet: images come without predictions. Label a first batch by key.")
     elif number is None and not opened.project.live.wanted:
@@ -128,10 +126,7 @@ def _images(opened: OpenProject) -> QueueRef:
     titles = dict(SHOWN)
     if state.selection_size(opened):
         titles["selection"] = f"Selected ({state.selection_size(opened):,})"
-    for audit in opened.project.audits.all():
-        if audit.record.state == "open":
-            left = len(audit.record.sample) - audit.answered
-            titles[str(QueueRef.of_audit(audit.record.number))] = f"Audit {audit.record.number} ({left:,} left)"
+    titles |= _audit_titles(opened)
     titles["measured"] = "Random images, asked blind"
     titles["doubtful"] = "Doubtful, for the goal"
     titles["issues"] = "Suspected labels"
@@ -139,6 +134,20 @@ def _images(opened: OpenProject) -> QueueRef:
     if st.session_state.get("review_only") not in titles:
         state.preset("review_only", "unreviewed", again=True)
     return QueueRef.parse(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
+
+
+def _audit_titles(opened: OpenProject) -> dict[str, str]:
+    """The queues of the open audit: all its labels, and a part that another page led to."""
+    number = next((one.number for one in opened.project.audits.records() if one.state == "open"), None)
+    if number is None:
+        return {}
+    titles = {str(QueueRef.of_audit(number)): f"Audit {number}, asked blind"}
+    chosen = str(st.session_state.get("review_only") or "")
+    start = f"{QueueRef.of_audit(number)}:"
+    if chosen.startswith(start):
+        part = chosen.removeprefix(start)
+        titles[chosen] = f"Audit {number}, {'what is open' if part == OPEN else part.partition(':')[2]}"
+    return titles
 
 
 def _round(opened: OpenProject, *, listed: bool) -> int | None:
