@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.source_words import BRIEF
-from engine.percent import percent, short
+from engine.percent import at_most, percent, short
 from engine.records.goal import Goal, GoalReport, GoalStanding, Step, Way
 
 STEPS = {
@@ -28,11 +28,16 @@ def standing_words(standing: GoalStanding) -> str:
         return "There are no labels and no predictions yet."
     share = percent(standing.wrong / standing.labels, 0 if standing.wrong >= 0.1 * standing.labels else None)
     of = f"of {standing.labels:,} labels and predictions"
+    answers = f"{standing.answers:,} random {'answer' if standing.answers == 1 else 'answers'} of the audit"
     if standing.low is None or standing.high is None:
-        return f"About {share} {of} are wrong now: the model's own guess, unchecked."
-    low, high = (percent(n / standing.labels) for n in (standing.low, standing.high))
-    answers = f"{standing.answers:,} random {'answer' if standing.answers == 1 else 'answers'}"
-    return f"About {share} {of} are wrong now, {low} to {high} by {answers} of the audit."
+        how = f"too few to say more, {answers}" if standing.answers else "the model's own guess, unchecked"
+        return f"About {share} {of} are wrong now: {how}."
+    return f"About {share} {of} are wrong now, {span_words(standing.low, standing.high, standing.labels)} by {answers}."
+
+
+def span_words(low: int, high: int, labels: int) -> str:
+    """Return an interval of wrong labels as shares."""
+    return f"{percent(low / labels)} to {at_most(high / labels)}"
 
 
 def source_words(standing: GoalStanding) -> str:
@@ -48,7 +53,8 @@ def way_words(way: Way) -> str:
     minutes = ""
     if way.minutes_low is not None and way.minutes_high is not None:
         minutes = f", about {_span(round(way.minutes_low), round(way.minutes_high))} minutes at your pace"
-    text = f"{looks}about {way.audit:,} audit answers: {_span(way.low, way.high)} in all{minutes}."
+    answers = "audit answer" if way.audit == 1 else "audit answers"
+    text = f"{looks}about {way.audit:,} {answers}: {_span(way.low, way.high)} in all{minutes}."
     return text[0].upper() + text[1:]
 
 

@@ -1,9 +1,10 @@
-"""The goal from a terminal: set it, and see where the labels stand and the way to it."""
+"""The goal from a terminal: set it, see where the labels stand and the way to it, verify what an export certifies."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,3 +46,25 @@ def goal_(
         out.print(f"  {escape(source_words(report.standing))}", soft_wrap=True)
     out.print(f"  {escape(next_words(report))}", soft_wrap=True)
     out.print(f"  Next: {escape(step_words(report.step))}", soft_wrap=True)
+
+
+def verify(
+    export: Annotated[
+        Path,
+        typer.Argument(
+            help="A zip, the folder it was unpacked into, or a table beside its certificate.", metavar="EXPORT"
+        ),
+    ],
+) -> None:
+    """Work the certificate of an export out again from its files alone; exit with 1 if something does not hold."""
+    from engine.project.quality.verify import verify as findings_of
+
+    findings = findings_of(export)
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.holds else "[red]✗[/red]"
+        out.print(f"{mark} {escape(finding.what)}", soft_wrap=True)
+    failed = sum(not finding.holds for finding in findings)
+    if failed:
+        out.print(f"{failed} of {len(findings)} do not hold: this export is not what was certified.")
+        raise typer.Exit(1)
+    out.print("All of it holds.")

@@ -52,7 +52,7 @@ class Project:
         self.labels = Labels(workspace, self.measured, self.audits)
         self.checks = Checks(workspace)
         self.goals = Goals(workspace, self.results, self.measured, self.audits, self.checks)
-        self.exports = Exports(workspace, self.results, self.measured, self.audits)
+        self.exports = Exports(workspace, self.results, self.measured, self.audits, self.goals)
         self.signals = Signals(workspace)
         self.lists = Lists(workspace, self.results, self.audits, self.checks, self.goals)
         self.likeness = Likeness(workspace)

@@ -23,15 +23,20 @@ in Test Sets Destabilize Machine Learning Benchmarks, table 2), and to pass a wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
-from engine.quality.betting import Answer, ConfidenceSequence, allowed
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.quality.betting import Answer, ConfidenceSequence, allowed, threshold
 from engine.quality.parts import ALL, Answered, Part, by_part
 from engine.quality.people import PeopleError, people_error, settled
 from engine.records.quality import AuditAnswer, AuditRecord, FrozenLabels
 
+Mask = NDArray[np.bool_]
 SHOWN = 20
 """Random answers of a part from which on its share seen and its bound are shown."""
 ASSUMED_MISS = 0.1
@@ -85,7 +90,8 @@ class PartStanding:
     """Where a part of an audit stands: all labels, those of a class, or those of a source.
 
     labels: N. bets: its answers, in their order. threshold: what E must reach. missed: q, share of wrong labels that
-    people pass. changed: C, images not looked at whose label is another now.
+    people pass. changed: C, images not looked at whose label is another now. unsettled: images among those found wrong
+    whose right label is not known, or not in force: they may still be wrong.
     """
 
     part: Part
@@ -94,6 +100,7 @@ class PartStanding:
     threshold: float
     missed: float = 0.0
     changed: int = 0
+    unsettled: int = 0
 
     @cached_property
     def sequence(self) -> ConfidenceSequence:
@@ -144,12 +151,26 @@ class PartStanding:
     @property
     def left_wrong(self) -> int:
         """At most so many labels are left wrong, once those found are put right: U / (1 − q) − W + C, of those that
-        can be."""
-        return self.sequence.left_wrong(self.missed, min(self.changed, self.unseen))
+        can be, and those found that are not put right yet."""
+        left = self.sequence.left_wrong(self.missed, min(self.changed, self.unseen))
+        return min(self.labels, left + self.unsettled)
 
     def reached(self, rate: float) -> bool:
         """Return whether at most this share, 0..1, of the part's labels is left wrong."""
         return self.shown and self.left_wrong <= allowed(rate, self.labels)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """What the answers of an audit come to: for all labels and each class and source that has labels; see `Audit`."""
+
+    total: PartStanding
+    classes: tuple[PartStanding, ...]
+    sources: tuple[PartStanding, ...]
+    alpha: float
+    place: int
+    people: PeopleError
+    missed: float
 
 
 @dataclass(frozen=True)
@@ -246,6 +267,53 @@ def bets(answers: Sequence[AuditAnswer]) -> dict[Part, list[Answer]]:
     ]
     classes = {one.image_id: one.label for one in answers}
     return by_part(answered, classes, {one.image_id: one.source for one in answers})
+
+
+def stand(
+    frozen: FrozenLabels,
+    answers: Sequence[AuditAnswer],
+    differs: Sequence[bool | None],
+    alpha: float,
+    place: int,
+    changed: Mask,
+    against: Mask | None = None,
+) -> Standings:
+    """Return what the answers of an audit come to.
+
+    Args:
+        frozen: the labels.
+        answers: in their order.
+        differs: see `error_of_people`.
+        alpha: chance that a bound fails.
+        place: the how-manieth audit with an answer it is.
+        changed: (N,) which labels nobody looked at and are other ones now.
+        against: (N,) which labels are settled and are in force, or exported, against their answers.
+    """
+    open_ids = np.array([one.image_id for one in answers if not one.settled], np.int64)
+    unsettled = np.isin(frozen.image_ids, open_ids)
+    if against is not None:
+        unsettled |= against
+    people = error_of_people(answers, int((frozen.source_code == frozen.sources.index("human")).sum()), differs)
+    of_part, missed, needed = bets(answers), missed_by(people), threshold(alpha, place)
+
+    def standing(part: Part, rows: Mask) -> PartStanding:
+        return PartStanding(
+            part, int(rows.sum()), tuple(of_part.get(part, ())), needed, missed, int((changed & rows).sum()),
+            int((unsettled & rows).sum()),
+        )  # fmt: skip
+
+    def each(
+        kind: Literal["class", "source"], codes: NDArray[np.integer], names: Sequence[str]
+    ) -> Iterator[PartStanding]:
+        for code in np.unique(codes).tolist():
+            yield standing(Part(kind, names[code]), codes == code)
+
+    return Standings(
+        standing(ALL, np.ones(len(frozen), np.bool_)),
+        tuple(each("class", frozen.label_code, frozen.names)),
+        tuple(each("source", frozen.source_code, frozen.sources)),
+        alpha, place, people, missed,
+    )  # fmt: skip
 
 
 def error_of_people(answers: Sequence[AuditAnswer], humans: int, blind: Sequence[bool | None]) -> PeopleError:

@@ -43,12 +43,15 @@ class GoalSet:
 
 @dataclass(frozen=True, slots=True)
 class SourceShare:
-    """Labels of one source: how many, how many of them a person looked at, how many are expected to be wrong now."""
+    """Labels of one source: how many, how many of them a person looked at, how many are expected to be wrong now, and
+    how many are at least and at most by the audit, None where too few of its answers are of this source."""
 
     source: str
     labels: int
     looked: int
     wrong: float
+    low: int | None = None
+    high: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,9 @@ class GoalStanding:
     """How many of the labels that an export of everything would hold are expected to be wrong now.
 
     labels: labels in force, and predictions of images without one. blank: images that have neither. wrong: expected,
-    within low..high, which the audit's answers have shown so far; both None without one. answers: random answers of
-    the audit behind the scale, 0 where the estimate is the model's own guess. people: share of wrong labels among
-    those that people gave, from so many of them asked again.
+    within low..high, two-sided by the audit's answers; both None below 20 of them. answers: random answers of the audit
+    behind it, 0 where the estimate is the model's own guess. people: share of wrong labels among those that people
+    gave, from so many of them asked again.
     """
 
     labels: int

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
-from app.goal_words import goal_words, next_words, standing_words, step_words
+from app.goal_words import goal_words, next_words, span_words, standing_words, step_words
 from app.server.workbench import OpenProject
 from app.source_words import BRIEF
 from engine.errors import StarlingError
@@ -40,7 +40,7 @@ def goal_line(opened: OpenProject, where: str) -> None:
 
     Args:
         opened: the project.
-        where: the page it stands on, as a key.
+        where: the page it stands on: review, train or export.
     """
 
     def line(opened: OpenProject, report: GoalReport) -> None:
@@ -51,8 +51,9 @@ def goal_line(opened: OpenProject, where: str) -> None:
                 st.success(following)
             else:
                 st.caption(f"Goal: {goal}. {following}")
-        with button:
-            _button(opened, report, where)
+        if report.step.kind != where:  # it is this page's own
+            with button:
+                _button(opened, report, where)
 
     _follow(opened, line)
 
@@ -129,6 +130,7 @@ def _sources(standing: GoalStanding) -> pd.DataFrame:
         {
             "Labels": BRIEF[one.source], "How many": one.labels, "Looked at": one.looked,
             "Expected wrong": percent(one.wrong / one.labels),
+            "By the audit": "–" if one.low is None or one.high is None else span_words(one.low, one.high, one.labels),
         }
         for one in sorted(standing.by_source, key=lambda one: -one.wrong / one.labels)
     ]  # fmt: skip
@@ -151,21 +153,37 @@ def _people(standing: GoalStanding) -> str:
 
 
 def _page_of(report: GoalReport) -> str:
-    return {"train": TRAIN, "export": EXPORT, "freeze": QUALITY}.get(report.step.kind, REVIEW)
+    return {"train": TRAIN, "export": EXPORT}.get(report.step.kind, REVIEW)
 
 
 def _button(opened: OpenProject, report: GoalReport, where: str, *, primary: bool = False) -> None:
     """Draw the button of the next step."""
     if st.button(
         step_words(report.step), key=f"goal_step_{where}", type="primary" if primary else "secondary",
-        on_click=_take_queue, args=(report,),
+        on_click=_begin, args=(opened, report),
     ):  # fmt: skip
-        st.switch_page(_page_of(report))
+        failed = state.get("goal_failed")
+        if failed is None:
+            st.switch_page(_page_of(report))
+        state.forget("goal_failed")
+        state.show_error(failed)
 
 
-def _take_queue(report: GoalReport) -> None:
-    """Let the review page begin with what the step is about: done before any page is drawn, as widgets want it."""
+def _begin(opened: OpenProject, report: GoalReport) -> None:
+    """Do what a step begins with, and let the review page ask what it is about; widgets want that before any page."""
     if report.step.kind == "look":
         state.take_queue(QueueRef("doubtful"))
     elif report.step.kind == "label":
         state.take_queue(QueueRef("unreviewed"))
+    elif report.step.kind == "audit":
+        found = opened.project.audits.opened()
+        if found is not None:
+            state.take_queue(QueueRef.of_audit(found.number))
+    elif report.step.kind == "freeze":
+        goal = report.goal
+        try:
+            found = opened.project.audits.freeze(rate=goal.rate, alpha=round(1.0 - goal.level, 9), actor=state.actor())
+        except StarlingError as error:
+            state.put("goal_failed", error)
+            return
+        state.take_queue(QueueRef.of_audit(found.number))

@@ -17,7 +17,7 @@ from engine.quality.parts import ALL, Part
 from engine.quality.standing import OPEN_MARKS, judge
 from engine.records.quality import AuditAnswer, AuditRecord, Draw, FrozenLabels, Said
 from engine.store import Store
-from engine.store.audit_draws import asked_order
+from engine.store.audit_draws import AuditNews, asked_order
 
 
 @dataclass
@@ -51,7 +51,10 @@ class Course:
 
     def follow(self, store: Store) -> None:
         """Read what came since the last time."""
-        news = store.audit_news(self.record.number, len(self.draws), self.head)
+        self.take(store.audit_news(self.record.number, len(self.draws), self.head))
+
+    def take(self, news: AuditNews) -> None:
+        """Take in what came since the last time."""
         for draw in news.draws:
             self.draws[draw.image_id] = draw
         new = [draw.image_id for draw in news.draws]

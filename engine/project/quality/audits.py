@@ -24,9 +24,9 @@ from engine.project.quality.measured import Measured
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
 from engine.quality import audit, scale
-from engine.quality.betting import ALPHA, threshold
+from engine.quality.betting import ALPHA
 from engine.quality.parts import ALL, Part
-from engine.quality.standing import OPEN_MARKS, SHOWN, Audit, PartStanding, bets, error_of_people, missed_by
+from engine.quality.standing import OPEN_MARKS, SHOWN, Audit, stand
 from engine.records.labels import Asked, Decision
 from engine.records.quality import AcceptPreview, AcceptRule, AuditRecord, FrozenLabels, PastAudit
 from engine.records.rounds import Predictions
@@ -379,36 +379,20 @@ class Audits:
 
     def _stand(self, record: AuditRecord, course: Course, table: LabelTable) -> Audit:
         frozen, answers = course.frozen, tuple(course.answers())
-        people = error_of_people(
-            answers,
-            int((frozen.source_code == frozen.sources.index("human")).sum()),
-            [course.differs_blind(one) for one in answers],
-        )
         place = record.ordinal or 1 + max((one.ordinal or 0 for one in self._store.audits()), default=0)
         now, added, held = self._labels_now(record, frozen, table)
-        other, gone = (now != frozen.label_code) & (now >= 0) & ~course.seen, int((now < 0).sum())
-        of_part, missed = bets(answers), missed_by(people)
-
-        def standing(part: Part, rows: NDArray[np.bool_]) -> PartStanding:
-            return PartStanding(
-                part, int(rows.sum()), tuple(of_part.get(part, ())), threshold(record.alpha, place), missed,
-                int((other & rows).sum()),
-            )  # fmt: skip
-
-        classes = [
-            standing(Part("class", name), frozen.label_code == code)
-            for code, name in enumerate(frozen.names)
-            if (frozen.label_code == code).any()
-        ]
-        sources = [
-            standing(Part("source", name), frozen.source_code == code)
-            for code, name in enumerate(frozen.sources)
-            if (frozen.source_code == code).any()
-        ]
-        total = standing(ALL, np.ones(len(frozen), bool))
+        other = (now != frozen.label_code) & (now >= 0)
+        settled = {one.image_id: one.wrong for one in answers if one.settled}
+        judged = np.isin(frozen.image_ids, list(settled))
+        wrong = np.isin(frozen.image_ids, [image_id for image_id, is_wrong in settled.items() if is_wrong])
+        found = stand(
+            frozen, answers, [course.differs_blind(one) for one in answers], record.alpha, place,
+            other & ~course.seen, judged & (now >= 0) & (other != wrong),
+        )  # fmt: skip
         return Audit(
-            record, frozen, answers, total, tuple(classes), tuple(sources), place, people, missed, gone, added, held
-        )
+            record, frozen, answers, found.total, found.classes, found.sources, place, found.people, found.missed,
+            int((now < 0).sum()), added, held,
+        )  # fmt: skip
 
     def _labels_now(
         self, record: AuditRecord, frozen: FrozenLabels, table: LabelTable

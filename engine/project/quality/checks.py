@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, ProjectReadOnly, StarlingError
-from engine.ids import rows_of
 from engine.jobs import check
 from engine.project.workspace import Workspace
 from engine.quality import label_issues
@@ -99,21 +98,26 @@ class Checks:
             )  # fmt: skip
         return issues
 
-    def contradicted(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return how much the last check contradicts each label it judged that has not changed since.
+    def version(self) -> tuple[int, int] | None:
+        """Return what changes when another check of the labels has ended; None before the first."""
+        try:
+            status = check.result_path(self._workspace.root, "labels").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def contradicted(self) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+        """Return how much the last check contradicts each label that it judged.
 
         Returns:
-            Image ids (n,) ascending and 1 − the out-of-fold probability of the label (n,), not calibrated; both empty
-            where no check was made.
+            Image ids (n,) ascending, 1 − the out-of-fold probability of the label (n,), not calibrated, and the ledger
+            entry that the labels are of: later ones were not judged. Nothing where no check was made.
         """
         result = self._result("labels", check.read_labels)
         if result is None:
-            return np.empty(0, np.int64), np.empty(0)
-        table = self._store.label_table()
-        rows, known = rows_of(result.image_ids, table.image_ids)
-        unchanged = known & (table.version[rows] <= result.ledger_seq)
+            return np.empty(0, np.int64), np.empty(0), 0
         doubt = 1.0 - result.probabilities[np.arange(len(result.given)), result.given].astype(np.float64)
-        return result.image_ids[unchanged], np.clip(doubt[unchanged], 0.0, 1.0)
+        return result.image_ids, np.clip(doubt, 0.0, 1.0), result.ledger_seq
 
     def duplicates(self) -> list[DuplicateGroup]:
         """Return groups of images that look the same with their labels now, those with different labels first."""
