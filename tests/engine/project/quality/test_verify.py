@@ -211,6 +211,18 @@ def test_a_second_file_of_one_name_is_noticed(honest: Path, tmp_path: Path) -> N
     assert held(path) == [f"{TEXT} is twice in the archive"]
 
 
+def test_an_answer_that_waits_for_its_second_look_is_wrong_and_not_put_right(project: Project) -> None:
+    """Its frozen label may be wrong, and the label in force as well: it is found, and still left."""
+    truth, number = truth_of(project), project.audits.freeze(rate=0.1).number
+    answer_audit(project, number, 30, truth)
+    answer_audit(project, number, 1, lambda image_id: "cat" if truth(image_id) == "dog" else "dog")
+    path = project.exports.write(ExportOptions(audit=number))
+    found, total = certificate_of(path), project.audits.get(number).total
+    assert (found.total.found, found.total.unsettled) == (1, 1)
+    assert total.left_wrong == total.sequence.left_wrong(total.missed) + 1 == found.total.left_wrong
+    assert held(path) == []
+
+
 def test_labels_that_changed_without_a_look_are_counted_as_wrong(project: Project) -> None:
     before = certificate_of(certified(project))
     seen = {one.image_id for one in before.answers}
