@@ -1,4 +1,4 @@
-"""A goal in Chromium on digits: set, reached by keys, certified, exported, verified from the file; and by two people."""
+"""A goal in Chromium on digits: set, reached by keys, certified, exported, verified from the file; by two people."""
 
 from __future__ import annotations
 
