@@ -60,6 +60,7 @@ def test_goal_is_set_on_the_quality_page_and_kept_with_who_set_it(opened: OpenPr
     shown = page("quality")
     assert "Goal: at most 1 % of the labels wrong (95 % sure)" in texts(shown)
     assert "the model's own guess, unchecked" in texts(shown)
+    shown.session_state["starling_actor"] = "ann"
     shown.number_input(key="goal_rate").set_value(10.0)
     shown.number_input(key="goal_level").set_value(90.0)
     shown.button(key="set_goal").click().run()
@@ -67,7 +68,7 @@ def test_goal_is_set_on_the_quality_page_and_kept_with_who_set_it(opened: OpenPr
     shown.run()
     assert not shown.exception
     assert opened.project.goals.goal() == Goal(0.1, 0.9)
-    assert opened.project.store.goals()[-1].actor == "local"
+    assert opened.project.store.goals()[-1].actor == "ann"
     assert "Goal: at most 10 % of the labels wrong (90 % sure)" in texts(shown)
 
 
