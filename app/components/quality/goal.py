@@ -13,6 +13,7 @@ from app.server.workbench import OpenProject
 from app.source_words import BRIEF
 from engine.errors import StarlingError
 from engine.percent import percent
+from engine.project.quality.goal import PATIENCE
 from engine.project.review.ref import QueueRef
 from engine.records.goal import Goal, GoalReport, GoalStanding
 
@@ -75,7 +76,7 @@ def _follow(opened: OpenProject, draw: Draw) -> None:
 
 def _drawn(opened: OpenProject, draw: Draw, was_fresh: bool) -> None:
     try:
-        report, fresh = opened.project.goals.report(0.0 if not was_fresh else 0.3)
+        report, fresh = opened.project.goals.report(PATIENCE if was_fresh else 0.0)
     except StarlingError as error:
         state.show_error(error)
         return

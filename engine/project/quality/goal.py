@@ -33,7 +33,7 @@ from engine.records.labels import ACCEPTED
 from engine.records.rounds import Predictions
 from engine.store import LabelTable
 
-PATIENCE = 0.3
+PATIENCE = 0.15
 """Seconds that a page waits for a report before it shows the last one."""
 NO_PLAN = (
     "People are found to be wrong so often that no number of answers leads to this goal. Look at the labels again, or "
