@@ -56,9 +56,11 @@ def _freeze(opened: OpenProject) -> None:
         "so that nothing said later changes what is judged. Then images are drawn at random, and you say what they "
         "show."
     )
+    goal = opened.project.goals.goal()
+    wanted_rate = min(50.0, max(0.1, 100 * goal.rate))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rate = st.number_input(
-            "At most so many wrong, in percent", 0.1, 50.0, 2.0, 0.5, key="audit_rate", width=240,
+            "At most so many wrong, in percent", 0.1, 50.0, wanted_rate, 0.5, key="audit_rate", width=240,
             help="The goal you would like to show. The audit can be stopped and gone on with at any answer.",
         )  # fmt: skip
         wanted = st.button(
@@ -67,7 +69,9 @@ def _freeze(opened: OpenProject) -> None:
     if not wanted:
         return
     try:
-        found = opened.project.audits.freeze(rate=float(rate) / 100, actor=state.actor())
+        found = opened.project.audits.freeze(
+            rate=float(rate) / 100, alpha=round(1.0 - goal.level, 9), actor=state.actor()
+        )
     except StarlingError as error:
         state.show_error(error)
         return

@@ -181,8 +181,10 @@ def _begin(opened: OpenProject, report: GoalReport) -> None:
         if found is not None:
             state.take_queue(QueueRef.of_audit(found.number))
     elif report.step.kind == "freeze":
-        goal = report.goal
+        goal, before = report.goal, opened.project.audits.opened()
         try:
+            if before is not None:  # the goal cannot be reached with it any more, as the page says
+                opened.project.audits.close(before.number)
             found = opened.project.audits.freeze(rate=goal.rate, alpha=round(1.0 - goal.level, 9), actor=state.actor())
         except StarlingError as error:
             state.put("goal_failed", error)

@@ -41,6 +41,8 @@ NO_PLAN = (
 )
 WORTH_LEAVING = 0.1
 """Within an audit doubtful images are looked at first where they are more than this share of the looks left."""
+FEW_CHANGES = 0.5
+"""Part of the goal that labels changed since the freeze may make up before they are frozen anew."""
 FIRST_BATCH = 2
 """Labels a class, on average, below which a first batch is labeled before any round."""
 
@@ -178,6 +180,8 @@ class Goals:
         if audit is not None and self._is_reached(goal, now, audit):
             return GoalReport(goal, standing, None, Step("export"), "", _certified(goal, audit), number)
         under_way = audit if audit is not None and audit.open else None
+        if under_way is not None and (why := _why_anew(goal, under_way)):
+            return GoalReport(goal, standing, None, Step("freeze"), why, audit=number)
         best = self._plan(goal, now, audit, under_way)
         if best is None:
             return GoalReport(goal, standing, None, Step("look"), NO_PLAN, audit=number)
@@ -330,6 +334,22 @@ def _interval(part: PartStanding | None) -> tuple[int, int] | tuple[None, None]:
         return None, None
     low, high = part.interval
     return max(0, low - part.found), min(part.labels, high - part.found + part.changed + part.unsettled)
+
+
+def _why_anew(goal: Goal, audit: Audit) -> str:
+    """Why an audit cannot lead to the goal any more, so that labels are to be frozen anew; "" where it can."""
+    if audit.level < goal.level - 1e-9:
+        return (
+            f"The labels were frozen to be {at_least(audit.level)} sure, and the goal asks for more: freeze them anew."
+        )
+    if audit.changed > FEW_CHANGES * allowed(goal.rate, audit.labels):
+        return f"{audit.changed:,} labels changed since the freeze without a look: freeze them as they are now."
+    if audit.reached(goal.rate, each_class=goal.per_class):
+        return (
+            f"The audit has shown it of {audit.labels:,} frozen labels, and others came, or some of them went, since: "
+            "label the images that were skipped or are unsure, or freeze the labels as they are now."
+        )
+    return ""
 
 
 def _stricter(rate: float, missed: float, part: PartStanding | None) -> float:

@@ -205,7 +205,13 @@ def test_labels_that_came_or_went_after_the_freeze_take_the_goal_away(project: P
     assert now(project).reached
     unseen = next(one for one in free(project))
     decide(project, unseen, "unsure", None, seconds=1.0)  # type: ignore[arg-type]
-    assert now(project).reached == ""
+    report = now(project)
+    assert (report.reached, report.step) == ("", Step("freeze"))
+    assert "some of them went" in report.why
+    decide(project, unseen, "label", "cat", seconds=1.0)
+    assert now(project).reached
+    project.goals.set(Goal(0.1, 0.99))
+    assert "frozen to be 95 % sure" in now(project).why
 
 
 def test_goal_for_every_class_needs_each_of_them_shown(project: Project) -> None:
