@@ -105,13 +105,6 @@ def _answer(opened: OpenProject, image_id: int, label: str) -> None:
     assert opened.project.labels.decide([decision])[0].status == "saved"
 
 
-def _answer_audit(opened: OpenProject, wrong: int) -> None:
-    record, left = opened.project.audits.unanswered(1)
-    for place, image_id in enumerate(left):
-        said = opened.project.queue.item(image_id, record.round).prediction
-        _answer(opened, image_id, {CAT: DOG, DOG: CAT}[said or ""] if place < wrong else str(said))
-
-
 # empty states -----------------------------------------------------------------------------------------------------
 
 
@@ -329,88 +322,11 @@ def test_thresholds_say_how_many_are_accepted_and_expect_no_errors_by_few_answer
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "90"
 
 
-def test_the_page_says_beforehand_what_an_audit_can_show(opened: OpenProject, number: int) -> None:
-    page = _page("Accept by threshold")
-    page.radio(key="accept_way").set_value("fixed").run()
-    page.slider(key="accept_threshold").set_value(0.895).run()
-    page.number_input(key="audit_size").set_value(40).run()
-    # beta.ppf(.95, 1, 40) = .0722, (2, 39) = .1137…, (3, 38) = .1492
-    assert "at most 7.3 % with no wrong, 11.4 % with 1 wrong, 15.0 % with 2 wrong" in _texts(page)
-
-
 def test_nothing_to_accept_is_said_and_no_audit_offered(opened: OpenProject, number: int) -> None:
     page = _page("Accept by threshold")
     page.select_slider(key="accept_target").set_value(0.001).run()
     assert "no undecided prediction would be accepted" in _texts(page)
     assert "draw_audit" not in [one.key for one in page.button]
-
-
-def _drawn(size: int = 40) -> AppTest:
-    page = _page("Accept by threshold")
-    page.radio(key="accept_way").set_value("fixed").run()
-    page.slider(key="accept_threshold").set_value(0.895).run()
-    page.number_input(key="audit_size").set_value(size).run()
-    page.button(key="draw_audit").click().run()
-    assert not page.exception
-    return page
-
-
-def test_an_audit_is_drawn_of_the_size_asked_for_and_leads_to_its_images(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    (audit,) = opened.project.audits.all()
-    assert (len(audit.record.population), len(audit.record.sample)) == (90, 40)
-    assert page.get("progress")[0].proto.text == "0 of 40 answered"
-    assert page.button(key="draw_audit").disabled
-    assert "accept_audit_1" not in [one.key for one in page.button]
-    page.button(key="review_audit_1").click().run()
-    assert _surface(page)["only"] == "audit:1"
-
-
-def test_answered_audit_states_its_bound_and_is_accepted_after_a_confirmation(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    _answer_audit(opened, wrong=2)
-    page.run()
-    statement = opened.project.audits.get(1).statement
-    assert "at most 15.0 % wrong" in statement
-    assert statement in _html(page)
-    accept = page.button(key="accept_audit_1")
-    assert accept.label == "Accept 50 labels as one batch"
-    accept.click().run()
-    assert opened.project.store.counts().labeled == LABELED + 40  # not before it is confirmed
-    assert "**50 predictions** of round 1 become labels" in _texts(page)
-    page.button(key="confirm_accept").click().run()
-    assert not page.exception
-    assert opened.project.store.counts().labeled == LABELED + 90
-    assert "Accepted 50 labels as one batch" in _texts(page)
-    (row,) = page.dataframe[0].value.to_dict("records")
-    assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 2, statement)
-
-
-def test_declined_confirmation_accepts_nothing(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    _answer_audit(opened, wrong=0)
-    page.run()
-    page.button(key="accept_audit_1").click().run()
-    page.button(key="confirm_not").click().run()
-    assert opened.project.store.counts().labeled == LABELED + 40
-    assert "confirm_accept" not in [one.key for one in page.button]
-
-
-def test_audit_given_up_stays_in_the_table_and_makes_the_next_one_stricter(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    page.button(key="abandon_audit_1").click().run()
-    assert page.dataframe[0].value["State"].tolist() == ["given up"]
-    assert "look 2 at this round, 97.5 %" in _texts(page)
-    page.button(key="draw_audit").click().run()
-    assert "It is look 2 at this round, so its level is stricter" in _texts(page)
-
-
-def test_audit_of_all_images_leaves_nothing_to_accept(opened: OpenProject, number: int) -> None:
-    page = _drawn(90)
-    _answer_audit(opened, wrong=0)
-    page.run()
-    assert "nothing is left to accept" in _texts(page)
-    assert "accept_audit_1" not in [one.key for one in page.button]
 
 
 # labels to check --------------------------------------------------------------------------------------------------

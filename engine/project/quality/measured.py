@@ -275,7 +275,7 @@ class Measured:
             raise ConfigError("The target must lie between 0 and 1", value=target, way_out="Try 0.99.")
         curve = self._curve()
         promoted = {record.number for record in self._store.rounds() if record.state == "promoted"}
-        seconds = self._seconds()
+        seconds = self.seconds_each()
         predictions, table = self._results.predictions(), self._store.label_table()
         written = None if predictions is None else self.scale(predictions.round)
         confidence: NDArray[np.float64] | None = None
@@ -314,8 +314,8 @@ class Measured:
         confidence, here = table.confidence[unseen], table.round[unseen] == number
         return float((1.0 - np.where(here, scale.recalibrated(written, confidence), confidence)).sum())
 
-    def _seconds(self) -> float | None:
-        """Median seconds of a timed decision of the busiest person; None without one."""
+    def seconds_each(self) -> float | None:
+        """Return the median seconds of a timed decision of the busiest person; None without one."""
         return next((one.seconds for one in self.pace() if one.seconds is not None), None)
 
     def _curve(self) -> tuple[CurvePoint, ...]:
