@@ -1,11 +1,14 @@
 // Which images a queue holds, as the pages and routes write it: "unreviewed", "marked", "labeled", "all", "selection",
-// "measured", "issues", "conflicts", or "audit:3".
+// "measured", "issues", "conflicts", "rare", or "audit:3".
 
-/** @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "issues" | "conflicts"} QueueKind */
+/**
+ * @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "issues" | "conflicts" |
+ *   "rare"} QueueKind
+ */
 /** @typedef {{ kind: QueueKind | "unknown", audit: null } | { kind: "audit", audit: number }} QueueRef */
 
 /** @type {readonly string[]} */
-const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "issues", "conflicts"];
+const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "issues", "conflicts", "rare"];
 const STAYING = ["all", "selection", "labeled"];
 
 /**
@@ -40,5 +43,5 @@ export function staysAfterAnswer({ kind }) {
  * @param {QueueRef} ref
  */
 export function isDoubted({ kind }) {
-  return kind === "issues" || kind === "conflicts";
+  return kind === "issues" || kind === "conflicts" || kind === "rare";
 }

@@ -1,4 +1,5 @@
-"""Review lists that are not a query: the sample of an audit, suspected labels, labels that contradict each other."""
+"""Review lists that are not a query: the sample of an audit, suspected labels, labels that contradict each other,
+images near a rare class."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.ids import rows_of
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import LOOKS, ByClass
 from engine.project.quality.checks import Checks
 from engine.project.results import Results
 from engine.project.review.ref import QueueRef
@@ -41,9 +43,11 @@ class Listed:
 class Lists:
     """The lists of one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, audits: Audits, checks: Checks, by_class: ByClass
+    ) -> None:
         self._store, self._results = workspace.store, results
-        self._audits, self._checks = audits, checks
+        self._audits, self._checks, self._by_class = audits, checks, by_class
 
     def entries(self, ref: QueueRef, number: int | None) -> list[Listed]:
         """Return what is left to look at of a list, in its order.
@@ -55,11 +59,22 @@ class Lists:
             return [_issue(issue) for issue in self._checks.label_issues()]
         if ref.kind == "conflicts":
             return list(_once(entry for conflict in self.conflicts(number) for entry in _entries(conflict)))
+        if ref.kind == "rare":
+            return self._near_rare(number)
         if ref.audit is None:
-            raise ConfigError("There is no such list", value=ref, way_out="Use issues, conflicts or audit:1.")
+            raise ConfigError("There is no such list", value=ref, way_out="Use issues, conflicts, rare or audit:1.")
         record, left = self._audits.unanswered(ref.audit)
         why = f"Audit {record.number}: drawn at random from {len(record.population):,} predictions"
         return [Listed(image_id, why, round=record.round) for image_id in left]
+
+    def _near_rare(self, number: int | None) -> list[Listed]:
+        """The undecided images that lie nearest to a rare class though they are predicted as a common one."""
+        near = self._by_class.near_rare(number)
+        columns = zip(near.image_ids.tolist(), near.predicted, near.rare, near.closeness.tolist(), strict=True)
+        return [
+            Listed(image_id, f"Predicted “{predicted}”, but near images of the rare class “{rare}”", closeness)
+            for image_id, predicted, rare, closeness in list(columns)[:LOOKS]
+        ]
 
     def conflicts(self, number: int | None = None) -> list[Conflict]:
         """Return labels that something contradicts: two people, copies of the image, or a confident prediction.

@@ -13,7 +13,7 @@ from engine.errors import ConfigError
 from engine.store import LabelTable
 
 Kind = Literal["unreviewed", "marked", "all", "labeled", "selection"]
-ListKind = Literal["measured", "issues", "conflicts", "audit"]
+ListKind = Literal["measured", "issues", "conflicts", "rare", "audit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIT = "audit:"
 
@@ -24,7 +24,7 @@ class QueueRef:
 
     kind: "unreviewed" (no label, no mark), "marked" (skipped, unsure, flagged, rejected), "labeled", "all", "selection"
     (some images handed over), or a list with an order of its own: "measured" (the measured set), "issues", "conflicts",
-    "audit". audit: its number.
+    "rare" (images near a rare class), "audit". audit: its number.
     """
 
     kind: Kind | ListKind = "unreviewed"
@@ -37,14 +37,14 @@ class QueueRef:
         Raises:
             ConfigError: it names no queue.
         """
-        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "issues", "conflicts")
+        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "issues", "conflicts", "rare")
         for kind in whole:
             if text == kind:
                 return cls(kind)
         number = text.removeprefix(AUDIT)
         if text.startswith(AUDIT) and number.isdecimal():
             return cls("audit", int(number))
-        way_out = f"Use {', '.join(KINDS)}, measured, issues, conflicts or {AUDIT}1."
+        way_out = f"Use {', '.join(KINDS)}, measured, issues, conflicts, rare or {AUDIT}1."
         raise ConfigError("There is no such queue", value=text, way_out=way_out)
 
     @classmethod
