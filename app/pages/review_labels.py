@@ -131,6 +131,7 @@ def _images(opened: OpenProject) -> QueueRef:
     titles["doubtful"] = "Doubtful, for the goal"
     titles["issues"] = "Suspected labels"
     titles["conflicts"] = "Conflicts, side by side"
+    titles["rare"] = "Near rare classes"
     if st.session_state.get("review_only") not in titles:
         state.preset("review_only", "unreviewed", again=True)
     return QueueRef.parse(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))

@@ -432,7 +432,12 @@ class Live:
             self._describe()
 
     def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which images (N,) are a random sample of those that came without a label."""
+        """Which images (N,) are a random sample of those that came without a label: answers in the random order.
+
+        The measured set is a random sample too, but shares taken from it would be learned from it, and what it says of
+        the model would then be too good. Without answers in the random order the model takes classes for equally
+        common.
+        """
         rows = table.rows(ids)
         looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
         return prepare.drawn(ids, looked_at, self._store.imported())

@@ -12,16 +12,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.components.quality import accuracy, confusion, gallery, outlook, words
+from app.components.quality import accuracy, by_class, confusion, gallery, outlook, sureness, words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project.labels import new_uid
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import ClassFigures
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.review.lists import Lists
 from engine.quality.measured_set import evidence
+from engine.quality.reliability import Gap
 from engine.quality.scale import of_answers
 from engine.records.labels import Decision
 from engine.records.quality import (
@@ -103,6 +105,57 @@ def _answer(opened: OpenProject, image_id: int, label: str) -> None:
     base = version[0].version if version else 0
     decision = Decision(new_uid(), image_id, base, "label", label, seconds=2.0)
     assert opened.project.labels.decide([decision])[0].status == "saved"
+
+
+# classes ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_class_stands_in_the_table_and_too_few_answers_say_so(opened: OpenProject, number: int) -> None:
+    answer_measured(opened.project, 25, predicted(opened.project, number))
+    rows = {str(row["Class"]): row for row in _page("Accuracy").dataframe[-1].value.to_dict("records")}
+    assert set(rows) == {CAT, DOG}
+    figures = {one.name: one for one in opened.project.by_class.figures(number)}
+    assert rows[CAT]["Measured right"].startswith(f"{figures[CAT].right.n} of {figures[CAT].right.n} (")
+    assert rows[DOG]["Of all images"].startswith(f"{100 * figures[DOG].share.value:.0f} % (")
+    few = Estimate(1, 4, 0.0, 1.0, "")
+    told = by_class.class_rows([ClassFigures("lynx", 2, 7, few, few, True)])
+    assert told == [
+        {"Class": "lynx (rare)", "Labels": "2", "Predicted": "7", "Measured right": "too few (4)",
+         "Of all images": "too few (4)"}
+    ]  # fmt: skip
+
+
+def test_accepting_warns_of_images_that_lie_near_a_rare_class_and_leads_to_them(opened: OpenProject) -> None:
+    said = np.tile([0.99, 0.01], (LABELED + FREE, 1))
+    table = opened.project.store.label_table()
+    cats = [row for row, label in enumerate(table.label) if label == CAT]
+    opened.project.store.record(
+        [Decision(new_uid(), row + 1, int(table.version[row]), "reject") for row in range(LABELED) if row not in cats]
+    )
+    said[-4:] = [0.2, 0.8]
+    features = np.random.default_rng(0).normal(size=(LABELED + FREE, 3))
+    features[-5:] += 20
+    make_round(opened.project, said, features=features)
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    (warning,) = [one.value for one in page.warning if "rare class" in one.value]
+    assert DOG in warning
+    page.button(key="review_swept").click().run()
+    assert _surface(page)["only"] == "rare"
+
+
+def test_how_much_too_sure_a_round_is_stands_under_accuracy(opened: OpenProject, number: int) -> None:
+    assert "What you would accept (see Accept by threshold): too few answers to say (0 of 20)." in _texts(
+        _page("Accuracy")
+    )
+    answer_measured(opened.project, 60, CAT)
+    above = opened.project.measured.sureness_above(opened.project.audits.rule_for(number, 0.01, True))
+    shown = _texts(_page("Accuracy"))
+    assert f"What you would accept (see Accept by threshold): {sureness.gap_words(above)}" in shown
+    assert "All undecided images: mean confidence" in shown
+    words = sureness.gap_words(Gap(100, 0.95, 0.8, 0.7, 0.87))
+    assert words == "mean confidence 95 %, 80 % right: +15 points (+8 to +25), too sure."
+    assert "(−5 to +3), not shown" in sureness.gap_words(Gap(100, 0.8, 0.8, 0.77, 0.85))
 
 
 # empty states -----------------------------------------------------------------------------------------------------

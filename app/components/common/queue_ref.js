@@ -1,14 +1,14 @@
 // Which images a queue holds, as the pages and routes write it: "unreviewed", "marked", "labeled", "all", "selection",
-// "measured", "doubtful", "issues", "conflicts", or "audit:3", "audit:3:class:cat", "audit:3:source:human", "audit:3:open".
+// "measured", "doubtful", "issues", "conflicts", "rare", or "audit:3", "audit:3:class:cat", "audit:3:source:human", "audit:3:open".
 
 /**
- * @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "doubtful" | "issues" | "conflicts"}
- *   QueueKind
+ * @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "doubtful" | "issues" | "conflicts" |
+ *   "rare"} QueueKind
  */
 /** @typedef {{ kind: QueueKind | "unknown", audit: null } | { kind: "audit", audit: number }} QueueRef */
 
 /** @type {readonly string[]} */
-const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "doubtful", "issues", "conflicts"];
+const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "doubtful", "issues", "conflicts", "rare"];
 const STAYING = ["all", "selection", "labeled"];
 
 /**
@@ -43,5 +43,5 @@ export function staysAfterAnswer({ kind }) {
  * @param {QueueRef} ref
  */
 export function isDoubted({ kind }) {
-  return kind === "issues" || kind === "conflicts";
+  return kind === "issues" || kind === "conflicts" || kind === "rare";
 }

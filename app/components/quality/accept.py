@@ -8,6 +8,7 @@ import streamlit as st
 from app import state
 from app.components import training_views
 from app.components.quality import audits
+from app.components.quality.by_class import warn_of_rare
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
@@ -40,6 +41,7 @@ def accept_tab(opened: OpenProject) -> None:
         rule = _rule(opened, record.number)
         preview = opened.project.audits.preview(rule)
         _preview(preview)
+        warn_of_rare(opened, rule)
         _draw(opened, preview, busy=running is not None)
     audits.explanation()
     audits.past_audits(opened)

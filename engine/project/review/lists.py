@@ -1,5 +1,5 @@
 """Review lists that are not a query: what an audit asks, labels and predictions in doubt, suspected labels, labels that
-contradict each other."""
+contradict each other, images near a rare class."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.ids import rows_of
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import LOOKS, ByClass
 from engine.project.quality.checks import Checks
 from engine.project.quality.goal import Goals
 from engine.project.results import Results
@@ -44,9 +45,11 @@ class Listed:
 class Lists:
     """The lists of one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks, goals: Goals) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, audits: Audits, checks: Checks, goals: Goals, by_class: ByClass
+    ) -> None:
         self._store, self._results = workspace.store, results
-        self._audits, self._checks, self._goals = audits, checks, goals
+        self._audits, self._checks, self._goals, self._by_class = audits, checks, goals, by_class
 
     def entries(self, ref: QueueRef, number: int | None) -> list[Listed]:
         """Return what is left to look at of a list of doubtful or suspected labels or of conflicts, in its order.
@@ -62,7 +65,9 @@ class Lists:
             return [_issue(issue) for issue in self._checks.label_issues()]
         if ref.kind == "conflicts":
             return list(_once(entry for conflict in self.conflicts(number) for entry in _entries(conflict)))
-        raise ConfigError("There is no such list", value=ref, way_out="Use doubtful, issues or conflicts.")
+        if ref.kind == "rare":
+            return self._near_rare(number)
+        raise ConfigError("There is no such list", value=ref, way_out="Use doubtful, issues, conflicts or rare.")
 
     def asked(self, ref: QueueRef, limit: int, exclude: Collection[int], actor: str | None) -> tuple[list[Listed], int]:
         """Return what an audit asks next, at most `limit`, and how much it could ask in all.
@@ -89,6 +94,15 @@ class Lists:
         """Return how an open audit that waits for an answer to this image asks for it, None where none does."""
         number = self._audits.asks_blind(image_id)
         return None if number is None else str(number)
+
+    def _near_rare(self, number: int | None) -> list[Listed]:
+        """The undecided images that lie nearest to a rare class though they are predicted as a common one."""
+        near = self._by_class.near_rare(number)
+        columns = zip(near.image_ids.tolist(), near.predicted, near.rare, near.closeness.tolist(), strict=True)
+        return [
+            Listed(image_id, f"Predicted “{predicted}”, but near images of the rare class “{rare}”", closeness)
+            for image_id, predicted, rare, closeness in list(columns)[:LOOKS]
+        ]
 
     def conflicts(self, number: int | None = None) -> list[Conflict]:
         """Return labels that something contradicts: two people, copies of the image, or a confident prediction.

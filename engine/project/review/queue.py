@@ -67,7 +67,7 @@ class _Plan:
         """Return the plan without the images that are not wanted any more."""
         left = np.isin(self.ids, wanted)
         why = tuple(text for text, stays in zip(self.picks.why, left.tolist(), strict=True) if stays)
-        picks = Picks(self.picks.rows[left], self.picks.scores[left], why, self.picks.random[left])
+        picks = Picks(self.picks.rows[left], self.picks.scores[left], why)
         return _Plan(self.question, self.ids[left], picks)
 
 

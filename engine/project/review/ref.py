@@ -14,7 +14,7 @@ from engine.quality.parts import Part
 from engine.store import LabelTable
 
 Kind = Literal["unreviewed", "marked", "all", "labeled", "selection"]
-ListKind = Literal["measured", "doubtful", "issues", "conflicts", "audit"]
+ListKind = Literal["measured", "doubtful", "issues", "conflicts", "rare", "audit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIT = "audit:"
 OPEN = "open"
@@ -26,9 +26,9 @@ class QueueRef:
 
     kind: "unreviewed" (no label, no mark), "marked" (skipped, unsure, flagged, rejected), "labeled", "all", "selection"
     (some images handed over), or a list with an order of its own: "measured" (the measured set), "doubtful" (labels
-    and predictions, the most suspicious first), "issues", "conflicts", "audit". audit: its number; part: ""
-    for the order of all its labels, "class:cat" or "source:human" for that of a class or source, "open" for what waits
-    for an answer or a second look.
+    and predictions, the most suspicious first), "issues", "conflicts", "rare" (images near a rare class), "audit".
+    audit: its number; part: "" for the order of all its labels, "class:cat" or "source:human" for that of a class or
+    source, "open" for what waits for an answer or a second look.
     """
 
     kind: Kind | ListKind = "unreviewed"
@@ -42,14 +42,14 @@ class QueueRef:
         Raises:
             ConfigError: it names no queue.
         """
-        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "doubtful", "issues", "conflicts")
+        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "doubtful", "issues", "conflicts", "rare")
         for kind in whole:
             if text == kind:
                 return cls(kind)
         number, colon, part = text.removeprefix(AUDIT).partition(":")
         if text.startswith(AUDIT) and number.isdecimal():
             return cls("audit", int(number), part if not colon or part == OPEN else str(Part.parse(part)))
-        way_out = f"Use {', '.join(KINDS)}, measured, doubtful, issues, conflicts or {AUDIT}1."
+        way_out = f"Use {', '.join(KINDS)}, measured, doubtful, issues, conflicts, rare or {AUDIT}1."
         raise ConfigError("There is no such queue", value=text, way_out=way_out)
 
     @classmethod
