@@ -13,11 +13,11 @@ import torch
 
 from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.audit_study import AUDIT
+from engine.benchmarks.audited_rounds import AUDITED_ROUNDS, CALIBRATION
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
 from engine.benchmarks.groups import GROUPS
-from engine.benchmarks.honesty import AUDITED_ROUNDS, CALIBRATION
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored

@@ -42,7 +42,7 @@ CALIBRATED = (
 
 
 @dataclass(frozen=True)
-class HonestySettings:
+class KnownRoundSettings:
     """Settings besides those of the training.
 
     Attributes:
@@ -70,7 +70,7 @@ class Known:
     heldout: int
 
 
-Measure = Callable[[Known, HonestySettings], dict[str, Any]]
+Measure = Callable[[Known, KnownRoundSettings], dict[str, Any]]
 
 
 def known_round(row: Row, options: Options, images: int, seed: int, device: torch.device) -> Known:
@@ -122,7 +122,7 @@ def coverage(known: Known, thresholds: NDArray[np.float64], size: int, audits: i
 
 def run_audit(options: Options, say: Say) -> str:
     """Train a round for each seed, audit what two rules accept, and return the table of how often the bound holds."""
-    settings, rows = overrides.apply_with(HonestySettings, (AUDITED,), options.set)
+    settings, rows = overrides.apply_with(KnownRoundSettings, (AUDITED,), options.set)
     lines = [["", "rule", "audited", "accepted", "wrong, %", "mean bound, %", "bound holds", "for the rest"]]
     for run in _runs(rows, settings, options, say, _audits):
         for case in run["cases"]:
@@ -133,7 +133,7 @@ def run_audit(options: Options, say: Say) -> str:
 
 def run_calibration(options: Options, say: Say) -> str:
     """Train a round for each set and seed and return the table of calibration errors before and after scaling."""
-    settings, rows = overrides.apply_with(HonestySettings, CALIBRATED, options.set)
+    settings, rows = overrides.apply_with(KnownRoundSettings, CALIBRATED, options.set)
     runs = _runs(rows, settings, options, say, _calibration)
     names = ("right, %", "ECE before, %", "ECE after, %", "temperature")
     lines = [["", "labels", "held out", *names]]
@@ -146,7 +146,7 @@ def run_calibration(options: Options, say: Say) -> str:
 
 
 def _runs(
-    rows: Sequence[Row], settings: HonestySettings, options: Options, say: Say, measure: Measure
+    rows: Sequence[Row], settings: KnownRoundSettings, options: Options, say: Say, measure: Measure
 ) -> list[results.Run]:
     """Return a run for each row and seed: those of the file, and the others measured."""
     devices.set_threads(int(rows[0].train.get("threads", 0)))
@@ -171,7 +171,7 @@ def _runs(
     return runs
 
 
-def _audits(known: Known, settings: HonestySettings) -> dict[str, Any]:
+def _audits(known: Known, settings: KnownRoundSettings) -> dict[str, Any]:
     target = settings.target_error
     rules = {
         "one threshold": np.full(known.probabilities.shape[1], audit.global_threshold(known.probabilities, target)),
@@ -187,7 +187,7 @@ def _audits(known: Known, settings: HonestySettings) -> dict[str, Any]:
     }
 
 
-def _calibration(known: Known, settings: HonestySettings) -> dict[str, Any]:
+def _calibration(known: Known, settings: KnownRoundSettings) -> dict[str, Any]:
     truth = torch.from_numpy(known.truth)
     before, after = (ece(torch.softmax(known.logits / scale, 1), truth) for scale in (1.0, known.temperature))
     return {"more": {"ECE before, %": 100 * before, "ECE after, %": 100 * after}}

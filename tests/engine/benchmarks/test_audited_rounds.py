@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.benchmarks import command
-from engine.benchmarks.honesty import Known, coverage
+from engine.benchmarks.audited_rounds import Known, coverage
 from engine.benchmarks.label_issues_study import figures_of, flip
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
