@@ -14,6 +14,7 @@ import torch
 from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.audit_study import AUDIT
 from engine.benchmarks.audited_rounds import AUDITED_ROUNDS, CALIBRATION
+from engine.benchmarks.certificate import CERTIFICATE
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
@@ -40,6 +41,7 @@ STUDIES: dict[str, Study] = {
     "decisions": DECISIONS,
     "audit": AUDIT,
     "honesty": HONESTY,
+    "certificate": CERTIFICATE,
     "audited-rounds": AUDITED_ROUNDS,
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,

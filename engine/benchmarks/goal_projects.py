@@ -137,6 +137,21 @@ class GoalProject:
         for row in self._most_suspicious(count):
             self._give(row, self._ask(row))
 
+    def answer_sample(self, count: int) -> int:
+        """Look at images without a label drawn at random, and return how many predictions of them were wrong."""
+        rows = self._rng.permutation(np.flatnonzero(self.label < 0))[:count].tolist()
+        wrong = 0
+        for row in rows:
+            answer = self._ask(row)
+            wrong += int(answer != self.predicted[row])
+            self._give(row, answer)
+        self._fit()
+        return wrong
+
+    def nothing_predicted(self) -> None:
+        """Leave images without a label without a prediction, which counts as wrong."""
+        self.predicted = np.full(len(self.label), -1)
+
     def certify(self, rate: float, *, whole: bool, more: int) -> Certified:
         """Freeze the labels and audit them until at most a share `rate` is left wrong.
 
