@@ -65,7 +65,7 @@ class CertificateSettings:
     goals: str = "0.01,0.02"
     images: int = 10_000
     photos: str = ""
-    net: str = "efficientnet_lite0+efficientnet_lite0@whole"
+    net: str = "efficientnet_lite0"
     sets: str = ""
     ways: str = ""
 
