@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from engine.benchmarks.honest_lines import Control, Line, percent_of, worst
 from engine.benchmarks.simulated_audits import Audits, Runs, constant
 from engine.quality import scale as written_as
 from engine.quality.measured_set import ENOUGH_EVIDENCE, undecided_share, wanted
+from engine.quality.pace import paces
 from engine.quality.plan import scale as scaled_by
 from engine.quality.reliability import reliability
 from engine.quality.sample import share
@@ -339,7 +341,7 @@ def sureness(runs: int, rng: np.random.Generator) -> list[Line]:
     )  # fmt: skip
     for n in (100, 300):
         gaps = {f"{w}": percent_of([held for held, _ in found.gap[n, w]]) for w in range(len(WORLDS))}
-        half = 100 * float(np.mean([one for w in range(len(WORLDS)) for _, one in found.gap[n, w]]))
+        half = 50 * float(np.mean([one for w in range(len(WORLDS)) for _, one in found.gap[n, w]]))
         lines.append(Line("mean confidence − share right", f"interval, {n} answers", 95, False,
                           *worst(gaps, most=False), f"± {half:.0f} points"))  # fmt: skip
     numbers = {
@@ -367,9 +369,10 @@ def _one_scale(
     found.error.setdefault((n, place), []).append(float(np.abs(said - true).mean()))
     if place == 0:
         found.binned.setdefault(n, []).append(reliability(confidence, right).ece)
-    gap, spread = confidence - right, 1.96 / np.sqrt(n)
-    half, truth = spread * float(gap.std(ddof=1)), _mean_gap(world)
-    found.gap.setdefault((n, place), []).append((abs(float(gap.mean()) - truth) <= half, half))
+    exact, mean, truth = share(int(right.sum()), n, ""), float(confidence.mean()), _mean_gap(world)
+    found.gap.setdefault((n, place), []).append(
+        (mean - exact.high <= truth <= mean - exact.low, exact.high - exact.low)
+    )
     if n == 50:
         for word, values in (("sure", said), ("plain", others)):
             if (values >= 0.9).any():
@@ -402,6 +405,7 @@ def _true_share(confidence: Floats, a: float, b: float) -> Floats:
     return np.asarray(expit(a + np.exp(b) * logit(np.clip(confidence, 1e-4, 1 - 1e-4))))
 
 
+@cache
 def _mean_gap(world: Spot) -> float:
     """Return the true mean of confidence − share right over all images."""
     at = 0.4 + 0.6 * beta.ppf((np.arange(2000) + 0.5) / 2000, 2, 1)
@@ -500,6 +504,26 @@ def people_errors(runs: int, rng: np.random.Generator) -> list[Line]:
     ]  # fmt: skip
 
 
+# How long the next decisions take.
+
+TIMED, MEDIAN_SECONDS, SPREAD_OF_SECONDS = 100, 2.5, 0.6
+
+
+def minutes(runs: int, rng: np.random.Generator) -> list[Line]:
+    """Minutes for the next 100 decisions at the pace of 100 timed ones, whose times have a long tail."""
+    near, near_mean = [], []
+    for _ in range(runs):
+        times = MEDIAN_SECONDS * np.exp(SPREAD_OF_SECONDS * rng.standard_normal(TIMED + NEXT))
+        seen = times[:TIMED]
+        names, none = np.full(TIMED, "one", object), np.full(TIMED, None, object)
+        (pace,) = paces(names, seen, np.full(TIMED, "label", object), none, np.full(TIMED, "2026-01-01", object))
+        true = float(times[TIMED:].sum())
+        near.append(abs(NEXT * (pace.seconds or 0.0) - true) <= WITHIN * true)
+        near_mean.append(abs(NEXT * float(seen.mean()) - true) <= WITHIN * true)
+    width = f"{percent_of(near_mean)[0]:.0f} % by the mean in place of the median"
+    return [Line("minutes for the next 100", "within ± 25 %, 100 timed", 70, False, *percent_of(near), width)]
+
+
 WORLDS_OF_ESTIMATES: dict[str, Callable[[int, np.random.Generator], list[Line]]] = {
     "measured set": measured,
     "new scenes": scenes,
@@ -507,5 +531,6 @@ WORLDS_OF_ESTIMATES: dict[str, Callable[[int, np.random.Generator], list[Line]]]
     "sureness": sureness,
     "share wrong": shares_wrong,
     "people's error": people_errors,
+    "minutes": minutes,
 }
 """The worlds by name; each takes the number of runs and random numbers."""
