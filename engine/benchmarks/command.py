@@ -13,11 +13,13 @@ import torch
 
 from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.audit_study import AUDIT
+from engine.benchmarks.audited_rounds import AUDITED_ROUNDS, CALIBRATION
+from engine.benchmarks.certificate import CERTIFICATE
 from engine.benchmarks.data import load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
 from engine.benchmarks.groups import GROUPS
-from engine.benchmarks.honesty import AUDITED_ROUNDS, CALIBRATION
+from engine.benchmarks.honesty import HONESTY
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
@@ -39,6 +41,8 @@ UNITS = {"accuracy": "%", "throughput": "steps/s"}
 STUDIES: dict[str, Study] = {
     "decisions": DECISIONS,
     "audit": AUDIT,
+    "honesty": HONESTY,
+    "certificate": CERTIFICATE,
     "audited-rounds": AUDITED_ROUNDS,
     "calibration": CALIBRATION,
     "label-issues": LABEL_ISSUES,

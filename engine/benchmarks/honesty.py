@@ -1,213 +1,144 @@
-"""`starling bench audited-rounds` and `calibration`: whether bounds and confidences hold where the truth is known.
+"""`starling bench honesty`: every number that a page shows, put to the test where the truth is known.
 
-A round is trained as the product does it: of few labels a fifth is kept aside and gives the temperature. The truth of
-all images without a label is hidden from training and fitting; what is stated of them is held against it.
+A row a number: what is promised, what it got with its standard error, how wide it is, and the rules that must miss the
+promise. Bounds are watched after every answer in simulated audits, shares and estimates come from small made-up worlds,
+certificates and forecasts from whole projects on the photos of the folder DATA, where it is given, and on digits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from engine.benchmarks import data, fixed_audit, overrides, results
-from engine.benchmarks.decision_rounds import RoundPredictions, Rounds
-from engine.benchmarks.options import Options, data_root, parse_seeds
-from engine.benchmarks.spec import Row
+from engine.benchmarks import data, results
+from engine.benchmarks.honest_bounds import BOUNDS, bounds
+from engine.benchmarks.honest_lines import Line, table
+from engine.benchmarks.honest_projects import KINDS, Sets, Told, lines, play
+from engine.benchmarks.honest_worlds import WORLDS_OF_ESTIMATES
+from engine.benchmarks.options import Options, parse_seeds
+from engine.benchmarks.overrides import BENCH
+from engine.benchmarks.photos import net_features, sets_in
 from engine.benchmarks.study import RunFile, Say, Study
-from engine.quality import audit
-from engine.training import device as devices
-from engine.training.calibrate import ece
+from engine.errors import ConfigError
+from engine.nets.net_name import FROZEN, GRADIENTS
+from engine.training import pairs
 
-HELDOUT = 0.2
-LEVEL = 0.95
-SIZES = (50, 100, 200)
-"""Images audited."""
-TRAIN: dict[str, Any] = {"epochs": 1, "steps_per_epoch": 300, "batch_size": 64, "unlabeled_ratio": 2, "dropout": 0.0}
-PHOTOS: dict[str, Any] = {**TRAIN, "steps_per_epoch": 600, "augment": "shift_flip"}
-AUDITED = Row("MNIST", "pseudo_label", {"set": "MNIST", "labels": 1000, "heldout": HELDOUT}, train=TRAIN)
-CALIBRATED = (
-    Row("digits", "pseudo_label", {"set": "digits", "labels": 90, "heldout": HELDOUT}, train=TRAIN),
-    Row("MNIST", "pseudo_label", {"set": "MNIST", "labels": 500, "heldout": HELDOUT}, train=TRAIN),
-    Row("CIFAR-10", "pseudo_label", {"set": "CIFAR10", "labels": 1000, "heldout": HELDOUT}, train=PHOTOS),
-)
+VOTES_OF_DIGITS, VOTES = 8.0, 4.0
+ROWS = (*BOUNDS, *WORLDS_OF_ESTIMATES, *KINDS)
 
 
 @dataclass(frozen=True)
 class HonestySettings:
-    """Settings besides those of the training.
+    """Settings of the command.
 
     Attributes:
-        images: how many training images of MNIST and CIFAR-10 the seed draws; 0 takes all.
-        audits: audits of each size and rule.
-        target_error: expected share of errors that the rules accept up to, 0..1.
+        runs: simulated audits and worlds of each kind, from 1.
+        answers: random answers of an audit, watched one by one, from 4.
+        projects: whole projects of each kind, from 1.
+        labeled, per_fit: answers before the plan of a project is made; between two fits.
+        goal: of projects, share of wrong labels.
+        net: network of the photos' features.
+        rows: names of bounds, worlds and kinds, with commas; empty for all.
     """
 
-    images: int = 10_000
-    audits: int = 200
-    target_error: float = 0.01
+    runs: int = 2000
+    answers: int = 1000
+    projects: int = 200
+    labeled: int = 250
+    per_fit: int = 100
+    goal: float = 0.05
+    net: str = "efficientnet_lite0"
+    rows: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.runs, self.projects, self.labeled, self.per_fit) < 1 or self.answers < 4:
+            raise ConfigError("There are too few runs, projects or answers", value=f"{self.runs}, {self.projects}")
+        if not 0.0 < self.goal < 1.0:
+            raise ConfigError("The goal is outside 0 to 1", value=self.goal, way_out="Choose 0.05 for 5 %.")
+        if unknown := [name for name in self.names() if name not in ROWS]:
+            raise ConfigError("There is no such row", value=unknown[0], way_out=f"Known: {', '.join(ROWS)}.")
+
+    def names(self) -> tuple[str, ...]:
+        """Return the rows to simulate."""
+        return tuple(name.strip() for name in self.rows.split(",") if name.strip()) or ROWS
 
 
-@dataclass(frozen=True)
-class Known:
-    """What a round says of the images it has no label of, probabilities (n, K) and logits (n, K), and their truth (n,).
-
-    `temperature` was fitted on `heldout` labels.
-    """
-
-    probabilities: NDArray[np.float32]
-    logits: Tensor
-    truth: NDArray[np.int64]
-    temperature: float
-    heldout: int
-
-
-Measure = Callable[[Known, HonestySettings], dict[str, Any]]
-
-
-def known_round(row: Row, options: Options, images: int, seed: int, device: torch.device) -> Known:
-    """Train the row's round and return what it predicts of the images without a label, beside their truth.
+def run(options: Options, say: Say) -> str:
+    """Simulate every row with each seed and return the table of each.
 
     Raises:
-        SourceMissing: the set does not lie in the folder.
+        ConfigError: a setting is out of range or unknown, or the file of results is there without `--resume`.
+        SourceMissing: there are no folders with images in the folder given.
     """
-    pixels, truth, _ = data.subset(str(row.data["set"]), data_root(options.data), images, seed)
-    labeled = data.choose_labels(torch.from_numpy(truth), int(row.data["labels"]), seed).numpy()
-    rounds = Rounds(pixels, int(truth.max()) + 1, (row, row), device, seed)
-    predicted: RoundPredictions = rounds.train(labeled, truth[labeled], 0, {})
-    rest = np.setdiff1d(np.arange(len(truth)), labeled)
-    return Known(
-        predicted.probabilities[rest],
-        predicted.logits[torch.from_numpy(rest)],
-        truth[rest],
-        predicted.temperature,
-        len(predicted.heldout),
-    )
-
-
-def coverage(known: Known, thresholds: NDArray[np.float64], size: int, audits: int) -> dict[str, float]:
-    """Simulate audits of what the thresholds (K,) accept and return how often the stated bound holds.
-
-    Returns:
-        "accepted" images, the "wrong" share among them, the mean "bound", and "holds": the share of the audits whose
-        bound is at least the true share; "rest_holds": the same for the images outside the sample, whose wrong ones
-        nobody has mended, and their own bound. Nothing but accepted = 0 where no image is accepted.
-    """
-    taken = np.flatnonzero(audit.accepted(known.probabilities, thresholds))
-    if not len(taken):
-        return {"accepted": 0}
-    wrong = known.probabilities.argmax(1) != known.truth
-    share = float(wrong[taken].mean())
-    bounds, rest_holds = [], []
-    for seed in range(audits):
-        sample = fixed_audit.draw(taken.astype(np.int64), size, seed)
-        errors, rest = int(wrong[sample].sum()), len(taken) - len(sample)
-        bounds.append(fixed_audit.upper_bound(errors, len(sample), LEVEL))
-        limit = fixed_audit.rest_bound(bounds[-1], len(taken), errors, rest)
-        rest_holds.append(int(wrong[taken].sum()) - errors <= limit * rest + 1e-9)
-    holds = statistics.fmean(bound >= share for bound in bounds)
-    return {
-        "accepted": len(taken), "wrong": share, "bound": statistics.fmean(bounds), "holds": holds,
-        "rest_holds": statistics.fmean(rest_holds),
-    }  # fmt: skip
-
-
-def run_audit(options: Options, say: Say) -> str:
-    """Train a round for each seed, audit what two rules accept, and return the table of how often the bound holds."""
-    settings, rows = overrides.apply_with(HonestySettings, (AUDITED,), options.set)
-    lines = [["", "rule", "audited", "accepted", "wrong, %", "mean bound, %", "bound holds", "for the rest"]]
-    for run in _runs(rows, settings, options, say, _audits):
-        for case in run["cases"]:
-            lines.append([f"seed {run['seed']}", *_case(case, settings.audits)])
-    note = f"Bound: {100 * LEVEL:g} %, one-sided. Rules: expected errors up to {100 * settings.target_error:g} %."
-    return _titled("audited-rounds: does the bound of a fixed sample hold?", lines, note, options)
-
-
-def run_calibration(options: Options, say: Say) -> str:
-    """Train a round for each set and seed and return the table of calibration errors before and after scaling."""
-    settings, rows = overrides.apply_with(HonestySettings, CALIBRATED, options.set)
-    runs = _runs(rows, settings, options, say, _calibration)
-    names = ("right, %", "ECE before, %", "ECE after, %", "temperature")
-    lines = [["", "labels", "held out", *names]]
-    for row in rows:
-        mine = [run for run in runs if run["row"] == row.label]
-        line = [row.label, str(row.data["labels"]), str(mine[0]["heldout"])]
-        lines.append(line + [results.mean_spread([run["more"][name] for run in mine], 2) for name in names])
-    note = "ECE: 15 bins, on all images without a label; temperature: fitted on the labels held out."
-    return _titled("calibration: expected calibration error", lines, note, options)
-
-
-def _runs(
-    rows: Sequence[Row], settings: HonestySettings, options: Options, say: Say, measure: Measure
-) -> list[results.Run]:
-    """Return a run for each row and seed: those of the file, and the others measured."""
-    devices.set_threads(int(rows[0].train.get("threads", 0)))
-    device = devices.resolve(options.device)
-    file, runs = RunFile(options, device), []
+    (values,) = pairs.parse(options.set, {BENCH: HonestySettings})
+    settings = HonestySettings(**values)
+    file = RunFile(options, torch.device("cpu"))
+    asked = {name: value for name, value in dataclasses.asdict(settings).items() if name != "rows"}
+    tables = []
     for seed in parse_seeds(options.seeds or "1"):
-        for row in rows:
-            trained = {"algorithm": row.algorithm, "data": row.data, "config": row.config, "train": row.train}
-            asked = {**dataclasses.asdict(settings), **trained}
-            run = file.find(row.label, seed, asked)
-            if run is None:
-                began = time.perf_counter()
-                known = known_round(row, options, settings.images, seed, device)
-                right = 100 * float((known.probabilities.argmax(1) == known.truth).mean())
-                part = measure(known, settings)
-                facts = {"right, %": right, "temperature": known.temperature, **part.pop("more", {})}
-                run = {"row": row.label, "seed": seed, "value": right, "more": facts, "heldout": known.heldout, **part}
-                run = file.add({**run, "seconds": time.perf_counter() - began}, asked)
-            runs.append(run)
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in run["more"].items())
-            say(f"{options.name}, {row.label}, seed {seed}: {shown}; {run['seconds']:.0f} s")
-    return runs
+        runs: list[results.Run] = []
+        for place, name in enumerate(ROWS):
+            if name not in settings.names():
+                continue
+            done = file.find(name, seed, asked)
+            one = done or file.add(_measured(name, options.data, settings, seed, place), asked)
+            runs.append(one)
+            kept = ", kept from the file" if done else ""
+            say(f"{options.name}, {name}, seed {seed}: {one['seconds']:.0f} s{kept}")
+        shown = lines_of(runs, settings.goal)
+        failing = sum(line.verdict.startswith("FAILS") for line in shown)
+        size = f"{settings.runs:,} runs, {settings.projects:,} projects a kind, seed {seed}"
+        title = f"honesty: {failing} of {len(shown)} rows fail; {size}"
+        tables.append("\n".join([title, "", *table(shown), NOTE]))
+    return "\n\n".join(tables)
 
 
-def _audits(known: Known, settings: HonestySettings) -> dict[str, Any]:
-    target = settings.target_error
-    rules = {
-        "one threshold": np.full(known.probabilities.shape[1], audit.global_threshold(known.probabilities, target)),
-        "one a class": audit.class_thresholds(known.probabilities, target),
-        "every image": np.zeros(known.probabilities.shape[1]),
-    }
-    return {
-        "cases": [
-            {"rule": rule, "size": size, **coverage(known, thresholds, size, settings.audits)}
-            for rule, thresholds in rules.items()
-            for size in SIZES
-        ]
-    }
+NOTE = "got: % unless the claim says points, ± standard error; a row holds within two of them."
 
 
-def _calibration(known: Known, settings: HonestySettings) -> dict[str, Any]:
-    truth = torch.from_numpy(known.truth)
-    before, after = (ece(torch.softmax(known.logits / scale, 1), truth) for scale in (1.0, known.temperature))
-    return {"more": {"ECE before, %": 100 * before, "ECE after, %": 100 * after}}
+def lines_of(runs: Sequence[results.Run], goal: float) -> list[Line]:
+    """Return the lines of stored runs: those of bounds and worlds, then those of all kinds of project together."""
+    shown = [Line.of(one) for run in runs for one in run["lines"]]
+    told = {run["row"]: Told(**run["told"]) for run in runs if run["row"] in KINDS}
+    return shown + (lines(told, goal) if told else [])
 
 
-def _case(case: Mapping[str, Any], audits: int) -> list[str]:
-    """Return the cells of one rule and size."""
-    if not case["accepted"]:
-        return [str(case["rule"]), str(case["size"]), "0", "–", "–", "–", "–"]
-    held = [f"{round(case[name] * audits)} of {audits}" for name in ("holds", "rest_holds")]
-    shares = [f"{100 * case[name]:.2f}" for name in ("wrong", "bound")]
-    return [str(case["rule"]), str(case["size"]), f"{case['accepted']:,}", *shares, *held]
+def _measured(name: str, root: Path | None, settings: HonestySettings, seed: int, place: int) -> results.Run:
+    """Simulate one row."""
+    began, rng = time.perf_counter(), np.random.default_rng([seed, place])
+    found: list[Line] = []
+    more: dict[str, Any] = {}
+    if name in BOUNDS:
+        found = bounds(name, settings.runs, settings.answers, rng)
+    elif name in WORLDS_OF_ESTIMATES:
+        found = WORLDS_OF_ESTIMATES[name](settings.runs, rng)
+    else:
+        sets = sets_of(root, settings.net)
+        began = time.perf_counter()
+        told = play(name, sets, settings.projects, settings.labeled, settings.per_fit, settings.goal, seed)
+        more = {"told": dataclasses.asdict(told)}
+    stored = [dataclasses.asdict(line) for line in found]
+    seconds = time.perf_counter() - began
+    return {"row": name, "seed": seed, "value": None, "more": {}, "seconds": seconds, "lines": stored, **more}
 
 
-def _titled(title: str, lines: Sequence[Sequence[str]], note: str, options: Options) -> str:
-    device = devices.describe(devices.resolve(options.device))
-    return "\n".join([f"{title} ({device})", "", *results.aligned(lines), note])
+@cache
+def sets_of(root: Path | None, net: str) -> Sets:
+    """Return digits by their gradients and, where a folder is given, its photos by a network's features."""
+    images, truth, _ = data.subset("digits", Path(), 0, 0)
+    found = {"digits": (data.described(images, FROZEN + GRADIENTS).numpy(), truth, VOTES_OF_DIGITS)}
+    for folder in [] if root is None else sets_in(root):
+        features, classes = net_features(folder, net)
+        found[folder.name] = features.numpy(), classes, VOTES
+    return Sets(found)
 
 
-AUDITED_ROUNDS = Study(
-    "MNIST: what thresholds accept, and how often the bound of a fixed sample of it holds", run_audit
-)
-CALIBRATION = Study("digits, MNIST, CIFAR-10: calibration error before and after temperature scaling", run_calibration)
+HONESTY = Study("every number that a page shows beside what is promised of it, and the rules that must fail", run)

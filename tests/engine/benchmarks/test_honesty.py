@@ -1,117 +1,159 @@
+"""Every number of the pages: what is promised holds in a few runs, with slack, and the rules that must fail do."""
+
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from engine.benchmarks import command
-from engine.benchmarks.honesty import Known, coverage
-from engine.benchmarks.label_issues_study import figures_of, flip
+from engine.benchmarks.goal_projects import GoalProject
+from engine.benchmarks.honest_bounds import BOUNDS, bounds
+from engine.benchmarks.honest_lines import Control, Line, percent_of, table
+from engine.benchmarks.honest_projects import KINDS, Told, balanced, frames, lines, missing_class, noisy_import, play
+from engine.benchmarks.honest_worlds import WORLDS_OF_ESTIMATES, scenes, shares_wrong, verdicts
+from engine.benchmarks.honesty import ROWS, sets_of
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
-SMALL = ("steps_per_epoch=3", "batch_size=8", "precision=float32", "threads=1", "images=200")
+KNOWN_TO_FAIL = {
+    "corrections in the next 100", "wrong among the accepted", "wrong among the undecided", "decisions left to 95 %",
+    "share wrong now, by source", "minutes for the next 100",
+}  # fmt: skip
+"""Numbers without an interval, or of which the table says that they miss what is asked of them."""
+SLACK = 3.0
 
 
-def known(share_wrong: float, n: int = 1000) -> Known:
-    """Half of the images at 0.99 all right, half at 0.6 of which so many are wrong."""
-    truth = np.zeros(n, np.int64)
-    confidence = np.where(np.arange(n) < n // 2, 0.99, 0.6)
-    first = np.ones(n, np.bool_)
-    first[n // 2 : n // 2 + round(share_wrong * n / 2)] = False
-    p = np.where(first, confidence, 1 - confidence)
-    p[~first] = 0.4
-    return Known(np.stack([p, 1 - p], 1).astype(np.float32), torch.zeros(n, 2), truth, 1.0, 0)
+def missed(line: Line, got: float, error: float) -> float:
+    """By how many standard errors, and a hair, a figure misses what is promised."""
+    beyond = got - line.nominal if line.at_most else line.nominal - got
+    return beyond / max(error, 1e-9)
 
 
-def test_coverage_counts_only_what_is_accepted() -> None:
-    found = coverage(known(0.5), np.array([0.9, 0.9]), 50, 20)
-    assert found["accepted"] == 500
-    assert found["wrong"] == 0.0
-    assert found["holds"] == 1.0
-    assert found["bound"] == pytest.approx(1 - 0.05 ** (1 / 50))  # none of 50 wrong
+@pytest.mark.parametrize("name", [*BOUNDS])
+def test_bounds_hold_and_their_controls_miss_more(name: str) -> None:
+    for line in bounds(name, 150, 500 if name != "restarts" else 700, np.random.default_rng(0)):
+        assert missed(line, line.got, line.error) < SLACK, line
+        for control in line.controls:
+            assert control.got > line.got, (line, control)
 
 
-def test_the_bound_of_a_random_sample_holds_in_most_audits_but_not_in_all() -> None:
-    found = coverage(known(0.4), np.zeros(2), 100, 200)
-    assert found["wrong"] == pytest.approx(0.2)
-    assert 0.93 <= found["holds"] < 1.0
-    assert 0.2 < found["bound"] < 0.35
-    assert found["rest_holds"] >= 0.93
+@pytest.mark.parametrize("name", [*WORLDS_OF_ESTIMATES])
+def test_shares_and_estimates_hold_and_their_controls_fail(name: str) -> None:
+    runs = {"measured set": 60, "sureness": 120}.get(name, 400)
+    found = WORLDS_OF_ESTIMATES[name](runs, np.random.default_rng(1))
+    for line in found:
+        if line.number not in KNOWN_TO_FAIL:
+            assert missed(line, line.got, line.error) < SLACK, line
+        for control in line.controls:
+            worse = control.got > line.got if line.at_most else control.got < line.got
+            assert worse, (line, control)
+    controls = [one for line in found for one in line.controls]
+    assert not controls or any(missed(line, one.got, one.error) > SLACK for line in found for one in line.controls)
 
 
-def test_the_bound_of_the_rest_holds_where_half_of_a_small_population_was_looked_at() -> None:
-    few = known(0.4)
-    few = dataclasses.replace(few, probabilities=few.probabilities[:200], truth=few.truth[:200])
-    found = coverage(few, np.zeros(2), 100, 200)
-    assert found["rest_holds"] >= 0.95
+def test_every_image_of_a_scene_counted_fails_by_far() -> None:
+    (line,) = scenes(2000, np.random.default_rng(0))
+    assert line.got >= 94
+    assert line.controls[0].got < 92
 
 
-def test_a_rule_that_takes_nothing_is_told_as_such() -> None:
-    assert coverage(known(0.5), np.full(2, 2.0), 50, 20) == {"accepted": 0}
+def test_a_round_that_is_worse_is_called_better_by_the_old_rule_only() -> None:
+    alike, worse, one_look = verdicts(400, np.random.default_rng(0))
+    assert worse.got < 2
+    assert worse.controls[0].got > 20
+    assert all(control.got > 8 for control in alike.controls)
+    assert one_look.got < 9 < one_look.controls[0].got
 
 
-def test_audits_of_a_round_are_counted_and_kept(opened: list[str], tmp_path: Path) -> None:
+def test_the_estimate_by_source_is_worse_than_that_of_all() -> None:
+    whole, by_source = shares_wrong(200, np.random.default_rng(0))
+    assert whole.got < by_source.got < by_source.controls[0].got
+
+
+def test_projects_of_a_kind_end_with_a_certificate_that_holds() -> None:
+    told = play("a class missing", sets_of(None, ""), 4, 60, 30, 0.1, 0)
+    assert len(told.contained) + told.unplanned == 4
+    assert sum(told.false) <= 1
+    assert all(looks > 0 for looks in told.looks)
+    shown = {line.number for line in lines({"balanced": told}, 0.1)}
+    assert {"certificate of 10 %", "looks to the goal", "share wrong now"} <= shown
+
+
+def test_kinds_are_what_they_say() -> None:
+    x, y, votes = sets_of(None, "").by_name["digits"]
+    x, y = x[:600], y[:600]
+    rng = np.random.default_rng(0)
+    assert len(balanced(x, y, votes, rng).first) == 50
+    assert 0 not in y[missing_class(x, y, votes, rng).first]
+    noisy = noisy_import(x, y, votes, rng)
+    assert (noisy.labels != y[noisy.imported]).mean() == pytest.approx(0.03, abs=0.005)
+    scenes_of = frames(x, y, votes, rng)
+    assert np.bincount(scenes_of.groups).min() == 6
+    skewed = np.bincount(KINDS["1:100 imbalanced"](x, y, votes, rng).truth)
+    assert skewed.max() == 100 * skewed.min()
+    for kind in KINDS.values():
+        pool = kind(x, y, votes, rng)
+        assert len(pool.images.z) == len(pool.truth) == len(pool.groups)
+
+
+def test_the_measured_set_teaches_nothing_and_its_groups_neither() -> None:
+    x, y, votes = sets_of(None, "").by_name["digits"]
+    pool = frames(x[:600], y[:600], votes, np.random.default_rng(0))
+    project = GoalProject(pool, 0)
+    project.learn(60, 20)
+    assert len(project.placed) == 12
+    assert len(set(pool.groups[project.placed].tolist())) == 12
+    learned = project._model._last.labeled.rows  # type: ignore[union-attr]
+    assert not set(pool.groups[learned].tolist()) & set(pool.groups[project.placed].tolist())
+    assert project.answers == 60
+
+
+def test_slips_are_found_by_a_second_look_and_counted_as_answers() -> None:
+    x, y, votes = sets_of(None, "").by_name["digits"]
+    pool = balanced(x[:400], y[:400], votes, np.random.default_rng(0))
+    careful, careless = GoalProject(pool, 0), GoalProject(pool, 0, slips=0.3)
+    for project in (careful, careless):
+        project.learn(40, 20)
+    ended = careful.certify(0.1, whole=True, more=0)
+    assert careful.answers == 40 + ended.looks
+    assert ended.reached
+    assert ended.wrong <= 40
+    slipped = careless.certify(0.1, whole=True, more=0)
+    assert careless.answers > 40 + slipped.looks
+
+
+def test_a_line_holds_within_two_standard_errors_and_tells_controls_that_hold_too() -> None:
+    line = Line("bound", "", 5, True, 5.9, 0.5, controls=(Control("fails", 9, 0.5), Control("does not", 4, 0.5)))
+    assert line.verdict == "holds; holds too: does not"
+    assert Line("bound", "", 5, True, 6.1, 0.5).verdict == "FAILS"
+    assert Line("interval", "", 95, False, 94.1, 0.5).verdict == "holds"
+    assert Line("interval", "", 95, False, 93.9, 0.5).verdict == "FAILS"
+    assert percent_of([True] * 50 + [False] * 50)[0] == 50
+    assert percent_of([])[0] != percent_of([])[0]
+    assert "≥ 95" in "\n".join(table([Line("interval", "", 95, False, 93.9, 0.5), line]))
+
+
+def test_rows_are_kept_and_a_failing_one_is_counted(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    sets = (*SMALL, "images=1300", "audits=10", "target_error=0.3")
-    shown = command.run(Options("audited-rounds", tmp_path, "1", "cpu", out, sets))
-    (run,) = json.loads(out.read_text())["runs"]
-    assert [(case["rule"], case["size"]) for case in run["cases"]][-3:] == [("every image", n) for n in (50, 100, 200)]
-    assert run["cases"][-1]["accepted"] == 300
-    assert run["cases"][-1]["wrong"] == pytest.approx(1 - run["value"] / 100)
-    assert run["heldout"] == 200
-    assert "of 10" in shown
-    again = command.run(Options("audited-rounds", tmp_path, "1", "cpu", out, sets, resume=True))
+    small = ("runs=20", "answers=20", "projects=1", "labeled=30", "per_fit=30", "goal=0.2")
+    chosen = (*small, "rows=groups,new scenes,balanced,hard")
+    shown = command.run(Options("honesty", None, "1", "cpu", out, chosen))
+    assert [run["row"] for run in json.loads(out.read_text())["runs"]] == ["groups", "new scenes", "balanced", "hard"]
+    for part in ("groups asked at once", "accuracy on new scenes", "certificate of 20 %", "control that must fail"):
+        assert part in shown
+    lines_heard: list[str] = []
+    again = command.run(Options("honesty", None, "1", "cpu", out, chosen, resume=True), lines_heard.append)
     assert again == shown
-    assert len(json.loads(out.read_text())["runs"]) == 1
+    assert all("kept from the file" in line for line in lines_heard)
+    told = Told(false=[True] * 20, by_itself=[True] * 20, estimate=[1.0], guess=[1.0])
+    assert next(line.verdict for line in lines({"hard": told}, 0.05)) == "FAILS"
 
 
-def test_calibration_is_measured_on_all_three_sets(opened: list[str], tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
-    sets = (*SMALL, "images=1300", "rand_ops=1")
-    shown = command.run(Options("calibration", tmp_path, "1", "cpu", out, sets))
-    runs = json.loads(out.read_text())["runs"]
-    assert [run["row"] for run in runs] == ["digits", "MNIST", "CIFAR-10"]
-    assert [run["heldout"] for run in runs] == [18, 100, 200]
-    assert all({"ECE before, %", "ECE after, %", "temperature"} <= set(run["more"]) for run in runs)
-    assert all(run["more"]["ECE before, %"] != run["more"]["ECE after, %"] for run in runs)
-    assert "CIFAR-10" in shown
-
-
-def test_exactly_the_asked_share_of_labels_is_flipped_to_another_class() -> None:
-    truth = np.arange(1000) % 10
-    given = flip(truth, 0.05, 0)
-    assert (given != truth).sum() == 50
-    assert set(given) <= set(range(10))
-    assert (flip(truth, 0.05, 0) == given).all()
-    assert (flip(truth, 0.05, 1) != given).any()
-    assert len(set((given - truth)[given != truth] % 10)) == 9  # every other class
-
-
-def test_the_list_of_issues_is_held_against_the_planted_ones() -> None:
-    truth = np.arange(100) % 2
-    given = truth.copy()
-    given[:10] = 1 - given[:10]
-    sure = np.eye(2, dtype=np.float32)[truth] * 0.98 + 0.01
-    sure[5:10] = sure[5:10, ::-1]  # five of the wrong ones are believed
-    sure[50] = sure[50, ::-1]  # and one right one is not
-    found = figures_of(truth, given, sure)
-    assert found == pytest.approx(
-        {"planted": 10, "listed": 6, "precision, %": 100 * 5 / 6, "recall, %": 50, "suggestion right, %": 100}
-    )
-
-
-def test_label_issues_runs_over_the_seeds(opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.algorithms.out_of_fold.steps_for", lambda labeled, batch: 4)
-    out = tmp_path / "out.json"
-    shown = command.run(Options("label-issues", tmp_path, "2", "cpu", out, ("images=200", "share=0.1", "threads=1")))
-    runs = json.loads(out.read_text())["runs"]
-    assert [run["more"]["planted"] for run in runs] == [20.0, 20.0]
-    assert "mean ± sd" in shown
-    for pair in ("share=0", "share=1", "net=mlp"):
-        with pytest.raises(ConfigError):
-            command.run(Options("label-issues", tmp_path, "1", "cpu", None, (pair,)))
+@pytest.mark.parametrize("wrong", ["rows=moons", "runs=0", "goal=1", "answers=1"])
+def test_settings_that_cannot_be_are_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError):
+        command.run(Options("honesty", set=(wrong,)))
+    assert len(set(ROWS)) == len(ROWS)
