@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ALGORITHMS = "engine/algorithms"
 LIVE = "engine/live"
 TRAINING = "engine/training"
+AUDIT_TESTS = (
+    "tests/engine/quality/test_standing.py tests/engine/store/test_audits.py "
+    "tests/engine/project/quality/test_audits.py"
+)
 LIVE_TESTS = "tests/engine/project/test_live.py"
 MEASURED_TESTS = "tests/engine/project/quality/test_measured_set.py"
 MPL = "tests/engine/algorithms/test_meta_pseudo_labels.py tests/engine/algorithms/test_mpl_terms.py "
@@ -716,6 +720,54 @@ DEFECTS: tuple[Defect, ...] = (
         "sides * statements * (audit * (audit + 1) // 2) / alpha",
         "sides * statements / alpha",
         "tests/engine/quality/test_betting.py",
+    ),
+    Defect(
+        26,
+        "an answer that differs is final without a second look",
+        "engine/quality/standing.py",
+        "return Verdict(wrong=True, settled=False, second=True)",
+        "return Verdict(wrong=True, settled=True)",
+        AUDIT_TESTS,
+    ),
+    Defect(
+        26,
+        "who sees the label confirms what chance drew",
+        "engine/quality/standing.py",
+        "elif blind or not drawn:",
+        "else:",
+        AUDIT_TESTS,
+    ),
+    Defect(
+        26,
+        "an answer taken back was never given",
+        "engine/project/quality/audit_course.py",
+        "self.looked_at.setdefault(one.image_id, one.seq)\n                new.append(one.image_id)",
+        "pass",
+        AUDIT_TESTS,
+    ),
+    Defect(
+        26,
+        "a class is asked along the order of all labels",
+        "engine/quality/frozen.py",
+        'f"audit {audit}" if part == ALL else f"audit {audit} {part}"',
+        'f"audit {audit}"',
+        AUDIT_TESTS,
+    ),
+    Defect(
+        26,
+        "labels that a model changed since the freeze are passed over",
+        "engine/project/quality/audits.py",
+        "int((other & rows).sum()),",
+        "0,",
+        AUDIT_TESTS,
+    ),
+    Defect(
+        26,
+        "images left out of an order are not noticed",
+        "engine/store/audits.py",
+        "if any(seen.get(int(in_order[at]), seq + 1) > seq for at, seq in zip(passed, passed_at, strict=True)):",
+        "if False:",
+        AUDIT_TESTS,
     ),
 )
 

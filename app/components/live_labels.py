@@ -58,6 +58,8 @@ def _line(opened: OpenProject, drawn: int | None) -> None:
         goal = 1.0 - opened.project.goals.goal().rate
         standing = opened.project.measured.standing(live.number, goal)
         st.caption(f"{_fitted(live, opened.project.live.view())} {_measured(standing, goal)}")
+        if opened.project.live.held():
+            st.caption("An audit of all labels is open: the model stays as it is until you close it.")
     else:
         st.caption(state.plain(live.words))
 

@@ -29,7 +29,7 @@ MEANING = {
     "empty: not measured, as in batches of before tiles were timed",
     "batch": "what the label was recorded with, as in the ledger; empty for a decision of its own",
     "audit": "the number of the audit that let the batch in; empty for other batches",
-    "bound": "upper limit of the share of wrong labels that this audit measured for the batch, at the audit's level",
+    "bound": "upper limit of the share of wrong labels among those of the batch, by this audit, at its level",
     "group": "images of one group, such as frames of one scene, belong together; empty where the project has none",
     "split": "name of the split",
     "image_id": "the image's number in the project",

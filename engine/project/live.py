@@ -140,6 +140,14 @@ class Live:
         """Return where live labels stand."""
         return self._state
 
+    def held(self) -> bool:
+        """Return whether the model waits: an audit of all labels is open, and its predictions are some of them."""
+        if self._round is None:
+            return False
+        number = self._round.record.number
+        exports = [one for one in self._store.audits() if one.scope == "export" and one.state == "open"]
+        return any(one.round == number for one in exports)
+
     def view(self) -> View | None:
         """Return how labels chose that photos be shown to the network, None before."""
         return features.view(self._workspace.root)
@@ -208,7 +216,7 @@ class Live:
             return False
         if self._outdated:  # not before: without its live round nothing would know that a later one is in force
             self._end_round()
-        if self._held() or (first is self._fitted_guess and not self._due(table, classes, now)):
+        if self.held() or (first is self._fitted_guess and not self._due(table, classes, now)):
             self._state = self._fitted  # what was in the way is over
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
@@ -371,12 +379,6 @@ class Live:
             return True
         changed = int((self._labels(table, self._round.classes, self._ids) != self._known).sum())
         return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
-
-    def _held(self) -> bool:
-        """Whether an audit of an export is open, of whose labels the live round's predictions are some."""
-        live = None if self._round is None else self._round.record.number
-        exports = [one for one in self._store.audits() if one.state == "open" and one.scope == "export"]
-        return any(one.round == live for one in exports if live is not None)
 
     def _refit(self, table: LabelTable, classes: Sequence[str], first: NameGuess | None) -> None:
         images, model = self._images, self._model

@@ -16,15 +16,20 @@ from app.components.quality import accuracy, by_class, confusion, gallery, outlo
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
+from engine.percent import at_most
 from engine.project.labels import new_uid
 from engine.project.quality.audits import Audits
 from engine.project.quality.by_class import ClassFigures
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.review.lists import Lists
+from engine.project.review.ref import QueueRef
+from engine.quality import audit
+from engine.quality.betting import ConfidenceSequence
 from engine.quality.measured_set import evidence
 from engine.quality.reliability import Gap
 from engine.quality.scale import of_answers
+from engine.quality.standing import ASSUMED_MISS
 from engine.records.labels import Decision
 from engine.records.quality import (
     CheckState,
@@ -37,6 +42,7 @@ from engine.records.quality import (
     ReliabilityBin,
 )
 from engine.records.review import Conflict
+from tests.auditing import answer_audit, answer_item, frozen_label
 from tests.made_round import make_round
 from tests.measuring import answer_measured, predicted
 from tests.ready_project import ReadyProjects, noisy_pets
@@ -169,6 +175,7 @@ def test_without_a_project_the_page_says_where_to_get_one(bench: workbench.Workb
     ("tab", "words"),
     [
         ("Accuracy", "No round has ended yet"),
+        ("Audit", "It would be of **20 labels**, all that an export of everything holds now: 20 imported"),
         ("Accept by threshold", "No round has ended yet"),
         ("Labels to check", "No conflicts"),
         ("People", "Nobody has decided anything yet"),
@@ -179,7 +186,7 @@ def test_before_any_round_each_tab_says_what_is_missing(opened: OpenProject, tab
     assert words in _texts(_page(tab))
 
 
-@pytest.mark.parametrize("tab", ["Accuracy", "Labels to check", "People", "Is another round worth it?"])
+@pytest.mark.parametrize("tab", ["Accuracy", "Audit", "Labels to check", "People", "Is another round worth it?"])
 def test_an_empty_project_ends_no_tab(bench: workbench.Workbench, tab: str) -> None:
     bench.create("Empty")
     assert not _page(tab).error
@@ -380,6 +387,114 @@ def test_nothing_to_accept_is_said_and_no_audit_offered(opened: OpenProject, num
     page.select_slider(key="accept_target").set_value(0.001).run()
     assert "no undecided prediction would be accepted" in _texts(page)
     assert "draw_audit" not in [one.key for one in page.button]
+
+
+def _frozen() -> AppTest:
+    """Begin an audit of the 90 predictions from .895 on."""
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    page.slider(key="accept_threshold").set_value(0.895).run()
+    page.button(key="draw_audit").click().run()
+    assert not page.exception
+    return page
+
+
+def test_the_page_says_beforehand_what_an_audit_can_show(opened: OpenProject, number: int) -> None:
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    page.slider(key="accept_threshold").set_value(0.895).run()
+    none_wrong = [ConfidenceSequence(90, 20.0), ConfidenceSequence(90, 20.0)]
+    for sequence, answers in zip(none_wrong, (20, 50), strict=True):
+        for image_id in range(answers):
+            sequence.add(image_id, "random")
+    shares = [at_most(sequence.left_wrong(ASSUMED_MISS) / 90) for sequence in none_wrong]
+    assert f"where none is wrong: at most {shares[0]} after 20, {shares[1]} after 50 (95 % sure)" in _texts(page)
+
+
+def test_an_audit_of_a_rule_leads_to_its_images_and_states_a_bound_from_twenty_answers_on(
+    opened: OpenProject, number: int
+) -> None:
+    page = _frozen()
+    assert "90 predictions of round 1 that a threshold accepts" in _texts(page)
+    assert "0 of the first 20, 0 wrong" in _html(page)
+    assert page.get("progress")[0].proto.text == "A bound comes after 20 answers: 20 to go."
+    assert page.button(key="draw_audit").disabled
+    assert "accept_audit_1" not in [one.key for one in page.button]
+    answer_audit(opened.project, 1, 19, frozen_label(opened.project, 1))
+    page.run()
+    assert "19 of the first 20, 0 wrong" in _html(page)
+    assert "%" not in _html(page).partition("No bound yet")[2][:40]
+    answer_audit(opened.project, 1, 1, frozen_label(opened.project, 1))
+    page.run()
+    left = opened.project.audits.get(1).left_wrong
+    assert f"At most {left} of 90 left wrong ({at_most(left / 90)}), 95 % sure" in _html(page)
+    assert page.button(key="accept_audit_1").label == "Accept 70 labels as one batch"
+    page.button(key="review_audit_1").click().run()
+    assert _surface(page)["only"] == "audit:1"
+
+
+def test_what_an_audit_covers_is_accepted_after_a_confirmation(opened: OpenProject, number: int) -> None:
+    page = _frozen()
+    answer_audit(opened.project, 1, 20, frozen_label(opened.project, 1))
+    page.run()
+    page.button(key="accept_audit_1").click().run()
+    assert opened.project.store.counts().labeled == LABELED + 20  # not before it is confirmed
+    assert "**70 predictions** of round 1 become labels" in _texts(page)
+    page.button(key="confirm_not").click().run()
+    assert opened.project.store.counts().labeled == LABELED + 20
+    page.button(key="accept_audit_1").click().run()
+    page.button(key="confirm_accept").click().run()
+    assert not page.exception
+    assert opened.project.store.counts().labeled == LABELED + 90
+    assert "Accepted 70 labels as one batch" in _texts(page)
+    (row,) = page.dataframe[0].value.to_dict("records")
+    statement = opened.project.audits.records()[0].facts["statement"]
+    assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 0, statement)
+
+
+def test_all_labels_are_frozen_answered_and_the_audit_closed(opened: OpenProject, number: int) -> None:
+    page = _page("Audit")
+    assert "**120 labels**, all that an export of everything holds now: 20 imported, 100 pseudo-labels" in _texts(page)
+    page.number_input(key="audit_rate").set_value(30.0).run()
+    page.button(key="freeze_audit").click().run()
+    assert opened.project.audits.records()[0].rate == 0.3
+    assert "120 labels, all that an export of everything held" in _texts(page)
+    label = frozen_label(opened.project, 1)
+    first = opened.project.queue.next(limit=1, ref=QueueRef.of_audit(1))[0][0]
+    answer_item(opened.project, first, {CAT: DOG, DOG: CAT}[label(first.image_id)])
+    answer_audit(opened.project, 1, 1, label)
+    page.run()
+    assert "because the answer differs from the label: 1" in _texts(page)
+    page.button(key="review_open_1").click().run()
+    assert _surface(page)["only"] == "audit:1:open"
+    page = _page("Audit")
+    answer_audit(opened.project, 1, 38, label)
+    page.run()
+    assert audit.seen(opened.project.audits.get(1).total) in _html(page)
+    found = opened.project.audits.get(1)
+    assert ("**Reached**: at most 30.0 % wrong" in _texts(page)) == found.reached(0.3)
+    assert "the bound allows for 10.0 % of those, assumed" in _texts(page)
+    parts = {row["Labels of"]: row for row in page.dataframe[0].value.to_dict("records")}
+    assert set(parts) == {"imported", "pseudo-labels", CAT, DOG}
+    page.selectbox(key="audit_part_1").select("class:dog").run()
+    page.button(key="review_part_1").click().run()
+    assert _surface(page)["only"] == "audit:1:class:dog"
+    page = _page("Audit")
+    page.button(key="close_audit_1").click().run()
+    assert "Audit 1 is closed. Its answers stay as labels." in _texts(page)
+    assert page.dataframe[0].value["State"].tolist() == ["closed"]
+
+
+def test_labels_that_changed_since_the_freeze_are_told_and_a_new_freeze_advised(
+    opened: OpenProject, number: int
+) -> None:
+    opened.project.audits.freeze()
+    answer_audit(opened.project, 1, 20, frozen_label(opened.project, 1))
+    make_round(opened.project, np.tile([0.1, 0.9], (LABELED + FREE, 1)))  # dog of all
+    changed = opened.project.audits.get(1).changed
+    texts = _texts(_page("Audit"))
+    assert f"Changed without a look since the freeze, which adds to the bound: {changed} labels" in texts
+    assert "Close this audit and freeze the labels again" in texts
 
 
 # labels to check --------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import pytest
 
 from engine.project.opened import Project
 from engine.records.goal import Goal, GoalReport
-from tests.browser.test_honest_numbers import made
+from tests.browser.test_honest_numbers import made, tab
+from tests.browser.test_keyboard_review import wait_saved
 from tests.browser.test_whole_loop import export, go, settle, wait_until
 
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
@@ -62,8 +63,7 @@ def take_step(page: Any, project: Project, truth: dict[int, str]) -> None:
     settle(page)
     press(page, truth, count)
     wait_until(page, lambda: project.store.head_seq() > before)
-    page.get_by_text("saved").first.wait_for()
-    settle(page)
+    wait_saved(page)
 
 
 def verified(path: Path) -> str:
@@ -81,7 +81,7 @@ def test_goal_is_set_reached_certified_exported_and_verified_also_after_a_restar
     app = start_app(tmp_path / "home", str(project.root))
     page.goto(app.url)
     go(page, "Quality")
-    page.get_by_label("At most % wrong").fill(str(100 * RATE))
+    page.get_by_role("spinbutton", name="At most % wrong").fill(str(100 * RATE))
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Set goal").click()
     wait_until(page, lambda: project.goals.goal() == Goal(RATE))
@@ -132,7 +132,8 @@ def test_two_people_answer_one_audit(browser: Any, start_app: Callable[..., Any]
         page.keyboard.press("Enter")
         settle(page)
         go(page, "Quality")
-        page.get_by_role("button", name="Go on with the audit").click()
+        tab(page, "Audit")
+        page.get_by_role("button", name="Answer its images").click()
         page.get_by_test_id("review-image").locator("img").wait_for()
         settle(page)
         pages.append(page)
@@ -140,8 +141,7 @@ def test_two_people_answer_one_audit(browser: Any, start_app: Callable[..., Any]
         for page in pages:
             press(page, truth, 8)
     for page in pages:
-        page.get_by_text("saved").first.wait_for()
-        settle(page)
+        wait_saved(page)
     wait_until(pages[0], lambda: project.audits.get(1).total.looked >= 30)
     found = project.audits.get(1)
     assert {said.actor for one in found.answers for said in one.said} == {"ann", "bob"}

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from engine.benchmarks.fixed_audit import upper_bound
 from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
+from engine.quality import audit
 from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
 from tests.browser.test_whole_loop import Pictures, export, go, settle, wait_until
@@ -24,7 +24,7 @@ from tests.browser.test_whole_loop import Pictures, export, go, settle, wait_unt
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 
 pytestmark = pytest.mark.browser
-AUDITED = 15
+AUDITED = 25
 ROUND = ["--algorithm", "pseudo_label", "--set", "epochs=8", "--set", "run_baseline=false"]
 
 
@@ -58,7 +58,7 @@ def tab(page: Any, name: str) -> None:
     settle(page)
 
 
-def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
+def test_audit_is_frozen_answered_blind_accepted_exported_and_taken_back(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
     project, truth = made(tmp_path)
@@ -71,33 +71,32 @@ def test_audit_is_drawn_answered_accepted_exported_and_taken_back(
     tab(page, "Accept by threshold")
     page.get_by_text("One threshold, given").click()
     settle(page)
-    page.get_by_label("Images to check").fill(str(AUDITED))
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name=f"Draw an audit of {AUDITED}").click()
-    page.get_by_text(f"0 of {AUDITED} answered").first.wait_for()
-    found = project.audits.all()[0].record
+    page.get_by_role("button", name=re.compile(r"Freeze these [\d,]+ and audit them")).click()
+    page.get_by_text("0 of the first 20, 0 wrong").first.wait_for()
     pictures.take("audit")
 
-    page.get_by_role("button", name="Review the audit images").click()
+    page.get_by_role("button", name="Answer its images").click()
     page.get_by_test_id("review-image").locator("img").wait_for()
     settle(page)
+    page.get_by_text("Audit: what is this?").first.wait_for()
     answer(page, truth, AUDITED)
-    wait_until(page, lambda: project.audits.get(1).answered == AUDITED)
-    wrong = sum(project.queue.item(i).prediction != truth[i] for i in found.sample)
-    bound = upper_bound(wrong, AUDITED)
+    wait_until(page, lambda: project.audits.get(1).total.random == AUDITED)
+    found = project.audits.get(1)
+    frozen = dict(zip(found.frozen.image_ids.tolist(), found.frozen.label_code.tolist(), strict=True))
+    wrong = [one.image_id for one in found.answers if found.frozen.names[frozen[one.image_id]] != truth[one.image_id]]
+    assert (found.total.wrong, found.seconds) == (len(wrong), tuple(wrong)), "what differs waits for a second look"
 
     go(page, "Quality")
-    statement = page.get_by_text(re.compile(rf"{AUDITED} audited, {wrong} wrong: at most"))
-    statement.first.wait_for()
+    bound = audit.bound(found.total, found.level)
+    page.get_by_text(bound[0].upper() + bound[1:]).first.wait_for()
     pictures.take("audit_answered")
     page.get_by_role("button", name=re.compile(r"Accept [\d,]+ labels as one batch")).click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile(r"Accept [\d,]+ labels")).click()
     page.get_by_text(re.compile(r"Accepted [\d,]+ labels")).first.wait_for()
     batch = project.store.batches(1)[0]
-    assert batch.decisions == len(found.population) - AUDITED
-    assert batch.facts["bound"] == pytest.approx(bound)
-    assert project.store.counts().accepted + project.store.counts().human == len(found.population)
+    assert batch.decisions == found.labels - AUDITED
+    assert batch.facts["left_wrong"] == found.left_wrong
+    assert project.store.counts().accepted + project.store.counts().human == found.labels
 
     go(page, "Export")
     with zipfile.ZipFile(export(page, tmp_path)) as archive:

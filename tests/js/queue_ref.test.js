@@ -8,7 +8,10 @@ import { isDoubted, readQueueRef, staysAfterAnswer } from "../../app/components/
 test("names are read, audits with their number", () => {
   assert.deepEqual(readQueueRef("unreviewed"), { kind: "unreviewed", audit: null });
   assert.deepEqual(readQueueRef("audit:12"), { kind: "audit", audit: 12 });
-  for (const wrong of ["audit:", "audit:x", "audits", "", "toString"]) assert.equal(readQueueRef(wrong).kind, "unknown");
+  for (const part of ["open", "class:cat: big", "source:human"]) {
+    assert.deepEqual(readQueueRef(`audit:3:${part}`), { kind: "audit", audit: 3 });
+  }
+  for (const wrong of ["audit:3:", "audit:3:class:", "audit:3:colour:red", "audit:", "audit:x", "audits", "", "toString"]) assert.equal(readQueueRef(wrong).kind, "unknown");
 });
 
 test("what stays after an answer, and what is there because it is doubted", () => {

@@ -17,7 +17,8 @@ let ordered; // the version of the live model that the queue is ordered by, null
 function anItem(id, more = {}) {
   return {
     image_id: id, name: `${id}.png`, width: 32, height: 32, version: 0, label: null, source: null, mark: null,
-    prediction: "cat", confidence: 0.8, top: [["cat", 0.8]], score: 1, why: "", round: 1, blind: false, beside: [], ...more,
+    prediction: "cat", confidence: 0.8, top: [["cat", 0.8]], score: 1, why: "", round: 1, blind: false, beside: [],
+    asked: null, ...more,
   };
 }
 
@@ -247,4 +248,28 @@ test("a queue that no live model orders stays as it is", async (t) => {
   session.press({ index: 0 });
   await settle(t);
   assert.deepEqual([session.deck.upcoming(9), asked() - before], [[3, 4], 0]);
+});
+
+test("an audit's answer says who asked, and an image that it asks again comes again", async (t) => {
+  const blind = { prediction: null, top: [], confidence: null, round: null, blind: true, asked: "3 all" };
+  items = Array.from({ length: 40 }, (_, at) => anItem(at + 1, blind));
+  await open(t, "audit:3");
+  session.press({ action: "accept" });
+  assert.equal(session.look().hint, "The audit shows no label: choose the class of this image.");
+  for (let answers = 0; answers < 10; answers += 1) session.press({ index: 0 });
+  await settle(t);
+  assert.deepEqual(server.sent().slice(0, 1).map(({ image_id, action, blind: unseen, asked }) => [image_id, action, unseen, asked]),
+    [[1, "label", true, "3 all"]]);
+  items = [anItem(1, { ...blind, version: 5, asked: "3" }), ...items.slice(10)];
+  session.press({ index: 0 }); // now fewer than 30 are ahead
+  await settle(t);
+  assert.equal(session.deck.state().length, 41);
+  session.move(29);
+  for (const image of FakeImage.all) image.arrive();
+  assert.equal(front(), 1);
+  assert.equal(session.look().card.item.label, null);
+  session.press({ index: 1 });
+  await settle(t);
+  const [last] = server.sent().slice(-1);
+  assert.deepEqual([last.image_id, last.base_version, last.asked], [1, 5, "3"]);
 });

@@ -93,5 +93,6 @@ def _row(one: LedgerEntry) -> dict[str, object]:
         "Round shown": "" if one.round is None else str(one.round),
         "Seconds": "" if one.seconds is None else f"{one.seconds:.1f}",
         "Seconds as a tile": "" if one.seen_seconds is None else f"{one.seen_seconds:.1f}",
+        "Asked blind by": " ".join((one.asked or "").split()[:2]),
         "Batch": one.batch or "",
     }

@@ -155,25 +155,27 @@ def _notes(opened: OpenProject, found: Audit) -> None:
     lines = []
     if found.seconds:
         lines.append(
-            f"{some(len(found.seconds), 'answer')} differ{'s' * (len(found.seconds) == 1)} from the label and "
-            "wait for a second look; until then they count as wrong."
+            f"Waiting for a second look, because the answer differs from the label: {len(found.seconds):,}. "
+            "Until then they count as wrong."
         )
     if found.unanswered:
-        lines.append(f"{some(len(found.unanswered), 'image')} drawn without an answer count as wrong.")
+        lines.append(f"Drawn without an answer, and counted as wrong until there is one: {len(found.unanswered):,}.")
     measured = f"by {found.people.asked:,} of your own labels asked again" if found.missed_is_measured else "assumed"
     lines.append(f"People pass wrong labels too: the bound allows for {percent(found.missed)} of those, {measured}.")
     if found.changed:
-        lines.append(f"{some(found.changed, 'label')} changed without a look since the freeze and add to the bound.")
+        lines.append(
+            f"Changed without a look since the freeze, which adds to the bound: {some(found.changed, 'label')}."
+        )
     if found.added:
-        lines.append(f"{some(found.added, 'label')} came since the freeze: nothing is said of them.")
+        lines.append(f"Came since the freeze, so that nothing is said of them: {some(found.added, 'label')}.")
     if found.place > 1:
         lines.append(f"It is audit {found.place} with an answer, so it needs stronger evidence than the first.")
     for line in lines:
         st.caption(line)
     if found.record.scope == "export" and found.total.shown and found.changed > FEW_CHANGES * found.left_wrong:
         st.warning(
-            f"{some(found.changed, 'label')} changed since the freeze. Close this audit and freeze the labels again: "
-            "the bound will then be of the labels as they are."
+            "Much has changed since the freeze. Close this audit and freeze the labels again: the bound will then be "
+            "of the labels as they are."
         )
 
 

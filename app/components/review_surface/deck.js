@@ -21,7 +21,7 @@ const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is aske
 
 /**
  * What the deck is filled with. `exclude`: images to leave out; `stillCounted`: whether the server's total still holds an
- * image that was decided here.
+ * image that was decided here; `again`: whether an image that was decided here may come again, as an audit asks some.
  * @typedef {object} DeckQuery
  * @property {string} base
  * @property {string} strategy
@@ -29,6 +29,7 @@ const DECK_PICTURE_PAUSE = 5000; // ms after which a picture that failed is aske
  * @property {string} only
  * @property {() => Iterable<number>} exclude
  * @property {(uid: string) => boolean} stillCounted
+ * @property {boolean} again
  *
  * @typedef {ReturnType<typeof createDeck>} Deck
  */
@@ -82,7 +83,7 @@ export function createDeck(onChange, onClasses) {
     fetching = true;
     const mine = generation;
     const { base, strategy, round, only } = query;
-    const exclude = new Set([...query.exclude(), ...cards.map((card) => card.item.image_id)]);
+    const exclude = new Set([...query.exclude(), ...held(query)]);
     const wanted = { strategy, only, limit: DECK_FETCH, round, exclude: [...exclude] };
     try {
       const answer = /** @type {QueueAnswer} */ (await postJson(`${base}/queue`, wanted));
@@ -101,11 +102,19 @@ export function createDeck(onChange, onClasses) {
   }
 
   /**
+   * The images that are not to come from the server while they lie here.
+   * @param {DeckQuery} asked
+   */
+  function held({ again }) {
+    return cards.filter((card) => !again || !card.decision).map((card) => card.item.image_id);
+  }
+
+  /**
    * @param {QueueAnswer} answer
    * @param {DeckQuery} asked
    */
   function take(answer, asked) {
-    const known = new Set(cards.map((card) => card.item.image_id));
+    const known = new Set(held(asked));
     const fresh = answer.items.filter((item) => !known.has(item.image_id));
     cards.push(...fresh.map((item) => ({ item, decision: null })));
     dry = fresh.length === 0;
@@ -201,7 +210,8 @@ export function createDeck(onChange, onClasses) {
    * @param {ReviewItem} item
    */
   function open(item) {
-    let at = cards.findIndex((card) => card.item.image_id === item.image_id);
+    let at = cards.findIndex((card) => card.item === item);
+    if (at < 0) at = cards.findLastIndex((card) => card.item.image_id === item.image_id);
     if (at < 0) {
       at = Math.min(position, cards.length);
       cards.splice(at, 0, { item, decision: null });
@@ -219,7 +229,7 @@ export function createDeck(onChange, onClasses) {
     /** @param {number} limit */
     upcoming: (limit) => cards.slice(position, position + limit).map((card) => card.item.image_id),
     /** @param {number} imageId */
-    cardOf: (imageId) => cards.find((card) => card.item.image_id === imageId) || null,
+    cardOf: (imageId) => cards.findLast((card) => card.item.image_id === imageId) || null,
     /** @param {Card} card */
     indexOf: (card) => cards.indexOf(card),
     /** @param {number} step */

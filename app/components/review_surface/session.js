@@ -104,7 +104,8 @@ export function createSession(base, paint, paintImage) {
     const items = [deck.cardOf(state.image_id)?.item, ...recent.map((record) => record.item)];
     for (const item of items) {
       if (item?.image_id !== state.image_id) continue;
-      Object.assign(item, { version: state.version, label: state.label, source: state.source, mark: state.mark });
+      Object.assign(item, { version: state.version, mark: state.mark });
+      if (!item.blind) Object.assign(item, { label: state.label, source: state.source });
     }
   }
 
@@ -337,7 +338,7 @@ export function createSession(base, paint, paintImage) {
       const stays = staysAfterAnswer(queue);
       const stillCounted = (/** @type {string} */ uid) => stays || outbox.holds(uid);
       contexts.start(query.round);
-      deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages() });
+      deck.start({ ...query, base, stillCounted, exclude: () => outbox.pendingImages(), again: queue.kind === "audit" });
     },
     press,
     /** @param {number} step */

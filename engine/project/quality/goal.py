@@ -236,7 +236,7 @@ class Goals:
             state = states.get(int(frozen.image_ids[row]))
             if state is not None and state.confidence is not None:
                 suspected[row] = 1.0 - state.confidence
-        if record.round is not None:
+        if record.round is not None and record.round in {one.number for one in self._results.complete()}:
             predictions = self._results.needed(record.round)
             rows, predicted = rows_of(frozen.image_ids, predictions.image_ids)
             pseudo = (source == "pseudo") & predicted
@@ -256,6 +256,8 @@ class Goals:
         other = self._audits.opened()
         if other is not None and other.record.scope != "export":
             return Step("audit"), f"Audit {other.number} of a threshold is open: finish or close it first."
+        if not len(now.image_ids) and not now.blank:
+            return Step("label"), "There are no images yet."
         if self._results.in_force() is not None or not now.blank or (audit is not None and audit.open):
             return None, ""
         classes = max(2, len(self._store.classes()))

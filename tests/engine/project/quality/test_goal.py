@@ -109,6 +109,13 @@ def test_images_are_labeled_and_predicted_before_any_plan(project: Project) -> N
     assert now(project).step.kind == "look"
 
 
+def test_project_without_images_has_nothing_to_plan(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "empty") as empty:
+        report = now(empty)
+    assert (report.step, report.why, report.way) == (Step("label"), "There are no images yet.", None)
+    assert (report.standing.labels, report.standing.wrong) == (0, 0.0)
+
+
 def test_plan_looks_at_the_doubtful_first_then_freezes(project: Project) -> None:
     project.goals.set(Goal(0.05))
     number = round_of(project, sure=0.9)

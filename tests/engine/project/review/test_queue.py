@@ -105,6 +105,9 @@ def test_unknown_queues_are_refused_with_the_known_ones(project: Project) -> Non
         project.queue.next("best", 3)
     with pytest.raises(ConfigError, match="audit"):
         project.queue.next("mixture", 3, ref=QueueRef.parse("audit:x"))
+    for text in ("audit:3", "audit:3:open", "audit:3:class:a: b", "audit:3:source:human"):
+        assert str(QueueRef.parse(text)) == text
+    assert QueueRef.parse("audit:3:class:a: b") == QueueRef.of_audit(3, "class:a: b")
 
 
 def test_context_gives_the_nearest_labeled_images_and_the_path_of_the_pseudo_label(
