@@ -18,6 +18,7 @@ class Labeling:
         refused: rows and names that were not taken, with the reason.
         conflicts: by image name, the different labels it was given; it stays unlabeled.
         notices: what a person should know.
+        test: names of the images that the source sets apart as its test split.
     """
 
     layout: str
@@ -25,3 +26,4 @@ class Labeling:
     refused: tuple[Refusal, ...] = ()
     conflicts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    test: frozenset[str] = frozenset()

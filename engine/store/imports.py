@@ -20,7 +20,7 @@ from engine.errors import ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.store.groups import write_groups
-from engine.store.images import add_classes, read_classes
+from engine.store.images import TEST_SPLIT, add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
@@ -90,6 +90,7 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
         "classes_added": added_classes,
         "refused": result.refused,
         "refusals": [[refusal.name, refusal.reason] for refusal in refused[:LISTED_REFUSALS]],
+        TEST_SPLIT: sorted({ids[image.sha256] for image in incoming.images if image.test and image.label is not None}),
     }
     values = {"summary": plain(summary), "digest": digest_images(rows)}
     connection.execute(update(imports).where(imports.c.id == import_id).values(values))
