@@ -12,14 +12,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import TEST, Labeling, about_test
 from engine.importers.names import collisions, label_flaw, shown
 from engine.records.imports import Refusal
 
 CLASS_TREE = "class tree"
 IMAGES_ONLY = "images only"
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-TEST = frozenset({"test", "testing"})
 UNLABELED = frozenset({"_unlabeled", "unlabeled", "no_label"})
 
 
@@ -80,5 +79,5 @@ def _notices(labels: dict[str, str], splits: Sequence[str], test: int) -> tuple[
     if splits:
         notices.append(f"all splits are taken together: {', '.join(splits)}")
     if test:
-        notices.append(f"the labels of the test split are never trained on, they measure: {test:,} images")
+        notices.append(about_test(test))
     return tuple(notices)

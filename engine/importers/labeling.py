@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from engine.records.imports import Refusal
 
+TEST = frozenset({"test", "testing"})
+"""Names of a test split, casefolded."""
+
 
 @dataclass(frozen=True)
 class Labeling:
@@ -27,3 +30,9 @@ class Labeling:
     conflicts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     test: frozenset[str] = frozenset()
+
+
+def about_test(count: int) -> str:
+    """Return what a person should know of a test split of so many images."""
+    images = f"{count:,} {'image' if count == 1 else 'images'}"
+    return f"the labels of the test split are never trained on, they measure: {images}"
