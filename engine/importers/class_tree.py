@@ -1,7 +1,8 @@
 """Labels from folders: `<class>/<image>` or `<split>/<class>/<image>`.
 
 1. Folders that hold the whole set are stripped, however many lie inside each other.
-2. Where every top folder is a split (train, val, test …) or an unlabeled pool, one more level is stripped.
+2. Where every top folder is a split (train, val, test …) or an unlabeled pool, one more level is stripped. What lies in
+   a test split beside others is there to measure.
 3. The first folder that is left is the class, in NFC. Images with no folder left, or in a folder named _unlabeled,
    unlabeled or no_label, are unlabeled.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import TEST, Labeling, about_test
 from engine.importers.names import collisions, label_flaw, shown
 from engine.records.imports import Refusal
 
@@ -39,11 +40,13 @@ def label_by_folder(names: Sequence[str]) -> Labeling:
             refused.append(Refusal(shown(name), f"{flaw}; imported without a label"))
         else:
             labels[name] = label
-    notices = _notices(labels, splits if has_splits else [])
+    beside_others = has_splits and not tops <= TEST
+    test = frozenset(name for name in labels if beside_others and inner[name][0].casefold() in TEST)
+    notices = _notices(labels, splits if has_splits else [], len(test))
     if wrapping and not labels and names:
         only = shown("/".join(paths[names[0]][:wrapping]))
         notices = (*notices, f"all images lie in one folder, {only}; a single folder is not taken as a class")
-    return Labeling(CLASS_TREE if labels else IMAGES_ONLY, labels, tuple(refused), notices=notices)
+    return Labeling(CLASS_TREE if labels else IMAGES_ONLY, labels, tuple(refused), notices=notices, test=test)
 
 
 def no_labels() -> Labeling:
@@ -69,10 +72,12 @@ def _class_of(folders: Sequence[str], has_splits: bool) -> str | None:
     return unicodedata.normalize("NFC", rest[0]) if rest else None
 
 
-def _notices(labels: dict[str, str], splits: Sequence[str]) -> tuple[str, ...]:
+def _notices(labels: dict[str, str], splits: Sequence[str], test: int) -> tuple[str, ...]:
     notices = [
         f"classes that differ only in case: {', '.join(map(shown, group))}" for group in collisions(labels.values())
     ]
     if splits:
         notices.append(f"all splits are taken together: {', '.join(splits)}")
+    if test:
+        notices.append(about_test(test))
     return tuple(notices)

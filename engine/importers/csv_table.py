@@ -3,7 +3,8 @@
 Columns: one that names the file (`file_path_abs`, `file_name`, `filename`, `path`) and one with the label
 (`label`, `class_name`). An empty label is unlabeled. A relative path counts from the table's folder, then from
 those above it, then from anywhere if only one file ends so; of an absolute path the longest ending that exists
-counts. Further columns may say which images belong together.
+counts. Further columns may say which images belong together; one called `split` which are the test split, where it
+names another one too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from engine.errors import ImportRefused
 from engine.importers.contents import MEGABYTE
 from engine.importers.grouping import is_group_header
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import TEST, Labeling, about_test
 from engine.importers.name_index import NameIndex
 from engine.importers.names import label_flaw, shown
 from engine.records.imports import Refusal
@@ -43,7 +44,7 @@ class Table:
     """A table that names images and labels: its own name, and rows as (line number, file, label).
 
     columns: headers of its further columns; cells: their texts, a tuple a row. labeled: whether it has a column of
-    labels at all; one without is there for what its other columns say.
+    labels at all; one without is there for what its other columns say. splits: what its column `split` says, one a row.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Table:
     columns: tuple[str, ...] = ()
     cells: tuple[tuple[str, ...], ...] = ()
     labeled: bool = True
+    splits: tuple[str, ...] = ()
 
 
 def is_table(name: str) -> bool:
@@ -100,9 +102,10 @@ def read_table(name: str, data: bytes) -> Table | None:
                 "A table has two columns of one name", value=f"{shown(name)}, {column}", way_out="Rename one of them."
             )
     source_at = columns.index("label_source") if "label_source" in columns else None
+    split_at = columns.index("split") if "split" in columns else None
     others = [at for at, column in enumerate(columns) if at != label_at and _may_group(column, columns)][:MOST_OTHERS]
     once: dict[str, str] = {}  # cells of a group repeat: each text is kept once
-    rows, cells, refused, predicted = [], [], [], 0
+    rows, cells, splits, refused, predicted = [], [], [], [], 0
     for line, row in lines:
         if len(row) != len(header):
             refused.append(Refusal(_place(name, line), f"{len(row)} columns where the header has {len(header)}"))
@@ -110,9 +113,12 @@ def read_table(name: str, data: bytes) -> Table | None:
         label = "" if label_at is None else row[label_at]
         predicted += source_at is not None and row[source_at] == "pseudo" and bool(label)
         rows.append((line, row[path_at], label))
+        splits.append("" if split_at is None else once.setdefault(row[split_at], row[split_at]))
         cells.append(tuple(once.setdefault(row[at], row[at]) for at in others))
     headers = tuple(header[at].strip() for at in others)
-    return Table(name, tuple(rows), tuple(refused), predicted, headers, tuple(cells), label_at is not None)
+    return Table(
+        name, tuple(rows), tuple(refused), predicted, headers, tuple(cells), label_at is not None, tuple(splits)
+    )
 
 
 def columns_of_tables(tables: Sequence[Table], images: Collection[str]) -> dict[str, dict[str, str]]:
@@ -163,12 +169,29 @@ def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Col
                 given[name][unicodedata.normalize("NFC", label)] = None
     conflicts = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     labels = {name: next(iter(labels_given)) for name, labels_given in given.items() if len(labels_given) == 1}
-    return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables))
+    test = _test_split(tables, index) & labels.keys()
+    return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables, len(test)), test)
 
 
-def _notices(tables: Sequence[Table]) -> tuple[str, ...]:
+def _test_split(tables: Sequence[Table], index: NameIndex) -> frozenset[str]:
+    """The names of the files that the tables put into a test split; none where they know no other split."""
+    given = {split.strip().casefold() for table in tables for split in table.splits} - {""}
+    if given <= TEST:
+        return frozenset()
+    found = (
+        index.find(path, table.name.rpartition("/")[0])[0]
+        for table in tables
+        for (_, path, _), split in zip(table.rows, table.splits, strict=True)
+        if split.strip().casefold() in TEST
+    )
+    return frozenset(name for name in found if name is not None)
+
+
+def _notices(tables: Sequence[Table], test: int) -> tuple[str, ...]:
     listed = ", ".join(shown(table.name) for table in tables)
     notices = [f"labels are read from {listed}; folder names do not count"]
+    if test:
+        notices.append(about_test(test))
     predicted = sum(table.predicted for table in tables)
     if predicted:
         notices.append(f"{predicted:,} of the labels are pseudo-labels of a model; they are taken as labels")

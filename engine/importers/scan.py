@@ -209,6 +209,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 bytes=staged.sizes[sha256],
                 label=next(iter(given)) if len(given) == 1 else None,
                 notices=tuple(answer["notices"]),
+                test=any(name in labeling.test for name in names),
             )
         )
     return images, conflicts

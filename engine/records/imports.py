@@ -21,7 +21,7 @@ class FoundImage:
 
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
     person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
-    a frame of (None = by itself).
+    a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure.
     """
 
     name: str
@@ -36,6 +36,7 @@ class FoundImage:
     truth: str | None = None
     notices: tuple[str, ...] = ()
     group: str | None = None
+    test: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from engine.errors import ConfigError
 from engine.records.labels import ImageItem
 from engine.store.rows import INTEGER_MAX, chunks, nfc, text_flaw
-from engine.store.schema import classes, images, truth
+from engine.store.schema import classes, images, imports, truth
 
 _ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key", "group"))
+
+TEST_SPLIT = "test_split"
+"""In an import's summary: the ids of the images, ascending, that its source sets apart to measure."""
 
 
 def read_classes(connection: Connection) -> tuple[str, ...]:
@@ -73,3 +76,9 @@ def read_truth(connection: Connection) -> dict[int, str]:
     """Return the hidden labels of demos and benchmarks, by image id."""
     query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
     return {row.image_id: row.label for row in connection.execute(query)}
+
+
+def read_test_split(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids (M,) ascending of the images that a source set apart as its test split."""
+    summaries = connection.scalars(select(imports.c.summary))
+    return np.unique(np.array([number for one in summaries for number in one.get(TEST_SPLIT, ())], np.int64))

@@ -20,7 +20,7 @@ from engine.errors import ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.store.groups import write_groups
-from engine.store.images import add_classes, read_classes
+from engine.store.images import TEST_SPLIT, add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
@@ -90,10 +90,20 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
         "classes_added": added_classes,
         "refused": result.refused,
         "refusals": [[refusal.name, refusal.reason] for refusal in refused[:LISTED_REFUSALS]],
+        TEST_SPLIT: _test_split(incoming.images, rows),
     }
     values = {"summary": plain(summary), "digest": digest_images(rows)}
     connection.execute(update(imports).where(imports.c.id == import_id).values(values))
     return result
+
+
+def _test_split(incoming_images: Sequence[FoundImage], rows: Sequence[Row]) -> list[int]:
+    """The ids of the new images that measure; one that was there before may have been trained on, and goes on as it
+    was: an export that is imported again takes no label away."""
+    new = {row["sha256"]: int(row["id"]) for row in rows}
+    return sorted(
+        new[image.sha256] for image in incoming_images if image.test and image.label is not None and image.sha256 in new
+    )
 
 
 def _spelled(incoming_images: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:

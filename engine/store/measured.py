@@ -20,7 +20,7 @@ from engine.errors import ConfigError
 from engine.query.order import random_order
 from engine.store.chain import read_head
 from engine.store.groups import read_groups
-from engine.store.images import read_ids
+from engine.store.images import read_ids, read_test_split
 from engine.store.schema import current_labels, measured, measured_orders
 
 PURPOSE = "measured set"
@@ -55,12 +55,15 @@ def read_draws(connection: Connection) -> MeasuredDraws:
 
 
 def read_apart(connection: Connection) -> NDArray[np.int64]:
-    """Return the ids (M,) ascending of the images drawn and of all that share a group with one."""
-    drawn = read_draws(connection).image_ids
-    if not len(drawn):
-        return drawn
+    """Return the ids (M,) ascending of the images that measure, and of all that share a group with one.
+
+    Those are the images drawn, and the test split that came with the images.
+    """
+    measuring = np.union1d(read_draws(connection).image_ids, read_test_split(connection))
+    if not len(measuring):
+        return measuring
     ids, groups = read_ids(connection), read_groups(connection)
-    return ids[np.isin(groups, groups[np.searchsorted(ids, drawn)])]
+    return ids[np.isin(groups, groups[np.searchsorted(ids, measuring)])]
 
 
 def read_orders(connection: Connection) -> list[MeasuredOrder]:

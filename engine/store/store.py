@@ -271,6 +271,10 @@ class Store:
         """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
         return self._read(looks.read_imported)
 
+    def test_split(self) -> NDArray[np.int64]:
+        """Return the images, ascending, that their source set apart to measure."""
+        return self._read(images.read_test_split)
+
     # --- the measured set -----------------------------------------------------------------------------------
 
     def measured(self) -> MeasuredDraws:
@@ -278,7 +282,7 @@ class Store:
         return self._read(measured.read_draws)
 
     def apart(self) -> NDArray[np.int64]:
-        """Return the images, ascending, that nothing may be trained on: the measured set and its groups."""
+        """Return the images, ascending, that nothing may be trained on: measured set, test split, their groups."""
         return self._read(measured.read_apart)
 
     def measured_orders(self) -> list[MeasuredOrder]:

@@ -51,6 +51,13 @@ def accuracy_tab(opened: OpenProject) -> None:
 
 def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
     """Say what the accuracy stands on and how it gets narrower; from 20 answers on, what holds of the undecided."""
+    test = opened.project.measured.on_test_split(record.number)
+    if test.n:
+        st.markdown(
+            f"On {test.how} {test.right:,} of {test.n:,} were predicted right ({percent(test.value)}, 95 % interval "
+            f"{percent(test.low)} to {percent(test.high)}). Its labels are never trained on. It is no random sample of "
+            "all images, and its labels are as they came."
+        )
     estimate = opened.project.measured.accuracy(record.number)
     if estimate.n < scale.SHARE:
         st.info(

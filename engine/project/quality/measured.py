@@ -97,6 +97,24 @@ class Measured:
         share = sample.share(int(answers.right.sum()), len(answers.right), how)
         return replace(share, images=int(np.isin(groups, drawn).sum()))
 
+    def on_test_split(self, number: int) -> Estimate:
+        """Return the share of the test split that came with the images which a round predicts right, exact interval.
+
+        Its labels are the source's, where nobody has corrected them, and it is no random sample of all images, so that
+        it is no part of the measured set. One image a group, the first; rejected ones and what the round has learned
+        from are left out.
+        """
+        predictions, table, groups = self._results.needed(number), self._store.label_table(), self._store.groups()
+        ids = self._store.test_split()
+        columns, predicted = rows_of(ids, predictions.image_ids)
+        rows = table.rows(ids)
+        learned = np.isin(groups[rows], groups[table.rows(self._learned_from(number))])
+        fair = predicted & table.labeled[rows] & ~table.marked[rows] & ~learned
+        fair[fair] = np.isin(np.arange(fair.sum()), np.unique(groups[rows[fair]], return_index=True)[1])
+        best = predictions.probabilities[columns[fair]].argmax(1)
+        right = int((table.class_index(predictions.classes)[rows[fair]] == best).sum())
+        return sample.share(right, int(fair.sum()), "the test split that came with the images")
+
     def answers(self, number: int) -> Answers:
         """Return how a round does on the measured set.
 

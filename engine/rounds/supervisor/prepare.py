@@ -211,7 +211,7 @@ def label_frame(
 ) -> pd.DataFrame:
     """Return one row an image, ids ascending: image_id, sha256, label (class index, −1 for none), role, group.
 
-    Images `apart` measure the round: their labels are left out, and they are unlabeled ones like others.
+    Images `apart` (measured set, test split) measure: their labels are left out, they are unlabeled ones like others.
 
     The split is stratified and seeded by the round's seed; see `engine.training.pools.split_labeled`. Only labels
     that a person or an import gave are split; one accepted from a prediction is trained on and never held out.

@@ -40,6 +40,15 @@ def test_splits_are_stripped_and_named_in_a_notice() -> None:
     assert any("test, train, val" in notice for notice in labeling.notices)
 
 
+def test_a_test_split_beside_others_is_there_to_measure() -> None:
+    names = ["set/train/cat/1.png", "set/Test/cat/2.png", "set/val/dog/3.png", "set/Test/4.png"]
+    labeling = label_by_folder(names)
+    assert labeling.test == {"set/Test/cat/2.png"}
+    assert any("they measure: 1 image" in notice for notice in labeling.notices)
+    assert label_by_folder(["test/cat/1.png", "test/dog/2.png"]).test == frozenset()
+    assert label_by_folder(["cat/1.png", "test/2.png"]).test == frozenset()
+
+
 def test_a_train_folder_alone_is_a_split() -> None:
     assert list(found("set/train/cat/1.png", "set/train/dog/2.png").values()) == ["cat", "dog"]
     assert list(found("train/cat/1.png").values()) == ["cat"]

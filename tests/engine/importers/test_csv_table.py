@@ -196,3 +196,13 @@ def test_a_table_without_labels_is_there_for_its_groups() -> None:
     assert table.columns == ("Scene", "note")
     columns = csv_table.columns_of_tables([table], NAMES)
     assert columns == {"Scene": {"img/a.png": "s1", "img/b.png": "s1"}, "note": {"img/a.png": "x", "img/c.png": "y"}}
+
+
+def test_a_column_split_says_what_only_measures_where_it_names_another_split_too() -> None:
+    text = "filename,label,split\na.png,cat,train\nb.png,dog,Test\nc.png,,test\n"
+    labeling = labeled(text)
+    assert labeling.labels == {"img/a.png": "cat", "img/b.png": "dog"}
+    assert labeling.test == {"img/b.png"}
+    assert any("they measure: 1 image" in notice for notice in labeling.notices)
+    assert labeled(text.replace("train", "")).test == frozenset()
+    assert labeled("filename,label\na.png,cat\n").test == frozenset()

@@ -36,6 +36,12 @@ def test_content_that_is_known_is_not_added_again(store: Store) -> None:
     assert store.image(1).name == "train/0.png"
 
 
+def test_only_new_images_with_a_label_join_the_test_split(store: Store) -> None:
+    given = [found("train/0.png"), found("new.png", "fox"), found("blank.png")]
+    store.add_import("again", "tree", [replace(one, test=True) for one in given], ["fox"], [])
+    assert [store.image(one).name for one in store.test_split().tolist()] == ["new.png"]
+
+
 def test_a_known_image_without_a_label_gets_the_imported_one(store: Store) -> None:
     result = store.add_import("again", "tree", [found("train/4.png", "fox")], ["fox"], [])
     assert (result.labels_added, store.state_at(3)[5]) == (1, "fox")
