@@ -30,7 +30,12 @@ def standing_words(standing: GoalStanding) -> str:
     of = f"of {standing.labels:,} labels and predictions"
     answers = f"{standing.answers:,} random {'answer' if standing.answers == 1 else 'answers'} of the audit"
     if standing.low is None or standing.high is None:
-        how = f"too few to say more, {answers}" if standing.answers else "the model's own guess, unchecked"
+        how = "the model's own guess, unchecked"
+        if standing.answers:
+            how = f"too few to say more, {answers}"
+        elif standing.measured:
+            images = "1 image" if standing.measured == 1 else f"{standing.measured:,} images"
+            how = f"the model's guess, corrected by {images} asked blind; an audit tells how many at most"
         return f"About {share} {of} are wrong now: {how}."
     return f"About {share} {of} are wrong now, {span_words(standing.low, standing.high, standing.labels)} by {answers}."
 

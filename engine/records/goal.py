@@ -60,8 +60,8 @@ class GoalStanding:
 
     labels: labels in force, and predictions of images without one. blank: images that have neither. wrong: expected,
     within low..high, two-sided by the audit's answers; both None below 20 of them. answers: random answers of the audit
-    behind it, 0 where the estimate is the model's own guess. people: share of wrong labels among those that people
-    gave, from so many of them asked again.
+    behind it; 0 where the estimate rests on `measured` answers that measured the round in force, or, without these, is
+    the model's own guess. people: share of wrong labels among those that people gave, from so many of them asked again.
     """
 
     labels: int
@@ -73,6 +73,7 @@ class GoalStanding:
     answers: int
     people: float
     people_asked: int
+    measured: int = 0
 
 
 @dataclass(frozen=True, slots=True)

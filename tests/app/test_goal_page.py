@@ -126,6 +126,8 @@ def test_words_say_what_is_known_and_no_more() -> None:
     guess = GoalStanding(1000, 0, 123.4, None, None, (), 0, 0.0, 0)
     assert standing_words(guess).endswith("12 % of 1,000 labels and predictions are wrong now: the model's own guess, "
                                           "unchecked.")  # fmt: skip
+    corrected = GoalStanding(1000, 0, 123.4, None, None, (), 0, 0.0, 0, 21)
+    assert "the model's guess, corrected by 21 images asked blind" in standing_words(corrected)
     few = GoalStanding(1000, 0, 12.0, None, None, (), 7, 0.0, 0)
     assert "too few to say more, 7 random answers of the audit" in standing_words(few)
     audited = GoalStanding(1000, 0, 12.0, 3, 21, (), 200, 0.0, 0)

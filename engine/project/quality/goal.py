@@ -213,12 +213,27 @@ class Goals:
         return GoalStanding(
             len(now.image_ids), now.blank, wrong.wrong, low, high, tuple(shares),
             0 if audit is None else audit.total.random, people, 0 if audit is None else audit.people.asked,
+            self._measured_answers(),
         )  # fmt: skip
 
+    def _measured_answers(self) -> int:
+        """How many answers have measured the round in force."""
+        number = self._results.in_force()
+        return 0 if number is None else len(self._measured.answers(number).right)
+
     def _answers(self, audit: Audit | None) -> tuple[int, float]:
-        """x and S of the random answers so far: how many were wrong, and how many were suspected at the freeze."""
-        if audit is None:
-            return 0, 0.0
+        """x and S of the random answers so far: how many were wrong, and how many were suspected before.
+
+        Those of the audit, suspected at the freeze; before it has any, those of the measured set, none of which the
+        round in force has learned from.
+        """
+        if audit is None or not audit.total.random:
+            predictions = self._results.predictions()
+            if predictions is None:
+                return 0, 0.0
+            answers, written = self._measured.answers(predictions.round), self._measured.scale(predictions.round)
+            suspected = 1.0 - scale.recalibrated(written, answers.confidence)
+            return int((~answers.right).sum()), float(suspected.sum())
         ids = np.array([bet.id for bet in audit.total.bets if bet.kind == "random"], np.int64)
         return audit.total.wrong, float(self._suspected_at_freeze(audit)[audit.frozen.rows(ids)[0]].sum())
 

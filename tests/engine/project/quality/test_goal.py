@@ -16,6 +16,7 @@ from engine.records.goal import Goal, GoalReport, Step
 from engine.records.labels import Decision
 from tests.auditing import answer_audit
 from tests.made_round import make_round
+from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 100
@@ -89,6 +90,19 @@ def test_wrong_labels_are_estimated_by_source_from_confidence_and_what_people_ga
     }
     assert standing.wrong == pytest.approx(10.3)
     assert (standing.labels, standing.blank, standing.low, standing.high, standing.answers) == (120, 0, None, None, 0)
+
+
+def test_before_an_audit_the_measured_set_corrects_what_is_suspected(project: Project) -> None:
+    """30 images asked, each prediction suspected by .1 and none wrong; the round has learned from some of them."""
+    number = round_of(project)
+    assert now(project).standing.measured == 0
+    answer_measured(project, 30, "cat")
+    fair = len(project.measured.answers(number).right)
+    assert 20 <= fair <= 30
+    better = now(project).standing
+    assert (better.measured, better.answers) == (fair, 0)
+    pseudo = {one.source: one for one in better.by_source}["pseudo"]
+    assert pseudo.wrong == pytest.approx(pseudo.labels * 0.1 * 4 / (4 + 0.1 * fair), rel=1e-5)
 
 
 def test_rejected_images_and_marked_ones_without_a_label_are_no_labels(project: Project) -> None:
