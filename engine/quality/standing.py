@@ -7,7 +7,8 @@ an export.
 that differs, blind or not, is only a proposal: it takes a second look, blind, and the label is wrong if that differs
 too. Until then it counts as wrong, as does an image that was drawn and is not answered, or was last skipped, flagged or
 called unsure. That is more careful than to leave it out: E with such an answer as wrong is never above E with the true
-one, so that the bound holds at each moment. Rejecting is an answer that agrees with no label.
+one, so that the bound holds at each moment. But nothing is put right by it, so that it is not taken off what is left
+wrong: only what is settled is. Rejecting is an answer that agrees with no label.
 
 **What is in force meanwhile.** Every answer is a decision of the ledger like any other and is in force at once, the
 first too, so that nothing that a person said waits anywhere else. The second is then in force in its turn: the frozen
@@ -85,7 +86,8 @@ class PartStanding:
     """Where a part of an audit stands: all labels, those of a class, or those of a source.
 
     labels: N. bets: its answers, in their order. threshold: what E must reach. missed: q, share of wrong labels that
-    people pass. changed: C, images not looked at whose label is another now.
+    people pass. changed: C, images whose label is another now without a look that says so. unsettled: images drawn or
+    looked at that wait for an answer or a second look; found wrong for now, but not put right.
     """
 
     part: Part
@@ -94,6 +96,7 @@ class PartStanding:
     threshold: float
     missed: float = 0.0
     changed: int = 0
+    unsettled: int = 0
 
     @cached_property
     def sequence(self) -> ConfidenceSequence:
@@ -143,9 +146,9 @@ class PartStanding:
 
     @property
     def left_wrong(self) -> int:
-        """At most so many labels are left wrong, once those found are put right: U / (1 − q) − W + C, of those that
-        can be."""
-        return self.sequence.left_wrong(self.missed, min(self.changed, self.unseen))
+        """At most so many labels are left wrong: U / (1 − q) − W + C, where of W only what is settled is put right."""
+        left = self.sequence.left_wrong(self.missed) + self.unsettled + self.changed
+        return min(left, self.labels - self.found + self.unsettled)
 
     def reached(self, rate: float) -> bool:
         """Return whether at most this share, 0..1, of the part's labels is left wrong."""
@@ -198,7 +201,7 @@ class Audit:
 
     @property
     def changed(self) -> int:
-        """C: images not looked at whose label is another now than at the freeze."""
+        """C: images whose label is another now than at the freeze, without a look that says so."""
         return self.total.changed
 
     @property

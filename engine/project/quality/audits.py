@@ -386,13 +386,20 @@ class Audits:
         )
         place = record.ordinal or 1 + max((one.ordinal or 0 for one in self._store.audits()), default=0)
         now, added, held = self._labels_now(record, frozen, table)
-        other, gone = (now != frozen.label_code) & (now >= 0) & ~course.seen, int((now < 0).sum())
+        other, gone = (now != frozen.label_code) & (now >= 0), int((now < 0).sum())
+        rows = frozen.rows(np.array([one.image_id for one in answers], np.int64))[0]
+        settled = np.array([one.settled for one in answers], bool)
+        wrong = np.array([one.wrong for one in answers], bool)
+        unsettled = np.zeros(len(frozen), bool)
+        unsettled[rows] = ~settled
+        # What people said is changed by what came later: a right label is another now, a wrong one is back.
+        other[rows] = settled & ((now[rows] >= 0) & (wrong == (now[rows] == frozen.label_code[rows])))
         of_part, missed = bets(answers), missed_by(people)
 
         def standing(part: Part, rows: NDArray[np.bool_]) -> PartStanding:
             return PartStanding(
                 part, int(rows.sum()), tuple(of_part.get(part, ())), threshold(record.alpha, place), missed,
-                int((other & rows).sum()),
+                int((other & rows).sum()), int((unsettled & rows).sum()),
             )  # fmt: skip
 
         classes = [
