@@ -757,8 +757,8 @@ DEFECTS: tuple[Defect, ...] = (
         26,
         "labels that a model changed since the freeze are passed over",
         "engine/project/quality/audits.py",
-        "int((other & rows).sum()),",
-        "0,",
+        "int((other & rows).sum()), int",
+        "0, int",
         AUDIT_TESTS,
     ),
     Defect(

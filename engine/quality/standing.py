@@ -7,7 +7,8 @@ an export.
 that differs, blind or not, is only a proposal: it takes a second look, blind, and the label is wrong if that differs
 too. Until then it counts as wrong, as does an image that was drawn and is not answered, or was last skipped, flagged or
 called unsure. That is more careful than to leave it out: E with such an answer as wrong is never above E with the true
-one, so that the bound holds at each moment. Rejecting is an answer that agrees with no label.
+one, so that the bound holds at each moment. But nothing is put right by it, so that it is not taken off what is left
+wrong: only what is settled is. Rejecting is an answer that agrees with no label.
 
 **What is in force meanwhile.** Every answer is a decision of the ledger like any other and is in force at once, the
 first too, so that nothing that a person said waits anywhere else. The second is then in force in its turn: the frozen
@@ -18,7 +19,7 @@ U / (1 − q) − W are left wrong; q is the upper limit of people's own error b
 limit says nothing before some were asked: at none it is 1/2, which would double every bound, and at 20 without a
 disagreement still 8 %. So below 20 it is taken to be 10 %, and said to be an assumption. It is the worst of ten known
 sets: their labels were found to be wrong in 0.2 to 10.1 % (Northcutt, Athalye and Mueller 2021, Pervasive Label Errors
-in Test Sets Destabilize Machine Learning Benchmarks, table 2), and to pass a wrong label one must err in the same way.
+in Test Sets Destabilize Machine Learning Benchmarks), and to pass a wrong label one must err in the same way.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ class Audit:
 
     @property
     def changed(self) -> int:
-        """C: images not looked at whose label is another now than at the freeze."""
+        """C: images whose label is another now than at the freeze, without a look that says so."""
         return self.total.changed
 
     @property

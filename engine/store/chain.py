@@ -36,7 +36,7 @@ def entry_hash(entry: Row) -> str:
         TypeError, ValueError: a damaged row holds bytes or a number that is none.
     """
     content = {name: entry[name] for name in HASHED}
-    content |= {name: entry[name] for name in LATER if entry[name] is not None}
+    content |= {name: entry[name] for name in LATER if entry.get(name) is not None}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -79,9 +79,9 @@ def test_answers_count_for_the_parts_whose_order_drew_them() -> None:
     assert [bet.y for bet in found[ALL]] == [1.0, 0.0, 0.0, 0.0]
 
 
-def standing(random: int, wrong: int = 0, labels: int = 500, missed: float = 0.0, changed: int = 0) -> PartStanding:
+def standing(random: int, wrong: int = 0, labels: int = 500, missed: float = 0.0, **more: int) -> PartStanding:
     given = tuple(Answer(number, "random", 1, float(number < wrong)) for number in range(random))
-    return PartStanding(ALL, labels, given, 20.0, missed, changed)
+    return PartStanding(ALL, labels, given, 20.0, missed, **more)
 
 
 def test_people_and_changes_add_to_what_is_left_wrong() -> None:
@@ -93,6 +93,14 @@ def test_people_and_changes_add_to_what_is_left_wrong() -> None:
     assert not passed.reached((passed.left_wrong - 1) / 500)
     low, high = plain.interval
     assert 0 < low <= plain.upper <= high
+
+
+def test_only_what_is_settled_is_taken_off_what_is_left_wrong() -> None:
+    for missed in (0.0, 0.1):
+        plain, waiting = standing(100, 2, missed=missed), standing(100, 2, missed=missed, unsettled=2)
+        assert waiting.left_wrong == plain.left_wrong + 2
+    assert standing(20, 20, labels=20, unsettled=20).left_wrong == 20, "all skipped: all may be wrong"
+    assert standing(20, 20, labels=20).left_wrong == 0, "all found wrong and put right"
 
 
 def test_below_twenty_answers_no_bound_is_told_and_no_goal_reached() -> None:

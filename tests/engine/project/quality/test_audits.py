@@ -337,6 +337,28 @@ def test_labels_that_a_model_changed_meanwhile_add_to_the_bound(project: Project
     assert project.audits.get(1).changed == len(changed) - 1
 
 
+def test_a_label_that_a_batch_changed_after_its_look_adds_to_the_bound(project: Project, number: int) -> None:
+    project.audits.freeze()
+    label = frozen_label(project, 1)
+    right = answer_audit(project, 1, 30, label)[-1]
+    item = next_item(project, 1)
+    wrong, before = item.image_id, project.audits.get(1)
+    answer_item(project, item, other(label(wrong)))
+    assert project.audits.get(1).left_wrong == project.audits.get(1).total.sequence.left_wrong(ASSUMED_MISS) + 1
+    answer_item(project, next_item(project, 1, "open"), other(label(wrong)))
+    settled = project.audits.get(1)
+    assert (settled.changed, settled.left_wrong) == (0, settled.total.sequence.left_wrong(ASSUMED_MISS))
+    versions = dict(_versions(project))
+    back = [
+        Decision(new_uid(), image_id, versions[image_id], "label", said)
+        for image_id, said in ((right, other(label(right))), (wrong, label(wrong)))
+    ]
+    project.labels.decide(back, "page")
+    found = project.audits.get(1)
+    assert (found.total.unsettled, found.left_wrong) == (settled.total.unsettled + 2, settled.left_wrong + 2)
+    assert before.changed == 0
+
+
 def test_what_came_or_went_since_the_freeze_is_told(project: Project, number: int) -> None:
     image_id = int(project.store.image_ids()[-1])
     decide(project, image_id, None, "skip")
