@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.goal_words import step_words
 from engine.project.opened import Project
 from engine.records.goal import Goal, GoalReport
 from tests.browser.test_honest_numbers import made, tab
@@ -58,7 +58,10 @@ def take_step(page: Any, project: Project, truth: dict[int, str]) -> None:
     step, before = report_of(project).step, project.store.head_seq()
     count = min(step.images, 60) if step.kind == "look" else 20
     go(page, "Quality")
-    page.get_by_test_id("stMain").get_by_role("button", name=re.compile("^(Look at|Freeze|Go on)")).first.click()
+    button = page.get_by_test_id("stMain").get_by_role("button", name=step_words(step), exact=True)
+    button.wait_for()
+    settle(page)
+    button.click()
     page.get_by_test_id("review-image").locator("img").wait_for()
     settle(page)
     press(page, truth, count)

@@ -7,6 +7,7 @@ answers come to is told in `engine.quality.standing`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ LATER = 10
 """Entries of the ledger after which an image is asked a second time: not at once, while it is remembered."""
 ACTIVE = timedelta(days=1)
 """How long ago somebody decided who still is there to take a second look."""
+ASKING = 120.0
+"""Seconds for which what one person was asked is not asked of another."""
 TRIES = 5
 KEPT = 4
 """Audits whose course stays in memory."""
@@ -60,6 +63,7 @@ class Audits:
         self._lock = threading.RLock()
         self._courses: dict[int, Course] = {}
         self._cached: dict[int, tuple[tuple[Any, ...], Audit]] = {}
+        self._asking: dict[int, tuple[str, float]] = {}  # by image, who was asked about it last, and when
 
     # rules ----------------------------------------------------------------------------------------------------------
 
@@ -285,7 +289,9 @@ class Audits:
 
         First those that were drawn and have no answer yet, then those due for a second look, then the next ones of the
         part's order. A second look is due some answers after the first and, where somebody else was active within a
-        day, to somebody else. What was skipped, flagged or called unsure comes with `open_questions` alone.
+        day, to somebody else. What was skipped, flagged or called unsure comes with `open_questions` alone. Two people
+        who answer at once are asked about different images: what somebody else was asked lately is passed over, unless
+        nothing else is left.
 
         Args:
             number: the audit.
@@ -303,7 +309,11 @@ class Audits:
         with self._lock:
             course = self._course(number)
             members = set(course.frozen.image_ids[course.rows_of(part)].tolist()) if part != ALL else None
-            held = set(exclude)
+            now, others = time.monotonic(), set()
+            if actor is not None:
+                others = {i for i, (who, at) in self._asking.items() if who != actor and now - at < ASKING}
+                others -= set(found.seconds)  # a second look is for somebody else by itself
+            held = set(exclude) | others
             new: list[int] = []
             waiting = [i for i in found.unanswered if not course.said.get(i)] + self._due(course, found, actor)
             for image_id in course.upcoming(part):
@@ -316,6 +326,10 @@ class Audits:
             left = int((~course.seen[course.rows_of(part)]).sum())
         drawn = [i for i in waiting if members is None or i in members]
         asked = [Question(i, "") for i in drawn if i not in held] + [Question(i, str(part)) for i in new]
+        if not asked and others:
+            return self.questions(number, part, limit=limit, exclude=exclude)
+        if actor is not None:
+            self._asking |= {one.image_id: (actor, now) for one in asked[:limit]}
         return asked[:limit], left + len(drawn)
 
     def open_questions(self, number: int) -> list[Question]:

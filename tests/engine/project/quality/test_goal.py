@@ -271,3 +271,17 @@ def test_label_check_shares_the_suspicion_of_given_labels_out(
     assert imported.mean() == pytest.approx(0.02)
     assert imported[0] == pytest.approx(40 * imported[1])
     assert project.goals.doubtful()[0][0] == given[0]  # .31, and the predictions .1
+
+
+def test_two_people_who_answer_at_once_are_asked_about_different_images(project: Project) -> None:
+    round_of(project)
+    number = project.audits.freeze().number
+    ann, _ = project.audits.questions(number, limit=10, actor="ann")
+    bob, _ = project.audits.questions(number, limit=10, actor="bob")
+    again, _ = project.audits.questions(number, limit=10, actor="ann")
+    assert again == ann
+    assert not {one.image_id for one in ann} & {one.image_id for one in bob}
+    rest, _ = project.audits.questions(number, limit=200, actor="carl")
+    assert len(rest) == 100
+    last, _ = project.audits.questions(number, limit=10, actor="dora")  # nothing else is left
+    assert last == ann
