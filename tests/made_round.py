@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from engine.rounds.folder import files
 from engine.rounds.worker import finish
 from engine.rounds.worker.recorder import RoundRecorder
 
+PROMOTED = Verdict(True, "Promoted for a test.")
+
 
 def make_round(
     project: Project,
@@ -26,17 +29,19 @@ def make_round(
     epochs: Sequence[NDArray[np.floating]] = (),
     features: NDArray[np.floating] | None = None,
     signals: Mapping[str, Any] | None = None,
+    verdict: Verdict = PROMOTED,
 ) -> int:
     """Write a complete round over all images of a project and return its number.
 
     Args:
         project: its images and labels are those of the round.
         probabilities: (N, K) calibrated, rows in order of image ids.
-        state: "promoted" or "held_back".
+        state: "promoted", "held_back" or "finished".
         heldout: ids of labeled images that are held out; the other labeled ones are trained on.
         epochs: probabilities (N, K) after each recorded epoch.
         features: (N, D) of the final model.
         signals: columns of predictions/signals.parquet beside image_id.
+        verdict: as its worker gave it.
     """
     classes = project.store.classes()
     record = project.store.queue_round("pseudo_label", {"train": {}})
@@ -62,9 +67,9 @@ def make_round(
         columns = {"flips": -1, "disagreement": np.nan, "teacher": -1, "bald": np.nan} | dict(signals)
         pd.DataFrame({"image_id": table.image_ids, **columns}).to_parquet(folder / files.SIGNALS, index=False)
     recorder.close()
-    report = _report(probabilities, label, roles, classes, digest).to_json()
+    report = replace(_report(probabilities, label, roles, classes, digest), verdict=verdict).to_json()
     write_json(folder / files.REPORT, report)
-    for step in ("running", "finished", state):
+    for step in dict.fromkeys(("running", "finished", state)):
         fields = {"report": report} if step == "finished" else {}
         project.store.transition(record.number, step, **fields)  # type: ignore[arg-type]
     return record.number
@@ -92,7 +97,6 @@ def _report(
         counts=PoolCounts(*(int((roles == role).sum()) for role in ("train", "heldout", "unlabeled"))),
         histogram=tuple(np.bincount(best, minlength=len(classes)).tolist()),
         predictions=WrittenFile(files.FINAL, digest),
-        verdict=Verdict(True, "Promoted for a test."),
         epochs=1,
         seconds=1.0,
         device="cpu",

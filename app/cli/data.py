@@ -147,6 +147,12 @@ PSEUDO = (
 )
 
 
+AUDITED = (
+    "Export the labels as the last audit of all labels froze them: predictions are those of then, however sure. Their "
+    "certificate is in every export of audited labels."
+)
+
+
 def export(
     project: ProjectArgument,
     target: Annotated[
@@ -159,6 +165,7 @@ def export(
     ] = False,
     labeled_only: Annotated[bool, typer.Option("--labeled-only", help="Leave out images without a label.")] = False,
     round: Annotated[int | None, typer.Option(help="The round whose pseudo-labels are taken.")] = None,
+    audited: Annotated[bool, typer.Option("--audited", help=AUDITED)] = False,
     split: Annotated[
         str | None, typer.Option(help="Percent of train, val and test, as 80,10,10; no group of images is torn apart.")
     ] = None,
@@ -170,12 +177,17 @@ def export(
 
     sources = {"human", *ACCEPTED} | (set() if human_only else {"imported"})
     sources |= {"pseudo"} if pseudo is not None else set()
-    options = ExportOptions(
-        format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
-        split=None if split is None else _shares(split),
-    )  # fmt: skip
     opened = Project.open(project)
     try:
+        last = opened.exports.audited() if audited else None
+        if audited and last is None:
+            raise ConfigError(
+                "Nothing was audited yet", way_out="Freeze and audit the labels on the Quality page: `starling ui`."
+            )
+        options = ExportOptions(
+            format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
+            split=None if split is None else _shares(split), audit=None if last is None else last.number,
+        )  # fmt: skip
         counts = opened.exports.counts(options)
         with progress_bar() as progress:
             written = opened.exports.write(options, progress, target=target)

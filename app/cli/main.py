@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import data, rounds, serve
+from app.cli import data, goal, rounds, serve
 from app.cli.bench import bench
 from engine.errors import StarlingError
 
@@ -20,6 +20,8 @@ app.command()(data.export)
 app.command("round")(rounds.round_)
 app.command()(rounds.status)
 app.command()(rounds.evaluate)
+app.command("goal")(goal.goal_)
+app.command()(goal.verify)
 app.command()(data.backup)
 app.command()(data.groups)
 app.command()(data.doctor)

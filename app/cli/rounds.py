@@ -49,7 +49,7 @@ def round_(
     from engine.rounds.supervisor.thread import EngineThread
 
     opened = Project.open(project)
-    engine = EngineThread(opened.store, opened.root)
+    engine = EngineThread(opened.store, opened.root, compare=opened.measured.compare)
     try:
         if cancel is not None:
             record = opened.training.cancel(cancel)

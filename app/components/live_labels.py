@@ -12,7 +12,6 @@ from engine.project.live import LiveState
 from engine.project.quality.measured import Standing
 from engine.quality.scale import SHARE
 
-GOAL = 0.98
 EVERY_SECONDS = 2.0
 ABOUT = (
     "A model that labels all images together from their features and your answers, fitted anew after every ten of them "
@@ -56,8 +55,9 @@ def _line(opened: OpenProject, drawn: int | None) -> None:
         if st.button("Go on with live labels", key="live_go_on"):
             opened.project.live.go_on()
     elif live.status == "on" and live.number is not None:
-        standing = opened.project.measured.standing(live.number, GOAL)
-        st.caption(f"{_fitted(live, opened.project.live.view())} {_measured(standing)}")
+        goal = 1.0 - opened.project.goals.goal().rate
+        standing = opened.project.measured.standing(live.number, goal)
+        st.caption(f"{_fitted(live, opened.project.live.view())} {_measured(standing, goal)}")
     else:
         st.caption(state.plain(live.words))
 
@@ -75,7 +75,7 @@ def _fitted(live: LiveState, view: View | None) -> str:
     return f"{text}.{counted}"
 
 
-def _measured(standing: Standing) -> str:
+def _measured(standing: Standing, goal: float) -> str:
     """Say how many of all images are right, as the measured set tells, and how many are still to be decided."""
     n, right = standing.sample.n, standing.sample.right
     if n < SHARE:
@@ -87,5 +87,5 @@ def _measured(standing: Standing) -> str:
     if standing.decisions_left is None:
         return f"{text}."
     if standing.decisions_left == 0:
-        return f"{text}: the goal of {short(GOAL)}. Audit it on the Quality page."
-    return f"{text}; about {standing.decisions_left:,} more answers to {short(GOAL)}."
+        return f"{text}: the goal of {short(goal)}. Audit it on the Quality page."
+    return f"{text}; about {standing.decisions_left:,} more answers to {short(goal)}."

@@ -1,4 +1,4 @@
-"""Quality: how good labels and predictions are, what can be accepted, what to check, and whether to go on."""
+"""Quality: the goal, how good labels and predictions are, what can be accepted, what to check, and whether to go on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import streamlit as st
 from app import state
 from app.components.quality.accept import accept_tab
 from app.components.quality.accuracy import accuracy_tab
+from app.components.quality.audits import audit_tab
+from app.components.quality.goal import goal_tab
 from app.components.quality.label_checks import labels_tab
 from app.components.quality.outlook import outlook_tab
 from app.components.quality.people import people_tab
 from app.server.workbench import OpenProject
 
 TABS: dict[str, Callable[[OpenProject], None]] = {
+    "Goal": goal_tab,
     "Accuracy": accuracy_tab,
+    "Audit": audit_tab,
     "Accept by threshold": accept_tab,
     "Labels to check": labels_tab,
     "People": people_tab,

@@ -9,12 +9,14 @@ from urllib.parse import quote
 import streamlit as st
 
 from app import state
+from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
 from app.source_words import FULL, counted
 from engine.errors import StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.quality import scale
+from engine.quality.audit import statement
 
 _SEEN = (
     "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
@@ -28,6 +30,7 @@ SPLIT_HELP = "By class as far as it goes. Images of one group, such as frames of
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
+    goal_line(opened, "export")
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.subheader("What goes in")
@@ -50,7 +53,9 @@ def page() -> None:
         unlabeled = st.checkbox("Images without a label too", value=True)
         form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
         split = SHARES if st.checkbox(SPLIT, key="export_split", help=SPLIT_HELP) else None
-        options = ExportOptions(form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=split)
+        options = ExportOptions(
+            form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=split, audit=_audited(opened)
+        )
         counts = opened.project.exports.counts(options)
         refusal = opened.project.exports.refusal(options)
         if refusal is not None:
@@ -82,6 +87,22 @@ def page() -> None:
     with right:
         st.subheader("Exports")
         _exports(opened.base, opened.project.exports.files(), state.get("exported"))
+
+
+def _audited(opened: OpenProject) -> int | None:
+    """Return the audit whose frozen labels are exported where these are wanted; None for pseudo-labels of now."""
+    record = opened.project.exports.audited()
+    if record is None:
+        return None
+    found = opened.project.audits.get(record.number)
+    wanted = st.checkbox(
+        f"All {found.labels:,} labels as audit {record.number} froze them", key="export_audited",
+        value=found.record.scope == "export" and found.total.shown,
+        help="Images that have no label of their own take the prediction that was audited, however sure. Without it, "
+        "predictions that are left out or have changed weaken what the certificate states.",
+    )  # fmt: skip
+    st.caption(f"A certificate is exported with them: {state.plain(statement(found))}.")
+    return record.number if wanted else None
 
 
 def _confidence_help(opened: OpenProject) -> str:

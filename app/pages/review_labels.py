@@ -6,13 +6,14 @@ import streamlit as st
 
 from app import state
 from app.components.live_labels import live_labels
+from app.components.quality.goal import goal_line, reached_line
 from app.components.review_grid.component import review_grid
 from app.components.review_surface.component import review_surface
 from app.server.workbench import OpenProject
 from engine.project import options
 from engine.project.review.grid import LIKENESS, SORTS
 from engine.project.review.queue import DEFAULT
-from engine.project.review.ref import QueueRef
+from engine.project.review.ref import OPEN, QueueRef
 from engine.query import QUERY_STRATEGIES
 
 LIVE_ORDER = "least_sure"
@@ -33,6 +34,7 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    reached = reached_line(opened, "review")
     live_labels(opened)
     for notice in opened.project.signals.notices:
         st.warning(state.plain(notice))
@@ -47,13 +49,13 @@ def page() -> None:
         as_grid = _way(ref, predicted or opened.project.likeness.possible or _features_come(opened))
     if as_grid:
         _grid(opened, ref, number, predicted)
+        if not reached:
+            goal_line(opened, "review")
         return
     with order:
         strategy = DEFAULT if ref.is_list else _strategy(opened, number)
     if ref.kind == "audit":
-        st.page_link(
-            "pages/check_quality.py", label="When all are answered: what the audit shows", icon=":material/verified:"
-        )
+        st.page_link("pages/check_quality.py", label="What the audit shows so far", icon=":material/verified:")
     elif not rounds and not opened.project.live.wanted:
         st.caption("No round has finished yet: images come without predictions. Label a first batch by key.")
     elif number is None and not opened.project.live.wanted:
@@ -67,6 +69,8 @@ def page() -> None:
         classes=opened.project.store.classes(),
         key=f"review_{opened.key}",
     )
+    if not reached:
+        goal_line(opened, "review")
 
 
 def _way(ref: QueueRef, to_be_had: bool) -> bool:
@@ -122,16 +126,29 @@ def _images(opened: OpenProject) -> QueueRef:
     titles = dict(SHOWN)
     if state.selection_size(opened):
         titles["selection"] = f"Selected ({state.selection_size(opened):,})"
-    for audit in opened.project.audits.all():
-        if audit.record.state == "open":
-            left = len(audit.record.sample) - audit.answered
-            titles[str(QueueRef.of_audit(audit.record.number))] = f"Audit {audit.record.number} ({left:,} left)"
+    titles |= _audit_titles(opened)
     titles["measured"] = "Random images, asked blind"
+    titles["doubtful"] = "Doubtful, for the goal"
     titles["issues"] = "Suspected labels"
     titles["conflicts"] = "Conflicts, side by side"
+    titles["rare"] = "Near rare classes"
     if st.session_state.get("review_only") not in titles:
         state.preset("review_only", "unreviewed", again=True)
     return QueueRef.parse(st.selectbox("Show", list(titles), format_func=lambda one: titles[one], key="review_only"))
+
+
+def _audit_titles(opened: OpenProject) -> dict[str, str]:
+    """The queues of the open audit: all its labels, and a part that another page led to."""
+    number = next((one.number for one in opened.project.audits.records() if one.state == "open"), None)
+    if number is None:
+        return {}
+    titles = {str(QueueRef.of_audit(number)): f"Audit {number}, asked blind"}
+    chosen = str(st.session_state.get("review_only") or "")
+    start = f"{QueueRef.of_audit(number)}:"
+    if chosen.startswith(start):
+        part = chosen.removeprefix(start)
+        titles[chosen] = f"Audit {number}, {'what is open' if part == OPEN else part.partition(':')[2]}"
+    return titles
 
 
 def _round(opened: OpenProject, *, listed: bool) -> int | None:

@@ -9,6 +9,7 @@ import streamlit as st
 from app import state
 from app.components import round_choice, teacher_views, training_views
 from app.components.live_labels import live_labels
+from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project import options
@@ -19,6 +20,7 @@ def page() -> None:
     """Draw the page."""
     opened = state.need_project()
     live_labels(opened)
+    goal_line(opened, "train")
     left, right = st.columns([2, 3], gap="large")
     with left:
         _start(opened)

@@ -49,6 +49,7 @@ async def queue(request: Request, opened: OpenProject) -> Response:
         lambda: project.queue.next(
             asked["strategy"] or DEFAULT, limit,
             number=asked["round"], ref=ref, exclude=asked["exclude"], among=_among(opened, ref),
+            actor=actor_of(request.cookies),
         )
     )  # fmt: skip
     shown, names = [asdict(item) for item in items], list(project.store.classes())
@@ -173,8 +174,10 @@ async def decisions(request: Request, opened: OpenProject) -> Response:
     parsed = [parse_decision(one, actor) for one in given]
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
-    blind = {one.image_id for one, fields in zip(parsed, given, strict=True) if fields.get("blind") is True}
-    acks = await run_in_threadpool(lambda: opened.project.labels.decide(parsed, batch, blind=blind))
+    pairs = list(zip(parsed, given, strict=True))
+    asked = {one.image_id: fields["asked"] for one, fields in pairs if isinstance(fields.get("asked"), str)}
+    blind = {one.image_id for one, fields in pairs if fields.get("blind") is True and one.image_id not in asked}
+    acks = await run_in_threadpool(lambda: opened.project.labels.decide(parsed, batch, blind=blind, asked=asked))
     opened.project.live.tell()
     shown = [asdict(ack) for ack in acks]
     return JSONResponse({"acks": shown, "live": opened.project.live.version}, headers=FRESH)

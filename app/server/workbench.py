@@ -91,7 +91,7 @@ class Workbench:
                 project.close()
                 raise
             project.workspace.sweep()
-            engine = EngineThread(project.store, root)
+            engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
             opened = OpenProject(self._key(project), project, engine, lock)
             if self._live:

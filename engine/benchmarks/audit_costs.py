@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom  # type: ignore[import-untyped]
 
+from engine.benchmarks.fixed_audit import upper_bound
 from engine.benchmarks.simulated_audits import Audits, Pool, Runs, constant
-from engine.quality.audit import upper_bound
 from engine.quality.audit_length import looks_to_goal
 from engine.quality.betting import ALPHA, allowed
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.benchmarks import data, overrides, results
+from engine.benchmarks import data, fixed_audit, overrides, results
 from engine.benchmarks.decision_rounds import RoundPredictions, Rounds
 from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.spec import Row
@@ -108,10 +108,10 @@ def coverage(known: Known, thresholds: NDArray[np.float64], size: int, audits: i
     share = float(wrong[taken].mean())
     bounds, rest_holds = [], []
     for seed in range(audits):
-        sample = audit.draw(taken.astype(np.int64), size, seed)
+        sample = fixed_audit.draw(taken.astype(np.int64), size, seed)
         errors, rest = int(wrong[sample].sum()), len(taken) - len(sample)
-        bounds.append(audit.upper_bound(errors, len(sample), LEVEL))
-        limit = audit.rest_bound(bounds[-1], len(taken), errors, rest)
+        bounds.append(fixed_audit.upper_bound(errors, len(sample), LEVEL))
+        limit = fixed_audit.rest_bound(bounds[-1], len(taken), errors, rest)
         rest_holds.append(int(wrong[taken].sum()) - errors <= limit * rest + 1e-9)
     holds = statistics.fmean(bound >= share for bound in bounds)
     return {

@@ -25,6 +25,7 @@ from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
 from engine.benchmarks.photo_rounds import PHOTO_ROUNDS
 from engine.benchmarks.photos import PHOTOS
+from engine.benchmarks.rare import RARE
 from engine.benchmarks.run import accuracy_run
 from engine.benchmarks.spec import Benchmark, Context, Row
 from engine.benchmarks.study import Say, Study
@@ -49,6 +50,7 @@ STUDIES: dict[str, Study] = {
     "photo-rounds": PHOTO_ROUNDS,
     "live": LIVE,
     "first-guess": FIRST_GUESS,
+    "rare": RARE,
     "groups": GROUPS,
     "tuned": TUNED,
 }

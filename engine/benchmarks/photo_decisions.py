@@ -1,8 +1,8 @@
 """Decisions on photos replayed: a person answers a few images at a time, and the model is fitted anew after them.
 
-As `decisions`, with what live labels add: the start from nothing but class names (typical images first, 3 a class), the
-answers that chance picked are told to the model, which learns the classes' shares from them, and they count as
-decisions like all others.
+As `decisions`, with what live labels add: the start from nothing but class names (typical images first, 3 a class), and
+where asked for the answers to a measured set, of which nothing is learned, but which count as decisions like others.
+Only in the random order the model is told that its answers show the classes' shares, as in the app.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def replay(
         picks = pick(labeler.strategy, pool, min(wanted, budget - answered, len(pool)), seed=seed)
         asked = ids[~decided][picks.rows]
         labeler.prepare(asked)
-        for row, by_chance in zip(asked.tolist(), picks.random.tolist(), strict=True):
+        for row in asked.tolist():
             while placed < len(to_measure) and wanted_to_measure(len(right)) > placed:
                 measure, placed = to_measure[placed], placed + 1
                 if not decided[measure]:
@@ -234,7 +234,7 @@ def replay(
             if decided[row]:  # it has just been asked to measure
                 continue
             rows.append(row)
-            drawn.append(by_chance)
+            drawn.append(labeler.strategy == "random")
             decided[row] = True
             right.append(_right(wrong, decided))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, binom  # type: ignore[import-untyped]
 
-from engine.quality.audit import look_level
+from engine.benchmarks.fixed_audit import look_level
 from engine.quality.betting import FEWER, MORE, Bets, ConfidenceSequence, threshold
 
 Floats = NDArray[np.float64]

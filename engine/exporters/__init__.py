@@ -5,10 +5,10 @@ To add one: one file, one line in EXPORTERS, one test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engine.exporters import imagefolder_zip, tables
 from engine.exporters.rows import ExportRow
@@ -17,11 +17,31 @@ from engine.records.progress import Progress
 
 __all__ = ["EXPORTERS", "ExportRow", "Exporter"]
 
-Write = Callable[[Sequence[ExportRow], Path, Path, Mapping[str, Any], Sequence[LedgerEntry], Progress], None]
-"""Called with (rows, project root, target, manifest, ledger entries oldest first, progress).
 
-Leaves the complete target or, with ExportError, nothing.
-"""
+class Write(Protocol):
+    """Writes an export."""
+
+    def __call__(
+        self,
+        rows: Sequence[ExportRow],
+        root: Path,
+        target: Path,
+        manifest: Mapping[str, Any],
+        entries: Sequence[LedgerEntry],
+        progress: Progress,
+        evidence: Mapping[str, bytes] = ...,
+    ) -> None:
+        """Leave the complete target or, with ExportError, nothing.
+
+        Args:
+            rows: what is exported.
+            root: the project's folder.
+            target: the file to write.
+            manifest: what the project says of the export.
+            entries: the ledger, oldest first.
+            progress: told how far it is.
+            evidence: of an audit of these labels, by file name; see `engine.exporters.evidence`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

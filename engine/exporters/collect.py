@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -30,6 +30,8 @@ class ExportOptions:
         round: the round whose pseudo-labels are taken; the one in force when None.
         images: only these image ids; all when None.
         split: shares of train, val and test; None puts all into train.
+        audit: the audit whose frozen labels are exported: an image without a label in force takes the one that was
+            frozen for it, however sure, and no other pseudo-label; None for pseudo-labels as they are now.
     """
 
     format: str = "imagefolder_zip"
@@ -39,6 +41,7 @@ class ExportOptions:
     round: int | None = None
     images: frozenset[int] | None = None
     split: Shares | None = None
+    audit: int | None = None
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -60,6 +63,14 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenLabeling:
+    """The labels that an audit froze, by image id, and the round whose predictions are among them."""
+
+    labels: Mapping[int, str]
+    round: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """One image's label in force, as the label table gives it."""
 
@@ -77,6 +88,7 @@ def collect(
     predictions: Predictions | None,
     provenance: Provenance,
     options: ExportOptions,
+    frozen: FrozenLabeling | None = None,
 ) -> list[ExportRow]:
     """Return one row an exported image, in image order. A rejected image is left out.
 
@@ -90,8 +102,14 @@ def collect(
         predictions: the round's, for pseudo-labels; None when there is none.
         provenance: who decided and when, what their batches carry, the images' groups.
         options: what is wanted.
+        frozen: the labels of `options.audit`, which stand in for pseudo-labels.
     """
-    pseudo = _pseudo_labels(predictions, options)
+    pseudo, number = _pseudo_labels(predictions, options, frozen), None
+    if frozen is not None:
+        number = frozen.round
+    elif predictions is not None:
+        number = predictions.round
+    model = None if number is None else f"round-{number}"
     rows = []
     for item, state in zip(items, in_force, strict=True):
         if state.mark == "reject" or not options.takes(item.id):
@@ -99,11 +117,10 @@ def collect(
         fields: dict[str, Any] = {}
         if state.label is not None and state.source in options.sources:
             fields = _label_in_force(state, provenance.origins.get(item.id), provenance)
-        elif state.label is None and state.mark is None and item.id in pseudo and predictions is not None:
+        elif state.label is None and state.mark is None and item.id in pseudo:
             label, confidence = pseudo[item.id]
             fields = {
-                "label": label, "label_source": "pseudo", "confidence": confidence, "round": predictions.round,
-                "model": f"round-{predictions.round}",
+                "label": label, "label_source": "pseudo", "confidence": confidence, "round": number, "model": model,
             }  # fmt: skip
         elif not options.unlabeled:
             continue
@@ -126,6 +143,7 @@ def tally(
     marks: NDArray[np.object_],
     predictions: Predictions | None,
     options: ExportOptions,
+    frozen: FrozenLabeling | None = None,
 ) -> dict[str, int]:
     """Return what `count` would say of the rows `collect` would make, without making them.
 
@@ -135,8 +153,9 @@ def tally(
         marks: (N,) the mark of each image, None without one.
         predictions: the round's, for pseudo-labels; None when there is none.
         options: what is wanted.
+        frozen: see `collect`.
     """
-    pseudo = _pseudo_labels(predictions, options)
+    pseudo = _pseudo_labels(predictions, options, frozen)
     counts = dict.fromkeys((*SOURCES, "unlabeled"), 0)
     for image_id, source, mark in zip(image_ids.tolist(), sources, marks, strict=True):
         if mark == "reject" or not options.takes(image_id):
@@ -168,7 +187,11 @@ def _label_in_force(state: InForce, origin: LedgerEntry | None, provenance: Prov
     }  # fmt: skip
 
 
-def _pseudo_labels(predictions: Predictions | None, options: ExportOptions) -> dict[int, tuple[str, float]]:
+def _pseudo_labels(
+    predictions: Predictions | None, options: ExportOptions, frozen: FrozenLabeling | None
+) -> dict[int, tuple[str, float | None]]:
+    if frozen is not None:
+        return {image_id: (label, None) for image_id, label in frozen.labels.items()}
     if predictions is None or "pseudo" not in options.sources:
         return {}
     best = predictions.probabilities.argmax(1)

@@ -5,6 +5,7 @@
     metadata.csv            one row an image; `file_name` is its path here, `original_name` the one at import
     manifest.json           what this is, described by manifest.schema.json
     provenance.jsonl        the whole ledger, oldest entry first
+    certificate.json, …     where the labels were audited; see `engine.exporters.evidence`
 
 Extracted, `torchvision.datasets.ImageFolder` reads `train`. Class names that are no valid folder names are
 altered on the way; the metadata hold the true ones.
@@ -20,9 +21,11 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine.errors import ConfigError, ExportError
+from engine.exporters.evidence import TABLE, add_ledger, info
 from engine.exporters.names import class_folders, collision_key, distinct, file_name
 from engine.exporters.rows import COLUMNS, MEANING, ExportRow, as_text, cells
 from engine.exporters.target import complete_or_nothing
@@ -32,8 +35,6 @@ from engine.records.progress import Progress
 
 FORMAT_VERSION = 1
 UNLABELED = "_unlabeled"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_MANY_ENTRIES = 1_000_000
 
 
 def write(
@@ -43,6 +44,7 @@ def write(
     manifest: Mapping[str, Any],
     entries: Sequence[LedgerEntry],
     progress: Progress,
+    evidence: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write the zip, one image in memory at a time, each checked against its SHA-256.
 
@@ -53,6 +55,7 @@ def write(
         manifest: what the project says of this export; format and folder names are added.
         entries: the ledger, oldest first.
         progress: told every 500 images.
+        evidence: further files, by name.
 
     Raises:
         ExportError: an original is missing or damaged, or the target cannot be written; nothing is left.
@@ -61,12 +64,14 @@ def write(
     paths = _paths(rows, folders)
     with complete_or_nothing(target) as file, _zip(file) as archive:
         _add(archive, "manifest.json", _manifest_text(rows, folders, manifest))
-        _add(archive, "metadata.csv", _metadata_text(rows, paths))
+        _add(archive, TABLE, _metadata_text(rows, paths))
         for done, (row, path) in enumerate(zip(rows, paths, strict=True)):
             if done % 500 == 0:
                 progress("Writing images", done, len(rows))
             _add(archive, path, original(root, row))
-        _add_ledger(archive, entries)
+        for name, data in evidence.items():
+            _add(archive, name, data)
+        add_ledger(archive, entries)
         progress("Writing images", len(rows), len(rows))
 
 
@@ -140,19 +145,5 @@ def _zip(file: Any) -> zipfile.ZipFile:
     return zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
 
 
-def _info(path: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(path, _EPOCH)
-    info.external_attr = 0o644 << 16
-    return info
-
-
 def _add(archive: zipfile.ZipFile, path: str, data: bytes) -> None:
-    archive.writestr(_info(path), data)
-
-
-def _add_ledger(archive: zipfile.ZipFile, entries: Sequence[LedgerEntry]) -> None:
-    fields = LedgerEntry.__slots__
-    with archive.open(_info("provenance.jsonl"), "w", force_zip64=len(entries) > _MANY_ENTRIES) as out:
-        for entry in entries:
-            record = {name: getattr(entry, name) for name in fields}
-            out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    archive.writestr(info(path), data)

@@ -1,4 +1,7 @@
-"""CSV and Parquet: one row an image, no image files. `file_name` is the original relative path, unaltered."""
+"""CSV and Parquet: one row an image, no image files. `file_name` is the original relative path, unaltered.
+
+What an audit of the labels has shown lies in a zip of its own beside the table; see `engine.exporters.evidence`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.exporters.evidence import write_beside
 from engine.exporters.rows import COLUMNS, ExportRow, as_text, cells
 from engine.exporters.target import complete_or_nothing
 from engine.records.labels import LedgerEntry
@@ -32,6 +37,7 @@ def write_csv(
     manifest: Mapping[str, Any],
     entries: Sequence[LedgerEntry],
     progress: Progress,
+    evidence: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write a UTF-8 CSV with a header; cells hold what was stored, also when they begin with "=".
 
@@ -46,6 +52,7 @@ def write_csv(
             writer.writerows(as_text(values) for values in batch)
         text.flush()
         text.detach()
+        write_beside(target, evidence, entries)
 
 
 def write_parquet(
@@ -55,6 +62,7 @@ def write_parquet(
     manifest: Mapping[str, Any],
     entries: Sequence[LedgerEntry],
     progress: Progress,
+    evidence: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write a Parquet file with the columns of the CSV, typed; absent values are null.
 
@@ -64,6 +72,7 @@ def write_parquet(
     with complete_or_nothing(target) as file, pq.ParquetWriter(file, _SCHEMA) as writer:
         for batch in _batches(rows, progress):
             writer.write_table(pa.Table.from_pylist(batch, schema=_SCHEMA))
+        write_beside(target, evidence, entries)
 
 
 def _batches(rows: Sequence[ExportRow], progress: Progress) -> Any:

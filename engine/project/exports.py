@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,27 +14,35 @@ import numpy as np
 from engine import __version__
 from engine.errors import ExportError
 from engine.exporters import EXPORTERS, collect
-from engine.exporters.collect import ExportOptions, InForce
+from engine.exporters.collect import ExportOptions, FrozenLabeling, InForce
+from engine.exporters.evidence import CERTIFICATE, FROZEN, TEXT, frozen_csv
 from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
 from engine.exporters.split import with_splits
 from engine.project.quality.audits import Audits
+from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
+from engine.project.quality.replay import certified, replayed
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace, quiet, slug
-from engine.quality import scale
+from engine.quality import certificate, scale
+from engine.quality.certificate import Freeze, Issued
 from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
+from engine.records.quality import AuditRecord
 from engine.records.rounds import Predictions
 from engine.store import LabelTable
+from engine.store.database import GENESIS
 
 
 class Exports:
     """What leaves one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, measured: Measured, audits: Audits) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, measured: Measured, audits: Audits, goals: Goals
+    ) -> None:
         self._workspace, self._results = workspace, results
-        self._measured, self._audits = measured, audits
+        self._measured, self._audits, self._goals = measured, audits, goals
 
     def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
         """Write an export file, all or nothing, and return its path.
@@ -57,7 +66,7 @@ class Exports:
         predictions = self._pseudo_labels(options)
         behind = Provenance(origins(entries), store.batch_facts(), store.group_names())
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
-        rows = collect.collect(items, _in_force(table), predictions, behind, options)
+        rows = collect.collect(items, _in_force(table), predictions, behind, options, self._frozen(options))
         if options.split is not None:
             groups = store.groups()[table.rows(np.array([row.image_id for row in rows], np.int64))]
             rows = with_splits(rows, groups, options.split)
@@ -65,13 +74,15 @@ class Exports:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
         manifest = self._manifest(options, predictions, rows, entries)
-        exporter.write(rows, self._workspace.root, target, manifest, entries, progress)
+        evidence = self._evidence(options, rows, entries)
+        exporter.write(rows, self._workspace.root, target, manifest, entries, progress, evidence)
         return target
 
     def counts(self, options: ExportOptions) -> dict[str, int]:
         """Return how many images of each label source an export would hold."""
         table = self._workspace.store.label_table()
-        return collect.tally(table.image_ids, table.source, table.mark, self._pseudo_labels(options), options)
+        predictions, frozen = self._pseudo_labels(options), self._frozen(options)
+        return collect.tally(table.image_ids, table.source, table.mark, predictions, options, frozen)
 
     def refusal(self, options: ExportOptions) -> ExportError | None:
         """Return why pseudo-labels at this threshold are refused; None where they are not, or there are none.
@@ -80,7 +91,7 @@ class Exports:
         answers that confidences are written in tens of percent.
         """
         number = self._results.in_force() if options.round is None else options.round
-        if "pseudo" not in options.sources or number is None:
+        if "pseudo" not in options.sources or number is None or options.audit is not None:
             return None
         n, threshold = self._measured.scale(number).n, options.min_confidence
         if n >= scale.TENS or self._audits.covers(number, threshold):
@@ -112,7 +123,56 @@ class Exports:
         return sorted(paths, key=lambda path: -path.stat().st_mtime)
 
     def _pseudo_labels(self, options: ExportOptions) -> Predictions | None:
-        return self._results.predictions(options.round) if "pseudo" in options.sources else None
+        wanted = "pseudo" in options.sources and options.audit is None
+        return self._results.predictions(options.round) if wanted else None
+
+    def _frozen(self, options: ExportOptions) -> FrozenLabeling | None:
+        """The labels of the audit that is to be exported; None where pseudo-labels are taken as they are now."""
+        if options.audit is None:
+            return None
+        frozen, record = self._workspace.store.frozen_labels(options.audit), self._audits.get(options.audit).record
+        labels = zip(frozen.image_ids.tolist(), frozen.label_code.tolist(), strict=True)
+        return FrozenLabeling({image_id: frozen.names[code] for image_id, code in labels}, record.round)
+
+    def audited(self) -> AuditRecord | None:
+        """Return the audit that an export tells of: the last one of all labels that has a bound, else the last one with
+        an answer; None without any."""
+        answered = [one for one in self._audits.records() if one.ordinal is not None]
+        whole = [one for one in answered if one.scope == "export"]
+        shown = [one for one in whole if self._audits.get(one.number).total.shown]
+        return next(iter([*shown, *whole, *answered]), None)
+
+    def _evidence(
+        self, options: ExportOptions, rows: Sequence[ExportRow], entries: Sequence[LedgerEntry]
+    ) -> dict[str, bytes]:
+        """What an audit has shown of these labels, as files; none where none was audited."""
+        store = self._workspace.store
+        record = self.audited() if options.audit is None else store.audit(options.audit)
+        exported = {row.image_id: row.label for row in rows if row.label is not None}
+        if record is None:
+            return {}
+        frozen = store.frozen_labels(record.number)
+        if not np.isin(frozen.image_ids, list(exported)).any():
+            return {}
+        shas = {item.id: item.sha256 for item in self._workspace.items()}
+        freeze = Freeze(
+            record.number, record.scope, record.created, record.ledger_seq, record.ledger_hash, record.salt,
+            record.digest, len(frozen),
+        )  # fmt: skip
+        course, _ = replayed(freeze, record.alpha, frozen, entries)
+        last = entries[-1] if entries else None
+        issued = Issued(
+            store.name, datetime.now(UTC).isoformat(timespec="seconds"), __version__, last.seq if last else 0,
+            last.hash if last else GENESIS, record.round, None if record.round is None else self._model(record.round),
+        )  # fmt: skip
+        made = certified(course, entries, exported, freeze, self._goals.goal(), issued)
+        columns = zip(frozen.image_ids.tolist(), frozen.label_code.tolist(), frozen.source_code.tolist(), strict=True)
+        labels = ((one, shas[one], frozen.names[label], frozen.sources[source]) for one, label, source in columns)
+        text = json.dumps(certificate.as_json(made), ensure_ascii=False, indent=1, allow_nan=False)
+        return {CERTIFICATE: text.encode(), TEXT: certificate.as_text(made).encode(), FROZEN: frozen_csv(labels)}
+
+    def _model(self, number: int) -> str:
+        return f"round {number}, {self._workspace.store.round(number).algorithm}"
 
     def _manifest(
         self,

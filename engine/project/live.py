@@ -208,7 +208,7 @@ class Live:
             return False
         if self._outdated:  # not before: without its live round nothing would know that a later one is in force
             self._end_round()
-        if first is self._fitted_guess and not self._due(table, classes, now):
+        if self._held() or (first is self._fitted_guess and not self._due(table, classes, now)):
             self._state = self._fitted  # what was in the way is over
             return False
         with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take far longer
@@ -372,6 +372,12 @@ class Live:
         changed = int((self._labels(table, self._round.classes, self._ids) != self._known).sum())
         return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
 
+    def _held(self) -> bool:
+        """Whether an audit of an export is open, of whose labels the live round's predictions are some."""
+        live = None if self._round is None else self._round.record.number
+        exports = [one for one in self._store.audits() if one.state == "open" and one.scope == "export"]
+        return any(one.round == live for one in exports if live is not None)
+
     def _refit(self, table: LabelTable, classes: Sequence[str], first: NameGuess | None) -> None:
         images, model = self._images, self._model
         assert images is not None
@@ -426,7 +432,12 @@ class Live:
             self._describe()
 
     def _drawn(self, table: LabelTable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which images (N,) are a random sample of those that came without a label."""
+        """Which images (N,) are a random sample of those that came without a label: answers in the random order.
+
+        The measured set is a random sample too, but shares taken from it would be learned from it, and what it says of
+        the model would then be too good. Without answers in the random order the model takes classes for equally
+        common.
+        """
         rows = table.rows(ids)
         looked_at = ~table.undecided[rows] & ~np.isin(ids, self._store.unseen())
         return prepare.drawn(ids, looked_at, self._store.imported())

@@ -12,7 +12,9 @@ from engine.project.labels import Labels
 from engine.project.live import Live
 from engine.project.maps import Maps
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import ByClass
 from engine.project.quality.checks import Checks
+from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
 from engine.project.results import Results
 from engine.project.review.grid import Grid
@@ -33,7 +35,7 @@ class Project:
         workspace: both, and the list of images.
         results, imports, labels, training, groups, live, maps, exports, upkeep: one desk a subject.
         queue, lists, grid, likeness, signals: the review.
-        measured, audits, checks: the quality.
+        measured, audits, checks, goals, by_class: the quality.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -47,12 +49,14 @@ class Project:
         self.maps = Maps(workspace, self.results)
         self.upkeep = Upkeep(workspace)
         self.measured = Measured(workspace, self.results)
-        self.labels = Labels(workspace, self.measured)
         self.audits = Audits(workspace, self.results, self.live, self.measured)
+        self.labels = Labels(workspace, self.measured, self.audits)
         self.checks = Checks(workspace)
-        self.exports = Exports(workspace, self.results, self.measured, self.audits)
+        self.goals = Goals(workspace, self.results, self.measured, self.audits, self.checks)
+        self.exports = Exports(workspace, self.results, self.measured, self.audits, self.goals)
         self.signals = Signals(workspace)
-        self.lists = Lists(workspace, self.results, self.audits, self.checks)
+        self.by_class = ByClass(workspace, self.results, self.measured, self.signals)
+        self.lists = Lists(workspace, self.results, self.audits, self.checks, self.goals, self.by_class)
         self.likeness = Likeness(workspace)
         self.grid = Grid(workspace, self.results, self.signals, self.measured, self.likeness)
         self.queue = Queue(workspace, self.results, self.signals, self.lists, self.measured)

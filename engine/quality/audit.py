@@ -1,132 +1,63 @@
 """Accepting many predictions at once: which, how many of them are expected to be wrong, and what a random check proves.
 
 Two different numbers are told. The *expected* errors are the sum of 1 − confidence, as good as the calibration is.
-The *bound* needs no calibration: a person answers a random sample of exactly the images to be accepted, and the exact
-binomial limit of Clopper and Pearson says how many can be wrong at most.
+The *bound* needs no calibration: a person answers images of a random order of exactly those to be accepted, and after
+each answer it says how many can be wrong at most; see `engine.quality.betting`.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
-from engine.percent import at_least, at_most
+from engine.percent import at_least, at_most, percent
+from engine.quality.betting import Answer
+from engine.quality.parts import ALL
+from engine.quality.standing import SHOWN, Audit, PartStanding
 
 NONE_TAKEN = 2.0
 ROUNDING = 1e-6
 """A confidence stored as 0.9 in float32 is a little less."""
 
 
-def upper_bound(wrong: int, n: int, level: float = 0.95, population: int | None = None) -> float:
-    """Return the most that the share of wrong predictions can be, in 0..1, one-sided and exact.
-
-    Over many audits the true share lies above it in at most 1 − level of them, whatever the share is. The sample is
-    drawn without replacement, which only makes the binomial limit more careful: near the size of the population it
-    is too high, and a population that was audited as a whole has nothing left to bound.
-
-    Args:
-        wrong: answers that differ from the prediction, 0..n.
-        n: answers in all; 0 gives 1.0.
-        level: 0..1, both excluded.
-        population: images the sample was drawn from; where n reaches it, wrong / n is returned.
-
-    Raises:
-        ConfigError: wrong is not within 0..n, or level not between 0 and 1.
-
-    Source: Clopper and Pearson 1934, The Use of Confidence or Fiducial Limits, by the beta quantile.
-    """
-    if not 0 <= wrong <= n:
-        raise ConfigError("More wrong answers than answers", value=f"{wrong} of {n}", way_out="Count the sample again.")
-    _check_level(level)
-    if population is not None and 0 < population <= n:
-        return wrong / n
-    return 1.0 if wrong == n else float(beta.ppf(level, wrong + 1, n - wrong))
+def seen(part: PartStanding) -> str:
+    """Return what was seen of a part's random answers: "7 of the first 20, 0 wrong", then "61 answered, 1 wrong"."""
+    if not part.shown:
+        return f"{part.random:,} of the first {SHOWN}, {part.wrong:,} wrong"
+    share = f" ({percent(part.wrong / part.random)})" if part.random and part.wrong else ""
+    return f"{part.random:,} answered, {part.wrong:,} wrong{share}"
 
 
-def look_level(level: float, look: int) -> float:
-    """Return the level that the look-th audit of one round is judged at: 1 − (1 − level) / look.
+def bound(part: PartStanding, level: float) -> str:
+    """Return what follows for a part, rounded so that it never claims more than was shown."""
+    if not part.shown:
+        return "no bound yet"
+    share = at_most(min(1.0, part.left_wrong / part.labels))
+    return f"at most {part.left_wrong:,} of {part.labels:,} left wrong ({share}), {at_least(level)} sure"
 
-    Whoever audits, lowers the threshold and audits again until the bound looks good has more chances of a lucky
-    sample; later looks are therefore judged more strictly. What holds: each statement alone holds at its own level,
-    since its sample is drawn anew from a population that was fixed before. That all of the first k statements of a
-    round hold together is promised less: see `joint_level`.
+
+def none_wrong(labels: int, answers: int, threshold: float, missed: float) -> float:
+    """Return the bound, a share of 0..1, that so many random answers show where none of them is wrong.
 
     Args:
-        level: of the first look, 0..1, both excluded.
-        look: from 1.
-
-    Raises:
-        ConfigError: level or look is outside its range.
+        labels: N, from 1.
+        answers: at most N.
+        threshold, missed: what E must reach, and q; see `PartStanding`.
     """
-    _check_level(level)
-    if look < 1:
-        raise ConfigError("Audits are counted from 1", value=look, way_out="Start the audit again.")
-    return 1.0 - (1.0 - level) / look
+    given = tuple(Answer(number, "random", 1, 0.0) for number in range(answers))
+    return min(1.0, PartStanding(ALL, labels, given, threshold, missed).left_wrong / labels)
 
 
-def joint_level(level: float, looks: int) -> float:
-    """Return the level at which all of the first `looks` statements of a round hold together, however one stops.
-
-    It is 1 − (1 − level) · (1 + 1/2 + … + 1/looks) by Bonferroni's inequality: for 95 % and 1, 2, 3, 4 looks 95.0,
-    92.5, 90.8 and 89.6 %; never below 0.
-
-    Raises:
-        ConfigError: level or looks is outside its range.
-    """
-    return max(0.0, 1.0 - sum(1.0 - look_level(level, look) for look in range(1, looks + 1)))
-
-
-def statement(population: int, n: int, wrong: int, bound: float | None, level: float) -> str:
-    """Return the audit in one line: what was checked, what was found, what follows.
-
-    The bound is rounded up and the level down, so that the line never claims more than was shown.
-
-    Args:
-        population: images the rule would accept.
-        n: answers so far.
-        wrong: answers that differ from the prediction.
-        bound: 0..1; None while answers are missing.
-        level: one-sided level of the bound.
-    """
-    whole = f"{population:,} {'label' if population == 1 else 'labels'}"
-    if bound is None:
-        return f"{whole}, {n:,} audited so far, {wrong:,} wrong: no bound before the whole sample has an answer"
-    if n == 0:
-        return f"{whole}, none audited: nothing is known about how many are wrong"
-    if n >= population:
-        return f"{whole}, all audited, {wrong:,} wrong: {at_most(wrong / n)} wrong, counted"
-    return (
-        f"{whole}, {n:,} audited, {wrong:,} wrong: at most {at_most(bound)} wrong "
-        f"({at_least(level)} one-sided, Clopper–Pearson)"
-    )
-
-
-def rest_bound(bound: float, population: int, wrong: int, rest: int) -> float:
-    """Return an upper limit, 0..1, of the share of wrong predictions among those that nobody has looked at.
-
-    At most floor(bound · population) of all are wrong, and the wrong ones found are not among the rest. It is above
-    `bound` where the sample is a good part of a small population, and holds at the same level whatever was decided
-    between the draw and now.
-
-    Args:
-        bound: upper limit of the share wrong in the whole population, 0..1.
-        population: images the rule would accept.
-        wrong: how many of them were found wrong.
-        rest: images of the population that are left.
-    """
-    if rest <= 0:
-        return 0.0
-    return min(1.0, max(0.0, math.floor(bound * population + 1e-9) - wrong) / rest)
-
-
-def rest_statement(rest: int, bound: float, level: float) -> str:
-    """Return what follows for the images that would be accepted without a look, rounded as in `statement`."""
-    whole = f"{rest:,} {'label' if rest == 1 else 'labels'}"
-    return f"The {whole} nobody has looked at: at most {at_most(bound)} wrong ({at_least(level)} one-sided)"
+def statement(audit: Audit) -> str:
+    """Return an audit in one line: how many labels, what was seen, what follows."""
+    total = audit.total
+    whole = f"{total.labels:,} {'label' if total.labels == 1 else 'labels'}"
+    if not total.shown:
+        return f"{whole}, {seen(total)}"
+    looks = total.looked - total.random
+    more = f", {looks:,} more looked at" if looks else ""
+    return f"{whole}, {seen(total)}{more}: {bound(total, audit.level)}"
 
 
 def expected_errors(confidence: NDArray[np.floating]) -> float:
@@ -186,30 +117,6 @@ def global_threshold(probabilities: NDArray[np.floating], target_error: float) -
     return _least(_confidence(probabilities)[0], target_error)
 
 
-def draw(ids: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
-    """Return a simple random sample without replacement, in random order; each subset is equally likely over seeds.
-
-    It depends on the set of ids and the seed only, not on the order of the ids. Take a fresh seed for each audit: with
-    an old one, images of an earlier sample come again and its luck with them.
-
-    Args:
-        ids: (N,) distinct.
-        size: from 1; with N or more asked for, all N are returned.
-        seed: from 0.
-
-    Raises:
-        ConfigError: no ids, repeated ids, or a size below 1.
-    """
-    whole = np.unique(ids)
-    if not len(whole):
-        raise ConfigError("There is no image to audit", way_out="Lower the threshold until it takes images.")
-    if len(whole) != len(ids):
-        raise ConfigError("An image is in the population twice", value=len(ids) - len(whole), way_out="Start again.")
-    if size < 1:
-        raise ConfigError("An audit needs at least one image", value=size, way_out="Choose a larger sample.")
-    return np.random.default_rng(seed).permutation(whole)[:size].astype(np.int64)
-
-
 def _least(confidence: NDArray[np.float64], target_error: float) -> float:
     """The least threshold whose taken images have a mean of 1 − confidence of at most the target; 2.0 for none."""
     if not 0.0 <= target_error <= 1.0:
@@ -234,8 +141,3 @@ def _confidence(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.float64
     if not np.all((confidence >= 0.0) & (confidence <= 1.0 + 1e-6)):
         raise ConfigError("A probability is not between 0 and 1", way_out="Train the round again.")
     return confidence, predicted
-
-
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise ConfigError("The level is outside 0 to 1", value=level, way_out="Choose 0.95 for 95 %.")

@@ -31,6 +31,23 @@ class Part(NamedTuple):
     kind: Literal["all", "class", "source"]
     name: str = ""
 
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read "all", "class:cat", "source:human": what `str` writes.
+
+        Raises:
+            ConfigError: it is none of these.
+        """
+        kind, colon, name = text.partition(":")
+        if text == "all" or (kind in ("class", "source") and colon and name):
+            return cls(kind, name)  # type: ignore[arg-type]
+        raise ConfigError(
+            "There is no such part of an audit", value=text, way_out="Use all, class:cat or source:human."
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
 
 ALL = Part("all")
 

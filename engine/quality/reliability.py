@@ -1,11 +1,18 @@
-"""Whether confidence tells the share right: the reliability diagram, before and after temperature scaling."""
+"""Whether confidence tells the share right: the reliability diagram, before and after temperature scaling, and how much
+too sure a model is of what is undecided or would be accepted.
+
+Of a few hundred answers no calibration error can be told: a perfect model shows .08 to .11 at 100, .05 to .07 at 300.
+Mean confidence less share right can, within 6 to 8 points at 100 answers and 4 to 5 at 300."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.quality.sample import share
 from engine.records.quality import Reliability, ReliabilityBin
 
 
@@ -47,6 +54,51 @@ def reliability(
     )
     error = float(np.abs(correct - confident).sum() / len(sure)) if len(sure) else 0.0
     return Reliability(table, error, len(sure), how)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much too sure a model is of some images: their mean confidence less the share right, all 0..1.
+
+    n: measured answers behind it. low, high: ends of the share right's 95 % interval.
+    """
+
+    n: int
+    confidence: float
+    right: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """Above 0 where it is too sure, -1..1."""
+        return self.confidence - self.right
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of `value`."""
+        return self.confidence - self.high, self.confidence - self.low
+
+
+def gap(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Gap:
+    """Return how much too sure a model is of measured images; its interval is exact.
+
+    Args:
+        confidence: (n,) of the predicted class as it was before anything was fitted to these answers, 0..1.
+        right: (n,) whether the predicted class is the answer.
+
+    Raises:
+        ConfigError: the two differ in length.
+
+    Source: Clopper and Pearson 1934 for the share right. The chance of being right differs between images, which makes
+    their number less variable than a binomial of the mean, so the interval is only too wide (Hoeffding 1956, On the
+    Distribution of the Number of Successes in Independent Trials).
+    """
+    if confidence.shape != right.shape or right.ndim != 1:
+        raise ConfigError("Confidences and answers differ in number", value=f"{confidence.shape} and {right.shape}")
+    told = share(int(right.sum()), len(right), "")
+    mean = float(confidence.mean()) if len(right) else 0.0
+    return Gap(len(right), mean, told.value, told.low, told.high)
 
 
 def untempered(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:

@@ -1,22 +1,24 @@
-"""The marked random slice: which of the decided images are a fair sample, and the share of right predictions in it.
+"""Which of the decided images are a random sample that a model may learn from, and shares with exact intervals.
 
-All images have a fixed random order that no model and no person influences, and the random queue always asks for the
-first image in it that is still undecided. Other queues decide images too, often just those that are wrong, and the
-ledger does not say which queue an image came from. What can be used is therefore a beginning of the order in which
-every image is decided.
+What measures is never learned from, so the measured set can tell no model how common each class is. Where a person has
+answered in the random order, those answers can: all images have a fixed random order that no model and no person
+influences, and that queue always asks for the first image in it that is still undecided. Other queues decide images
+too, often just the odd ones, and the ledger does not say which queue an image came from. What can be used is therefore
+a beginning of the order in which every image is decided. Where nobody answers in that order hardly any sample is
+claimed, and a model takes the classes for equally common.
 
-Why all of it: let D be the images the other queues decide. Walking along the order, the beginning with r images outside
-D, which the random queue must have decided, ends just before the (r+1)-th image outside D, the first undecided one.
-That is inverse sampling stopped at the (r+1)-th image of a kind. The share among the images *before* the one that
-stopped it is unbiased from r = 1 on; the one that stopped it is left out, which here comes by itself, since nobody has
-looked at it. The last image decided by chance is no such image and is kept; leaving it out as well would be unbiased
-too, but lose the images after it. The images of D inside the beginning must be kept: the images decided by chance alone
-are a sample of what is not in D, of images that error-seeking queues left, and look much too right.
+Why all of the beginning: let D be the images the other queues decide. Walking along the order, the beginning with r
+images outside D, which the random queue must have decided, ends just before the (r+1)-th image outside D, the first
+undecided one. That is inverse sampling stopped at the (r+1)-th image of a kind. The share of a class among the images
+*before* the one that stopped it is unbiased from r = 1 on; the one that stopped it is left out, which here comes by
+itself, since nobody has looked at it. The last image decided by chance is no such image and is kept; leaving it out as
+well would be unbiased too, but lose the images after it. The images of D inside the beginning must be kept: the images
+decided by chance alone are a sample of what is not in D, of images that other queues left.
 
 What remains: D is not quite independent of the order, since the others pass over what the random queue decided first,
 and with r = 0 the beginning lies in D alone. The second is guarded against (see `random_prefix`). The first is measured
-in the tests: the mean error of the share is below 0.4 points from some 20 images on, while that of the images decided
-by chance alone is several points.
+in the tests: the mean error of a share is below 0.4 points from some 20 images on, while that of the images decided by
+chance alone is several points.
 
 Source: Haldane 1945, On a Method of Estimating Frequencies, Biometrika 33, 222–225 (inverse sampling).
 """
@@ -43,8 +45,8 @@ def random_prefix(order: NDArray[np.floating], decided: NDArray[np.bool_]) -> ND
     Args:
         order: (N,) the fixed random number of each image that was undecided when the round was made.
         decided: (N,) whether a person has looked at it since and said something, a mark such as unsure included. An
-            image accepted in a batch that nobody looked at one by one is not decided here: its label is the
-            prediction, which would always count as right.
+            image accepted in a batch that nobody looked at one by one is not decided here: its label is what a model
+            said.
 
     Raises:
         ConfigError: the two differ in length.

@@ -1,4 +1,6 @@
-"""Random order: the control every other strategy has to beat, and the sample an accuracy can be read off."""
+"""Random order: the control every other strategy has to beat, and a sample that a model reads the classes' shares off.
+
+The measured set has an order of its own, which has nothing to do with this one."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from engine.query.pool import Picks, Pool, picks
 
 
 def choose_random(pool: Pool, limit: int, seed: int) -> Picks:
-    """Take the images that come first in the fixed random order; all of them belong to the random slice.
+    """Take the images that come first in the fixed random order.
 
     Scores: the place in that order, 0 first, below 1. `seed` changes nothing: it must stay one order.
     """
@@ -22,7 +24,7 @@ def choose_random(pool: Pool, limit: int, seed: int) -> Picks:
         why = [why_random(pool.probabilities[row], pool.classes) for row in rows]
     else:
         why = ["no round yet: a random image"] * len(rows)
-    return picks(rows, place[rows], why, random=True)
+    return picks(rows, place[rows], why)
 
 
 def why_random(row: NDArray[np.float32], classes: Sequence[str]) -> str:

@@ -1,24 +1,22 @@
-"""The default: uncertainty × diversity × class balance, plus a marked random slice.
+"""The default: uncertainty × diversity × class balance.
 
 The aim is the fewest decisions until labels and predictions together are right. A decision helps most where the
 prediction is likely wrong, and where it teaches the next round something that no other decision of the batch does.
+No image of it is drawn at random: those that are measure, and come between these (`engine.quality.measured_set`).
 
-1. Random slice. One pick in twenty is the first undecided image of the fixed random order, marked as random. Which
-   pick that is goes by the number of images left (5 modulo 20), so it stays one in twenty, evenly, however small the
-   batches are that a page asks for.
-2. Doubt. d = 1 − (p₁ − p₂). What the images most like it are said to be has no part in it: on photos that cost
+1. Doubt. d = 1 − (p₁ − p₂). What the images most like it are said to be has no part in it: on photos that cost
    decisions, on digits it saved none.
-3. Class quotas, over the m + max(m / 4, 30) images with the highest d, m the other picks: few to spare, since of the
+2. Class quotas, over the m + max(m / 4, 30) images with the highest d, m the picks: few to spare, since of the
    images further down fewer and fewer are wrong. Class c gets a share of m in proportion to s_c Σ d over those
    predicted as c, where s_c = √((1 + mean labels a class) / (1 + labels of c)), kept within ½ and 2; rounded by
    largest remainders, never more than the class has candidates.
-4. Diversity. The candidates of a class are put into as many groups as its quota, by k-means on the features weighted
+3. Diversity. The candidates of a class are put into as many groups as its quota, by k-means on the features weighted
    by d; the image of each group with the highest d is taken, so near-duplicates compete for one place. Without features
    the most doubtful images of the class are taken.
-5. The picks come by falling d.
+4. The picks come by falling d.
 
-Before any round there is no d: typical images of every group (TypiClust) take the place of 2 to 5, and without features
-the random order does, all of it marked as random. So it is of a young pool, in which a live model knows too few labels.
+Before any round there is no d: typical images of every group (TypiClust) take the place of all that, and without
+features the random order does. So it is of a young pool, in which a live model knows too few labels.
 
 The steps follow known recipes: margin (Settles 2009), candidates of β times the batch and weighted k-means (Zhdanov,
 "Diverse mini-batch Active Learning", 2019, section 3; there β = 10).
@@ -32,34 +30,39 @@ from numpy.typing import NDArray
 from engine.query.chance import choose_random
 from engine.query.clusters import centred, k_means_groups
 from engine.query.cold_start import typiclust
-from engine.query.order import highest, random_order
+from engine.query.order import highest
 from engine.query.pool import Picks, Pool, picks
-from engine.query.signals import Choose, by_probability
+from engine.query.signals import by_probability
 from engine.query.uncertainty import least_confidence, margin, why_least_confidence, why_margin
 
-_EVERY = 20
-_PLACE = 5
 _SPARE, _LEAST_SPARE = 4, 30
 _SCARCITY = (0.5, 2.0)
-_RANDOM = "picked at random: such images tell how common each class is"
 
 
 def choose_mixture(pool: Pool, limit: int, seed: int) -> Picks:
-    """Take doubtful, varied, class-balanced images and, evenly between them, the marked random slice.
-
-    Scores: d in 0..1; before any round typicality (random images of it: 0).
-    """
-    return _with_slice(pool, limit, seed, _uncertain)
+    """Take doubtful, varied, class-balanced images. Scores: d in 0..1; before any round as `_first_images`."""
+    return _first_images(pool, limit, seed) if _is_cold(pool) else _uncertain(pool, limit, seed)
 
 
 def choose_least_sure(pool: Pool, limit: int, seed: int) -> Picks:
-    """Take the images of the lowest confidence and, evenly between them, the marked random slice.
+    """Take the images of the lowest confidence.
 
     For a model that is fitted anew after a few answers: the next batch need not be varied, since the answers change it.
-    A live model's own sureness goes before the probabilities that are shown. Scores: 1 − p₁, of the random images d;
-    before any round typicality (random images of it: 0).
+    A live model's own sureness goes before the probabilities that are shown. Scores: 1 − p₁; before any round as
+    `_first_images`.
     """
-    return _with_slice(pool, limit, seed, _least_sure)
+    return _first_images(pool, limit, seed) if _is_cold(pool) else _least_sure(pool, limit, seed)
+
+
+def _is_cold(pool: Pool) -> bool:
+    """Whether doubt means nothing yet."""
+    return pool.young or not pool.trained
+
+
+def _first_images(pool: Pool, limit: int, seed: int) -> Picks:
+    """Take typical images, scored by typicality; without features random ones, scored by their place."""
+    choose = choose_random if pool.features is None else typiclust
+    return choose(pool, limit, seed)
 
 
 def _least_sure(pool: Pool, limit: int, seed: int) -> Picks:
@@ -69,32 +72,6 @@ def _least_sure(pool: Pool, limit: int, seed: int) -> Picks:
     rows = highest(doubt, pool.ids, limit)
     why = [why_least_confidence(pool.probabilities[row], pool.classes) for row in rows]
     return picks(rows, doubt[rows], why)
-
-
-def _with_slice(pool: Pool, limit: int, seed: int, choose: Choose) -> Picks:
-    """Take what `choose` takes of a trained pool, else typical images, and evenly between them the random slice."""
-    cold = pool.young or not pool.trained
-    if cold and pool.features is None:
-        return choose_random(pool, limit, seed)
-    chance = (len(pool) - np.arange(limit)) % _EVERY == _PLACE
-    slice_rows = np.lexsort((pool.ids, random_order(pool.ids)))[: int(chance.sum())]
-    others = np.ones(len(pool), np.bool_)
-    others[slice_rows] = False
-    rest = np.flatnonzero(others)
-    wanted = limit - len(slice_rows)
-    if not cold:
-        main = choose(pool.subset(rest), wanted, seed)
-        values = margin(pool.probabilities[slice_rows], pool.ids[slice_rows])
-    else:
-        main = typiclust(pool.subset(rest), wanted, seed)
-        values = np.zeros(len(slice_rows))
-    why = np.full(limit, _RANDOM, dtype=object)
-    why[~chance] = list(main.why)
-    rows = np.empty(limit, np.int64)
-    rows[chance], rows[~chance] = slice_rows, rest[main.rows]
-    scores = np.empty(limit)
-    scores[chance], scores[~chance] = values, main.scores
-    return Picks(rows, scores, tuple(why.tolist()), chance)
 
 
 def quotas(weights: NDArray[np.float64], capacity: NDArray[np.int64], total: int) -> NDArray[np.int64]:
@@ -128,7 +105,7 @@ def scarcity(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _uncertain(pool: Pool, wanted: int, seed: int) -> Picks:
-    """Steps 2 to 5 of the module's docstring."""
+    """Steps 1 to 4 of the module's docstring."""
     every = margin(pool.probabilities, pool.ids)
     candidates = highest(every, pool.ids, wanted + max(wanted // _SPARE, _LEAST_SPARE))
     doubt = every[candidates]

@@ -121,21 +121,16 @@ class Picks:
         rows: (M,) rows of the pool.
         scores: (M,) the value shown beside each; what it means is told by the strategy.
         why: M lines in plain words.
-        random: (M,) whether the image belongs to the marked random slice: together these images are the first ones of
-            the random order, so the share of right predictions among them is an unbiased accuracy.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
     why: tuple[str, ...]
-    random: NDArray[np.bool_]
 
 
-def picks(rows: NDArray[np.int64], scores: NDArray[Any], why: Collection[str], *, random: bool = False) -> Picks:
-    """Put picks together that are all, or none, of the random slice."""
-    return Picks(
-        np.asarray(rows, np.int64), np.asarray(scores, np.float64), tuple(why), np.full(len(rows), random, dtype=bool)
-    )
+def picks(rows: NDArray[np.int64], scores: NDArray[Any], why: Collection[str]) -> Picks:
+    """Put picks together."""
+    return Picks(np.asarray(rows, np.int64), np.asarray(scores, np.float64), tuple(why))
 
 
 def _check_probabilities(ids: NDArray[Any], probabilities: NDArray[Any], classes: tuple[str, ...]) -> None:

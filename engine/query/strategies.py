@@ -38,15 +38,14 @@ _ALL = (
     Strategy(
         "mixture",
         "Recommended mixture",
-        "Doubtful images that are unlike each other, spread over the classes, and one random image in twenty that "
-        "tells how common each class is. Before the first round: typical images of every group.",
+        "Doubtful images that are unlike each other, spread over the classes. Before the first round: typical images "
+        "of every group.",
         mixture.choose_mixture,
     ),
     Strategy(
         "least_sure",
         "Least sure",
-        "The images of the lowest confidence and one random image in twenty that tells how common each class is. For "
-        "rounds of seconds, trained again after a few answers.",
+        "The images of the lowest confidence. For rounds of seconds, trained again after a few answers.",
         mixture.choose_least_sure,
     ),
     _scored(
@@ -73,7 +72,8 @@ _ALL = (
     Strategy(
         "random",
         "Random",
-        "A fair sample: the only order from which an error rate can be read off.",
+        "A fair sample: from its answers a model that labels the set as a whole learns how common each class is. What "
+        "measures a model has an order of its own.",
         chance.choose_random,
     ),
     Strategy(

@@ -66,6 +66,19 @@ class LabelState:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How an audit asked for an answer: blind, so that neither label nor prediction was in sight.
+
+    audit: its number. order: along which random order, "all", "class:cat" or "source:human"; "" where none, for a
+    second look or one asked again. draws: images that the audit takes in with this answer, in their order.
+    """
+
+    audit: int
+    order: str = ""
+    draws: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One thing a person (or an import) says of one image; becomes one ledger entry.
 
@@ -73,7 +86,7 @@ class Decision:
     was looked at. `round` and `confidence` tell which prediction was on screen. `batch` groups what is undone
     together. `seconds`: how long the image was in front alone; `seen_seconds`: how long its tile was on the screen, 0
     for never; None where it was not a tile, or nobody measured. At most one of the two is given. `draws`: images that
-    the measured set takes in with this answer, in their order.
+    the measured set takes in with this answer, in their order. `asked`: how an audit asked; None where none did.
     """
 
     uid: str
@@ -88,6 +101,7 @@ class Decision:
     seconds: float | None = None
     seen_seconds: float | None = None
     draws: tuple[int, ...] = ()
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,8 @@ class Ack:
 class LedgerEntry:
     """One row of the append-only ledger: the decision and the state it put in force, as it was written.
 
-    source and reviewed of entries from before revision 0005 are read by `engine.store.sources`.
+    source and reviewed of entries from before revision 0005 are read by `engine.store.sources`. asked: which audit
+    asked for it, blind, with the digest of what it froze; see `engine.store.audit_draws`.
     """
 
     seq: int
@@ -132,6 +147,7 @@ class LedgerEntry:
     prev_hash: str
     hash: str
     seen_seconds: float | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

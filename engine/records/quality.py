@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.groups import FEW_GROUPS
+from engine.records.labels import Action
 
-AuditState = Literal["open", "accepted", "abandoned"]
+AuditState = Literal["open", "closed"]
+AuditScope = Literal["export", "rule"]
 CheckKind = Literal["labels", "duplicates"]
 
 
@@ -41,12 +43,74 @@ class AcceptPreview:
     per_class: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FrozenLabels:
+    """The N labels that an audit is of, as they were at its freeze, ascending by image.
+
+    label_code: index into `names`; source_code: into `sources`, which are those of an export, "pseudo" among them.
+    """
+
+    image_ids: NDArray[np.int64]
+    label_code: NDArray[np.int32]
+    source_code: NDArray[np.int8]
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def rows(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the row of each of these images (M,), and whether it is frozen; the row of another means nothing."""
+        at = np.minimum(np.searchsorted(self.image_ids, ids), max(len(self.image_ids) - 1, 0))
+        return at, self.image_ids[at] == ids if len(self.image_ids) else np.zeros(len(ids), bool)
+
+    def per_source(self) -> dict[str, int]:
+        """Return how many labels come from each source that has one."""
+        counts = np.bincount(self.source_code, minlength=len(self.sources)).tolist()
+        return {name: n for name, n in zip(self.sources, counts, strict=True) if n}
+
+    def per_class(self) -> dict[str, int]:
+        """Return how many labels each class has that has one."""
+        counts = np.bincount(self.label_code, minlength=len(self.names)).tolist()
+        return {name: n for name, n in zip(self.names, counts, strict=True) if n}
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One audit as stored: the images a rule would accept (the population) and a random sample of exactly those.
+    """One audit as stored, but for the labels it froze.
 
-    level: one-sided confidence of the bound. look: the how-manieth audit of this round it is, from 1. population and
-    sample: image ids. facts: what was found when it was accepted (see AuditResult), empty before.
+    scope: "export", all labels that an export of everything would hold; "rule", predictions of `round` that the
+    thresholds accept. rate: the goal, the share wrong that is to be left at most, None without one; alpha: the chance
+    that its bound fails. ledger_seq, ledger_hash: the ledger's head at the freeze. salt: of the order of all labels.
+    digest: of what was frozen, see `engine.quality.frozen`. ordinal: the how-manieth audit of the project with an
+    answer it is, from 1; None before its first. batch: what it let in; facts: what was shown when it was closed.
+    """
+
+    number: int
+    created: str
+    actor: str
+    scope: AuditScope
+    round: int | None
+    thresholds: Mapping[str, float] | None
+    rate: float | None
+    alpha: float
+    ledger_seq: int
+    ledger_hash: str
+    salt: int
+    digest: str
+    state: AuditState
+    ordinal: int | None = None
+    ended: str | None = None
+    batch: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PastAudit:
+    """An audit from before labels were frozen: a random sample of fixed size of what a rule would accept.
+
+    level: one-sided confidence of its bound. population, sample: how many images. facts: what it found, with its
+    statement, where it was accepted; empty where it was given up.
     """
 
     number: int
@@ -57,30 +121,59 @@ class AuditRecord:
     level: float
     look: int
     ledger_seq: int
-    population: NDArray[np.int64]
-    sample: tuple[int, ...]
-    state: AuditState
+    population: int
+    sample: int
+    state: Literal["accepted", "abandoned"]
     batch: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class AuditResult:
-    """Where an audit stands. `wrong` counts answers that differ from the prediction, rejected and unsure ones too.
+class Draw:
+    """An image that an audit drew: along which order ("all", "class:cat", "source:human"), and the ledger's last entry
+    before it."""
 
-    bound: Clopper–Pearson upper limit of the share of wrong predictions in the population, one-sided at `level`; None
-    until every image of the sample has an answer. rest: images of the population that nobody has decided, which would
-    be accepted; rest_bound: upper limit of the share of wrong ones among these, at the same level.
+    image_id: int
+    order: str
+    ledger_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One decision of a person who had an image alone in front, or the taking back of one.
+
+    undoes: the entry taken back, else None. label: None where it gives none. asked: as the ledger has it, None where no
+    audit asked.
     """
 
-    record: AuditRecord
-    answered: int
-    wrong: int
-    wrong_ids: tuple[int, ...]
-    bound: float | None
-    statement: str
-    rest: int = 0
-    rest_bound: float | None = None
+    seq: int
+    image_id: int
+    action: Action
+    actor: str
+    label: str | None
+    time: str
+    asked: str | None
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAnswer:
+    """An image of an audit that was drawn or looked at since the freeze, and what came of it.
+
+    order: along which it was drawn, None for a look at any other reason. said: what stands of what people said of it,
+    oldest first. wrong: whether its frozen label counts as wrong. settled: whether that is final; an image that is not
+    answered, or that waits for a second look, counts as wrong until then.
+    """
+
+    image_id: int
+    order: str | None
+    label: str
+    source: str
+    said: tuple[Said, ...]
+    wrong: bool
+    settled: bool
+    second: bool = False
+    """Whether it waits for a second look."""
 
 
 @dataclass(frozen=True, slots=True)

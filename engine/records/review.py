@@ -27,8 +27,9 @@ class ReviewItem:
 
     confidence: the number inside the model, kept with the answer; never written. top: the most likely classes with the
     lengths of their bars, 0..1. scale, step: how the confidence is written, see `engine.quality.scale`; None where the
-    prediction is no round's. blind: it belongs to the measured set, so that nothing is shown of what a model or anybody
-    says of it. beside: what it is to be compared with.
+    prediction is no round's. blind: it belongs to the measured set or an audit asks for it, so that nothing is shown of
+    what a model or anybody says of it. asked: number and order of that audit, "3 class:cat", to be handed back with the
+    answer; None where none asks. beside: what it is to be compared with.
     """
 
     image_id: int
@@ -49,6 +50,7 @@ class ReviewItem:
     beside: tuple[Beside, ...] = ()
     scale: Scale | None = None
     step: int | None = None
+    asked: str | None = None
 
 
 ConflictKind = Literal["prediction", "duplicates", "annotators"]

@@ -1,8 +1,8 @@
 """Writes a live round: one that is fitted anew after every few answers, each refit recorded as other rounds' epochs.
 
 It is of a fixed set of images. Its epochs hold all of them, since the labeled ones become more; features are recorded
-with the first alone, because they never change. Classes are added at the end as they get their first label. What is in
-force is whatever the last refit wrote.
+once, with the first, and written anew where the images get better ones. Classes are added at the end as they get their
+first label. What is in force is whatever the last refit wrote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.errors import RoundState, StarlingError
+from engine.errors import RoundError, RoundState, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
@@ -81,6 +81,8 @@ class LiveRound:
         self._recorder = RoundRecorder(folder, record.token)
         self._flips = np.zeros(len(ids), np.int64)
         self._best: NDArray[np.int64] | None = None
+        self._described: NDArray[np.float32] | None = None
+        """Features that are those on the disk."""
         if self.refits:
             seen = results.trajectories(folder)
             self._flips, self._best = (np.diff(seen.classes, axis=0) != 0).sum(0), seen.classes[-1].astype(np.int64)
@@ -157,7 +159,7 @@ class LiveRound:
 
         Args:
             fit: K columns in the order of `classes`.
-            features: (N, D) of the images, written with the first refit.
+            features: (N, D) of the images; written where they are not those on the disk.
 
         Raises:
             OSError: it could not be written; what was in force stays so.
@@ -179,8 +181,10 @@ class LiveRound:
         signals = results.RoundSignals(
             self.ids, flips.astype(np.int16), nothing, np.full(len(self.ids), -1, np.int16), nothing, fit.sureness
         )
-        if not (self.folder / files.FINAL_FEATURES).exists():
-            self._first(features, fit.probabilities, roles, label)
+        if features is not self._described:
+            if not self._recorded(features):
+                self._describe_images(features, fit.probabilities, roles, label)
+            self._described = features
         write_atomic(self.folder / files.SIGNALS, lambda path: signals.frame().to_parquet(path, index=False))
         name = files.live_predictions(epoch)
         digest = self._recorder.final_predictions(self.ids, roles, fit.probabilities, calibrated=False, name=name)
@@ -219,15 +223,30 @@ class LiveRound:
         """Let go of its files; another process may go on with it."""
         self._recorder.close()
 
-    def _first(
+    def _recorded(self, features: NDArray[np.float32]) -> bool:
+        """Whether these features (N, D) are those on the disk, to the digits that are kept."""
+        try:
+            kept = np.load(self.folder / files.FINAL_FEATURES)
+        except (OSError, ValueError, EOFError):
+            return False
+        return np.array_equal(kept, features.astype(np.float16))
+
+    def _tracked(self, roles: NDArray[np.object_], label: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the tracked images: those it tracks already."""
+        try:
+            return np.flatnonzero(np.isin(self.ids, results.tracked_ids(self.folder)))
+        except RoundError:
+            return tracked_rows(self._shas, roles, label)
+
+    def _describe_images(
         self,
         features: NDArray[np.float32],
         probabilities: NDArray[np.float32],
         roles: NDArray[np.object_],
         label: NDArray[np.int64],
     ) -> None:
-        """Write what is the same at every refit: features of all images and of the tracked ones."""
-        tracked = tracked_rows(self._shas, roles, label)
+        """Write what is the same at every refit of the same features: those of all images and of the tracked ones."""
+        tracked = self._tracked(roles, label)
         self._recorder.array(files.TRACKED_IDS, self.ids[tracked])
         self._recorder.array(files.epoch_student(1), probabilities[tracked].astype(np.float16))
         self._recorder.array(files.epoch_features(1), features[tracked].astype(np.float16))

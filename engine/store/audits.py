@@ -1,127 +1,151 @@
-"""Audits as stored: the images a rule would accept, a random sample of them, and how it ended.
+"""Audits as stored: the labels that were frozen with their digest, what was drawn of them, and how it ended.
 
-At most one audit is open at a time. Every transaction that writes is alone, so looking before adding is enough.
+At most one audit is open at a time, so that an answer belongs to one. Every transaction that writes is alone, so
+looking before adding is enough.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from engine.errors import ConfigError, LedgerError
+from engine.quality.frozen import along, frozen_digest, order_salt
+from engine.quality.parts import ALL, Part
 from engine.records.labels import Ack, Decision
-from engine.records.quality import AuditRecord
+from engine.records.quality import AuditRecord, AuditScope, FrozenLabels
+from engine.store.audit_draws import DIGITS, asked_order, read_news
 from engine.store.batches import record_batch
-from engine.store.ledger import read_head_seq
+from engine.store.chain import read_head
+from engine.store.database import GENESIS
 from engine.store.rounds import read_round
 from engine.store.rows import now, plain, text_flaw
-from engine.store.schema import audits, batches
+from engine.store.schema import audits, batches, entries, images, past_audits
 
-STATES = ("open", "accepted", "abandoned")
-AuditEnd = Literal["accepted", "abandoned"]
-Ids = Sequence[int] | NDArray[np.int64]
+SCOPES = ("export", "rule")
+STATES = ("open", "closed")
+_BLOBS = ("image_ids", "label_codes", "source_codes", "names", "sources")
+_LIGHT = tuple(column for column in audits.c if column.name not in _BLOBS)
 
 
 class AuditFields(TypedDict):
     """What makes an audit.
 
-    round and thresholds: the rule. level: one-sided confidence of its bound, between 0 and 1. population: (N,) the ids
-    of the images the rule would accept; sample: (M,) those to look at, drawn from it. ledger_seq: the ledger entry the
-    population was found at; the last one if not said.
+    frozen: the labels, as they are in force once ledger entry `ledger_seq` is written. round: whose predictions are
+    among them, None without one; thresholds: the rule that they follow, for the scope "rule". rate: the goal, the share
+    wrong that is to be left at most, 0..1, None for no goal. alpha: the chance that the bound fails, 0..1, both
+    excluded.
     """
 
     actor: str
-    round: int
-    thresholds: Mapping[str, float]
-    level: float
-    population: Ids
-    sample: Ids
-    ledger_seq: NotRequired[int]
+    scope: AuditScope
+    frozen: FrozenLabels
+    ledger_seq: int
+    alpha: float
+    round: NotRequired[int | None]
+    thresholds: NotRequired[Mapping[str, float] | None]
+    rate: NotRequired[float | None]
 
 
 def add_audit(connection: Connection, fields: AuditFields) -> AuditRecord:
-    """Open an audit; its `look` counts all audits of its round, this one included.
+    """Open an audit of these labels.
 
     Raises:
-        LedgerError: another audit is open.
+        LedgerError: another audit is open, or labels changed since `ledger_seq`.
         RoundState: there is no such round.
-        ConfigError: a level, actor, population or sample that makes no audit.
+        ConfigError: an actor, scope, goal or labels that make no audit.
     """
     waiting = connection.scalar(select(audits.c.number).where(audits.c.state == "open"))
     if waiting is not None:
-        raise LedgerError("another audit is open", value=f"audit {waiting}", way_out="Finish it or abandon it first.")
-    population, sample = (np.asarray(fields[name], dtype="<i8") for name in ("population", "sample"))
-    _check(fields["actor"], fields["level"], population, sample)
-    number = read_round(connection, int(fields["round"])).number
-    earlier = select(func.count()).select_from(audits).where(audits.c.round == number)
-    row = {
-        "number": (connection.scalar(select(func.max(audits.c.number))) or 0) + 1,
-        "created": now(),
-        "actor": fields["actor"],
-        "round": number,
-        "thresholds": plain(fields["thresholds"]),
-        "level": float(fields["level"]),
-        "look": 1 + (connection.scalar(earlier) or 0),
-        "ledger_seq": int(fields["ledger_seq"]) if "ledger_seq" in fields else read_head_seq(connection),
-        "population": zlib.compress(population.tobytes()),
-        "sample": sample.tolist(),
-        "state": "open",
-        "batch": None,
-        "facts": {},
-    }
-    connection.execute(insert(audits), row)
-    return read_audit(connection, row["number"])
-
-
-def _check(actor: str, level: float, population: NDArray[np.int64], sample: NDArray[np.int64]) -> None:
-    if (flaw := text_flaw(actor)) is not None:
-        raise ConfigError(f"the actor of an audit {flaw}", value=repr(actor))
-    if not 0.0 < level < 1.0:
-        raise ConfigError("the level of an audit must lie between 0 and 1", value=level, way_out="Try 0.95.")
-    for name, ids in (("population", population), ("sample", sample)):
-        if ids.ndim != 1 or not len(ids) or len(np.unique(ids)) < len(ids):
-            raise ConfigError(
-                f"the {name} of an audit must be distinct images, at least one",
-                value=f"{ids.size} ids",
-                way_out="Choose a rule that accepts some images.",
-            )
-    strange = np.setdiff1d(sample, population)
-    if len(strange):
-        raise ConfigError(
-            "the sample of an audit must come from its population",
-            value=f"image {strange[0]}",
-            way_out="Draw it from the images that would be accepted.",
+        raise LedgerError(
+            "another audit is open", value=f"audit {waiting}", way_out="Close it first; its answers stay."
         )
+    _check(fields)
+    seq, head = read_head(connection)
+    if seq != fields["ledger_seq"]:
+        raise LedgerError("labels changed while they were frozen", value=seq, way_out="Freeze them again.")
+    number, frozen = fields.get("round"), fields["frozen"]
+    if number is not None:
+        number = read_round(connection, int(number)).number
+    last = [connection.scalar(select(func.max(table.c.number))) or 0 for table in (audits, past_audits)]
+    audit, rate = max(last) + 1, fields.get("rate")
+    row = {
+        "number": audit, "created": now(), "actor": fields["actor"], "scope": fields["scope"], "round": number,
+        "thresholds": plain(fields.get("thresholds")), "rate": None if rate is None else float(rate),
+        "alpha": float(fields["alpha"]), "ledger_seq": seq, "ledger_hash": head, "salt": order_salt(head, audit),
+        "digest": _digest(connection, frozen), "names": list(frozen.names), "sources": list(frozen.sources),
+        "image_ids": _packed(frozen.image_ids, "<i8"), "label_codes": _packed(frozen.label_code, "<i4"),
+        "source_codes": _packed(frozen.source_code, "i1"), "state": "open", "facts": {},
+    }  # fmt: skip
+    connection.execute(insert(audits), row)
+    return read_audit(connection, audit)
+
+
+def _check(fields: AuditFields) -> None:
+    if (flaw := text_flaw(fields["actor"])) is not None:
+        raise ConfigError(f"the actor of an audit {flaw}", value=repr(fields["actor"]))
+    if fields["scope"] not in SCOPES or (fields["scope"] == "rule" and not fields.get("thresholds")):
+        raise ConfigError("an audit is of an export, or of a rule with thresholds", value=fields["scope"])
+    rate = fields.get("rate")
+    if not 0.0 < fields["alpha"] < 1.0 or not (rate is None or 0.0 <= rate < 1.0):
+        raise ConfigError(
+            "the goal of an audit is outside 0 to 1",
+            value=f"{rate}, wrong by a chance of {fields['alpha']}",
+            way_out="Choose 0.01 for 1 %, and 0.05 for 95 % sure.",
+        )
+    if (flaw := _shape_flaw(fields["frozen"])) is not None:
+        raise ConfigError(f"the labels of an audit {flaw}", way_out="Label some images first.")
+
+
+def _shape_flaw(frozen: FrozenLabels) -> str | None:
+    """What keeps these from being the labels of an audit; None where nothing does."""
+    if not len(frozen):
+        return "are none"
+    if len(frozen.label_code) != len(frozen) or len(frozen.source_code) != len(frozen):
+        return "differ in number from their images"
+    if (np.diff(frozen.image_ids) <= 0).any():
+        return "are not in the order of their images"
+    for codes, texts in ((frozen.label_code, frozen.names), (frozen.source_code, frozen.sources)):
+        if codes.min() < 0 or codes.max() >= len(texts):
+            return "name a class or source that is not listed"
+    return None
+
+
+def _digest(connection: Connection, frozen: FrozenLabels) -> str:
+    """The digest of the frozen labels. Raises ConfigError where there is no such image."""
+    shas = dict(connection.execute(select(images.c.id, images.c.sha256)).cursor.fetchall())
+    labels, sources = np.array(frozen.names, object), np.array(frozen.sources, object)
+    columns = (labels[frozen.label_code].tolist(), sources[frozen.source_code].tolist())
+    try:
+        return frozen_digest(
+            (number, shas[number], label, source)
+            for number, label, source in zip(frozen.image_ids.tolist(), *columns, strict=True)
+        )
+    except KeyError as error:
+        raise ConfigError("there is no such image to audit", value=error, way_out="Freeze the labels again.") from error
 
 
 def close_audit(
-    connection: Connection,
-    number: int,
-    state: AuditEnd,
-    batch: str | None = None,
-    facts: Mapping[str, Any] | None = None,
+    connection: Connection, number: int, facts: Mapping[str, Any] | None = None, batch: str | None = None
 ) -> AuditRecord:
-    """End an open audit: accepted with its batch and what was found, or abandoned.
+    """End an open audit with what it showed, and with the batch it let in, if any.
 
     Raises:
-        LedgerError: there is no such audit, or it was ended before; it stays as it is.
-        ConfigError: `state` is no end of an audit.
+        LedgerError: there is no such audit, or it was closed before; it stays as it is.
     """
-    if state not in STATES[1:]:
-        raise ConfigError("an audit ends accepted or abandoned, not", value=state)
     before = read_audit(connection, number)
     if before.state != "open":
         raise LedgerError(
-            f"not saved: audit {number} is no longer open; it was",
-            value=before.state,
+            f"not saved: audit {number} is no longer open; it was closed",
+            value=before.ended,
             way_out="Start a new audit, or reload the page.",
         )
-    values = {"state": state, "batch": batch, "facts": plain(facts or {})}
+    values = {"state": "closed", "ended": now(), "batch": batch, "facts": plain(facts or {})}
     connection.execute(update(audits).where(audits.c.number == before.number).values(values))
     return read_audit(connection, number)
 
@@ -147,13 +171,13 @@ def accept_audit(
             way_out="Reload the page and accept again.",
         )
     recorded = any(ack.status == "saved" for ack in acks)
-    close_audit(connection, number, "accepted", batch if recorded else None, facts)
+    close_audit(connection, number, facts, batch if recorded else None)
     return acks
 
 
 def read_audits(connection: Connection) -> list[AuditRecord]:
     """Return all audits, oldest first."""
-    return [_record(row) for row in connection.execute(select(audits).order_by(audits.c.number)).mappings()]
+    return [AuditRecord(**row) for row in connection.execute(select(*_LIGHT).order_by(audits.c.number)).mappings()]
 
 
 def read_audit(connection: Connection, number: int) -> AuditRecord:
@@ -162,10 +186,41 @@ def read_audit(connection: Connection, number: int) -> AuditRecord:
     Raises:
         LedgerError: there is none with this number.
     """
-    row = connection.execute(select(audits).where(audits.c.number == int(number))).mappings().first()
+    row = connection.execute(select(*_LIGHT).where(audits.c.number == int(number))).mappings().first()
     if row is None:
         raise LedgerError("there is no such audit", value=number, way_out="Choose one from the list.")
-    return _record(row)
+    return AuditRecord(**row)
+
+
+def read_frozen(connection: Connection, number: int) -> FrozenLabels:
+    """Return the labels that an audit froze; the arrays cannot be written.
+
+    Raises:
+        LedgerError: there is no audit with this number.
+    """
+    columns = [audits.c[name] for name in _BLOBS]
+    row = connection.execute(select(*columns).where(audits.c.number == int(number))).mappings().first()
+    if row is None:
+        raise LedgerError("there is no such audit", value=number, way_out="Choose one from the list.")
+    return _frozen(row)
+
+
+def _frozen(row: RowMapping) -> FrozenLabels:
+    return FrozenLabels(
+        image_ids=_unpacked(row["image_ids"], "<i8").astype(np.int64),
+        label_code=_unpacked(row["label_codes"], "<i4").astype(np.int32),
+        source_code=_unpacked(row["source_codes"], "i1").astype(np.int8),
+        names=tuple(row["names"]),
+        sources=tuple(row["sources"]),
+    )
+
+
+def _packed(numbers: NDArray[Any], kind: str) -> bytes:
+    return zlib.compress(np.asarray(numbers, kind).tobytes(), 1)
+
+
+def _unpacked(blob: bytes, kind: str) -> NDArray[Any]:
+    return np.frombuffer(zlib.decompress(blob), kind)
 
 
 def find_flaws(connection: Connection) -> list[str]:
@@ -175,25 +230,69 @@ def find_flaws(connection: Connection) -> list[str]:
     problems = []
     for row in connection.execute(select(audits).order_by(audits.c.number)).mappings():
         try:
-            flaw = _flaw(_record(row), known)
-        except (ValueError, TypeError, AttributeError, zlib.error) as error:
-            flaw = f"cannot be read: {error}"
-        if flaw is not None:
-            problems.append(f"audits: audit {row['number']} {flaw}")
+            flaws = _flaws(connection, row, known)
+        except (ValueError, TypeError, AttributeError, zlib.error, ConfigError) as error:
+            flaws = [f"cannot be read: {error}"]
+        problems += [f"audits: audit {row['number']} {flaw}" for flaw in flaws]
     return problems
 
 
-def _flaw(record: AuditRecord, known: Mapping[str, Any]) -> str | None:
-    if record.state not in STATES:
-        return f"is in no known state: {record.state}"
-    if not np.isin(record.sample, record.population).all():
-        return "has a sample that is not of its population"
-    if record.batch is not None and known.get(record.batch) != record.facts:
-        return "does not hold the facts of its batch"
-    return None
+def _flaws(connection: Connection, row: RowMapping, known: Mapping[str, Any]) -> list[str]:
+    number, frozen = row["number"], _frozen(row)
+    if row["state"] not in STATES or row["scope"] not in SCOPES:
+        return [f"is in no known state: {row['scope']}, {row['state']}"]
+    if (flaw := _shape_flaw(frozen)) is not None:
+        return [f"holds labels that {flaw}"]
+    flaws = []
+    if row["digest"] != _digest(connection, frozen):
+        flaws.append("does not hold the labels that its digest is of")
+    head = connection.scalar(select(entries.c.hash).where(entries.c.seq == row["ledger_seq"]))
+    if row["ledger_hash"] != (head or GENESIS) or row["salt"] != order_salt(row["ledger_hash"], number):
+        flaws.append("does not have the order that its ledger entry gives")
+    if row["batch"] is not None and known.get(row["batch"]) != row["facts"]:
+        flaws.append("does not hold the facts of its batch")
+    asked = select(entries.c.asked).where(entries.c.asked.startswith(f"audit {number} ")).distinct()
+    digests = {str(text).split(" ")[2] for text in connection.scalars(asked)}
+    if digests - {row["digest"][:DIGITS]}:
+        flaws.append("has answers to other labels than those that it froze")
+    return [*flaws, *_draw_flaws(connection, row, frozen)]
 
 
-def _record(row: RowMapping) -> AuditRecord:
-    ids = np.frombuffer(zlib.decompress(row["population"]), dtype="<i8").astype(np.int64)
-    ids.setflags(write=False)
-    return AuditRecord(**{**row, "population": ids, "sample": tuple(row["sample"])})
+def _draw_flaws(connection: Connection, row: RowMapping, frozen: FrozenLabels) -> list[str]:
+    """Which draws are not those that the orders give: each is the next of its order that nobody had looked at."""
+    number = row["number"]
+    news = read_news(connection, number, 0, row["ledger_seq"])
+    ids = np.array([one.image_id for one in news.draws], np.int64)
+    if not frozen.rows(ids)[1].all():
+        return ["has drawn images that it did not freeze"]
+    given = {one.seq: (one.image_id, asked_order(one.asked, number)) for one in news.said}
+    seen = {one.image_id: one.seq for one in reversed(news.said) if one.undoes is None and one.action not in _UNDECIDED}
+    for draw in reversed(news.draws):
+        seen[draw.image_id] = min(draw.ledger_seq + 1, seen.get(draw.image_id, draw.ledger_seq + 1))
+    flaws = []
+    if any(given.get(draw.ledger_seq + 1, (0, None))[1] != draw.order for draw in news.draws):
+        flaws.append("has drawn images with no answer of the ledger")
+    for order in dict.fromkeys(draw.order for draw in news.draws):
+        part = Part.parse(order)
+        rows = np.arange(len(frozen)) if part == ALL else _rows_of(frozen, part)
+        members = frozen.image_ids[rows]
+        in_order = members[along(members, order_salt(row["ledger_hash"], number, part))]
+        place = {image_id: at for at, image_id in enumerate(in_order.tolist())}
+        drawn = [draw for draw in news.draws if draw.order == order]
+        places = np.array([place.get(draw.image_id, -1) for draw in drawn], np.int64)
+        if (places < 0).any() or (np.diff(places) < 0).any():
+            flaws.append(f"did not draw along its order of {order}")
+            continue
+        passed = np.setdiff1d(np.arange(places[-1]), places)
+        passed_at = [drawn[at].ledger_seq + 1 for at in np.searchsorted(places, passed).tolist()]
+        if any(seen.get(int(in_order[at]), seq + 1) > seq for at, seq in zip(passed, passed_at, strict=True)):
+            flaws.append(f"left images out of its order of {order}")
+    return flaws
+
+
+_UNDECIDED = frozenset({"skip", "unsure", "flag"})
+
+
+def _rows_of(frozen: FrozenLabels, part: Part) -> NDArray[np.int64]:
+    codes, names = (frozen.label_code, frozen.names) if part.kind == "class" else (frozen.source_code, frozen.sources)
+    return np.flatnonzero(codes == names.index(part.name))

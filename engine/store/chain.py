@@ -22,7 +22,7 @@ from engine.store.rows import CHUNK, Row
 from engine.store.schema import entries, meta
 from engine.store.sources import Origins, RuleBatches
 
-LATER = ("seen_seconds",)
+LATER = ("seen_seconds", "asked")
 """Columns that came after the first entries: hashed only where they hold something, so that older hashes still fit."""
 HASHED = tuple(column.name for column in entries.columns if column.name not in ("hash", *LATER))
 

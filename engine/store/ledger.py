@@ -7,7 +7,7 @@ The entry and the projection change in one transaction.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypedDict, cast
@@ -15,6 +15,7 @@ from typing import Any, TypedDict, cast
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from engine.records.labels import ACCEPTED, Ack, Action, Decision, LabelSource, LabelState, LedgerEntry, Mark
+from engine.store import audit_draws
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.measured import add_draws
 from engine.store.projection import load_states, row_of
@@ -44,6 +45,7 @@ class Draft:
     undoes: int | None = None
     seconds: float | None = None
     seen_seconds: float | None = None
+    asked: str | None = None
 
 
 class Appending:
@@ -108,21 +110,33 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     labels = {decision.label for decision in sound if decision.label is not None}
     names = _known_classes(connection, labels | {nfc(label) for label in labels})
     appending = Appending(connection, (decision.image_id for decision in sound))
+    numbers = {decision.asked.audit for decision in sound if decision.asked is not None}
+    digests = audit_draws.read_open_digests(connection, numbers) if numbers else {}
     following = iter(sound)
     acks = []
     for decision, flaw in zip(decisions, flaws, strict=True):
         if flaw is not None:
             acks.append(Ack(decision.uid, "refused", message=flaw))
         else:
-            acks.append(_decide(next(following), appending, earlier, names))
+            acks.append(_decide(next(following), appending, earlier, names, digests))
     appending.flush()
     for decision, ack in zip(decisions, acks, strict=True):
-        if decision.draws and ack.status == "saved" and ack.seq is not None:
+        if ack.status != "saved" or ack.seq is None:
+            continue
+        if decision.draws:
             add_draws(connection, decision.draws, ack.seq - 1)
+        if decision.asked is not None:
+            audit_draws.add_draws(connection, decision.asked, ack.seq - 1)
     return acks
 
 
-def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[int, int, str]], names: set[str]) -> Ack:
+def _decide(
+    decision: Decision,
+    appending: Appending,
+    earlier: dict[str, tuple[int, int, str]],
+    names: set[str],
+    digests: Mapping[int, str],
+) -> Ack:
     uid, state = decision.uid, appending.states.get(decision.image_id)
     if uid in earlier:
         seq, image_id, action = earlier[uid]
@@ -137,7 +151,11 @@ def _decide(decision: Decision, appending: Appending, earlier: dict[str, tuple[i
         decision = replace(decision, label=nfc(decision.label))
     if decision.base_version != state.version:
         return Ack(uid, "conflict", state, message="not saved: the image was changed since it was shown")
-    after = appending.add(_draft(decision, state))
+    asked = decision.asked
+    if asked is not None and asked.audit not in digests:
+        return Ack(uid, "refused", state, message=f"audit {asked.audit} is not open")
+    text = None if asked is None else audit_draws.asked_text(digests[asked.audit], asked)
+    after = appending.add(replace(_draft(decision, state), asked=text))
     earlier[uid] = (after.version, decision.image_id, decision.action)
     return Ack(uid, "saved", after, after.version)
 

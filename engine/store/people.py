@@ -91,6 +91,13 @@ def read_relabeled(connection: Connection) -> list[tuple[int, list[Saying]]]:
     return relabeled
 
 
+def read_last_decided(connection: Connection) -> dict[str, str]:
+    """Return when each person last decided something, or took it back, as ISO 8601 in UTC."""
+    last = select(func.max(_ENTRY.seq)).group_by(_ENTRY.actor)
+    query = select(_ENTRY.actor, _ENTRY.time).where(_ENTRY.seq.in_(last), _ENTRY.action != "import")
+    return {row.actor: row.time for row in connection.execute(query)}
+
+
 def _settled(actors: Sequence[str]) -> bool:
     """Return whether the last of these, who said something one after the other, had seen what others said before."""
     newest = actors[-1]

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     quoted_name,
 )
 
@@ -90,6 +91,7 @@ entries = Table(
     Column("prev_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
     Column("seen_seconds", Float(53)),  # since revision 0005; hashed where it is not NULL
+    Column("asked", Text),  # since revision 0007, as seen_seconds
     Index("ix_annotations_image_id_seq", "image_id", "seq"),
     Index("ix_annotations_actor_seq", "actor", "seq"),
     Index("ix_annotations_batch", "batch"),
@@ -152,8 +154,8 @@ batches = Table(
     Column("digest", Text, nullable=False),  # SHA-256 of the facts; its first half ends the batch id
 )
 
-audits = Table(
-    "audits",
+past_audits = Table(  # of before revision 0007: a random sample of what a rule would accept
+    "past_audits",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("created", Text, nullable=False),
@@ -168,6 +170,44 @@ audits = Table(
     Column("state", Text, nullable=False),
     Column("batch", Text, ForeignKey("batches.batch")),
     Column("facts", JSON, nullable=False),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # past audits count too
+    Column("created", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("round", Integer, ForeignKey("rounds.number")),
+    Column("thresholds", JSON(none_as_null=True)),
+    Column("rate", Float(53)),
+    Column("alpha", Float(53), nullable=False),
+    Column("ledger_seq", Integer, nullable=False),
+    Column("ledger_hash", Text, nullable=False),
+    Column("salt", BigInteger, nullable=False),  # made of number and ledger_hash, see engine.quality.frozen
+    Column("digest", Text, nullable=False),
+    Column("names", JSON, nullable=False),  # that label_codes point to
+    Column("sources", JSON, nullable=False),  # that source_codes point to
+    Column("image_ids", LargeBinary, nullable=False),  # zlib of little-endian int64, ascending
+    Column("label_codes", LargeBinary, nullable=False),  # zlib of little-endian int32
+    Column("source_codes", LargeBinary, nullable=False),  # zlib of int8
+    Column("state", Text, nullable=False),
+    Column("ordinal", Integer),  # the how-manieth audit with an answer it is; NULL before its first
+    Column("ended", Text),
+    Column("batch", Text, ForeignKey("batches.batch")),
+    Column("facts", JSON, nullable=False),
+)
+
+audit_draws = Table(
+    "audit_draws",
+    metadata,
+    Column("audit", Integer, ForeignKey("audits.number"), primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("image_id", Integer, ForeignKey("images.id"), nullable=False),
+    Column("order", Text, nullable=False),
+    Column("ledger_seq", Integer, nullable=False),  # the ledger's last entry when it was drawn
+    UniqueConstraint("audit", "image_id"),
 )
 
 measured_orders = Table(

@@ -13,28 +13,33 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly
+from engine.records.goal import Goal, GoalSet
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.records.labels import Ack, Decision, ImageItem, LabelState, LedgerEntry, ProjectCounts
-from engine.records.quality import AuditRecord, BatchInfo
+from engine.records.quality import AuditRecord, BatchInfo, FrozenLabels, PastAudit
 from engine.records.rounds import RoundRecord, RoundStateName
 from engine.store import (
+    audit_draws,
     audits,
     backup,
     batches,
     database,
+    goals,
     groups,
     images,
     imports,
     ledger,
     looks,
     measured,
+    past_audits,
     people,
     projection,
     rounds,
     undo,
     verify,
 )
-from engine.store.audits import AuditEnd, AuditFields
+from engine.store.audit_draws import AuditNews
+from engine.store.audits import AuditFields
 from engine.store.groups import GroupsSet
 from engine.store.label_table import LabelTable, LabelTableReader
 from engine.store.measured import MeasuredDraws, MeasuredOrder
@@ -241,6 +246,10 @@ class Store:
         """Return as columns who decided when and how long it took; undone decisions are left out."""
         return self._read(people.read_timings)
 
+    def last_decided(self) -> dict[str, str]:
+        """Return when each person last decided something, as ISO 8601 in UTC."""
+        return self._read(people.read_last_decided)
+
     def relabeled(self) -> list[tuple[int, list[tuple[str, str, int]]]]:
         """Return the images on which people disagree, with each one's last label; see engine.store.people."""
         return self._read(people.read_relabeled)
@@ -283,7 +292,7 @@ class Store:
     # --- audits ---------------------------------------------------------------------------------------------
 
     def add_audit(self, **fields: Unpack[AuditFields]) -> AuditRecord:
-        """Open an audit of what a rule accepts. Raises LedgerError while another is open; see engine.store.audits."""
+        """Open an audit of frozen labels. Raises LedgerError while another is open; see engine.store.audits."""
         return self._write(lambda connection: audits.add_audit(connection, fields))
 
     def audits(self) -> list[AuditRecord]:
@@ -294,15 +303,25 @@ class Store:
         """Return one audit. Raises LedgerError when there is none with this number."""
         return self._read(lambda connection: audits.read_audit(connection, number))
 
+    def frozen_labels(self, number: int) -> FrozenLabels:
+        """Return the labels that an audit froze. Raises as `audit`."""
+        return self._read(lambda connection: audits.read_frozen(connection, number))
+
+    def audit_news(self, number: int, place: int, seq: int) -> AuditNews:
+        """Return an audit's draws from `place` on and what people said after entry `seq`, in one snapshot."""
+        return self._read(lambda connection: audit_draws.read_news(connection, number, place, seq))
+
+    def past_audits(self) -> list[PastAudit]:
+        """Return the audits from before labels were frozen, oldest first."""
+        return self._read(past_audits.read_past_audits)
+
     def accept_audit(self, number: int, decisions: Sequence[Decision], batch: str, facts: Facts) -> list[Ack]:
         """Record what an audit lets in, its facts and its end, all or nothing. Raises LedgerError if not open."""
         return self._write(lambda connection: audits.accept_audit(connection, number, decisions, batch, facts))
 
-    def close_audit(
-        self, number: int, state: AuditEnd, batch: str | None = None, facts: Facts | None = None
-    ) -> AuditRecord:
+    def close_audit(self, number: int, facts: Facts | None = None) -> AuditRecord:
         """End an open audit. Raises LedgerError when it is not open."""
-        return self._write(lambda connection: audits.close_audit(connection, number, state, batch, facts))
+        return self._write(lambda connection: audits.close_audit(connection, number, facts))
 
     # --- rounds ---------------------------------------------------------------------------------------------
 
@@ -343,6 +362,16 @@ class Store:
     def active_round(self) -> RoundRecord | None:
         """Return the round that is queued, running or being cancelled; None when there is none."""
         return self._read(rounds.read_active)
+
+    # --- the goal -------------------------------------------------------------------------------------------
+
+    def goals(self) -> list[GoalSet]:
+        """Return each time that the project's goal was set, oldest first."""
+        return self._read(goals.read_goals)
+
+    def set_goal(self, goal: Goal, actor: str) -> GoalSet:
+        """Set the project's goal; what it was before stays on record."""
+        return self._write(lambda connection: goals.write_goal(connection, goal, actor))
 
     # --- the rest -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectCorrupt
 from engine.records.labels import LabelState
-from engine.store import audits, facts, measured, rounds, sqlite
+from engine.store import audits, facts, measured, past_audits, rounds, sqlite
 from engine.store.chain import replay
 from engine.store.imports import digest_images
 from engine.store.projection import read_states, replace_all
@@ -25,6 +25,7 @@ def find_problems(connection: Connection) -> list[str]:
         "images": _images,
         "rounds": _rounds,
         "batches": facts.find_flaws,
+        "past audits": past_audits.find_flaws,
         "audits": audits.find_flaws,
         "measured set": measured.find_flaws,
     }

@@ -12,16 +12,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.components.quality import accuracy, confusion, gallery, outlook, words
+from app.components.quality import accuracy, by_class, confusion, gallery, outlook, sureness, words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project.labels import new_uid
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import ClassFigures
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.review.lists import Lists
 from engine.quality.measured_set import evidence
+from engine.quality.reliability import Gap
 from engine.quality.scale import of_answers
 from engine.records.labels import Decision
 from engine.records.quality import (
@@ -105,11 +107,55 @@ def _answer(opened: OpenProject, image_id: int, label: str) -> None:
     assert opened.project.labels.decide([decision])[0].status == "saved"
 
 
-def _answer_audit(opened: OpenProject, wrong: int) -> None:
-    record, left = opened.project.audits.unanswered(1)
-    for place, image_id in enumerate(left):
-        said = opened.project.queue.item(image_id, record.round).prediction
-        _answer(opened, image_id, {CAT: DOG, DOG: CAT}[said or ""] if place < wrong else str(said))
+# classes ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_class_stands_in_the_table_and_too_few_answers_say_so(opened: OpenProject, number: int) -> None:
+    answer_measured(opened.project, 25, predicted(opened.project, number))
+    rows = {str(row["Class"]): row for row in _page("Accuracy").dataframe[-1].value.to_dict("records")}
+    assert set(rows) == {CAT, DOG}
+    figures = {one.name: one for one in opened.project.by_class.figures(number)}
+    assert rows[CAT]["Measured right"].startswith(f"{figures[CAT].right.n} of {figures[CAT].right.n} (")
+    assert rows[DOG]["Of all images"].startswith(f"{100 * figures[DOG].share.value:.0f} % (")
+    few = Estimate(1, 4, 0.0, 1.0, "")
+    told = by_class.class_rows([ClassFigures("lynx", 2, 7, few, few, True)])
+    assert told == [
+        {"Class": "lynx (rare)", "Labels": "2", "Predicted": "7", "Measured right": "too few (4)",
+         "Of all images": "too few (4)"}
+    ]  # fmt: skip
+
+
+def test_accepting_warns_of_images_that_lie_near_a_rare_class_and_leads_to_them(opened: OpenProject) -> None:
+    said = np.tile([0.99, 0.01], (LABELED + FREE, 1))
+    table = opened.project.store.label_table()
+    cats = [row for row, label in enumerate(table.label) if label == CAT]
+    opened.project.store.record(
+        [Decision(new_uid(), row + 1, int(table.version[row]), "reject") for row in range(LABELED) if row not in cats]
+    )
+    said[-4:] = [0.2, 0.8]
+    features = np.random.default_rng(0).normal(size=(LABELED + FREE, 3))
+    features[-5:] += 20
+    make_round(opened.project, said, features=features)
+    page = _page("Accept by threshold")
+    page.radio(key="accept_way").set_value("fixed").run()
+    (warning,) = [one.value for one in page.warning if "rare class" in one.value]
+    assert DOG in warning
+    page.button(key="review_swept").click().run()
+    assert _surface(page)["only"] == "rare"
+
+
+def test_how_much_too_sure_a_round_is_stands_under_accuracy(opened: OpenProject, number: int) -> None:
+    assert "What you would accept (see Accept by threshold): too few answers to say (0 of 20)." in _texts(
+        _page("Accuracy")
+    )
+    answer_measured(opened.project, 60, CAT)
+    above = opened.project.measured.sureness_above(opened.project.audits.rule_for(number, 0.01, True))
+    shown = _texts(_page("Accuracy"))
+    assert f"What you would accept (see Accept by threshold): {sureness.gap_words(above)}" in shown
+    assert "All undecided images: mean confidence" in shown
+    words = sureness.gap_words(Gap(100, 0.95, 0.8, 0.7, 0.87))
+    assert words == "mean confidence 95 %, 80 % right: +15 points (+8 to +25), too sure."
+    assert "(−5 to +3), not shown" in sureness.gap_words(Gap(100, 0.8, 0.8, 0.77, 0.85))
 
 
 # empty states -----------------------------------------------------------------------------------------------------
@@ -329,88 +375,11 @@ def test_thresholds_say_how_many_are_accepted_and_expect_no_errors_by_few_answer
     assert {one.label: one.value for one in page.metric}["Would be accepted"] == "90"
 
 
-def test_the_page_says_beforehand_what_an_audit_can_show(opened: OpenProject, number: int) -> None:
-    page = _page("Accept by threshold")
-    page.radio(key="accept_way").set_value("fixed").run()
-    page.slider(key="accept_threshold").set_value(0.895).run()
-    page.number_input(key="audit_size").set_value(40).run()
-    # beta.ppf(.95, 1, 40) = .0722, (2, 39) = .1137…, (3, 38) = .1492
-    assert "at most 7.3 % with no wrong, 11.4 % with 1 wrong, 15.0 % with 2 wrong" in _texts(page)
-
-
 def test_nothing_to_accept_is_said_and_no_audit_offered(opened: OpenProject, number: int) -> None:
     page = _page("Accept by threshold")
     page.select_slider(key="accept_target").set_value(0.001).run()
     assert "no undecided prediction would be accepted" in _texts(page)
     assert "draw_audit" not in [one.key for one in page.button]
-
-
-def _drawn(size: int = 40) -> AppTest:
-    page = _page("Accept by threshold")
-    page.radio(key="accept_way").set_value("fixed").run()
-    page.slider(key="accept_threshold").set_value(0.895).run()
-    page.number_input(key="audit_size").set_value(size).run()
-    page.button(key="draw_audit").click().run()
-    assert not page.exception
-    return page
-
-
-def test_an_audit_is_drawn_of_the_size_asked_for_and_leads_to_its_images(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    (audit,) = opened.project.audits.all()
-    assert (len(audit.record.population), len(audit.record.sample)) == (90, 40)
-    assert page.get("progress")[0].proto.text == "0 of 40 answered"
-    assert page.button(key="draw_audit").disabled
-    assert "accept_audit_1" not in [one.key for one in page.button]
-    page.button(key="review_audit_1").click().run()
-    assert _surface(page)["only"] == "audit:1"
-
-
-def test_answered_audit_states_its_bound_and_is_accepted_after_a_confirmation(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    _answer_audit(opened, wrong=2)
-    page.run()
-    statement = opened.project.audits.get(1).statement
-    assert "at most 15.0 % wrong" in statement
-    assert statement in _html(page)
-    accept = page.button(key="accept_audit_1")
-    assert accept.label == "Accept 50 labels as one batch"
-    accept.click().run()
-    assert opened.project.store.counts().labeled == LABELED + 40  # not before it is confirmed
-    assert "**50 predictions** of round 1 become labels" in _texts(page)
-    page.button(key="confirm_accept").click().run()
-    assert not page.exception
-    assert opened.project.store.counts().labeled == LABELED + 90
-    assert "Accepted 50 labels as one batch" in _texts(page)
-    (row,) = page.dataframe[0].value.to_dict("records")
-    assert (row["State"], row["Wrong"], row["Statement"]) == ("accepted", 2, statement)
-
-
-def test_declined_confirmation_accepts_nothing(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    _answer_audit(opened, wrong=0)
-    page.run()
-    page.button(key="accept_audit_1").click().run()
-    page.button(key="confirm_not").click().run()
-    assert opened.project.store.counts().labeled == LABELED + 40
-    assert "confirm_accept" not in [one.key for one in page.button]
-
-
-def test_audit_given_up_stays_in_the_table_and_makes_the_next_one_stricter(opened: OpenProject, number: int) -> None:
-    page = _drawn()
-    page.button(key="abandon_audit_1").click().run()
-    assert page.dataframe[0].value["State"].tolist() == ["given up"]
-    assert "look 2 at this round, 97.5 %" in _texts(page)
-    page.button(key="draw_audit").click().run()
-    assert "It is look 2 at this round, so its level is stricter" in _texts(page)
-
-
-def test_audit_of_all_images_leaves_nothing_to_accept(opened: OpenProject, number: int) -> None:
-    page = _drawn(90)
-    _answer_audit(opened, wrong=0)
-    page.run()
-    assert "nothing is left to accept" in _texts(page)
-    assert "accept_audit_1" not in [one.key for one in page.button]
 
 
 # labels to check --------------------------------------------------------------------------------------------------

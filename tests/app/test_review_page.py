@@ -140,12 +140,12 @@ def test_a_list_is_looked_at_one_by_one(opened: OpenProject) -> None:
 def test_an_open_audit_is_offered_with_what_is_left_of_it(opened: OpenProject) -> None:
     _complete(opened, "promoted")
     audits = opened.project.audits
-    audits.start(audits.rule_at(1, 0.5), size=1)
+    audits.start_rule(audits.rule_at(1, 0.5))
     page = _page()
-    assert "Audit 1 (1 left)" in page.selectbox(key="review_only").options
+    assert "Audit 1, asked blind" in page.selectbox(key="review_only").options
     page.selectbox(key="review_only").select("audit:1").run()
     assert _data(page)["only"] == "audit:1"
-    audits.abandon(1)
+    audits.close(1)
     page.run()
     assert page.selectbox(key="review_only").value == "unreviewed"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from engine.benchmarks.fixed_audit import upper_bound
 from engine.importers.scan import ImportSource
 from engine.project.labels import new_uid
 from engine.project.opened import Project
-from engine.quality.audit import upper_bound
 from engine.records.labels import Decision
 from tests.browser.digits import digits_zip
 from tests.browser.test_whole_loop import Pictures, export, go, settle, wait_until

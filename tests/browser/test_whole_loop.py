@@ -230,10 +230,12 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
     expect(page.get_by_text("This image measures the model: choose its class.")).to_be_visible()
     page.keyboard.press("3")
     expect(page.get_by_test_id("review-prediction-title")).to_contain_text("round 2")
+    name = page.get_by_test_id("review-name")
     for _ in range(2):
-        shown = page.get_by_test_id("review-prediction").inner_text()
+        in_front, shown = name.inner_text(), page.get_by_test_id("review-prediction").inner_text()
         wrong = next(digit for digit in "123456789" if digit not in shown)
         page.keyboard.press(wrong)
+        expect(name).not_to_have_text(in_front)  # else the next prediction read is still that of this image
     saved = page.get_by_test_id("review-save-state")
     page.wait_for_function(
         "node => /saved/i.test(node.innerText) && !/saving|not saved/i.test(node.innerText)",

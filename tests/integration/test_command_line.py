@@ -21,7 +21,7 @@ from PIL import Image
 from app.cli import main
 from engine.exporters.rows import SOURCES
 from engine.project.opened import Project
-from engine.records.labels import Decision
+from tests.auditing import answer_audit, frozen_label
 from tests.browser.digits import digit_pictures, digits_zip
 from tests.ready_project import ReadyProjects
 
@@ -58,17 +58,12 @@ def digits(ready: ReadyProjects, tmp_path: Path) -> Path:
 
 
 def _audit(root: Path, threshold: float, size: int) -> None:
-    """Draw an audit of the round in force and answer it whole: every prediction is right."""
+    """Begin an audit of the round in force and answer so many images: every prediction is right."""
     with Project.open(root) as project:
         number = project.results.in_force()
         assert number is not None
-        begun = project.audits.start(project.audits.rule_at(number, threshold), size=size)
-        items = [project.queue.item(image_id) for image_id in begun.record.sample]
-        answers = [
-            Decision(f"audit-{item.image_id}", item.image_id, item.version, "accept", item.prediction, seconds=1.0)
-            for item in items
-        ]
-        assert all(ack.status == "saved" for ack in project.labels.decide(answers))
+        begun = project.audits.start_rule(project.audits.rule_at(number, threshold))
+        answer_audit(project, begun.number, size, frozen_label(project, begun.number))
 
 
 def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> None:
@@ -86,16 +81,16 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     refused = _flat(run("export", digits, "out/set.zip", "--pseudo", "0.0", ok=False).stderr)
     assert "0 of 100. Answer 100 more random images on the Review page" in refused
     assert not (tmp_path / "out").exists()
-    _audit(digits, threshold=0.0, size=5)
+    _audit(digits, threshold=0.0, size=20)
     said = _flat(run("export", digits, "out/set.zip", "--pseudo", "0.0").stdout)
-    assert "80 imported, 5 confirmed one by one, 215 pseudo-labels" in said
+    assert "80 imported, 20 given by a person, 200 pseudo-labels" in said
     with zipfile.ZipFile(tmp_path / "out" / "set.zip") as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open("metadata.csv"), encoding="utf-8")))
         manifest = json.loads(archive.read("manifest.json"))
     assert len(rows) == 300
     assert all(row["label"] for row in rows)
     assert manifest["counts"] == dict.fromkeys(SOURCES, 0) | {
-        "imported": 80, "confirmed": 5, "pseudo": 215, "unlabeled": 0,
+        "imported": 80, "human": 20, "pseudo": 200, "unlabeled": 0,
     }  # fmt: skip
     assert manifest["heldout"]["n"] == 16
     run("backup", digits, tmp_path / "copy.db")

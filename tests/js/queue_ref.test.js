@@ -12,7 +12,9 @@ test("names are read, audits with their number", () => {
 });
 
 test("what stays after an answer, and what is there because it is doubted", () => {
-  const names = ["unreviewed", "marked", "labeled", "all", "selection", "issues", "conflicts", "audit:3"];
+  const names = [
+    "unreviewed", "marked", "labeled", "all", "selection", "doubtful", "issues", "conflicts", "rare", "audit:3",
+  ];
   assert.deepEqual(names.filter((name) => staysAfterAnswer(readQueueRef(name))), ["labeled", "all", "selection"]);
-  assert.deepEqual(names.filter((name) => isDoubted(readQueueRef(name))), ["issues", "conflicts"]);
+  assert.deepEqual(names.filter((name) => isDoubted(readQueueRef(name))), ["issues", "conflicts", "rare"]);
 });

@@ -180,8 +180,8 @@ function createOutbox(base) {
  * @param {DecisionEntry} entry
  * @returns {Decision}
  */
-function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind }) {
-  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, seen_seconds: null, blind };
+function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind, asked }) {
+  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, seen_seconds: null, blind, asked };
 }
 
 /**

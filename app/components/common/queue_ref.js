@@ -1,11 +1,14 @@
 // Which images a queue holds, as the pages and routes write it: "unreviewed", "marked", "labeled", "all", "selection",
-// "measured", "issues", "conflicts", or "audit:3".
+// "measured", "doubtful", "issues", "conflicts", "rare", or "audit:3", "audit:3:class:cat", "audit:3:source:human", "audit:3:open".
 
-/** @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "issues" | "conflicts"} QueueKind */
+/**
+ * @typedef {"unreviewed" | "marked" | "labeled" | "all" | "selection" | "measured" | "doubtful" | "issues" | "conflicts" |
+ *   "rare"} QueueKind
+ */
 /** @typedef {{ kind: QueueKind | "unknown", audit: null } | { kind: "audit", audit: number }} QueueRef */
 
 /** @type {readonly string[]} */
-const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "issues", "conflicts"];
+const KINDS = ["unreviewed", "marked", "labeled", "all", "selection", "measured", "doubtful", "issues", "conflicts", "rare"];
 const STAYING = ["all", "selection", "labeled"];
 
 /**
@@ -14,7 +17,7 @@ const STAYING = ["all", "selection", "labeled"];
  * @returns {QueueRef}
  */
 export function readQueueRef(text) {
-  const audit = /^audit:(\d+)$/.exec(text);
+  const audit = /^audit:(\d+)(?::(?:open|(?:class|source):.+))?$/.exec(text);
   if (audit) return { kind: "audit", audit: Number(audit[1]) };
   return { kind: isKind(text) ? text : "unknown", audit: null };
 }
@@ -40,5 +43,5 @@ export function staysAfterAnswer({ kind }) {
  * @param {QueueRef} ref
  */
 export function isDoubted({ kind }) {
-  return kind === "issues" || kind === "conflicts";
+  return kind === "issues" || kind === "conflicts" || kind === "rare";
 }

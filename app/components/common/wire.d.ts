@@ -25,7 +25,8 @@ export interface Scale {
 
 /**
  * An image as the review shows it. `confidence`: kept with the answer, never written. `top`: the most likely classes with
- * the lengths of their bars, 0..1. `scale`, `step`: how the confidence is written, null where it is no round's.
+ * the lengths of their bars, 0..1. `scale`, `step`: how the confidence is written, null where it is no round's. `asked`: by
+ * which audit, to be handed back with the answer.
  */
 export interface ReviewItem {
   image_id: number;
@@ -46,6 +47,7 @@ export interface ReviewItem {
   beside: Beside[];
   scale: Scale | null;
   step: number | null;
+  asked: string | null;
 }
 
 /** What /queue takes. `only`: which images, as queue_ref.js reads it. */
@@ -100,6 +102,7 @@ export interface Decision {
   seconds: number | null;
   seen_seconds: number | null;
   blind?: boolean;
+  asked?: string | null;
 }
 
 /** The label in force of an image and how it came about. */

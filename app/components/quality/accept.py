@@ -1,4 +1,4 @@
-"""The tab "Accept by threshold": choose which predictions are good enough, audit a sample of them, accept the rest."""
+"""The tab "Accept by threshold": choose which predictions are good enough, audit them, accept the rest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import streamlit as st
 from app import state
 from app.components import training_views
 from app.components.quality import audits
+from app.components.quality.by_class import warn_of_rare
 from app.components.quality.chosen_round import chosen_round
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.percent import at_least, at_most, percent
-from engine.project.quality.audits import LEVEL
 from engine.quality import audit
+from engine.quality.betting import ALPHA, threshold
+from engine.quality.standing import ASSUMED_MISS
 from engine.records.quality import AcceptPreview, AcceptRule
 
 TARGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
@@ -24,32 +26,25 @@ WAYS = {
     "fixed": "One threshold, given",
 }
 GIVEN = "fixed"
-SAMPLE = 100
+ANSWERS = (20, 50, 100, 300)
+"""Answers of which it is said what they could show."""
 
 
 def accept_tab(opened: OpenProject) -> None:
     """Draw the tab."""
-    _tell()
-    audits_so_far = opened.project.audits.all()
-    running = [one for one in audits_so_far if one.record.state == "open"]
-    for one in running:
-        audits.open_audit(opened, one)
+    audits.tell()
+    running = opened.project.audits.opened()
+    if running is not None and running.record.scope == "rule":
+        audits.open_audit(opened, running)
     record = chosen_round(opened)
     if record is not None:
         rule = _rule(opened, record.number)
         preview = opened.project.audits.preview(rule)
         _preview(preview)
-        _draw(opened, preview, busy=bool(running))
+        warn_of_rare(opened, rule)
+        _draw(opened, preview, busy=running is not None)
     audits.explanation()
-    audits.past_audits(opened, audits_so_far)
-
-
-def _tell() -> None:
-    """Say once what the last click did."""
-    message = state.get("quality_told")
-    if message:
-        st.success(message)
-        state.forget("quality_told")
+    audits.past_audits(opened)
 
 
 def _rule(opened: OpenProject, number: int) -> AcceptRule:
@@ -130,22 +125,19 @@ def per_class_figure(preview: AcceptPreview) -> go.Figure:
     return figure
 
 
-def _forecast(opened: OpenProject, preview: AcceptPreview, size: int) -> None:
-    """Say which bounds an audit of this size can end with, so that the size can be chosen before it is drawn."""
-    if size >= preview.count:
-        st.caption("This audits all of them, so nothing would be left to accept.")
-        return
-    looks = sum(one.record.round == preview.rule.round for one in opened.project.audits.all())
-    sure = audit.look_level(LEVEL, looks + 1)
-    bounds = [at_most(audit.upper_bound(wrong, size, sure)) for wrong in range(min(size, 2) + 1)]
-    ends = ", ".join(f"{bound} with {wrong or 'no'} wrong" for wrong, bound in enumerate(bounds))
-    st.caption(
-        f"What {some(size, 'answer')} can show (look {looks + 1} at this round, {at_least(sure)}): at most {ends}."
+def _forecast(opened: OpenProject, preview: AcceptPreview) -> None:
+    """Say which bounds an audit of these can show, so that its length can be judged before it begins."""
+    place = 1 + max((one.ordinal or 0 for one in opened.project.audits.records()), default=0)
+    counts = [count for count in ANSWERS if count < preview.count] or [preview.count]
+    ends = ", ".join(
+        f"{at_most(audit.none_wrong(preview.count, count, threshold(audit=place), ASSUMED_MISS))} after {count:,}"
+        for count in counts
     )
+    st.caption(f"What answers can show where none is wrong: at most {ends} ({at_least(1 - ALPHA)} sure).")
 
 
 def _draw(opened: OpenProject, preview: AcceptPreview, *, busy: bool) -> None:
-    """Offer to draw an audit of exactly the images the rule takes."""
+    """Offer to begin an audit of exactly the images the rule takes."""
     if not preview.count:
         if not preview.undecided:
             st.info("Every image this round has seen is decided: nothing is left to accept.")
@@ -154,23 +146,18 @@ def _draw(opened: OpenProject, preview: AcceptPreview, *, busy: bool) -> None:
                 "With these thresholds no undecided prediction would be accepted. Allow more errors, or train again."
             )
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        size = st.number_input(
-            "Images to check", 1, max(preview.count, 1), min(SAMPLE, preview.count), key="audit_size", width=160
-        )
-        wanted = st.button(
-            f"Draw an audit of {int(size):,}", type="primary", icon=":material/fact_check:", key="draw_audit",
-            disabled=busy,
-        )  # fmt: skip
-    _forecast(opened, preview, int(size))
+    wanted = st.button(
+        f"Freeze these {preview.count:,} and audit them", type="primary", icon=":material/fact_check:",
+        key="draw_audit", disabled=busy,
+    )  # fmt: skip
+    _forecast(opened, preview)
     if busy:
-        st.caption("One audit at a time: finish the open one above, or give it up.")
+        st.caption("One audit at a time: close the open one first, its answers stay.")
     if not wanted:
         return
     try:
-        made = opened.project.audits.start(preview.rule, size=int(size), actor=state.actor())
+        found = opened.project.audits.start_rule(preview.rule, actor=state.actor())
     except StarlingError as error:
         state.show_error(error)
         return
-    state.put("quality_told", f"Audit {made.record.number} is drawn: {some(int(size), 'image')} to check.")
-    st.rerun()
+    audits.begun(found)

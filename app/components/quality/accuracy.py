@@ -12,7 +12,9 @@ import streamlit as st
 from app import state
 from app.components import training_views
 from app.components.quality import confusion
+from app.components.quality.by_class import classes_part
 from app.components.quality.chosen_round import chosen_round
+from app.components.quality.sureness import sureness_part
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.percent import percent
@@ -35,6 +37,7 @@ def accuracy_tab(opened: OpenProject) -> None:
     training_views.report(opened.project, record)
     report = record.report or RoundReport()
     _measured_set(opened, record)
+    classes_part(opened, record)
     left, right = st.columns(2, gap="large")
     with left:
         confusion.confusion_part(opened, record)
@@ -78,6 +81,7 @@ def _confidence(opened: OpenProject, record: RoundRecord) -> None:
             f"On the logit scale a confidence is multiplied by {math.exp(written.b):.2f} and moved by {written.a:+.2f} "
             "before it is written; thresholds and exports use the number inside the model."
         )
+    sureness_part(opened, record)
     before, after = opened.project.measured.reliability(record.number)
     if after.n < FEW:
         held = f"{some(after.n, 'label was', 'labels were')} held out"

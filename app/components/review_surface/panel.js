@@ -86,7 +86,7 @@ function buildPrediction() {
   function paint({ card, classes, queue }) {
     const item = card?.item;
     bars.dataset.short = isShort(classes) ? "yes" : "no";
-    setText(title, !item ? "" : item.blind ? "Measures the model" : item.prediction === null ? "No prediction yet"
+    setText(title, !item ? "" : item.asked ? "Audit: what is this?" : item.blind ? "Measures the model" : item.prediction === null ? "No prediction yet"
       : item.round === null ? "Suggestion" : `Prediction · round ${item.round}`);
     const ask = classes.length ? "Choose a class" : "Add the first class";
     setText(name, item?.prediction ?? (item ? ask : ""));

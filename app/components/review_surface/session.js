@@ -226,7 +226,8 @@ export function createSession(base, paint, paintImage) {
     if (!item) return;
     if (item.prediction !== null) decide("accept", item.prediction);
     else if (item.label !== null) decide("label", item.label);
-    else say(item.blind ? "This image measures the model: choose its class."
+    else say(item.asked ? "The audit shows no label: choose the class of this image."
+      : item.blind ? "This image measures the model: choose its class."
       : "There is no prediction to accept yet: choose a class.");
   }
 
@@ -264,7 +265,7 @@ export function createSession(base, paint, paintImage) {
       uid, action, label, image_id: item.image_id, base_version: item.version, batch: null,
       round: predicted ? item.round : null, confidence: predicted ? item.confidence : null,
       seconds: Math.round((performance.now() - shownSince) / 10) / 100, seen_seconds: null,
-      blind: item.blind,
+      blind: item.blind, asked: item.asked,
     });
     remembered = false;
     advance();

@@ -208,7 +208,7 @@ function emptyWords(deck, queue) {
   if (deck.problem) return `The queue cannot be read: ${deck.problem}. Trying again…`;
   if (!deck.dry) return "Looking for images…";
   if (queue.kind === "audit") {
-    return "No image of this audit is left but those you skipped: look again. The result stands on the Quality page, under “Accept by threshold”.";
+    return "Nothing is left to ask here now. What the audit shows stands on the Quality page.";
   }
   if (deck.length === 0) return "Nothing to review here: no image matches this choice.";
   return "That was the last one. Skipped images come up again when you look again.";

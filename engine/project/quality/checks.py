@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ConfigError, ProjectReadOnly, StarlingError
 from engine.jobs import check
@@ -96,6 +97,27 @@ class Checks:
                 )
             )  # fmt: skip
         return issues
+
+    def version(self) -> tuple[int, int] | None:
+        """Return what changes when another check of the labels has ended; None before the first."""
+        try:
+            status = check.result_path(self._workspace.root, "labels").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def contradicted(self) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+        """Return how much the last check contradicts each label that it judged.
+
+        Returns:
+            Image ids (n,) ascending, 1 − the out-of-fold probability of the label (n,), not calibrated, and the ledger
+            entry that the labels are of: later ones were not judged. Nothing where no check was made.
+        """
+        result = self._result("labels", check.read_labels)
+        if result is None:
+            return np.empty(0, np.int64), np.empty(0), 0
+        doubt = 1.0 - result.probabilities[np.arange(len(result.given)), result.given].astype(np.float64)
+        return result.image_ids, np.clip(doubt, 0.0, 1.0), result.ledger_seq
 
     def duplicates(self) -> list[DuplicateGroup]:
         """Return groups of images that look the same with their labels now, those with different labels first."""

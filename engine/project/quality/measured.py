@@ -7,6 +7,7 @@ trained on before they were drawn. Labels that a round held out choose and calib
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,11 +22,13 @@ from engine.groups import FEW_GROUPS
 from engine.ids import rows_of
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import measured_set, pace, reliability, sample, scale, stopping
+from engine.quality import audit, measured_set, pace, reliability, sample, scale, stopping
 from engine.quality.measured_set import ShareRight
+from engine.quality.reliability import Gap
 from engine.quality.stopping import Comparison
 from engine.records.labels import ACCEPTED, Mark
 from engine.records.quality import (
+    AcceptRule,
     CurvePoint,
     Estimate,
     Outlook,
@@ -117,6 +120,18 @@ class Measured:
         ids = self._store.measured().image_ids
         answered = np.flatnonzero(np.isin(ids, self._looked_at()))
         return ids[: answered[-1] + 1] if len(answered) else ids[:0]
+
+    def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
+        """Return the class (n,) of each image of the measured set, as its place among class names, in the order drawn.
+
+        -1 where nobody has answered yet, skipped it or is unsure, or its class has another name. Rejected images are
+        left out: they are none of those whose classes are asked about.
+        """
+        ids, table = self.measured_ids(), self._store.label_table()
+        ids = ids[~table.rejected[table.rows(ids)]]
+        rows = table.rows(ids)
+        said = np.isin(ids, self._looked_at()) & ~table.has_mark("skip", "unsure")[rows]
+        return np.where(said, table.class_index(classes)[rows], -1)
 
     def waiting(self) -> NDArray[np.int64]:
         """Return the images of the measured set (W,) that nobody has looked at since their draw, in their order."""
@@ -214,6 +229,26 @@ class Measured:
             return None
         return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1))
 
+    def sureness_of_undecided(self, number: int) -> Gap | None:
+        """Return how much too sure a round is of what is undecided, by bands of confidence; None as `undecided_right`.
+
+        By the confidence inside the model, which nothing was fitted to these answers for.
+        """
+        rest = self.undecided_right(number)
+        if rest is None:
+            return None
+        probabilities = undecided(self._store.label_table(), self._results.needed(number))[1]
+        n = len(self.answers(number).right)
+        return Gap(n, float(probabilities.max(1).mean()), rest.value, rest.low, rest.high)
+
+    def sureness_above(self, rule: AcceptRule) -> Gap:
+        """Return how much too sure a round is of the measured images that a rule would accept."""
+        predictions, answers = self._results.needed(rule.round), self.answers(rule.round)
+        columns, _ = rows_of(answers.image_ids, predictions.image_ids)
+        thresholds = np.array([rule.thresholds.get(name, 2.0) for name in predictions.classes], np.float64)
+        taken = audit.accepted(predictions.probabilities[columns], thresholds)
+        return reliability.gap(answers.confidence[taken], answers.right[taken])
+
     def standing(self, number: int, goal: float) -> Standing:
         """Return how good a round's predictions and the labels in force are together.
 
@@ -275,7 +310,7 @@ class Measured:
             raise ConfigError("The target must lie between 0 and 1", value=target, way_out="Try 0.99.")
         curve = self._curve()
         promoted = {record.number for record in self._store.rounds() if record.state == "promoted"}
-        seconds = self._seconds()
+        seconds = self.seconds_each()
         predictions, table = self._results.predictions(), self._store.label_table()
         written = None if predictions is None else self.scale(predictions.round)
         confidence: NDArray[np.float64] | None = None
@@ -314,8 +349,8 @@ class Measured:
         confidence, here = table.confidence[unseen], table.round[unseen] == number
         return float((1.0 - np.where(here, scale.recalibrated(written, confidence), confidence)).sum())
 
-    def _seconds(self) -> float | None:
-        """Median seconds of a timed decision of the busiest person; None without one."""
+    def seconds_each(self) -> float | None:
+        """Return the median seconds of a timed decision of the busiest person; None without one."""
         return next((one.seconds for one in self.pace() if one.seconds is not None), None)
 
     def _curve(self) -> tuple[CurvePoint, ...]:

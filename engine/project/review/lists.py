@@ -1,8 +1,9 @@
-"""Review lists that are not a query: the sample of an audit, suspected labels, labels that contradict each other."""
+"""Review lists that are not a query: what an audit asks, labels and predictions in doubt, suspected labels, labels that
+contradict each other, images near a rare class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.ids import rows_of
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import LOOKS, ByClass
 from engine.project.quality.checks import Checks
+from engine.project.quality.goal import Goals
 from engine.project.results import Results
-from engine.project.review.ref import QueueRef
+from engine.project.review.ref import OPEN, QueueRef
 from engine.project.workspace import Workspace
+from engine.quality.parts import ALL, Part
 from engine.records.quality import DuplicateGroup, LabelIssue
 from engine.records.review import Beside, Conflict
 from engine.records.rounds import Predictions
@@ -26,40 +30,79 @@ MOST_BESIDE = 8
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One image of a list. round: the round whose prediction is shown, None is the one asked for; suggested: shown in
-    place of a prediction, with its confidence."""
+    """One image of a list. suggested: shown in place of a prediction, with its confidence. asked: by which audit and
+    along which order, blind; None for no audit."""
 
     image_id: int
     why: str
     score: float | None = None
-    round: int | None = None
     suggested: str | None = None
     confidence: float | None = None
     beside: tuple[Beside, ...] = ()
+    asked: str | None = None
 
 
 class Lists:
     """The lists of one project."""
 
-    def __init__(self, workspace: Workspace, results: Results, audits: Audits, checks: Checks) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, audits: Audits, checks: Checks, goals: Goals, by_class: ByClass
+    ) -> None:
         self._store, self._results = workspace.store, results
-        self._audits, self._checks = audits, checks
+        self._audits, self._checks, self._goals, self._by_class = audits, checks, goals, by_class
 
     def entries(self, ref: QueueRef, number: int | None) -> list[Listed]:
-        """Return what is left to look at of a list, in its order.
+        """Return what is left to look at of a list of doubtful or suspected labels or of conflicts, in its order.
 
         Raises:
-            ConfigError: it is no list, or there is no such audit.
+            ConfigError: it is no such list.
         """
+        if ref.kind == "doubtful":
+            return [
+                Listed(image_id, _doubt(source), suspicion) for image_id, suspicion, source in self._goals.doubtful()
+            ]
         if ref.kind == "issues":
             return [_issue(issue) for issue in self._checks.label_issues()]
         if ref.kind == "conflicts":
             return list(_once(entry for conflict in self.conflicts(number) for entry in _entries(conflict)))
+        if ref.kind == "rare":
+            return self._near_rare(number)
+        raise ConfigError("There is no such list", value=ref, way_out="Use doubtful, issues, conflicts or rare.")
+
+    def asked(self, ref: QueueRef, limit: int, exclude: Collection[int], actor: str | None) -> tuple[list[Listed], int]:
+        """Return what an audit asks next, at most `limit`, and how much it could ask in all.
+
+        That an image is asked a second time is not told: it would say what was answered first.
+
+        Raises:
+            ConfigError: the queue is of no audit.
+            LedgerError: there is no such audit.
+        """
         if ref.audit is None:
-            raise ConfigError("There is no such list", value=ref, way_out="Use issues, conflicts or audit:1.")
-        record, left = self._audits.unanswered(ref.audit)
-        why = f"Audit {record.number}: drawn at random from {len(record.population):,} predictions"
-        return [Listed(image_id, why, round=record.round) for image_id in left]
+            raise ConfigError("There is no such list", value=ref, way_out="Use audit:1.")
+        if ref.part == OPEN:
+            questions = self._audits.open_questions(ref.audit)
+            total = len(questions)
+            questions = [one for one in questions if one.image_id not in exclude][:limit]
+        else:
+            part = Part.parse(ref.part) if ref.part else ALL
+            questions, total = self._audits.questions(ref.audit, part, limit=limit, exclude=exclude, actor=actor)
+        why = f"Audit {ref.audit}: drawn at random and asked without its label"
+        return [Listed(one.image_id, why, asked=f"{ref.audit} {one.order}".rstrip()) for one in questions], total
+
+    def asks_blind(self, image_id: int) -> str | None:
+        """Return how an open audit that waits for an answer to this image asks for it, None where none does."""
+        number = self._audits.asks_blind(image_id)
+        return None if number is None else str(number)
+
+    def _near_rare(self, number: int | None) -> list[Listed]:
+        """The undecided images that lie nearest to a rare class though they are predicted as a common one."""
+        near = self._by_class.near_rare(number)
+        columns = zip(near.image_ids.tolist(), near.predicted, near.rare, near.closeness.tolist(), strict=True)
+        return [
+            Listed(image_id, f"Predicted “{predicted}”, but near images of the rare class “{rare}”", closeness)
+            for image_id, predicted, rare, closeness in list(columns)[:LOOKS]
+        ]
 
     def conflicts(self, number: int | None = None) -> list[Conflict]:
         """Return labels that something contradicts: two people, copies of the image, or a confident prediction.
@@ -115,6 +158,11 @@ def _contradicted(table: LabelTable, predictions: Predictions, seq: int) -> list
     ]  # fmt: skip
 
 
+def _doubt(source: str) -> str:
+    what = "prediction" if source == "pseudo" else "label"
+    return f"One of the {what}s most likely to be wrong: looked at before the labels are frozen and audited"
+
+
 def _issue(issue: LabelIssue) -> Listed:
     why = f"Given “{issue.given}”; without it the model says “{issue.suggested}”"
     return Listed(
@@ -137,7 +185,7 @@ def _suspected(issue: LabelIssue) -> Conflict:
 def _entries(conflict: Conflict) -> Iterable[Listed]:
     if conflict.kind == "prediction":
         why = f"Label “{conflict.labels[0]}” against a sure prediction of “{conflict.suggested}”"
-        yield Listed(conflict.image_ids[0], why, conflict.score, None, conflict.suggested, conflict.score)
+        yield Listed(conflict.image_ids[0], why, conflict.score, conflict.suggested, conflict.score)
     elif conflict.kind == "annotators":
         why = "; ".join(f"{who} says “{label}”" for who, label in conflict.said)
         beside = tuple(Beside(conflict.image_ids[0], label, who) for who, label in conflict.said)

@@ -43,8 +43,8 @@ PLANNED = 200
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One image of a queue. top: what is shown in place of the round's own prediction, and `round` whose it is. blind:
-    nothing is shown."""
+    """One image of a queue. top: what is shown in place of the round's own prediction. blind: nothing is shown. asked:
+    by which audit; see `ReviewItem`."""
 
     image_id: int
     why: str
@@ -52,7 +52,7 @@ class _Entry:
     blind: bool = False
     beside: tuple[Beside, ...] = ()
     top: tuple[tuple[str, float], ...] | None = None
-    round: int | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Plan:
         """Return the plan without the images that are not wanted any more."""
         left = np.isin(self.ids, wanted)
         why = tuple(text for text, stays in zip(self.picks.why, left.tolist(), strict=True) if stays)
-        picks = Picks(self.picks.rows[left], self.picks.scores[left], why, self.picks.random[left])
+        picks = Picks(self.picks.rows[left], self.picks.scores[left], why)
         return _Plan(self.question, self.ids[left], picks)
 
 
@@ -92,6 +92,7 @@ class Queue:
         ref: QueueRef = UNREVIEWED,
         exclude: Collection[int] = (),
         among: Collection[int] | None = None,
+        actor: str | None = None,
     ) -> tuple[list[ReviewItem], int]:
         """Return the images to look at next, and how many match in all (the excluded ones counted).
 
@@ -102,14 +103,20 @@ class Queue:
             ref: which images.
             exclude: image ids the page holds already.
             among: only these images; all when None.
+            actor: who asks: an audit's second look at an image is better taken by another person than its first.
 
         Raises:
-            ConfigError: no such strategy or audit, or the strategy needs what this round has not recorded.
+            ConfigError: no such strategy, or it needs what this round has not recorded.
+            LedgerError: there is no such audit.
         """
         table, predictions = self._store.label_table(), self._results.predictions(number)
         waiting = self._measured.waiting()
         if ref.kind == "measured":
             return self._measured_set(waiting, exclude, limit, table)
+        if ref.kind == "audit":
+            asked, total = self._lists.asked(ref, limit, exclude, actor)
+            entries = [_Entry(one.image_id, one.why, blind=True, asked=one.asked) for one in asked]
+            return self._items(entries, table, None), total
         if ref.is_list:
             listed = self._lists.entries(ref, number)
             shown = [one for one in listed if one.image_id not in exclude][:limit]
@@ -200,8 +207,12 @@ class Queue:
     def item(self, image_id: int, number: int | None = None) -> ReviewItem:
         """Return one image as the review page shows it. Raises ConfigError when there is none with this id."""
         image_id = self._store.image(image_id).id
-        waits = image_id in self._measured.waiting()
-        entries = [_blind(image_id) if waits else _Entry(image_id, "Opened again")]
+        entry = _Entry(image_id, "Opened again")
+        if image_id in self._measured.waiting():
+            entry = _blind(image_id)
+        elif (asked := self._lists.asks_blind(image_id)) is not None:
+            entry = _Entry(image_id, entry.why, blind=True, asked=asked)
+        entries = [entry]
         return self._items(entries, self._store.label_table(), self._results.predictions(number))[0]
 
     def _kept_plan(
@@ -269,7 +280,7 @@ class Queue:
         for entry, image, row, column, has_prediction in zip(
             entries, self._store.images(ids.tolist()), rows.tolist(), columns.tolist(), predicted.tolist(), strict=True
         ):
-            top, number = entry.top, entry.round
+            top, number = entry.top, None
             if top is None:
                 top = top_classes(predictions, column if has_prediction and not entry.blind else None)
                 number = predictions.round if predictions is not None and top else None
@@ -280,6 +291,7 @@ class Queue:
                     source=None if entry.blind else table.source[row],
                     mark=table.mark[row], prediction=top[0][0] if top else None, confidence=top[0][1] if top else None,
                     top=top, score=entry.score, why=entry.why, round=number, blind=entry.blind, beside=entry.beside,
+                    asked=entry.asked,
                 )
             )  # fmt: skip
         scales = {number: self._measured.scale(number) for number in {item.round for item in items} if number}
@@ -290,17 +302,9 @@ class Queue:
         examples = self._examples(listed, table, predictions)
         entries = []
         for one in listed:
-            top: tuple[tuple[str, float], ...] | None = None
-            number = None
-            if one.suggested is not None:
-                top = ((one.suggested, float(one.confidence or 0.0)),)
-            elif one.round is not None:
-                audited = self._results.needed(one.round)
-                columns, predicted = rows_of(id_array([one.image_id]), audited.image_ids)
-                if predicted[0]:
-                    top, number = top_classes(audited, int(columns[0])), one.round
+            top = None if one.suggested is None else ((one.suggested, float(one.confidence or 0.0)),)
             beside = one.beside or examples.get(one.image_id, ())
-            entries.append(_Entry(one.image_id, one.why, one.score, beside=beside, top=top, round=number))
+            entries.append(_Entry(one.image_id, one.why, one.score, beside=beside, top=top))
         return entries
 
     def _examples(

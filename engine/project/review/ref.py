@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.quality.parts import Part
 from engine.store import LabelTable
 
 Kind = Literal["unreviewed", "marked", "all", "labeled", "selection"]
-ListKind = Literal["measured", "issues", "conflicts", "audit"]
+ListKind = Literal["measured", "doubtful", "issues", "conflicts", "rare", "audit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIT = "audit:"
+OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,37 +25,42 @@ class QueueRef:
     """Which images are reviewed.
 
     kind: "unreviewed" (no label, no mark), "marked" (skipped, unsure, flagged, rejected), "labeled", "all", "selection"
-    (some images handed over), or a list with an order of its own: "measured" (the measured set), "issues", "conflicts",
-    "audit". audit: its number.
+    (some images handed over), or a list with an order of its own: "measured" (the measured set), "doubtful" (labels
+    and predictions, the most suspicious first), "issues", "conflicts", "rare" (images near a rare class), "audit".
+    audit: its number; part: "" for the order of all its labels, "class:cat" or "source:human" for that of a class or
+    source, "open" for what waits for an answer or a second look.
     """
 
     kind: Kind | ListKind = "unreviewed"
     audit: int | None = None
+    part: str = ""
 
     @classmethod
     def parse(cls, text: str) -> QueueRef:
-        """Read "unreviewed", "issues", "audit:3", ….
+        """Read "unreviewed", "issues", "audit:3", "audit:3:class:cat", "audit:3:open", ….
 
         Raises:
             ConfigError: it names no queue.
         """
-        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "issues", "conflicts")
+        whole: tuple[Kind | ListKind, ...] = (*KINDS, "measured", "doubtful", "issues", "conflicts", "rare")
         for kind in whole:
             if text == kind:
                 return cls(kind)
-        number = text.removeprefix(AUDIT)
+        number, colon, part = text.removeprefix(AUDIT).partition(":")
         if text.startswith(AUDIT) and number.isdecimal():
-            return cls("audit", int(number))
-        way_out = f"Use {', '.join(KINDS)}, measured, issues, conflicts or {AUDIT}1."
+            return cls("audit", int(number), part if not colon or part == OPEN else str(Part.parse(part)))
+        way_out = f"Use {', '.join(KINDS)}, measured, doubtful, issues, conflicts, rare or {AUDIT}1."
         raise ConfigError("There is no such queue", value=text, way_out=way_out)
 
     @classmethod
-    def of_audit(cls, number: int) -> QueueRef:
-        """Return the queue of what is left of an audit's sample."""
-        return cls("audit", number)
+    def of_audit(cls, number: int, part: str = "") -> QueueRef:
+        """Return the queue of what an audit asks, of all its labels or of a part."""
+        return cls("audit", number, part)
 
     def __str__(self) -> str:
-        return f"{AUDIT}{self.audit}" if self.kind == "audit" else self.kind
+        if self.kind != "audit":
+            return self.kind
+        return f"{AUDIT}{self.audit}" + (f":{self.part}" if self.part else "")
 
     @property
     def is_list(self) -> bool:

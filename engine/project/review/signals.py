@@ -45,12 +45,14 @@ class Recorded:
 @dataclass(frozen=True)
 class _Features:
     """Features (N, D) of images, ids (N,) ascending. round: whose, None before any; source: "round", or what describes
-    images without one: the live model's "set", else the "pixels" of the map."""
+    images without one: the live model's "set", else the "pixels" of the map. written: when, of a round's; a live round
+    gets other ones."""
 
     round: int | None
     source: str
     ids: NDArray[np.int64]
     values: Floats
+    written: int = 0
 
 
 class Signals:
@@ -174,9 +176,10 @@ class Signals:
             cached = self._features
         if cached is not None and cached.round == number and not self._outdated(cached):
             return cached
+        written = 0 if predictions is None else self._written(predictions.round)
         recorded = None if predictions is None else self._recorded_features(predictions)
         if predictions is not None and recorded is not None:
-            features = _Features(number, ROUND, predictions.image_ids, recorded)
+            features = _Features(number, ROUND, predictions.image_ids, recorded, written)
         else:
             try:
                 features = _Features(number, *self._described())
@@ -197,10 +200,18 @@ class Signals:
         return PIXELS, ids, np.asarray(mapped, np.float32)
 
     def _outdated(self, features: _Features) -> bool:
-        """Whether images came that features which are no round's are not of, or better features."""
+        """Whether a live round has other features now; whether images came that features which are no round's are not
+        of, or better features."""
         if features.source == ROUND:
-            return False
+            return features.round is not None and features.written != self._written(features.round)
         return len(features.ids) != len(self._workspace.items()) or features.source != self.source()
+
+    def _written(self, number: int) -> int:
+        """When a round's features were written, in nanoseconds; 0 where there are none."""
+        try:
+            return (self._workspace.round_folder(number) / files.FINAL_FEATURES).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _recorded_features(self, predictions: Predictions) -> Floats | None:
         """The round's own features (N, D), in memory; None where it has none that can be used."""

@@ -254,7 +254,8 @@ def label_frame(
 def drawn(ids: NDArray[np.int64], looked_at: NDArray[np.bool_], imported: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which images (N,) are a random sample of those imported without a label, each looked at by a person.
 
-    The labels among them show the classes' shares; see `engine.quality.sample.random_prefix`.
+    The labels among them show the classes' shares to a model; see `engine.quality.sample`. Those of the measured set
+    are no part of it, since nothing is learned from them.
 
     Args:
         ids: (N,) ascending.

@@ -23,7 +23,8 @@ from engine.rounds.folder.plan import round_folder
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.prepare import write_plan
 from engine.rounds.supervisor.process import Worker
-from engine.rounds.supervisor.watch import Patience, Watch, judge, started_worker
+from engine.rounds.supervisor.verdict import Compare, judge
+from engine.rounds.supervisor.watch import Patience, Watch, started_worker
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -44,9 +45,13 @@ class EngineThread:
         store: the open project.
         root: its folder.
         patience: the waits for a worker.
+        compare: how two rounds do on the measured set; None where nothing is to be measured.
     """
 
-    def __init__(self, store: Store, root: Path, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, store: Store, root: Path, *, patience: Patience | None = None, compare: Compare | None = None
+    ) -> None:
+        self._compare = compare
         self.store = store
         self.root = root
         self.patience = patience or Patience()
@@ -118,7 +123,7 @@ class EngineThread:
         """Give a verdict to a round whose watcher ended between its end and its verdict."""
         for record in self.store.rounds():
             if record.state == "finished":
-                judge(self.store, record)
+                judge(self.store, record, self._compare)
 
     def _attach(self, record: RoundRecord) -> Watch | None:
         """Return a watch on the active round, starting its worker if it is queued; None when there is none to
@@ -129,7 +134,7 @@ class EngineThread:
         worker = started_worker(folder, record.token)
         if worker is None and record.pid is not None and record.pid_created is not None:
             worker = Worker(record.pid, record.pid_created)
-        return Watch(self.store, record, folder, worker, self.patience)
+        return Watch(self.store, record, folder, worker, self.patience, self._compare)
 
     def _launch(self, record: RoundRecord, folder: Path) -> Watch | None:
         orphan = started_worker(folder, record.token)
@@ -157,7 +162,7 @@ class EngineThread:
             process.kill_group(worker, folder)
             process.reap(worker)
             return None
-        return Watch(self.store, running, folder, worker, self.patience)
+        return Watch(self.store, running, folder, worker, self.patience, self._compare)
 
     def _end_fenced_worker(self, record: RoundRecord, folder: Path) -> None:
         """End a living worker of an attempt that was given up; one that has not spoken yet is waited for."""

@@ -18,6 +18,7 @@ from engine.rounds.folder.events import ENDINGS, Event, EventTail
 from engine.rounds.folder.files import RESUME
 from engine.rounds.supervisor import process
 from engine.rounds.supervisor.process import Worker
+from engine.rounds.supervisor.verdict import Compare, judge
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -53,11 +54,19 @@ class Watch:
         folder: its folder.
         worker: its process, dead or alive; None when none was ever known.
         patience: the waits.
+        compare: see `engine.rounds.supervisor.verdict`.
     """
 
     def __init__(
-        self, store: Store, record: RoundRecord, folder: Path, worker: Worker | None, patience: Patience
+        self,
+        store: Store,
+        record: RoundRecord,
+        folder: Path,
+        worker: Worker | None,
+        patience: Patience,
+        compare: Compare | None = None,
     ) -> None:
+        self._compare = compare
         self.store = store
         self.number = record.number
         self.token = record.token
@@ -175,7 +184,7 @@ class Watch:
             self.store.transition(self.number, "failed", token=self.token, error=lost)
             return
         record = self.store.transition(self.number, "finished", token=self.token, report=report)
-        judge(self.store, record)
+        judge(self.store, record, self._compare)
 
     def _interruption(self, silent: bool, kind: str | None) -> dict[str, Any]:
         code = self._exit_code
@@ -194,12 +203,6 @@ class Watch:
             "cause": cause,
             "way_out": f"{RESUME} Its log is {self.folder / files.LOG}.",
         }
-
-
-def judge(store: Store, record: RoundRecord) -> None:
-    """Promote a finished round or hold it back, as its report says."""
-    promoted = record.report is not None and record.report.verdict.promoted
-    store.transition(record.number, "promoted" if promoted else "held_back", token=record.token)
 
 
 def started_worker(folder: Path, token: str | None) -> Worker | None:

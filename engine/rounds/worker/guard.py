@@ -65,6 +65,9 @@ def verdict(
       difference lies below 0. The interval joins both rounds' Clopper–Pearson intervals by squares,
       d + sqrt((high₁ − p₁)² + (p₂ − low₂)²), since two independent measurements are compared.
 
+    The last is decided by the measured set where there is one, which the worker never sees; see
+    `engine.rounds.supervisor.verdict`.
+
     Without a held-out image it is promoted unmeasured unless it is held back by the second or third. Where fewer than
     30 groups of images are held out it is compared with no other round and no baseline.
 
@@ -83,9 +86,11 @@ def verdict(
     problem = _no_better_than_a_guess(own, judged) or _nearly_one_class(own, judged)
     if hardly_used and (baseline is None or not baseline.n):
         problem = problem or _nothing_used(max(judged.used))
-    problem = problem or _worse_than_before(own, previous)
     if problem is not None:
         return Verdict(False, f"Held back: {problem}")
+    worse = _worse_than_before(own, previous)
+    if worse is not None and previous is not None:
+        return Verdict(False, f"Held back: {worse}", previous.number)
     if not own.n:
         return Verdict(True, _unmeasured(previous))
     hint = " Pseudo-labels were hardly used in it." if hardly_used else ""

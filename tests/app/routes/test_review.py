@@ -146,9 +146,19 @@ def test_a_name_that_is_none_is_local(client: TestClient, project: Project, name
     assert project.store.history(image)[0].actor == "local"
 
 
-def test_queue_of_an_audit_comes_with_its_own_order(client: TestClient, project: Project, number: int) -> None:
-    audits = project.audits
-    begun = audits.start(audits.rule_at(number, 0.5), size=2)
-    found = client.post("queue", json={"only": f"audit:{begun.record.number}", "limit": 9}).json()
-    assert [item["image_id"] for item in found["items"]] == list(begun.record.sample)
-    assert client.post("queue", json={"only": "audit:99"}).status_code in {400, 409}
+def test_an_audit_asks_blind_and_its_answer_draws_the_image(client: TestClient, project: Project, number: int) -> None:
+    audit = project.audits.start_rule(project.audits.rule_at(number, 0.5))
+    found = client.post("queue", json={"only": "audit:1", "limit": 9}).json()
+    assert sorted(item["image_id"] for item in found["items"]) == audit.frozen.image_ids.tolist()
+    first = found["items"][0]
+    assert (first["blind"], first["asked"], first["prediction"], first["label"]) == (True, "1 all", None, None)
+    decision = {"uid": "u", "image_id": first["image_id"], "base_version": first["version"], "action": "label"}
+    sent = {**decision, "label": project.store.classes()[0], "seconds": 1.5, "blind": True, "asked": first["asked"]}
+    assert client.post("decisions", json={"decisions": [sent]}).json()["acks"][0]["status"] == "saved"
+    assert [one.image_id for one in project.store.audit_news(1, 0, 0).draws] == [first["image_id"]]
+    assert len(project.store.measured().image_ids) == 0
+    assert client.post("queue", json={"only": "audit:1:class:cat", "limit": 9}).status_code == 200
+    for wrong in ("audit:99", "audit:1:colour:red", "audit:1:class:"):
+        assert client.post("queue", json={"only": wrong}).status_code in {400, 409}
+    unknown = {**sent, "uid": "v", "asked": "1 colour:red"}
+    assert client.post("decisions", json={"decisions": [unknown]}).status_code == 400

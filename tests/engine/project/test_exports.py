@@ -43,7 +43,7 @@ def old(tmp_path: Path) -> Path:
 
 def test_a_project_of_before_is_exported_without_any_review_that_never_happened(old: Path) -> None:
     with Project.open(old) as project:
-        audit = project.store.audit(1).batch
+        audit = project.store.past_audits()[0].batch
         assert project.exports.counts(ExportOptions("csv")) == dict.fromkeys(SOURCES, 0) | {
             "imported": 2, "human": 3, "confirmed": 4, "accepted_in_batch": 3, "accepted_by_threshold": 2,
             "unlabeled": 1,

@@ -20,6 +20,7 @@ from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
 from engine.records.labels import Decision
 from engine.store.facts import batch_id
+from tests.auditing import answer_audit
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects, grey, write_zip
 
@@ -97,8 +98,9 @@ def test_sweep_spares_what_another_process_has_staged(project: Project, tmp_path
 def test_export_counts_say_what_the_export_writes(project: Project) -> None:
     number = _predicted(project, CONFIDENCES)
     options = ExportOptions("csv", frozenset({"imported", "human", "pseudo"}), 0.7)
-    (drawn,) = project.audits.start(project.audits.rule_at(number, 0.7), size=1).record.sample
-    project.labels.decide([Decision(new_uid(), drawn, 0, "label", "cat")])
+    audit = project.audits.start_rule(project.audits.rule_at(number, 0.7))
+    answer_audit(project, 1, audit.labels, "cat")
+    project.store.undo(new_uid(), "local", list(project.store.entries())[-1].uid)
     counts = project.exports.counts(options)
     assert counts == dict.fromkeys(SOURCES, 0) | {"imported": 2, "human": 1, "pseudo": 1, "unlabeled": 2}
     lines = project.exports.write(options).read_text().splitlines()

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
+from engine.benchmarks.fixed_audit import upper_bound
 from engine.errors import ConfigError
-from engine.quality.audit import upper_bound
 from engine.quality.betting import FEWER, MORE, Answer, Bets, ConfidenceSequence, allowed, threshold
 
 

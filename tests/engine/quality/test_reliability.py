@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from engine.quality.reliability import reliability, untempered
+from engine.quality.reliability import gap, reliability, untempered
+from engine.quality.sample import share
 from engine.training.calibrate import ece
 
 
@@ -56,3 +57,24 @@ def test_untempered_keeps_zeros_and_refuses_nonsense() -> None:
     for p, temperature in (([[0.5, 0.5]], 0.0), ([[0.5, 0.5]], np.nan), ([[0.0, 0.0]], 1.0), ([[np.nan, 1.0]], 1.0)):
         with pytest.raises(ConfigError):
             untempered(np.array(p), temperature)
+
+
+def test_how_much_too_sure_a_model_is_has_an_exact_interval() -> None:
+    found = gap(np.array([0.9, 0.9, 0.8, 1.0]), np.array([True, False, True, True]))
+    told = share(3, 4, "")
+    assert (found.n, found.right, found.low, found.high) == (4, 0.75, told.low, told.high)
+    assert found.value == pytest.approx(0.15)
+    assert found.interval == pytest.approx((0.9 - told.high, 0.9 - told.low))
+    assert gap(np.empty(0), np.empty(0, bool)).interval == (-1.0, 0.0)
+    with pytest.raises(ConfigError):
+        gap(np.ones(2), np.ones(3, bool))
+
+
+def test_the_interval_of_too_sure_holds_where_chances_differ() -> None:
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(1500):
+        chance = rng.beta(6, 1, 120)
+        found = gap(np.minimum(chance + 0.05, 1), rng.random(120) < chance)
+        low, high = found.interval
+        inside.append(low <= np.minimum(chance + 0.05, 1).mean() - chance.mean() <= high)
+    assert np.mean(inside) >= 0.95

@@ -37,7 +37,7 @@ def test_all_decided_is_all_and_none_decided_is_none() -> None:
 def replay(
     rng: np.random.Generator, n: int, decisions: int, by_chance: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Label with an error-seeking queue and a random slice; return wrong, decided, order and rows drawn by chance."""
+    """Label by a queue that seeks one kind and the random one in turn; return kind, decided, order, rows by chance."""
     wrong = rng.random(n) < 0.1
     queues = [np.argsort(-rng.normal(size=n) - 3 * wrong), rng.permutation(n)]
     decided, at, drawn = np.zeros(n, bool), [0, 0], []
@@ -52,7 +52,7 @@ def replay(
 
 
 @pytest.mark.parametrize(("n", "decisions", "by_chance"), [(1000, 200, 0.2), (1000, 450, 0.1), (400, 250, 0.2)])
-def test_share_of_right_predictions_is_unbiased_and_its_interval_covers(
+def test_the_share_of_a_kind_is_unbiased_beside_a_queue_that_seeks_it_and_its_interval_covers(
     n: int, decisions: int, by_chance: float
 ) -> None:
     rng = np.random.default_rng(5)
@@ -66,11 +66,11 @@ def test_share_of_right_predictions_is_unbiased_and_its_interval_covers(
         naive.append((~wrong[drawn]).mean() - truth)
         covered.append(found.low <= truth <= found.high)
     assert abs(np.mean(errors)) < 0.004 + 2 * np.std(errors) / np.sqrt(len(errors))
-    assert np.mean(naive) > 0.03  # what was decided by chance alone looks too right
+    assert np.mean(naive) > 0.03  # what was decided by chance alone has too few
     assert np.mean(covered) >= 0.94
 
 
-def test_without_a_random_slice_hardly_any_sample_is_claimed() -> None:
+def test_without_answers_in_the_random_order_hardly_any_sample_is_claimed() -> None:
     rng = np.random.default_rng(6)
     claimed = 0
     for _ in range(300):

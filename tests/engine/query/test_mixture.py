@@ -1,14 +1,11 @@
-"""The default queue: its random slice, quotas, class balance and variety, by hand."""
+"""The default queue: its quotas, class balance and variety, by hand."""
 
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from engine.query import Pool, pick, random_order
+from engine.query import Pool, pick
 from engine.query.mixture import quotas, scarcity
-
-RANDOM = "picked at random: such images tell how common each class is"
 
 
 def two_classes(n: int, doubt: np.ndarray, predicted: np.ndarray, features: np.ndarray | None = None) -> Pool:
@@ -24,42 +21,6 @@ def random_pool(n: int, features: bool = True) -> Pool:
         rng.permutation(5 * n)[:n], rng.dirichlet(np.ones(4), n).astype(np.float32),
         rng.normal(size=(n, 6)) if features else None, class_counts=np.array([5, 5, 5, 5]), classes=tuple("abcd"),
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("trained", [True, False])
-def test_the_marked_slice_is_the_prefix_of_the_random_order_of_the_undecided(trained: bool) -> None:
-    pool = replace(random_pool(1000), trained=trained)
-    found = pick("mixture", pool, 100)
-    first = np.argsort(random_order(pool.ids))[:5]
-    assert found.rows[found.random].tolist() == first.tolist()
-    assert all(text == RANDOM for text, random in zip(found.why, found.random, strict=True) if random)
-    assert not any(text == RANDOM for text, random in zip(found.why, found.random, strict=True) if not random)
-    assert np.flatnonzero(found.random).tolist() == list(range(15, 100, 20))
-
-
-def test_the_slice_stays_one_in_twenty_and_a_prefix_when_a_page_asks_for_three_at_a_time() -> None:
-    pool = random_pool(300)
-    held: list[int] = []
-    marks: list[bool] = []
-    for _ in range(30):
-        found = pick("mixture", pool, 3, exclude=held)
-        held += pool.ids[found.rows].tolist()
-        marks += found.random.tolist()
-    shown = [held[at] for at in np.flatnonzero(marks)]
-    assert len(shown) == 4
-    assert np.diff(np.flatnonzero(marks)).tolist() == [20] * 3
-    # An image of the order that another part of the mixture has shown meanwhile is passed over, no other.
-    order = pool.ids[np.argsort(random_order(pool.ids))].tolist()
-    last = order.index(shown[-1])
-    assert set(order[: last + 1]) <= set(held)
-
-
-def test_decided_images_move_the_slice_on_as_held_ones_do() -> None:
-    pool = random_pool(305)
-    assert pick("mixture", pool, 1).random.tolist() == [True]
-    left = pool.subset(np.arange(1, 305))
-    assert pick("mixture", left, 1).random.tolist() == [False]
-    assert pick("mixture", pool, 1, exclude=[int(pool.ids[0])]).random.tolist() == [False]
 
 
 def test_quotas_go_by_largest_remainders() -> None:
@@ -86,28 +47,25 @@ def test_scarcity_is_the_root_of_mean_over_count_within_bounds() -> None:
 
 
 def test_the_class_with_more_doubt_gets_more_picks() -> None:
-    # Class a: 20 images of doubt 0.8, class b: 20 of 0.4. Shares 2 : 1 of the 18 picks that are not random.
+    # Class a: 20 images of doubt 0.8, class b: 20 of 0.4. Shares 2 : 1 of the 18 picks.
     doubt = np.where(np.arange(40) < 20, 0.8, 0.4)
     pool = two_classes(40, doubt, (np.arange(40) >= 20).astype(int))
-    found = pick("mixture", pool, 19)
-    main = found.rows[~found.random]
-    assert len(main) == 18
-    assert int((main < 20).sum()) == 12
+    found = pick("mixture", pool, 18)
+    assert len(found.rows) == 18
+    assert int((found.rows < 20).sum()) == 12
 
 
 def test_the_class_with_few_labels_gets_more_picks() -> None:
     # Equal doubt; labels 1 and 7: mean 4, factors √(5/2) and √(5/8): 2 : 1, so 12 and 6 of 18.
     pool = two_classes(40, np.full(40, 0.8), (np.arange(40) >= 20).astype(int))
-    found = pick("mixture", replace(pool, class_counts=np.array([1, 7])), 19)
-    main = found.rows[~found.random]
-    assert [int((main < 20).sum()), int((main >= 20).sum())] == [12, 6]
+    found = pick("mixture", replace(pool, class_counts=np.array([1, 7])), 18)
+    assert [int((found.rows < 20).sum()), int((found.rows >= 20).sum())] == [12, 6]
 
 
 def test_without_features_the_most_uncertain_of_each_class_come_by_falling_doubt() -> None:
     doubt = np.linspace(0.1, 0.9, 40)
     pool = two_classes(40, doubt, np.arange(40) % 2)
     found = pick("mixture", pool, 4)
-    assert not found.random.any()
     assert found.rows.tolist() == [39, 38, 37, 36]
     np.testing.assert_allclose(found.scores, doubt[[39, 38, 37, 36]], atol=1e-6)
     assert found.why[0] == "close call: “b” or “a”"
@@ -129,7 +87,7 @@ def test_images_beyond_the_candidates_are_not_taken_however_different_they_are()
     doubt = np.where(np.arange(n) < 600, 0.8, 0.01)
     features = np.where(np.arange(n) < 600, 0.0, 1.0 * np.arange(n))[:, None]
     found = pick("mixture", two_classes(n, doubt, np.zeros(n, int), features), 40)
-    assert (found.rows[~found.random] < 600).all()
+    assert (found.rows < 600).all()
 
 
 def test_before_any_round_typical_images_of_every_group_come() -> None:
@@ -151,13 +109,12 @@ def test_what_images_like_it_are_said_to_be_has_no_part_in_an_images_doubt() -> 
     np.testing.assert_allclose(pick("mixture", pool, 5).scores, 0.1, atol=1e-6)
 
 
-def test_the_least_sure_come_in_order_with_the_random_slice_between_them() -> None:
+def test_the_least_sure_come_in_order_and_none_of_them_at_random() -> None:
     pool = random_pool(300)
     found = pick("least_sure", pool, 60)
-    assert found.random.sum() == 3
-    assert found.rows[found.random].tolist() == np.argsort(random_order(pool.ids))[:3].tolist()
-    rest = np.setdiff1d(np.arange(300), found.rows[found.random])
-    order = rest[np.lexsort((pool.ids[rest], pool.probabilities[rest].max(1)))]
-    assert found.rows[~found.random].tolist() == order[:57].tolist()
+    assert found.rows.tolist() == np.lexsort((pool.ids, pool.probabilities.max(1)))[:60].tolist()
+    sure = np.random.default_rng(0).random(300)
+    live = pick("least_sure", replace(pool, sureness=sure), 60)
+    assert live.rows.tolist() == np.argsort(sure)[:60].tolist()
     untrained = pick("least_sure", replace(pool, trained=False), 20)
-    assert untrained.rows.tolist() == pick("mixture", replace(pool, trained=False), 20).rows.tolist()
+    assert untrained.rows.tolist() == pick("typiclust", replace(pool, trained=False), 20).rows.tolist()

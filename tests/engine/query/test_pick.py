@@ -44,7 +44,7 @@ def test_picks_are_distinct_not_excluded_and_as_many_as_asked_for(key: str) -> N
     pool = whole_pool()
     out = pool.ids[:50].tolist()
     found = pick(key, pool, 30, exclude=[*out, 5000])
-    assert len(set(found.rows.tolist())) == len(found.scores) == len(found.why) == len(found.random) == 30
+    assert len(set(found.rows.tolist())) == len(found.scores) == len(found.why) == 30
     assert not set(pool.ids[found.rows].tolist()) & set(out)
     assert np.isfinite(found.scores).all()
     assert all(found.why)
@@ -56,7 +56,7 @@ def test_a_limit_above_the_pool_gives_every_image_once_and_zero_gives_none(key: 
     assert sorted(pick(key, pool, 99).rows.tolist()) == list(range(23))
     assert sorted(pick(key, pool, 3, exclude=pool.ids[2:].tolist()).rows.tolist()) == [0, 1]
     for none in (pick(key, pool, 0), pick(key, pool, 5, exclude=pool.ids.tolist())):
-        assert len(none.rows) == len(none.scores) == len(none.why) == len(none.random) == 0
+        assert len(none.rows) == len(none.scores) == len(none.why) == 0
 
 
 @pytest.mark.parametrize("key", KEYS)

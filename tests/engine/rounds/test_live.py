@@ -13,7 +13,9 @@ import torch
 
 from engine.errors import RoundError, RoundState
 from engine.images.array_cache import ArraySpec
+from engine.project.labels import new_uid
 from engine.project.opened import Project
+from engine.records.labels import Decision
 from engine.rounds.folder import files, results
 from engine.rounds.folder.plan import ROUNDS, read_plan
 from engine.rounds.live import Fit, LiveRound, end_live
@@ -75,6 +77,29 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException)
         real(*names, **more)
 
     monkeypatch.setattr(os, "replace", replace)
+
+
+def test_better_features_take_the_place_of_the_first_ones_for_neighbours_and_the_moving_map(project: Project) -> None:
+    live, line = begun(project), np.arange(IMAGES, dtype=np.float32)
+    live.write(fit(0.9), np.stack([line, line], 1))
+
+    def nearest_to_the_last() -> str:
+        return project.signals.context([IMAGES], project.results.predictions())[0].neighbours[0].label
+
+    project.labels.decide([Decision(new_uid(), 30, 0, "label", "1")])  # beside the first ten, one of each class
+    assert nearest_to_the_last() == "1"
+    tracked = results.tracked_ids(live.folder)
+    other = np.stack([np.where(np.isin(line, (2, IMAGES - 1)), 500, line)] * 3, 1).astype(np.float32)
+    live.write(fit(0.8), other)
+    np.testing.assert_array_equal(results.final_features(live.folder), other)
+    ids, first = results.tracked_features(live.folder, 1)
+    assert ids.tolist() == tracked.tolist()
+    np.testing.assert_array_equal(first, other[ids - 1])
+    assert nearest_to_the_last() == "2"
+    written = (live.folder / files.FINAL_FEATURES).stat().st_mtime_ns
+    live.close()
+    gone_on(project, live).write(fit(0.7), other.copy())
+    assert (live.folder / files.FINAL_FEATURES).stat().st_mtime_ns == written, "what is there is not written again"
 
 
 @pytest.mark.parametrize("error", [Cut(), OSError(28, "No space left on device")], ids=["killed", "full"])

@@ -1,5 +1,8 @@
+"""Audits in the store: labels frozen with their digest, draws with their answers, what doctor finds."""
+
+import hashlib
+import json
 import sqlite3
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -9,77 +12,110 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, LedgerError, RoundState
-from engine.records.labels import Decision
-from engine.records.quality import AuditRecord
+from engine.quality.frozen import along, order_salt
+from engine.quality.parts import ALL, Part
+from engine.records.labels import Asked, Decision
+from engine.records.quality import AuditRecord, FrozenLabels
 from engine.store import Store, audits
 from engine.store.facts import batch_id
 
 Make = Callable[..., Decision]
-FACTS = {"audit": 1, "wrong": 0, "bound": 0.25}
+FACTS = {"kind": "audit", "audit": 1, "wrong": 0, "bound": 0.25}
 BATCH = batch_id("audit-1", FACTS)
 ACCEPTED = [Decision(f"a{number}", number, 0, "accept", "fox", round=1, confidence=0.75) for number in (3, 4, 5)]
+SOURCES = ("imported", "human", "pseudo")
+FROZEN = FrozenLabels(
+    np.arange(1, 9), np.array([0, 1, 2, 2, 2, 2, 0, 0], np.int32), np.array([0, 0, 2, 2, 2, 2, 2, 2], np.int8),
+    ("cat", "dog", "fox"), SOURCES,
+)  # fmt: skip
+FOXES = Part("class", "fox")
 
 
 @pytest.fixture(autouse=True)
 def rounds(store: Store) -> None:
-    """Two complete rounds."""
-    for number in (1, 2):
-        store.queue_round("supervised", {})
-        for state in ("running", "finished", "promoted"):
-            store.transition(number, state)  # type: ignore[arg-type]
+    """A complete round."""
+    store.queue_round("supervised", {})
+    for state in ("running", "finished", "promoted"):
+        store.transition(1, state)  # type: ignore[arg-type]
 
 
 def start(store: Store, **fields: Any) -> AuditRecord:
-    given = {"actor": "anna", "round": 1, "thresholds": {"cat": 0.5, "fox": 2.0}, "level": 0.95}
-    return store.add_audit(**{**given, "population": [5, 3, 4, 6], "sample": [4, 6], **fields})
+    given = {"actor": "anna", "scope": "export", "alpha": 0.05, "frozen": FROZEN, "ledger_seq": store.head_seq()}
+    return store.add_audit(**{**given, **fields})
+
+
+def cats(ids: list[int], code: int = 0) -> FrozenLabels:
+    codes = np.full(len(ids), code)
+    return FrozenLabels(np.array(ids, np.int64), codes.astype(np.int32), codes.astype(np.int8), ("cat",), ("human",))
+
+
+def order_of(record: AuditRecord, part: Part = ALL) -> list[int]:
+    ids = FROZEN.image_ids if part == ALL else FROZEN.image_ids[FROZEN.label_code == FROZEN.names.index(part.name)]
+    return ids[along(ids, order_salt(record.ledger_hash, record.number, part))].tolist()  # type: ignore[no-any-return]
+
+
+def answer(store: Store, image_id: int, draws: list[int], order: str = "all", audit: int = 1, **more: Any) -> Any:
+    table = store.label_table()
+    version = int(table.version[table.rows(np.array([image_id]))[0]])
+    given = {"action": "label", "label": "cat", "seconds": 1.0, **more}
+    asked = Asked(audit, order, tuple(draws))
+    uid = f"u{store.head_seq()}"
+    return store.record([Decision(uid, image_id, version, asked=asked, **given)])[0]
 
 
 def test_an_audit_is_kept_as_it_was_made(store: Store) -> None:
-    made = start(store, population=np.array([5, 3, 4, 6]), sample=np.array([4, 6]), level=np.float64(0.95))
+    made = start(store, round=1, rate=0.02)
     with Store.open(f"sqlite:///{store._database.url.database}", read_only=True) as other:
-        read = other.audit(1)
+        read, frozen = other.audit(1), other.frozen_labels(1)
         assert [record.number for record in other.audits()] == [1]
-    for record in (made, read):
-        assert (record.number, record.actor, record.round, record.look) == (1, "anna", 1, 1)
-        assert (record.thresholds, record.level) == ({"cat": 0.5, "fox": 2.0}, 0.95)
-        assert (record.ledger_seq, record.state, record.batch, record.facts) == (2, "open", None, {})
-        assert (record.population.dtype, record.population.tolist()) == (np.int64, [5, 3, 4, 6])
-        assert record.sample == (4, 6)
-    assert made.created == read.created
+    assert made == read
+    assert (read.scope, read.round, read.thresholds, read.rate, read.alpha) == ("export", 1, None, 0.02, 0.05)
+    assert (read.ledger_seq, read.state, read.ordinal, read.batch, read.facts) == (2, "open", None, None, {})
+    head = list(store.entries())[-1].hash
+    assert (read.ledger_hash, read.salt) == (head, order_salt(head, 1))
+    for name in ("image_ids", "label_code", "source_code"):
+        assert (getattr(frozen, name) == getattr(FROZEN, name)).all()
+        assert getattr(frozen, name).dtype == getattr(FROZEN, name).dtype
+    assert (frozen.names, frozen.sources) == (FROZEN.names, FROZEN.sources)
 
 
-def test_the_population_is_zlib_of_little_endian_int64(store: Store, tmp_path: Path) -> None:
-    start(store, population=[258, 4], sample=[4])
-    with closing(sqlite3.connect(tmp_path / "project.db")) as connection:
-        [[blob]] = connection.execute("SELECT population FROM audits").fetchall()
-    assert zlib.decompress(blob) == bytes([2, 1, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0])
+def test_the_digest_is_of_one_line_a_label(store: Store) -> None:
+    shas = [item.sha256 for item in store.images()]
+    lines = [
+        f"{image_id}\t{sha}\t{FROZEN.names[label]}\t{SOURCES[source]}\n"
+        for image_id, sha, label, source in zip(range(1, 9), shas, FROZEN.label_code, FROZEN.source_code, strict=True)
+    ]
+    assert start(store).digest == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def test_each_audit_of_a_round_is_a_further_look_whatever_became_of_the_earlier(store: Store) -> None:
-    for number, (of_round, look) in enumerate([(1, 1), (2, 1), (1, 2), (1, 3)], start=1):
-        made = start(store, round=of_round)
-        assert (made.number, made.look) == (number, look)
-        store.close_audit(number, "abandoned")
-    assert [record.state for record in store.audits()] == ["abandoned"] * 4
-
-
-def test_only_one_audit_is_open_at_a_time(store: Store) -> None:
+def test_only_one_audit_is_open_at_a_time_and_past_ones_count(store: Store, tmp_path: Path) -> None:
     start(store)
-    with pytest.raises(LedgerError, match=r"audit 1\. Finish it or abandon it"):
-        start(store, round=2)
-    store.close_audit(1, "abandoned")
-    assert start(store, round=2).number == 2
+    with pytest.raises(LedgerError, match=r"audit 1\. Close it first"):
+        start(store)
+    closed = store.close_audit(1, {"statement": "8 labels, 0 of the first 20, 0 wrong"})
+    assert (closed.state, closed.ended is not None) == ("closed", True)
+    with pytest.raises(LedgerError, match="no longer open"):
+        store.close_audit(1)
+    assert start(store).number == 2
+
+
+def test_labels_that_changed_meanwhile_are_frozen_again(store: Store, decide: Make) -> None:
+    head = store.head_seq()
+    store.record([decide("u1", 3, "label", "dog")])
+    with pytest.raises(LedgerError, match="changed while they were frozen"):
+        start(store, ledger_seq=head)
 
 
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"population": [], "sample": []}, ConfigError, "the population of an audit"),
-        ({"population": [3, 3], "sample": [3]}, ConfigError, "the population of an audit"),
-        ({"sample": []}, ConfigError, "the sample of an audit"),
-        ({"sample": [4, 4]}, ConfigError, "the sample of an audit"),
-        ({"sample": [4, 8]}, ConfigError, "must come from its population: image 8"),
-        ({"level": 1.0}, ConfigError, "the level"),
+        ({"frozen": cats([])}, ConfigError, "are none"),
+        ({"frozen": cats([4, 3])}, ConfigError, "order"),
+        ({"frozen": cats([3], code=1)}, ConfigError, "listed"),
+        ({"frozen": cats([9])}, ConfigError, "no such image"),
+        ({"alpha": 1.0}, ConfigError, "outside 0 to 1"),
+        ({"rate": 1.5}, ConfigError, "outside 0 to 1"),
+        ({"scope": "rule"}, ConfigError, "thresholds"),
         ({"actor": ""}, ConfigError, "the actor of an audit is empty"),
         ({"round": 3}, RoundState, "no such round"),
     ],
@@ -92,12 +128,69 @@ def test_an_audit_that_makes_no_sense_is_refused(
     assert store.audits() == []
 
 
-def test_accepting_records_the_batch_its_facts_and_the_end_together(store: Store) -> None:
+def test_an_answer_draws_its_image_and_those_before_it_and_the_ledger_says_who_asked(store: Store) -> None:
+    record = start(store)
+    first, second, third, *_ = order_of(record)
+    assert answer(store, first, [first]).status == "saved"
+    assert answer(store, third, [second, third]).status == "saved"
+    assert answer(store, third, []).status == "saved"
+    news = store.audit_news(1, 0, record.ledger_seq)
+    assert [(one.image_id, one.order, one.ledger_seq) for one in news.draws] == [
+        (first, "all", 2), (second, "all", 3), (third, "all", 3),
+    ]  # fmt: skip
+    assert [one.image_id for one in store.audit_news(1, 2, 4).draws] == [third]
+    assert [one.seq for one in store.audit_news(1, 2, 4).said] == [5]
+    assert {one.asked for one in news.said} == {f"audit 1 {record.digest[:32]} all"}
+    assert store.verify() == []
+
+
+def test_a_part_has_an_order_of_its_own_that_passes_over_what_was_looked_at(store: Store, decide: Make) -> None:
+    record = start(store)
+    foxes = order_of(record, FOXES)
+    assert order_salt(record.ledger_hash, 1, FOXES) not in (record.salt, order_salt(record.ledger_hash, 2, FOXES))
+    store.record([decide("look", foxes[0], "label", "fox", seconds=1.0)])
+    assert answer(store, foxes[1], [foxes[1]], "class:fox").status == "saved"
+    assert store.verify() == []
+    assert answer(store, foxes[3], [foxes[3]], "class:fox").status == "saved"
+    assert store.verify() == ["audits: audit 1 left images out of its order of class:fox"]
+
+
+def test_the_first_answer_says_the_how_manieth_audit_it_is(store: Store) -> None:
     start(store)
+    store.close_audit(1)
+    second = start(store)
+    assert answer(store, order_of(second)[0], [order_of(second)[0]], audit=2).status == "saved"
+    store.close_audit(2)
+    third = start(store)
+    answer(store, order_of(third)[0], [order_of(third)[0]], audit=3)
+    assert [record.ordinal for record in store.audits()] == [None, 1, 2]
+
+
+def test_a_closed_audit_takes_no_answer(store: Store) -> None:
+    first = order_of(start(store))[0]
+    store.close_audit(1)
+    ack = answer(store, first, [first])
+    assert (ack.status, ack.message) == ("refused", "audit 1 is not open")
+    assert store.audit_news(1, 0, 0).draws == []
+
+
+def test_only_what_one_had_alone_in_front_is_said_and_what_was_taken_back_is_told(store: Store, decide: Make) -> None:
+    record = start(store)
+    store.record_batch([decide("b1", 3, "label", "dog"), decide("b2", 4, "label", "dog")], "page")
+    store.record([decide("s1", 5, "accept", "fox", seen_seconds=2.0)])
+    store.record([decide("l1", 6, "accept", "fox", seconds=2.0)])
+    store.undo("z1", "local", "l1")
+    news = store.audit_news(1, 0, record.ledger_seq)
+    assert [(one.image_id, one.action, one.undoes) for one in news.said] == [(6, "accept", None), (6, "undo", 6)]
+    assert news.head == store.head_seq() == 7
+
+
+def test_accepting_records_the_batch_its_facts_and_the_end_together(store: Store) -> None:
+    start(store, scope="rule", thresholds={"fox": 0.5}, round=1)
     acks = store.accept_audit(1, ACCEPTED, BATCH, FACTS)
     assert [ack.status for ack in acks] == ["saved"] * 3
     record = store.audit(1)
-    assert (record.state, record.batch, record.facts) == ("accepted", BATCH, FACTS)
+    assert (record.state, record.batch, record.facts) == ("closed", BATCH, FACTS)
     assert store.batch_facts() == {BATCH: FACTS}
     assert [info.batch for info in store.batches()] == [BATCH]
     assert store.verify() == []
@@ -113,7 +206,7 @@ def test_an_image_labeled_meanwhile_keeps_its_label(store: Store, decide: Make) 
 def test_an_audit_with_nothing_left_to_accept_ends_without_a_batch(store: Store) -> None:
     start(store)
     store.accept_audit(1, [], BATCH, FACTS)
-    assert (store.audit(1).state, store.audit(1).batch, store.audit(1).facts) == ("accepted", None, FACTS)
+    assert (store.audit(1).state, store.audit(1).batch, store.audit(1).facts) == ("closed", None, FACTS)
     assert (store.batch_facts(), store.verify()) == ({}, [])
 
 
@@ -152,40 +245,46 @@ def test_facts_that_the_batch_id_does_not_hold_are_not_accepted(store: Store) ->
     assert untouched(store)
 
 
-@pytest.mark.parametrize("end", ["accepted", "abandoned"])
-def test_an_audit_ends_once(store: Store, end: Any) -> None:
+def test_there_is_no_audit_under_another_number(store: Store) -> None:
     start(store)
-    store.close_audit(1, end)
-    with pytest.raises(LedgerError, match=rf"no longer open; it was: {end}"):
-        store.close_audit(1, "abandoned")
-    with pytest.raises(LedgerError, match="no longer open"):
-        store.accept_audit(1, ACCEPTED, BATCH, FACTS)
-    assert (store.audit(1).state, store.head_seq()) == (end, 2)
-
-
-def test_an_audit_cannot_be_reopened_or_found_under_another_number(store: Store) -> None:
-    start(store)
-    with pytest.raises(ConfigError, match="ends accepted or abandoned, not: open"):
-        store.close_audit(1, "open")  # type: ignore[arg-type]
-    for read in (store.audit, lambda number: store.close_audit(number, "abandoned")):
+    for read in (store.audit, store.close_audit, store.frozen_labels):
         with pytest.raises(LedgerError, match="no such audit: 2"):
-            read(2)
+            read(2)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("UPDATE audits SET state = 'closed'", "audit 1 is in no known state: closed"),
-        ("UPDATE audits SET population = x'00'", "audit 1 cannot be read"),
-        ("UPDATE audits SET sample = '[7]'", "audit 1 has a sample that is not of its population"),
+        ("UPDATE audits SET state = 'paused'", "audit 1 is in no known state: export, paused"),
+        ("UPDATE audits SET image_ids = x'00'", "audit 1 cannot be read"),
+        ('UPDATE audits SET names = \'["dog", "cat", "fox"]\'', "does not hold the labels that its digest is of"),
+        ("UPDATE audits SET digest = replace(digest, substr(digest, 1, 4), 'beef')", "answers to other labels"),
+        ("UPDATE audits SET salt = salt + 1", "does not have the order that its ledger entry gives"),
         ("UPDATE audits SET facts = replace(facts, '0.25', '0.01')", "audit 1 does not hold the facts of its batch"),
         ("DELETE FROM batches", "audit 1 does not hold the facts of its batch"),
+        ("UPDATE audit_draws SET ledger_seq = ledger_seq + 1", "has drawn images with no answer of the ledger"),
+        ("UPDATE audit_draws SET place = 5 - place", "did not draw along its order of all"),
+        ("DELETE FROM audit_draws WHERE place = 0", "left images out of its order of all"),
     ],
 )
-def test_verify_names_a_changed_audit(store: Store, tmp_path: Path, statement: str, problem: str) -> None:
-    start(store)
-    store.accept_audit(1, ACCEPTED, BATCH, FACTS)
-    assert store.verify() == []
+def test_doctor_names_a_changed_audit(store: Store, tmp_path: Path, statement: str, problem: str) -> None:
+    along_all = order_of(start(store))
+    for image_id in along_all[1:3]:
+        answer(store, image_id, along_all[: along_all.index(image_id) + 1])
+    store.accept_audit(1, [], BATCH, FACTS)
+    with closing(sqlite3.connect(tmp_path / "project.db")) as connection, connection:
+        carried = "INSERT INTO batches VALUES (?, '', 'anna', ?, '')"
+        connection.execute(carried, (BATCH, json.dumps(FACTS)))
+        connection.execute("UPDATE audits SET batch = ?", (BATCH,))
+    assert not any("audits:" in found for found in store.verify())
     with closing(sqlite3.connect(tmp_path / "project.db")) as connection, connection:
         connection.execute(statement)
     assert any(problem in found for found in store.verify())
+
+
+def test_who_asked_is_part_of_the_hash_chain(store: Store, tmp_path: Path) -> None:
+    first = order_of(start(store))[0]
+    answer(store, first, [first])
+    with closing(sqlite3.connect(tmp_path / "project.db")) as connection, connection:
+        connection.execute("UPDATE annotations SET asked = NULL WHERE seq = 3")
+    assert "ledger entry 3: its content does not match its hash" in store.verify()

@@ -2,13 +2,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from engine.errors import ProjectReadOnly, SchemaTooNew
-from engine.records.labels import Decision, LabelState
+from engine.records.labels import Asked, Decision, LabelState
+from engine.records.quality import FrozenLabels
 from engine.records.rounds import RoundReport
 from engine.store import Store, migrate
 from engine.store.facts import batch_id
@@ -56,9 +58,11 @@ def test_a_project_of_revision_0002_is_upgraded_and_takes_facts_and_audits(tmp_p
         assert (store.batch_facts(), store.audits()) == ({}, [])
         [page] = store.batches()
         assert (page.batch, page.actor, page.decisions, page.undone, page.label) == ("page", "ben", 2, 2, "cat")
+        table = store.label_table()
         audit = store.add_audit(
-            actor="anna", round=1, thresholds={"cat": 0.5}, level=0.95, population=[3, 4], sample=[4]
-        )
+            actor="anna", scope="rule", round=1, thresholds={"cat": 0.5}, alpha=0.05, ledger_seq=table.head,
+            frozen=FrozenLabels(np.array([3, 4]), np.zeros(2, np.int32), np.zeros(2, np.int8), ("cat",), ("pseudo",)),
+        )  # fmt: skip
         facts = {"audit": audit.number, "bound": 0.25}
         batch = batch_id("audit", facts)
         store.accept_audit(1, [Decision("u5", 3, 6, "accept", "cat", "anna", 1, 0.5)], batch, facts)
@@ -69,7 +73,7 @@ def test_a_project_of_revision_0002_is_upgraded_and_takes_facts_and_audits(tmp_p
 def test_a_project_of_revision_0003_is_upgraded_and_takes_groups(tmp_path: Path) -> None:
     restore(FIXTURES / "schema_0003.sql", tmp_path / "project.db")
     with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
-        assert [audit.number for audit in store.audits()] == [1]
+        assert [audit.number for audit in store.past_audits()] == [1]
         assert store.groups().tolist() == [1, 2, 3, 4]
         store.set_groups({2: "scene", 4: "scene"}, "by hand")
         assert store.groups().tolist() == [1, 2, 3, 2]
@@ -81,6 +85,24 @@ def test_a_project_of_revision_0005_is_upgraded_and_takes_groups(tmp_path: Path)
     with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
         store.set_groups({2: "scene", 4: "scene"}, "by hand")
         assert store.groups().tolist() == [1, 2, 3, 2]
+        assert store.verify() == []
+
+
+def test_audits_of_revision_0006_are_read_as_what_they_said_and_new_ones_count_on(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0006.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        accepted, given_up = store.past_audits()
+        assert (accepted.number, accepted.state, accepted.population, accepted.sample) == (1, "accepted", 4, 2)
+        assert str(accepted.facts["statement"]).startswith("4 labels, 2 audited, 0 wrong")
+        assert accepted.facts == store.batch_facts()[str(accepted.batch)]
+        assert (given_up.number, given_up.state, given_up.facts) == (2, "abandoned", {})
+        labels = FrozenLabels(np.array([7]), np.zeros(1, np.int32), np.zeros(1, np.int8), ("cat",), ("human",))
+        head = store.label_table().head
+        audit = store.add_audit(actor="ben", scope="export", alpha=0.05, frozen=labels, ledger_seq=head)
+        assert audit.number == 3
+        decision = Decision("b1", 7, 0, "label", "cat", seconds=1.0, asked=Asked(3, "all", (7,)))
+        assert store.record([decision])[0].status == "saved"
+        assert [entry.asked for entry in store.entries()][-2:] == [None, f"audit 3 {audit.digest[:32]} all"]
         assert store.verify() == []
 
 

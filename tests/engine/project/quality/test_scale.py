@@ -17,6 +17,7 @@ from engine.project.opened import Project
 from engine.quality import scale
 from engine.records.labels import Decision
 from engine.rounds.folder import files
+from tests.auditing import answer_audit, frozen_label
 from tests.made_round import make_round
 from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
@@ -116,24 +117,30 @@ def test_where_there_are_too_few_images_the_way_out_is_an_audit_alone(
 def test_an_audit_of_this_threshold_stands_behind_it_once_it_is_answered(project: Project) -> None:
     number = round_of(project, labeled_ids(project)[:10])
     audited, other = (ExportOptions("csv", PSEUDO, min_confidence=threshold) for threshold in (0.8, 0.85))
-    begun = project.audits.start(project.audits.rule_at(number, 0.8), size=5)
+    project.audits.start_rule(project.audits.rule_at(number, 0.8))
+    answer_audit(project, 1, 19, "cat")
     assert project.exports.refusal(audited) is not None
-    for image_id in begun.record.sample:
-        answer(project, image_id, "cat")
+    answer_audit(project, 1, 1, "cat")
     assert project.exports.refusal(audited) is None
     assert project.exports.refusal(other) is not None
     assert project.exports.write(audited).is_file()
-    project.audits.accept(begun.record.number)
+    project.audits.accept(1)
     assert project.exports.refusal(audited) is None
 
 
-def test_an_audit_given_up_stands_behind_nothing(project: Project) -> None:
+def test_an_audit_closed_before_it_showed_a_bound_stands_behind_nothing(project: Project) -> None:
     number = round_of(project, [])
-    begun = project.audits.start(project.audits.rule_at(number, 0.8), size=2)
-    for image_id in begun.record.sample:
-        answer(project, image_id, "cat")
-    project.audits.abandon(begun.record.number)
+    project.audits.start_rule(project.audits.rule_at(number, 0.8))
+    answer_audit(project, 1, 19, "cat")
+    project.audits.close(1)
     assert project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.8)) is not None
+
+
+def test_an_audit_of_all_labels_stands_behind_every_threshold(project: Project) -> None:
+    round_of(project, [])
+    project.audits.freeze()
+    answer_audit(project, 1, 20, frozen_label(project, 1))
+    assert project.exports.refusal(ExportOptions("csv", PSEUDO, min_confidence=0.0)) is None
 
 
 def test_errors_are_expected_of_a_threshold_only_by_a_hundred_answers_and_recalibrated(project: Project) -> None:

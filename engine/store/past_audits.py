@@ -1,0 +1,48 @@
+"""Audits from before revision 0007: a random sample of what a rule would accept. They are read, and never written."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, select
+
+from engine.records.quality import PastAudit
+from engine.store.schema import batches, past_audits
+
+STATES = ("accepted", "abandoned")
+
+
+def read_past_audits(connection: Connection) -> list[PastAudit]:
+    """Return all of them, oldest first."""
+    return [_record(row) for row in connection.execute(select(past_audits).order_by(past_audits.c.number)).mappings()]
+
+
+def find_flaws(connection: Connection) -> list[str]:
+    """Return which of them do not hold together, one sentence each; empty when all do."""
+    carrying = select(batches.c.batch, batches.c.facts).where(batches.c.batch.in_(select(past_audits.c.batch)))
+    known = {row.batch: row.facts for row in connection.execute(carrying)}
+    problems = []
+    for row in connection.execute(select(past_audits).order_by(past_audits.c.number)).mappings():
+        flaw = None
+        try:
+            population = _ids(row)
+            if row["state"] not in STATES:
+                flaw = f"is in no known state: {row['state']}"
+            elif not np.isin(row["sample"], population).all():
+                flaw = "has a sample that is not of its population"
+            elif row["batch"] is not None and known.get(row["batch"]) != row["facts"]:
+                flaw = "does not hold the facts of its batch"
+        except (ValueError, TypeError, AttributeError, zlib.error) as error:
+            flaw = f"cannot be read: {error}"
+        if flaw is not None:
+            problems.append(f"audits: audit {row['number']} {flaw}")
+    return problems
+
+
+def _ids(row: RowMapping) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.frombuffer(zlib.decompress(row["population"]), dtype="<i8")
+
+
+def _record(row: RowMapping) -> PastAudit:
+    return PastAudit(**{**row, "population": len(_ids(row)), "sample": len(row["sample"])})
