@@ -25,7 +25,7 @@ import torch
 
 from engine.algorithms.transductive import one_thread
 from engine.benchmarks import data, results
-from engine.benchmarks.fixed_audit import least_size, left_at_most
+from engine.benchmarks.fixed_audit import look_level, rest_bound, upper_bound
 from engine.benchmarks.goal_projects import GoalProject, Pool, more_looks
 from engine.benchmarks.options import Options, data_root, parse_seeds
 from engine.benchmarks.overrides import BENCH
@@ -34,7 +34,7 @@ from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
 from engine.nets.net_name import FROZEN, GRADIENTS
-from engine.quality.betting import allowed
+from engine.quality.betting import ALPHA, allowed
 from engine.quality.plan import Plan
 from engine.quality.scale import SHARE
 from engine.training import pairs
@@ -133,6 +133,29 @@ def before(project: GoalProject, rate: float) -> bool:
         wrong = project.answer_sample(size)
         if left_at_most(wrong, size, len(undecided), look) <= at_most:
             return True
+
+
+def left_at_most(wrong: int, answered: int, population: int, look: int = 1) -> int:
+    """Return how many predictions are left wrong at most by the look-th sample of a fixed size.
+
+    Args:
+        wrong: of the sample, 0..answered.
+        answered: size of the sample, from 1.
+        population: images that it was drawn from.
+        look: from 1; see `look_level`.
+    """
+    rest = population - answered
+    limit = rest_bound(upper_bound(wrong, answered, look_level(1.0 - ALPHA, look), population), population, wrong, rest)
+    return round(limit * rest)
+
+
+def least_size(at_most: int, population: int, look: int = 1) -> int:
+    """Return the smallest sample that shows at most so many left wrong where none of it is wrong."""
+    low, high = 1, max(population, 1)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if left_at_most(0, middle, population, look) <= at_most else (middle + 1, high)
+    return low
 
 
 def no_model(project: GoalProject, rate: float) -> bool:

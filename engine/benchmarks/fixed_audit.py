@@ -14,8 +14,6 @@ from scipy.stats import beta  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
 
-LEVEL = 0.95
-
 
 def upper_bound(wrong: int, n: int, level: float = 0.95, population: int | None = None) -> float:
     """Return the most that the share of wrong predictions can be, in 0..1, one-sided and exact.
@@ -103,35 +101,6 @@ def draw(ids: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
     if size < 1:
         raise ConfigError("An audit needs at least one image", value=size, way_out="Choose a larger sample.")
     return np.random.default_rng(seed).permutation(whole)[:size].astype(np.int64)
-
-
-def left_at_most(wrong: int, answered: int, population: int, look: int = 1) -> int:
-    """Return how many predictions are left wrong at most among those that nobody looked at, 95 % sure.
-
-    Args:
-        wrong: of the sample, 0..answered.
-        answered: size of the sample, from 1.
-        population: images that it was drawn from.
-        look: the how-manieth audit it is, from 1.
-
-    Raises:
-        ConfigError: one of them is outside its range.
-    """
-    if answered < 1:
-        raise ConfigError("An audit needs at least one image", value=answered, way_out="Choose a larger sample.")
-    if answered >= population:
-        return 0
-    most = upper_bound(wrong, answered, look_level(LEVEL, look))
-    return min(population - answered, max(0, math.floor(most * population + 1e-9) - wrong))
-
-
-def least_size(at_most: int, population: int, look: int = 1) -> int:
-    """Return the smallest sample that shows at most so many left wrong where none of it is wrong."""
-    low, high = 1, max(population, 1)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if left_at_most(0, middle, population, look) <= at_most else (middle + 1, high)
-    return low
 
 
 def _check_level(level: float) -> None:

@@ -10,8 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from engine.benchmarks import command
-from engine.benchmarks.certificate import WAYS, before, by_plan, no_model
-from engine.benchmarks.fixed_audit import least_size, left_at_most
+from engine.benchmarks.certificate import WAYS, before, by_plan, least_size, left_at_most, no_model
 from engine.benchmarks.goal_projects import GoalProject, Pool
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
