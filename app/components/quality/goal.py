@@ -75,6 +75,13 @@ def _follow(opened: OpenProject, draw: Draw) -> None:
 
 
 def _drawn(opened: OpenProject, draw: Draw, was_fresh: bool) -> None:
+    page, failed = state.get("goal_page"), state.get("goal_failed")
+    state.forget("goal_page")
+    state.forget("goal_failed")
+    if page is not None:  # a step that was begun changes what its own button says, so it cannot ask whether it was hit
+        st.switch_page(page)
+    if failed is not None:
+        state.show_error(failed)
     try:
         report, fresh = opened.project.goals.report(PATIENCE if was_fresh else 0.0)
     except StarlingError as error:
@@ -159,15 +166,10 @@ def _page_of(report: GoalReport) -> str:
 
 def _button(opened: OpenProject, report: GoalReport, where: str, *, primary: bool = False) -> None:
     """Draw the button of the next step."""
-    if st.button(
+    st.button(
         step_words(report.step), key=f"goal_step_{where}", type="primary" if primary else "secondary",
         on_click=_begin, args=(opened, report),
-    ):  # fmt: skip
-        failed = state.get("goal_failed")
-        if failed is None:
-            st.switch_page(_page_of(report))
-        state.forget("goal_failed")
-        state.show_error(failed)
+    )  # fmt: skip
 
 
 def _begin(opened: OpenProject, report: GoalReport) -> None:
@@ -190,3 +192,4 @@ def _begin(opened: OpenProject, report: GoalReport) -> None:
             state.put("goal_failed", error)
             return
         state.take_queue(QueueRef.of_audit(found.number))
+    state.put("goal_page", _page_of(report))
