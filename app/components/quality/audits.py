@@ -135,7 +135,7 @@ def _actions(opened: OpenProject, found: Audit) -> None:
         if found.total.unseen:
             review_queue(QueueRef.of_audit(number), f"review_audit_{number}", "Answer its images", primary=not ready)
         if waiting:
-            words = f"Answer the {waiting:,} that are open"
+            words = "Answer the one that is open" if waiting == 1 else f"Answer the {waiting:,} that are open"
             review_queue(QueueRef.of_audit(number, OPEN), f"review_open_{number}", words)
         if ready and st.button(
             f"Accept {some(found.rest, 'label')} as one batch", type="primary", icon=":material/done_all:",

@@ -15,6 +15,7 @@ from engine.errors import StarlingError
 from engine.percent import percent
 from engine.project.quality.goal import PATIENCE
 from engine.project.review.ref import QueueRef
+from engine.quality.standing import SHOWN
 from engine.records.goal import Goal, GoalReport, GoalStanding
 
 Draw = Callable[[OpenProject, GoalReport], None]
@@ -150,10 +151,10 @@ def _people(standing: GoalStanding) -> str:
     asked = standing.people_asked
     text = "Labels that a person looked at are taken as right: none of them was asked again yet."
     if asked:
-        labels = "label of a person" if asked == 1 else "labels of people"
-        text = (
-            f"People are wrong in about {percent(standing.people)} of their labels, by {asked:,} {labels} asked again."
-        )
+        labels = "label that a person gave was" if asked == 1 else "labels that people gave were"
+        text = f"{asked:,} {labels} asked again: too few to say how often people err."
+    if asked >= SHOWN:
+        text = f"People are wrong in about {percent(standing.people)} of their labels, by {asked:,} asked again."
     if standing.blank:
         images = "image has" if standing.blank == 1 else "images have"
         text += f" {standing.blank:,} {images} neither label nor prediction and are not counted."
