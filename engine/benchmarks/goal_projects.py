@@ -91,6 +91,7 @@ class GoalProject:
         self._to_measure: list[int] = along[firsts].tolist() if measured else []
         self.placed: list[int] = []
         self._model = LiveModel(pool.images, pool.votes)
+        self._wrong_measured, self._suspected = 0, 0.0
         self.predicted, self.confidence = np.zeros(size, np.int64), np.zeros(size)
         self._doubt = np.zeros(size)
         self._fit()
@@ -124,10 +125,8 @@ class GoalProject:
         return np.where(self.label >= 0, GIVEN, 1.0 - scale.recalibrated(written, self.confidence))
 
     def random_answers(self) -> tuple[int, float]:
-        """Return how many of the measured set the last fit has wrong, and the sum of their suspicions by it."""
-        confidence, right = self.measured()
-        suspected = 1.0 - scale.recalibrated(scale.of_answers(confidence, right), confidence)
-        return int((~right).sum()), float(suspected.sum())
+        """Return how many predictions the measured set found wrong, and the sum of their suspicions before."""
+        return self._wrong_measured, self._suspected
 
     def plan(self, rate: float, people: float | None, seed: int = 0) -> Plan | None:
         """Return the way to at most a share `rate` of wrong labels; see `best_plan`."""
@@ -203,6 +202,9 @@ class GoalProject:
     def _measure(self) -> None:
         row = self._to_measure[len(self.placed)]
         answer = self._ask(row)
+        if self.label[row] < 0:
+            self._suspected += float(self.suspicion()[row])
+            self._wrong_measured += int(answer != self.predicted[row])
         self._give(row, answer)
         self.placed.append(row)
 
