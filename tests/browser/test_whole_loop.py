@@ -61,6 +61,8 @@ def test_upload_train_look_review_train_again_export(page: Any, start_app: Calla
     wait_for_end(page)
     assert project.store.round(3).state in {"promoted", "held_back"}
     go(page, "Quality")
+    page.get_by_text("Goal: at most 1 % of the labels wrong").wait_for()
+    page.get_by_test_id("stMain").get_by_text("Accuracy", exact=True).first.click()
     page.get_by_text("Confusion on the held-out set").wait_for()
     pictures.take("quality")
 
@@ -176,7 +178,7 @@ def cancel_round(page: Any) -> None:
 
 
 def wait_for_end(page: Any) -> None:
-    page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=4 * MINUTES)
+    page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=7 * MINUTES)
     page.get_by_text(re.compile(r"Within the round: of .* labels held out")).first.wait_for()
     settle(page)
 
