@@ -170,9 +170,10 @@ def batches(project: Project, size: int) -> Figures:
 def live_keys(project: Project, keys: int, pace: float) -> Figures:
     """Answer images one by one while live labels follow; return milliseconds of a key and of the queue after a refit.
 
-    A key is a decision, on the disk when it ends. Answers are the truth that the import has hidden.
+    A key is a decision, on the disk when it ends. Answers are the truth that the import has hidden, and its label of
+    an image that it did label: the measured set is drawn from all images.
     """
-    truth = project.store.truth()
+    answers = true_labels(project)
     project.live.turn(True)
     thread, begun = LiveThread(project.live), time.perf_counter()
     thread.start()
@@ -195,7 +196,7 @@ def live_keys(project: Project, keys: int, pace: float) -> Figures:
             item = items.pop(0)
             blind = {item.image_id} if item.blind else set()
             began = time.perf_counter()
-            decision = Decision(new_uid(), item.image_id, item.version, "label", truth[item.image_id], seconds=pace)
+            decision = Decision(new_uid(), item.image_id, item.version, "label", answers[item.image_id], seconds=pace)
             assert all(ack.status == "saved" for ack in project.labels.decide([decision], blind=blind))
             project.live.tell()
             pressed.append(1000 * (time.perf_counter() - began))
@@ -208,6 +209,12 @@ def live_keys(project: Project, keys: int, pace: float) -> Figures:
         "last refit ms": round(1000 * fitted.seconds), "keys ms": spread(pressed), "queue ms": spread(asked),
         "memory MB": round(psutil.Process().memory_info().rss / 2**20),
     }  # fmt: skip
+
+
+def true_labels(project: Project) -> dict[int, str]:
+    """Return the true label of each image: its import's, or the one that the import has hidden."""
+    imported = {entry.image_id: entry.label for entry in project.store.entries() if entry.source == "imported"}
+    return {image_id: label for image_id, label in imported.items() if label} | project.store.truth()
 
 
 def spread(values: list[float]) -> dict[str, float]:

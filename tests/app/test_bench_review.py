@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.benchmarks import review
-from app.benchmarks.review import live_keys
+from app.benchmarks.review import live_keys, true_labels
 from engine.errors import ConfigError
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
@@ -20,7 +20,8 @@ def test_keys_are_timed_beside_live_labels(tmp_path: Path, jobs_here: None) -> N
         entries = [entry for entry in project.store.entries() if entry.source == "human"]
         assert len(entries) == 25
         assert len(project.store.measured().image_ids) == 5, "one in five measures"
-        truth = project.store.truth()
+        truth = true_labels(project)
+        assert len(truth) == 1797
         assert all(truth[entry.image_id] == entry.label for entry in project.store.entries() if entry.source == "human")
     assert figures["refits"] >= 1
     assert figures["keys ms"]["p50"] <= figures["keys ms"]["p95"] <= figures["keys ms"]["max"]
