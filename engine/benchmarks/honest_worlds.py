@@ -7,7 +7,7 @@ used before, or a page could use by mistake.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -23,7 +23,9 @@ from engine.quality.pace import paces
 from engine.quality.plan import scale as scaled_by
 from engine.quality.reliability import reliability
 from engine.quality.sample import share
-from engine.quality.stopping import decisions_left, expected_corrections
+from engine.quality.scale import TENS
+from engine.quality.stopping import Pool, decisions_left, intervals, wrong_between
+from engine.records.quality import Scale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -310,7 +312,8 @@ class _Sureness:
         self.words: dict[tuple[int, str], list[float]] = {}
         self.gap: dict[tuple[int, int], list[tuple[bool, float]]] = {}
         self.close: dict[tuple[int, str], list[bool]] = {}
-        self.plain_close: dict[tuple[int, str], list[bool]] = {}
+        self.held: dict[tuple[int, str], list[bool]] = {}
+        self.plain_held: dict[tuple[int, str], list[bool]] = {}
 
 
 def sureness(runs: int, rng: np.random.Generator) -> list[Line]:
@@ -349,11 +352,13 @@ def sureness(runs: int, rng: np.random.Generator) -> list[Line]:
         "left": "wrong among the undecided", "decisions": f"decisions left to {100 * GOAL:g} %",
     }  # fmt: skip
     for key, number in numbers.items():
-        kept = {f"{w}": percent_of(one) for (w, what), one in found.close.items() if what == key}
-        plain = {f"{w}": percent_of(one) for (w, what), one in found.plain_close.items() if what == key}
+        held = {f"{w}": percent_of(one) for (w, what), one in found.held.items() if what == key}
+        near = {f"{w}": percent_of(one) for (w, what), one in found.close.items() if what == key}
+        plain = {f"{w}": percent_of(one) for (w, what), one in found.plain_held.items() if what == key}
+        width = f"{worst(near, most=False)[0]:.0f} % within ± 25 % of the middle"
         lines.append(
-            Line(number, "within ± 25 %, 100 answers", 70, False, *worst(kept, most=False), "no interval is told",
-                 (Control("as the model says", *worst(plain, most=False)),)),
+            Line(number, "interval, 100 answers", 95, False, *worst(held, most=False), width,
+                 (Control("as the model says, chance alone", *worst(plain, most=False)),)),
         )  # fmt: skip
     return lines
 
@@ -377,23 +382,32 @@ def _one_scale(
         for word, values in (("sure", said), ("plain", others)):
             if (values >= 0.9).any():
                 found.words.setdefault((place, word), []).append(float(true[values >= 0.9].mean()))
-    if n == 100:
-        for values, into in ((said, found.close), (others, found.plain_close)):
-            for key, (told, so) in _estimates(values, true).items():
-                into.setdefault((place, key), []).append(abs(told - so) <= WITHIN * so)
+    if n == TENS:
+        _what_is_left(found, place, written_as.of_answers(confidence, right), np.sort(others), world, rng)
 
 
-def _estimates(said: Floats, true: Floats) -> Mapping[str, Spot]:
-    """Return what is told of the undecided by the confidences said, and what it is."""
-    order = np.argsort(said)
-    surest = order[len(order) // 2 :]
-    told = decisions_left(said, len(said), GOAL)
-    return {
-        "corrections": (expected_corrections(said[order], NEXT), float((1 - true[order[:NEXT]]).sum())),
-        "accepted": (float((1 - said[surest]).sum()), float((1 - true[surest]).sum())),
-        "left": (float((1 - said).sum()), float((1 - true).sum())),
-        "decisions": (float(told or 0), float(decisions_left(true, len(true), GOAL) or 0)),
-    }
+def _what_is_left(
+    found: _Sureness, place: int, written: Scale, others: Floats, world: Spot, rng: np.random.Generator
+) -> None:
+    """Keep whether what is told of the undecided, the least sure first, holds what a person would count."""
+    true = _true_share(others, *world)
+    wrong = rng.random(len(others)) >= true
+    half = int(len(others) * ACCEPTED)
+    pool = Pool(others, np.zeros(0), 0, 0.0, len(others), GOAL, NEXT)
+    as_told = replace(written, a=0.0, b=0.0, unsure=(0.0, 0.0, 0.0, 0.0, 0.0))
+    counted = {
+        "corrections": int(wrong[:NEXT].sum()), "left": int(wrong.sum()), "accepted": int(wrong[half:].sum()),
+        "decisions": decisions_left(true, len(true), GOAL) or 0,
+    }  # fmt: skip
+    for one, into in ((written, found.held), (as_told, found.plain_held)):
+        corrections, left, decisions = intervals(one, pool)
+        accepted = wrong_between(one, others[half:])
+        said = {"corrections": corrections, "left": left, "accepted": accepted, "decisions": decisions}
+        for key, interval in said.items():
+            into.setdefault((place, key), []).append(interval.low <= counted[key] <= interval.high)
+            if into is found.held:
+                middle = (interval.low + interval.high) / 2
+                found.close.setdefault((place, key), []).append(abs(middle - counted[key]) <= WITHIN * counted[key])
 
 
 def _confidences(n: int, rng: np.random.Generator) -> Floats:

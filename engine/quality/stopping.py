@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.percent import short
+from engine.quality import scale
 from engine.quality.measured_set import ENOUGH_EVIDENCE
 from engine.quality.scale import SHARE
-from engine.records.quality import CurvePoint, Estimate
+from engine.records.quality import Between, CurvePoint, Estimate, Scale
 
 FEW_MEASURED = 100
 
@@ -75,6 +76,81 @@ def decisions_left(
     left = wrong_elsewhere + np.concatenate([[0.0], np.cumsum(wrong)])
     enough = np.flatnonzero(left <= (1.0 - target) * total + 1e-9)
     return len(wrong) - int(enough[-1]) if len(enough) else None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The labels that nobody gave yet, as the round's model is sure of them.
+
+    Attributes:
+        undecided: (U,) confidences as the model says, the least sure first.
+        accepted: (A,) those of accepted labels of this round that nobody looked at.
+        blank: images that only a person can label.
+        elsewhere: expected wrong labels among others that were accepted unseen, from 0.
+        total: images the labels are exported for, from 1.
+        target: share of right labels wanted, 0..1.
+        first: how many of the undecided are looked at next, 0..U.
+    """
+
+    undecided: NDArray[np.float64]
+    accepted: NDArray[np.float64]
+    blank: int
+    elsewhere: float
+    total: int
+    target: float
+    first: int
+
+    def decisions(self, undecided: NDArray[np.float64], accepted: NDArray[np.float64]) -> int | None:
+        """Return the decisions left by recalibrated confidences (U,) and (A,); see `decisions_left`."""
+        wrong = self.elsewhere + float((1 - accepted).sum())
+        return decisions_left(np.concatenate([np.zeros(self.blank), undecided]), self.total, self.target, wrong)
+
+    def errors(self, undecided: NDArray[np.float64], accepted: NDArray[np.float64]) -> float:
+        """Return the expected wrong labels by recalibrated confidences (U,) and (A,)."""
+        return self.blank + self.elsewhere + float((1 - undecided).sum()) + float((1 - accepted).sum())
+
+
+def intervals(written: Scale, pool: Pool) -> tuple[Between, Between, Between]:
+    """Return the 95 % intervals of corrections among the first, of all that are wrong, and of decisions left.
+
+    Each is worked out by every scale that the measured answers leave possible (`engine.quality.scale.drawn`); what a
+    person will count varies besides, as images turn out right or wrong by chance.
+
+    Args:
+        written: how the round's confidences are recalibrated; n from scale.WORDS.
+        pool: what is left.
+    """
+    rng = np.random.default_rng(0)
+    most, count = pool.blank + len(pool.undecided), len(pool.undecided)
+    corrected, wrong, left = [], [], []
+    for p in scale.drawn(written, np.concatenate([pool.undecided, pool.accepted])):
+        undecided, accepted = p[:count], p[count:]
+        corrected.append(_counted(expected_corrections(undecided, pool.first), undecided[: pool.first], rng))
+        wrong.append(_counted(pool.errors(undecided, accepted), p, rng))
+        needed = pool.decisions(undecided, accepted)
+        left.append(float(most if needed is None else needed))
+    return _spread(corrected), _spread(wrong), _spread(left)
+
+
+def wrong_between(written: Scale, confidence: NDArray[np.floating]) -> Between:
+    """Return the 95 % interval of how many of these predictions are wrong; see `intervals`.
+
+    Args:
+        written: how the round's confidences are recalibrated; n from scale.WORDS.
+        confidence: (N,) as the model says.
+    """
+    rng = np.random.default_rng(0)
+    return _spread([_counted(float((1 - p).sum()), p, rng) for p in scale.drawn(written, confidence)])
+
+
+def _counted(expected: float, p: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """How many turn out wrong, by chance, in the normal approximation; p are the chances of those that may be right."""
+    return max(0.0, expected + float(np.sqrt((p * (1 - p)).sum())) * rng.standard_normal())
+
+
+def _spread(values: Sequence[float]) -> Between:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return Between(int(np.floor(low)), int(np.ceil(high)))
 
 
 def advice(

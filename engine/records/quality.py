@@ -32,14 +32,15 @@ class AcceptRule:
 class AcceptPreview:
     """What a rule would accept of the images without label and mark.
 
-    expected_errors: sum of 1 − recalibrated confidence; None where too few answers measured the round to write
-    confidences in percent.
+    expected_errors: sum of 1 − recalibrated confidence, and errors_between its 95 % interval; None where too few
+    answers measured the round to write confidences in percent.
     """
 
     rule: AcceptRule
     count: int
     undecided: int
     expected_errors: float | None
+    errors_between: Between | None
     per_class: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -285,7 +286,8 @@ class Scale:
 
     n: measured answers behind it, right of them. a, b: logit p' = a + e^b · logit p, both 0 where nothing is
     recalibrated. words: of the tier "words", from the surest; empty in others. brief: what is measured, in few words;
-    note: in full.
+    note: in full. unsure: a and b where the answers say more than the priors, their variances, and their covariance:
+    what intervals are drawn from; zeros where nothing is recalibrated.
     """
 
     tier: Tier
@@ -296,6 +298,15 @@ class Scale:
     words: tuple[str, ...]
     brief: str
     note: str
+    unsure: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A 95 % interval of a number that is counted, from `low` to `high`, both whole."""
+
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,18 +328,21 @@ class Outlook:
     median pace, None when unknown. errors_left: expected wrong predictions among all undecided. decisions_left:
     decisions, least confident first, until the expected share of wrong labels over all images is at most 1 − target;
     None when it cannot be said. scale: of the round in force, None without one. The estimates are made with confidences
-    that it recalibrates, and all but the pace are None before it writes them in tens of percent. advice: one or two
-    plain sentences, honest when there is too little to say.
+    that it recalibrates, and all but the pace are None before it writes them in tens of percent; each has an interval
+    (`engine.quality.stopping.intervals`). advice: one or two plain sentences, honest when there is too little to say.
     """
 
     curve: tuple[CurvePoint, ...]
     scale: Scale | None
     next_count: int
     next_corrections: float | None
+    next_between: Between | None
     seconds_each: float | None
     errors_left: float | None
+    errors_between: Between | None
     target: float
     decisions_left: int | None
+    decisions_between: Between | None
     minutes_left: float | None
     advice: str
 

@@ -32,6 +32,7 @@ from engine.quality.scale import of_answers
 from engine.quality.standing import ASSUMED_MISS
 from engine.records.labels import Decision
 from engine.records.quality import (
+    Between,
     CheckState,
     CurvePoint,
     DuplicateGroup,
@@ -626,7 +627,11 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
 
     def outlook_of(self: Measured, target: float, next_count: int) -> Outlook:
         asked.append((target, next_count))
-        return Outlook((point,), written, next_count, 31.4, 3.0, 120.0, target, 260, 13.0, "Go *on*.")
+        between = Between(20, 44), Between(90, 170), Between(180, 400)
+        return Outlook(
+            (point,), written, next_count, 31.4, between[0], 3.0, 120.0, between[1], target, 260, between[2], 13.0,
+            "Go *on*.",
+        )  # fmt: skip
 
     monkeypatch.setattr(Measured, "outlook", outlook_of)
     page = _page("Is another round worth it?")
@@ -639,14 +644,19 @@ def test_outlook_is_asked_for_the_target_chosen_and_shown_in_words(
     }  # fmt: skip
     assert page.info[0].value == "Go \\*on\\*."
     assert "One point is no curve" in _texts(page)
-    assert f"trust the recalibrated confidences; the measured set and audits measure. {state.plain(written.note)}" in (
-        _texts(page)
+    said = _texts(page)
+    assert "20 to 44" in said
+    assert "180 to 400" in said
+    assert "all undecided images: 120 (90 to 170)." in said
+    assert (
+        f"as far as recalibrated confidences go; the measured set and audits measure. {state.plain(written.note)}"
+        in said
     )
 
 
 def test_few_scenes_draw_no_curve(opened: OpenProject, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     point = CurvePoint(1, "pseudo_label", 500, Estimate(17, 22, 0.5, 0.9, "", 130))
-    few = Outlook((point,), None, 100, None, None, None, 0.99, None, None, "Go on.")
+    few = Outlook((point,), None, 100, None, None, None, None, None, 0.99, None, None, None, "Go on.")
     monkeypatch.setattr(Measured, "outlook", lambda self, target, next_count: few)
     page = _page("Is another round worth it?")
     assert not page.get("plotly_chart")
@@ -673,7 +683,7 @@ def test_what_is_left_is_estimated_from_a_hundred_measured_answers_and_the_curve
     page.run()
     assert {one.label: one.value for one in page.metric}["Corrections in the next 0"] == "0"
     assert "Of 100 measured answers 100 were right" in _texts(page)
-    assert "by recalibrated confidences" in _texts(page)
+    assert "as far as recalibrated confidences go" in _texts(page)
 
 
 # figures and words ------------------------------------------------------------------------------------------------

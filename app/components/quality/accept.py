@@ -86,8 +86,12 @@ def _preview(preview: AcceptPreview) -> None:
     cells[0].caption(f"{percent(share)} of {some(preview.undecided, 'undecided image')}")
     wrong = preview.expected_errors
     cells[1].metric("Expected wrong among them", "–" if wrong is None else f"{wrong:,.1f}")
-    share_wrong = percent(wrong / preview.count) if wrong is not None and preview.count else "–"
-    expected = "too few measured answers to say" if wrong is None else f"{share_wrong}, by recalibrated confidences"
+    expected = "too few measured answers to say"
+    if wrong is not None and preview.errors_between is not None:
+        share_wrong = percent(wrong / preview.count) if preview.count else "–"
+        expected = (
+            f"{share_wrong}; {preview.errors_between.low:,} to {preview.errors_between.high:,} in 95 of 100 cases"
+        )
     cells[1].caption(f"{expected}; an audit measures it")
     usable = [value for value in preview.rule.thresholds.values() if value <= 1]
     cells[2].metric("Thresholds", _span(usable))

@@ -15,7 +15,7 @@ from engine.groups import FEW_GROUPS
 from engine.percent import percent, short
 from engine.project import options
 from engine.quality import scale
-from engine.records.quality import CurvePoint, Outlook
+from engine.records.quality import Between, CurvePoint, Outlook
 
 NEXT = 100
 
@@ -69,12 +69,17 @@ def _figures(outlook: Outlook) -> None:
     if outlook.errors_left is None:
         st.caption(f"{note} What is wrong and what is left is estimated from {scale.TENS} measured answers on.")
         return
-    cells[0].caption("by recalibrated confidences")
-    cells[2].caption("cannot be said" if left is None else "estimated, least confident first")
+    cells[0].caption(_between(outlook.next_between))
+    cells[2].caption("cannot be said" if left is None else _between(outlook.decisions_between))
     st.caption(
-        f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f}. All estimates trust "
-        f"the recalibrated confidences; the measured set and audits measure. {note}"
+        f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f} "
+        f"({_between(outlook.errors_between)}). Decisions count from the least confident on; the intervals hold in 95 of "
+        f"100 cases as far as recalibrated confidences go; the measured set and audits measure. {note}"
     )
+
+
+def _between(interval: Between | None) -> str:
+    return "" if interval is None else f"{interval.low:,} to {interval.high:,}"
 
 
 def curve_figure(points: Sequence[CurvePoint]) -> go.Figure:

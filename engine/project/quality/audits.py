@@ -24,7 +24,7 @@ from engine.project.quality.audit_course import Course
 from engine.project.quality.measured import Measured
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import audit, scale
+from engine.quality import audit, scale, stopping
 from engine.quality.betting import ALPHA
 from engine.quality.parts import ALL, Part
 from engine.quality.standing import OPEN_MARKS, SHOWN, Audit, stand
@@ -97,13 +97,14 @@ class Audits:
         taken = audit.accepted(probabilities, _thresholds(rule, predictions))
         best = np.bincount(probabilities[taken].argmax(1) if taken.any() else [], minlength=len(predictions.classes))
         written = self._measured.scale(rule.round)
-        sure = scale.recalibrated(written, probabilities[taken].max(1))
-        expected = float(audit.expected_errors(sure)) if taken.any() else 0.0
+        plain = probabilities[taken].max(1) if taken.any() else np.zeros(0)
+        told = written.n >= scale.TENS
         return AcceptPreview(
             rule=rule,
             count=int(taken.sum()),
             undecided=len(ids),
-            expected_errors=expected if written.n >= scale.TENS else None,
+            expected_errors=float(audit.expected_errors(scale.recalibrated(written, plain))) if told else None,
+            errors_between=stopping.wrong_between(written, plain) if told else None,
             per_class={name: int(n) for name, n in zip(predictions.classes, best.tolist(), strict=True)},
         )
 

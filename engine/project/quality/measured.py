@@ -29,6 +29,7 @@ from engine.quality.stopping import Comparison
 from engine.records.labels import ACCEPTED, Mark
 from engine.records.quality import (
     AcceptRule,
+    Between,
     CurvePoint,
     Estimate,
     Outlook,
@@ -331,16 +332,15 @@ class Measured:
         seconds = self.seconds_each()
         predictions, table = self._results.predictions(), self._store.label_table()
         written = None if predictions is None else self.scale(predictions.round)
-        confidence: NDArray[np.float64] | None = None
-        asked = confidence
-        wrong = 0.0
+        corrections = errors = decisions = None
+        between: tuple[Between | None, ...] = (None, None, None)
         if predictions is not None and written is not None and written.n >= scale.TENS:
-            confidence = np.sort(scale.recalibrated(written, undecided(table, predictions)[1].max(1)))
-            next_count = min(next_count, len(confidence))
-            asked = np.concatenate([np.zeros(_blank(table, predictions)), confidence])
-            wrong = self._wrong_unseen(table, predictions.round, written)
-        usable = int((~table.rejected).sum())
-        decisions = stopping.decisions_left(asked, max(1, usable), target, wrong)
+            pool = self._left(table, predictions, target, next_count)
+            next_count = pool.first
+            sure, accepted = (scale.recalibrated(written, plain) for plain in (pool.undecided, pool.accepted))
+            corrections = stopping.expected_corrections(sure, next_count)
+            errors, decisions = pool.errors(sure, accepted), pool.decisions(sure, accepted)
+            between = stopping.intervals(written, pool)
         minutes = None if decisions is None or seconds is None else decisions * seconds / 60
         kept = [one for one in curve if one.round in promoted]
         gain = self.compare(kept[-1].round, kept[-2].round) if len(kept) > 1 else None
@@ -348,24 +348,34 @@ class Measured:
             curve=curve,
             scale=written,
             next_count=next_count,
-            next_corrections=None if confidence is None else stopping.expected_corrections(confidence, next_count),
+            next_corrections=corrections,
+            next_between=between[0],
             seconds_each=seconds,
-            errors_left=None if asked is None else wrong + stopping.expected_corrections(asked, len(asked)),
+            errors_left=errors,
+            errors_between=between[1],
             target=target,
             decisions_left=decisions,
+            decisions_between=None if decisions is None else between[2],
             minutes_left=minutes,
             advice=stopping.advice(kept, gain, decisions, minutes, target),
         )
 
-    def _wrong_unseen(self, table: LabelTable, number: int, written: Scale) -> float:
-        """How many labels that were accepted and nobody looked at are expected to be wrong.
-
-        Those of round `number` by their confidence as its scale recalibrates it, others by the one they came with.
-        """
+    def _left(self, table: LabelTable, predictions: Predictions, target: float, next_count: int) -> stopping.Pool:
+        """What nobody has labeled; labels accepted unseen count by the confidence they came with where it is another
+        round's."""
         unseen = np.isin(table.image_ids, self._store.unseen()) & table.has_source(*ACCEPTED)
         unseen &= np.isfinite(table.confidence)
-        confidence, here = table.confidence[unseen], table.round[unseen] == number
-        return float((1.0 - np.where(here, scale.recalibrated(written, confidence), confidence)).sum())
+        confidence, here = table.confidence[unseen].astype(np.float64), table.round[unseen] == predictions.round
+        plain = np.sort(undecided(table, predictions)[1].max(1).astype(np.float64))
+        return stopping.Pool(
+            undecided=plain,
+            accepted=confidence[here],
+            blank=_blank(table, predictions),
+            elsewhere=float((1 - confidence[~here]).sum()),
+            total=max(1, int((~table.rejected).sum())),
+            target=target,
+            first=min(next_count, len(plain)),
+        )
 
     def seconds_each(self) -> float | None:
         """Return the median seconds of a timed decision of the busiest person; None without one."""

@@ -1,14 +1,26 @@
 """Expected corrections, decisions left, the gain of a round, and the advice."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.quality import scale
 from engine.quality.sample import share
-from engine.quality.stopping import Comparison, advice, decisions_left, expected_corrections
-from engine.records.quality import CurvePoint
+from engine.quality.stopping import (
+    Comparison,
+    Pool,
+    advice,
+    decisions_left,
+    expected_corrections,
+    intervals,
+    wrong_between,
+)
+from engine.records.quality import Between, CurvePoint, Scale
 
 
 def point(number: int, labels: int, right: int, n: int) -> CurvePoint:
@@ -92,3 +104,42 @@ def test_advice_sends_to_audit_and_export_when_the_target_is_met() -> None:
         "Going by recalibrated confidence, 99 % right labels are expected already. "
         "You are done: audit what is left, then export."
     )
+
+
+def measured_scale(n: int, wrong_each: int) -> Scale:
+    """The scale of n answers spread over the confidences, one in `wrong_each` wrong."""
+    return scale.of_answers(np.linspace(0.5, 0.99, n), np.arange(n) % wrong_each > 0)
+
+
+def pool_of(undecided: NDArray[np.float64], **others: Any) -> Pool:
+    given: dict[str, Any] = {"accepted": np.zeros(0), "blank": 0, "elsewhere": 0.0, "target": 0.95, "first": 10}
+    return Pool(undecided, total=len(undecided), **{**given, **others})
+
+
+def test_intervals_hold_what_is_told_and_narrow_with_answers() -> None:
+    pool = pool_of(np.linspace(0.5, 0.99, 400))
+    widths = []
+    for n in (100, 400, 1600):
+        written = measured_scale(n, 10)
+        sure = scale.recalibrated(written, pool.undecided)
+        told = expected_corrections(sure, 10), pool.errors(sure, np.zeros(0)), pool.decisions(sure, np.zeros(0))
+        between = intervals(written, pool)
+        assert all(value is not None and one.low <= value <= one.high for value, one in zip(told, between, strict=True))
+        assert wrong_between(written, pool.undecided).low <= told[1] <= wrong_between(written, pool.undecided).high
+        widths.append([one.high - one.low for one in between])
+    assert widths[0][1] > widths[1][1] > widths[2][1]
+    assert widths[0][2] > widths[1][2] > widths[2][2]
+
+
+def test_intervals_count_what_only_a_person_can_label_and_what_is_wrong_elsewhere() -> None:
+    written, undecided = measured_scale(200, 10), np.linspace(0.5, 0.99, 400)
+    plain = intervals(written, pool_of(undecided))
+    more = intervals(written, pool_of(undecided, blank=30, elsewhere=5.0))
+    assert (more[0], more[1]) == (plain[0], Between(plain[1].low + 35, plain[1].high + 35))
+    assert more[2].low > plain[2].low + 30
+    hopeless = intervals(written, pool_of(undecided, elsewhere=400.0))[2]
+    assert hopeless == Between(400, 400), "all of them, where all would not do"
+
+
+def test_no_predictions_are_wrong_among_none() -> None:
+    assert wrong_between(measured_scale(100, 10), np.zeros(0)) == Between(0, 0)
