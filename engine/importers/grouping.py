@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from engine.errors import ConfigError
-from engine.importers.class_tree import SPLITS, UNLABELED
+from engine.importers.labeling import SPLIT_WORDS, UNLABELED
 from engine.importers.names import label_flaw, shown
 from engine.records.imports import Grouping
 
@@ -115,7 +115,7 @@ def warning(groupings: Sequence[Grouping]) -> str:
 
 
 def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
-    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLITS | UNLABELED
+    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLIT_WORDS.keys() | UNLABELED
     folders = {name: name.split("/")[:-1] for name in names}
     deepest = min(max(map(len, folders.values()), default=0), MOST_LEVELS)
     found: list[Grouping] = []
@@ -132,7 +132,7 @@ def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
 
 
 def _by_name(names: Sequence[str], classes: set[str]) -> Grouping:
-    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLITS | UNLABELED
+    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLIT_WORDS.keys() | UNLABELED
     cells = {}
     for name in names:
         *folders, base = name.split("/")

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,15 +17,18 @@ from engine.files import replacing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
-from engine.importers.contents import Contents, Limits
-from engine.importers.csv_table import columns_of_tables
-from engine.importers.detect import check_layout, find_labels
+from engine.importers.contents import Contents, Limits, Listing
 from engine.importers.folder import FolderContents
+from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
+from engine.importers.formats.base import Answers
+from engine.importers.formats.csv_table import group_columns
 from engine.importers.grouping import find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, shown
+from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
+from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
 from engine.records.imports import FoundImage, Grouping, ImportPreview, Refusal
 from engine.records.progress import Progress
@@ -61,7 +65,8 @@ def scan(
     progress: Progress,
     *,
     workers: int = 2,
-    layout: str = "auto",
+    reading: str = AUTO,
+    answers: Answers | None = None,
     limits: Limits | None = None,
 ) -> ImportPreview:
     """Read, check and stage everything a source holds; return what was found. The project itself is not touched.
@@ -71,7 +76,8 @@ def scan(
         staging_root: everything is written into one new folder under it, removed again on any error.
         progress: told how far it is; an exception it raises ends the scan.
         workers: number of decoding children.
-        layout: one of detect.LAYOUTS.
+        reading: what to take it for: AUTO, or a key of formats.FORMATS.
+        answers: what a person decided, by the key of the preview's questions.
         limits: caps on files and bytes.
 
     Raises:
@@ -81,7 +87,7 @@ def scan(
         ImportRefused: another reason to refuse it all: a table that cannot be read, a full disk, too many files.
         ConfigError: no such layout or set, or an impossible number of labels to keep.
     """
-    check_layout(layout)
+    check_reading(reading)
     limits = limits or Limits()
     staging_root.mkdir(parents=True, exist_ok=True)
     if source.kind == "folder" and staging_root.resolve().is_relative_to(source.path.resolve()):
@@ -99,7 +105,7 @@ def scan(
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        return _preview(source, contents, staged, staging, layout)
+        return _preview(Scanned(source, contents.listing, contents.labels(), staged, staging), reading, answers or {})
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -146,37 +152,91 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
     return SetContents(source.name, source.path)
 
 
-def _preview(source: ImportSource, contents: Contents, staged: Staged, staging: Path, layout: str) -> ImportPreview:
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan has read and staged; labels can be read from it again and again."""
+
+    source: ImportSource
+    listing: Listing
+    known: dict[str, str] | None
+    staged: Staged
+    staging: Path
+
+
+def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None) -> ImportPreview:
+    """Return the preview of another reading of the same staged files; nothing is decoded again.
+
+    Args:
+        preview: from `scan`.
+        reading: AUTO, or a key of formats.FORMATS.
+        answers: what a person decided, by the key of the preview's questions.
+
+    Raises:
+        ConfigError: there is no such format.
+        ImportRefused: the source cannot be read so; the preview stays good.
+    """
+    if not isinstance(preview.scanned, Scanned):
+        raise ConfigError("This preview was not made by a scan", value=preview.source, way_out="Scan the source.")
+    return _preview(preview.scanned, reading, answers or {})
+
+
+def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
+    source, listing, staged = scanned.source, scanned.listing, scanned.staged
     if not staged.names:
-        raise _nothing(contents, staged)
-    images = sorted(name for names in staged.names.values() for name in names)
-    known = contents.labels()
-    listed = {entry.name for entry in contents.listing.entries}
-    labeling = (
-        find_labels(layout, images, listed, staged.tables)
-        if known is None
-        else Labeling(f"{source.name}, train split", known)
-    )
-    found_images, conflicts = _found(staged, labeling, staging)
+        raise _nothing(listing, staged)
+    images = tuple(sorted(name for names in staged.names.values() for name in names))
+    view = SourceView(images, frozenset(entry.name for entry in listing.entries), staged.files, records=staged.records)
+    if scanned.known is None:
+        found = read_labels(view, reading, answers)
+        labeling = tidied(found.labeling, answers)
+        columns, tables = group_columns(view)
+        others, readings = about_others(found), found.readings
+        unread = _unread(view, found, tables)
+    else:
+        found, columns, others, readings, unread = None, {}, [], (), []
+        labeling = Labeling(f"{source.name}, train split", scanned.known)
+    found_images, conflicts = _found(staged, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
+    declared = dict.fromkeys(label for label in labeling.classes if label not in labeled)
     found_images = _hide(found_images, source)
     visible = Counter(image.label for image in found_images if image.label is not None)
     return ImportPreview(
         source=source.name or source.path.name,
         layout=labeling.layout,
         found=tuple(found_images),
-        refused=(*contents.listing.refused, *staged.refused, *labeling.refused),
-        counts={label: visible[label] for label in sorted(labeled) if label not in source.without},
+        refused=(*listing.refused, *staged.refused, *unread, *labeling.refused),
+        counts={label: visible[label] for label in sorted([*labeled, *declared]) if label not in source.without},
         unlabeled=len(found_images) - visible.total(),
-        skipped=contents.listing.skipped,
+        skipped=listing.skipped,
         conflicts=tuple(conflicts),
-        notices=(*contents.listing.notices, *labeling.notices, *_collision_notices(images), *summed_notices(staged)),
-        staging=staging,
-        groupings=_groupings(images, labeling, staged) if known is None else (),
-    )
+        notices=(
+            *listing.notices, *labeling.notices, *others, *_collision_notices(list(images)), *summed_notices(staged),
+        ),
+        staging=scanned.staging,
+        groupings=() if found is None else _groupings(images, labeling, staged, {**columns, **labeling.columns}),
+        reading="" if found is None else found.key,
+        readings=readings,
+        questions=labeling.questions,
+        predicted=len(labeling.predictions),
+        scanned=scanned,
+    )  # fmt: skip
 
 
-def _groupings(images: list[str], labeling: Labeling, staged: Staged) -> tuple[Grouping, ...]:
+def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refusal]:
+    """The files beside the images that neither give labels nor groups, each with what it seems to be."""
+    used = found.labeling.used | tables
+    words = {".json": "a JSON file", ".jsonl": "JSON lines", ".xml": "an XML file", ".parquet": "a Parquet table",
+             ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table"}  # fmt: skip
+    refused = []
+    for name in sorted(view.files.keys() - used):
+        what = words.get(f".{name.lower().rpartition('.')[2]}", "text")
+        refused.append(Refusal(shown(name), f"not an image; {what} that is not read as labels here"))
+    return refused
+
+
+def _groupings(
+    images: Sequence[str], labeling: Labeling, staged: Staged, columns: Mapping[str, Mapping[str, str]]
+) -> tuple[Grouping, ...]:
     """Return the ways to group the images, by the first name of each content."""
     first = sorted(names[0] for names in staged.names.values())
     taken = {
@@ -184,12 +244,12 @@ def _groupings(images: list[str], labeling: Labeling, staged: Staged) -> tuple[G
         for names, answer in ((names, staged.answers[sha256]) for sha256, names in staged.names.items())
         if answer.get("taken")
     }
-    return find_groupings(first, labeling.labels, columns_of_tables(staged.tables, images), taken)
+    return find_groupings(first, labeling.labels, columns, taken)
 
 
 def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
     """Return one image a content under its first name, and those whose labels contradict each other."""
-    images, conflicts = [], []
+    images, conflicts, test = [], [], labeling.test
     for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
         given = {labeling.labels[name]: name for name in names if name in labeling.labels}
         for name in names:
@@ -209,7 +269,8 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 bytes=staged.sizes[sha256],
                 label=next(iter(given)) if len(given) == 1 else None,
                 notices=tuple(answer["notices"]),
-                test=any(name in labeling.test for name in names),
+                test=any(name in test for name in names),
+                split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
             )
         )
     return images, conflicts
@@ -257,8 +318,8 @@ def _collision_notices(images: list[str]) -> list[str]:
     return notices
 
 
-def _nothing(contents: Contents, staged: Staged) -> NothingToImport:
-    refused = [*contents.listing.refused, *staged.refused]
+def _nothing(listing: Listing, staged: Staged) -> NothingToImport:
+    refused = [*listing.refused, *staged.refused]
     listed = "; ".join(f"{refusal.name}: {refusal.reason}".rstrip(".") for refusal in refused[:3])
     more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
     return NothingToImport(

@@ -15,8 +15,8 @@ from engine.errors import DecodeError, ImportRefused
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import DecodePool, Job
 from engine.importers.contents import Contents, Entry, Limits
-from engine.importers.csv_table import Table, is_table, read_table
 from engine.importers.names import shown
+from engine.importers.source_view import SIDE_ENDINGS
 from engine.records.imports import Refusal
 from engine.records.progress import Progress
 
@@ -31,12 +31,14 @@ _LABEL = "Reading and checking images"
 
 @dataclass
 class Staged:
-    """What was read: per SHA-256 the names it came under (in order), its size and what the child said of it."""
+    """What was read: per SHA-256 the names it came under (in order), its size and what the child said of it; by name
+    where the files lie that may say what the images are; by image name what its container says of it."""
 
     names: dict[str, list[str]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    tables: list[Table] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
 
 
@@ -51,6 +53,7 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
     for number in range(256):
         for folder in ("images", "thumbs"):
             (staging / folder / f"{number:02x}").mkdir(parents=True)
+    (staging / "files").mkdir()
     progress(_LABEL, 0, total)
     try:
         for done, (job, answer) in enumerate(pool.run(_jobs(contents, staging, limits, staged)), start=1):
@@ -71,7 +74,10 @@ def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> 
         if number % _CHECKED_EVERY == 0 and shutil.disk_usage(staging).free < limits.free_bytes:
             raise _disk_full()
         data = _read(contents, entry, staged)
-        if data is None or _take_table(entry.name, data, staged):
+        if data is None:
+            continue
+        if entry.name.lower().endswith(SIDE_ENDINGS):
+            staged.files[entry.name] = _keep(staging, len(staged.files), data)
             continue
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in staged.names:
@@ -92,11 +98,10 @@ def _read(contents: Contents, entry: Entry, staged: Staged) -> bytes | None:
         return None
 
 
-def _take_table(name: str, data: bytes, staged: Staged) -> bool:
-    table = read_table(name, data) if is_table(name) else None
-    if table is not None:
-        staged.tables.append(table)
-    return table is not None
+def _keep(staging: Path, number: int, data: bytes) -> Path:
+    path = staging / "files" / f"{number:06d}"
+    path.write_bytes(data)
+    return path
 
 
 def _refuse_undecodable(staged: Staged) -> None:

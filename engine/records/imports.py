@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -16,12 +16,41 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """Something about a source that a person may decide before anything is written.
+
+    key: what `--set` takes; title: for a person; options: what may be chosen, each with its words, at least one;
+    chosen: what was taken; hint: what it is about, "" for nothing; doubtful: it is likely enough that a person wants
+    something else that they should look.
+    """
+
+    key: str
+    title: str
+    options: tuple[tuple[str, str], ...]
+    chosen: str
+    hint: str = ""
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One thing that a source can be taken for: key, title and why; how many images it labels, in how many classes."""
+
+    key: str
+    title: str
+    why: str
+    labeled: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
 class FoundImage:
     """One decodable file of a scanned source, staged but not yet part of the project.
 
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
     person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
-    a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure.
+    a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure. `split`: "train",
+    "val" or "test" as the source says it.
     """
 
     name: str
@@ -37,6 +66,7 @@ class FoundImage:
     notices: tuple[str, ...] = ()
     group: str | None = None
     test: bool = False
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,9 +95,12 @@ class Grouping:
 class ImportPreview:
     """What a source holds, shown before anything is written to the project.
 
-    `counts` maps class name to number of labeled images. `conflicts` are images whose copies carry different
-    labels: they are imported unlabeled and listed. `staging` is the folder to throw away on refusal. `groupings` are
-    the ways to put the images into groups, a sure one first.
+    `counts` maps class name to number of labeled images, 0 for a class that is declared and has none. `conflicts` are
+    images whose copies carry different labels: they are imported unlabeled and listed. `staging` is the folder to throw
+    away on refusal. `groupings` are the ways to put the images into groups, a sure one first. `reading` is the key of
+    what the source was taken for, one of `readings`, the surest first; `questions` are what a person may decide about
+    it. `predicted`: how many images come with what a model said of them. `scanned` is for
+    `engine.importers.scan.read_again`.
     """
 
     source: str
@@ -81,6 +114,11 @@ class ImportPreview:
     notices: tuple[str, ...]
     staging: Path
     groupings: tuple[Grouping, ...] = ()
+    reading: str = ""
+    readings: tuple[Reading, ...] = ()
+    questions: tuple[Question, ...] = ()
+    predicted: int = 0
+    scanned: object = field(default=None, repr=False, compare=False)
 
     @property
     def group_by(self) -> str:

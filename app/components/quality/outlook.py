@@ -73,7 +73,7 @@ def _figures(outlook: Outlook) -> None:
     cells[2].caption("cannot be said" if left is None else _between(outlook.decisions_between))
     st.caption(
         f"Expected wrong predictions among all undecided images: {outlook.errors_left:,.0f} "
-        f"({_between(outlook.errors_between)}). Decisions count from the least confident on; the intervals hold in 95 of "
+        f"({_between(outlook.errors_between)}). Decisions count from the least confident on; intervals hold in 95 of "
         f"100 cases as far as recalibrated confidences go; the measured set and audits measure. {note}"
     )
 

@@ -5,20 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.exporters import EXPORTERS, ExportRow
-from engine.importers.csv_table import read_table
-from engine.importers.detect import find_labels
+from engine.importers.formats import read_labels
+from engine.importers.source_view import SourceView
 from tests.engine.exporters.export_samples import entry, manifest, quiet
 
 Add = Callable[..., ExportRow]
 TEXT = {"metadata.csv", "manifest.json", "provenance.jsonl"}
 
 
-def labels(target: Path, layout: str) -> dict[str, str]:
-    """Return label by SHA-256 of the image, as the importer's rules read the zip."""
+def labels(target: Path, reading: str) -> dict[str, str]:
+    """Return label by path of the image, as the importer's rules read the zip."""
     with zipfile.ZipFile(target) as archive:
         names = archive.namelist()
-        tables = [table for name in names if name.endswith(".csv") if (table := read_table(name, archive.read(name)))]
-        found = find_labels(layout, [name for name in names if name not in TEXT], names, tables)
+        archive.extract("metadata.csv", target.parent)
+    files = {"metadata.csv": target.parent / "metadata.csv"}
+    images = tuple(sorted(name for name in names if name not in TEXT))
+    found = read_labels(SourceView(images, frozenset(names), files), reading).labeling
     assert found.refused == ()
     assert found.conflicts == {}
     return dict(found.labels)
@@ -44,17 +46,17 @@ def test_the_table_brings_back_every_label_however_odd(root: Path, add: Add, tmp
 def test_the_folders_alone_bring_back_plain_labels(root: Path, add: Add, tmp_path: Path) -> None:
     rows = [add("a.png", "cat"), add("b.png", "dog"), add("c.png"), add("d.png", "train"), add("e.png", "猫")]
     target, expected = exported(rows, root, tmp_path)
-    assert labels(target, "class tree") == expected
+    assert labels(target, "class_tree") == expected
     assert len(expected) == 4
 
 
 def test_a_set_of_one_class_keeps_it(root: Path, add: Add, tmp_path: Path) -> None:
     target, expected = exported([add("a.png", "cat"), add("b.png", "cat")], root, tmp_path)
-    assert labels(target, "class tree") == expected
+    assert labels(target, "class_tree") == expected
 
 
 def test_a_class_named_like_the_unlabeled_pool_is_still_a_class_by_folders(
     root: Path, add: Add, tmp_path: Path
 ) -> None:
     target, _ = exported([add("a.png", "unlabeled"), add("b.png")], root, tmp_path)
-    assert labels(target, "class tree") == {"train/unlabeled_/a.png": "unlabeled_"}
+    assert labels(target, "class_tree") == {"train/unlabeled_/a.png": "unlabeled_"}

@@ -1,8 +1,15 @@
 import unicodedata
+from collections.abc import Sequence
 
 import pytest
 
-from engine.importers.class_tree import label_by_folder
+from engine.importers.formats import class_tree
+from engine.importers.labeling import Labeling
+from engine.importers.source_view import SourceView
+
+
+def label_by_folder(names: Sequence[str], folders: Sequence[str] = ()) -> Labeling:
+    return class_tree.read(SourceView(tuple(sorted(names)), frozenset(names), folders=frozenset(folders)), {})
 
 
 def found(*names: str) -> dict[str, str | None]:
@@ -74,12 +81,6 @@ def test_accents_written_in_two_ways_are_one_class() -> None:
     assert set(found(*names, "tea/1.png").values()) == {"café", "tea"}
 
 
-def test_classes_that_differ_in_case_are_two_and_noticed_once() -> None:
-    labeling = label_by_folder(["Cat/1.png", "cat/2.png", "cat/3.png"])
-    assert set(labeling.labels.values()) == {"Cat", "cat"}
-    assert [notice for notice in labeling.notices if "case" in notice] == ["classes that differ only in case: Cat, cat"]
-
-
 def test_a_folder_name_too_long_for_a_class_leaves_its_images_unlabeled() -> None:
     labeling = label_by_folder([f"{'x' * 201}/1.png", "dog/2.png"])
     assert list(labeling.labels.values()) == ["dog"]
@@ -88,3 +89,70 @@ def test_a_folder_name_too_long_for_a_class_leaves_its_images_unlabeled() -> Non
 
 def test_names_of_digits_stay_text() -> None:
     assert list(found("007/1.png", "7/2.png").values()) == ["007", "7"]
+
+
+def tree(*names: str, folders: Sequence[str] = (), level: str = "") -> Labeling:
+    """The labeling of images of these names; a name that ends with ! is a file that is no image that can be read."""
+    images = tuple(sorted(name for name in names if not name.endswith("!")))
+    files = frozenset(name.rstrip("!") for name in names)
+    return class_tree.read(SourceView(images, files, folders=frozenset(folders)), {"level": level} if level else {})
+
+
+def test_a_class_whose_images_cannot_be_read_keeps_the_other_folders_from_becoming_classes() -> None:
+    sessions = [f"pets/cat/session{s}/{i}.jpg" for s in (1, 2) for i in range(2)]
+    found = tree(*sessions, "pets/dog/0.heic!", "pets/dog/1.heic!")
+    assert set(found.labels.values()) == {"cat"}
+    assert found.classes == ("cat", "dog")
+    assert any("dog" in notice for notice in found.notices)
+    (question,) = found.questions
+    assert (question.chosen, [value for value, _ in question.options]) == ("2", ["1", "2", "3"])
+    assert set(tree(*sessions, level="3").labels.values()) == {"session1", "session2"}
+
+
+def test_an_image_beside_the_folder_of_the_set_is_unlabeled_and_told() -> None:
+    found = tree("set/cat/1.png", "set/dog/2.png", "cover.png")
+    assert found.labels == {"set/cat/1.png": "cat", "set/dog/2.png": "dog"}
+    assert any("1 image" in notice and "unlabeled" in notice for notice in found.notices)
+
+
+@pytest.mark.parametrize("extra", ["pred", "images_to_do"])
+def test_a_flat_folder_beside_splits_has_no_labels(extra: str) -> None:
+    names = [f"{split}/{label}/1.png" for split in ("train", "val") for label in ("cat", "dog")]
+    found = tree(*names, f"{extra}/1.png", f"{extra}/2.png")
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert any(f"2 images in {extra}" in notice for notice in found.notices)
+    assert set(tree(*names[:2], f"{extra}/1.png").labels.values()) == {"cat", "dog"}, "beside a single split too"
+
+
+def test_a_folder_beside_splits_with_the_same_classes_is_one_more_split() -> None:
+    names = [f"{split}/{label}/1.png" for split in ("train", "val", "holdout") for label in ("cat", "dog")]
+    assert set(tree(*names).labels.values()) == {"cat", "dog"}
+    assert len(tree(*names).labels) == 6
+
+
+def test_the_splits_of_the_source_are_kept() -> None:
+    found = tree("seg_train/cat/1.png", "Valid/cat/2.png", "seg_test/dog/3.png")
+    assert found.splits == {"seg_train/cat/1.png": "train", "Valid/cat/2.png": "val", "seg_test/dog/3.png": "test"}
+
+
+def test_the_folder_of_images_is_proposed_beside_one_of_documents_and_another_level_can_be_chosen() -> None:
+    found = tree("images/cat/1.png", "images/dog/2.png", "docs/fig.png")
+    assert found.labels == {"images/cat/1.png": "cat", "images/dog/2.png": "dog"}
+    (question,) = found.questions
+    assert (question.chosen, question.doubtful) == ("2", True)
+    assert set(tree("images/cat/1.png", "images/dog/2.png", "docs/fig.png", level="1").labels.values()) == {
+        "images", "docs",
+    }  # fmt: skip
+
+
+def test_dates_above_the_classes_are_no_classes() -> None:
+    names = [f"2024-01-{day:02d}/{label}/{i}.png" for day in (1, 2) for label in ("cat", "dog") for i in range(2)]
+    found = tree(*names)
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert found.questions[0].doubtful
+
+
+def test_empty_folders_are_classes_without_images_but_not_those_of_descriptions() -> None:
+    found = tree("cat/1.png", "dog/1.png", "annotations/a.json!", folders=["fox", "annotations", "cat"])
+    assert found.classes == ("cat", "dog", "fox")
+    assert any("fox" in notice for notice in found.notices)

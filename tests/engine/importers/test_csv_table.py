@@ -1,8 +1,8 @@
 import pytest
 
 from engine.errors import ImportRefused
-from engine.importers import csv_table
-from engine.importers.csv_table import label_by_tables, read_table
+from engine.importers.formats import csv_table
+from engine.importers.formats.csv_table import label_by_tables, read_table
 from engine.importers.labeling import Labeling
 
 NAMES = ["img/a.png", "img/b.png", "img/c.png"]

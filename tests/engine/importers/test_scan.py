@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.errors import ConfigError, ImportRefused
 from engine.importers import contents, staging
-from engine.importers.scan import ImportSource, discard, place, scan
+from engine.importers.scan import ImportSource, discard, place, read_again, scan
 from tests.engine.images.image_samples import encoded, png_header, solid
 from tests.engine.importers.import_samples import Importer, folder, labels, png, quiet, reasons, zipped
 
@@ -41,22 +41,31 @@ def test_a_table_wins_over_folders(importer: Importer) -> None:
 def test_a_table_of_something_else_is_listed_as_refused(importer: Importer) -> None:
     preview = importer.files({"sizes.csv": b"a,b\n1,2\n", "cat/1.png": png(1), "dog/2.png": png(2)})
     assert preview.layout == "class tree"
-    assert "text" in reasons(preview)["sizes.csv"]
+    assert "table" in reasons(preview)["sizes.csv"]
 
 
 @pytest.mark.parametrize(
-    ("layout", "counts"), [("class tree", {"x": 1, "y": 1}), ("images + CSV", {"cat": 1}), ("images only", {})]
-)
-def test_the_layout_can_be_chosen(importer: Importer, layout: str, counts: dict[str, int]) -> None:
-    preview = importer.files({"labels.csv": CSV, "x/a.png": png(1), "y/b.png": png(2)}, layout=layout)
-    assert (preview.counts, preview.layout) == (counts, layout)
+    ("reading", "title", "counts"),
+    [
+        ("class_tree", "class tree", {"x": 1, "y": 1}), ("table", "images + CSV", {"cat": 1}),
+        ("images_only", "images only", {}),
+    ],
+)  # fmt: skip
+def test_the_format_can_be_chosen_at_once_or_afterwards(
+    importer: Importer, reading: str, title: str, counts: dict[str, int]
+) -> None:
+    files = {"labels.csv": CSV, "x/a.png": png(1), "y/b.png": png(2)}
+    chosen = importer.files(files, reading=reading)
+    assert (chosen.counts, chosen.layout, chosen.reading) == (counts, title, reading)
+    afterwards = read_again(importer.files(files), reading)
+    assert (afterwards.counts, afterwards.layout, afterwards.reading) == (counts, title, reading)
 
 
 def test_a_layout_that_does_not_fit_or_exist_is_refused(importer: Importer) -> None:
     with pytest.raises(ImportRefused, match="no table"):
-        importer.files({"a.png": png(1)}, layout="images + CSV")
+        importer.files({"a.png": png(1)}, reading="table")
     with pytest.raises(ConfigError):
-        importer.files({"a.png": png(1)}, layout="coco")
+        importer.files({"a.png": png(1)}, reading="morse")
     assert importer.left() == []
 
 
@@ -79,7 +88,7 @@ def test_a_copy_gives_its_label_to_an_unlabeled_first(importer: Importer) -> Non
 def test_copies_with_different_labels_are_unlabeled_and_listed(importer: Importer) -> None:
     preview = importer.files({"cat/a.png": png(1), "dog/b.png": png(1), "dog/c.png": png(2)})
     assert labels(preview) == {"cat/a.png": None, "dog/c.png": "dog"}
-    assert (preview.counts, preview.unlabeled) == ({"dog": 1}, 1)
+    assert (preview.counts, preview.unlabeled) == ({"cat": 0, "dog": 1}, 1)
     (conflict,) = preview.conflicts
     assert conflict.name == "cat/a.png"
     assert "cat/a.png" in conflict.reason
@@ -243,3 +252,14 @@ def test_progress_reaches_the_total(importer: Importer) -> None:
     scan(ImportSource("folder", root), importer.staging, lambda label, done, total: told.append((done, total)))
     assert told[-1] == (70, 70)
     assert (64, 70) in told
+
+
+def test_a_table_of_a_few_images_does_not_take_the_labels_of_the_folders_and_both_readings_are_told(
+    importer: Importer,
+) -> None:
+    files = {f"{label}/{n}.png": png(10 * k + n) for k, label in enumerate(("cat", "dog")) for n in range(5)}
+    preview = importer.files({**files, "checked.csv": b"filename,label\ncat/0.png,ok\ndog/3.png,blurry\n"})
+    assert preview.counts == {"cat": 5, "dog": 5}
+    assert [(one.key, one.labeled) for one in preview.readings[:2]] == [("class_tree", 10), ("table", 2)]
+    assert any("could also be read as images + CSV" in notice for notice in preview.notices)
+    assert read_again(preview, "table").counts == {"blurry": 1, "ok": 1}

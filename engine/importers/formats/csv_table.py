@@ -15,14 +15,16 @@ import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
 from engine.importers.contents import MEGABYTE
+from engine.importers.formats.base import LIKELY, SIGNATURE, Answers, Detection, Format
 from engine.importers.grouping import is_group_header
-from engine.importers.labeling import TEST, Labeling, about_test
+from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.name_index import NameIndex
 from engine.importers.names import label_flaw, shown
+from engine.importers.source_view import SourceView
 from engine.records.imports import Refusal
 
 IMAGES_AND_CSV = "images + CSV"
@@ -138,6 +140,60 @@ def columns_of_tables(tables: Sequence[Table], images: Collection[str]) -> dict[
     return columns
 
 
+def detect(source: SourceView) -> Detection | None:
+    """Return that there is a table with a column of labels, or one that would be and cannot be read."""
+    tables, refusals = _tables(source)
+    names = [table.name for table in tables if table.labeled] or list(refusals)
+    if not names:
+        return None
+    listed = ", ".join(shown(name, 80) for name in names[:3])
+    named = sum(len(table.rows) for table in tables if table.labeled)
+    strength = SIGNATURE if 2 * named >= len(source.images) else LIKELY
+    return Detection(f"{listed} has a column for the file and one for the label", strength)
+
+
+def read(source: SourceView, answers: Answers) -> Labeling:
+    """Return the labels that all such tables of the source say together.
+
+    Raises:
+        ImportRefused: there is none, or one cannot be read.
+    """
+    tables, refusals = _tables(source)
+    if refusals:
+        raise next(iter(refusals.values()))
+    tables = [table for table in tables if table.labeled]
+    if not tables:
+        raise ImportRefused(
+            "There is no table of labels in the source",
+            way_out="Add a CSV with the columns filename,label, or choose another format.",
+        )
+    return label_by_tables(tables, source.images, source.names)
+
+
+def _tables(source: SourceView) -> tuple[list[Table], dict[str, ImportRefused]]:
+    """The tables of a source, and by name why a file that would be one cannot be read."""
+
+    def look() -> tuple[list[Table], dict[str, ImportRefused]]:
+        tables: list[Table] = []
+        refusals: dict[str, ImportRefused] = {}
+        for name in source.ending(".csv", ".tsv"):
+            try:
+                table = read_table(name, source.data(name))
+            except ImportRefused as error:
+                refusals[name] = error
+            else:
+                tables += [] if table is None else [table]
+        return tables, refusals
+
+    return source.once("tables", look)
+
+
+def group_columns(source: SourceView) -> tuple[dict[str, dict[str, str]], frozenset[str]]:
+    """Return what the further columns of all tables say (see `columns_of_tables`), and the names of these tables."""
+    tables, _ = _tables(source)
+    return columns_of_tables(tables, source.images), frozenset(table.name for table in tables)
+
+
 def _may_group(column: str, columns: Sequence[str]) -> bool:
     """Return whether a column may say which images belong together: not the file, not what an export adds."""
     return bool(column) and columns.count(column) == 1 and column not in (*PATH_COLUMNS, *LABEL_COLUMNS, *NO_GROUPS)
@@ -169,22 +225,24 @@ def label_by_tables(tables: Sequence[Table], images: Collection[str], names: Col
                 given[name][unicodedata.normalize("NFC", label)] = None
     conflicts = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     labels = {name: next(iter(labels_given)) for name, labels_given in given.items() if len(labels_given) == 1}
-    test = _test_split(tables, index) & labels.keys()
-    return Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, _notices(tables, len(test)), test)
+    splits = _splits(tables, index)
+    found = Labeling(IMAGES_AND_CSV, labels, tuple(refused), conflicts, splits=splits)
+    return replace(
+        found, notices=_notices(tables, len(found.test)), used=frozenset(table.name for table in tables),
+    )  # fmt: skip
 
 
-def _test_split(tables: Sequence[Table], index: NameIndex) -> frozenset[str]:
-    """The names of the files that the tables put into a test split; none where they know no other split."""
-    given = {split.strip().casefold() for table in tables for split in table.splits} - {""}
-    if given <= TEST:
-        return frozenset()
-    found = (
-        index.find(path, table.name.rpartition("/")[0])[0]
-        for table in tables
-        for (_, path, _), split in zip(table.rows, table.splits, strict=True)
-        if split.strip().casefold() in TEST
-    )
-    return frozenset(name for name in found if name is not None)
+def _splits(tables: Sequence[Table], index: NameIndex) -> dict[str, str]:
+    """The split of each file that the tables put into one."""
+    splits: dict[str, str] = {}
+    for table in tables:
+        folder = table.name.rpartition("/")[0]
+        for (_, path, _), word in zip(table.rows, table.splits, strict=True):
+            split = split_of(word)
+            name = index.find(path, folder)[0] if split else None
+            if name is not None:
+                splits[name] = split
+    return splits
 
 
 def _notices(tables: Sequence[Table], test: int) -> tuple[str, ...]:
@@ -247,3 +305,6 @@ def _lines(name: str, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[s
 def _place(name: str, line: int, path: str | None = None) -> str:
     where = f"{shown(name, 100)}, row {line}"
     return where if path is None else f"{where}: {shown(path, 200)}"
+
+
+FORMAT = Format("table", IMAGES_AND_CSV, detect, read)

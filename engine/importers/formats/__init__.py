@@ -1,0 +1,116 @@
+"""The ways that labels come with images, and the choice among those that a source could be.
+
+A format: one file here with a `Format`, one line in FORMATS, one test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.errors import ConfigError, ImportRefused
+from engine.importers.formats import class_tree, csv_table, images_only
+from engine.importers.formats.base import Answers, Detection, Format
+from engine.importers.labeling import Labeling
+from engine.importers.names import shown
+from engine.importers.source_view import SourceView
+from engine.records.imports import Reading
+
+AUTO = "auto"
+FORMATS: dict[str, Format] = {
+    one.key: one
+    for one in (
+        csv_table.FORMAT,
+        class_tree.FORMAT,
+        images_only.FORMAT,
+    )
+}
+"""By key; of two that fit equally well and label as many images, the earlier one is taken."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source could be, and what it is taken for.
+
+    Attributes:
+        key: of the format that is taken, one of FORMATS.
+        labeling: how it reads the source.
+        readings: all that fit, the one that is taken first.
+        failed: by key of a format that was recognised and could not be read, the reason.
+    """
+
+    key: str
+    labeling: Labeling
+    readings: tuple[Reading, ...]
+    failed: Mapping[str, str]
+
+
+def check_reading(key: str) -> None:
+    """Raise ConfigError unless the key is AUTO or one of FORMATS."""
+    if key != AUTO and key not in FORMATS:
+        known = ", ".join((AUTO, *FORMATS))
+        raise ConfigError("There is no such format", value=repr(key), way_out=f"Choose one of {known}.")
+
+
+def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None = None) -> Found:
+    """Return the labels of a source, as the format that fits best reads them or as `reading` does.
+
+    The most surely recognised format that labels an image is taken; of several, the one that labels most images.
+
+    Args:
+        source: the staged source.
+        reading: AUTO, or a key of FORMATS.
+        answers: what a person decided, by the key of the question; of no use to formats that do not ask it.
+
+    Raises:
+        ConfigError: there is no such format.
+        ImportRefused: the format that was asked for does not fit, or cannot be read; or the only one that would say
+            something of the images cannot.
+    """
+    check_reading(reading)
+    given = answers or {}
+    detected = {key: found for key, one in FORMATS.items() if (found := one.detect(source)) is not None}
+    read: dict[str, Labeling] = {}
+    failed: dict[str, ImportRefused] = {}
+    for key in [*detected, *([reading] if reading != AUTO and reading not in detected else [])]:
+        try:
+            read[key] = FORMATS[key].read(source, given if reading in (AUTO, key) else {})
+        except ImportRefused as error:
+            if reading == key:
+                raise
+            failed[key] = error
+    order = sorted(read, key=lambda key: _rank(detected.get(key), read[key]), reverse=True)
+    taken = order[0] if reading == AUTO else reading
+    if failed and reading == AUTO and not _says_something(read[taken]):
+        raise next(iter(failed.values()))
+    readings = tuple(
+        Reading(
+            key,
+            FORMATS[key].title,
+            detected[key].why if key in detected else "chosen",
+            len(read[key].labels),
+            len(set(read[key].labels.values())),
+        )
+        for key in (taken, *(key for key in order if key != taken))
+    )
+    return Found(taken, read[taken], readings, {key: str(error) for key, error in failed.items()})
+
+
+def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, int, int]:
+    strength = 0 if detection is None else detection.strength
+    return _says_something(labeling), strength, len(labeling.labels)
+
+
+def _says_something(labeling: Labeling) -> bool:
+    return bool(labeling.labels or labeling.conflicts or labeling.predictions)
+
+
+def about_others(found: Found) -> list[str]:
+    """Return what a person should know of the readings that were not taken."""
+    said = [
+        f"this could also be read as {one.title}: {one.why}; {one.labeled:,} labels in {one.classes:,} classes"
+        for one in found.readings[1:]
+        if one.labeled
+    ]
+    failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
+    return [*said, *failures]

@@ -1,0 +1,94 @@
+"""Class names as one would write them by hand: in NFC, without spaces around them that nobody sees.
+
+What is changed is told, with examples. Names that still differ only in case, accents or separators stay apart, and are
+offered for merging.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from engine.importers.formats.base import Answers
+from engine.importers.labeling import Labeling
+from engine.importers.names import shown, tidy_label, twins
+from engine.records.imports import Question
+
+TWINS = "merge"
+KEEP, MERGE = "keep", "merge"
+_LISTED = 8
+
+
+def tidied(labeling: Labeling, answers: Answers) -> Labeling:
+    """Return a labeling with tidy class names, which says what was changed and asks about twins.
+
+    Args:
+        labeling: as a format reads it.
+        answers: "merge" may be "keep" (as is) or "merge": each group of twins takes its most frequent spelling.
+    """
+    written = {*labeling.labels.values(), *labeling.classes}
+    written |= {label for labels in labeling.conflicts.values() for label in labels}
+    written |= {one.label for one in labeling.predictions.values()}
+    tidy = {label: tidy_label(label) or label for label in written}
+    counts = Counter(tidy[label] for label in labeling.labels.values())
+    groups = twins(tidy.values())
+    merged = answers.get(TWINS, KEEP) == MERGE
+    if merged:
+        common = {name: _commonest(group, counts) for group in groups for name in group}
+        tidy = {label: common.get(name, name) for label, name in tidy.items()}
+    return replace(
+        _renamed(labeling, tidy),
+        notices=(*labeling.notices, *_notices(labeling, tidy, groups, merged)),
+        questions=(*labeling.questions, *_questions(groups, counts, merged)),
+    )
+
+
+def _renamed(labeling: Labeling, tidy: Mapping[str, str]) -> Labeling:
+    conflicts = {name: tuple(dict.fromkeys(tidy[label] for label in many)) for name, many in labeling.conflicts.items()}
+    settled = {name: many[0] for name, many in conflicts.items() if len(many) == 1}
+    return replace(
+        labeling,
+        labels={name: tidy[label] for name, label in labeling.labels.items()} | settled,
+        classes=tuple(dict.fromkeys(tidy[label] for label in labeling.classes)),
+        conflicts={name: many for name, many in conflicts.items() if len(many) > 1},
+        predictions={name: replace(one, label=tidy[one.label]) for name, one in labeling.predictions.items()},
+    )
+
+
+def _commonest(group: tuple[str, ...], counts: Mapping[str, int]) -> str:
+    return max(group, key=lambda name: (counts.get(name, 0), name))
+
+
+def _notices(labeling: Labeling, tidy: Mapping[str, str], groups: list[tuple[str, ...]], merged: bool) -> list[str]:
+    notices = []
+    changed = sorted(label for label in tidy if tidy_label(label) != unicodedata.normalize("NFC", label))
+    if changed:
+        count = sum(label in set(changed) for label in labeling.labels.values())
+        examples = ", ".join(f"“{shown(label, 40)}”" for label in changed[:3])
+        notices.append(
+            f"spaces and invisible characters around class names are left out: {count:,} labels ({examples})"
+        )
+    if groups:
+        listed = "; ".join(", ".join(shown(name, 40) for name in group) for group in groups[:_LISTED])
+        listed += " …" * (len(groups) > _LISTED)
+        how = "are merged" if merged else "are kept apart"
+        notices.append(f"classes that differ only in case, accents or separators {how}: {listed}")
+    return notices
+
+
+def _questions(groups: list[tuple[str, ...]], counts: Mapping[str, int], merged: bool) -> tuple[Question, ...]:
+    if not groups:
+        return ()
+    examples = "; ".join(
+        f"{', '.join(shown(name, 40) for name in group)} → {shown(_commonest(group, counts), 40)}"
+        for group in groups[:_LISTED]
+    )
+    return (
+        Question(
+            TWINS, "Classes that differ only in case, accents or separators",
+            ((KEEP, "keep them apart"), (MERGE, f"merge them ({examples})")), MERGE if merged else KEEP,
+            "Merged classes take the spelling that most labels have.", doubtful=True,
+        ),
+    )  # fmt: skip

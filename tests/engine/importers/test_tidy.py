@@ -1,0 +1,54 @@
+"""Class names are tidied, and what is changed is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.importers.labeling import Labeling, Prediction
+from engine.importers.tidy import tidied
+
+
+def labeled(*labels: str, **others: object) -> Labeling:
+    names = {f"{number}.png": label for number, label in enumerate(labels)}
+    return Labeling("images + CSV", names, **others)  # type: ignore[arg-type]
+
+
+def test_spaces_and_invisible_characters_around_names_go_and_it_is_told() -> None:
+    found = tidied(labeled(" cat", "cat ", "\u200bcat", "\ufeffcat", "a cat"), {})
+    assert list(found.labels.values()) == ["cat", "cat", "cat", "cat", "a cat"]
+    (notice,) = [one for one in found.notices if "around class names" in one]
+    assert "4 labels" in notice
+    assert found.questions == ()
+
+
+def test_untouched_names_say_nothing() -> None:
+    found = tidied(labeled("cat", "dog", "007", "None", "=1+1"), {})
+    assert list(found.labels.values()) == ["cat", "dog", "007", "None", "=1+1"]
+    assert (found.notices, found.questions) == ((), ())
+
+
+def test_twins_stay_apart_until_a_person_merges_them() -> None:
+    spellings = ["Cat", "cat", "cat", "gold fish", "gold_fish", "owl"]
+    apart = tidied(labeled(*spellings), {})
+    assert list(apart.labels.values()) == spellings
+    (question,) = apart.questions
+    assert (question.key, question.chosen, question.doubtful) == ("merge", "keep", True)
+    assert any("Cat, cat" in notice and "kept apart" in notice for notice in apart.notices)
+    merged = tidied(labeled(*spellings), {"merge": "merge"})
+    assert sorted(set(merged.labels.values())) == ["cat", "gold_fish", "owl"]
+    assert any("merged" in notice for notice in merged.notices)
+
+
+def test_a_conflict_of_two_spellings_of_one_name_is_none() -> None:
+    given = labeled("dog", conflicts={"a.png": ("cat", " cat"), "b.png": ("cat", "dog")})
+    found = tidied(given, {})
+    assert found.labels["a.png"] == "cat"
+    assert found.conflicts == {"b.png": ("cat", "dog")}
+
+
+@pytest.mark.parametrize("answers", [{}, {"merge": "merge"}])
+def test_declared_classes_and_predictions_go_by_the_same_names(answers: dict[str, str]) -> None:
+    given = labeled("cat", classes=("cat ", "Owl"), predictions={"p.png": Prediction(" cat", 0.5)})
+    found = tidied(given, answers)
+    assert found.classes == ("cat", "Owl")
+    assert found.predictions == {"p.png": Prediction("cat", 0.5)}
