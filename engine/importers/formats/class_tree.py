@@ -130,7 +130,7 @@ def _shape(paths: Sequence[Folders]) -> Shape:
         tops = _tops(paths, root)
         inside = {top: _tops(paths, (*root, top)) for top in tops}
         named = [top for top in tops if not split_of(top) and top.casefold() not in UNLABELED]
-        if len(tops) == 1 and named:
+        if len(tops) == 1 and named and not _are_sessions(inside[named[0]]):
             root = (*root, named[0])
             continue
         holding = [top for top in named if len(inside[top]) > 1]
@@ -146,11 +146,16 @@ def _shape(paths: Sequence[Folders]) -> Shape:
         others = tuple(top for top in named if top not in more)
         kept = tuple(sorted([*splits, *more, *(top for top in tops if split_of(top) and top not in splits)]))
         return Shape(root, kept, others, 0, doubtful=bool(others or more))
-    by_date = [top for top in named if _DATE.fullmatch(top) or _SESSION.fullmatch(top)]
+    by_date = [top for top in named if _are_sessions([top])]
     below = Counter(name for top in by_date for name in set(inside[top]))
     if len(by_date) > 1 and by_date == named and len(below) > 1 and max(below.values()) > 1:
         return Shape(root, (), (), 1, doubtful=True)
     return Shape(root, (), (), 0, doubtful=bool(by_date) and len(by_date) == len(named))
+
+
+def _are_sessions(folders: Sequence[str]) -> bool:
+    """Whether these are dates or sessions, which hold what was taken then and are no classes."""
+    return bool(folders) and all(_DATE.fullmatch(name) or _SESSION.fullmatch(name) for name in folders)
 
 
 def _tops(paths: Sequence[Folders], root: Folders) -> list[str]:
