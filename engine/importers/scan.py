@@ -271,6 +271,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 notices=tuple(answer["notices"]),
                 test=any(name in test for name in names),
                 split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
+                copies=tuple(names[1:]),
             )
         )
     return images, conflicts
