@@ -115,6 +115,7 @@ def remove_empty(project: Path) -> None:
 
 
 def _show_preview(preview: Any, group_by: str | None) -> None:
+    from engine.importers.formats import counted as counted_labels
     from engine.importers.grouping import choose_grouping, warning
 
     labeled = sum(preview.counts.values())
@@ -128,7 +129,7 @@ def _show_preview(preview: Any, group_by: str | None) -> None:
         out.print(f"  {escape(notice)}", soft_wrap=True)
     for one in preview.readings[1:]:
         if one.labeled:
-            out.print(f"  --as {one.key}: {escape(one.title)}, {one.labeled:,} labels in {one.classes:,} classes")
+            out.print(f"  --as {one.key}: {escape(one.title)}, {counted_labels(one)}")
     for question in preview.questions:
         out.print(f"  {escape(question.title)}{'?' if question.doubtful else ''}", soft_wrap=True)
         for value, words in question.options:

@@ -11,7 +11,7 @@ import streamlit as st
 from app import state
 from engine.errors import StarlingError
 from engine.images.files import thumb_path
-from engine.importers.formats import FORMATS
+from engine.importers.formats import FORMATS, counted
 from engine.importers.scan import read_again
 from engine.records.imports import ImportPreview, Question, Reading
 
@@ -55,8 +55,7 @@ def _reading(preview: ImportPreview) -> str:
 def _words(one: Reading) -> str:
     if not one.labeled:
         return f"{one.title}: no labels"
-    classes = "1 class" if one.classes == 1 else f"{one.classes:,} classes"
-    return f"{one.title}: {one.labeled:,} {'label' if one.labeled == 1 else 'labels'} in {classes}"
+    return f"{one.title}: {counted(one)}"
 
 
 def _answer(preview: ImportPreview, question: Question) -> str:

@@ -191,7 +191,8 @@ def _notices(
     outside = sum(name.split("/")[: len(shape.root)] != list(shape.root) for name in source.images)
     if shape.root and labels and outside:
         beside = f"classes are the folders in {shown('/'.join(shape.root))}"
-        notices.append(f"{beside}; {outside:,} {'image' if outside == 1 else 'images'} beside it are unlabeled")
+        are = "image beside it is" if outside == 1 else "images beside it are"
+        notices.append(f"{beside}; {outside:,} {are} unlabeled")
     if shape.root and not labels and source.images:
         only = shown("/".join(shape.root))
         notices.append(f"all images lie in one folder, {only}; a single folder is not taken as a class")
