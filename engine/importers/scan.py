@@ -196,7 +196,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         labeling = Labeling(f"{source.name}, train split", scanned.known)
     found_images, conflicts = _found(staged, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
-    declared = dict.fromkeys(label for label in labeling.classes if label not in labeled)
+    said = [image.predicted.label for image in found_images if image.predicted is not None]
+    declared = dict.fromkeys(label for label in (*labeling.classes, *said) if label not in labeled)
     found_images = _hide(found_images, source)
     visible = Counter(image.label for image in found_images if image.label is not None)
     return ImportPreview(
@@ -209,16 +210,25 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         skipped=listing.skipped,
         conflicts=tuple(conflicts),
         notices=(
-            *listing.notices, *labeling.notices, *others, *_collision_notices(list(images)), *summed_notices(staged),
+            *listing.notices, *labeling.notices, *_about_predictions(said), *others,
+            *_collision_notices(list(images)), *summed_notices(staged),
         ),
         staging=scanned.staging,
         groupings=() if found is None else _groupings(images, labeling, staged, {**columns, **labeling.columns}),
         reading="" if found is None else found.key,
         readings=readings,
         questions=labeling.questions,
-        predicted=len(labeling.predictions),
+        predicted=len(said),
         scanned=scanned,
     )  # fmt: skip
+
+
+def _about_predictions(said: Sequence[str]) -> list[str]:
+    if not said:
+        return []
+    images = f"{len(said):,} {'image comes' if len(said) == 1 else 'images come'} with what a model said of them"
+    classes = f"{len(set(said)):,} {'class' if len(set(said)) == 1 else 'classes'}"
+    return [f"{images} ({classes}): it is no label; live labels begin with it until answers overrule it"]
 
 
 def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refusal]:
@@ -271,6 +281,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 test=any(name in test for name in names),
                 split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
                 copies=tuple(names[1:]),
+                predicted=next((labeling.predictions[name] for name in names if name in labeling.predictions), None),
             )
         )
     return images, conflicts

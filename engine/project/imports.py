@@ -11,6 +11,7 @@ from typing import Any
 from engine.importers.formats import AUTO
 from engine.importers.grouping import choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
+from engine.project import given_predictions
 from engine.project.workspace import Workspace, quiet
 from engine.records.imports import ImportPreview, ImportResult
 from engine.records.progress import Progress
@@ -76,6 +77,8 @@ class Imports:
         progress("Writing to the project", 0, 0)
         how = "" if grouping is None else grouping.title
         result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused, how)
+        said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
+        given_predictions.keep(self._workspace.root, said)
         discard(preview)
         return replace(result, seconds=time.monotonic() - began)
 
