@@ -1,8 +1,8 @@
 """What models elsewhere said of the images, as it came with an import: a first guess for live labels.
 
-It is kept by content in `given_predictions.parquet` in the project's folder, one row an image: sha256, label, confidence
-(null where the source says none). A later import of the same image replaces its row. As a guess, an image's class has
-its confidence, the other classes share the rest, and an image without a prediction says nothing.
+It is kept by content in `given_predictions.parquet` in the project's folder, one row an image: sha256, label,
+confidence (null where the source says none). A later import of the same image replaces its row. As a guess, an image's
+class has its confidence, the other classes share the rest, and an image without a prediction says nothing.
 """
 
 from __future__ import annotations
