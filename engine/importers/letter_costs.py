@@ -101,13 +101,26 @@ def _alphabet(letters: str, rare: str = "", within: float = 1.0) -> Model:
     return lambda character: costs[character] if character in costs else _oddity(character)
 
 
-_LATIN = (
-    "é20 ä10 ü9 ö7 á5 è5 ó5 ñ4 í4 à4 ç3.5 ß3 å3 ã3 ê2.5 ú2 ø2 â1.5 æ1.2 ô1.2 õ0.8 î0.7 ò0.6 ë0.6 ï0.6 ù0.5 "
-    "û0.5 ì0.4 œ0.3 ª0.1 º0.1"
+_WESTERN = (
+    "ä6 ö4 ü7 ß3 é0.2",  # German
+    "é20 è4 à5 ê2.5 ç1 â0.6 î0.5 ô0.6 û0.6 ù0.5 ë0.2 ï0.2 œ0.3",  # French
+    "ó9 í7 á5 é4.5 ñ3 ú1.7 ü0.2",  # Spanish
+    "ã8 ç5 é5 ê4 á4 í3 ó3 õ1.5 ú1.5 â1.5 à0.7 ô0.6",  # Portuguese
+    "à6 è4 ò2 ù2 ì1.5 é1",  # Italian
+    "ä18 ö13 å12 é0.5",  # Swedish, Finnish
+    "å11 ø9 æ8 é0.5",  # Danish, Norwegian
+    "é20 ä10 ü9 ö7 á5 è5 ó5 ñ4 í4 à4 ç3.5 ß3 å3 ã3 ê2.5 ú2 ø2 â1.5 æ1.2 ô1.2 õ0.8 î0.7 ò0.6 ë0.6 ï0.6 ù0.5 û0.5 "
+    "ì0.4 œ0.3 ª0.1 º0.1",  # several
 )
 _CENTRAL = (
-    "á10 í8 é8 ó7 ł6 ż4 ą4 ę4 č4 š4 ž4 ř4 ý3 ě4 ś3 ć2 ń1 ő3 ö4 ü2 ű1 ú2 ů2 ź0.5 ă3 ț1 ţ2 ş2 â1 î2 đ0.6 ľ0.7 "
-    "ť0.6 ň0.5 ď0.3 ô0.4 ä1.5 ß0.4"
+    "ł18 ę11 ą10 ó8 ż8 ś7 ć4 ń2 ź0.6",  # Polish
+    "í32 á22 ě16 é13 ř12 č10 ž10 ý10 š8 ů7 ú1.5 ň1 ť0.5 ď0.3 ó0.3",  # Czech
+    "á22 í11 é10 č10 š9 ž10 ý11 ú9 ľ4 ť6 ň2 ô2 ď2 ä1.5 ó1",  # Slovak
+    "á34 é32 ö10 ó9 ő9 í5 ü5 ú3 ű2",  # Hungarian
+    "ă10 ş6 ţ5 ș6 ț5 î5 â4",  # Romanian
+    "č10 š8 ž5 ć5 đ1.5",  # Croatian, Slovenian
+    "á10 í8 é8 ó7 ł6 ż4 ą4 ę4 č4 š4 ž4 ř4 ý3 ě4 ś3 ć2 ń1 ő3 ö4 ü2 ű1 ú2 ů2 ź0.5 ă3 ț1 ţ2 ş2 â1 î2 đ0.6 ľ0.7 ť0.6 "
+    "ň0.5 ď0.3 ô0.4 ä1.5 ß0.4",  # several
 )
 _TURKISH = "ı20 ü8 ş8 ç5 ö4 ğ5 İ1.5 â0.2 î0.1 û0.1"
 _RUSSIAN = (
@@ -265,17 +278,18 @@ def _korean() -> Model:
     return cost
 
 
-MODELS: dict[str, Model] = {
-    "latin": _alphabet(_LATIN, "ýÿðþ", within=0.07),
-    "central": _alphabet(_CENTRAL, "ćëŕĺ", within=0.08),
-    "turkish": _alphabet(_TURKISH, "", within=0.12),
-    "japanese": _japanese(),
-    "chinese": _chinese(),
-    "taiwanese": _cjk(_TAIWANESE, 0.85, "big5", lambda lead, trail: 0xA4 <= lead <= 0xC6, (4600, 7652)),
-    "korean": _korean(),
-    "cyrillic": _alphabet(_RUSSIAN, "ґѓќђљњћџ"),
-    "greek": _alphabet(_GREEK, "ΐΰ"),
-    "hebrew": _alphabet(_HEBREW),
-    "arabic": _alphabet(_ARABIC),
-    "thai": _alphabet(_THAI, "".join(map(chr, range(0x0E01, 0x0E4F)))),
+MODELS: dict[str, tuple[Model, ...]] = {
+    "western": tuple(_alphabet(letters, "ýÿðþ", within=0.07) for letters in _WESTERN),
+    "central": tuple(_alphabet(letters, "ëŕĺ", within=0.08) for letters in _CENTRAL),
+    "turkish": (_alphabet(_TURKISH, within=0.12),),
+    "japanese": (_japanese(),),
+    "chinese": (_chinese(),),
+    "taiwanese": (_cjk(_TAIWANESE, 0.85, "big5", lambda lead, trail: 0xA4 <= lead <= 0xC6, (4600, 7652)),),
+    "korean": (_korean(),),
+    "cyrillic": (_alphabet(_RUSSIAN, "ґѓќђљњћџ"),),
+    "greek": (_alphabet(_GREEK, "ΐΰ"),),
+    "hebrew": (_alphabet(_HEBREW),),
+    "arabic": (_alphabet(_ARABIC),),
+    "thai": (_alphabet(_THAI, "".join(map(chr, range(0x0E01, 0x0E4F)))),),
 }
+"""Languages by the group of pages that they share: the names of an archive are those of the one that fits best."""

@@ -16,24 +16,30 @@ KOREAN = """고양이 개 강아지 정상 불량 스크래치 사과 바나나 
     해바라기 나비 사람 남자 여자 균열 오염 찍힘 양성 악성 폐렴 트럭 자전거 소 말"""
 RUSSIAN = """кошка собака Кошки Собаки норма дефект трещина Царапина лошадь Медведь волк лиса заяц машина Автобус дом
     дерево Роза яблоко Другое брак тест обучение грузовик"""
-WESTERN = """Käfer Bär Hündin Löwe Vögel Fußgänger Öl Äpfel éléphant chèvre café forêt Café flèche garçon niño pájaro
-    piña blåbær ål hérisson défaut rayé cassé größe hören über noël crème brûlée règle"""
-CENTRAL = """żółw łoś gęś źrebię kočka kůň žába štěně křeček říše Żaba Łódź sęp bażant dąb świnia kuře jehně borůvka
-    jabłko śliwka"""
+GERMAN = "Käfer Bär Hündin Löwe Vögel Fußgänger Öl Äpfel größe hören über Türen Möwe Grünfläche"
+FRENCH = "éléphant chèvre café forêt Café flèche hérisson défaut rayé cassé noël crème brûlée règle garçon"
+SPANISH = "niño pájaro piña león ratón avión camión árbol ñandú limón sartén pingüino"
+DANISH = "smørrebrød blåbær ål ørn æble hånd grøn bjørn træ fløde bræt"
+POLISH = "żółw łoś gęś źrebię sęp bażant dąb świnia jabłko śliwka żaba Łódź"
+CZECH = "kočka kůň žába štěně křeček říše kuře jehně borůvka veverka švestka růže"
 GREEK = "γάτα σκύλος άλογο πρόβατο μήλο αυτοκίνητο δέντρο Άλλο λουλούδι"
 TURKISH = "köpek kuş çiçek ağaç İnek şeker balık kırmızı öğrenci güneş"
 HEBREW = "חתול כלב סוס פרה תפוח מכונית עץ אחר"
 ARABIC = "قطة كلب حصان بقرة تفاحة سيارة شجرة"
 THAI = "แมว หมา ม้า วัว รถยนต์ ต้นไม้ ดอกไม้ นก"
-WORDS = {
-    **{"cp932": JAPANESE, "gb18030": CHINESE, "big5": TAIWANESE, "cp949": KOREAN},
-    **dict.fromkeys(("cp866", "cp1251", "koi8_r"), RUSSIAN),
-    **dict.fromkeys(("cp437", "cp850", "cp1252", "mac_roman"), WESTERN),
-    **dict.fromkeys(("cp852", "cp1250"), CENTRAL),
-    **dict.fromkeys(("cp737", "cp1253"), GREEK),
-    **dict.fromkeys(("cp862", "cp1255"), HEBREW),
-    **{"cp857": TURKISH, "cp1254": TURKISH, "cp720": ARABIC, "cp1256": ARABIC, "cp874": THAI},
-}
+WORDS = [
+    *(("cp932", JAPANESE), ("gb18030", CHINESE), ("big5", TAIWANESE), ("cp949", KOREAN)),
+    *((encoding, RUSSIAN) for encoding in ("cp866", "cp1251", "koi8_r")),
+    *(
+        (encoding, words)
+        for encoding in ("cp850", "cp1252", "mac_roman")
+        for words in (GERMAN, FRENCH, SPANISH, DANISH)
+    ),
+    *(("cp437", GERMAN), ("cp437", FRENCH)),
+    *((encoding, words) for encoding in ("cp852", "cp1250") for words in (POLISH, CZECH)),
+    *(("cp737", GREEK), ("cp1253", GREEK), ("cp857", TURKISH), ("cp1254", TURKISH), ("cp862", HEBREW)),
+    *(("cp1255", HEBREW), ("cp720", ARABIC), ("cp1256", ARABIC), ("cp874", THAI)),
+]
 MOSTLY_RIGHT_ALONE = {"cp932", "gb18030", "big5", "cp949", "cp866", "cp1251", "koi8_r", "cp437", "cp850", "cp1252"}
 
 
@@ -45,9 +51,9 @@ def read(raw: list[bytes], encoding: str) -> list[str | None]:
     return [name_in(one, encoding) for one in raw]
 
 
-@pytest.mark.parametrize("encoding", sorted(WORDS))
-def test_the_right_reading_of_a_single_word_is_taken_or_offered_and_never_denied(encoding: str) -> None:
-    words = [word for word in WORDS[encoding].split() if not word.isascii()]
+@pytest.mark.parametrize(("encoding", "text"), WORDS)
+def test_the_right_reading_of_a_single_word_is_taken_or_offered_and_never_denied(encoding: str, text: str) -> None:
+    words = [word for word in text.split() if not word.isascii()]
     right = 0
     for word in words:
         raw = paths([word], encoding)
@@ -56,14 +62,14 @@ def test_the_right_reading_of_a_single_word_is_taken_or_offered_and_never_denied
         assert read(raw, encoding) in readings, (word, guess)
         assert not guess.sure or readings[0] == read(raw, encoding), (word, guess)
         right += readings[0] == read(raw, encoding)
-    assert right >= 0.9 * len(words) or encoding not in MOSTLY_RIGHT_ALONE
+    assert right >= 0.8 * len(words) or encoding not in MOSTLY_RIGHT_ALONE
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_several_words_of_one_language_are_read_right(data: st.DataObject) -> None:
-    encoding = data.draw(st.sampled_from(sorted(WORDS)))
-    words = [word for word in WORDS[encoding].split() if not word.isascii()]
+    encoding, text = data.draw(st.sampled_from(WORDS))
+    words = [word for word in text.split() if not word.isascii()]
     chosen = data.draw(st.lists(st.sampled_from(words), min_size=6, max_size=10, unique=True))
     raw = paths(chosen, encoding)
     guess = guess_encoding(raw)
