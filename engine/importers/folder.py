@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -41,9 +41,9 @@ class FolderContents:
         self.listing = Listing()
         self._walk(self._root, "", 0, linked=False)
         self._left_out.write(self.listing)
-        self._links.settle(self.listing)
+        dropped = self._links.settle(self.listing)
         self.listing.entries = sort_entries(self.listing.entries)
-        self.listing.folders = with_parents(self._folders)
+        self.listing.folders = self._all_folders(dropped)
 
     def labels(self) -> dict[str, str] | None:
         """Return None: a folder has no labels beyond its names and tables."""
@@ -98,7 +98,7 @@ class FolderContents:
         else:
             self._count()
             if linked:
-                self._links.add_file(name, item.path)
+                self._links.add_file(name, item.path, linked)
             else:
                 self.listing.entries.append(Entry(name, name))
 
@@ -117,7 +117,7 @@ class FolderContents:
                 self._enter(target, name, depth, linked=True)
         elif flaw is None:
             self._count()
-            self._links.add_file(name, target)
+            self._links.add_file(name, target, linked)
         if flaw is not None:
             self.listing.refused.append(Refusal(shown(name), flaw))
 
@@ -138,12 +138,24 @@ class FolderContents:
             path = f"{name}/{inner.name}"
             self._leave_out(inner, path, junk_of(path) or junk, depth + 1)
 
+    def _all_folders(self, dropped: Sequence[str]) -> tuple[str, ...]:
+        """Return all folders but those that only hold names of files that are taken under another."""
+        emptied: set[str] = set()
+        if dropped:
+            taken = [*(entry.name for entry in self.listing.entries), *(one.name for one in self.listing.refused)]
+            emptied = set(with_parents(map(_parent, dropped))) - set(with_parents(map(_parent, taken)))
+        return tuple(folder for folder in with_parents(self._folders) if folder not in emptied)
+
     def _count(self) -> None:
         self._files += 1
         if self._files > self._limits.folder_files:
             raise ImportRefused(
                 f"The folder holds more than {self._limits.folder_files:,} files", way_out="Import it in parts."
             )
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _chunks(root: str, path: str) -> Iterator[bytes]:

@@ -79,6 +79,19 @@ def test_a_linked_folder_is_listed_where_the_link_is(tmp_path: Path) -> None:
     assert listing.folders == ("train", "train/cat", "train/dog")
 
 
+def test_a_linked_folder_gives_no_second_name_to_files_that_have_links_of_their_own(importer: Importer) -> None:
+    root = folder(importer.source / "set", {f"store/{number}": png(number) for number in range(4)})
+    links(root, {f"set/cat/{number}.png": f"../../store/{number}" for number in (0, 1)})
+    links(root, {f"set/dog/{number}.png": f"../../store/{number}" for number in (2, 3)})
+    links(root, {"set/more": "../store"})
+    (root / "set" / "fox").mkdir()
+    preview = importer.folder({})
+    assert preview.counts == {"cat": 2, "dog": 2}
+    assert (preview.skipped, preview.conflicts) == (4, ())
+    assert any("4 names by way of linked folders are left out" in notice for notice in preview.notices)
+    assert FolderContents(root, Limits()).listing.folders == ("set", "set/cat", "set/dog", "set/fox")
+
+
 def test_links_in_circles_and_to_nothing_are_refused_alone(importer: Importer) -> None:
     root = folder(importer.source / "set", {"a/1.png": png(1), "b/2.png": png(2)})
     links(
