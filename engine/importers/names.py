@@ -161,26 +161,3 @@ def collisions(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name in set(names):
         groups[name_key(name)].append(name)
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
-
-
-_AROUND = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-_SEPARATORS = re.compile(r"[\s_-]+")
-
-
-def tidy_label(text: str) -> str:
-    """Return a class name in NFC, without spaces and invisible characters around it."""
-    label = unicodedata.normalize("NFC", text)
-    start, end = 0, len(label)
-    while start < end and unicodedata.category(label[start]) in _AROUND:
-        start += 1
-    while end > start and unicodedata.category(label[end - 1]) in _AROUND:
-        end -= 1
-    return label[start:end]
-
-
-def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of labels that differ only in case, accent form, or spaces, underscores and hyphens; sorted."""
-    groups: dict[str, set[str]] = defaultdict(set)
-    for label in labels:
-        groups[_SEPARATORS.sub(" ", name_key(label)).strip() or label].add(label)
-    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)

@@ -8,16 +8,16 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from engine.errors import ConfigError, ImportRefused, NothingToImport
 from engine.files import replacing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
-from engine.importers.contents import Contents, Limits, Listing
+from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
@@ -30,10 +30,15 @@ from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
-from engine.records.imports import FoundImage, Grouping, ImportPreview, Refusal
+from engine.records.imports import FoundImage, Grouping, ImportPreview, Question, Refusal
 from engine.records.progress import Progress
 
+if TYPE_CHECKING:
+    import zipfile
+
 _LISTED_COLLISIONS = 20
+ENCODING = "encoding"
+"""Key of the question in which encoding a zip's names are."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ def scan(
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        return _preview(Scanned(source, contents.listing, contents.labels(), staged, staging), reading, answers or {})
+        names = _other_names(source, contents.listing, limits)
+        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
+        return _preview(scanned, reading, answers or {})
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -153,13 +160,35 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan has read and staged; labels can be read from it again and again."""
+    """What a scan has read and staged; labels can be read from it again and again.
+
+    names: by encoding that a zip's names could also be in, what each name would then be, where it is another.
+    """
 
     source: ImportSource
     listing: Listing
     known: dict[str, str] | None
     staged: Staged
     staging: Path
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
+    """Return the names that a zip's files would have in each other encoding that its names could be in."""
+    if source.kind != "zip" or listing.encoding is None:
+        return {}
+    now = {_place_in_zip(entry): entry.name for entry in listing.entries}
+    others: dict[str, dict[str, str]] = {}
+    for encoding in listing.encoding.alternatives:
+        again = ZipContents(source.path, limits, encoding)
+        again.close()
+        entries = ((now.get(_place_in_zip(entry)), entry.name) for entry in again.listing.entries)
+        others[encoding] = {old: new for old, new in entries if old is not None and old != new}
+    return others
+
+
+def _place_in_zip(entry: Entry) -> int:
+    return cast("zipfile.ZipInfo", entry.token).header_offset
 
 
 def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None) -> ImportPreview:
@@ -180,11 +209,15 @@ def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | N
 
 
 def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
-    source, listing, staged = scanned.source, scanned.listing, scanned.staged
-    if not staged.names:
-        raise _nothing(listing, staged)
+    source, listing = scanned.source, scanned.listing
+    if not scanned.staged.names:
+        raise _nothing(listing, scanned.staged)
+    encoding, spelled = _encoding(scanned, answers)
+    staged = _renamed(scanned.staged, spelled)
     images = tuple(sorted(name for names in staged.names.values() for name in names))
-    view = SourceView(images, frozenset(entry.name for entry in listing.entries), staged.files, records=staged.records)
+    names = frozenset(spelled.get(entry.name, entry.name) for entry in listing.entries)
+    folders = frozenset() if spelled else frozenset(listing.folders)
+    view = SourceView(images, names, staged.files, folders, staged.records)
     if scanned.known is None:
         found = read_labels(view, reading, answers)
         labeling = tidied(found.labeling, answers)
@@ -217,10 +250,40 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         groupings=() if found is None else _groupings(images, labeling, staged, {**columns, **labeling.columns}),
         reading="" if found is None else found.key,
         readings=readings,
-        questions=labeling.questions,
+        questions=(*encoding, *labeling.questions),
         predicted=len(said),
         scanned=scanned,
     )  # fmt: skip
+
+
+def _encoding(scanned: Scanned, answers: Answers) -> tuple[tuple[Question, ...], Mapping[str, str]]:
+    """Return the question in which encoding a zip's names are, where there is one, and the names that are other ones in
+    the encoding chosen."""
+    found = scanned.listing.encoding
+    if found is None or not scanned.names:
+        return (), {}
+    chosen = answers.get(ENCODING, found.chosen)
+    if chosen not in (found.chosen, *scanned.names):
+        known = ", ".join((found.chosen, *scanned.names))
+        raise ConfigError("The names cannot be read in this encoding", value=chosen, way_out=f"Choose one of {known}.")
+    examples = {found.chosen: found.examples, **found.alternatives}
+    options = tuple((name, f"{name}: {', '.join(examples[name])}") for name in (found.chosen, *scanned.names))
+    question = Question(
+        ENCODING, "File names in the zip", options, chosen,
+        "The zip does not say in which encoding its names are. Choose the line that reads right.", not found.sure,
+    )  # fmt: skip
+    return (question,), scanned.names.get(chosen, {})
+
+
+def _renamed(staged: Staged, spelled: Mapping[str, str]) -> Staged:
+    if not spelled:
+        return staged
+    return replace(
+        staged,
+        names={sha256: [spelled.get(name, name) for name in names] for sha256, names in staged.names.items()},
+        files={spelled.get(name, name): path for name, path in staged.files.items()},
+        records={spelled.get(name, name): record for name, record in staged.records.items()},
+    )
 
 
 def _about_predictions(said: Sequence[str]) -> list[str]:

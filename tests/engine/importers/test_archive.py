@@ -202,7 +202,7 @@ def test_blank_scans_and_masks_are_no_bombs(importer: Importer) -> None:
     scans = {f"blank/{shade}.bmp": encoded(Image.new("RGB", (1600, 1200), (shade,) * 3), "BMP") for shade in (254, 255)}
     data = zipped({**scans, "labels.csv": b"filename,label\n254.bmp,blank\n" + b",\n" * 2_000_000})
     assert sum(map(len, scans.values())) > 400 * len(data)
-    preview = importer.zip(data, layout="class tree")
+    preview = importer.zip(data, reading="class_tree")
     assert (list(labels(preview)), preview.refused) == (sorted(scans), ())
 
 
