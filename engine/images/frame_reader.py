@@ -103,7 +103,7 @@ def _of_image(path: Path, every: int, unit: str, most: int) -> Iterator[Found]:
                 raise _too_many(most)
             for number in _numbers(opened, count, every, unit):
                 opened.seek(number)
-                if decode.tag(opened, _SUBFILE_TAG, 0) & (_SMALLER_COPY | _MASK):
+                if (decode.tag(opened, _SUBFILE_TAG) or 0) & (_SMALLER_COPY | _MASK):
                     continue
                 decode.check_size(opened, kind, len(data))
                 opened.load()
