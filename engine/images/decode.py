@@ -46,14 +46,17 @@ REDUCE_ABOVE = 50_000_000
 REDUCED_TO = 32_000_000
 MEMORY_BYTES = 1_750_000_000
 """What one image may take while it is decoded: what engine.images.pool.ChildLimits leaves beside the program itself."""
+LIGHT_BYTES = 400_000_000
+"""What it may take at most in the process that shows it."""
 _STRIP_ROWS = 256
 _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "HEIF": 16}  # their libraries keep planes and canvases beside the result
 _OF_MODE = {"1": 1, "L": 1, "P": 1, "I": 8, "F": 8}  # the deep ones are looked at as an array too; others take 4
 _PROGRESSIVE = 6  # all coefficients are kept, whatever the size decoded to
 _OTHER_BYTES = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
-_SHAPE, _PHOTOMETRIC, _BITS, _PLANES, _SAMPLES = 339, 262, 258, 284, 277  # tags of TIFF
+_SHAPE, _PHOTOMETRIC, _BITS, _PLANES, _SAMPLES, _SUBFILE = 339, 262, 258, 284, 277, 254  # tags of TIFF
 _UNSIGNED, _SIGNED = 1, 2  # values of the first
 _SEPARATE = 2  # a value of the planes
+_SMALLER_COPY = 1  # a value of the last
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -116,9 +119,7 @@ def light(data: bytes) -> bool:
         if kind in extra_formats.READERS or kind == "HEIF":
             return False
         with Image.open(io.BytesIO(data), formats=(kind,)) as opened:
-            if kind == "JPEG":
-                return "progressive" not in opened.info or opened.width * opened.height <= REDUCE_ABOVE
-            return opened.width * opened.height <= REDUCE_ABOVE and not _misread(opened)
+            return opened.width * opened.height * _bytes_a_pixel(opened, kind) <= LIGHT_BYTES and not _misread(opened)
     except Exception:  # whatever it is, the child says what is wrong with it
         return False
 
@@ -210,6 +211,8 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
         width, height = (height, width) if orientation in _SWAP_SIDES else (width, height)
     if opened.mode == "RGB" and (samples := tag(opened, _SAMPLES) or 3) > 3:
         _note(notices, extra_formats.told_bands([0, 1, 2], samples))
+    if (tag(opened, _SUBFILE) or 0) & _SMALLER_COPY:
+        _note(notices, "a small copy of a picture that is not read, as in a camera's raw file; save it as JPEG")
     if _several(opened):
         _note(notices, "holds several pictures; the first is taken")
     return _finished(image, kind, (width, height), notices, None if exif is None else _taken(exif))
@@ -228,26 +231,32 @@ _SMALLER = "Save it smaller, or cut it into parts, and import it again."
 
 
 def check_size(opened: Image.Image, kind: str, bytes_held: int) -> None:
-    """Raise DecodeError if decoding would take more memory than a limited child has."""
-    pixels = opened.width * opened.height
-    if kind == "JPEG":
-        each = _PROGRESSIVE if "progressive" in opened.info else 0
-    else:
-        each = _BYTES_A_PIXEL.get(kind) or (4 if opened.mode.startswith("I;16") else _OF_MODE.get(opened.mode, 4))
-        each *= 2 if kind == "TIFF" else 1  # a strip of it may be the whole image
+    """Raise DecodeError if decoding an open file would take more memory than a limited child has.
+
+    Args:
+        opened: the file, its pixels not read yet.
+        kind: one of FORMATS.
+        bytes_held: how long the file is.
+    """
+    pixels, each = opened.width * opened.height, _bytes_a_pixel(opened, kind)
     most = min(MAX_PIXELS, (MEMORY_BYTES - bytes_held) // each if each else MAX_PIXELS)
     if pixels <= most:
         return
-    shown = f"a {'progressive JPEG' if kind == 'JPEG' and each else kind} of this kind is read up to {most / 1e6:,.0f}"
-    baseline = most < MAX_PIXELS and pixels <= MAX_PIXELS
+    as_jpeg = f"Save it as a baseline JPEG, which is read up to {MAX_PIXELS // 1_000_000} megapixels, or smaller, "
+    name = "progressive JPEG" if kind == "JPEG" and each else kind
     raise DecodeError(
-        f"The image has {_megapixels(*opened.size)}; {shown}",
+        f"The image has {_megapixels(*opened.size)}; a {name} of this kind is read up to {most / 1e6:,.0f}",
         value=f"{opened.width} × {opened.height}",
-        way_out=f"Save it as a baseline JPEG, which is read up to {MAX_PIXELS // 1_000_000} megapixels, or smaller, "
-        "and import it again."
-        if baseline
-        else _SMALLER,
+        way_out=f"{as_jpeg}and import it again." if pixels <= MAX_PIXELS else _SMALLER,
     )
+
+
+def _bytes_a_pixel(opened: Image.Image, kind: str) -> int:
+    """Return what decoding takes a pixel beside the result made smaller; 0 for a JPEG decoded row by row."""
+    if kind == "JPEG":
+        return _PROGRESSIVE if "progressive" in opened.info else 0
+    of_mode = 4 if opened.mode.startswith("I;16") else _OF_MODE.get(opened.mode, 4)
+    return _BYTES_A_PIXEL.get(kind, of_mode * (2 if kind == "TIFF" else 1))  # a TIFF's strip may be the whole image
 
 
 def _megapixels(width: int, height: int) -> str:

@@ -33,6 +33,7 @@ _BAND_NAMES_TAG = 42112
 _NATURAL_COLOUR = ("red", "green", "blue")
 _SATELLITE_BANDS = 10
 _COPIES = 4  # of the values, while a plug-in and this module turn them into a picture
+_JPEG_XL_BYTES = 20  # a pixel: lossless files are decoded as 32-bit integers
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,19 @@ def register_heif() -> None:
 
 
 def jpeg_xl(data: bytes, memory: int) -> Values:
-    """Read a JPEG XL file, upright; of an animation its first frame. `memory` is left to the child's limit.
+    """Read a JPEG XL file, upright; of an animation its first frame.
+
+    Args:
+        data: the file's bytes.
+        memory: bytes that decoding may take.
 
     Raises:
-        DecodeError: it cannot be read.
+        DecodeError: it is too large or cannot be read.
     """
     codecs = _plugin("imagecodecs", "A JPEG XL image", "jxl")
+    size = jpeg_xl_size(data)
+    if size is not None:
+        _check(*size, _JPEG_XL_BYTES, memory, copies=1)
     try:
         frames = codecs.jpegxl_decode(data, index=0, numthreads=1)
     except RuntimeError as error:
@@ -254,15 +262,56 @@ def _channels(values: NDArray[Any]) -> Values:
     return Values(colours, alpha=alpha)
 
 
-def _check(width: int, height: int, bytes_a_pixel: int, memory: int) -> None:
+def _check(width: int, height: int, bytes_a_pixel: int, memory: int, copies: int = _COPIES) -> None:
     """Raise DecodeError if a picture takes more memory than is left."""
-    most = memory // (_COPIES * max(1, bytes_a_pixel))
+    most = memory // (copies * max(1, bytes_a_pixel))
     if width * height > most:
         raise DecodeError(
             f"The image has {width * height / 1e6:,.0f} megapixels; one of this kind is read up to {most / 1e6:,.0f}",
             value=f"{width} × {height}",
             way_out="Save it smaller, or cut it into parts, and import it again.",
         )
+
+
+def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a JPEG XL file's header says; None where it is not found or cut off."""
+    start = 0
+    if not data.startswith(b"\xff\x0a"):
+        start = _codestream(data)
+    if data[start : start + 2] != b"\xff\x0a":
+        return None
+    bits = int.from_bytes(data[start + 2 : start + 14].ljust(12, b"\0"), "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        taken, bits = bits & ((1 << count) - 1), bits >> count
+        return taken
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if small else 1 + take((9, 13, 18, 30)[take(2)])
+
+    small = take(1)
+    height = side()
+    ratio = take(3)
+    if not ratio:
+        return side(), height
+    over, under = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return height * over // under, height
+
+
+def _codestream(data: bytes) -> int:
+    """Return where the codestream of a JPEG XL file in boxes begins; the file's end where it is not found."""
+    at = 0
+    while at + 16 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        head = 16 if length == 1 else 8
+        if kind in (b"jxlc", b"jxlp"):
+            return at + head + (4 if kind == b"jxlp" else 0)  # a part begins with its number
+        length = int.from_bytes(data[at + 8 : at + 16], "big") if length == 1 else length
+        if length < head:
+            break
+        at += length
+    return len(data)
 
 
 def _first(value: Any) -> float | None:

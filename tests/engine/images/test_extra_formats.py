@@ -19,7 +19,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLosslessSV1,
 from engine.errors import DecodeError
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.images.decode import inspect_bytes, light, open_reduced
-from engine.images.extra_formats import tiff_bands
+from engine.images.extra_formats import jpeg_xl_size, tiff_bands
 from engine.images.thumbnails import display_bytes
 from tests.engine.images.image_samples import encoded, keep, tiff
 
@@ -123,6 +123,26 @@ def test_half_a_file_is_refused(kind: str) -> None:
     inspect_bytes(data)
     with pytest.raises(DecodeError):
         inspect_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 32), (33, 7), (1000, 300), (300, 300), (9000, 3), (160, 90)])
+def test_the_size_in_a_jpeg_xl_header(size: tuple[int, int]) -> None:
+    data = imagecodecs.jpegxl_encode(np.zeros(size[::-1], np.uint8))
+    boxed = imagecodecs.jpegxl_encode(np.zeros(size[::-1], np.uint8), usecontainer=True)
+    assert boxed != data
+    assert jpeg_xl_size(data) == jpeg_xl_size(boxed) == size
+
+
+def test_a_jpeg_xl_that_claims_too_much_is_refused_by_its_header() -> None:
+    # not a multiple of 8; height − 1 in 30 bits; no ratio; width − 1 in 30 bits
+    fields = ((0, 1), (3, 2), (49_999, 30), (0, 3), (3, 2), (39_999, 30))
+    bits, at = 0, 0
+    for value, count in fields:
+        bits, at = bits | value << at, at + count
+    data = b"\xff\x0a" + bits.to_bytes(12, "little") + bytes(20)
+    assert jpeg_xl_size(data) == (40_000, 50_000)
+    with pytest.raises(DecodeError, match="2,000 megapixels"):
+        inspect_bytes(data)
 
 
 # --- DICOM
@@ -258,6 +278,11 @@ def test_too_many_values_for_the_memory_are_refused_before_they_are_read() -> No
     with pytest.raises(DecodeError, match="megapixels") as refused:
         tiff_bands(tiff(np.zeros((100, 100, 6), np.uint16), planarconfig="contig"), 400_000)
     assert refused.value.value == "100 × 100"
+
+
+def test_the_preview_of_a_raw_photo_says_what_it_is() -> None:
+    preview = tiff(np.full((4, 4, 3), 90, np.uint8), photometric="rgb", subfiletype=1)
+    assert any("raw file" in notice for notice in inspect_bytes(preview).notices)
 
 
 # --- what is not installed
