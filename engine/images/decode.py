@@ -119,7 +119,7 @@ def light(data: bytes) -> bool:
         if kind in extra_formats.READERS or kind == "HEIF":
             return False
         with Image.open(io.BytesIO(data), formats=(kind,)) as opened:
-            return opened.width * opened.height * _bytes_a_pixel(opened, kind) <= LIGHT_BYTES and not _misread(opened)
+            return opened.width * opened.height * _bytes_a_pixel(opened, kind) <= LIGHT_BYTES and not misread(opened)
     except Exception:  # whatever it is, the child says what is wrong with it
         return False
 
@@ -163,7 +163,7 @@ def _decode(data: bytes, longest: int) -> Decoded:
             if kind != "TIFF":
                 raise
             opened = None
-        if opened is None or _misread(opened):
+        if opened is None or misread(opened):
             read = extra_formats.tiff_bands(data, MEMORY_BYTES)
             return _finished(picture_of(read, notices), kind, read.size, notices, read.taken)
         with opened:
@@ -191,7 +191,7 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
             factor = max(factor, max(one for one in (1, 2, 4, 8) if one == 1 or min(width, height) >= one * longest))
         if factor > 1:
             opened.draft(None, (width // factor, height // factor))
-    deep_colour = _raw_mode(opened).partition(";")[2] in _OTHER_BYTES and opened.mode in ("RGB", "RGBA")
+    deep_colour = is_deep_colour(opened)
     opened.load()
     turned = kind == "TIFF" and opened.size != (width, height)  # Pillow turns it while loading
     width, height = (height, width) if turned else (width, height)
@@ -264,7 +264,7 @@ def _megapixels(width: int, height: int) -> str:
 
 
 def _out_of_memory(size: str) -> DecodeError:
-    what = f"its {size}" if size else "it"
+    what = "it" if size in ("", _megapixels(0, 0)) else f"its {size}"
     return DecodeError(f"Decoding {what} needs more memory than is allowed for one image", way_out=_SMALLER)
 
 
@@ -307,6 +307,11 @@ def is_deep(opened: Image.Image) -> bool:
     return opened.mode.startswith("I;16") or opened.mode in ("I", "F") or _is_signed_byte(opened)
 
 
+def is_deep_colour(opened: Image.Image) -> bool:
+    """Return whether an open file, its pixels not read yet, holds colour or grey with alpha of 16 bits a channel."""
+    return _raw_mode(opened).partition(";")[2] in _OTHER_BYTES and opened.mode in ("RGB", "RGBA")
+
+
 def _is_signed_byte(opened: Image.Image) -> bool:
     return opened.mode == "L" and tag(opened, _SHAPE) == _SIGNED
 
@@ -343,7 +348,7 @@ def _raw_mode(opened: Image.Image) -> str:
     return str(args[0] if isinstance(args, tuple) else args)
 
 
-def _misread(opened: Image.Image) -> bool:
+def misread(opened: Image.Image) -> bool:
     """Return whether Pillow takes a TIFF for another: planes of more than 8 bits for bytes, one of several bands."""
     wide_planes = _raw_mode(opened) in ("R", "G", "B") and (tag(opened, _BITS) or 8) > 8
     return wide_planes or (len(opened.getbands()) == 1 and (tag(opened, _SAMPLES) or 1) > 1)

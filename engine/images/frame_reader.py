@@ -41,7 +41,7 @@ class FrameReader:
 
     def __init__(self, path: str, every: int, unit: str, most: int) -> None:
         self._frames = _frames(Path(path), every, unit, most)
-        self._given = 0
+        self._given = self._taken = 0
 
     def write(self, index: int, out: str) -> dict[str, Any]:
         """Write the next frame into a file and return its number in the source, from 0 on; or that there is none.
@@ -56,7 +56,14 @@ class FrameReader:
         if index != self._given:
             raise DecodeError("The frames cannot be read on, since the decoder broke and was started anew")
         self._given += 1
-        found = next(self._frames, None)
+        try:
+            found = next(self._frames, None)
+        except (DecodeError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's plug-ins and PyAV raise almost anything on damaged files
+            cause = "The file is cut off, damaged or of a kind that is not read"
+            raise DecodeError(cause, value=f"after {self._taken:,} frames") from error
+        self._taken += 1
         if found is None:
             return {"end": True}
         number, data = found
@@ -94,24 +101,25 @@ def _of_image(path: Path, every: int, unit: str, most: int) -> Iterator[Found]:
         yield 0, data
         return
     with opened:
-        try:
-            count = int(getattr(opened, "n_frames", 1))
-            if count == 1:
-                yield 0, data
-                return
-            if unit == FRAMES and -(-count // every) > most:
-                raise _too_many(most)
-            for number in _numbers(opened, count, every, unit):
-                opened.seek(number)
-                if (decode.tag(opened, _SUBFILE_TAG) or 0) & (_SMALLER_COPY | _MASK):
-                    continue
-                decode.check_size(opened, kind, len(data))
-                opened.load()
-                yield number, _encoded(opened)
-        except (DecodeError, MemoryError):
-            raise
-        except Exception as error:  # Pillow's plug-ins raise almost anything on damaged files
-            raise DecodeError("A frame of the file is cut off or damaged", value=opened.tell()) from error
+        count = int(getattr(opened, "n_frames", 1))
+        if count == 1:
+            yield 0, data
+            return
+        if unit == FRAMES and -(-count // every) > most:
+            raise _too_many(most)
+        for number in _numbers(opened, count, every, unit):
+            opened.seek(number)
+            if (decode.tag(opened, _SUBFILE_TAG) or 0) & (_SMALLER_COPY | _MASK):
+                continue
+            if decode.misread(opened) or decode.is_deep_colour(opened):
+                raise DecodeError(
+                    "Frames of several bands, or of more than 8 bits a colour, are not taken apart",
+                    value=f"frame {number}",
+                    way_out="Save them as one file each.",
+                )
+            decode.check_size(opened, kind, len(data))
+            opened.load()
+            yield number, _encoded(opened)
 
 
 def _numbers(opened: Image.Image, count: int, every: int, unit: str) -> Iterator[int]:
@@ -165,32 +173,26 @@ def _of_video(path: Path, every: int, unit: str, most: int) -> Iterator[Found]:
         av = importlib.import_module("av")
     except ImportError as error:
         raise needs("A video", "video") from error
-    number = 0
-    try:
-        # from an open file and by named demuxers alone: a hostile file must not make the library open another one
-        with path.open("rb") as file, av.open(file, options={"format_whitelist": _DEMUXERS}) as container:
-            if not container.streams.video:
-                raise DecodeError("The file holds no pictures, only sound")
-            stream = container.streams.video[0]
-            _check_video(stream, every, unit, most)
-            stream.codec_context.thread_count = 1  # each thread holds frames of its own
-            due = start = None
-            for number, frame in enumerate(container.decode(stream)):
-                if unit == FRAMES:
-                    taken = number % every == 0
-                else:
-                    time = float(frame.time if frame.time is not None else 0.0)
-                    start = time if start is None else start
-                    taken = due is None or time - start >= due
-                    due = ((time - start) // every + 1) * every if taken else due
-                if taken:
-                    turn = _QUARTER_TURNS.get(round(frame.rotation / 90) * 90 % 360)
-                    picture = frame.to_image()
-                    yield number, _saved(picture if turn is None else picture.transpose(turn), "PNG")
-    except av.FFmpegError as error:
-        raise DecodeError("The video is cut off, damaged or of a kind that is not read", value=f"frame {number}") from (
-            error
-        )
+    # from an open file and by named demuxers alone: a hostile file must not make the library open another one
+    with path.open("rb") as file, av.open(file, options={"format_whitelist": _DEMUXERS}) as container:
+        if not container.streams.video:
+            raise DecodeError("The file holds no pictures, only sound")
+        stream = container.streams.video[0]
+        _check_video(stream, every, unit, most)
+        stream.codec_context.thread_count = 1  # each thread holds frames of its own
+        due = start = None
+        for number, frame in enumerate(container.decode(stream)):
+            if unit == FRAMES:
+                taken = number % every == 0
+            else:
+                time = float(frame.time if frame.time is not None else 0.0)
+                start = time if start is None else start
+                taken = due is None or time - start >= due
+                due = ((time - start) // every + 1) * every if taken else due
+            if taken:
+                turn = _QUARTER_TURNS.get(round(frame.rotation / 90) * 90 % 360)
+                picture = frame.to_image()
+                yield number, _saved(picture if turn is None else picture.transpose(turn), "PNG")
 
 
 def _check_video(stream: Any, every: int, unit: str, most: int) -> None:

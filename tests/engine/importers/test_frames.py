@@ -125,6 +125,15 @@ def test_pages_where_the_least_is_white_are_turned_round() -> None:
     assert list(inspect_bytes(second).image.tobytes()) == [255, 255, 68]  # (4095 − 3000) · 255 / 4095
 
 
+def test_pages_that_would_lose_bits_or_bands_are_refused() -> None:
+    planes = {"planarconfig": "separate", "compression": "zlib"}
+    for shape, options in (((2, 4, 4, 3), {"photometric": "rgb"}), ((2, 5, 4, 4), planes)):
+        out = io.BytesIO()
+        tifffile.imwrite(out, np.full(shape, 3000, np.uint16), **{"photometric": "minisblack", **options})
+        with pytest.raises(DecodeError, match="one file each"):
+            list(frames_of(out.getvalue()))
+
+
 def test_smaller_copies_and_masks_of_a_page_are_no_frames() -> None:
     out = io.BytesIO()
     with tifffile.TiffWriter(out) as writer:
@@ -193,6 +202,9 @@ def test_what_cannot_be_read_is_refused() -> None:
     for data in (b"", b"hello", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", b"\x1a\x45\xdf\xa3 nothing"):
         with pytest.raises(DecodeError):
             list(frames_of(data))
+    damaged = animation("WEBP")
+    with pytest.raises(DecodeError, match="after 0 frames"):
+        list(frames_of(damaged[:20] + b"\xff" * 60 + damaged[80:]))
     cut = animation("TIFF")
     with pytest.raises(DecodeError, match=r"damaged|cut off"):
         list(frames_of(cut[: len(cut) * 3 // 5]))
