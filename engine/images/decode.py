@@ -24,6 +24,7 @@ Run it on foreign bytes only inside engine.images.child; other callers pass byte
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import zlib
 from collections.abc import Callable
@@ -70,6 +71,8 @@ _SWAP_SIDES = (5, 6, 7, 8)
 
 # Pillow's own cap is lower, by default, than what a camera takes; this module checks each image before its pixels.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# It also logs each file that it gives up on, which is told here in its place, or read by another reader.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,10 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
         _note(notices, "turned upright as its EXIF data say")
         image = image.transpose(_TURNS[orientation])
         width, height = (height, width) if orientation in _SWAP_SIDES else (width, height)
+    if kind == "HEIF" and int(opened.info.get("bit_depth") or 8) > 8:
+        _note(
+            notices, f"{opened.info['bit_depth']} bits a value: the higher 8 are shown; the original is kept as it came"
+        )
     if opened.mode == "RGB" and (samples := tag(opened, _SAMPLES) or 3) > 3:
         _note(notices, extra_formats.told_bands([0, 1, 2], samples))
     if (tag(opened, _SUBFILE) or 0) & _SMALLER_COPY:

@@ -84,6 +84,16 @@ def test_heic_is_read_and_turned_upright_once(orientation: int) -> None:
     shows_corner(heic(CORNER, exif=exif.tobytes()), "HEIF", upright=orientation == 1)
 
 
+def test_a_heic_of_10_bits_says_so() -> None:
+    values = np.full((64, 64, 3), 512 << 6, np.uint16)
+    out = io.BytesIO()
+    pillow_heif.from_bytes("RGB;16", (64, 64), values.tobytes()).save(out, quality=-1)
+    decoded = inspect_bytes(out.getvalue())
+    assert abs(int(np.asarray(decoded.image)[9, 9, 1]) - 128) <= 1
+    assert any("bits a value: the higher 8" in notice for notice in decoded.notices)
+    assert inspect_bytes(heic(CORNER)).notices == ()
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_avif_is_read_and_turned_upright_once(orientation: int) -> None:
     exif = Image.Exif()
@@ -333,7 +343,7 @@ for sha in {shas!r}:
 print([name for name in ("pillow_heif", "imagecodecs", "pydicom", "tifffile") if name in sys.modules])
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
 
 
 def test_arrays_and_pictures_of_a_plug_in_format_are_the_same(tmp_path: Path) -> None:
