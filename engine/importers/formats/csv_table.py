@@ -35,7 +35,7 @@ def detect(source: SourceView) -> Detection | None:
         return None
     listed = ", ".join(shown(name, 80) for name in names[:3])
     why = f"{listed} has a column for the file and one for the label"
-    if labeled and not any(table.plan.strong for table in labeled):
+    if labeled and not any(table.plan.strong or len(table.rows.header) == 2 for table in labeled):
         return Detection(f"{listed} has a column that could hold labels", POSSIBLE)
     named = {name for table in labeled for name, _ in table.found if name is not None}
     said = sum(len(table.rows.lines) for table in labeled)
@@ -55,16 +55,13 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     grave = {name: error for name, error in refusals.items() if name.lower().endswith(TEXT_ENDINGS) or not labeled}
     if grave:
         raise next(iter(grave.values()))
-    asked = [
-        table for table in tables if table.plan.questions and any(one.key in answers for one in table.plan.questions)
-    ]
-    shown_tables = labeled or asked
-    if not shown_tables:
+    counted = labeled or tables  # one without a column of labels asks for it
+    if not counted:
         raise ImportRefused(
             "There is no table of labels in the source",
             way_out="Add a CSV with the columns filename,label, or choose another format.",
         )
-    found = label_by_tables(_layout(shown_tables), shown_tables, source.taken, answers)
+    found = label_by_tables(_layout(counted), counted, source.taken, answers)
     unread = tuple(Refusal(shown(name), str(error)) for name, error in refusals.items())
     return replace(found, refused=(*found.refused, *unread), used=found.used | refusals.keys())
 

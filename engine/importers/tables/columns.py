@@ -39,7 +39,7 @@ from engine.records.imports import Question
 FILE_COLUMN, LABEL_COLUMN = "file_column", "label_column"
 NO_COLUMN, ONE_HOT, ALL = "none", "one_hot", "all"
 """Answers for the label column beside a header: no labels; the columns of 0 and 1; all columns of a numbered row."""
-MOST_OTHERS, MOST_OPTIONS, SHOWN_CELLS = 20, 60, 5
+MOST_OTHERS, MOST_OPTIONS, SHOWN_CELLS, FEW = 20, 60, 5, 10
 _YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 _BINARY = _YES | _NO
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -362,7 +362,7 @@ def _likeliest(
         return _Choice((best,), key=keys[best], doubt=doubt, hint=hint)
     alone = len(order) == 1 and (rank == 3 or not rows.headed) and count == 1
     hint = "No header says it; the one whose few texts repeat is proposed."
-    return _Choice((best,), key=keys[best], doubt=not alone, strong=alone or count == 1, hint=hint)
+    return _Choice((best,), key=keys[best], doubt=not alone, strong=alone, hint=hint)
 
 
 def _fits(rows: Rows, at: int, rank: int, count: int) -> bool:
@@ -373,7 +373,7 @@ def _fits(rows: Rows, at: int, rank: int, count: int) -> bool:
         return False
     counts = Counter(rows.columns[at])
     blank = counts.pop("", 0)
-    if not counts or (rank == 5 and (count > 1 or plain(rows.header[at]) not in ("id", "source", "x", "index"))):
+    if not counts or (rank == 5 and count > 1):
         return False
     total = len(rows.columns[at]) - blank
     numbers = sum(n for cell, n in counts.items() if _NUMBER.fullmatch(cell.strip()))
@@ -382,7 +382,7 @@ def _fits(rows: Rows, at: int, rank: int, count: int) -> bool:
         return not (fractions > 0.5 * total and len(counts) > max(20, total // 2))
     repeats = 2 * len(counts) <= total and len(counts) > 1
     measures = numbers == total and len(counts) > max(20, total // 20)
-    return repeats and not measures and len(max(counts, key=len)) <= 200
+    return (repeats or (rank == 3 and total < FEW)) and not measures and len(max(counts, key=len)) <= 200
 
 
 def _is_number_column(rows: Rows, at: int) -> bool:

@@ -133,7 +133,9 @@ def _likelihood(text: str) -> float:
                 score -= at > 0 and character.isupper() and word[at - 1].islower()
             elif script in _EAST_ASIAN:
                 common = script in ("HIRAGANA", "KATAKANA") or _is_common(character)
+                common = common and not (script == "CJK" and "HANGUL" in scripts)
                 score += -2 if mixed and script in ("CJK", "HANGUL") else 2.4 if common else 0.6
+                score += 0.1 * (common and script == "HANGUL")
             else:
                 score -= 0.5 if script == "MARK" else 2
     return score

@@ -27,26 +27,30 @@ FOLDER_WORDS = frozenset(
 SURE_LABEL = ("label", "class_name")
 LABEL_WORDS = frozenset(
     {
-        *SURE_LABEL, "labels", "class", "classes", "classname", "class_label", "category", "categories",
-        "category_name", "target", "targets", "species", "diagnosis", "diagnoses", "dx", "breed", "label_name",
-        "ground_truth", "gt", "groundtruth", "truth", "true_label", "gt_label", "annotation", "annotations", "choice", "finding", "findings",
-        "finding_labels", "y_true", "common_name", "scientific_name", "taxon", "klasse", "klassenname", "kategorie",
-        "etikett", "bezeichnung", "diagnose", "classe", "catégorie", "categorie", "étiquette", "etiquette", "espèce",
-        "espece", "clase", "categoría", "categoria", "etiqueta", "especie", "espécie", "rótulo", "etichetta", "specie",
-        "klass", "kategori", "etiket", "klasa", "kategoria", "gatunek", "etykieta", "класс", "категория", "метка",
-        "вид", "ラベル", "クラス", "カテゴリ", "カテゴリー", "标签", "類別", "类别", "分类", "标注", "라벨", "레이블",
-        "클래스", "카테고리",
+        *SURE_LABEL,
+        "labels", "class", "classes", "classname", "class_label", "category", "categories", "category_name", "target",
+        "targets", "species", "diagnosis", "diagnoses", "dx", "breed", "label_name", "ground_truth", "gt",
+        "groundtruth", "truth", "true_label", "gt_label", "annotation", "annotations", "choice", "finding",
+        "findings", "finding_labels", "y_true", "common_name", "scientific_name", "taxon", "klasse", "klassenname",
+        "kategorie", "etikett", "bezeichnung", "diagnose", "classe", "catégorie", "categorie", "étiquette",
+        "etiquette", "espèce", "espece", "clase", "categoría", "categoria", "etiqueta", "especie", "espécie",
+        "rótulo", "etichetta", "specie", "klass", "kategori", "etiket", "klasa", "kategoria", "gatunek", "etykieta",
+        "класс", "категория", "метка", "вид", "ラベル", "クラス", "カテゴリ", "カテゴリー",
+        "标签", "類別", "类别", "分类", "标注", "라벨",
+        "레이블", "클래스", "카테고리",
     }
 )  # fmt: skip
 WEAK_LABEL_WORDS = frozenset(
     {
-        "name", "tag", "tags", "y", "type", "title", "art", "kind", "variety", "value", "result", "output", "answer",
+        "name", "y", "type", "title", "art", "kind", "variety", "value", "result", "output", "answer",
         "attribute", "attributes", "object", "animal", "plant", "subclass", "genus", "family", "level", "grade", "tipo",
         "typ", "nom", "nome", "nombre", "soort", "тип", "种类", "種類", "종류", "名称",
     }
 )  # fmt: skip
 _TAXONOMY = frozenset({"kingdom", "phylum", "order", "family", "genus"})
-_LABEL_PARTS = frozenset({"label", "labels", "class", "category", "species", "target", "diagnosis", "annotation"})
+_LABEL_PARTS = frozenset(
+    {"label", "labels", "class", "category", "species", "target", "diagnosis", "annotation", "tag", "tags"}
+)
 PREDICTED = frozenset(
     {
         "predicted", "prediction", "predictions", "pred", "preds", "predicted_label", "predicted_class", "pred_label",
