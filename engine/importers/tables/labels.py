@@ -45,6 +45,7 @@ def label_by_tables(
     refused: list[Refusal] = []
     splits: dict[str, str] = {}
     predictions: dict[str, Prediction] = {}
+    tidy: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
     pseudo = 0
     for table in tables:
         rows, plan = table.rows, table.plan
@@ -53,14 +54,18 @@ def label_by_tables(
         words = _splits(table)
         for at, labels in enumerate(_labels(table, several)):
             name, why = table.found[at]
-            flaw = next((one for label in labels if (one := label_flaw(label)) is not None), None)
+            if (known := tidy.get(labels)) is None:
+                flaws = [one for label in labels if (one := label_flaw(label)) is not None]
+                written = tuple(unicodedata.normalize("NFC", names.get(label, label)) for label in labels)
+                known = tidy[labels] = (flaws[0] if flaws else "", written)
+            flaw, texts = known
             reason = flaw or (why if name is None else "" if name in taken else "its image was refused")
             if reason or name is None:
                 cell = rows.columns[plan.file][at]
                 refused.append(Refusal(place(rows.title, rows.lines[at], cell), reason))
                 continue
-            for label in labels:
-                given[name][unicodedata.normalize("NFC", names.get(label, label))] = None
+            for text in texts:
+                given[name][text] = None
             pseudo += sources is not None and sources[at] == "pseudo" and bool(labels)
             if words is not None and words[at]:
                 splits[name] = words[at]
