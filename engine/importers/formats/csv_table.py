@@ -55,7 +55,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     grave = {name: error for name, error in refusals.items() if name.lower().endswith(TEXT_ENDINGS) or not labeled}
     if grave:
         raise next(iter(grave.values()))
-    counted = labeled or tables  # one without a column of labels asks for it
+    # one without a column of labels asks for it
+    counted = [*labeled, *(table for table in tables if table.plan.put_back)] if labeled else tables
     if not counted:
         raise ImportRefused(
             "There is no table of labels in the source",

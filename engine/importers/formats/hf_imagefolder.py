@@ -120,7 +120,7 @@ def _names_in(source: SourceView, name: str, column: str) -> list[str]:
         read = source.json(name)
     else:
         try:
-            _, mark, rest = source.text(name).partition("---\n")
+            _, mark, rest = source.text(name).replace("\r\n", "\n").partition("---\n")
             read = yaml.safe_load(rest.partition("\n---")[0]) if mark else None
         except (ImportRefused, yaml.YAMLError, ValueError, RecursionError):
             read = None

@@ -42,6 +42,7 @@ NO_COLUMN, ONE_HOT, ALL = "none", "one_hot", "all"
 MOST_OTHERS, MOST_OPTIONS, SHOWN_CELLS, FEW = 20, 60, 5, 10
 _YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 _BINARY = _YES | _NO
+_CORNERS = frozenset({"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox_x", "bbox_y"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SERIES = re.compile(r"^(.*?)[\s_.-]*(\d+|[a-c])$", re.IGNORECASE)
 _WEIGHT = {NAME: 1.0, PREFIXED: 0.9}
@@ -67,6 +68,7 @@ class Plan:
         strong: the header says which column has the labels.
         questions: what a person may decide.
         notices: what a person should know.
+        put_back: it could hold labels, which do not count beside a better table.
     """
 
     file: int
@@ -84,6 +86,7 @@ class Plan:
     strong: bool = True
     questions: tuple[Question, ...] = ()
     notices: tuple[str, ...] = ()
+    put_back: bool = False
 
     @property
     def labeled(self) -> bool:
@@ -129,11 +132,11 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
     others = tuple(at for at in range(len(rows.header)) if at not in used and _may_group(rows, at))[:MOST_OTHERS]
     questions = []
     if len(options) > 1 or file_doubt:
+        every = [*options, *(at for at in range(len(keys)) if at not in options)]
         questions.append(
             Question(
                 FILE_COLUMN + suffix, f"Column of {shown(rows.title, 60)} that names the image",
-                _options(rows, keys, options), keys[file], "The one whose cells name most files is proposed.",
-                file_doubt,
+                _options(rows, keys, every), keys[file], "The one whose cells name most files is proposed.", file_doubt,
             )
         )  # fmt: skip
     if label_options := _label_options(rows, keys, file, choice):
@@ -454,6 +457,8 @@ def _notices(rows: Rows, folder: int | None, choice: _Choice) -> tuple[str, ...]
         notices.append(f"{title} has no header; its first row is read as a row like the others")
     if folder is not None:
         notices.append(f"{title}: the column {shown(rows.header[folder], 60)} is the folder of each file")
+    if len(_CORNERS & set(map(plain, rows.header))) > 1:
+        notices.append(f"{title} is about boxes in images; an image has a label where all its boxes have the same one")
     if choice.one_hot:
         notices.append(f"{title}: {len(choice.one_hot)} columns of 0 and 1 are read as one class each")
     return tuple(notices)

@@ -41,11 +41,16 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
             entries = archive.infolist()
             if sum(entry.file_size for entry in entries) > limits.MAX_UNPACKED:
                 raise ImportRefused("A spreadsheet is too large", value=shown(name), way_out="Save it as a CSV.")
-            sheets = b"".join(archive.read(one) for one in entries if one.filename.startswith("xl/worksheets/sheet"))
+            merged = uncalculated = False
+            for entry in entries:
+                if entry.filename.startswith("xl/worksheets/sheet"):
+                    sheet = archive.read(entry)
+                    merged = merged or b"<mergeCell " in sheet
+                    uncalculated = uncalculated or _NEVER_CALCULATED.search(sheet) is not None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         raise _damaged(name) from error
     notices: tuple[str, ...] = ()
-    if b"<mergeCell " in sheets:
+    if merged:
         notices = (f"{shown(name)} has merged cells; each counts for its first row alone",)
     tables = []
     try:
@@ -54,9 +59,9 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
             book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
             try:
                 visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-                for sheet in visible:
-                    title = name if len(visible) == 1 else f"{name}, sheet “{sheet.title}”"
-                    table = _read_sheet(name, title, sheet, files, notices)
+                for page in visible:
+                    title = name if len(visible) == 1 else f"{name}, sheet “{page.title}”"
+                    table = _read_sheet(name, title, page, files, notices)
                     tables += [] if table is None else [table]
             finally:
                 book.close()
@@ -64,7 +69,7 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
         raise
     except Exception as error:  # openpyxl raises whatever a damaged part leads to
         raise _damaged(name) from error
-    if tables and _NEVER_CALCULATED.search(sheets):
+    if tables and uncalculated:
         raise ImportRefused(
             "A spreadsheet has formulas that were never calculated", value=shown(name),
             way_out="Open it in a spreadsheet program, save it, and import again.",

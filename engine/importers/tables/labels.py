@@ -34,7 +34,7 @@ def label_by_tables(
 
     Args:
         layout: the words a person reads.
-        tables: those that say labels or predictions.
+        tables: those that say labels or predictions, and those that could be chosen to.
         taken: names of the images that can be imported.
         answers: may hold "several".
         classes: names of classes by the text that stands for them.
@@ -49,6 +49,8 @@ def label_by_tables(
     pseudo = 0
     for table in tables:
         rows, plan = table.rows, table.plan
+        if not plan.labeled:
+            continue
         refused += rows.refused
         sources = rows.columns[plan.source] if plan.source is not None else None
         words = _splits(table)
@@ -78,6 +80,7 @@ def label_by_tables(
     labels_found = {name: next(iter(labels)) for name, labels in given.items() if len(labels) == 1}
     found = Labeling(
         layout, labels_found, tuple(refused), many, splits=splits, predictions=predictions,
+        classes=tuple(dict.fromkeys(table.rows.header[at] for table in tables for at in table.plan.one_hot)),
         columns=columns_of_tables(tables, taken), questions=_questions(tables, several),
         used=frozenset(table.rows.name for table in tables),
     )  # fmt: skip
@@ -159,8 +162,8 @@ def _questions(tables: Sequence[Table], several: Several) -> tuple[Question, ...
 
 
 def _notices(tables: Sequence[Table], found: Labeling, several: Several, pseudo: int) -> tuple[str, ...]:
-    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in tables))
-    notices = [f"labels are read from {listed}; folder names do not count"]
+    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in tables if table.plan.labeled))
+    notices = [f"labels are read from {listed}; folder names do not count"] if listed else []
     notices += dict.fromkeys(notice for table in tables for notice in table.plan.notices)
     if found.conflicts:
         count = len(found.conflicts)

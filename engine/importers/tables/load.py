@@ -114,19 +114,27 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> list[tuple[str | None, s
 
 
 def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:
-    """A guess at labels does not count beside a table whose header says that it has them."""
-    if not any(table.plan.labeled and table.plan.strong for table in tables):
+    """A guess at labels does not count beside a table whose header says that it has them, and neither does a sample of
+    what a competition wants to be handed in."""
+    if not any(table.plan.labeled and table.plan.strong and not _is_sample(table) for table in tables):
         return list(tables)
     kept = []
     for table in tables:
         plan = table.plan
         answered = any(one.key.startswith(LABEL_COLUMN) and answers.get(one.key) for one in plan.questions)
-        if plan.labels and not plan.strong and not answered:
+        if plan.labeled and not answered and (_is_sample(table) or not plan.strong):
+            why = "it seems to be a sample to hand in" if _is_sample(table) else "its header names none"
             questions = tuple(
                 replace(one, chosen=NO_COLUMN, doubtful=False) if one.key.startswith(LABEL_COLUMN) else one
                 for one in plan.questions
             )
-            told = (*plan.notices, f"{shown(table.rows.title)} is not taken for labels: its header names none")
-            plan = replace(plan, labels=(), others=(*plan.others, *plan.labels), questions=questions, notices=told)
+            plan = replace(
+                plan, labels=(), one_hot=(), prediction=None, others=(*plan.others, *plan.labels), questions=questions,
+                notices=(f"{shown(table.rows.title)} is not taken for labels: {why}",), put_back=True,
+            )  # fmt: skip
         kept.append(replace(table, plan=plan))
     return kept
+
+
+def _is_sample(table: Table) -> bool:
+    return "submission" in table.rows.name.rpartition("/")[2].casefold()

@@ -54,8 +54,6 @@ def read_parquet(name: str, path: str, files: CellFiles) -> Rows | None:
                 notices = (f"{shown(name)}: {', '.join(shown(one, 40) for one in others[:5])} hold no text, not read",)
             return make_rows(name, name, _rows(file, kept), files, header=header, notices=notices)
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, ImportRefused):
-            raise
         raise ImportRefused(
             "A Parquet file is damaged", value=shown(name), way_out="Write it again, or save it as a CSV."
         ) from error

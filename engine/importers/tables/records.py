@@ -10,7 +10,7 @@ from engine.importers.names import shown
 from engine.importers.tables import rows as limits
 from engine.importers.tables.cell_files import CellFiles
 from engine.importers.tables.encodings import decode
-from engine.importers.tables.rows import Rows, make_rows, may_be_labels, place
+from engine.importers.tables.rows import Rows, make_rows, may_be_labels, place, says_labels
 from engine.importers.tables.text import check_size
 from engine.records.imports import Refusal
 
@@ -31,7 +31,12 @@ def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
         ImportRefused: it is too large.
     """
     lines = name.lower().endswith((".jsonl", ".ndjson"))
-    if len(data) > limits.MAX_BYTES and data.lstrip()[:1] != b"[" and not lines:
+    if not lines and (len(data) > limits.MAX_BYTES or data[:4096].lstrip()[:1] == b"{"):
+        return None
+    if len(data) > limits.MAX_BYTES:
+        start = read_records(name, data[: limits.MAX_BYTES // 8], files)
+        if start is not None and says_labels(start.header):
+            check_size(name, len(data))
         return None
     text = decode(data).text
     refused: list[Refusal] = []
@@ -50,7 +55,6 @@ def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
     step = max(1, len(rows) // limits.SAMPLED)
     if not header or not may_be_labels(list(header), [row for _, row in rows[::step]], files, name.rpartition("/")[0]):
         return None
-    check_size(name, len(data))
     left_out = [key for key in nested if key not in header]
     notices: tuple[str, ...] = ()
     if left_out:

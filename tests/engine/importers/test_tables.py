@@ -10,6 +10,8 @@ import pytest
 
 from engine.errors import ImportRefused
 from engine.importers.labeling import Labeling, Prediction
+from engine.importers.tables import rows
+from tests.engine.importers.import_samples import Importer, labels, png, reasons
 from tests.engine.importers.table_samples import asked, doubts, read_files, read_text
 
 IMAGES = [f"images/{number}.jpg" for number in range(6)]
@@ -338,9 +340,9 @@ def test_wide_encodings_are_read_with_and_without_a_mark(encoding: str) -> None:
 def workbook(*sheets: list[list[object]], formats: dict[str, str] | None = None) -> bytes:
     book = openpyxl.Workbook()
     book.remove(book.active)
-    for number, rows in enumerate(sheets):
+    for number, cells in enumerate(sheets):
         sheet = book.create_sheet(f"S{number}")
-        for row in rows:
+        for row in cells:
             sheet.append(row)
         for cell, shape in (formats or {}).items():
             sheet[cell].number_format = shape
@@ -461,6 +463,56 @@ def test_a_table_about_more_images_than_came_is_found_by_those_that_came() -> No
     labeling = read_text(text, images)
     assert len(labeling.labels) == 103
     assert labeling.labels["pic4001.jpg"] == "dog"
+
+
+def test_a_sample_to_hand_in_gives_no_labels_beside_the_real_ones() -> None:
+    sample = b"image,label\n4.jpg,cat\n5.jpg,cat\n"
+    files = {"sample_submission.csv": sample, "train.csv": b"image,label\n0.jpg,dog\n1.jpg,cat\n"}
+    labeling = read_files(files, IMAGES)
+    assert labeling.labels == {IMAGES[0]: "dog", IMAGES[1]: "cat"}
+    assert "sample to hand in" in about(labeling)
+    assert read_files({"submission.csv": sample}, IMAGES).labels == {IMAGES[4]: "cat", IMAGES[5]: "cat"}
+
+
+def test_a_class_without_an_image_is_declared_by_its_column() -> None:
+    labeling = read_text("image,cat,dog,owl\n0.jpg,1,0,0\n1.jpg,0,1,0\n", IMAGES)
+    assert labeling.classes == ("cat", "dog", "owl")
+
+
+def test_boxes_of_one_class_are_its_label_and_told() -> None:
+    boxes = ["0.jpg,cat", "0.jpg,cat", "1.jpg,cat", "1.jpg,dog"]
+    text = "filename,class,xmin,ymin,xmax,ymax\n" + "".join(f"{box},1,2,3,4\n" for box in boxes)
+    labeling = read_text(text, IMAGES)
+    assert (labeling.labels, labeling.conflicts) == ({IMAGES[0]: "cat"}, {IMAGES[1]: ("cat", "dog")})
+    assert "boxes" in about(labeling)
+
+
+def test_merged_cells_are_told() -> None:
+    book = openpyxl.Workbook()
+    for row in (["image", "label"], ["0.jpg", "cat"], ["1.jpg", None]):
+        book.active.append(row)
+    book.active.merge_cells("B2:B3")
+    out = io.BytesIO()
+    book.save(out)
+    labeling = read_files({"l.xlsx": out.getvalue()}, IMAGES)
+    assert labeling.labels == {IMAGES[0]: "cat"}
+    assert "merged cells" in about(labeling)
+
+
+def test_files_that_are_no_tables_are_named_as_what_they_are(importer: Importer) -> None:
+    preview = importer.files({"1.png": png(1), "labels.xls": b"\xd0\xcf\x11\xe0", "j.txt": png(2), "n.txt": b"words"})
+    assert set(labels(preview)) == {"1.png", "j.txt"}
+    assert "save it as .xlsx or CSV" in reasons(preview)["labels.xls"]
+    assert "text" in reasons(preview)["n.txt"]
+
+
+def test_a_huge_file_of_lines_is_refused_only_where_it_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_BYTES", 400)
+    table_lines = jsonl(*({"image": f"{n % 6}.jpg", "label": "cat"} for n in range(40)))
+    with pytest.raises(ImportRefused, match="larger"):
+        read_files({"l.jsonl": table_lines}, IMAGES)
+    with pytest.raises(ImportRefused, match="no table"):
+        read_files({"l.jsonl": jsonl(*({"q": "x"} for n in range(100)))}, IMAGES)
 
 
 def about(labeling: Labeling) -> str:
