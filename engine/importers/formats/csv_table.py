@@ -34,8 +34,10 @@ def detect(source: SourceView) -> Detection | None:
     if not names:
         return None
     listed = ", ".join(shown(name, 80) for name in names[:3])
+    if not labeled:
+        return Detection(f"{listed} cannot be read", LIKELY)
     why = f"{listed} has a column for the file and one for the label"
-    if labeled and not any(table.plan.strong or len(table.rows.header) == 2 for table in labeled):
+    if not any(table.plan.strong or len(table.rows.header) == 2 for table in labeled):
         return Detection(f"{listed} has a column that could hold labels", POSSIBLE)
     named = {name for table in labeled for name, _ in table.found if name is not None}
     said = sum(len(table.rows.lines) for table in labeled)
@@ -51,7 +53,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         ImportRefused: there is none, or one cannot be read.
     """
     tables, refusals = tables_of(source, answers)
-    labeled = [table for table in (_own(tables, source) or tables) if table.plan.labeled]
+    own = _own(tables, source)
+    labeled = [table for table in (own if own or refusals else tables) if table.plan.labeled]
     grave = {name: error for name, error in refusals.items() if name.lower().endswith(TEXT_ENDINGS) or not labeled}
     if grave:
         raise next(iter(grave.values()))

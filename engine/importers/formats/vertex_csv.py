@@ -17,9 +17,9 @@ from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView
 from engine.importers.tables.encodings import decode
 from engine.importers.tables.load import cell_files
-from engine.importers.tables.rows import MAX_BYTES, Row, place
-from engine.importers.tables.text import parsed
-from engine.records.imports import Refusal
+from engine.importers.tables.rows import Row, place
+from engine.importers.tables.text import about_encoding, check_size, encoding_key, parsed
+from engine.records.imports import Question, Refusal
 
 TITLE = "Vertex AI CSV"
 SETS = frozenset({"train", "training", "validation", "test", "unassigned", ""})
@@ -65,8 +65,16 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     given: dict[str, dict[str, None]] = defaultdict(dict)
     splits: dict[str, str] = {}
     refused: list[Refusal] = []
+    questions: list[Question] = []
+    notices = [f"labels are read from {', '.join(map(shown, names))}; folder names do not count"]
     for table in names:
-        for line, row in _rows(source, table):
+        data = source.data(table)
+        check_size(table, len(data))
+        decoded = decode(data, answers.get(encoding_key(table), ""))
+        asked, told = about_encoding(table, decoded)
+        questions += asked
+        notices += told
+        for line, row in parsed(table, decoded.text, ","):
             at = _address_at(row)
             if at is None:
                 refused.append(Refusal(place(table, line), "there is no gs:// address in this row"))
@@ -83,12 +91,11 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     many = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     single = {name: next(iter(labels)) for name, labels in given.items() if len(labels) == 1}
     found = Labeling(TITLE, single, tuple(refused), many, splits=splits, used=frozenset(names))
-    notices = [f"labels are read from {', '.join(map(shown, names))}; folder names do not count"]
     if many:
         notices.append(f"{len(many):,} images have several labels and stay unlabeled")
     if found.test:
         notices.append(about_test(len(found.test)))
-    return replace(found, notices=tuple(notices))
+    return replace(found, notices=tuple(notices), questions=tuple(questions))
 
 
 def vertex_names(source: SourceView) -> list[str]:
@@ -113,13 +120,6 @@ def _first(source: SourceView, name: str) -> list[Row]:
         start = file.read(1 << 16)
     whole = start if len(start) < 1 << 16 else start.rpartition(b"\n")[0]
     return [row for row, _ in zip(parsed(name, decode(whole).text, ","), range(_PEEKED), strict=False)]
-
-
-def _rows(source: SourceView, name: str) -> list[Row]:
-    data = source.data(name)
-    if len(data) > MAX_BYTES:
-        raise ImportRefused("A table is too large", value=shown(name), way_out="Split it, and import in parts.")
-    return list(parsed(name, decode(data).text, ","))
 
 
 def _address_at(row: Sequence[str]) -> int | None:

@@ -48,7 +48,8 @@ def tables_of(
         names: of the files to look at; None takes all that may be tables.
         files: finds what the cells mean.
     """
-    looked_at = source.ending(*ENDINGS) if names is None else list(names)
+    every_one = source.ending(*ENDINGS) if names is None else names
+    looked_at = [name for name in every_one if not name.rpartition("/")[2].startswith("~$")]  # Excel's locks
     finder = files or cell_files(source)
     kind = type(finder).__name__
     said = sorted(answers.items())
@@ -86,7 +87,7 @@ def _rows_of(source: SourceView, name: str, files: CellFiles, answers: Answers) 
             if ending.endswith(".parquet"):
                 table = read_parquet(name, str(source.files[name]), files)
             elif ending.endswith(RECORD_ENDINGS):
-                table = read_records(name, source.data(name), files)
+                table = read_records(name, source.data(name), files, answers)
             else:
                 table = read_text(name, source.data(name), files, answers)
         except ImportRefused as error:

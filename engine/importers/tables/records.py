@@ -6,18 +6,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from engine.importers.formats.base import Answers
 from engine.importers.names import shown
 from engine.importers.tables import rows as limits
 from engine.importers.tables.cell_files import CellFiles
 from engine.importers.tables.encodings import decode
 from engine.importers.tables.rows import Rows, make_rows, may_be_labels, place, says_labels
-from engine.importers.tables.text import check_size
+from engine.importers.tables.text import about_encoding, check_size, encoding_key
 from engine.records.imports import Refusal
 
 _LONGEST_START = 1 << 16
 
 
-def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
+def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> Rows | None:
     """Return the table of a list of records, or of lines of records; None where there is none about images.
 
     Values that are lists of texts and numbers are written as lists; other nested values are left out, and told.
@@ -26,6 +27,7 @@ def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
         name: of the file; lines where it ends in .jsonl or .ndjson.
         data: its bytes.
         files: of the source.
+        answers: "encoding:NAME" may hold an encoding.
 
     Raises:
         ImportRefused: it is too large.
@@ -34,11 +36,12 @@ def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
     if not lines and (len(data) > limits.MAX_BYTES or data[:4096].lstrip()[:1] == b"{"):
         return None
     if len(data) > limits.MAX_BYTES:
-        start = read_records(name, data[: limits.MAX_BYTES // 8], files)
+        start = read_records(name, data[: limits.MAX_BYTES // 8], files, answers)
         if start is not None and says_labels(start.header):
             check_size(name, len(data))
         return None
-    text = decode(data).text
+    decoded = decode(data, answers.get(encoding_key(name), ""))
+    text = decoded.text
     refused: list[Refusal] = []
     numbered = list(_of_lines(name, text, refused) if lines else _of_list(text))
     if not numbered:
@@ -56,12 +59,13 @@ def read_records(name: str, data: bytes, files: CellFiles) -> Rows | None:
     if not header or not may_be_labels(list(header), [row for _, row in rows[::step]], files, name.rpartition("/")[0]):
         return None
     left_out = [key for key in nested if key not in header]
-    notices: tuple[str, ...] = ()
+    questions, notices = about_encoding(name, decoded)
     if left_out:
         notices = (
+            *notices,
             f"{shown(name)}: {', '.join(shown(key, 40) for key in left_out[:5])} hold no plain values, not read",
         )
-    table = make_rows(name, name, rows, files, header=list(header), notices=notices)
+    table = make_rows(name, name, rows, files, header=list(header), questions=questions, notices=notices)
     if table is None or not refused:
         return table
     return Rows(

@@ -42,15 +42,8 @@ def read_text(name: str, data: bytes, files: CellFiles, answers: Answers) -> Row
     separator = separator or _separator(text, files, folder, name.lower().endswith(".txt"))
     if not separator:
         return None
-    told: tuple[str, ...] = ()
-    if decoded.others:
-        told = (
-            f"{shown(name)} is not UTF-8; it is read as {decoded.encoding}, such as “{shown(decoded.example, 60)}”. "
-            f"{_SAVE_UTF8}",
-        )
-    return make_rows(
-        name, name, parsed(name, text, separator), files, questions=_about_encoding(name, decoded), notices=told
-    )
+    questions, notices = about_encoding(name, decoded)
+    return make_rows(name, name, parsed(name, text, separator), files, questions=questions, notices=notices)
 
 
 def encoding_key(name: str) -> str:
@@ -141,14 +134,16 @@ def _some_lines(text: str) -> list[str]:
     return [line[:65536] for line in lines if line.strip()] or [""]
 
 
-def _about_encoding(name: str, decoded: Decoded) -> tuple[Question, ...]:
+def about_encoding(name: str, decoded: Decoded) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+    """Return what a person may decide and should know of the encoding of a file; nothing where it is sure."""
     if not decoded.others:
-        return ()
+        return (), ()
     options = ((decoded.encoding, decoded.example), *decoded.others)
-    return (
-        Question(
-            encoding_key(name), f"Encoding of {shown(name, 60)}",
-            tuple((encoding, f"{encoding}: {shown(example, 40)}") for encoding, example in options),
-            decoded.encoding, "Nothing in the file says it; choose the one that writes the names right.", doubtful=True,
-        ),
+    question = Question(
+        encoding_key(name), f"Encoding of {shown(name, 60)}",
+        tuple((encoding, f"{encoding}: {shown(example, 40)}") for encoding, example in options),
+        decoded.encoding, "Nothing in the file says it; choose the one that writes the names right.", doubtful=True,
     )  # fmt: skip
+    example = shown(decoded.example, 60)
+    told = f"{shown(name)} is not UTF-8; it is read as {decoded.encoding}, such as “{example}”. {_SAVE_UTF8}"
+    return (question,), (told,)

@@ -465,6 +465,28 @@ def test_a_table_about_more_images_than_came_is_found_by_those_that_came() -> No
     assert labeling.labels["pic4001.jpg"] == "dog"
 
 
+def test_a_damaged_workbook_beside_another_format_is_told_and_a_lock_of_excel_is_not_looked_at(
+    importer: Importer,
+) -> None:
+    files = {
+        "1.png": png(1),
+        "metadata.csv": b"file_name,label\n1.png,cat\n",
+        "labels.xlsx": b"PK\3\4",
+        "~$a.xlsx": b"x",
+    }
+    preview = importer.files(files)
+    assert (preview.reading, preview.counts) == ("hf_imagefolder", {"cat": 1})
+    assert any("recognised and not read" in notice and "labels.xlsx" in notice for notice in preview.notices)
+    del files["labels.xlsx"]
+    assert not any("not read" in notice for notice in importer.files(files).notices)
+
+
+def test_lines_of_records_in_another_encoding_are_asked_too() -> None:
+    labeling = read_files({"l.jsonl": '{"image": "0.jpg", "label": "größe"}\n'.encode("cp1252")}, IMAGES)
+    assert labeling.labels == {IMAGES[0]: "größe"}
+    assert "encoding:l.jsonl" in doubts(labeling)
+
+
 def test_a_sample_to_hand_in_gives_no_labels_beside_the_real_ones() -> None:
     sample = b"image,label\n4.jpg,cat\n5.jpg,cat\n"
     files = {"sample_submission.csv": sample, "train.csv": b"image,label\n0.jpg,dog\n1.jpg,cat\n"}

@@ -4,7 +4,7 @@ from engine.errors import ImportRefused
 from engine.importers.formats import vertex_csv
 from engine.importers.labeling import Labeling
 from tests.engine.importers.import_samples import Importer, png, reasons
-from tests.engine.importers.table_samples import read_files
+from tests.engine.importers.table_samples import doubts, read_files
 
 IMAGES = ["img/a/0.jpg", "img/b/0.jpg", "img/1.jpg", "img/2.jpg"]
 
@@ -35,6 +35,13 @@ def test_rows_that_name_nothing_are_listed() -> None:
     assert [refusal.reason for refusal in labeling.refused] == [
         "there is no such file", "there is no gs:// address in this row"
     ]  # fmt: skip
+
+
+def test_another_encoding_is_asked() -> None:
+    text = "gs://b/img/1.jpg,größe\n".encode("cp1252")
+    labeling = read_files({"import.csv": text}, IMAGES, {}, vertex_csv.read)
+    assert labeling.labels == {"img/1.jpg": "größe"}
+    assert "encoding:import.csv" in doubts(labeling)
 
 
 def test_a_file_of_boxes_is_none() -> None:
