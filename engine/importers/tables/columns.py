@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
-from engine.importers.formats.base import Answers
 from engine.importers.grouping import is_group_header
 from engine.importers.labeling import split_of
 from engine.importers.names import shown
@@ -33,7 +32,7 @@ from engine.importers.tables.headers import (
     plain,
     says_folder,
 )  # fmt: skip
-from engine.importers.tables.rows import Rows
+from engine.importers.tables.rows import Answers, Rows
 from engine.records.imports import Question
 
 FILE_COLUMN, LABEL_COLUMN = "file_column", "label_column"

@@ -8,13 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.importers.formats.base import Answers
 from engine.importers.labeling import Labeling, Prediction, about_test, split_of
 from engine.importers.names import label_flaw, shown
 from engine.importers.tables.columns import is_yes
 from engine.importers.tables.headers import plain
 from engine.importers.tables.load import Table
-from engine.importers.tables.rows import place
+from engine.importers.tables.rows import Answers, place
 from engine.importers.tables.several import Several, find_several
 from engine.records.imports import Question, Refusal
 

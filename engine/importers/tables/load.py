@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
-from engine.importers.formats.base import Answers
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
 from engine.importers.tables.cell_files import CellFiles
@@ -14,7 +13,7 @@ from engine.importers.tables.columns import LABEL_COLUMN, NO_COLUMN, Plan, joine
 from engine.importers.tables.excel import read_workbook
 from engine.importers.tables.parquet import read_parquet
 from engine.importers.tables.records import read_records
-from engine.importers.tables.rows import Rows
+from engine.importers.tables.rows import Answers, Rows
 from engine.importers.tables.text import encoding_key, read_text
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt")

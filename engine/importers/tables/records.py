@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from engine.importers.formats.base import Answers
 from engine.importers.names import shown
 from engine.importers.tables import rows as limits
 from engine.importers.tables.cell_files import CellFiles
 from engine.importers.tables.encodings import decode
-from engine.importers.tables.rows import Rows, make_rows, may_be_labels, place, says_labels
+from engine.importers.tables.rows import Answers, Rows, make_rows, may_be_labels, place, says_labels
 from engine.importers.tables.text import about_encoding, check_size, encoding_key
 from engine.records.imports import Refusal
 

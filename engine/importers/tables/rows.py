@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import ImportRefused
@@ -23,6 +23,8 @@ SAMPLED, PEEKED = 400, 50
 """So many rows tell what a table is about; so many, whether the first is a header."""
 
 Row = tuple[int, Sequence[str]]
+Answers = Mapping[str, str]
+"""What a person decided, by the key of the question, as formats are given it."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.importers.formats.base import Answers
 from engine.importers.names import shown
+from engine.importers.tables.rows import Answers
 from engine.records.imports import Question
 
 SEVERAL = "several"

@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator
 
 from engine.errors import ImportRefused
-from engine.importers.formats.base import Answers
 from engine.importers.names import shown
 from engine.importers.tables import rows as limits
 from engine.importers.tables.cell_files import CellFiles
 from engine.importers.tables.encodings import Decoded, decode
-from engine.importers.tables.rows import Row, Rows, has_header, make_rows, may_be_labels, says_labels
+from engine.importers.tables.rows import Answers, Row, Rows, has_header, make_rows, may_be_labels, says_labels
 from engine.records.imports import Question
 
 SEPARATORS = (",", "\t", ";", "|")
