@@ -4,12 +4,14 @@ import io
 import json
 
 import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import ImportRefused
 from engine.importers.labeling import Labeling, Prediction
+from engine.importers.scan import read_again
 from engine.importers.tables import rows
 from tests.engine.importers.import_samples import Importer, labels, png, reasons
 from tests.engine.importers.table_samples import asked, doubts, read_files, read_text
@@ -547,3 +549,38 @@ def test_a_label_studio_csv_is_read_by_its_choice() -> None:
     labeling = read_text(header + rows, IMAGES)
     assert labeling.labels == RIGHT
     assert "project" not in about(labeling)
+
+
+def by_pandas(ending: str) -> bytes:
+    frame = pd.DataFrame({"image": [name.rpartition("/")[2] for name in IMAGES], "label": CLASSES, "weight": 0.5})
+    frame.loc[5, "label"] = None
+    out = io.BytesIO()
+    match ending:
+        case "csv":
+            frame.to_csv(out)
+        case "tsv":
+            frame.to_csv(out, sep="\t", index=False)
+        case "xlsx":
+            frame.to_excel(out, index=False)
+        case "parquet":
+            frame.to_parquet(out)
+        case "jsonl":
+            frame.to_json(out, orient="records", lines=True)
+        case "json":
+            frame.to_json(out, orient="records")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "xlsx", "parquet", "jsonl", "json"])
+def test_what_pandas_writes_is_read(ending: str) -> None:
+    labeling = read_files({f"labels.{ending}": by_pandas(ending)}, IMAGES)
+    assert labeling.labels == dict(list(RIGHT.items())[:5])
+    assert (labeling.refused, doubts(labeling)) == ((), set())
+
+
+def test_a_preview_can_be_read_again_with_another_column(importer: Importer) -> None:
+    text = "image,color,mood\n1.png,red,calm\n2.png,red,wild\n3.png,blue,calm\n4.png,blue,wild\n"
+    preview = importer.files({"l.csv": text.encode(), **{f"{n}.png": png(n) for n in range(1, 5)}})
+    assert (preview.reading, preview.counts) == ("table", {"blue": 2, "red": 2})
+    assert any(one.key == "label_column" and one.doubtful for one in preview.questions)
+    assert read_again(preview, answers={"label_column": "mood"}).counts == {"calm": 2, "wild": 2}
