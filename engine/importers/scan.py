@@ -28,6 +28,7 @@ from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, shown
 from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
+from engine.importers.tables.excel import OLD_ENDINGS
 from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
 from engine.records.imports import FoundImage, Grouping, ImportPreview, Question, Refusal
@@ -298,7 +299,8 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
     """The files beside the images that neither give labels nor groups, each with what it seems to be."""
     used = found.labeling.used | tables
     words = {".json": "a JSON file", ".jsonl": "JSON lines", ".xml": "an XML file", ".parquet": "a Parquet table",
-             ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table"}  # fmt: skip
+             ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table",
+             **dict.fromkeys(OLD_ENDINGS, "a spreadsheet in a form (save it as .xlsx or CSV)")}  # fmt: skip
     refused = []
     for name in sorted(view.files.keys() - used):
         what = words.get(f".{name.lower().rpartition('.')[2]}", "text")

@@ -17,7 +17,7 @@ from engine.importers.names import shown
 Made = TypeVar("Made")
 SIDE_ENDINGS = (
     ".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".xml", ".xlsx", ".parquet", ".manifest", ".yaml",
-    ".yml", ".names", ".cls", ".arrow",
+    ".yml", ".names", ".cls", ".arrow", ".psv", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".md",
 )  # fmt: skip
 """Endings of files that may say what the images beside them are; they are kept until the import is decided."""
 

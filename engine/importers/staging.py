@@ -26,6 +26,8 @@ _ENDINGS = {
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     **{".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF"},
 }
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
+"""Of images that may be called as what lies beside images: the content counts."""
 _LABEL = "Reading and checking images"
 
 
@@ -76,7 +78,7 @@ def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> 
         data = _read(contents, entry, staged)
         if data is None:
             continue
-        if entry.name.lower().endswith(SIDE_ENDINGS):
+        if entry.name.lower().endswith(SIDE_ENDINGS) and not data.startswith(_IMAGE_STARTS):
             staged.files[entry.name] = _keep(staging, len(staged.files), data)
             continue
         sha256 = hashlib.sha256(data).hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import ConfigError, ImportRefused
-from engine.importers.formats import class_tree, csv_table, images_only
+from engine.importers.formats import class_tree, csv_table, hf_imagefolder, images_only, vertex_csv
 from engine.importers.formats.base import Answers, Detection, Format
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown, tidy_label
@@ -20,6 +20,8 @@ AUTO = "auto"
 FORMATS: dict[str, Format] = {
     one.key: one
     for one in (
+        hf_imagefolder.FORMAT,
+        vertex_csv.FORMAT,
         csv_table.FORMAT,
         class_tree.FORMAT,
         images_only.FORMAT,

@@ -1,0 +1,138 @@
+"""Rows of Excel's workbooks, a table a sheet, as the cells are shown: 1 and not 1.0, 007 where the format says so."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from openpyxl import load_workbook
+
+from engine.errors import ImportRefused
+from engine.importers.names import shown
+from engine.importers.tables import rows as limits
+from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.rows import Row, Rows, make_rows, may_be_labels
+
+OLD_ENDINGS = (".xls", ".ods", ".numbers", ".xlsb")
+"""Spreadsheets that are not read, each of which can be saved as one that is."""
+WAY_OUT = "Save it as .xlsx or as “CSV UTF-8”, and import again."
+_NEVER_CALCULATED = re.compile(rb"</f>\s*(<v\s*/>|<v></v>)?\s*</c>|<f[^>]*/>\s*(<v\s*/>|<v></v>)?\s*</c>")
+_ERRORS = frozenset({"#N/A", "#REF!", "#NAME?", "#DIV/0!", "#VALUE!", "#NULL!", "#NUM!"})
+
+
+def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
+    """Return the tables of a workbook that may be about images.
+
+    Args:
+        name: of the file.
+        data: its bytes.
+        files: of the source.
+
+    Raises:
+        ImportRefused: damaged, encrypted, too large, or its formulas were never calculated.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > limits.MAX_UNPACKED:
+                raise ImportRefused("A spreadsheet is too large", value=shown(name), way_out="Save it as a CSV.")
+            merged = uncalculated = False
+            for entry in entries:
+                if entry.filename.startswith("xl/worksheets/sheet"):
+                    sheet = archive.read(entry)
+                    merged = merged or b"<mergeCell " in sheet
+                    uncalculated = uncalculated or _NEVER_CALCULATED.search(sheet) is not None
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+        raise _damaged(name) from error
+    notices: tuple[str, ...] = ()
+    if merged:
+        notices = (f"{shown(name)} has merged cells; each counts for its first row alone",)
+    tables = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+            try:
+                visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+                for page in visible:
+                    title = name if len(visible) == 1 else f"{name}, sheet “{page.title}”"
+                    table = _read_sheet(name, title, page, files, notices)
+                    tables += [] if table is None else [table]
+            finally:
+                book.close()
+    except ImportRefused:
+        raise
+    except Exception as error:  # openpyxl raises whatever a damaged part leads to
+        raise _damaged(name) from error
+    if tables and uncalculated:
+        raise ImportRefused(
+            "A spreadsheet has formulas that were never calculated", value=shown(name),
+            way_out="Open it in a spreadsheet program, save it, and import again.",
+        )  # fmt: skip
+    return tables
+
+
+def _read_sheet(name: str, title: str, sheet: Any, files: CellFiles, notices: tuple[str, ...]) -> Rows | None:
+    head: list[Row] = []
+    given = _lines(sheet)
+    for row in given:
+        head.append(row)
+        if len(head) == limits.SAMPLED:
+            break
+    start = next((at for at, (_, row) in enumerate(head) if sum(map(bool, row)) > 1), None)
+    if start is None:
+        return None
+    width = max(len(row) for _, row in head)
+    head = [(number, [*row, *[""] * (width - len(row))]) for number, row in head]
+    if not may_be_labels([cell.strip() for cell in head[start][1]], [row for _, row in head[start:]], files, _at(name)):
+        return None
+    above = [" ".join(filter(None, row)) for _, row in head[:start] if any(row)]
+    if above:
+        notices = (*notices, f"{shown(title)}: “{shown(above[0], 60)}” above the table is left out")
+    rest = ((number, [*row, *[""] * (width - len(row))]) for number, row in given)
+    return make_rows(name, title, _chain(head[start:], rest), files, notices=notices)
+
+
+def _chain(head: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
+    yield from head
+    yield from rest
+
+
+def _at(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _lines(sheet: Any) -> Iterator[Row]:
+    sheet.reset_dimensions()
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
+        row = [_text(cell) for cell in cells]
+        while row and not row[-1]:
+            row.pop()
+        yield number, row
+
+
+def _text(cell: Any) -> str:
+    """A cell as it is shown."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return "" if cell.data_type == "e" or value in _ERRORS else value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, (int, float)):
+        text = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+        zeros = cell.number_format
+        return text.zfill(len(zeros)) if zeros and not zeros.strip("0") else text
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(sep=" ")
+    return str(value)
+
+
+def _damaged(name: str) -> ImportRefused:
+    return ImportRefused("A spreadsheet is damaged or locked by a password", value=shown(name), way_out=WAY_OUT)

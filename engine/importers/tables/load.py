@@ -1,0 +1,140 @@
+"""The tables of a source: every file that may be one, read once, with the columns that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.errors import ImportRefused
+from engine.importers.names import shown
+from engine.importers.source_view import SourceView
+from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.columns import LABEL_COLUMN, NO_COLUMN, Plan, joined, plan_columns
+from engine.importers.tables.excel import read_workbook
+from engine.importers.tables.parquet import read_parquet
+from engine.importers.tables.records import read_records
+from engine.importers.tables.rows import Answers, Rows
+from engine.importers.tables.text import encoding_key, read_text
+
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt")
+RECORD_ENDINGS = (".jsonl", ".ndjson", ".json")
+ENDINGS = (*TEXT_ENDINGS, *RECORD_ENDINGS, ".xlsx", ".xlsm", ".parquet")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose columns are known; found: of each row the file it names, or None and why."""
+
+    rows: Rows
+    plan: Plan
+    found: Sequence[tuple[str | None, str]]
+
+
+def cell_files(source: SourceView) -> CellFiles:
+    """Return what finds the files of a source by the cells of its tables."""
+    return source.once("cell files", lambda: CellFiles(source.names))
+
+
+def tables_of(
+    source: SourceView, answers: Answers, names: Sequence[str] | None = None, files: CellFiles | None = None
+) -> tuple[list[Table], Mapping[str, ImportRefused]]:
+    """Return the tables of a source that name its images, and by name why a file that may be one cannot be read.
+
+    Args:
+        source: the staged source.
+        answers: may hold "encoding:FILE", "file_column" and "label_column". Tables with one header share a question;
+            where there are more headers, the keys of all but the first end in “:” and the first file that has it.
+        names: of the files to look at; None takes all that may be tables.
+        files: finds what the cells mean.
+    """
+    every_one = source.ending(*ENDINGS) if names is None else names
+    looked_at = [name for name in every_one if not name.rpartition("/")[2].startswith("~$")]  # Excel's locks
+    finder = files or cell_files(source)
+    kind = type(finder).__name__
+    said = sorted(answers.items())
+
+    def look() -> tuple[list[Table], Mapping[str, ImportRefused]]:
+        every: list[Rows] = []
+        refusals: dict[str, ImportRefused] = {}
+        for name in looked_at:
+            try:
+                every += _rows_of(source, name, finder, answers)
+            except ImportRefused as error:
+                refusals[name] = error
+        first: dict[tuple[str, ...], str] = {}
+        tables = []
+        for rows in every:
+            suffix = first.setdefault(rows.header, f":{rows.title}" if first else "")
+            try:
+                plan = plan_columns(rows, finder, answers, suffix)
+            except ImportRefused as error:
+                refusals[rows.name] = error
+                continue
+            if plan is not None:
+                tables.append(Table(rows, plan, _found(rows, plan, finder)))
+        return _weak_ones_put_back(tables, answers), refusals
+
+    return source.once(f"tables {kind} {looked_at} {said}", look)
+
+
+def _rows_of(source: SourceView, name: str, files: CellFiles, answers: Answers) -> list[Rows]:
+    def look() -> list[Rows] | ImportRefused:
+        ending = name.lower()
+        try:
+            if ending.endswith((".xlsx", ".xlsm")):
+                return read_workbook(name, source.data(name), files)
+            if ending.endswith(".parquet"):
+                table = read_parquet(name, str(source.files[name]), files)
+            elif ending.endswith(RECORD_ENDINGS):
+                table = read_records(name, source.data(name), files, answers)
+            else:
+                table = read_text(name, source.data(name), files, answers)
+        except ImportRefused as error:
+            return error
+        return [] if table is None else [table]
+
+    read = source.once(f"rows {type(files).__name__} {name} {answers.get(encoding_key(name), '')}", look)
+    if isinstance(read, ImportRefused):
+        raise read
+    return read
+
+
+def _found(rows: Rows, plan: Plan, files: CellFiles) -> list[tuple[str | None, str]]:
+    cells: Sequence[str] = rows.columns[plan.file]
+    if plan.folder is not None:
+        cells = [joined(*pair) for pair in zip(rows.columns[plan.folder], cells, strict=True)]
+    once: dict[str, tuple[str | None, str]] = {}
+    found = []
+    for cell in cells:
+        if (answer := once.get(cell)) is None:
+            name, _, why = files.find(cell, rows.folder)
+            answer = once[cell] = (name, why)
+        found.append(answer)
+    return found
+
+
+def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:
+    """A guess at labels does not count beside a table whose header says that it has them, and neither does a sample of
+    what a competition wants to be handed in."""
+    if not any(table.plan.labeled and table.plan.strong and not _is_sample(table) for table in tables):
+        return list(tables)
+    kept = []
+    for table in tables:
+        plan = table.plan
+        answered = any(one.key.startswith(LABEL_COLUMN) and answers.get(one.key) for one in plan.questions)
+        if plan.labeled and not answered and (_is_sample(table) or not plan.strong):
+            why = "it seems to be a sample to hand in" if _is_sample(table) else "its header names none"
+            questions = tuple(
+                replace(one, chosen=NO_COLUMN, doubtful=False) if one.key.startswith(LABEL_COLUMN) else one
+                for one in plan.questions
+            )
+            plan = replace(
+                plan, labels=(), one_hot=(), prediction=None, others=(*plan.others, *plan.labels), questions=questions,
+                notices=(f"{shown(table.rows.title)} is not taken for labels: {why}",), put_back=True,
+            )  # fmt: skip
+        kept.append(replace(table, plan=plan))
+    return kept
+
+
+def _is_sample(table: Table) -> bool:
+    return "submission" in table.rows.name.rpartition("/")[2].casefold()

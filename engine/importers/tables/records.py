@@ -1,0 +1,125 @@
+"""Rows of JSON: a list of flat records, or one record a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from engine.importers.names import shown
+from engine.importers.tables import rows as limits
+from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.encodings import decode
+from engine.importers.tables.rows import Answers, Rows, make_rows, may_be_labels, place, says_labels
+from engine.importers.tables.text import about_encoding, check_size, encoding_key
+from engine.records.imports import Refusal
+
+_LONGEST_START = 1 << 16
+
+
+def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> Rows | None:
+    """Return the table of a list of records, or of lines of records; None where there is none about images.
+
+    Values that are lists of texts and numbers are written as lists; other nested values are left out, and told.
+
+    Args:
+        name: of the file; lines where it ends in .jsonl or .ndjson.
+        data: its bytes.
+        files: of the source.
+        answers: "encoding:NAME" may hold an encoding.
+
+    Raises:
+        ImportRefused: it is too large.
+    """
+    lines = name.lower().endswith((".jsonl", ".ndjson"))
+    if not lines and (len(data) > limits.MAX_BYTES or data[:4096].lstrip()[:1] == b"{"):
+        return None
+    if len(data) > limits.MAX_BYTES:
+        start = read_records(name, data[: limits.MAX_BYTES // 8], files, answers)
+        if start is not None and says_labels(start.header):
+            check_size(name, len(data))
+        return None
+    decoded = decode(data, answers.get(encoding_key(name), ""))
+    text = decoded.text
+    refused: list[Refusal] = []
+    numbered = list(_of_lines(name, text, refused) if lines else _of_list(text))
+    if not numbered:
+        return None
+    header: dict[str, int] = {}
+    nested: dict[str, None] = {}
+    for _, record in numbered:
+        for key, value in record.items():
+            if _is_cell(value):
+                header.setdefault(key, len(header))
+            else:
+                nested.setdefault(key)
+    rows = [(number, _row(record, header)) for number, record in numbered]
+    step = max(1, len(rows) // limits.SAMPLED)
+    if not header or not may_be_labels(list(header), [row for _, row in rows[::step]], files, name.rpartition("/")[0]):
+        return None
+    left_out = [key for key in nested if key not in header]
+    questions, notices = about_encoding(name, decoded)
+    if left_out:
+        notices = (
+            *notices,
+            f"{shown(name)}: {', '.join(shown(key, 40) for key in left_out[:5])} hold no plain values, not read",
+        )
+    table = make_rows(name, name, rows, files, header=list(header), questions=questions, notices=notices)
+    if table is None or not refused:
+        return table
+    return Rows(
+        table.name, table.title, table.header, table.headed, table.lines, table.columns,
+        (*refused, *table.refused), table.questions, table.notices,
+    )  # fmt: skip
+
+
+def _of_lines(name: str, text: str, refused: list[Refusal]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        record = _parse(line)
+        if isinstance(record, dict):
+            yield number, record
+        else:
+            refused.append(Refusal(place(name, number), "no JSON record"))
+
+
+def _of_list(text: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    if text.lstrip()[:1] != "[":
+        return ()
+    read = _parse(text)
+    if not isinstance(read, list) or not all(isinstance(one, dict) for one in read):
+        return ()
+    return enumerate(read, start=1)
+
+
+def _parse(text: str) -> Any:
+    """The JSON with its numbers as they are written; None for what is none."""
+    try:
+        return json.loads(text, parse_float=str, parse_int=str, parse_constant=lambda word: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_cell(value: Any) -> bool:
+    if isinstance(value, list):
+        return not any(isinstance(one, (list, dict)) for one in value)
+    return not isinstance(value, dict) or list(value) == ["choices"]
+
+
+def _row(record: Mapping[str, Any], header: Mapping[str, int]) -> list[str]:
+    row = [""] * len(header)
+    for key, value in record.items():
+        if key in header and _is_cell(value):
+            row[header[key]] = _text(value)
+    return row
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,148 @@
+"""Rows of text files with separators: commas, tabs, semicolons or bars."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+from engine.errors import ImportRefused
+from engine.importers.names import shown
+from engine.importers.tables import rows as limits
+from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.encodings import Decoded, decode
+from engine.importers.tables.rows import Answers, Row, Rows, has_header, make_rows, may_be_labels, says_labels
+from engine.records.imports import Question
+
+SEPARATORS = (",", "\t", ";", "|")
+MAX_FIELD = 131_072
+_SAMPLED_LINES = 64
+_SAVE_UTF8 = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) to be sure."
+
+
+def read_text(name: str, data: bytes, files: CellFiles, answers: Answers) -> Rows | None:
+    """Return the table of a text file; None where neither its header nor its cells say that it is one about images.
+
+    Args:
+        name: of the file.
+        data: its bytes.
+        files: of the source.
+        answers: "encoding:NAME" may hold an encoding.
+
+    Raises:
+        ImportRefused: too large, or unclosed quotes.
+    """
+    check_size(name, len(data))
+    decoded = decode(data, answers.get(encoding_key(name), ""))
+    text, separator = _told_separator(decoded.text)
+    folder = name.rpartition("/")[0]
+    separator = separator or _separator(text, files, folder, name.lower().endswith(".txt"))
+    if not separator:
+        return None
+    questions, notices = about_encoding(name, decoded)
+    return make_rows(name, name, parsed(name, text, separator), files, questions=questions, notices=notices)
+
+
+def encoding_key(name: str) -> str:
+    """Return the key of the question about a file's encoding."""
+    return f"encoding:{name}"
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise ImportRefused where a file is too large for a table, in bytes."""
+    if size > limits.MAX_BYTES:
+        raise ImportRefused(
+            f"A table is larger than {limits.MAX_BYTES >> 20} MB", value=shown(name),
+            way_out="Split it, and import in parts.",
+        )  # fmt: skip
+
+
+def parsed(name: str, text: str, separator: str) -> Iterator[Row]:
+    """Yield rows with the number of their record, leaving out blank lines.
+
+    Raises:
+        ImportRefused: a quote is not closed, or a cell is very long.
+    """
+    csv.field_size_limit(MAX_FIELD)
+    spaced = re.search(rf'(^|{re.escape(separator)}) +"', text, re.MULTILINE) is not None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=spaced)
+    try:
+        for number, row in enumerate(reader, start=1):
+            if row:
+                yield number, row
+    except csv.Error as error:
+        raise ImportRefused(
+            f"A table cannot be read ({error})", value=shown(name),
+            way_out="Look for a quote that is not closed, or a very long cell, and import again.",
+        ) from error  # fmt: skip
+
+
+def _told_separator(text: str) -> tuple[str, str]:
+    """Excel's first line may say what separates: `sep=;`."""
+    first, _, rest = text.partition("\n")
+    told = re.fullmatch(r'"?sep=(.)"?\r?', first, re.IGNORECASE)
+    return (rest, told[1]) if told else (text, "")
+
+
+def _separator(text: str, files: CellFiles, folder: str, only_files: bool) -> str:
+    """Return the separator by which most files are named, or the header says what the table is; "" for none."""
+    lines = _some_lines(text)
+    csv.field_size_limit(MAX_FIELD)
+    best, most = "", (0, 0, 0)
+    for separator in SEPARATORS:
+        if not any(separator in line for line in lines[:_SAMPLED_LINES]):
+            continue
+        rows = _split(lines, separator)
+        if not rows or len(rows[0]) < 2:
+            continue
+        headed = has_header(rows[: limits.PEEKED], files, folder)
+        header = [cell.strip() for cell in rows[0]] if headed else [""] * len(rows[0])
+        named = may_be_labels(header, rows[headed:], files, folder)
+        if only_files and named < 2:
+            continue
+        even = sum(len(row) == len(rows[0]) for row in rows)
+        score = (named, int(says_labels(header)), even)
+        if named and score > most:
+            best, most = separator, score
+    return best
+
+
+def _split(lines: list[str], separator: str) -> list[list[str]]:
+    """The rows of some lines, as far as they can be read."""
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):  # what was read before tells enough
+        rows.extend(row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row)
+    return rows
+
+
+def _some_lines(text: str) -> list[str]:
+    """The first lines, and some from all over the file; long ones cut off."""
+    ends = [match.end() for match in re.finditer(r"[^\r\n]*(\r\n|\r|\n|$)", text[: 1 << 18])][:_SAMPLED_LINES]
+    start = ends[-1] if ends else 0
+    lines = text[:start].splitlines()
+    step = (len(text) - start) // limits.SAMPLED
+    for at in range(start, len(text), step) if step > 200 else ():
+        begin = text.find("\n", at) + 1
+        end = text.find("\n", begin)
+        if begin and end > begin:
+            lines.append(text[begin : min(end, begin + 4096)])
+    if step <= 200:
+        lines += text[start:].splitlines()[: 4 * limits.SAMPLED]
+    return [line[:65536] for line in lines if line.strip()] or [""]
+
+
+def about_encoding(name: str, decoded: Decoded) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+    """Return what a person may decide and should know of the encoding of a file; nothing where it is sure."""
+    if not decoded.others:
+        return (), ()
+    options = ((decoded.encoding, decoded.example), *decoded.others)
+    question = Question(
+        encoding_key(name), f"Encoding of {shown(name, 60)}",
+        tuple((encoding, f"{encoding}: {shown(example, 40)}") for encoding, example in options),
+        decoded.encoding, "Nothing in the file says it; choose the one that writes the names right.", doubtful=True,
+    )  # fmt: skip
+    example = shown(decoded.example, 60)
+    told = f"{shown(name)} is not UTF-8; it is read as {decoded.encoding}, such as “{example}”. {_SAVE_UTF8}"
+    return (question,), (told,)
