@@ -5,11 +5,24 @@ A format: one file here with a `Format`, one line in FORMATS, one test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from engine.errors import ConfigError, ImportRefused
-from engine.importers.formats import class_tree, csv_table, images_only
+from engine.importers.formats import (
+    azure_ml,
+    class_tree,
+    coco,
+    csv_table,
+    datumaro,
+    fiftyone,
+    images_only,
+    label_studio,
+    label_studio_min,
+    megadetector,
+    sagemaker,
+    vertex_jsonl,
+)
 from engine.importers.formats.base import Answers, Detection, Format
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown
@@ -20,6 +33,15 @@ AUTO = "auto"
 FORMATS: dict[str, Format] = {
     one.key: one
     for one in (
+        label_studio.FORMAT,
+        label_studio_min.FORMAT,
+        fiftyone.FORMAT,
+        coco.FORMAT,
+        datumaro.FORMAT,
+        megadetector.FORMAT,
+        sagemaker.FORMAT,
+        vertex_jsonl.FORMAT,
+        azure_ml.FORMAT,
         csv_table.FORMAT,
         class_tree.FORMAT,
         images_only.FORMAT,
@@ -93,7 +115,19 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         )
         for key in (taken, *(key for key in order if key != taken))
     )
-    return Found(taken, read[taken], readings, {key: str(error) for key, error in failed.items()})
+    others = [read[key] for key in order if key in detected] if taken != images_only.FORMAT.key else []
+    return Found(taken, _with_predictions(read[taken], others), readings, {key: str(e) for key, e in failed.items()})
+
+
+def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labeling:
+    """Return a labeling without predictions with those of the first other one that gives nothing else."""
+    only = next((one for one in others if one.predictions and not (one.labels or one.conflicts)), None)
+    if only is None or labeling.predictions:
+        return labeling
+    return replace(
+        labeling, refused=(*labeling.refused, *only.refused), predictions=only.predictions,
+        notices=(*labeling.notices, *only.notices), used=labeling.used | only.used,
+    )  # fmt: skip
 
 
 def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, int, int]:
