@@ -138,7 +138,7 @@ class SourceView:
                         return None
             self.unparsed.pop(name, None)
             if damaged:
-                self.unparsed[name] = f"{len(damaged):,} lines are damaged JSON, the first is line {damaged[0]:,}"
+                self.unparsed[name] = f"damaged JSON in {len(damaged):,} lines, the first is line {damaged[0]:,}"
             return JsonLines(tuple(records), tuple(damaged))
 
         return self.once(f"jsonl {name}", parse)

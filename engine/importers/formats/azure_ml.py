@@ -56,7 +56,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         gathering.notices.append(
             f"taken as labels, though with a confidence below 1 as those of a model: {counted(unsure, 'record')}"
         )
-    refuse_damaged(gathering, damaged_files(source, lambda name: name in dict(files)))
+    refuse_damaged(gathering, damaged_files(source, {name for name, _ in files}.__contains__))
     return gathering.labeling(FORMAT.title, answers)
 
 

@@ -44,7 +44,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         ImportRefused: there is none, or none that can be read.
     """
     files = line_files(source, _is_entry)
-    damaged = damaged_files(source, lambda name: _is_manifest(name) or name in dict(files), ".manifest")
+    names = {name for name, _ in files}
+    damaged = damaged_files(source, lambda name: _is_manifest(name) or name in names, ".manifest")
     if not files:
         raise no_such_file(FORMAT.title, damaged)
     gathering = Gathering(source, [name for name, _ in files])

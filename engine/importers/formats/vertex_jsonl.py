@@ -60,7 +60,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
                 gathering.splits[name] = split
     if boxes:
         gathering.notices.append(f"left out: {counted(boxes, 'box', 'boxes')}")
-    refuse_damaged(gathering, damaged_files(source, lambda name: name in dict(files)))
+    refuse_damaged(gathering, damaged_files(source, {name for name, _ in files}.__contains__))
     return gathering.labeling(FORMAT.title, answers)
 
 
