@@ -121,12 +121,11 @@ def place(preview: ImportPreview, project_root: Path, progress: Progress) -> Non
         ImportRefused: a staged file is gone, or the disk is full; the project's database knows nothing of it yet.
     """
     try:
-        for folder in ("images", "thumbs"):
-            for number in range(256):
-                (project_root / folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+        moved = _move_folders(preview, project_root)
         for done, image in enumerate(preview.found, start=1):
-            _move(image.staged, original_path(project_root, image.sha256))
-            _move(thumb_path(preview.staging, image.sha256), thumb_path(project_root, image.sha256))
+            if image.sha256[:2] not in moved:
+                _move(image.staged, original_path(project_root, image.sha256))
+                _move(thumb_path(preview.staging, image.sha256), thumb_path(project_root, image.sha256))
             if done % 1024 == 0:
                 progress("Placing images", done, len(preview.found))
     except OSError as error:
@@ -271,6 +270,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 notices=tuple(answer["notices"]),
                 test=any(name in test for name in names),
                 split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
+                copies=tuple(names[1:]),
             )
         )
     return images, conflicts
@@ -327,6 +327,36 @@ def _nothing(listing: Listing, staged: Staged) -> NothingToImport:
         value=f"{listed}{more}" if refused else None,
         way_out="Starling reads JPEG, PNG, WebP, BMP, GIF and TIFF.",
     )
+
+
+def _move_folders(preview: ImportPreview, root: Path) -> set[str]:
+    """Move the folders whole of which the project has nothing yet and that hold nothing refused; return those of which
+    nothing is left to move."""
+    found: dict[str, set[str]] = {f"{number:02x}": set() for number in range(256)}
+    for image in preview.found:
+        found[image.sha256[:2]].add(image.sha256)
+    moved: set[str] = set()
+    for name, wanted in found.items():
+        staged = [preview.staging / kind / name for kind in ("images", "thumbs")]
+        whole = all(one.is_dir() and {file.split(".")[0] for file in os.listdir(one)} <= wanted for one in staged)
+        targets = [root / kind / name for kind in ("images", "thumbs")]
+        if all([_move_folder(one, target, whole) for one, target in zip(staged, targets, strict=True)]):
+            moved.add(name)
+    return moved
+
+
+def _move_folder(staged: Path, target: Path, whole: bool) -> bool:
+    """Move a folder to where there is none, or an empty one, if it is to go whole; return whether it could be."""
+    target.mkdir(parents=True, exist_ok=True)
+    if not whole:
+        return False
+    try:
+        os.rename(staged, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV, errno.ENOENT):
+            raise
+        return False
+    return True
 
 
 def _move(staged: Path, target: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.importers.formats import AUTO
 from engine.importers.grouping import choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
 from engine.project.workspace import Workspace, quiet
@@ -20,15 +22,29 @@ class Imports:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def scan(self, source: ImportSource, progress: Progress = quiet) -> ImportPreview:
+    def scan(
+        self,
+        source: ImportSource,
+        progress: Progress = quiet,
+        *,
+        reading: str = AUTO,
+        answers: Mapping[str, str] | None = None,
+    ) -> ImportPreview:
         """Look at what a source holds. Nothing is written to the project but staged files, until `commit`; a preview
         that is not wanted goes to `engine.importers.scan.discard`.
 
+        Args:
+            source: what to look at.
+            progress: told how far it is.
+            reading: what to take it for; see `engine.importers.scan.scan`.
+            answers: what a person decided about it, by the key of the question.
+
         Raises:
+            ConfigError: there is no such format.
             ImportRefused: the source as a whole is not acceptable; nothing is left behind.
         """
         self._workspace.hold_leftovers()
-        return scan(source, self._workspace.root / "staging", progress)
+        return scan(source, self._workspace.root / "staging", progress, reading=reading, answers=answers)
 
     def commit(
         self,

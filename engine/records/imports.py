@@ -50,7 +50,7 @@ class FoundImage:
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
     person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
     a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure. `split`: "train",
-    "val" or "test" as the source says it.
+    "val" or "test" as the source says it. `copies`: the further names that its content has in the source.
     """
 
     name: str
@@ -67,6 +67,7 @@ class FoundImage:
     group: str | None = None
     test: bool = False
     split: str = ""
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

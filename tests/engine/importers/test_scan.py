@@ -207,6 +207,20 @@ def test_placing_twice_and_over_what_is_there_is_harmless(importer: Importer) ->
     assert len(list((root / "images").rglob("*"))) == 256 + 1
 
 
+def test_nothing_that_was_refused_is_placed(importer: Importer, tmp_path: Path) -> None:
+    files = {
+        **{f"{number}.png": png(number) for number in range(30)},
+        **{f"x{n}.png": bytes([n]) * 9 for n in range(99)},
+    }
+    preview = importer.files(files)
+    assert len(preview.found) == 30
+    root = tmp_path / "home"
+    place(preview, root, quiet)
+    expected = sorted(image.sha256 for image in preview.found)
+    assert sorted(path.name for path in (root / "images").glob("*/*")) == expected
+    assert sorted(path.stem for path in (root / "thumbs").glob("*/*")) == expected
+
+
 def test_placing_what_was_discarded_is_refused(importer: Importer) -> None:
     preview = importer.files({"a.png": png(1)})
     shutil.rmtree(preview.staging)
