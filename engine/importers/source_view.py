@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,9 +100,16 @@ class SourceView:
         Why it is none is in `unparsed` from then on.
         """
 
+        def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            made = dict(pairs)
+            if len(made) != len(pairs):
+                counts = Counter(key for key, _ in pairs)
+                self.repeated.setdefault(name, []).extend(key for key, count in counts.items() if count > 1)
+            return made
+
         def parse() -> Any:
             try:
-                return json.loads(self._text_of_json(name))
+                return json.loads(self._text_of_json(name), object_pairs_hook=once_each)
             except ImportRefused as error:
                 self.unparsed[name] = f"{error.cause[:1].lower()}{error.cause[1:]}"
             except json.JSONDecodeError as error:
@@ -155,6 +162,12 @@ class SourceView:
     @cached_property
     def unparsed(self) -> dict[str, str]:
         """By name of a file beside the images that was looked at as JSON: why it, or some of it, cannot be read."""
+        return {}
+
+    @cached_property
+    def repeated(self) -> dict[str, list[str]]:
+        """By name of a JSON file that was looked at: the keys that stand several times in one object, where the last
+        counts."""
         return {}
 
     def match(

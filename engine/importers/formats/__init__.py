@@ -6,7 +6,7 @@ A format: one file here with a `Format`, one line in FORMATS, one test.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from engine.errors import ConfigError, ImportRefused
 from engine.importers.formats import (
@@ -23,7 +23,7 @@ from engine.importers.formats import (
     sagemaker,
     vertex_jsonl,
 )
-from engine.importers.formats.base import Answers, Detection, Format
+from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
@@ -59,12 +59,14 @@ class Found:
         labeling: how it reads the source.
         readings: all that fit, the one that is taken first.
         failed: by key of a format that was recognised and could not be read, the reason.
+        mute: by key of a format that was surely recognised and says nothing of any image, the first reason.
     """
 
     key: str
     labeling: Labeling
     readings: tuple[Reading, ...]
     failed: Mapping[str, str]
+    mute: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_reading(key: str) -> None:
@@ -116,7 +118,13 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         for key in (taken, *(key for key in order if key != taken))
     )
     others = [read[key] for key in order if key in detected] if taken != images_only.FORMAT.key else []
-    return Found(taken, _with_predictions(read[taken], others), readings, {key: str(e) for key, e in failed.items()})
+    mute = {
+        key: f"{one.refused[0].name}: {one.refused[0].reason}" if one.refused else detected[key].why
+        for key, one in read.items()
+        if key in detected and key != taken and detected[key].strength >= SIGNATURE and not _says_something(one)
+    }
+    labeling = _with_predictions(read[taken], others)
+    return Found(taken, labeling, readings, {key: str(error) for key, error in failed.items()}, mute)
 
 
 def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labeling:
@@ -130,9 +138,10 @@ def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labelin
     )  # fmt: skip
 
 
-def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, int, int]:
+def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, bool, int, int]:
     strength = 0 if detection is None else detection.strength
-    return _says_something(labeling), strength, len(labeling.labels)
+    labels = bool(labeling.labels or labeling.conflicts)
+    return labels, _says_something(labeling), strength, len(labeling.labels)
 
 
 def _says_something(labeling: Labeling) -> bool:
@@ -153,4 +162,5 @@ def about_others(found: Found) -> list[str]:
         if one.labeled
     ]
     failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
-    return [*said, *failures]
+    mute = [f"{FORMATS[key].title} was recognised and names no image here: {why}" for key, why in found.mute.items()]
+    return [*said, *failures, *mute]

@@ -45,6 +45,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             name = gathering.image(record["image_url"], f"line {line}")
             if name is None:
                 continue
+            gathering.keep(name, record)
             said = record.get("label")
             for one in said if isinstance(said, list) else [said]:
                 boxes += isinstance(one, dict)

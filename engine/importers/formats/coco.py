@@ -10,7 +10,6 @@ from __future__ import annotations
 from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.gathering import (
     Gathering,
-    Record,
     counted,
     damaged_files,
     has_object,
@@ -21,13 +20,9 @@ from engine.importers.formats.gathering import (
     split_of_file,
     text_of,
 )
-from engine.importers.grouping import is_group_header
 from engine.importers.labeling import Labeling, split_of
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
-
-_PLACES = frozenset({"location", "site", "camera"})
-"""Keys of an image, beside those that name a group, that become columns."""
 
 
 def detect(source: SourceView) -> Detection | None:
@@ -123,24 +118,16 @@ def _images(gathering: Gathering, listed: object, under: tuple[str, ...]) -> dic
         else:
             name = images[key] = gathering.image(one.get("file_name"), f"image {shown(key, 40)}", under=under)
             if name is not None:
-                _keep_columns(gathering, name, one)
+                gathering.keep(name, one)
     return images
-
-
-def _keep_columns(gathering: Gathering, name: str, image: Record) -> None:
-    for key, value in image.items():
-        if (key in _PLACES or (key not in _NO_GROUPS and is_group_header(key))) and (text := text_of(value)):
-            gathering.columns[key].setdefault(name, text)
-
-
-_NO_GROUPS = frozenset({"id", "file_name", "width", "height", "license", "coco_url", "flickr_url", "date_captured"})
 
 
 def _folders(file: str) -> tuple[str, ...]:
     """Where the images of a file may lie, from any folder above it: as people name the folders of a split."""
     stem = file.rpartition("/")[2].rpartition(".")[0]
-    words = [word for word in stem.split("_") if split_of(word)]
-    return (*(f"{top}{word}" for word in words for top in ("", "images/")), "images")
+    parts = stem.split("_")
+    words = [*(word for word in parts if split_of(word)), parts[-1]]
+    return (*dict.fromkeys(f"{top}{word}" for word in words for top in ("images/", "")), "images", "data")
 
 
 FORMAT = Format("coco", "COCO", detect, read)

@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import ImportRefused
 from engine.importers.formats.base import Answers
 from engine.importers.formats.several import settle
+from engine.importers.grouping import is_group_header
 from engine.importers.labeling import Labeling, Prediction, about_test, split_of
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView, folder_of
@@ -25,6 +26,10 @@ LISTED = 100
 """Records refused for one reason are listed up to so many, then counted."""
 _LOOKED_AT = 1000
 _MOST_CONTROLS = 50
+GROUP, SPLIT = "group", "split"
+_SPLIT_KEYS = frozenset({"split", "subset", "partition"})
+_PLACE_KEYS = frozenset({"location", "site", "camera"})
+"""What a record says of where an image was taken: a column to group by, if a person wants to."""
 JSON = (".json",)
 LINES = (".jsonl", ".ndjson", ".manifest", ".json")
 
@@ -57,6 +62,9 @@ class Gathering:
         self._reasons: Counter[str] = Counter()
         self._flaws: dict[str, str | None] = {}
         self._odd_scores = 0
+        self._kinds: dict[str, str] = {}
+        self._declared: set[str] = set()
+        self._same: dict[str, None] = {}
         self._folders = {folder_of(name) for name in files}
         self._image_splits = {split for name in source.images for split in _splits_in(folder_of(name))}
         self._file = self._folder = self._split = ""
@@ -65,6 +73,10 @@ class Gathering:
     def enter(self, file: str, split: str = "") -> None:
         """Read on in this file, whose images are of this split, "" for none."""
         self._file, self._folder, self._split = file, folder_of(file), split
+        self._declared.clear()
+        if repeated := self.source.repeated.get(file):
+            keys = ", ".join(f"“{shown(key, 40)}”" for key in repeated[:3]) + " …" * (len(repeated) > 3)
+            self.notices.append(f"{shown(file, 80)} has {counted(len(repeated), 'key')} twice, the last counts: {keys}")
         own = f"{self._folder}/" if self._folder else ""
         others = (f"{folder}/" if folder else "" for folder in self._folders)
         self._apart = tuple(other for other in others if not own.startswith(other) and not other.startswith(own))
@@ -134,6 +146,9 @@ class Gathering:
         """Return a class name after declaring it as a class, perhaps without an image."""
         text = self.class_name(label, key)
         if text is not None:
+            if text in self._declared:
+                self._same.setdefault(text)
+            self._declared.add(text)
             self.classes.setdefault(text)
         return text
 
@@ -152,6 +167,17 @@ class Gathering:
         ):
             self.predictions[name] = Prediction(text, score)
 
+    def keep(self, name: str, record: Record) -> None:
+        """Keep what a record says of the group and split of an image: keys that are called so, with text or a number."""
+        for key, value in record.items():
+            kind = self._kinds.get(key)
+            if kind is None:
+                kind = self._kinds[key] = _kind_of(key)
+            if kind == GROUP and (text := text_of(value)):
+                self.columns[key].setdefault(name, text)
+            elif kind == SPLIT and isinstance(value, str) and (split := split_of(value)):
+                self.splits[name] = split
+
     def labeling(self, title: str, answers: Answers) -> Labeling:
         """Return all that was gathered; images with several labels are settled as `answers` say."""
         labels, several, questions = settle(self.labels, answers)
@@ -160,6 +186,9 @@ class Gathering:
                 self._refused.append(Refusal(counted(count - LISTED, "more record"), reason))
         if self._odd_scores:
             self.notices.append(f"left out, as they are not from 0 to 1: {counted(self._odd_scores, 'confidence')}")
+        if self._same:
+            names = ", ".join(f"“{shown(label, 40)}”" for label in list(self._same)[:5]) + " …" * (len(self._same) > 5)
+            self.notices.append(f"several classes of one name are taken as one: {names}")
         found = Labeling(title, labels, splits=self.splits)
         if found.test:
             self.notices.append(about_test(len(found.test)))
@@ -298,6 +327,12 @@ def split_of_file(name: str) -> str:
         if len(words) == 1:
             return words.pop()
     return ""
+
+
+def _kind_of(key: str) -> str:
+    if key.casefold() in _SPLIT_KEYS:
+        return SPLIT
+    return GROUP if key in _PLACE_KEYS or is_group_header(key) else ""
 
 
 def _splits_in(folder: str) -> set[str]:

@@ -194,6 +194,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             name = _image(gathering, finder, task, key, place)
             if name is None:
                 continue
+            gathering.keep(name, _data(task))
             for annotation in _made(task, left):
                 if annotation.get("was_cancelled") is True or annotation.get("skipped") is True:
                     cancelled += 1

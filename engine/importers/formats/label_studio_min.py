@@ -68,6 +68,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             if name is None:
                 gathering.refuse(f"{place}: {path}" if isinstance(path, str) else place, why)
                 continue
+            gathering.keep(name, {one: said for one, said in record.items() if one not in fields})
             choices = {field: said for field in fields if (said := _choices(record.get(field)))}
             opinions.add(name, place, Opinion(who_said(record.get("annotator")), choices))
     control = gathering.choose(CONTROL_TITLE, opinions.counts(), answers, CONTROL_HINT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.importers.formats.base import POSSIBLE, Answers, Detection, Format
+from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.gathering import (
     Gathering,
     Record,
@@ -30,9 +30,9 @@ Guess = tuple[object, object]
 
 
 def detect(source: SourceView) -> Detection | None:
-    """Return that there is such a file; only POSSIBLE, as another format may give labels."""
+    """Return that there is such a file; what it says never stands before labels."""
     names = [name for name, _ in json_files(source, _is_results)]
-    return Detection(f"{shown(names[0], 80)} has detections or predictions", POSSIBLE) if names else None
+    return Detection(f"{shown(names[0], 80)} has detections or predictions", SIGNATURE) if names else None
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:

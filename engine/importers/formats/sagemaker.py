@@ -73,6 +73,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             name = gathering.image(record["source-ref"], f"line {line}")
             if name is None:
                 continue
+            gathering.keep(name, record)
             for one, metadata in _jobs(record):
                 if not _is_classification(metadata) or not (together or one == job):
                     continue

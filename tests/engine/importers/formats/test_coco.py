@@ -89,6 +89,12 @@ def test_file_names_relative_absolute_or_unique(tmp_path: Path, said: str) -> No
     assert found.labels == {"set/a b/ü.png": "cat"}
 
 
+@pytest.mark.parametrize("folder", ["images/default", "images", "data", "default", "any/where"])
+def test_folders_that_tools_put_the_images_in(tmp_path: Path, folder: str) -> None:
+    files = {"annotations/instances_default.json": content(("1.jpg", "cat"))}
+    assert read(tmp_path, (f"{folder}/1.jpg", "x.jpg"), files).labels == {f"{folder}/1.jpg": "cat"}
+
+
 def test_images_of_a_split_file_may_lie_in_one_folder(tmp_path: Path) -> None:
     files = {"train.json": content(("1.jpg", "cat")), "val.json": content(("2.jpg", "dog"))}
     found = read(tmp_path, ("train/1.jpg", "train/2.jpg"), files)
@@ -130,3 +136,11 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 def test_detections_of_a_model_are_not_coco(tmp_path: Path) -> None:
     source = view(tmp_path, IMAGES, {"md.json": {"images": [{"file": "1"}], "detection_categories": {}}})
     assert coco.detect(source) is None
+
+
+def test_two_categories_of_one_name_are_told(tmp_path: Path) -> None:
+    files = {"c.json": content(("000.png", "other"), categories=("other", "cat"))}
+    files["c.json"]["categories"][1]["name"] = "other"
+    found = read(tmp_path, IMAGES, files)
+    assert found.classes == ("other",)
+    assert "several classes of one name are taken as one: “other”" in found.notices

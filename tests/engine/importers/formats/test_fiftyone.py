@@ -88,3 +88,9 @@ def test_beside_class_folders_a_damaged_labels_json_is_told(tmp_path: Path) -> N
 def test_labels_that_are_no_objects_are_not_mine(tmp_path: Path) -> None:
     assert fiftyone.detect(view(tmp_path, IMAGES, {"labels.json": {"labels": ["cat"]}})) is None
     assert fiftyone.detect(view(tmp_path, IMAGES, {"labels.json": {"000.png": "cat"}})) is None
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
+    found = read(tmp_path, '{"classes": null, "labels": {"000": "cat", "001": "cat", "000": "dog"}}')
+    assert found.labels == {"data/000.png": "dog", "data/001.png": "cat"}
+    assert "labels.json has 1 key twice, the last counts: “000”" in found.notices

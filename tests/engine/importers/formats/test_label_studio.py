@@ -146,6 +146,16 @@ def test_what_is_no_choice_is_counted(tmp_path: Path) -> None:
     } <= set(found.notices)
 
 
+def test_groups_and_splits_that_a_task_says_are_kept(tmp_path: Path) -> None:
+    tasks = [task(f"00{at}.png", ["cat"]) for at in range(2)]
+    for one, split in zip(tasks, ("training", "test"), strict=True):
+        one["data"] |= {"patient_id": 7, "split": split, "caption": "no group"}
+    found = read(tmp_path, tasks)
+    assert found.columns == {"patient_id": {"000.png": "7", "001.png": "7"}}
+    assert found.splits == {"000.png": "train", "001.png": "test"}
+    assert found.test == {"001.png"}
+
+
 def test_old_exports_say_completions(tmp_path: Path) -> None:
     one = task("000.png", ["cat"])
     one["completions"] = one.pop("annotations")
