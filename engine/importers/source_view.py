@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import json
 import re
 from collections import Counter, defaultdict
@@ -108,6 +109,8 @@ class SourceView:
             return made
 
         def parse() -> Any:
+            collects = gc.isenabled()
+            gc.disable()  # millions of new objects and none to collect: it takes half the time
             try:
                 return json.loads(self._text_of_json(name), object_pairs_hook=once_each)
             except ImportRefused as error:
@@ -116,6 +119,9 @@ class SourceView:
                 self.unparsed[name] = f"it is damaged JSON at line {error.lineno:,}, column {error.colno:,}"
             except (ValueError, RecursionError) as error:
                 self.unparsed[name] = _unreadable(error)
+            finally:
+                if collects:
+                    gc.enable()
             return None
 
         return self.once(f"json {name}", parse)

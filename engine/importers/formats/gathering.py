@@ -26,6 +26,7 @@ LISTED = 100
 """Records refused for one reason are listed up to so many, then counted."""
 _LOOKED_AT = 1000
 _MOST_CONTROLS = 50
+_MOST_COLUMNS = 20
 GROUP, SPLIT = "group", "split"
 _SPLIT_KEYS = frozenset({"split", "subset", "partition"})
 _PLACE_KEYS = frozenset({"location", "site", "camera"})
@@ -168,12 +169,16 @@ class Gathering:
             self.predictions[name] = Prediction(text, score)
 
     def keep(self, name: str, record: Record) -> None:
-        """Keep what a record says of the group and split of an image: keys that are called so, with text or a number."""
+        """Keep what a record says of the group and split of an image, by keys that are called so."""
         for key, value in record.items():
             kind = self._kinds.get(key)
             if kind is None:
                 kind = self._kinds[key] = _kind_of(key)
-            if kind == GROUP and (text := text_of(value)):
+            if (
+                kind == GROUP
+                and (key in self.columns or len(self.columns) < _MOST_COLUMNS)
+                and (text := text_of(value))
+            ):
                 self.columns[key].setdefault(name, text)
             elif kind == SPLIT and isinstance(value, str) and (split := split_of(value)):
                 self.splits[name] = split
