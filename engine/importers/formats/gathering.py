@@ -67,7 +67,9 @@ class Gathering:
         self._declared: set[str] = set()
         self._same: dict[str, None] = {}
         self._folders = {folder_of(name) for name in files}
-        self._image_splits = {split for name in source.images for split in _splits_in(folder_of(name))}
+        self._image_splits = {
+            split for folder in {folder_of(name) for name in source.images} for split in _splits_in(folder)
+        }
         self._file = self._folder = self._split = ""
         self._apart: tuple[str, ...] = ()
 

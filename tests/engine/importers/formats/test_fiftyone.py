@@ -94,3 +94,12 @@ def test_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
     found = read(tmp_path, '{"classes": null, "labels": {"000": "cat", "001": "cat", "000": "dog"}}')
     assert found.labels == {"data/000.png": "dog", "data/001.png": "cat"}
     assert "labels.json has 1 key twice, the last counts: “000”" in found.notices
+
+
+def test_a_label_that_cannot_be_a_class_is_refused_with_its_key(tmp_path: Path) -> None:
+    found = read(tmp_path, {"classes": None, "labels": {"000": "x" * 201, "001": "a\nb", "002": " ", "006": {"a": 1}}})
+    assert (found.labels, found.conflicts) == ({}, {})
+    assert {one.name: one.reason for one in found.refused} == {
+        "labels.json, 000": "the label is longer than 200 characters",
+        "labels.json, 001": "the label contains a control character",
+    }

@@ -156,10 +156,28 @@ def test_groups_and_splits_that_a_task_says_are_kept(tmp_path: Path) -> None:
     assert found.test == {"001.png"}
 
 
+def test_a_choice_for_a_region_is_no_label_of_the_image(tmp_path: Path) -> None:
+    one = task("000.png", ["cat"])
+    one["annotations"][0]["result"][0]["value"] |= {"x": 1, "y": 1, "width": 5, "height": 5}
+    found = read(tmp_path, [one])
+    assert found.labels == {}
+    assert "left out: results of type choices: 1" in found.notices
+
+
+def test_a_second_image_of_a_task_is_told(tmp_path: Path) -> None:
+    one = task("000.png", ["cat"])
+    one["data"]["photo"] = "001.png"
+    found = read(tmp_path, [one])
+    assert found.labels == {"000.png": "cat"}
+    assert "tasks of export.json name images as “image” and “photo”; only the first counts" in found.notices
+
+
 def test_old_exports_say_completions(tmp_path: Path) -> None:
     one = task("000.png", ["cat"])
     one["completions"] = one.pop("annotations")
-    assert read(tmp_path, [one]).labels == {"000.png": "cat"}
+    skipped = task("001.png", ["dog"])
+    skipped["completions"] = [{**skipped.pop("annotations")[0], "skipped": True}]
+    assert read(tmp_path, [one, skipped]).labels == {"000.png": "cat"}
 
 
 def test_one_task_a_file_is_read_too(tmp_path: Path) -> None:
