@@ -57,6 +57,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             for one in target if isinstance(target, list) else [target]:
                 label = one
                 if isinstance(one, dict):
+                    if "label" not in one:
+                        gathering.refuse(key, "it has no label")
                     label = one.get("label")
                     scored += one.get("confidence") is not None
                     boxes += "bounding_box" in one

@@ -102,4 +102,5 @@ def test_a_label_that_cannot_be_a_class_is_refused_with_its_key(tmp_path: Path) 
     assert {one.name: one.reason for one in found.refused} == {
         "labels.json, 000": "the label is longer than 200 characters",
         "labels.json, 001": "the label contains a control character",
+        "labels.json, 006": "it has no label",
     }
