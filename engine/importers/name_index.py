@@ -40,7 +40,12 @@ class NameIndex:
         if ".." in plain.split("/"):
             return None, "the path points outside the source (“..”)"
         parts = plain.lstrip("/").split("/")
-        if not plain.startswith("/") and not _DRIVE.match(plain):
+        absolute = plain.startswith("/") or _DRIVE.match(plain) is not None
+        same = self._by_base.get(name_key(parts[-1]), [])
+        if len(same) < 2:  # the common case, where no folder needs to be looked at
+            found = same and (absolute or name_key(f"/{same[0]}").endswith(name_key(f"/{plain}")))
+            return (same[0], None) if found else (None, MISSING)
+        if not absolute:
             match = self._at(plain, folder)
             return (match, None) if match is not None else self._ending(plain)
         for start in range(len(parts)):

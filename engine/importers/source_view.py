@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
 from engine.errors import ImportRefused
-from engine.importers.name_index import NameIndex
-from engine.importers.names import shown
+from engine.importers.name_index import MISSING, NameIndex
+from engine.importers.names import MAX_NAME_BYTES, shown
 
 Made = TypeVar("Made")
 SIDE_ENDINGS = (
@@ -20,6 +24,18 @@ SIDE_ENDINGS = (
     ".yml", ".names", ".cls", ".arrow", ".psv", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".md",
 )  # fmt: skip
 """Endings of files that may say what the images beside them are; they are kept until the import is decided."""
+MOST_OBJECTS, MOST_VALUES = 10_000_000, 40_000_000
+"""How many lists and objects, and how many values a JSON file may hold: some 2 GB of memory."""
+_DEEPEST = 64
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """A file with one JSON value a line: (line number, value), and the numbers of the lines that cannot be read."""
+
+    records: tuple[tuple[int, Any], ...]
+    damaged: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -80,15 +96,136 @@ class SourceView:
             ) from error  # fmt: skip
 
     def json(self, name: str) -> Any:
-        """Return what a JSON file holds; None where it is no JSON, which detection takes for “not mine”."""
+        """Return what a JSON file holds; None where it is no JSON, which detection takes for “not mine”.
+
+        Why it is none is in `unparsed` from then on.
+        """
+
+        def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            made = dict(pairs)
+            if len(made) != len(pairs):
+                counts = Counter(key for key, _ in pairs)
+                self.repeated.setdefault(name, []).extend(key for key, count in counts.items() if count > 1)
+            return made
 
         def parse() -> Any:
+            collects = gc.isenabled()
+            gc.disable()  # millions of new objects and none to collect: it takes half the time
             try:
-                return json.loads(self.text(name))
-            except (ImportRefused, ValueError, RecursionError):
-                return None
+                return json.loads(self._text_of_json(name), object_pairs_hook=once_each)
+            except ImportRefused as error:
+                self.unparsed[name] = f"{error.cause[:1].lower()}{error.cause[1:]}"
+            except json.JSONDecodeError as error:
+                self.unparsed[name] = f"it is damaged JSON at line {error.lineno:,}, column {error.colno:,}"
+            except (ValueError, RecursionError) as error:
+                self.unparsed[name] = _unreadable(error)
+            finally:
+                if collects:
+                    gc.enable()
+            return None
 
         return self.once(f"json {name}", parse)
+
+    def json_lines(self, name: str) -> JsonLines | None:
+        """Return what a file holds that has one JSON value a line; None where its first line is none.
+
+        Lines that cannot be read are in `unparsed` from then on, by the file's name.
+        """
+
+        def parse() -> JsonLines | None:
+            try:
+                lines = self._text_of_json(name).split("\n")
+            except ImportRefused as error:
+                self.unparsed[name] = f"{error.cause[:1].lower()}{error.cause[1:]}"
+                return None
+            records, damaged = [], []
+            for number, line in enumerate(lines, start=1):
+                if not line or line.isspace():
+                    continue
+                try:
+                    records.append((number, json.loads(line)))
+                except (ValueError, RecursionError):
+                    damaged.append(number)
+                    if not records:
+                        self.unparsed.setdefault(name, f"line {number:,} is no JSON")
+                        return None
+            self.unparsed.pop(name, None)
+            if damaged:
+                self.unparsed[name] = f"damaged JSON in {len(damaged):,} lines, the first is line {damaged[0]:,}"
+            return JsonLines(tuple(records), tuple(damaged))
+
+        return self.once(f"jsonl {name}", parse)
+
+    def _text_of_json(self, name: str) -> str:
+        data = self.data(name)
+        if data.count(b"{") + data.count(b"[") > MOST_OBJECTS or data.count(b",") > MOST_VALUES:
+            raise ImportRefused(
+                f"It holds more than {MOST_OBJECTS:,} objects or {MOST_VALUES:,} values", value=shown(name),
+                way_out="Split it, and import in parts.",
+            )  # fmt: skip
+        return self.text(name)
+
+    @cached_property
+    def unparsed(self) -> dict[str, str]:
+        """By name of a file beside the images that was looked at as JSON: why it, or some of it, cannot be read."""
+        return {}
+
+    @cached_property
+    def repeated(self) -> dict[str, list[str]]:
+        """By name of a JSON file that was looked at: the keys that stand several times in one object, where the last
+        counts."""
+        return {}
+
+    def match(
+        self, path: str, folder: str = "", *, under: Sequence[str] = (), stem: bool = False
+    ) -> tuple[str | None, str]:
+        """Return (name, "") of the image that a record means, or (None, why not).
+
+        Args:
+            path: as the record says it: relative, absolute or a URL (also percent-encoded, with a query, or Label
+                Studio's `?d=`).
+            folder: the record's own folder, "" at the top. A relative path counts from it, then from those above it,
+                then from anywhere if only one file ends so.
+            under: folders that a relative path may count from, each taken before the place itself.
+            stem: the path may lack the file's ending.
+        """
+        beside = f"{folder}/{path}" if folder else path
+        if not under and beside in self.taken:
+            return beside, ""
+        if len(path) > MAX_NAME_BYTES or path.count("/") > _DEEPEST:
+            return None, "the file name is too long"
+        reason = ""
+        for spelled in _spellings(path):
+            for inside in under if not spelled.startswith("/") else ():
+                name, _ = self._look_up(f"{inside}/{spelled}", folder, stem)
+                if name is not None:
+                    return self._if_taken(name)
+            name, why = self._look_up(spelled, folder, stem)
+            if name is not None:
+                return self._if_taken(name)
+            reason = why if reason in ("", MISSING) else reason
+        return None, reason
+
+    def _look_up(self, path: str, folder: str, stem: bool) -> tuple[str | None, str]:
+        name, why = self.index.find(path, folder)
+        if name is not None or not stem:
+            return name, why or ""
+        index, names = self._stems
+        found, without = index.find(path, folder)
+        if found is None:
+            return None, (without if why == MISSING else why) or ""
+        return (names[found][0], "") if len(names[found]) == 1 else (None, "several files have this name")
+
+    def _if_taken(self, name: str) -> tuple[str | None, str]:
+        return (name, "") if name in self.taken else (None, "its image was refused")
+
+    @cached_property
+    def _stems(self) -> tuple[NameIndex, Mapping[str, list[str]]]:
+        names: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self.names - self.files.keys()):
+            path, dot, ending = name.rpartition(".")
+            names[path if dot and "/" not in ending else name].append(name)
+        return NameIndex(names.keys()), names
 
     def once(self, what: str, make: Callable[[], Made]) -> Made:
         """Return what `make` made the first time that `what` was asked for."""
@@ -99,6 +236,29 @@ class SourceView:
     @cached_property
     def _made(self) -> dict[str, Any]:
         return {}
+
+
+def _unreadable(error: ValueError | RecursionError) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it holds a number of too many digits"
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """The ways to read a path or URL as a path, the most literal first."""
+    yield path
+    plain, mark, query = path.partition("?")
+    for part in query.split("&") if mark else ():
+        if part.startswith("d="):
+            yield f"/{unquote(part[2:]).lstrip('/')}"
+    scheme = _SCHEME.match(path)
+    whole = path
+    if scheme:
+        whole = plain[scheme.end() :]
+        yield f"/{path[scheme.end() :]}"
+        if mark:
+            yield f"/{whole}"
+    if "%" in whole:
+        decoded = unquote(whole)
+        yield f"/{decoded}" if scheme else decoded
 
 
 def folder_of(name: str) -> str:

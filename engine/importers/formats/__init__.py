@@ -5,12 +5,27 @@ A format: one file here with a `Format`, one line in FORMATS, one test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from engine.errors import ConfigError, ImportRefused
-from engine.importers.formats import class_tree, csv_table, hf_imagefolder, images_only, vertex_csv
-from engine.importers.formats.base import Answers, Detection, Format
+from engine.importers.formats import (
+    azure_ml,
+    class_tree,
+    coco,
+    csv_table,
+    datumaro,
+    fiftyone,
+    hf_imagefolder,
+    images_only,
+    label_studio,
+    label_studio_min,
+    megadetector,
+    sagemaker,
+    vertex_csv,
+    vertex_jsonl,
+)
+from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
@@ -20,6 +35,15 @@ AUTO = "auto"
 FORMATS: dict[str, Format] = {
     one.key: one
     for one in (
+        label_studio.FORMAT,
+        label_studio_min.FORMAT,
+        fiftyone.FORMAT,
+        coco.FORMAT,
+        datumaro.FORMAT,
+        megadetector.FORMAT,
+        sagemaker.FORMAT,
+        vertex_jsonl.FORMAT,
+        azure_ml.FORMAT,
         hf_imagefolder.FORMAT,
         vertex_csv.FORMAT,
         csv_table.FORMAT,
@@ -39,12 +63,14 @@ class Found:
         labeling: how it reads the source.
         readings: all that fit, the one that is taken first.
         failed: by key of a format that was recognised and could not be read, the reason.
+        mute: by key of a format that was surely recognised and says nothing of any image, the first reason.
     """
 
     key: str
     labeling: Labeling
     readings: tuple[Reading, ...]
     failed: Mapping[str, str]
+    mute: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_reading(key: str) -> None:
@@ -95,12 +121,31 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         )
         for key in (taken, *(key for key in order if key != taken))
     )
-    return Found(taken, read[taken], readings, {key: str(error) for key, error in failed.items()})
+    others = [read[key] for key in order if key in detected] if taken != images_only.FORMAT.key else []
+    mute = {
+        key: f"{one.refused[0].name}: {one.refused[0].reason}" if one.refused else detected[key].why
+        for key, one in read.items()
+        if key in detected and key != taken and detected[key].strength >= SIGNATURE and not _says_something(one)
+    }
+    labeling = _with_predictions(read[taken], others)
+    return Found(taken, labeling, readings, {key: str(error) for key, error in failed.items()}, mute)
 
 
-def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, int, int]:
+def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labeling:
+    """Return a labeling without predictions with those of the first other one that gives nothing else."""
+    only = next((one for one in others if one.predictions and not (one.labels or one.conflicts)), None)
+    if only is None or labeling.predictions:
+        return labeling
+    return replace(
+        labeling, refused=(*labeling.refused, *only.refused), predictions=only.predictions,
+        notices=(*labeling.notices, *only.notices), used=labeling.used | only.used,
+    )  # fmt: skip
+
+
+def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, bool, int, int]:
     strength = 0 if detection is None else detection.strength
-    return _says_something(labeling), strength, len(labeling.labels)
+    labels = bool(labeling.labels or labeling.conflicts)
+    return labels, _says_something(labeling), strength, len(labeling.labels)
 
 
 def _says_something(labeling: Labeling) -> bool:
@@ -121,4 +166,5 @@ def about_others(found: Found) -> list[str]:
         if one.labeled
     ]
     failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
-    return [*said, *failures]
+    mute = [f"{FORMATS[key].title} was recognised and names no image here: {why}" for key, why in found.mute.items()]
+    return [*said, *failures, *mute]

@@ -8,14 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.importers.labeling import Labeling, Prediction, about_test, split_of
+from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.names import label_flaw, shown
 from engine.importers.tables.columns import is_yes
 from engine.importers.tables.headers import plain
 from engine.importers.tables.load import Table
 from engine.importers.tables.rows import Answers, place
 from engine.importers.tables.several import Several, find_several
-from engine.records.imports import Question, Refusal
+from engine.records.imports import GivenPrediction, Question, Refusal
 
 _TAGS = frozenset({"tag", "tags", "labels", "attributes", "classes", "categories"})
 
@@ -43,7 +43,7 @@ def label_by_tables(
     given: dict[str, dict[str, None]] = defaultdict(dict)
     refused: list[Refusal] = []
     splits: dict[str, str] = {}
-    predictions: dict[str, Prediction] = {}
+    predictions: dict[str, GivenPrediction] = {}
     tidy: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
     pseudo = 0
     for table in tables:
@@ -74,7 +74,7 @@ def label_by_tables(
                 sure = rows.columns[plan.confidence][at] if plan.confidence is not None else ""
                 if label_flaw(said) is None:
                     label = unicodedata.normalize("NFC", names.get(said, said))
-                    predictions.setdefault(name, Prediction(label, confidence(sure)))
+                    predictions.setdefault(name, GivenPrediction(label, confidence(sure)))
     many = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     labels_found = {name: next(iter(labels)) for name, labels in given.items() if len(labels) == 1}
     found = Labeling(

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import ImportRefused
-from engine.importers.labeling import Labeling, Prediction
+from engine.importers.labeling import Labeling
 from engine.importers.scan import read_again
 from engine.importers.tables import rows
+from engine.records.imports import GivenPrediction
 from tests.engine.importers.import_samples import Importer, labels, png, reasons
 from tests.engine.importers.table_samples import asked, doubts, read_files, read_text
 
@@ -293,7 +294,7 @@ def test_what_a_model_said_is_a_prediction_and_no_label() -> None:
     labeling = read_text(text, IMAGES)
     assert labeling.labels == {IMAGES[0]: "cat", IMAGES[2]: "cat"}
     assert labeling.predictions == {
-        IMAGES[0]: Prediction("dog", 0.75), IMAGES[1]: Prediction("dog", 0.6), IMAGES[3]: Prediction("owl")
+        IMAGES[0]: GivenPrediction("dog", 0.75), IMAGES[1]: GivenPrediction("dog", 0.6), IMAGES[3]: GivenPrediction("owl")
     }  # fmt: skip
 
 
