@@ -122,4 +122,4 @@ def test_a_hundred_thousand_lines_are_read_in_seconds(tmp_path: Path) -> None:
     source = view(tmp_path, names, {"train.txt": text})
     began = time.monotonic()
     assert len(labels_txt.read(source, {}).labels) == 100_000
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8
