@@ -20,7 +20,7 @@ from defusedxml.ElementTree import iterparse
 from engine.errors import ImportRefused, first_line
 from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.several import settle
-from engine.importers.formats.text_lists import find_file
+from engine.importers.formats.text_lists import find_file, split_in
 from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView, folder_of
@@ -100,7 +100,7 @@ def _read_file(source: SourceView, name: str, said: _Read) -> None:
             f"An XML file is larger than {MAX_BYTES >> 20} MB", value=shown(name), way_out="Export it in parts."
         )
     folder = folder_of(name)
-    task_split = ""
+    task_split = split_in(name.rpartition("/")[2])  # Datumaro writes a file for each
     try:
         for element, parents in _elements(source.files[name]):
             if element.tag == "name" and parents[-2:] == ["labels", "label"]:
@@ -108,7 +108,7 @@ def _read_file(source: SourceView, name: str, said: _Read) -> None:
                 if label_flaw(label) is None:
                     said.classes.setdefault(label)
             elif element.tag == "subset" and parents[-1:] == ["task"]:
-                task_split = split_of(element.text or "")
+                task_split = split_of(element.text or "") or task_split
             elif element.tag == "track":
                 said.tracks += 1
             elif element.tag == "image":

@@ -1,7 +1,7 @@
 """ImageNet lists as CVAT and Datumaro write them: `train.txt` with “000.png 0” a line, and the classes in synsets.txt.
 
-A path with spaces is in quotes. Several numbers on a line are several labels. A path without an ending means the image
-with that name. What the list is called is the split.
+A path with spaces is in quotes, with or without its ending. Several numbers on a line are several labels. A path
+without an ending means the image with that name. What the list is called is the split.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def _parts(line: str) -> tuple[str, list[str]]:
     """Return the path of a line, and what follows it."""
     line = line.strip()
     if line.startswith('"') and (end := line.find('"', 1)) > 0:
-        return line[1:end], line[end + 1 :].split()
+        ending, _, rest = line[end + 1 :].partition(" ")  # Datumaro quotes the path without its ending
+        return line[1:end] + ending, rest.split()
     words = line.split()
     numbers: list[str] = []
     while len(words) > 1 and _whole(words[-1]):

@@ -126,7 +126,7 @@ def _split(source: SourceView, line: str, folder: str, separator: str) -> tuple[
         if at < 0:
             break
         label = _unquoted(line[at + 1 :])
-        if words > 1 and _is_table(label.split()):
+        if words > 1 and _is_table(label.split() or ["0"]):
             break
         name = find_file(source, _unquoted(line[:at]), folder)[0]
         if name is not None:

@@ -15,14 +15,14 @@ from engine.importers.name_index import MISSING
 from engine.importers.names import label_flaw, name_key, shown
 from engine.importers.source_view import SourceView, folder_of
 
-CLASS_LISTS = (
-    "classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "label_names.txt", "labelmap.txt",
-    "label_map.txt", "categories.txt", "synsets.txt", "names.txt", "class_list.txt", "classes.names", "obj.names",
-    "labels.names", "classes.json", "labels.json", "class_names.json", "dataset_info.json", "dataset_infos.json",
-)  # fmt: skip
+_CLASS_LIST = re.compile(
+    r"(classes|class[-_]?(names?|list|labels?)|categories|labels?|label[-_]?(names?|map)|synsets?|names|obj|dataset_infos?)"
+    r"([-_].*)?\.(txt|names|json)"
+)
 MAX_BYTES = 64 * MEGABYTE
 MOST_CLASSES = 100_000
 _NUMBERED = re.compile(r"(\d{1,9})\s*[ \t,:;]\s*(\S.*)")
+_NUMBER_LAST = re.compile(r"(\S.*?)\s*[ \t,:;]\s*(\d{1,9})")
 _SPLIT_START = re.compile(r"([A-Za-z]+)(?=$|[-_.0-9])")
 _FOLDERS = ("images", "img", "imgs", "data", "JPEGImages")
 
@@ -110,13 +110,14 @@ def _without_ending(name: str) -> str:
 def declared_names(source: SourceView, name: str) -> tuple[dict[int, str], str]:
     """Return the class names by the number that stands for them, of the list nearest to a file, and the list's name.
 
-    A list is a class a line, counted from 0, or has the number before each; or it is JSON: a list, or by number, or as
-    `datasets` describes a ClassLabel. Nothing is ({}, "").
+    A list is called classes, labels, categories or so, and is a class a line, counted from 0, or has the number before
+    or after each; or it is JSON: a list, or by number, or as `datasets` describes a ClassLabel. Nothing is ({}, "").
     """
     folder = folder_of(name)
-    lists = [one for one in source.called(*CLASS_LISTS) if one != name]
+    endings = source.ending(".txt", ".names", ".json")
+    lists = [one for one in endings if one != name and _CLASS_LIST.fullmatch(_base(one))]
     near = [one for one in lists if not folder_of(one) or f"{folder}/".startswith(f"{folder_of(one)}/")]
-    for one in sorted(near, key=lambda one: (-len(folder_of(one)), CLASS_LISTS.index(_base(one)))):
+    for one in sorted(near, key=lambda one: (-len(folder_of(one)), len(one), one)):
         names = numbered_names(source, one)
         if names:
             return names, one
@@ -135,14 +136,26 @@ def numbered_names(source: SourceView, name: str) -> dict[int, str]:
             return {}
         if len(lines) > MOST_CLASSES:
             return {}
-        numbered = [_NUMBERED.fullmatch(line) for line in lines]
-        pairs = [(int(match[1]), match[2].strip()) for match in numbered if match is not None]
-        if pairs and len(pairs) == len(lines) and len({number for number, _ in pairs}) == len(pairs):
-            return dict(pairs)
+        if sum(source.index.find(line, folder_of(name))[0] is not None for line in lines[:20]):
+            return {}  # a list of files
+        for pattern, number, label in ((_NUMBERED, 1, 2), (_NUMBER_LAST, 2, 1)):
+            matches = [match for line in lines if (match := pattern.fullmatch(line)) is not None]
+            names = {int(match[number]): match[label].strip() for match in matches}
+            if len(names) != len(lines) or not names:
+                continue
+            if pattern is _NUMBER_LAST and _are_files(source, name, names):
+                return {}
+            if pattern is _NUMBERED or max(names) - min(names) < len(names):
+                return names
         return dict(enumerate(lines))
 
     names = source.once(f"class names {name}", read)
-    return {} if any(label_flaw(label) is not None for label in names.values()) else names
+    distinct = len(set(names.values())) == len(names)  # a label an image repeats, a list of classes does not
+    return names if distinct and all(label_flaw(label) is None for label in names.values()) else {}
+
+
+def _are_files(source: SourceView, name: str, names: Mapping[int, str]) -> bool:
+    return any(source.index.find(one, folder_of(name))[0] is not None for one in list(names.values())[:20])
 
 
 def _from_json(held: Any) -> dict[int, str]:

@@ -80,6 +80,15 @@ def test_subsets_are_splits_and_folders_of_a_project(tmp_path: Path) -> None:
     assert labeling.test == {"images/Test/a.png"}
 
 
+def test_a_file_for_each_split_is_that_split(tmp_path: Path) -> None:
+    texts = {
+        f"{split}.xml": HEAD + image(name, '<tag label="cat"></tag>') + "</annotations>"
+        for split, name in (("train", "000.png"), ("test", "001.png"))
+    }
+    labeling = cvat_images.read(view(tmp_path, IMAGES, texts), {})
+    assert (labeling.splits, labeling.test) == ({"000.png": "train", "001.png": "test"}, {"001.png"})
+
+
 def test_images_that_are_not_there_and_tracks_are_told(tmp_path: Path) -> None:
     body = image("gone.png", '<tag label="cat"/>') + '<track id="0" label="cat"><box frame="0"/></track>'
     labeling = read(tmp_path, body)

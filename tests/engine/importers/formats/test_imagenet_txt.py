@@ -11,7 +11,7 @@ IMAGES = ["images/000.png", "images/001.png", "images/my cat 7.png", "images/003
 
 
 def test_numbers_are_named_and_the_list_is_the_split(tmp_path: Path) -> None:
-    texts = {"synsets.txt": SYNSETS, "train.txt": '000.png 0\n"my cat 7.png" 1\n', "test.txt": "001.png 2\n003.png\n"}
+    texts = {"synsets.txt": SYNSETS, "train.txt": '000.png 0\n"my cat 7".png 1\n', "test.txt": "001.png 2\n003.png\n"}
     source = view(tmp_path, IMAGES, texts)
     assert imagenet_txt.detect(source) is not None
     labeling = imagenet_txt.read(source, {})
@@ -28,6 +28,13 @@ def test_a_name_without_an_ending_and_one_with_spaces_find_their_images(tmp_path
         view(tmp_path, IMAGES, {"synsets.txt": SYNSETS, "a.txt": "000 0\nmy cat 7.png 1\n"}), {}
     )
     assert labeling.labels == {"images/000.png": "cat", "images/my cat 7.png": "dog"}
+
+
+def test_quotes_may_hold_the_ending(tmp_path: Path) -> None:
+    texts = {"synsets.txt": SYNSETS, "a.txt": '"my cat 7.png" 1\n"000" 0\n"003".png\n'}
+    labeling = imagenet_txt.read(view(tmp_path, IMAGES, texts), {})
+    assert labeling.labels == {"images/000.png": "cat", "images/my cat 7.png": "dog"}
+    assert labeling.refused == ()
 
 
 def test_several_numbers_are_several_labels(tmp_path: Path) -> None:

@@ -41,6 +41,36 @@ def test_numbers_are_named_by_the_list_of_classes_beside(tmp_path: Path) -> None
     assert labeling.used == texts.keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.txt", "cat\ndog\n"),
+        ("class_names.txt", "0 cat\n1 dog\n"),
+        ("categories_places365.txt", "cat 0\ndog 1\n"),
+        ("labels.json", '["cat", "dog"]'),
+        ("classes.json", '{"0": "cat", "1": "dog"}'),
+        ("label_map.json", '{"cat": 0, "dog": 1}'),
+        ("obj.names", "cat\ndog\n"),
+        ("dataset_info.json", '{"features": {"y": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}'),
+    ],
+)
+def test_lists_of_classes_come_in_many_forms(tmp_path: Path, name: str, text: str) -> None:
+    labeling = read(tmp_path, {"val.txt": "img/a.png 0\nimg/c.png 1\n", name: text})
+    assert labeling.labels == {"img/a.png": "cat", "img/c.png": "dog"}
+    assert labeling.classes == ("cat", "dog")
+
+
+def test_another_list_of_files_names_no_classes(tmp_path: Path) -> None:
+    labeling = read(tmp_path, {"labels_a.txt": "img/a.png 0\n", "labels_b.txt": "img/c.png 0\nimg/b 2.png 1\n"})
+    assert labeling.labels == {"img/a.png": "0", "img/c.png": "0", "img/b 2.png": "1"}
+
+
+@pytest.mark.parametrize("text", ["0\n1\n1\n", "cat\ndog\ncat\n", "cat\n\x07\n", ""])
+def test_a_list_that_repeats_itself_or_is_damaged_names_no_classes(tmp_path: Path, text: str) -> None:
+    labeling = read(tmp_path, {"val.txt": "img/a.png 0\nimg/c.png 1\n", "labels.txt": text})
+    assert labeling.labels == {"img/a.png": "0", "img/c.png": "1"}
+
+
 def test_numbers_without_a_list_stay_numbers_and_that_is_told(tmp_path: Path) -> None:
     labeling = read(tmp_path, {"train.txt": "img/a.png 007\nimg/c.png 1\n"})
     assert labeling.labels == {"img/a.png": "007", "img/c.png": "1"}
