@@ -39,6 +39,7 @@ MOST_TEXT = 2_000
 _SAYING = ("cls", "cls2", "class", "label", "json", "txt", "text", "id", "index")
 _MOST_SAID = 256 * 1024
 _MOST_OF_A_SAMPLE = 64
+_CACHE = re.compile(r"cache-[0-9a-f]{16}(_\d+_of_\d+)?\.arrow")
 _HEADER = 512
 _SHARD = re.compile(r"(^|[-_.])\d{3,}$|\d+[-_]of[-_]\d+$")
 _NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -83,6 +84,11 @@ class Container:
 def container_of(name: str) -> Container | None:
     """Return the kind of container that a file is by its ending, None for none."""
     return CONTAINERS.get(_ending(name))
+
+
+def is_cache(name: str) -> bool:
+    """Return whether a file is what `datasets` keeps of a computation beside a saved set, and does not read again."""
+    return _CACHE.fullmatch(name.rpartition("/")[2]) is not None
 
 
 def stem_of(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from engine.errors import DecodeError, ImportRefused
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import DecodePool, Job
-from engine.importers.containers import Container, Member, container_of, stem_of
+from engine.importers.containers import Container, Member, container_of, is_cache, stem_of
 from engine.importers.contents import MEGABYTE, Contents, Entry, Limits
 from engine.importers.folder import FolderContents
 from engine.importers.name_index import NameIndex
@@ -113,6 +113,11 @@ def _files(contents: Contents, limits: Limits, staged: Staged) -> Iterator[tuple
             data = _read(contents, entry, staged)
             if data is not None:
                 yield entry.name, data
+            continue
+        if is_cache(entry.name):
+            staged.refused.append(
+                Refusal(shown(entry.name), "what datasets keeps of a computation; not part of the set")
+            )
             continue
         try:
             stream = _open(contents, entry)

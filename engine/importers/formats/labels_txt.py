@@ -12,9 +12,10 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from engine.errors import ImportRefused
-from engine.importers.formats.base import LIKELY, SIGNATURE, Answers, Detection, Format
+from engine.importers.formats.base import LIKELY, POSSIBLE, SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.several import settle
 from engine.importers.formats.text_lists import (
     declared_names,
@@ -61,7 +62,8 @@ def detect(source: SourceView) -> Detection | None:
     lists = _lists(source)
     if not lists:
         return None
-    return Detection(f"the lines of {', '.join(shown(one, 80) for one in lists[:3])} are a file and a label", LIKELY)
+    why = f"the lines of {', '.join(shown(one, 80) for one in lists[:3])} are a file and a label"
+    return Detection(why, LIKELY if any(_says_names(source, one) for one in lists) else POSSIBLE)
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
@@ -110,6 +112,19 @@ def _is_list(source: SourceView, name: str) -> bool:
     separator = _separator(source, lines, folder_of(name))
     fitting = sum(_split(source, line, folder_of(name), separator)[0] is not None for line in lines)
     return bool(lines) and 2 * fitting >= len(lines)
+
+
+def _says_names(source: SourceView, name: str) -> bool:
+    """Return whether the labels of a list are words, or numbers that a list of classes names."""
+    try:
+        words = {line.rpartition(_separator(source, [line], folder_of(name)))[2] for _, line in _first(source, name)}
+    except ImportRefused:
+        return True  # reading it says why
+    return not all(_whole(_unquoted(word)) for word in words) or bool(declared_names(source, name)[0])
+
+
+def _first(source: SourceView, name: str) -> list[tuple[int, str]]:
+    return list(islice(lines_of(source, name), _LINES))
 
 
 def _separator(source: SourceView, lines: list[str], folder: str) -> str:

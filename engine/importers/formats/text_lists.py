@@ -22,6 +22,7 @@ _CLASS_LIST = re.compile(
 MAX_BYTES = 64 * MEGABYTE
 MOST_CLASSES = 100_000
 _NUMBERED = re.compile(r"(\d{1,9})\s*[ \t,:;]\s*(\S.*)")
+_SYNSET = re.compile(r"n\d{8}[ \t]+(\S.*)")
 _NUMBER_LAST = re.compile(r"(\S.*?)\s*[ \t,:;]\s*(\d{1,9})")
 _SPLIT_START = re.compile(r"([A-Za-z]+)(?=$|[-_.0-9])")
 _FOLDERS = ("images", "img", "imgs", "data", "JPEGImages")
@@ -136,6 +137,10 @@ def numbered_names(source: SourceView, name: str) -> dict[int, str]:
             return {}
         if len(lines) > MOST_CLASSES:
             return {}
+        synsets = [_SYNSET.fullmatch(line) for line in lines]
+        if lines and all(synsets):
+            first = [match[1].partition(",")[0].strip() for match in synsets if match is not None]
+            return dict(enumerate(first if len(set(first)) == len(first) else lines))
         if sum(source.index.find(line, folder_of(name))[0] is not None for line in lines[:20]):
             return {}  # a list of files
         for pattern, number, label in ((_NUMBERED, 1, 2), (_NUMBER_LAST, 2, 1)):

@@ -49,6 +49,12 @@ def test_saved_splits_are_read_with_their_class_names(importer: Importer, metada
     assert preview.refused == ()
 
 
+def test_what_datasets_keeps_of_a_computation_is_not_read(importer: Importer) -> None:
+    files = saved() | {"train/cache-0f3a9b2c4d5e6f70.arrow": arrow(table(rows(2, 2, start=50), CLASSES))}
+    preview = importer.folder(files)
+    assert (len(preview.found), list(reasons(preview))) == (5, ["train/cache-0f3a9b2c4d5e6f70.arrow"])
+
+
 def test_it_is_read_from_a_zip_too(importer: Importer) -> None:
     assert sorted(map(str, labels(importer.files(saved())).values())) == ["None", "None", "cat", "dog", "dog"]
 

@@ -50,6 +50,7 @@ def test_numbers_are_named_by_the_list_of_classes_beside(tmp_path: Path) -> None
         ("labels.json", '["cat", "dog"]'),
         ("classes.json", '{"0": "cat", "1": "dog"}'),
         ("label_map.json", '{"cat": 0, "dog": 1}'),
+        ("synset_words.txt", "n01440764 cat, Felis catus\nn02012849 dog, domestic dog\n"),
         ("obj.names", "cat\ndog\n"),
         ("dataset_info.json", '{"features": {"y": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}'),
     ],
@@ -58,6 +59,12 @@ def test_lists_of_classes_come_in_many_forms(tmp_path: Path, name: str, text: st
     labeling = read(tmp_path, {"val.txt": "img/a.png 0\nimg/c.png 1\n", name: text})
     assert labeling.labels == {"img/a.png": "cat", "img/c.png": "dog"}
     assert labeling.classes == ("cat", "dog")
+
+
+def test_folders_that_name_classes_come_before_numbers_that_nothing_names(tmp_path: Path) -> None:
+    images, text = ["cat/1.png", "dog/2.png"], "cat/1.png 0\ndog/2.png 1\n"
+    assert read_labels(view(tmp_path, images, {"list.txt": text})).key == "class_tree"
+    assert read_labels(view(tmp_path, images, {"list.txt": text, "classes.txt": "Katze\nHund\n"})).key == "labels_txt"
 
 
 def test_another_list_of_files_names_no_classes(tmp_path: Path) -> None:
