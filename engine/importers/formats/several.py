@@ -1,4 +1,4 @@
-"""Images that were given several labels: never made into one class, left to the person."""
+"""What becomes of an image that a source gives several labels: an image here has one."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ LEAVE, FIRST = "leave", "first"
 def settle(
     given: Mapping[str, Sequence[str]], answers: Answers
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[Question, ...]]:
-    """Return (labels, conflicts, questions) for images that were given any number of labels.
+    """Return the label of each image that has one, those of the others, and what a person may decide about these.
 
     Args:
-        given: by image name its labels, in the order of the source; the same one again counts once.
-        answers: "several" may be "leave" (an image with different labels stays unlabeled and is listed) or "first".
-
-    Returns:
-        labels: by image name, of those with one label, and with "first" of all; conflicts: by image name, the different
-        labels of those that stay unlabeled; questions: asked where an image has different labels, else none.
+        given: by image name, the labels that it is given, in the source's order; a repeated one counts once.
+        answers: "several" may be "leave" (images of several labels stay unlabeled, and are listed) or "first".
     """
-    distinct = {name: tuple(dict.fromkeys(labels)) for name, labels in given.items()}
-    many = {name: labels for name, labels in distinct.items() if len(labels) > 1}
-    first = answers.get(SEVERAL, LEAVE) == FIRST
-    labels = {name: labels[0] for name, labels in distinct.items() if len(labels) == 1 or (labels and first)}
-    if not many:
+    distinct = {name: tuple(dict.fromkeys(labels)) for name, labels in given.items() if labels}
+    labels = {name: many[0] for name, many in distinct.items() if len(many) == 1}
+    several = {name: many for name, many in distinct.items() if len(many) > 1}
+    if not several:
         return labels, {}, ()
-    name, example = next(iter(many.items()))
-    listed = ", ".join(shown(label, 40) for label in example[:4]) + " …" * (len(example) > 4)
-    images = f"{len(many):,} {'image has' if len(many) == 1 else 'images have'} several labels"
+    chosen = FIRST if answers.get(SEVERAL) == FIRST else LEAVE
+    example = min(several)
+    said = ", ".join(f"“{shown(label, 40)}”" for label in several[example][:4]) + " …" * (len(several[example]) > 4)
+    count = "1 image has several labels" if len(several) == 1 else f"{len(several):,} images have several labels"
     question = Question(
-        SEVERAL, images, ((LEAVE, "leave them unlabeled and list them"), (FIRST, "take the first label of each")),
-        FIRST if first else LEAVE, f"Such as {shown(name, 80)}: {listed}.", doubtful=True,
+        SEVERAL, "Images with several labels",
+        ((LEAVE, "leave these images unlabeled"), (FIRST, "take the first label of each")), chosen,
+        f"{count}, such as {shown(example, 80)}: {said}. An image has one label here.", doubtful=True,
     )  # fmt: skip
-    return labels, {} if first else many, (question,)
+    if chosen == FIRST:
+        return {**labels, **{name: many[0] for name, many in several.items()}}, {}, (question,)
+    return labels, several, (question,)
