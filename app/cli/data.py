@@ -24,6 +24,9 @@ GROUP_BY = (
     "time) or none. A column called scene, video, patient and so on is taken if nothing is given."
 )
 
+AS_FORMAT = "What to read labels from, by the key of a format; what fits best if not given. --dry-run names what fits."
+ANSWERS = "An answer to what the import asks, as --dry-run prints it. May be repeated."
+
 
 def import_(
     project: ProjectArgument,
@@ -37,6 +40,8 @@ def import_(
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Import the images without their labels.")] = False,
     group_by: Annotated[str | None, typer.Option(help=GROUP_BY)] = None,
+    as_format: Annotated[str, typer.Option("--as", metavar="FORMAT", help=AS_FORMAT)] = "auto",
+    answers: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=ANSWERS)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
@@ -62,7 +67,7 @@ def import_(
     target = Project.create(project) if created else Project.open(project)
     try:
         with progress_bar() as progress:
-            preview = target.imports.scan(source, progress)
+            preview = target.imports.scan(source, progress, reading=as_format, answers=_pairs(answers or []))
         _show_preview(preview, group_by)
         if dry_run:
             discard(preview)
@@ -89,6 +94,13 @@ def import_(
         out.print(f"  label differs from the one in force: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
 
 
+def _pairs(given: list[str]) -> dict[str, str]:
+    wrong = [one for one in given if "=" not in one]
+    if wrong:
+        raise ConfigError("An answer is not KEY=VALUE", value=wrong[0], way_out="Write --set merge=merge.")
+    return dict(one.split("=", 1) for one in given)
+
+
 def remove_empty(project: Path) -> None:
     """Remove a project that was just made, if it holds nothing."""
     import shutil
@@ -104,6 +116,7 @@ def remove_empty(project: Path) -> None:
 
 
 def _show_preview(preview: Any, group_by: str | None) -> None:
+    from engine.importers.formats import counted as counted_labels
     from engine.importers.grouping import choose_grouping, warning
 
     labeled = sum(preview.counts.values())
@@ -115,6 +128,16 @@ def _show_preview(preview: Any, group_by: str | None) -> None:
     )
     for notice in preview.notices:
         out.print(f"  {escape(notice)}", soft_wrap=True)
+    for one in preview.readings[1:]:
+        if one.labeled:
+            out.print(f"  --as {one.key}: {escape(one.title)}, {counted_labels(one)}")
+    for question in preview.questions:
+        out.print(f"  {escape(question.title)}{'?' if question.doubtful else ''}", soft_wrap=True)
+        for value, words in question.options:
+            mark = " (taken)" if value == question.chosen else ""
+            out.print(
+                f"    --set {escape(shlex.quote(f'{question.key}={value}'))}: {escape(words)}{mark}", soft_wrap=True
+            )
     chosen = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
     if chosen is not None:
         out.print(f"  groups: {escape(chosen.title)}: {grouped(chosen)}", soft_wrap=True)

@@ -73,7 +73,7 @@ def _fitted(live: LiveState, view: View | None) -> str:
     text = f"Fitted {live.refits:,}×, last on {live.labels:,} labels in {live.seconds:.2f} s"
     if view is not None:
         text += f", by {SEEN[view.view]}: so {view.labels:,} labels chose"
-    counted = f" The first guess from the class names counts {percent(live.guess_say, 0)}." if live.guess_say else ""
+    counted = f" The first guess counts {percent(live.guess_say, 0)}." if live.guess_say else ""
     return f"{text}.{counted}"
 
 

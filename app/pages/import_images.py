@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.import_reading import choose_reading, class_table
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
@@ -94,6 +95,8 @@ def _import(opened: OpenProject) -> None:
             "folders, or in `_unlabeled`, `unlabeled` or `no_label`, are unlabeled.\n"
             "- **Images + CSV**: a CSV or TSV with the columns `filename,label`, `file_name,label` or `id,path,label`; "
             "an empty label is unlabeled. Labels are text: “007” stays “007”.\n"
+            "- **What it is taken for** is shown with the classes it would make, what else it could be and what is "
+            "doubtful; you can change it before anything is written.\n"
             "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
             "file names like `scene12_frame003.jpg`, or bursts by camera and time, which you choose.\n"
             "- JPEG, PNG, WebP, BMP, GIF and TIFF. Everything is looked at before anything is written, and what is "
@@ -133,11 +136,10 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
         st.warning(
             "All labels are of one class. A round needs at least 2; add a class and label some on the Review page."
         )
+    choose_reading(preview)
     for notice in preview.notices:
         st.caption(f":material/info: {state.plain(notice)}")
-    if preview.counts:
-        counts = pd.DataFrame({"class": list(preview.counts), "labeled images": list(preview.counts.values())})
-        st.dataframe(counts, hide_index=True, height=min(38 * (len(counts) + 1), 300))
+    class_table(preview)
     _listing("Refused files", preview.refused)
     _listing("Conflicting labels: imported without a label", preview.conflicts)
     group_by = _groups(preview)

@@ -3,34 +3,60 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from engine.errors import ArchiveRefused, DecodeError, SourceMissing
-from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries
-from engine.importers.names import is_junk, name_flaw, shown
+from engine.errors import ArchiveRefused, ConfigError, DecodeError, SourceMissing
+from engine.importers.contents import (
+    GIGABYTE,
+    MEGABYTE,
+    Entry,
+    Limits,
+    Listing,
+    NameEncoding,
+    gather,
+    sort_entries,
+    with_parents,
+)
+from engine.importers.left_out import LeftOut
+from engine.importers.names import junk_of, name_flaw, shown
 from engine.importers.zip_directory import check_directory, check_overlaps
+from engine.importers.zip_names import ENCODINGS, FALLBACK, LANGUAGES, UTF8, guess_encoding, known_encoding, name_in
 from engine.records.imports import Refusal
 
 _NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".jar")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_UTF8 = 0x800
+_UTF8_FLAG = 0x800
 _ENCRYPTED = 0x1
+_UNICODE_PATH = 0x7075
+_WINDOWS = (0, 10, 11, 14)  # the file systems FAT, NTFS (two numbers are in use) and VFAT
+_IMAGE_STARTS = (b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFF")
+_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml")
+_EXAMPLES = 3
 
 
 class ZipContents:
     """A zip archive, checked and listed; see contents.Contents.
 
+    Args:
+        path: the file.
+        limits: caps on entries and bytes.
+        encoding: one of zip_names.ENCODINGS, or another name of it, for the names that do not say theirs; None guesses.
+            What was taken stands in listing.encoding.
+
     Raises:
         SourceMissing: there is no such file.
-        ArchiveRefused: not a zip, empty, all encrypted, overlapping, lying, or over a cap.
+        ArchiveRefused: not a zip, empty, all encrypted, overlapping, lying, a bomb, or over a cap.
+        ConfigError: no such encoding.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, encoding: str | None = None) -> None:
+        self._encoding = None if encoding is None else _known(encoding)
         self._limits = limits
         self._total = 0
         self._file = _open(path)
@@ -82,22 +108,48 @@ class ZipContents:
 
     def _list(self, infos: list[zipfile.ZipInfo]) -> Listing:
         listing = Listing()
-        named = [(_true_name(info), info) for info in infos]
+        names = self._names(infos, listing)
+        named = [(name, info) for name, info in zip(names, infos, strict=True) if name is not None]
         files = [(name.removeprefix("./"), info) for name, info in named if not name.endswith("/")]
         if files and all(info.flag_bits & _ENCRYPTED for _, info in files):
             raise ArchiveRefused("The zip archive is encrypted", way_out="Unpack it with its password first.")
+        folders = {name.removeprefix("./").removesuffix("/") for name, _ in named if name.endswith("/")}
+        folders = {name for name in folders if name and name_flaw(name) is None and junk_of(name) is None}
+        left_out = LeftOut()
         seen = Counter(name for name, _ in files)
         for name, info in files:
-            if is_junk(name) and name_flaw(name) is None:
-                listing.skipped += 1
-                continue
-            flaw = name_flaw(name) or self._flaw(name, info, seen[name])
+            flaw = name_flaw(name)
+            if flaw is None:
+                junk = junk_of(name)
+                if junk is not None:
+                    left_out.add(name, junk)
+                    continue
+                folders.add(name.rpartition("/")[0])
+                flaw = self._flaw(name, info, seen[name])
             if flaw is None:
                 listing.entries.append(Entry(name, info))
             else:
                 listing.refused.append(Refusal(shown(name), flaw))
+        left_out.write(listing)
+        listing.folders = with_parents(folders)
         listing.entries = sort_entries(listing.entries)
+        self._check_whole(listing.entries)
         return listing
+
+    def _names(self, infos: Sequence[zipfile.ZipInfo], listing: Listing) -> list[str | None]:
+        """Return each entry's path with slashes, None where its bytes are no text in the archive's encoding."""
+        exact = [_exact_name(info) for info in infos]
+        raw = {number: _raw_name(infos[number]) for number, name in enumerate(exact) if name is None}
+        names = exact
+        if raw:
+            listing.encoding = _choose_encoding(list(raw.values()), self._encoding)
+            for number, data in raw.items():
+                names[number] = name_in(data, listing.encoding.chosen)
+                if names[number] is None:
+                    reason = f"the name cannot be read as {listing.encoding.chosen}"
+                    listing.refused.append(Refusal(shown(data.decode(FALLBACK)), reason))
+            listing.notices += _encoding_notices(listing.encoding)
+        return _with_slashes(names, infos, listing)
 
     def _flaw(self, name: str, info: zipfile.ZipInfo, copies: int) -> str | None:
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -115,9 +167,34 @@ class ZipContents:
             return "an archive inside the archive; unpack it first"
         if info.file_size > self._limits.entry_bytes:
             return f"larger than {self._limits.entry_bytes // MEGABYTE} MB"
-        if info.file_size > max(self._limits.ratio_from, self._limits.ratio * info.compress_size):
-            return f"unpacks to more than {self._limits.ratio} times its size, as a zip bomb does"
+        packed_tightly = info.file_size > max(self._limits.ratio_from, self._limits.ratio * info.compress_size)
+        if packed_tightly and not self._begins_well(name, info):
+            return (
+                f"unpacks to more than {self._limits.ratio} times its size, as a zip bomb does, "
+                "and does not begin as an image or a table"
+            )
         return None
+
+    def _begins_well(self, name: str, info: zipfile.ZipInfo) -> bool:
+        """Return whether the first bytes are an image's or a table's: blank scans pack as tightly as bombs."""
+        try:
+            with self._zip.open(info) as stream:
+                start = stream.read(512)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError):
+            return True  # reading it will say what is damaged
+        if start.startswith(_IMAGE_STARTS) or start[128:132] == b"DICM":
+            return True
+        return name.lower().endswith(_TABLES) and b"\0" not in start
+
+    def _check_whole(self, entries: Sequence[Entry]) -> None:
+        infos = [cast("zipfile.ZipInfo", entry.token) for entry in entries]
+        unpacked, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
+        if unpacked > self._limits.whole_from and unpacked > self._limits.whole_ratio * packed:
+            raise ArchiveRefused(
+                f"The zip archive unpacks to {unpacked / GIGABYTE:,.1f} GB, more than "
+                f"{self._limits.whole_ratio:,} times its size, as a zip bomb does",
+                way_out="If it is yours, unpack it and import the folder.",
+            )
 
 
 def _open(path: Path) -> BinaryIO:
@@ -146,12 +223,94 @@ def _parse(file: BinaryIO) -> zipfile.ZipFile:
         ) from error
 
 
-def _true_name(info: zipfile.ZipInfo) -> str:
-    """Return the stored name in full, as UTF-8 also where the packer forgot to say so."""
+def _known(encoding: str) -> str:
+    known = known_encoding(encoding)
+    if known is None:
+        raise ConfigError(
+            "There is no such encoding of names",
+            value=repr(encoding),
+            way_out=f"Choose one of {', '.join(ENCODINGS)}.",
+        )
+    return known
+
+
+def _exact_name(info: zipfile.ZipInfo) -> str | None:
+    """Return the stored name in full where there is no doubt: it says that it is UTF-8, has a twin that does, or is
+    ASCII. None for the others.
+    """
     name = info.orig_filename
-    if not info.flag_bits & _UTF8:
-        try:
-            name = name.encode("cp437").decode("utf-8")
-        except UnicodeError:  # truly an old code page: as zipfile read it
-            name = info.orig_filename
-    return name
+    if info.flag_bits & _UTF8_FLAG:
+        return name
+    return _unicode_path(info) or (name if name.isascii() else None)
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    return info.orig_filename.encode("cp437")  # as zipfile decoded it; the page has a character for every byte
+
+
+def _unicode_path(info: zipfile.ZipInfo) -> str | None:
+    """Return the name in the extra field of Info-ZIP and WinRAR, if it was made for the name in force.
+
+    Source: PKWARE APPNOTE 6.3.10, section 4.6.9.
+    """
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        data, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(data) == size > 5 and data[0] == 1:
+            (checksum,) = struct.unpack_from("<L", data, 1)
+            if checksum == zlib.crc32(_raw_name(info)):
+                return name_in(data[5:], UTF8)
+    return None
+
+
+def _choose_encoding(raw: Sequence[bytes], forced: str | None) -> NameEncoding:
+    guess = guess_encoding(raw)
+    chosen = forced or guess.encoding
+    others = [other for other in (guess.encoding, *guess.alternatives) if other != chosen]
+    by_folder = {one.rpartition(b"/")[0]: one for one in reversed(raw)}
+    examples = [one for one in (*reversed(by_folder.values()), *raw) if name_in(one, chosen) is not None]
+    examples = list(dict.fromkeys(examples))[:_EXAMPLES]
+    return NameEncoding(
+        chosen=chosen,
+        names=len(raw),
+        examples=_as_read(examples, chosen),
+        alternatives={other: _as_read(examples, other) for other in others},
+        sure=guess.sure or forced is not None,
+        forced=forced is not None,
+    )
+
+
+def _as_read(raw: Sequence[bytes], encoding: str) -> tuple[str, ...]:
+    return tuple(shown(one.decode(encoding, "replace"), 80) for one in raw)
+
+
+def _encoding_notices(encoding: NameEncoding) -> list[str]:
+    if encoding.chosen == UTF8 and encoding.sure and not encoding.forced:
+        return []  # nothing was guessed: other text is hardly ever valid UTF-8
+    names = "1 name does not say its encoding" if encoding.names == 1 else f"{encoding.names:,} names do not say theirs"
+    example = f", such as {encoding.examples[0]}" if encoding.examples else ""
+    told = f"the encoding of file names: {names}; read as {LANGUAGES[encoding.chosen]} ({encoding.chosen}){example}"
+    if encoding.sure or not encoding.alternatives:
+        return [told]
+    other, examples = next(iter(encoding.alternatives.items()))
+    return [f"{told}; it could also be {LANGUAGES[other]} ({other}){f', {examples[0]}' if examples else ''}"]
+
+
+def _with_slashes(names: Sequence[str | None], infos: Sequence[zipfile.ZipInfo], listing: Listing) -> list[str | None]:
+    """Return the names with backslashes taken for slashes where a Windows packer has certainly meant folders: there are
+    no slashes in the name, and the entry was made on Windows' file systems or all entries are like it.
+    """
+    meant = [name is not None and "\\" in name and "/" not in name for name in names]
+    everywhere = all(one or name is None for one, name in zip(meant, names, strict=True))
+    changed = list(names)
+    example = ""
+    for number, (name, info) in enumerate(zip(names, infos, strict=True)):
+        if name is not None and meant[number] and (everywhere or info.create_system in _WINDOWS):
+            changed[number] = name.replace("\\", "/")
+            example = example or f"{shown(name, 80)} as {shown(changed[number] or '', 80)}"
+    if example:
+        count = sum(old != new for old, new in zip(names, changed, strict=True))
+        entries = "1 name has" if count == 1 else f"{count:,} names have"
+        listing.notices.append(f"{entries} backslashes, as Windows writes paths; read as folders, such as {example}")
+    return changed

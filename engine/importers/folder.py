@@ -1,16 +1,19 @@
-"""A folder on this machine. Links are not followed; files are opened so that nothing but a plain file is read."""
+"""A folder on this machine. Only plain files inside it are read, also by way of links; see links.py for which are."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from engine.errors import DecodeError, ImportRefused, SourceMissing
-from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries
-from engine.importers.names import is_junk, name_flaw, shown
+from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries, with_parents
+from engine.importers.left_out import LeftOut
+from engine.importers.links import Links
+from engine.importers.names import Junk, junk_of, name_flaw, shown
 from engine.records.imports import Refusal
 
 
@@ -29,11 +32,19 @@ class FolderContents:
                     "This is a file, not a folder", value=shown(str(path)), way_out="Import it as a zip."
                 )
             raise SourceMissing("There is no such folder", value=shown(str(path)), way_out="Check the path.")
+        self._root = os.path.realpath(path)
         self._limits = limits
         self._total = 0
+        self._files = 0
+        self._folders: list[str] = []
+        self._left_out = LeftOut()
+        self._links = Links(self._root)
         self.listing = Listing()
-        self._walk(path, "", 0)
+        self._walk(self._root, "", 0, linked=False)
+        self._left_out.write(self.listing)
+        dropped = self._links.settle(self.listing)
         self.listing.entries = sort_entries(self.listing.entries)
+        self.listing.folders = self._all_folders(dropped)
 
     def labels(self) -> dict[str, str] | None:
         """Return None: a folder has no labels beyond its names and tables."""
@@ -46,11 +57,12 @@ class FolderContents:
         """Return a file's bytes.
 
         Raises:
-            DecodeError: it cannot be read, is no longer a plain file, or is over the cap.
+            DecodeError: it cannot be read, is no longer a plain file inside the folder, or is over the cap.
             ImportRefused: all files together are over the cap.
         """
         try:
-            data = gather(_chunks(cast("str", entry.token)), self._limits.entry_bytes)
+            with self.open(entry) as file:
+                data = gather(iter(partial(file.read, MEGABYTE), b""), self._limits.entry_bytes)
         except OSError as error:
             raise DecodeError(f"The file cannot be read ({error.strerror})") from error
         self._total += len(data)
@@ -61,7 +73,17 @@ class FolderContents:
             )
         return data
 
-    def _walk(self, path: str | Path, prefix: str, depth: int) -> None:
+    def open(self, entry: Entry) -> BinaryIO:
+        """Return a file as a stream, for what is read piece by piece; the cap is the reader's.
+
+        Raises:
+            DecodeError: it is no longer a plain file inside the folder.
+            OSError: it cannot be read.
+        """
+        return _open_below(self._root, cast("str", entry.token))
+
+    def _walk(self, path: str, prefix: str, depth: int, *, linked: bool) -> None:
+        """List a folder by its real path; `prefix` is what its files are called by, `linked` that a link led here."""
         try:
             with os.scandir(path) as entries:
                 items = sorted(entries, key=lambda item: item.name)
@@ -69,35 +91,98 @@ class FolderContents:
             self.listing.refused.append(Refusal(shown(prefix), f"the folder cannot be read ({error.strerror})"))
             return
         for item in items:
-            self._take(item, prefix + item.name, depth)
+            self._take(item, prefix + item.name, depth, linked)
 
-    def _take(self, item: os.DirEntry[str], name: str, depth: int) -> None:
-        listing = self.listing
-        if is_junk(name):
-            listing.skipped += 1
+    def _take(self, item: os.DirEntry[str], name: str, depth: int, linked: bool) -> None:
+        refused = self.listing.refused
+        junk, flaw = junk_of(name), name_flaw(name)
+        if junk is not None:
+            self._leave_out(item, name, junk, depth)
+        elif flaw is not None:
+            refused.append(Refusal(shown(name), flaw))
         elif item.is_symlink():
-            listing.refused.append(Refusal(shown(name), "a symbolic link"))
-        elif (flaw := name_flaw(name)) is not None:
-            listing.refused.append(Refusal(shown(name), flaw))
+            self._follow(item, name, depth, linked)
         elif item.is_dir(follow_symlinks=False):
-            if depth >= self._limits.folder_depth:
-                listing.refused.append(Refusal(shown(name), "too many folders inside each other"))
-            else:
-                self._walk(item.path, name + "/", depth + 1)
+            self._enter(item.path, name, depth, linked)
         elif not item.is_file(follow_symlinks=False):
-            listing.refused.append(Refusal(shown(name), "not an ordinary file"))
-        elif len(listing.entries) >= self._limits.folder_files:
+            refused.append(Refusal(shown(name), "not an ordinary file"))
+        else:
+            self._count()
+            if linked:
+                self._links.add_file(name, item.path, linked)
+            else:
+                self.listing.entries.append(Entry(name, name))
+
+    def _enter(self, path: str, name: str, depth: int, linked: bool) -> None:
+        self._folders.append(name)
+        if depth >= self._limits.folder_depth:
+            self.listing.refused.append(Refusal(shown(name), "too many folders inside each other"))
+        else:
+            self._walk(path, name + "/", depth + 1, linked=linked)
+
+    def _follow(self, item: os.DirEntry[str], name: str, depth: int, linked: bool) -> None:
+        target, flaw = self._links.target(item.path)
+        if flaw is None and os.path.isdir(target):
+            flaw = self._links.folder_flaw(item.path, target, linked)
+            if flaw is None:
+                self._enter(target, name, depth, linked=True)
+        elif flaw is None:
+            self._count()
+            self._links.add_file(name, target, linked)
+        if flaw is not None:
+            self.listing.refused.append(Refusal(shown(name), flaw))
+
+    def _leave_out(self, item: os.DirEntry[str], name: str, junk: Junk, depth: int) -> None:
+        """Count the files of what is left out, without following links."""
+        if not item.is_dir(follow_symlinks=False):
+            self._count()
+            self._left_out.add(name, junk)
+            return
+        if depth >= self._limits.folder_depth:
+            return
+        try:
+            with os.scandir(item.path) as entries:
+                items = list(entries)
+        except OSError:
+            return
+        for inner in items:
+            path = f"{name}/{inner.name}"
+            self._leave_out(inner, path, junk_of(path) or junk, depth + 1)
+
+    def _all_folders(self, dropped: Sequence[str]) -> tuple[str, ...]:
+        """Return all folders but those that only hold names of files that are taken under another."""
+        emptied: set[str] = set()
+        if dropped:
+            taken = [*(entry.name for entry in self.listing.entries), *(one.name for one in self.listing.refused)]
+            emptied = set(with_parents(map(_parent, dropped))) - set(with_parents(map(_parent, taken)))
+        return tuple(folder for folder in with_parents(self._folders) if folder not in emptied)
+
+    def _count(self) -> None:
+        self._files += 1
+        if self._files > self._limits.folder_files:
             raise ImportRefused(
                 f"The folder holds more than {self._limits.folder_files:,} files", way_out="Import it in parts."
             )
-        else:
-            listing.entries.append(Entry(name, item.path))
 
 
-def _chunks(path: str) -> Iterator[bytes]:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise DecodeError("Not an ordinary file")
-        while chunk := file.read(MEGABYTE):
-            yield chunk
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _open_below(root: str, path: str) -> BinaryIO:
+    """Open a file by its path below the root, one folder after the other, so that no link on the way is followed."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        *folders, base = path.split("/")
+        for part in folders:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        handle = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise DecodeError("Not an ordinary file")
+    return file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.records.imports import Question, Refusal
+from engine.records.imports import GivenPrediction, Question, Refusal
 
 SPLIT_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trn", "seg_train", "train2017", "trainset", "train_set"), "train"),
@@ -20,14 +20,6 @@ UNLABELED = frozenset({"_unlabeled", "unlabeled", "no_label"})
 def split_of(word: str) -> str:
     """Return which split a word names: "train", "val", "test", or "" for none."""
     return SPLIT_WORDS.get(word.strip().casefold(), "")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model said of an image before it came here: a class, and how sure it was, 0..1, None where not said."""
-
-    label: str
-    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Labeling:
     splits: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    predictions: Mapping[str, Prediction] = field(default_factory=dict)
+    predictions: Mapping[str, GivenPrediction] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
     used: frozenset[str] = frozenset()
 

@@ -6,21 +6,64 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 MAX_NAME_BYTES = 4096
 MAX_LABEL = 200
-_JUNK_FILES = frozenset({"thumbs.db", "desktop.ini"})
 _SIDECARS = frozenset({"manifest.json", "provenance.jsonl"})
+_LITTER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+_LITTER = frozenset(
+    {
+        *("__macosx", ".ds_store", ".localized", ".apdisk", ".appledouble", ".spotlight-v100", ".fseventsd"),
+        *(".temporaryitems", ".documentrevisions-v100", ".trash", ".trashes", ".directory", ".picasa.ini"),
+        *("$recycle.bin", "#recycle", "@recycle", "@eadir", ".@__thumb", ".thumbnails", ".thumbs", ".cache"),
+        *(".ipynb_checkpoints", ".git", ".svn", ".hg", ".bzr", ".dvc", ".dvcignore", ".idea", ".vscode", ".venv"),
+        *(".gitignore", ".gitattributes", ".gitkeep", ".gitmodules", ".keep", ".mypy_cache", ".pytest_cache"),
+    }
+)
+_MAYBE_JUNK = re.compile(r"(?i)(?:^|/)(?:[.#$@]|__macosx)|(?:thumbs\.db|desktop\.ini|\.jsonl?)$")
+_LITTER_STARTS = ("._", ".trash-", ".nfs", ".fuse_hidden", ".~lock.")
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_BLANKS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")  # letters and marks that are drawn as nothing
+_JOINS = re.compile(r"[\s_\-\u2010-\u2015\u2212]")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d) +(?=\d)")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
-def is_junk(name: str) -> bool:
-    """Return whether a file is left out without being listed: system litter, dotfiles, Starling's own manifests."""
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """Why a file is no part of a set.
+
+    path: the file itself, or the folder above it that is left out as a whole. known: litter of a system or a tool, or
+    Starling's own manifest; otherwise it is hidden only because its name begins with a dot.
+    """
+
+    path: str
+    known: bool
+
+
+def junk_of(name: str) -> Junk | None:
+    """Return why a file of this relative path is left out: litter, else hidden; None for the others."""
+    if _MAYBE_JUNK.search(name) is None:
+        return None
     parts = name.split("/")
-    if any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts):
-        return True
-    return parts[-1].casefold() in _JUNK_FILES or parts[-1] in _SIDECARS
+    hidden = 0
+    for number, part in enumerate(parts, start=1):
+        low = part.casefold()
+        if low in _LITTER or low.startswith(_LITTER_STARTS):
+            return Junk("/".join(parts[:number]), True)
+        if not hidden and low.startswith(".") and low not in (".", ".."):
+            hidden = number
+    if hidden:
+        return Junk("/".join(parts[:hidden]), False)
+    if parts[-1].casefold() in _LITTER_FILES or parts[-1] in _SIDECARS:
+        return Junk(name, True)
+    return None
+
+
+def is_junk(name: str) -> bool:
+    """Return whether a file is left out and only counted: system litter, dotfiles, Starling's own manifests."""
+    return junk_of(name) is not None
 
 
 def name_flaw(name: str) -> str | None:
@@ -52,6 +95,46 @@ def label_flaw(label: str) -> str | None:
     return None
 
 
+def tidy_label(text: str) -> str:
+    """Return a class name in NFC, without what cannot be seen at its ends: spaces of all kinds, line ends, zero-width
+    and control characters, byte order and direction marks, soft hyphens. What lies between stays as it is. "" where
+    there is nothing else.
+    """
+    text = unicodedata.normalize("NFC", text)
+    start, end = 0, len(text)
+    while start < end and _unseen(text[start]):
+        start += 1
+    while end > start and _unseen(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of class names that are probably one: they differ only in case, in how accents are written, in
+    what cannot be seen, or in the spaces, underscores and hyphens inside ("Ice cream", "ice_cream", "icecream").
+    Between two digits such a mark counts: "1-2" is no twin of "12". Each group is sorted, as are the groups.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for label in set(labels):
+        groups[_twin_key(label)].append(label)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+def _twin_key(label: str) -> str:
+    text = name_key(name_key(tidy_label(label)))
+    text = "".join(" " if _JOINS.match(one) else one for one in text if one in "\t\n\r" or not _zero_width(one))
+    return _BETWEEN_DIGITS.sub("-", text).replace(" ", "") or label
+
+
+def _unseen(character: str) -> bool:
+    return character in _BLANKS or _zero_width(character) or character.isspace()
+
+
+def _zero_width(character: str) -> bool:
+    """Return whether a character is not drawn; the tags that flags in emoji end with are."""
+    return unicodedata.category(character) in ("Cc", "Cf") and not "\U000e0020" <= character <= "\U000e007f"
+
+
 def shown(name: str, limit: int = 300) -> str:
     """Return a name safe to print: control, direction and invisible characters as escapes, the middle cut out."""
     text = (
@@ -77,27 +160,4 @@ def collisions(names: Iterable[str]) -> list[tuple[str, ...]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name in set(names):
         groups[name_key(name)].append(name)
-    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
-
-
-_AROUND = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-_SEPARATORS = re.compile(r"[\s_-]+")
-
-
-def tidy_label(text: str) -> str:
-    """Return a class name in NFC, without spaces and invisible characters around it."""
-    label = unicodedata.normalize("NFC", text)
-    start, end = 0, len(label)
-    while start < end and unicodedata.category(label[start]) in _AROUND:
-        start += 1
-    while end > start and unicodedata.category(label[end - 1]) in _AROUND:
-        end -= 1
-    return label[start:end]
-
-
-def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of labels that differ only in case, accent form, or spaces, underscores and hyphens; sorted."""
-    groups: dict[str, set[str]] = defaultdict(set)
-    for label in labels:
-        groups[_SEPARATORS.sub(" ", name_key(label)).strip() or label].add(label)
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)

@@ -27,6 +27,8 @@ class OneFileContents(FolderContents):
                 "This file holds no images that can be read", value=shown(str(path)),
                 way_out=f"Choose a folder, a zip, or a file that ends in {', '.join(CONTAINERS)}.",
             )  # fmt: skip
+        real = path.resolve()
+        self._root = str(real.parent)
         self._limits = limits
         self._total = 0
-        self.listing = Listing([Entry(path.name, str(path.resolve()))])
+        self.listing = Listing([Entry(path.name, real.name)])

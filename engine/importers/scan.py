@@ -8,9 +8,9 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from engine.errors import ConfigError, ImportRefused, NothingToImport
 from engine.files import replacing
@@ -18,7 +18,7 @@ from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
 from engine.importers.containers import container_of
-from engine.importers.contents import Contents, Limits, Listing
+from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
@@ -32,10 +32,15 @@ from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
-from engine.records.imports import FoundImage, Grouping, ImportPreview, Refusal
+from engine.records.imports import FoundImage, Grouping, ImportPreview, Question, Refusal
 from engine.records.progress import Progress
 
+if TYPE_CHECKING:
+    import zipfile
+
 _LISTED_COLLISIONS = 20
+ENCODING = "encoding"
+"""Key of the question in which encoding a zip's names are."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ def scan(
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        return _preview(Scanned(source, contents.listing, contents.labels(), staged, staging), reading, answers or {})
+        names = _other_names(source, contents.listing, limits)
+        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
+        return _preview(scanned, reading, answers or {})
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -131,12 +138,11 @@ def place(preview: ImportPreview, project_root: Path, progress: Progress) -> Non
         ImportRefused: a staged file is gone, or the disk is full; the project's database knows nothing of it yet.
     """
     try:
-        for folder in ("images", "thumbs"):
-            for number in range(256):
-                (project_root / folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+        moved = _move_folders(preview, project_root)
         for done, image in enumerate(preview.found, start=1):
-            _move(image.staged, original_path(project_root, image.sha256))
-            _move(thumb_path(preview.staging, image.sha256), thumb_path(project_root, image.sha256))
+            if image.sha256[:2] not in moved:
+                _move(image.staged, original_path(project_root, image.sha256))
+                _move(thumb_path(preview.staging, image.sha256), thumb_path(project_root, image.sha256))
             if done % 1024 == 0:
                 progress("Placing images", done, len(preview.found))
     except OSError as error:
@@ -166,13 +172,35 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan has read and staged; labels can be read from it again and again."""
+    """What a scan has read and staged; labels can be read from it again and again.
+
+    names: by encoding that a zip's names could also be in, what each name would then be, where it is another.
+    """
 
     source: ImportSource
     listing: Listing
     known: dict[str, str] | None
     staged: Staged
     staging: Path
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
+    """Return the names that a zip's files would have in each other encoding that its names could be in."""
+    if source.kind != "zip" or listing.encoding is None:
+        return {}
+    now = {_place_in_zip(entry): entry.name for entry in listing.entries}
+    others: dict[str, dict[str, str]] = {}
+    for encoding in listing.encoding.alternatives:
+        again = ZipContents(source.path, limits, encoding)
+        again.close()
+        entries = ((now.get(_place_in_zip(entry)), entry.name) for entry in again.listing.entries)
+        others[encoding] = {old: new for old, new in entries if old is not None and old != new}
+    return others
+
+
+def _place_in_zip(entry: Entry) -> int:
+    return cast("zipfile.ZipInfo", entry.token).header_offset
 
 
 def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None) -> ImportPreview:
@@ -193,12 +221,16 @@ def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | N
 
 
 def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
-    source, listing, staged = scanned.source, scanned.listing, scanned.staged
-    if not staged.names:
-        raise _nothing(listing, staged)
+    source, listing = scanned.source, scanned.listing
+    if not scanned.staged.names:
+        raise _nothing(listing, scanned.staged)
+    encoding, spelled = _encoding(scanned, answers)
+    staged = _renamed(scanned.staged, spelled)
     images = tuple(sorted(name for names in staged.names.values() for name in names))
-    names = (frozenset(entry.name for entry in listing.entries) - staged.expanded) | staged.members
-    view = SourceView(images, names, staged.files, records=staged.records)
+    files = {entry.name for entry in listing.entries} - staged.expanded
+    names = frozenset(spelled.get(name, name) for name in files) | staged.members
+    folders = frozenset() if spelled else frozenset(listing.folders)
+    view = SourceView(images, names, staged.files, folders, staged.records)
     if scanned.known is None:
         found = read_labels(view, reading, answers)
         labeling = tidied(found.labeling, answers)
@@ -210,7 +242,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         labeling = Labeling(f"{source.name}, train split", scanned.known)
     found_images, conflicts = _found(staged, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
-    declared = dict.fromkeys(label for label in labeling.classes if label not in labeled)
+    said = [image.predicted.label for image in found_images if image.predicted is not None]
+    declared = dict.fromkeys(label for label in (*labeling.classes, *said) if label not in labeled)
     found_images = _hide(found_images, source)
     visible = Counter(image.label for image in found_images if image.label is not None)
     return ImportPreview(
@@ -220,19 +253,58 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         refused=(*listing.refused, *staged.refused, *unread, *labeling.refused),
         counts={label: visible[label] for label in sorted([*labeled, *declared]) if label not in source.without},
         unlabeled=len(found_images) - visible.total(),
-        skipped=listing.skipped + staged.skipped,
+        skipped=listing.skipped,
         conflicts=tuple(conflicts),
         notices=(
-            *listing.notices, *labeling.notices, *others, *_collision_notices(list(images)), *summed_notices(staged),
+            *listing.notices, *labeling.notices, *_about_predictions(said), *others,
+            *_collision_notices(list(images)), *summed_notices(staged),
         ),
         staging=scanned.staging,
         groupings=() if found is None else _groupings(images, labeling, staged, {**columns, **labeling.columns}),
         reading="" if found is None else found.key,
         readings=readings,
-        questions=labeling.questions,
-        predicted=len(labeling.predictions),
+        questions=(*encoding, *labeling.questions),
+        predicted=len(said),
         scanned=scanned,
     )  # fmt: skip
+
+
+def _encoding(scanned: Scanned, answers: Answers) -> tuple[tuple[Question, ...], Mapping[str, str]]:
+    """Return the question in which encoding a zip's names are, where there is one, and the names that are other ones in
+    the encoding chosen."""
+    found = scanned.listing.encoding
+    if found is None or not scanned.names:
+        return (), {}
+    chosen = answers.get(ENCODING, found.chosen)
+    if chosen not in (found.chosen, *scanned.names):
+        known = ", ".join((found.chosen, *scanned.names))
+        raise ConfigError("The names cannot be read in this encoding", value=chosen, way_out=f"Choose one of {known}.")
+    examples = {found.chosen: found.examples, **found.alternatives}
+    options = tuple((name, f"{name}: {', '.join(examples[name])}") for name in (found.chosen, *scanned.names))
+    question = Question(
+        ENCODING, "File names in the zip", options, chosen,
+        "The zip does not say in which encoding its names are. Choose the line that reads right.", not found.sure,
+    )  # fmt: skip
+    return (question,), scanned.names.get(chosen, {})
+
+
+def _renamed(staged: Staged, spelled: Mapping[str, str]) -> Staged:
+    if not spelled:
+        return staged
+    return replace(
+        staged,
+        names={sha256: [spelled.get(name, name) for name in names] for sha256, names in staged.names.items()},
+        files={spelled.get(name, name): path for name, path in staged.files.items()},
+        records={spelled.get(name, name): record for name, record in staged.records.items()},
+    )
+
+
+def _about_predictions(said: Sequence[str]) -> list[str]:
+    if not said:
+        return []
+    images = f"{len(said):,} {'image comes' if len(said) == 1 else 'images come'} with what a model said of them"
+    classes = f"{len(set(said)):,} {'class' if len(set(said)) == 1 else 'classes'}"
+    return [f"{images} ({classes}): it is no label; live labels begin with it until answers overrule it"]
 
 
 def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refusal]:
@@ -284,6 +356,8 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 notices=tuple(answer["notices"]),
                 test=any(name in test for name in names),
                 split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
+                copies=tuple(names[1:]),
+                predicted=next((labeling.predictions[name] for name in names if name in labeling.predictions), None),
             )
         )
     return images, conflicts
@@ -340,6 +414,36 @@ def _nothing(listing: Listing, staged: Staged) -> NothingToImport:
         value=f"{listed}{more}" if refused else None,
         way_out="Starling reads JPEG, PNG, WebP, BMP, GIF and TIFF.",
     )
+
+
+def _move_folders(preview: ImportPreview, root: Path) -> set[str]:
+    """Move the folders whole of which the project has nothing yet and that hold nothing refused; return those of which
+    nothing is left to move."""
+    found: dict[str, set[str]] = {f"{number:02x}": set() for number in range(256)}
+    for image in preview.found:
+        found[image.sha256[:2]].add(image.sha256)
+    moved: set[str] = set()
+    for name, wanted in found.items():
+        staged = [preview.staging / kind / name for kind in ("images", "thumbs")]
+        whole = all(one.is_dir() and {file.split(".")[0] for file in os.listdir(one)} <= wanted for one in staged)
+        targets = [root / kind / name for kind in ("images", "thumbs")]
+        if all([_move_folder(one, target, whole) for one, target in zip(staged, targets, strict=True)]):
+            moved.add(name)
+    return moved
+
+
+def _move_folder(staged: Path, target: Path, whole: bool) -> bool:
+    """Move a folder to where there is none, or an empty one, if it is to go whole; return whether it could be."""
+    target.mkdir(parents=True, exist_ok=True)
+    if not whole:
+        return False
+    try:
+        os.rename(staged, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV, errno.ENOENT):
+            raise
+        return False
+    return True
 
 
 def _move(staged: Path, target: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
 import shutil
-import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +16,11 @@ from engine.errors import DecodeError, ImportRefused
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import DecodePool, Job
 from engine.importers.containers import Container, Member, container_of, is_cache, stem_of
-from engine.importers.contents import MEGABYTE, Contents, Entry, Limits
+from engine.importers.contents import MEGABYTE, Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
+from engine.importers.left_out import LeftOut
 from engine.importers.name_index import NameIndex
-from engine.importers.names import is_junk, name_flaw, shown
+from engine.importers.names import junk_of, name_flaw, shown
 from engine.importers.source_view import SIDE_ENDINGS
 from engine.records.imports import Refusal
 from engine.records.progress import Progress
@@ -41,7 +40,8 @@ class Staged:
     where the files lie that may say what the images are; by image name what its container says of it.
 
     Containers (see `containers`) are expanded: `expanded` are their own names, `members` the names of the files in
-    them, `pointed` what they say of files that lie beside them, as (container, path, record); `unpacked` counts bytes.
+    them, `pointed` what they say of files that lie beside them, as (container, path, record); `unpacked` counts bytes,
+    `left_out` takes what is no part of the set.
     """
 
     names: dict[str, list[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Staged:
     members: set[str] = field(default_factory=set)
     pointed: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     unpacked: int = 0
-    skipped: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, progress: Progress) -> Staged:
@@ -82,6 +82,7 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
         raise _disk_full() from error
     _refuse_undecodable(staged)
     _point(contents, staged)
+    _tell_left_out(contents.listing, staged)
     progress(_LABEL, total, total)
     return staged
 
@@ -155,13 +156,7 @@ def _prefixes(names: list[str]) -> dict[str, str]:
 
 def _open(contents: Contents, entry: Entry) -> BinaryIO:
     """Return a container as a stream: from the disk where it lies there, so that it may be of any size."""
-    if isinstance(contents, FolderContents) and isinstance(entry.token, str):
-        file = os.fdopen(os.open(entry.token, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise DecodeError("Not an ordinary file")
-        return file
-    return io.BytesIO(contents.read(entry))
+    return contents.open(entry) if isinstance(contents, FolderContents) else io.BytesIO(contents.read(entry))
 
 
 def _members(
@@ -172,9 +167,9 @@ def _members(
             staged.refused.append(one)
         elif one.data is None:
             staged.pointed.append((name, one.name, one.record or {}))
-        elif is_junk(one.name):
-            staged.skipped += 1
-        elif (flaw := name_flaw(full := f"{prefix}/{one.name}")) is not None:
+        elif (junk := junk_of(full := f"{prefix}/{one.name}")) is not None:
+            staged.left_out.add(full, junk)
+        elif (flaw := name_flaw(full)) is not None:
             staged.refused.append(Refusal(shown(full), flaw))
         else:
             _count(one, limits, staged)
@@ -211,6 +206,15 @@ def _point(contents: Contents, staged: Staged) -> None:
             staged.records[name] = _together(staged.records[name], record)
         else:
             staged.records[name] = record
+
+
+def _tell_left_out(listing: Listing, staged: Staged) -> None:
+    """Add what was left out of containers to what was left out beside them."""
+    inside = Listing()
+    staged.left_out.write(inside)
+    for what, count in inside.left_out.items():
+        listing.left_out[what] = listing.left_out.get(what, 0) + count
+    listing.notices += inside.notices
 
 
 def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from engine.errors import ArchiveRefused
@@ -26,11 +26,16 @@ _AGAIN = "Pack the images again with an ordinary zip program."
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Where the central directory lies: offset and size in bytes, and the number of entries it says it has."""
+    """Where the central directory lies: offset and size in bytes, and its number of entries.
+
+    wide: the number is written in 64 bits. In 16 bits, macOS and others write its remainder by 65,536 where there are
+    more, and leave the reader to count.
+    """
 
     offset: int
     size: int
     entries: int
+    wide: bool
 
 
 def check_directory(file: BinaryIO, limits: Limits) -> Directory:
@@ -48,7 +53,7 @@ def check_directory(file: BinaryIO, limits: Limits) -> Directory:
             "This is not a zip archive", way_out="Choose a .zip file, or unpack it and import the folder."
         )
     directory, end = _end_record(file, length)
-    if directory.entries == 0:
+    if directory.entries == 0 and directory.size == 0:
         raise ArchiveRefused("The zip archive is empty", way_out="Choose another one.")
     too_many = f"The zip archive has more than {limits.entries:,} entries"
     if directory.entries > limits.entries or directory.size > limits.directory_bytes:
@@ -59,9 +64,10 @@ def check_directory(file: BinaryIO, limits: Limits) -> Directory:
     counted = _count_records(file.read(directory.size), limits.entries)
     if counted > limits.entries:
         raise ArchiveRefused(too_many, way_out="Unpack it and import the folder, or import it in parts.")
-    if counted != directory.entries:
+    wrapped = not directory.wide and counted & 0xFFFF == directory.entries
+    if counted != directory.entries and not wrapped:
         raise ArchiveRefused("The zip archive lies about its number of entries", value=counted, way_out=_AGAIN)
-    return directory
+    return replace(directory, entries=counted)
 
 
 def check_overlaps(file: BinaryIO, infos: Sequence[zipfile.ZipInfo], directory: Directory) -> None:
@@ -105,7 +111,7 @@ def _end_record(file: BinaryIO, length: int) -> tuple[Directory, int]:
             return _end64(file, locator, end, (here, total, size, offset))
     if disk or first_disk or here != total:
         raise ArchiveRefused("The zip archive is one part of several", way_out="Join the parts first.")
-    return Directory(offset, size, total), end
+    return Directory(offset, size, total, wide=False), end
 
 
 def _end64(file: BinaryIO, locator: bytes, end: int, claimed: tuple[int, int, int, int]) -> tuple[Directory, int]:
@@ -124,7 +130,7 @@ def _end64(file: BinaryIO, locator: bytes, end: int, claimed: tuple[int, int, in
     here, total, size, offset = true
     if here != total:
         raise ArchiveRefused("The zip archive is one part of several", way_out="Join the parts first.")
-    return Directory(offset, size, total), at
+    return Directory(offset, size, total, wide=True), at
 
 
 def _count_records(directory: bytes, cap: int) -> int:

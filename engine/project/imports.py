@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.importers.formats import AUTO
 from engine.importers.grouping import choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
+from engine.project import given_predictions
 from engine.project.workspace import Workspace, quiet
 from engine.records.imports import ImportPreview, ImportResult
 from engine.records.progress import Progress
@@ -20,15 +23,29 @@ class Imports:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def scan(self, source: ImportSource, progress: Progress = quiet) -> ImportPreview:
+    def scan(
+        self,
+        source: ImportSource,
+        progress: Progress = quiet,
+        *,
+        reading: str = AUTO,
+        answers: Mapping[str, str] | None = None,
+    ) -> ImportPreview:
         """Look at what a source holds. Nothing is written to the project but staged files, until `commit`; a preview
         that is not wanted goes to `engine.importers.scan.discard`.
 
+        Args:
+            source: what to look at.
+            progress: told how far it is.
+            reading: what to take it for; see `engine.importers.scan.scan`.
+            answers: what a person decided about it, by the key of the question.
+
         Raises:
+            ConfigError: there is no such format.
             ImportRefused: the source as a whole is not acceptable; nothing is left behind.
         """
         self._workspace.hold_leftovers()
-        return scan(source, self._workspace.root / "staging", progress)
+        return scan(source, self._workspace.root / "staging", progress, reading=reading, answers=answers)
 
     def commit(
         self,
@@ -60,6 +77,8 @@ class Imports:
         progress("Writing to the project", 0, 0)
         how = "" if grouping is None else grouping.title
         result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused, how)
+        said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
+        given_predictions.keep(self._workspace.root, said)
         discard(preview)
         return replace(result, seconds=time.monotonic() - began)
 

@@ -3,8 +3,9 @@
 Features are computed once, by a process of their own; a thread of the app's process then follows the ledger. What it
 fits is recorded as a live round (`engine.rounds.live`), which everything that shows rounds shows as it is.
 
-Where a text-image network is on the machine, another process guesses each image's class from the class names. The guess
-is a prior (`engine.live.guess`): with it live labels begin before the first answer, and answers overrule it.
+Predictions that came with the images are a first guess of their classes; without any, where a text-image network is on
+the machine, another process guesses each image's class from the class names. The guess is a prior
+(`engine.live.guess`): with it live labels begin before the first answer, and answers overrule it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from engine.jobs.guess import NameGuess
 from engine.live.model import LEAST_CLASSES, Labeled
 from engine.live.refit import LiveModel
 from engine.live.stated import stated
+from engine.project import given_predictions
 from engine.project.groups import Groups
 from engine.project.results import Results
 from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
+from engine.records.labels import ImageItem
 from engine.records.rounds import LIVE
 from engine.rounds.folder.plan import ROUNDS
 from engine.rounds.live import FIRST_GUESS, Fit, LiveRound, end_live
@@ -64,7 +67,8 @@ class LiveState:
     status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": a trained round
     is in force; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
     of the live round. labels: that the last refit knew. refits, seconds: how many there were, and the last one's time.
-    guess_say: how much a guess from the class names counted in it, 0..1; 0 without one.
+    guess_say: how much a guess, from the class names or from predictions that came with the images, counted in it,
+    0..1; 0 without one.
     """
 
     status: Status
@@ -105,6 +109,7 @@ class Live:
         self._fitted_guess: NameGuess | None = None
         """That the last fit had."""
         self._guess_asked: tuple[int, tuple[str, ...]] | None = None
+        self._given_asked: tuple[int, tuple[str, ...], int] | None = None
         self._guess_ended = True
         """Number of images and class names that a guess was asked for, and whether its process has ended."""
 
@@ -254,7 +259,7 @@ class Live:
         if self._round is not None:
             self._end_round()
         self._images = self._model = self._guess = None
-        self._guess_asked = None
+        self._guess_asked = self._given_asked = None
 
     def _end_round(self) -> None:
         if self._round is not None:
@@ -322,9 +327,15 @@ class Live:
             self._groups.find_near(self._ids, images)
 
     def _follow_guess(self) -> None:
-        """Have each image's class guessed from the class names, where that is possible, and take the guess."""
+        """Take the predictions that came with the images for a guess; without any have each image's class guessed from
+        the class names, where that is possible."""
         names, items = self._store.classes(), self._workspace.items()
-        if self._images is None or len(names) < LEAST_CLASSES or not guess.possible():
+        if self._images is None or len(names) < LEAST_CLASSES:
+            return
+        if (self._workspace.root / given_predictions.FILE).exists():
+            self._take_given(items, names)
+            return
+        if not guess.possible():
             return
         root, asked = self._workspace.root, (len(items), tuple(names))  # images are only ever added
         if asked != self._guess_asked:  # at the start of the app, too: a network may have come since
@@ -335,6 +346,13 @@ class Live:
             self._guess_asked, self._guess_ended = asked, False
         if not self._guess_ended and guess.state(root).status != "running":
             self._guess, self._guess_ended = guess.read(root), True
+
+    def _take_given(self, items: Sequence[ImageItem], names: Sequence[str]) -> None:
+        written = (self._workspace.root / given_predictions.FILE).stat().st_mtime_ns
+        asked = (len(items), tuple(names), written)
+        if asked != self._given_asked:
+            self._given_asked = asked
+            self._guess = given_predictions.first_guess(self._workspace.root, items, names)
 
     def _guess_for(self, labeled: Sequence[str]) -> NameGuess | None:
         """Return the guess where it is of all images and of all classes with a label, and none of its classes is gone;

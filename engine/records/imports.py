@@ -44,13 +44,22 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenPrediction:
+    """What a model said of an image before it came here: a class, and how sure it was, 0..1, None where not said."""
+
+    label: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FoundImage:
     """One decodable file of a scanned source, staged but not yet part of the project.
 
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
     person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
     a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure. `split`: "train",
-    "val" or "test" as the source says it.
+    "val" or "test" as the source says it. `copies`: the further names that its content has in the source.
+    `predicted`: what a model said of it before.
     """
 
     name: str
@@ -67,6 +76,8 @@ class FoundImage:
     group: str | None = None
     test: bool = False
     split: str = ""
+    copies: tuple[str, ...] = ()
+    predicted: GivenPrediction | None = None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ IN_FORCE = (
     "In force at once: live labels are fitted anew after every few answers. Random images, asked without "
     "a prediction and never learned from, measure it."
 )
-FIRST_GUESS = "First guess from the class names, nothing measured."
+FIRST_GUESS = "First guess, nothing measured."
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ _ITEM = tuple(column for column in images.columns if column.name not in ("import
 
 TEST_SPLIT = "test_split"
 """In an import's summary: the ids of the images, ascending, that its source sets apart to measure."""
+SPLITS = "splits"
+"""In an import's summary: by the name of a split, the ids of the images that the source puts into it."""
+OTHER_NAMES = "other_names"
+"""In an import's summary: an image's id and a further name that the source has its content under, one pair a name."""
 
 
 def read_classes(connection: Connection) -> tuple[str, ...]:
@@ -76,6 +80,25 @@ def read_truth(connection: Connection) -> dict[int, str]:
     """Return the hidden labels of demos and benchmarks, by image id."""
     query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
     return {row.image_id: row.label for row in connection.execute(query)}
+
+
+def read_given_splits(connection: Connection) -> dict[int, str]:
+    """Return the split that a source puts an image into, by image id; the first one where several do."""
+    found: dict[int, str] = {}
+    for summary in connection.scalars(select(imports.c.summary).order_by(imports.c.id)):
+        for split, numbers in summary.get(SPLITS, {}).items():
+            for number in numbers:
+                found.setdefault(int(number), str(split))
+    return found
+
+
+def read_other_names(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """Return the further names that an image's content came under, by image id, in the order they came; none twice."""
+    found: dict[int, dict[str, None]] = {}
+    for summary in connection.scalars(select(imports.c.summary).order_by(imports.c.id)):
+        for number, name in summary.get(OTHER_NAMES, ()):
+            found.setdefault(int(number), {})[str(name)] = None
+    return {number: tuple(names) for number, names in found.items()}
 
 
 def read_test_split(connection: Connection) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from engine.errors import ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.store.groups import write_groups
-from engine.store.images import TEST_SPLIT, add_classes, read_classes
+from engine.store.images import OTHER_NAMES, SPLITS, TEST_SPLIT, add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
@@ -91,6 +91,8 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
         "refused": result.refused,
         "refusals": [[refusal.name, refusal.reason] for refusal in refused[:LISTED_REFUSALS]],
         TEST_SPLIT: _test_split(incoming.images, rows),
+        SPLITS: _splits(incoming.images, ids),
+        OTHER_NAMES: _other_names(connection, incoming.images, ids),
     }
     values = {"summary": plain(summary), "digest": digest_images(rows)}
     connection.execute(update(imports).where(imports.c.id == import_id).values(values))
@@ -104,6 +106,26 @@ def _test_split(incoming_images: Sequence[FoundImage], rows: Sequence[Row]) -> l
     return sorted(
         new[image.sha256] for image in incoming_images if image.test and image.label is not None and image.sha256 in new
     )
+
+
+def _splits(incoming_images: Sequence[FoundImage], ids: Mapping[str, int]) -> dict[str, list[int]]:
+    splits: dict[str, list[int]] = {}
+    for image in incoming_images:
+        if image.split:
+            splits.setdefault(image.split, []).append(ids[image.sha256])
+    return splits
+
+
+def _other_names(
+    connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]
+) -> list[tuple[int, str]]:
+    """The names of this import that the stored images do not bear."""
+    stored: dict[int, str] = {}
+    for chunk in chunks(sorted({ids[image.sha256] for image in incoming_images})):
+        query = select(images.c.id, images.c.name).where(images.c.id.in_(chunk))
+        stored.update((number, name) for number, name in connection.execute(query))
+    given = ((ids[image.sha256], name) for image in incoming_images for name in (image.name, *image.copies))
+    return [(number, name) for number, name in given if name != stored[number]]
 
 
 def _spelled(incoming_images: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:
@@ -130,7 +152,7 @@ def _check(incoming: Incoming, known: set[str]) -> None:
                 value=repr(image.label),
                 way_out="Confirm the class, or leave the label out.",
             )
-        for text in (image.name, image.label or "", image.truth or "", image.group or ""):
+        for text in (image.name, *image.copies, image.label or "", image.truth or "", image.group or ""):
             if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
                 raise ImportRefused(
                     "not saved: a name is not valid Unicode", value=ascii(text), way_out="Rename the file."

@@ -153,6 +153,14 @@ class Store:
         """Return the hidden labels of demos and benchmarks, by image id."""
         return self._read(images.read_truth)
 
+    def given_splits(self) -> dict[int, str]:
+        """Return "train", "val" or "test" by image id, where an import's source says it."""
+        return self._read(images.read_given_splits)
+
+    def other_names(self) -> dict[int, tuple[str, ...]]:
+        """Return the further names that an image's content was imported under, by image id."""
+        return self._read(images.read_other_names)
+
     def counts(self) -> ProjectCounts:
         """Return how many images are in which state."""
         return self._read(projection.count)

@@ -106,3 +106,52 @@ def test_the_path_of_a_single_file_that_holds_images_is_looked_into(
     next(one for one in shown.button if one.label == "Look inside").click().run()
     assert not shown.exception
     assert dict(shown.session_state["starling_page_preview"].counts) == {"cat": 1, "dog": 1}
+
+
+def twins(path: Path) -> Path:
+    """Images in folders Cat and cat, with a table of two other labels."""
+    shades = {
+        f"{label}/{number}.png": 20 * number + at for at, label in enumerate(("Cat", "cat")) for number in range(4)
+    }
+    write_zip(path, {name: np.full((8, 8), shade, np.uint8) for name, shade in shades.items()})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("checked.csv", "filename,label\nCat/0.png,ok\ncat/3.png,blurry\n")
+    return path
+
+
+def box(page: AppTest, label: str):
+    return next(one for one in page.selectbox if one.label.endswith(label))
+
+
+def test_what_the_images_are_read_as_is_shown_and_can_be_changed(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    shown = page(opened, twins(tmp_path / "twins.zip"))
+    assert box(shown, "Read as").value == "class_tree"
+    assert "images + CSV: 2 labels in 2 classes" in box(shown, "Read as").options
+    assert list(shown.dataframe[0].value["class"]) == ["Cat", "cat"]
+    assert all(one.startswith("data:image/webp;base64,") for one in shown.dataframe[0].value["example"])
+    box(shown, "Read as").set_value("table").run()
+    assert not shown.exception
+    assert list(shown.dataframe[0].value["class"]) == ["blurry", "ok"]
+    press_import(shown)
+    assert opened.project.store.classes() == ("blurry", "ok")
+
+
+def test_a_doubtful_question_is_asked_and_the_answer_is_taken(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    shown = page(opened, twins(tmp_path / "twins.zip"))
+    question = box(shown, "Classes that differ only in case, accents or separators")
+    assert question.value == "keep"
+    question.set_value("merge").run()
+    assert not shown.exception
+    assert list(shown.dataframe[0].value["class"]) == ["cat"]
+    press_import(shown)
+    assert opened.project.store.classes() == ("cat",)
+
+
+def test_a_reading_that_does_not_fit_says_why_and_keeps_the_preview(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
+    shown = page(opened, frames(tmp_path / "frames.zip"))
+    box(shown, "Read as").set_value("table").run()
+    assert any("no table of labels" in one.value for one in shown.error)
+    press_import(shown)
+    assert opened.project.store.counts().images == 20

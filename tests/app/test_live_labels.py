@@ -85,7 +85,7 @@ def test_a_first_guess_from_the_class_names_is_shown_as_such_before_any_label(
     found.project.live.turn(True)
     fit(found.project)
     page = page_of("review_labels")
-    assert "First guess from the class names, nothing measured. It gives the order alone" in captions(page)
+    assert "First guess, nothing measured. It gives the order alone" in captions(page)
     assert "Fitted" not in captions(page)
     items, _ = found.project.queue.next("least_sure", 10)
     assert all(one.prediction in "0123456789" for one in items if not one.blind)

@@ -22,7 +22,7 @@ from engine.importers.formats import (
 )
 from engine.importers.formats.base import ONLY, Answers, Detection, Format
 from engine.importers.labeling import Labeling
-from engine.importers.names import shown
+from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
 from engine.records.imports import Reading
 
@@ -108,7 +108,7 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
             FORMATS[key].title,
             detected[key].why if key in detected else "chosen",
             len(read[key].labels),
-            len(set(read[key].labels.values())),
+            len({tidy_label(label) for label in set(read[key].labels.values())}),
         )
         for key in (taken, *(key for key in order if key != taken))
     )
@@ -124,10 +124,16 @@ def _says_something(labeling: Labeling) -> bool:
     return bool(labeling.labels or labeling.conflicts or labeling.predictions)
 
 
+def counted(one: Reading) -> str:
+    """Return how many labels a reading gives, in how many classes, in words."""
+    labels = "1 label" if one.labeled == 1 else f"{one.labeled:,} labels"
+    return f"{labels} in {'1 class' if one.classes == 1 else f'{one.classes:,} classes'}"
+
+
 def about_others(found: Found) -> list[str]:
     """Return what a person should know of the readings that were not taken."""
     said = [
-        f"this could also be read as {one.title}: {one.why}; {one.labeled:,} labels in {one.classes:,} classes"
+        f"this could also be read as {one.title}: {one.why}; {counted(one)}"
         for one in found.readings[1:]
         if one.labeled
     ]

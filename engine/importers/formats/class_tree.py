@@ -130,7 +130,7 @@ def _shape(paths: Sequence[Folders]) -> Shape:
         tops = _tops(paths, root)
         inside = {top: _tops(paths, (*root, top)) for top in tops}
         named = [top for top in tops if not split_of(top) and top.casefold() not in UNLABELED]
-        if len(tops) == 1 and named:
+        if len(tops) == 1 and named and not _are_sessions(inside[named[0]]):
             root = (*root, named[0])
             continue
         holding = [top for top in named if len(inside[top]) > 1]
@@ -146,11 +146,16 @@ def _shape(paths: Sequence[Folders]) -> Shape:
         others = tuple(top for top in named if top not in more)
         kept = tuple(sorted([*splits, *more, *(top for top in tops if split_of(top) and top not in splits)]))
         return Shape(root, kept, others, 0, doubtful=bool(others or more))
-    by_date = [top for top in named if _DATE.fullmatch(top) or _SESSION.fullmatch(top)]
+    by_date = [top for top in named if _are_sessions([top])]
     below = Counter(name for top in by_date for name in set(inside[top]))
     if len(by_date) > 1 and by_date == named and len(below) > 1 and max(below.values()) > 1:
         return Shape(root, (), (), 1, doubtful=True)
     return Shape(root, (), (), 0, doubtful=bool(by_date) and len(by_date) == len(named))
+
+
+def _are_sessions(folders: Sequence[str]) -> bool:
+    """Whether these are dates or sessions, which hold what was taken then and are no classes."""
+    return bool(folders) and all(_DATE.fullmatch(name) or _SESSION.fullmatch(name) for name in folders)
 
 
 def _tops(paths: Sequence[Folders], root: Folders) -> list[str]:
@@ -186,7 +191,8 @@ def _notices(
     outside = sum(name.split("/")[: len(shape.root)] != list(shape.root) for name in source.images)
     if shape.root and labels and outside:
         beside = f"classes are the folders in {shown('/'.join(shape.root))}"
-        notices.append(f"{beside}; {outside:,} {'image' if outside == 1 else 'images'} beside it are unlabeled")
+        are = "image beside it is" if outside == 1 else "images beside it are"
+        notices.append(f"{beside}; {outside:,} {are} unlabeled")
     if shape.root and not labels and source.images:
         only = shown("/".join(shape.root))
         notices.append(f"all images lie in one folder, {only}; a single folder is not taken as a class")

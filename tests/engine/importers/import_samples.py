@@ -1,7 +1,9 @@
 """Sources made by hand: zips, also broken ones, and folders."""
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -35,6 +37,28 @@ def folder(root: Path, files: Files) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return root
+
+
+def by_hand(
+    entries: Iterable[tuple[bytes, bytes]],
+    system: int = 3,
+    flags: int = 0,
+    extra: Callable[[bytes], bytes] | None = None,
+) -> bytes:
+    """Return a zip of stored entries with names as raw bytes, without ZIP64 and its count of entries by 16 bits.
+
+    system: what APPNOTE calls "version made by"; flags: of each entry; extra: gives an entry's extra field by its name.
+    """
+    local, central = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L")
+    bodies, records, at, count = [], [], 0, 0
+    for name, data in entries:
+        field, crc = extra(name) if extra else b"", zlib.crc32(data)
+        same = (flags, 0, 0, 33, crc, len(data), len(data), len(name))
+        bodies.append(local.pack(b"PK\3\4", 20, *same, 0) + name + data)
+        records.append(central.pack(b"PK\1\2", 20 | system << 8, 20, *same, len(field), 0, 0, 0, 0, at) + name + field)
+        at, count = at + len(bodies[-1]), count + 1
+    directory, short = b"".join(records), count & 0xFFFF
+    return b"".join(bodies) + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, short, short, len(directory), at, 0)
 
 
 class Importer:

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from engine.errors import ArchiveRefused, DecodeError, ImportRefused, NothingToImport, SourceMissing
 from engine.importers.archive import ZipContents
 from engine.importers.contents import Limits
 from engine.importers.scan import ImportSource, scan
-from tests.engine.importers.import_samples import Importer, labels, patched, png, quiet, reasons, zipped
+from tests.engine.images.image_samples import encoded
+from tests.engine.importers.import_samples import Importer, by_hand, labels, patched, png, quiet, reasons, zipped
 
 LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 
@@ -104,6 +106,35 @@ def test_a_leading_dot_slash_is_taken_off(importer: Importer) -> None:
     assert (list(labels(preview)), preview.refused) == (["cat/a.png"], ())
 
 
+def test_the_paths_of_a_windows_packer_are_read_as_folders(importer: Importer) -> None:
+    entries = [(b"set\\cat\\1.png", png(1)), (b"set\\dog\\2.png", png(2)), (b"set\\fox\\", b""), (b"..\\x.png", png(3))]
+    preview = importer.zip(by_hand([*entries, (b"readme.txt", b"text"), (b"\\\\host\\x.png", png(4))], system=0))
+    assert labels(preview) == {"set/cat/1.png": "cat", "set/dog/2.png": "dog"}
+    assert "outside" in reasons(preview)["../x.png"]
+    assert "absolute" in reasons(preview)["//host/x.png"]
+    assert any("backslashes" in notice and "set\\cat\\1.png as set/cat/1.png" in notice for notice in preview.notices)
+
+
+def test_backslashes_are_folders_where_all_entries_have_them(importer: Importer) -> None:
+    entries = [(b"cat\\1.png", png(1)), (b"dog\\2.png", png(2))]
+    assert labels(importer.zip(by_hand(entries, system=3))) == {"cat/1.png": "cat", "dog/2.png": "dog"}
+    mixed = importer.zip(by_hand([*entries, (b"owl/3.png", png(3))], system=3))
+    assert set(reasons(mixed).values()) == {"the name contains a backslash"}
+
+
+def test_a_backslash_beside_a_slash_is_refused_also_from_windows(importer: Importer) -> None:
+    preview = importer.zip(by_hand([(b"a\\b/1.png", png(1)), (b"ok\\2.png", png(2))], system=0))
+    assert (list(labels(preview)), list(reasons(preview))) == (["ok/2.png"], ["a\\b/1.png"])
+
+
+def test_folders_are_listed_also_empty_ones_and_those_of_refused_files(tmp_path: Path) -> None:
+    files = {"./": b"", "a/fox/": b"", "cat/1.png": b"x", "zips/in.zip": b"x", ".git/x/": b"", "__MACOSX/cat/": b""}
+    path = tmp_path / "set.zip"
+    path.write_bytes(zipped({**files, "../evil/x.png": b"x", ".net/1.png": b"x"}))
+    with closing(ZipContents(path, Limits())) as contents:
+        assert contents.listing.folders == ("a", "a/fox", "cat", "zips")
+
+
 @pytest.mark.parametrize(("mode", "said"), [(stat.S_IFLNK | 0o777, "link"), (stat.S_IFIFO | 0o644, "ordinary")])
 def test_links_and_special_files_are_refused_by_mode(importer: Importer, mode: int, said: str) -> None:
     preview = importer.zip(zipped([(special("l.png", mode), b"/etc/passwd"), ("ok.png", png(1))]))
@@ -122,6 +153,9 @@ def test_system_litter_is_skipped_and_counted(importer: Importer) -> None:
     litter = dict.fromkeys(("__MACOSX/._a.png", ".DS_Store", "x/.hidden/a.png", "x/Thumbs.db", "desktop.ini"), b"x")
     preview = importer.files({**litter, "a.png": png(1)})
     assert (preview.skipped, preview.refused) == (5, ())
+    told = "; ".join(preview.notices)
+    assert all(name in told for name in ("__MACOSX (1 file)", ".DS_Store (1 file)", "x/Thumbs.db", "desktop.ini"))
+    assert "folder x/.hidden is hidden" in told
 
 
 def test_an_archive_inside_is_refused(importer: Importer) -> None:
@@ -162,6 +196,31 @@ def test_a_bomb_is_refused_without_being_unpacked(importer: Importer) -> None:
     tracemalloc.stop()
     assert "bomb" in reasons(preview)["bomb.bmp"]
     assert peak < 20_000_000
+
+
+def test_blank_scans_and_masks_are_no_bombs(importer: Importer) -> None:
+    scans = {f"blank/{shade}.bmp": encoded(Image.new("RGB", (1600, 1200), (shade,) * 3), "BMP") for shade in (254, 255)}
+    data = zipped({**scans, "labels.csv": b"filename,label\n254.bmp,blank\n" + b",\n" * 2_000_000})
+    assert sum(map(len, scans.values())) > 400 * len(data)
+    preview = importer.zip(data, reading="class_tree")
+    assert (list(labels(preview)), preview.refused) == (sorted(scans), ())
+
+
+@pytest.mark.parametrize("start", [b"BM", b"II*\0"])
+def test_a_bomb_that_begins_as_an_image_is_bounded_by_its_size(importer: Importer, start: bytes) -> None:
+    files = {f"{number}.bmp": start + b"\0" * 5_000_000 for number in range(3)}
+    preview = importer.files({**files, "ok.png": png(1)}, limits=Limits(entry_bytes=4_000_000))
+    assert set(reasons(preview).values()) == {"larger than 3 MB"}
+    with pytest.raises(ArchiveRefused, match="unpacks to more than 9 MB"):
+        importer.files(files, limits=Limits(total_bytes=10_000_000))
+
+
+def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_refused_as_a_whole(importer: Importer) -> None:
+    files = {f"{number}.bmp": b"BM" + b"\0" * 2_000_000 for number in range(3)}
+    with pytest.raises(ArchiveRefused, match=r"1,000 times its size.*import the folder"):
+        importer.files(files, limits=Limits(whole_from=5_000_000))
+    with pytest.raises(NothingToImport):  # the same below the floor: read, and no images
+        importer.files(files)
 
 
 def test_an_entry_over_the_cap_is_refused(importer: Importer) -> None:
@@ -232,8 +291,8 @@ def test_a_directory_that_understates_its_entries_is_refused(importer: Importer)
         importer.zip(data, limits=Limits(entries=100))
 
 
-def test_300_000_empty_entries_are_refused(tmp_path: Path) -> None:
-    names = [f"{number}" for number in range(300_000)]
+def test_600_000_empty_entries_are_refused(tmp_path: Path) -> None:
+    names = [f"{number}" for number in range(600_000)]
     record = struct.Struct("<4s6H3L5H2L")
     central = b"".join(
         record.pack(CENTRAL, 20, 20, 0, 0, 0, 0, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0) + name.encode() for name in names
@@ -241,7 +300,28 @@ def test_300_000_empty_entries_are_refused(tmp_path: Path) -> None:
     data = LOCAL + b"\0" * 26 + central + struct.pack("<4s4H2LH", END, 0, 0, 500, 500, len(central), 30, 0)
     path = tmp_path / "many.zip"
     path.write_bytes(data)
-    with pytest.raises(ArchiveRefused, match="more than 250,000 entries"):
+    with pytest.raises(ArchiveRefused, match="more than 500,000 entries"):
+        ZipContents(path, Limits())
+
+
+@pytest.mark.parametrize("count", [65_536, 70_000])
+def test_more_entries_than_16_bits_count_are_read_as_finder_writes_them(tmp_path: Path, count: int) -> None:
+    entries = ((f"set/class{number % 7}/{number}.png".encode(), b"x") for number in range(count))
+    path = tmp_path / "finder.zip"
+    path.write_bytes(by_hand(entries))
+    with closing(ZipContents(path, Limits())) as contents:
+        assert len({entry.name for entry in contents.listing.entries}) == count
+        assert contents.read(contents.listing.entries[-1]) == b"x"
+    with pytest.raises(ArchiveRefused, match="more than 65,535 entries"):
+        ZipContents(path, Limits(entries=65_535))
+
+
+def test_a_count_that_is_no_remainder_is_a_lie_also_beyond_16_bits(tmp_path: Path) -> None:
+    data = bytearray(by_hand((f"{number}".encode(), b"") for number in range(70_000)))
+    struct.pack_into("<HH", data, data.rfind(END) + 8, 4465, 4465)
+    path = tmp_path / "lie.zip"
+    path.write_bytes(data)
+    with pytest.raises(ArchiveRefused, match="lies about"):
         ZipContents(path, Limits())
 
 
@@ -334,7 +414,8 @@ def test_any_names_are_either_listed_plainly_or_refused(tmp_path: Path, names: l
             assert "\\" not in entry.name
             assert contents.read(entry) == b"data"
     assert all(refusal.name.isprintable() for refusal in listing.refused)
-    folders = sum(name.endswith("/") for name in names)
+    slashed = all("\\" in name and "/" not in name for name in names)
+    folders = sum(name.endswith(("/", "\\") if slashed else "/") for name in names)
     assert len(listing.entries) + len(listing.refused) + listing.skipped + folders == len(names)
 
 

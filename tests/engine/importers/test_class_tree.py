@@ -156,3 +156,9 @@ def test_empty_folders_are_classes_without_images_but_not_those_of_descriptions(
     found = tree("cat/1.png", "dog/1.png", "annotations/a.json!", folders=["fox", "annotations", "cat"])
     assert found.classes == ("cat", "dog", "fox")
     assert any("fox" in notice for notice in found.notices)
+
+
+@pytest.mark.parametrize("sessions", [("2024-01-01", "2024-01-02"), ("session1", "session2"), ("100CANON", "101CANON")])
+def test_a_single_class_with_sessions_inside_is_the_class(sessions: tuple[str, ...]) -> None:
+    names = [f"cat/{session}/{i}.png" for session in sessions for i in range(3)]
+    assert set(tree(*names).labels.values()) == {"cat"}

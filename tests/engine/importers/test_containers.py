@@ -53,6 +53,7 @@ def test_a_tar_of_class_folders_is_a_class_tree(importer: Importer, name: str) -
     stem = name.partition(".")[0]
     assert labels(preview) == {f"{stem}/cat/1.png": "cat", f"{stem}/dog/2.png": "dog"}
     assert (preview.reading, preview.skipped, preview.refused) == ("class_tree", 1, ())
+    assert any(one.startswith("left out as no part of the set") for one in preview.notices)
 
 
 def test_tars_in_a_folder_are_folders_called_like_them(importer: Importer) -> None:

@@ -1,8 +1,17 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.importers.names import collisions, is_junk, label_flaw, name_flaw, shown
+from engine.importers.names import collisions, is_junk, label_flaw, name_flaw, shown, tidy_label, twins
+
+UNSEEN = st.text(
+    st.sampled_from(
+        " \t\n\r\x00\x85\xa0\xad\u034f\u115f\u180e\u2003\u200b\u200d\u200e\u2028\u202e\u2060\u2800\u3000\u3164\ufeff"
+    ),
+    max_size=4,
+)
 
 
 @given(st.text(max_size=500))
@@ -40,3 +49,69 @@ def test_collisions_group_case_and_accent_forms() -> None:
 @pytest.mark.parametrize("label", ["", " ", "a\nb", "x" * 201, "\ud800"])
 def test_what_cannot_be_a_class_name_has_a_flaw(label: str) -> None:
     assert label_flaw(label)
+
+
+@given(st.text())
+def test_a_tidy_label_is_nfc_and_stays_as_it_is(text: str) -> None:
+    tidy = tidy_label(text)
+    assert unicodedata.is_normalized("NFC", tidy)
+    assert tidy_label(tidy) == tidy
+    assert tidy in unicodedata.normalize("NFC", text)
+
+
+@given(UNSEEN, UNSEEN, UNSEEN)
+def test_what_cannot_be_seen_goes_at_the_ends_and_stays_inside(before: str, inside: str, after: str) -> None:
+    assert tidy_label(f"{before}ice{inside}cream{after}") == f"ice{inside}cream"
+    assert tidy_label(before + after) == ""
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "cat",
+        "ice  cream",
+        "0",
+        "-",
+        "_x_",
+        "❤\ufe0f",
+        "👩\u200d🚀",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "ไม้",
+        "می\u200cخواهم",
+    ],
+)
+def test_what_can_be_seen_is_kept(label: str) -> None:
+    assert tidy_label(f" \ufeff{label}\xa0\u200e") == unicodedata.normalize("NFC", label)
+
+
+def test_accents_are_put_together() -> None:
+    assert tidy_label("Ka\u0308fer ") == "Käfer"
+
+
+def test_twins_differ_only_in_case_accent_form_and_marks_between() -> None:
+    labels = ["Cat", "cat", "cat ", "dog", "ice cream", "Ice_Cream", "icecream", "ice-cream", "Ka\u0308fer", "Käfer"]
+    assert twins(labels) == [
+        ("Cat", "cat", "cat "),
+        ("Ice_Cream", "ice cream", "ice-cream", "icecream"),
+        ("Ka\u0308fer", "Käfer"),
+    ]
+
+
+def test_marks_between_digits_and_alone_tell_labels_apart() -> None:
+    assert twins(["1-2", "12", "1_23", "12_3", "-", "_", "a1", "a2", "Kafer", "Käfer", "cat", "cat"]) == []
+    assert twins(["1-2", "1_2"]) == [("1-2", "1_2")]
+
+
+@given(st.lists(st.text(max_size=4)))
+def test_twins_are_sorted_groups_of_different_labels_each_in_one(labels: list[str]) -> None:
+    groups = twins(labels)
+    members = [label for group in groups for label in group]
+    assert len(members) == len(set(members))
+    assert set(members) <= set(labels)
+    assert all(len(group) > 1 and list(group) == sorted(group) for group in groups)
+
+
+@given(st.text("aB1ä -_", min_size=1).map(lambda text: f"x{text}y"))
+def test_case_form_and_marks_never_part_twins(label: str) -> None:
+    same = {label, label.upper(), f" {label}\u200b", unicodedata.normalize("NFD", label), label.replace(" ", "_")}
+    assert twins(same) == [tuple(sorted(same))]

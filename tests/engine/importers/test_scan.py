@@ -10,7 +10,7 @@ from engine.errors import ConfigError, ImportRefused
 from engine.importers import contents, staging
 from engine.importers.scan import ImportSource, discard, place, read_again, scan
 from tests.engine.images.image_samples import encoded, png_header, solid
-from tests.engine.importers.import_samples import Importer, folder, labels, png, quiet, reasons, zipped
+from tests.engine.importers.import_samples import Importer, by_hand, folder, labels, png, quiet, reasons, zipped
 
 CSV = b"filename,label\na.png,cat\nb.png,\nnone.png,dog\n"
 
@@ -207,6 +207,20 @@ def test_placing_twice_and_over_what_is_there_is_harmless(importer: Importer) ->
     assert len(list((root / "images").rglob("*"))) == 256 + 1
 
 
+def test_nothing_that_was_refused_is_placed(importer: Importer, tmp_path: Path) -> None:
+    files = {
+        **{f"{number}.png": png(number) for number in range(30)},
+        **{f"x{n}.png": bytes([n]) * 9 for n in range(99)},
+    }
+    preview = importer.files(files)
+    assert len(preview.found) == 30
+    root = tmp_path / "home"
+    place(preview, root, quiet)
+    expected = sorted(image.sha256 for image in preview.found)
+    assert sorted(path.name for path in (root / "images").glob("*/*")) == expected
+    assert sorted(path.stem for path in (root / "thumbs").glob("*/*")) == expected
+
+
 def test_placing_what_was_discarded_is_refused(importer: Importer) -> None:
     preview = importer.files({"a.png": png(1)})
     shutil.rmtree(preview.staging)
@@ -263,3 +277,29 @@ def test_a_table_of_a_few_images_does_not_take_the_labels_of_the_folders_and_bot
     assert [(one.key, one.labeled) for one in preview.readings[:2]] == [("class_tree", 10), ("table", 2)]
     assert any("could also be read as images + CSV" in notice for notice in preview.notices)
     assert read_again(preview, "table").counts == {"blurry": 1, "ok": 1}
+
+
+def test_the_encoding_of_a_zips_names_can_be_changed_without_reading_it_again(importer: Importer) -> None:
+    entries = []
+    for number, label in enumerate(("猫", "犬", "鳥", "馬")):
+        for copy in range(2):
+            entries.append((f"{label}/{copy}.png".encode("cp932"), png(10 * number + copy)))
+    preview = importer.zip(by_hand(entries))
+    assert set(preview.counts) == {"猫", "犬", "鳥", "馬"}
+    question = next(one for one in preview.questions if one.key == "encoding")
+    assert question.chosen == "cp932"
+    other = next(value for value, _ in question.options if value != "cp932")
+    (importer.source / "set.zip").unlink()
+    again = read_again(preview, answers={"encoding": other})
+    assert len(again.counts) == 4
+    assert not set(again.counts) & set(preview.counts)
+    assert read_again(again, answers={"encoding": "cp932"}).counts == preview.counts
+    with pytest.raises(ConfigError, match="encoding"):
+        read_again(preview, answers={"encoding": "klingon"})
+
+
+def test_an_empty_class_folder_is_a_class(importer: Importer) -> None:
+    folder(importer.source / "set", {"cat/1.png": png(1), "dog/2.png": png(2)})
+    (importer.source / "set" / "fox").mkdir()
+    preview = scan(ImportSource("folder", importer.source / "set"), importer.staging, quiet)
+    assert preview.counts == {"cat": 1, "dog": 1, "fox": 0}

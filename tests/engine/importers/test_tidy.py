@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.importers.labeling import Labeling, Prediction
+from engine.importers.labeling import Labeling
 from engine.importers.tidy import tidied
+from engine.records.imports import GivenPrediction
 
 
 def labeled(*labels: str, **others: object) -> Labeling:
@@ -48,7 +49,7 @@ def test_a_conflict_of_two_spellings_of_one_name_is_none() -> None:
 
 @pytest.mark.parametrize("answers", [{}, {"merge": "merge"}])
 def test_declared_classes_and_predictions_go_by_the_same_names(answers: dict[str, str]) -> None:
-    given = labeled("cat", classes=("cat ", "Owl"), predictions={"p.png": Prediction(" cat", 0.5)})
+    given = labeled("cat", classes=("cat ", "Owl"), predictions={"p.png": GivenPrediction(" cat", 0.5)})
     found = tidied(given, answers)
     assert found.classes == ("cat", "Owl")
-    assert found.predictions == {"p.png": Prediction("cat", 0.5)}
+    assert found.predictions == {"p.png": GivenPrediction("cat", 0.5)}

@@ -527,7 +527,7 @@ def test_with_a_guess_it_begins_before_the_first_label_and_says_that_nothing_is_
     project = without_labels
     assert guesses(monkeypatch, 0.7) == []
     number = begun(project)
-    assert project.live.state().words == "First guess from the class names, nothing measured."
+    assert project.live.state().words == "First guess, nothing measured."
     assert (project.live.state().labels, project.live.state().guess_say) == (0, 0.5)
     report = project.store.round(number).report
     assert report is not None

@@ -170,3 +170,20 @@ def on_the_clock(read: Callable[[], LabelTable]) -> tuple[LabelTable, float]:
     """Return the table and the processor seconds it took; those of other programs on the machine do not count."""
     started = time.thread_time()
     return read(), time.thread_time() - started
+
+
+def test_the_splits_of_the_source_and_every_name_of_an_image_are_kept(store: Store) -> None:
+    given = [
+        replace(found("set/new.png", "fox"), split="val", copies=("set/again.png", "b/new.png")),
+        replace(found("other/0.png", content="train/0.png"), split="train"),
+        found("blank.png"),
+    ]
+    store.add_import("more", "tree", given, ["fox"], [])
+    ids = {item.name: item.id for item in store.images()}
+    assert store.given_splits() == {ids["set/new.png"]: "val", ids["train/0.png"]: "train"}
+    assert store.other_names() == {
+        ids["set/new.png"]: ("set/again.png", "b/new.png"), ids["train/0.png"]: ("other/0.png",),
+    }  # fmt: skip
+    store.add_import("again", "tree", [replace(given[0], split="test")], ["fox"], [])
+    assert store.given_splits()[ids["set/new.png"]] == "val", "the first one counts"
+    assert store.other_names()[ids["set/new.png"]] == ("set/again.png", "b/new.png")
