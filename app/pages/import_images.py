@@ -99,8 +99,8 @@ def _import(opened: OpenProject) -> None:
             "doubtful; you can change it before anything is written.\n"
             "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
             "file names like `scene12_frame003.jpg`, or bursts by camera and time, which you choose.\n"
-            "- JPEG, PNG, WebP, BMP, GIF and TIFF. Everything is looked at before anything is written, and what is "
-            "refused is listed with the reason."
+            "- JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; HEIC, JPEG XL, DICOM and many-band TIFF with extras. "
+            "Everything is looked at before anything is written, and what is refused is listed with the reason."
         )
 
 

@@ -20,6 +20,10 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG XL": (".jxl",),
+    "DICOM": (".dcm", ".dicom"),
 }
 """Suffixes of each format; the first is given to a file that has none of them."""
 

@@ -23,7 +23,7 @@ from engine.images.pool import Answer, DecodePool, Job
 from engine.records.labels import ImageItem
 from engine.records.progress import Progress
 
-VERSION = 1  # raise it when decoding or resizing changes: older caches are then made again
+VERSION = 2  # raise it when decoding or resizing changes: older caches are then made again
 KEPT = 3
 _LABEL = "Preparing images"
 

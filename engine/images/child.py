@@ -6,7 +6,11 @@ object a job, a line each, in order. Jobs:
     {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices", "taken"}
     {"op": "row", "path", "sha256", "size", "channels", "whole", "resample", "out", "offset"}  → {"ok": true}
         (the pixels are written into the file `out` at the byte `offset`)
-    either  → {"error": the reason, for a person}
+    {"op": "show", "path", "sha256", "longest", "out"}  → {"ok": true}
+        (the image, its longest side at most `longest`, is written into the file `out` as PNG)
+    {"op": "frame", "path", "every", "unit", "most", "index", "out"}  → {"number": n} or {"end": true}
+        (the frame is written into the file `out`; see engine.images.frame_reader)
+    any     → {"error": the reason, for a person}
 
 It ends when stdin does. engine.images.pool starts it.
 """
@@ -24,7 +28,8 @@ from typing import Any
 from engine.errors import DecodeError
 from engine.images.array_row import array_row
 from engine.images.decode import inspect_bytes, open_reduced
-from engine.images.thumbnails import encode_thumbnail
+from engine.images.frame_reader import FrameReader
+from engine.images.thumbnails import encode_thumbnail, fit
 
 MEGABYTE = 1 << 20
 
@@ -45,7 +50,7 @@ def main(memory_mb: int) -> None:
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _inspect(job) if job["op"] == "inspect" else _row(job)
+        return _OPERATIONS[job["op"]](job)
     except DecodeError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -68,13 +73,7 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:
-    try:
-        data = _read(job["path"])
-    except OSError as error:
-        raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
-    if hashlib.sha256(data).hexdigest() != job["sha256"]:
-        raise DecodeError("An original image was changed after the import", value=job["sha256"])
-    image = open_reduced(data, job["size"])
+    image = open_reduced(_read_original(job), job["size"])
     row = array_row(image, job["size"], job["channels"], whole=job["whole"], resample=job["resample"])
     target = os.open(job["out"], os.O_WRONLY)
     try:
@@ -82,6 +81,40 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
     finally:
         os.close(target)
     return {"ok": True}
+
+
+def _show(job: dict[str, Any]) -> dict[str, Any]:
+    image = fit(open_reduced(_read_original(job), job["longest"]), job["longest"])
+    image.save(job["out"], "PNG", compress_level=1)
+    return {"ok": True}
+
+
+def _frame(job: dict[str, Any]) -> dict[str, Any]:
+    asked = (job["path"], job["every"], job["unit"], job["most"])
+    if _Frames.asked != asked:
+        _Frames.asked, _Frames.reader = asked, FrameReader(*asked)
+    assert _Frames.reader is not None
+    return _Frames.reader.write(job["index"], job["out"])
+
+
+class _Frames:
+    """The file whose frames are being asked for: each job takes the next one."""
+
+    asked: tuple[str, int, str, int] | None = None
+    reader: FrameReader | None = None
+
+
+_OPERATIONS = {"inspect": _inspect, "row": _row, "show": _show, "frame": _frame}
+
+
+def _read_original(job: dict[str, Any]) -> bytes:
+    try:
+        data = _read(job["path"])
+    except OSError as error:
+        raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
+    if hashlib.sha256(data).hexdigest() != job["sha256"]:
+        raise DecodeError("An original image was changed after the import", value=job["sha256"])
+    return data
 
 
 def _read(path: str) -> bytes:

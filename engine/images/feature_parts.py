@@ -22,7 +22,7 @@ from engine.files import PARTIAL, write_atomic
 from engine.images.array_cache import sweep
 from engine.nets.net_name import FeatureSource, NetName
 
-VERSION = 3  # raise it when decoding, resizing or the features' numbers change: all are then computed again
+VERSION = 4  # raise it when decoding, resizing or the features' numbers change: all are then computed again
 PART_SECONDS = 20.0
 """After so long a part is written, so that a killed process loses little."""
 PART_IMAGES = 4096

@@ -113,6 +113,7 @@ class DecodePool:
         workers: number of children, at least 1.
         limits: what each may use.
         command: how to start a child; its memory limit in MiB is appended.
+        batch: how many jobs a child gets at a time; the answers of a batch come together.
     """
 
     def __init__(
@@ -120,10 +121,12 @@ class DecodePool:
         workers: int = 2,
         limits: ChildLimits | None = None,
         command: tuple[str, ...] = (sys.executable, "-m", "engine.images.child"),
+        batch: int = BATCH,
     ) -> None:
         self._workers = max(1, workers)
         self._limits = limits or ChildLimits()
         self._command = command
+        self._batch = batch
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(self._workers):
             self._idle.put(None)
@@ -152,7 +155,7 @@ class DecodePool:
     @property
     def ahead(self) -> int:
         """How many jobs `run` draws at most beyond the one whose answer it yields."""
-        return AHEAD * self._workers * BATCH
+        return AHEAD * self._workers * self._batch
 
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Answer]]:
         """Yield each job with its answer, in order; jobs are drawn only a few batches ahead.
@@ -165,7 +168,7 @@ class DecodePool:
         source = iter(jobs)
         waiting: deque[tuple[list[Job], Future[list[Answer]]]] = deque()
         while True:
-            while len(waiting) < AHEAD * self._workers and (batch := list(islice(source, BATCH))):
+            while len(waiting) < AHEAD * self._workers and (batch := list(islice(source, self._batch))):
                 waiting.append((batch, self._threads.submit(self._serve, batch)))
             if not waiting:
                 return

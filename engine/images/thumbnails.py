@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 import threading
 from pathlib import Path
 
 from PIL import Image
 
 from engine.errors import DecodeError, ProjectCorrupt
-from engine.images.decode import open_reduced
+from engine.images.decode import light, open_reduced
 from engine.images.files import original_path, thumb_path, write_whole
+from engine.images.pool import DecodePool
 
 THUMBNAIL_SIDE = 256
 TINY_SIDE = 64
@@ -25,7 +27,7 @@ def encode_thumbnail(image: Image.Image) -> bytes:
     if max(image.size) <= TINY_SIDE:
         image.save(out, "WEBP", lossless=True, quality=0, method=0)
     else:
-        small = _fit(image, THUMBNAIL_SIDE)
+        small = fit(image, THUMBNAIL_SIDE)
         small.save(out, "WEBP", quality=80, method=2)
     return out.getvalue()
 
@@ -54,7 +56,7 @@ def display_bytes(root: Path, sha256: str, longest: int = 1024) -> bytes:
     Raises:
         ProjectCorrupt: the original is gone or not what was imported.
     """
-    image = _fit(_pixels(root, sha256, longest), longest)
+    image = fit(_pixels(root, sha256, longest), longest)
     out = io.BytesIO()
     if max(image.size) <= _PNG_SIDE:
         image.save(out, "PNG")
@@ -94,14 +96,39 @@ def read_original(root: Path, sha256: str) -> bytes:
 
 
 def _pixels(root: Path, sha256: str, longest: int) -> Image.Image:
+    data = read_original(root, sha256)
     try:
         with _DECODING:
-            return open_reduced(read_original(root, sha256), longest)
+            return open_reduced(data, longest) if light(data) else _pixels_by_child(root, sha256, longest)
     except DecodeError as error:
-        raise ProjectCorrupt("An original image can no longer be decoded", value=sha256) from error
+        raise ProjectCorrupt(
+            f"An original image can no longer be decoded ({error.cause})", value=sha256, way_out=error.way_out
+        ) from error
 
 
-def _fit(image: Image.Image, longest: int) -> Image.Image:
+def _pixels_by_child(root: Path, sha256: str, longest: int) -> Image.Image:
+    """Decode an image that needs a plug-in or much memory: neither belongs into this process.
+
+    Raises:
+        DecodeError: it can no longer be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="starling-show-") as folder, DecodePool(1) as pool:
+        out = Path(folder) / "shown.png"
+        job = {
+            "op": "show",
+            "path": str(original_path(root, sha256)),
+            "sha256": sha256,
+            "longest": longest,
+            "out": str(out),
+        }
+        answer = next(pool.run([job]))[1]
+        if "error" in answer:
+            raise DecodeError(str(answer["error"]).rstrip("."))
+        with Image.open(out, formats=("PNG",)) as opened:
+            return opened.copy()
+
+
+def fit(image: Image.Image, longest: int) -> Image.Image:
     """Return the image with its longest side at most `longest`; the same object when it already is."""
     factor = longest / max(image.size)
     if factor >= 1:

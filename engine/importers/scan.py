@@ -412,7 +412,7 @@ def _nothing(listing: Listing, staged: Staged) -> NothingToImport:
     return NothingToImport(
         "No readable image was found",
         value=f"{listed}{more}" if refused else None,
-        way_out="Starling reads JPEG, PNG, WebP, BMP, GIF and TIFF.",
+        way_out="Starling reads JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; more with extras (heic, jxl, medical, geo).",
     )
 
 

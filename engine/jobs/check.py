@@ -27,7 +27,7 @@ from engine.rounds.folder import files
 from engine.rounds.folder.plan import round_folders
 
 MODULE = "engine.jobs.check_work"
-VERSIONS = {"labels": "1", "duplicates": "2"}
+VERSIONS = {"labels": "2", "duplicates": "3"}
 """Raised when a check's result would be another for the same labels and images."""
 BATCH, RATE = 128, 0.05
 _FROM_ROUND = ("augment",)

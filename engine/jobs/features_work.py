@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.records.progress import Progress
 
-VERSION = "2"
+VERSION = "3"
 """Raised when features or neighbours are computed in another way, so that all are computed again."""
 IMAGES = "images.parquet"
 SOURCE = "source.json"

@@ -26,7 +26,7 @@ from engine.jobs.folder import JOB
 from engine.records.labels import ImageItem
 from engine.records.rounds import MapState
 
-PARAMETERS = "2"
+PARAMETERS = "3"
 """Raised when the parameters of the map change, so that older maps are computed again."""
 MODULE = "engine.jobs.fixed_map_work"
 

@@ -19,7 +19,7 @@ from engine.jobs import child
 from engine.jobs.child import JobProgress
 from engine.jobs.folder import JOB
 
-VERSION = "1"
+VERSION = "2"
 """Raised when a guess is made in another way, so that all are made again."""
 IMAGES, GUESS = "images.parquet", "guess.npz"
 FEATURES_SHARE = 0.95

@@ -7,6 +7,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tifffile
 from PIL import Image
 
 
@@ -30,11 +32,21 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
 
 
-def grey16_png(values: list[int]) -> bytes:
-    """One row of 16-bit grey pixels."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", len(values), 1, 16, 0, 0, 0, 0))
-    row = b"\0" + b"".join(struct.pack(">H", value) for value in values)
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+def png16(values: Any) -> bytes:
+    """A PNG of 16 bits a channel from values (W,) or (H, W) grey, or (H, W, 2 to 4)."""
+    array = np.atleast_2d(np.asarray(values)).astype(">u2")
+    height, width = array.shape[:2]
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[array.shape[2] if array.ndim == 3 else 1]
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+    rows = b"".join(b"\0" + row.tobytes() for row in array)
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(values: Any, **tags: Any) -> bytes:
+    """A TIFF of these values as they are; `tags` as tifffile takes them, such as photometric="miniswhite"."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.asarray(values), **{"photometric": "minisblack", **tags})
+    return out.getvalue()
 
 
 def keep(root: Path, data: bytes) -> str:
