@@ -17,6 +17,7 @@ from app.source_words import counted
 from engine.errors import ConfigError, SourceMissing
 from engine.records.imports import Grouping
 
+PATH = "A folder, a zip, a tar of images, or an Arrow or Parquet file with images."
 GROUP_BY = (
     "How images that are not independent (frames of a scene, a burst, a video) are put into groups: column:NAME of a "
     "table beside the images, folder:LEVEL of the path, name (the file name before its last number), exif (camera and "
@@ -29,7 +30,7 @@ ANSWERS = "An answer to what the import asks, as --dry-run prints it. May be rep
 
 def import_(
     project: ProjectArgument,
-    path: Annotated[Path | None, typer.Argument(help="A folder or a zip.", metavar="[PATH]")] = None,
+    path: Annotated[Path | None, typer.Argument(help=PATH, metavar="[PATH]")] = None,
     torchvision: Annotated[str | None, typer.Option(help="A torchvision data set on disk, by name (MNIST, …).")] = None,
     root: Annotated[Path | None, typer.Option(help="Where the torchvision data set lies.")] = None,
     labels: Annotated[int | None, typer.Option(min=0, help="How many labels of it to keep, over all classes.")] = None,
@@ -44,7 +45,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
-    from engine.importers.scan import ImportSource, discard
+    from engine.importers.scan import ImportSource, discard, kind_of
     from engine.project.opened import Project
     from engine.project.workspace import is_project
 
@@ -57,7 +58,7 @@ def import_(
         )
     elif path is not None and path.expanduser().exists():
         path = path.expanduser().resolve()
-        source = ImportSource("zip" if path.is_file() else "folder", path, name=path.name)
+        source = ImportSource(kind_of(path), path, name=path.name)
     else:
         raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
     began = time.monotonic()

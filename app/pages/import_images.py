@@ -13,7 +13,7 @@ from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import NONE, warning
-from engine.importers.scan import ImportSource, discard
+from engine.importers.scan import ImportSource, discard, kind_of
 from engine.records.imports import ImportPreview, ImportResult
 
 
@@ -85,11 +85,10 @@ def _import(opened: OpenProject) -> None:
             finally:
                 path.unlink(missing_ok=True)
     with by_folder, st.form("folder", border=False):
-        text = st.text_input("Folder or zip file", placeholder="/path/to/images")
+        text = st.text_input("Folder or file (zip, tar, Arrow, Parquet)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
-            kind = "zip" if given.is_file() else "folder"
-            _scan(opened, ImportSource("zip" if kind == "zip" else "folder", given, name=given.name))
+            _scan(opened, ImportSource(kind_of(given), given, name=given.name))
     with rules:
         st.markdown(
             "- **Class tree**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside the class "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from engine.errors import DecodeError, ImportRefused, SourceMissing
 from engine.importers.contents import MEGABYTE, Entry, Limits, Listing, gather, sort_entries, with_parents
@@ -60,7 +61,8 @@ class FolderContents:
             ImportRefused: all files together are over the cap.
         """
         try:
-            data = gather(_chunks(self._root, cast("str", entry.token)), self._limits.entry_bytes)
+            with self.open(entry) as file:
+                data = gather(iter(partial(file.read, MEGABYTE), b""), self._limits.entry_bytes)
         except OSError as error:
             raise DecodeError(f"The file cannot be read ({error.strerror})") from error
         self._total += len(data)
@@ -70,6 +72,15 @@ class FolderContents:
                 way_out="Import it in parts.",
             )
         return data
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Return a file as a stream, for what is read piece by piece; the cap is the reader's.
+
+        Raises:
+            DecodeError: it is no longer a plain file inside the folder.
+            OSError: it cannot be read.
+        """
+        return _open_below(self._root, cast("str", entry.token))
 
     def _walk(self, path: str, prefix: str, depth: int, *, linked: bool) -> None:
         """List a folder by its real path; `prefix` is what its files are called by, `linked` that a link led here."""
@@ -158,8 +169,8 @@ def _parent(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _chunks(root: str, path: str) -> Iterator[bytes]:
-    """Read a file by its path below the root, one folder after the other, so that no link on the way is followed."""
+def _open_below(root: str, path: str) -> BinaryIO:
+    """Open a file by its path below the root, one folder after the other, so that no link on the way is followed."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         *folders, base = path.split("/")
@@ -170,8 +181,8 @@ def _chunks(root: str, path: str) -> Iterator[bytes]:
         handle = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     finally:
         os.close(folder)
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise DecodeError("Not an ordinary file")
-        while chunk := file.read(MEGABYTE):
-            yield chunk
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise DecodeError("Not an ordinary file")
+    return file

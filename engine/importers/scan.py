@@ -17,6 +17,7 @@ from engine.files import replacing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
+from engine.importers.containers import container_of
 from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
@@ -26,6 +27,7 @@ from engine.importers.grouping import find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling
 from engine.importers.names import collisions, shown
+from engine.importers.one_file import OneFileContents
 from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tables.excel import OLD_ENDINGS
@@ -47,8 +49,9 @@ class ImportSource:
     """Where images come from.
 
     Attributes:
-        kind: a zip file, a folder on this machine, or a well-known set by name.
-        path: the zip, the folder, or the root torchvision keeps its sets in.
+        kind: a zip file, a folder on this machine, a single file of another kind that holds images, or a well-known set
+            by name.
+        path: the zip, the folder, the file, or the root torchvision keeps its sets in.
         name: what is shown; for kind "torchvision" the set's name, one of torchvision_sets.SETS.
         labels_kept: keep only that many labels, spread evenly over the classes; the rest is hidden and used only
             to show true accuracy. None keeps all.
@@ -57,12 +60,19 @@ class ImportSource:
             happens with a class nobody has thought of.
     """
 
-    kind: Literal["zip", "folder", "torchvision"]
+    kind: Literal["zip", "folder", "file", "torchvision"]
     path: Path
     name: str = ""
     labels_kept: int | None = None
     seed: int = 0
     without: tuple[str, ...] = ()
+
+
+def kind_of(path: Path) -> Literal["zip", "folder", "file"]:
+    """Return what a path on this machine is to be taken for; a zip where nothing says otherwise."""
+    if path.is_file():
+        return "file" if container_of(path.name) is not None else "zip"
+    return "folder"
 
 
 def scan(
@@ -156,6 +166,8 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
         return ZipContents(source.path, limits)
     if source.kind == "folder":
         return FolderContents(source.path, limits)
+    if source.kind == "file":
+        return OneFileContents(source.path, limits)
     return SetContents(source.name, source.path)
 
 
@@ -216,7 +228,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
     encoding, spelled = _encoding(scanned, answers)
     staged = _renamed(scanned.staged, spelled)
     images = tuple(sorted(name for names in staged.names.values() for name in names))
-    names = frozenset(spelled.get(entry.name, entry.name) for entry in listing.entries)
+    files = {entry.name for entry in listing.entries} - staged.expanded
+    names = frozenset(spelled.get(name, name) for name in files) | staged.members
     folders = frozenset() if spelled else frozenset(listing.folders)
     view = SourceView(images, names, staged.files, folders, staged.records)
     if scanned.known is None:
@@ -299,12 +312,13 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
     """The files beside the images that neither give labels nor groups, each with what it seems to be."""
     used = found.labeling.used | tables
     words = {".json": "a JSON file", ".jsonl": "JSON lines", ".xml": "an XML file", ".parquet": "a Parquet table",
-             ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table",
+             ".arrow": "an Arrow table", ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table",
              **dict.fromkeys(OLD_ENDINGS, "a spreadsheet in a form (save it as .xlsx or CSV)")}  # fmt: skip
     refused = []
     for name in sorted(view.files.keys() - used):
         what = words.get(f".{name.lower().rpartition('.')[2]}", "text")
-        refused.append(Refusal(shown(name), f"not an image; {what} that is not read as labels here"))
+        why = view.unparsed.get(name)
+        refused.append(Refusal(shown(name), f"not an image; {why or f'{what} that is not read as labels here'}"))
     return refused
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.errors import DecodeError, ImportRefused
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import DecodePool, Job
-from engine.importers.contents import Contents, Entry, Limits
-from engine.importers.names import shown
+from engine.importers.containers import Container, Member, container_of, is_cache, stem_of
+from engine.importers.contents import MEGABYTE, Contents, Entry, Limits, Listing
+from engine.importers.folder import FolderContents
+from engine.importers.left_out import LeftOut
+from engine.importers.name_index import NameIndex
+from engine.importers.names import junk_of, name_flaw, shown
 from engine.importers.source_view import SIDE_ENDINGS
 from engine.records.imports import Refusal
 from engine.records.progress import Progress
@@ -34,14 +39,24 @@ _LABEL = "Reading and checking images"
 @dataclass
 class Staged:
     """What was read: per SHA-256 the names it came under (in order), its size and what the child said of it; by name
-    where the files lie that may say what the images are; by image name what its container says of it."""
+    where the files lie that may say what the images are; by image name what its container says of it.
+
+    Containers (see `containers`) are expanded: `expanded` are their own names, `members` the names of the files in
+    them, `pointed` what they say of files that lie beside them, as (container, path, record); `unpacked` counts bytes,
+    `left_out` takes what is no part of the set.
+    """
 
     names: dict[str, list[str]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
+    expanded: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
+    pointed: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    unpacked: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, progress: Progress) -> Staged:
@@ -61,35 +76,162 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
         for done, (job, answer) in enumerate(pool.run(_jobs(contents, staging, limits, staged)), start=1):
             staged.answers[job["sha256"]] = answer
             if done % 64 == 0:
-                progress(_LABEL, min(done, total), total)
+                known = total + len(staged.members)
+                progress(_LABEL, min(done, known), known)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise _disk_full() from error
     _refuse_undecodable(staged)
+    _point(contents, staged)
+    _tell_left_out(contents.listing, staged)
     progress(_LABEL, total, total)
     return staged
 
 
 def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> Iterator[Job]:
-    for number, entry in enumerate(contents.listing.entries):
+    for number, (name, data) in enumerate(_files(contents, limits, staged)):
         if number % _CHECKED_EVERY == 0 and shutil.disk_usage(staging).free < limits.free_bytes:
             raise _disk_full()
-        data = _read(contents, entry, staged)
-        if data is None:
-            continue
-        if entry.name.lower().endswith(SIDE_ENDINGS) and not data.startswith(_IMAGE_STARTS):
-            staged.files[entry.name] = _keep(staging, len(staged.files), data)
+        if name.lower().endswith(SIDE_ENDINGS) and not data.startswith(_IMAGE_STARTS):
+            staged.files[name] = _keep(staging, len(staged.files), data)
             continue
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in staged.names:
-            staged.names[sha256].append(entry.name)
+            staged.names[sha256].append(name)
             continue
-        staged.names[sha256] = [entry.name]
+        staged.names[sha256] = [name]
         staged.sizes[sha256] = len(data)
         path = original_path(staging, sha256)
         path.write_bytes(data)
         yield {"op": "inspect", "path": str(path), "thumb": str(thumb_path(staging, sha256)), "sha256": sha256}
+
+
+def _files(contents: Contents, limits: Limits, staged: Staged) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every file, those in containers too."""
+    prefixes = _prefixes([entry.name for entry in contents.listing.entries])
+    for entry in contents.listing.entries:
+        kind = container_of(entry.name)
+        if kind is None:
+            data = _read(contents, entry, staged)
+            if data is not None:
+                yield entry.name, data
+            continue
+        if is_cache(entry.name):
+            staged.refused.append(
+                Refusal(shown(entry.name), "what datasets keeps of a computation; not part of the set")
+            )
+            continue
+        try:
+            stream = _open(contents, entry)
+        except (DecodeError, OSError) as error:
+            staged.refused.append(Refusal(shown(entry.name), _cause(error)))
+            continue
+        with stream:
+            try:
+                holds_images = kind.holds_images(stream)
+            except DecodeError as error:
+                staged.refused.append(Refusal(shown(entry.name), str(error)))
+                continue
+            if holds_images:
+                staged.expanded.add(entry.name)
+                stream.seek(0)
+                yield from _members(entry.name, prefixes[entry.name], kind, stream, limits, staged)
+                continue
+        data = _read(contents, entry, staged)
+        if data is not None:
+            yield entry.name, data
+
+
+def _prefixes(names: list[str]) -> dict[str, str]:
+    """Return the folder that the files of each container are put into: called like it, without its ending where nothing
+    else has that name."""
+    containers = [name for name in names if container_of(name) is not None]
+    if not containers:
+        return {}
+    stems = Counter(stem_of(name) for name in containers)
+    folders = {name[:at] for name in names for at, character in enumerate(name) if character == "/"} | set(names)
+    return {
+        name: name if stems[stem_of(name)] > 1 or stem_of(name) in folders else stem_of(name) for name in containers
+    }
+
+
+def _open(contents: Contents, entry: Entry) -> BinaryIO:
+    """Return a container as a stream: from the disk where it lies there, so that it may be of any size."""
+    return contents.open(entry) if isinstance(contents, FolderContents) else io.BytesIO(contents.read(entry))
+
+
+def _members(
+    name: str, prefix: str, kind: Container, stream: BinaryIO, limits: Limits, staged: Staged
+) -> Iterator[tuple[str, bytes]]:
+    for one in kind.expand(name, stream, limits):
+        if isinstance(one, Refusal):
+            staged.refused.append(one)
+        elif one.data is None:
+            staged.pointed.append((name, one.name, one.record or {}))
+        elif (junk := junk_of(full := f"{prefix}/{one.name}")) is not None:
+            staged.left_out.add(full, junk)
+        elif (flaw := name_flaw(full)) is not None:
+            staged.refused.append(Refusal(shown(full), flaw))
+        else:
+            _count(one, limits, staged)
+            staged.members.add(full)
+            if one.record is not None:
+                staged.records[full] = one.record
+            yield full, one.data
+
+
+def _count(member: Member, limits: Limits, staged: Staged) -> None:
+    staged.unpacked += len(member.data or b"")
+    if staged.unpacked > limits.total_bytes:
+        raise ImportRefused(
+            f"The files in archives and tables are more than {limits.total_bytes // MEGABYTE:,} MB together",
+            way_out="Import them in parts.",
+        )
+    if len(staged.members) >= limits.folder_files:
+        raise ImportRefused(
+            f"There are more than {limits.folder_files:,} files in archives and tables", way_out="Import them in parts."
+        )
+
+
+def _point(contents: Contents, staged: Staged) -> None:
+    """Give what a table says of files beside it to these files."""
+    if not staged.pointed:
+        return
+    index = NameIndex([entry.name for entry in contents.listing.entries])
+    for container, path, record in staged.pointed:
+        name, missing = index.find(path, container.rpartition("/")[0])
+        if name is None:
+            reason = f"the table has no image of it, and {missing}"
+            staged.refused.append(Refusal(f"{shown(container)}: {shown(path, 200)}", reason))
+        elif name in staged.records:
+            staged.records[name] = _together(staged.records[name], record)
+        else:
+            staged.records[name] = record
+
+
+def _tell_left_out(listing: Listing, staged: Staged) -> None:
+    """Add what was left out of containers to what was left out beside them."""
+    inside = Listing()
+    staged.left_out.write(inside)
+    for what, count in inside.left_out.items():
+        listing.left_out[what] = listing.left_out.get(what, 0) + count
+    listing.notices += inside.notices
+
+
+def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one record of two about the same image: a column in which they differ has the values of both."""
+    row = {**second["row"], **first["row"]}
+    for key in first["row"].keys() & second["row"].keys():
+        values = [
+            one
+            for value in (first["row"][key], second["row"][key])
+            for one in (value if isinstance(value, list) else [value])
+            if one is not None
+        ]
+        distinct = list(dict.fromkeys(values))
+        row[key] = distinct[0] if len(distinct) == 1 else distinct or None
+    return {**first, "row": row}
 
 
 def _read(contents: Contents, entry: Entry, staged: Staged) -> bytes | None:
@@ -98,6 +240,10 @@ def _read(contents: Contents, entry: Entry, staged: Staged) -> bytes | None:
     except DecodeError as error:
         staged.refused.append(Refusal(shown(entry.name), str(error)))
         return None
+
+
+def _cause(error: Exception) -> str:
+    return f"the file cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 
 def _keep(staging: Path, number: int, data: bytes) -> Path:

@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.server import workbench
 from engine.importers.scan import ImportSource
+from tests.engine.importers.container_samples import tarred
+from tests.engine.importers.import_samples import png
 from tests.ready_project import write_zip
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -90,6 +92,20 @@ def test_images_that_are_all_by_themselves_ask_nothing(opened: workbench.OpenPro
     write_zip(tmp_path / "plain.zip", {f"{n}.png": np.full((8, 8), 20 * n, np.uint8) for n in range(6)})
     shown = page(opened, tmp_path / "plain.zip")
     assert not any(one.label == "Images that belong together" for one in shown.selectbox)
+
+
+def test_the_path_of_a_single_file_that_holds_images_is_looked_into(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
+    (tmp_path / "pets.tar").write_bytes(tarred({"cat/1.png": png(1), "dog/2.png": png(2)}))
+    shown = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    shown.switch_page("pages/import_images.py").run()
+    next(one for one in shown.text_input if one.label.startswith("Folder or file")).set_value(
+        str(tmp_path / "pets.tar")
+    )
+    next(one for one in shown.button if one.label == "Look inside").click().run()
+    assert not shown.exception
+    assert dict(shown.session_state["starling_page_preview"].counts) == {"cat": 1, "dog": 1}
 
 
 def twins(path: Path) -> Path:

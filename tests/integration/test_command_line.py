@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,21 @@ def test_dry_run_and_refused_imports_write_nothing(run: Run, tmp_path: Path) -> 
         done = run("import", tmp_path / "bad", tmp_path / path, ok=False)
         assert words in _flat(done.stderr), (path, done.stderr)
         assert not (tmp_path / "bad").exists(), path
+
+
+def test_a_single_file_that_holds_images_is_imported(run: Run, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "pets-000.tar", "w") as archive:
+        for number, name in enumerate(("0.png", "0.cls", "1.png", "1.cls")):
+            data = io.BytesIO()
+            if name.endswith("png"):
+                Image.fromarray(np.full((8, 8), 99 * number, np.uint8)).save(data, "PNG")
+            else:
+                data.write(b"cat")
+            member = tarfile.TarInfo(name)
+            member.size = len(data.getvalue())
+            archive.addfile(member, io.BytesIO(data.getvalue()))
+    said = _flat(run("import", tmp_path / "pets", tmp_path / "pets-000.tar").stdout)
+    assert "2 images (WebDataset shards), 2 labeled in 1 classes" in said
 
 
 def test_groups_are_taken_from_a_column_or_as_asked_and_a_guess_only_warned_of(run: Run, tmp_path: Path) -> None:

@@ -14,18 +14,24 @@ from engine.importers.formats import (
     class_tree,
     coco,
     csv_table,
+    cvat_images,
     datumaro,
     fiftyone,
+    hf_arrow,
     hf_imagefolder,
+    imagenet_synsets,
+    imagenet_txt,
     images_only,
     label_studio,
     label_studio_min,
+    labels_txt,
     megadetector,
     sagemaker,
     vertex_csv,
     vertex_jsonl,
+    webdataset,
 )
-from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
+from engine.importers.formats.base import ONLY, SIGNATURE, Answers, Detection, Format
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
@@ -47,6 +53,12 @@ FORMATS: dict[str, Format] = {
         hf_imagefolder.FORMAT,
         vertex_csv.FORMAT,
         csv_table.FORMAT,
+        hf_arrow.FORMAT,
+        webdataset.FORMAT,
+        cvat_images.FORMAT,
+        imagenet_txt.FORMAT,
+        imagenet_synsets.FORMAT,
+        labels_txt.FORMAT,
         class_tree.FORMAT,
         images_only.FORMAT,
     )
@@ -83,7 +95,8 @@ def check_reading(key: str) -> None:
 def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None = None) -> Found:
     """Return the labels of a source, as the format that fits best reads them or as `reading` does.
 
-    The most surely recognised format that labels an image is taken; of several, the one that labels most images.
+    The most surely recognised format that labels an image is taken; of several, the one that labels most images. Where
+    all images came in containers, the folders that these stand for are no classes, unless a person says so.
 
     Args:
         source: the staged source.
@@ -98,6 +111,8 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
     check_reading(reading)
     given = answers or {}
     detected = {key: found for key, one in FORMATS.items() if (found := one.detect(source)) is not None}
+    if any(found.strength >= ONLY for found in detected.values()):
+        detected.pop(class_tree.FORMAT.key, None)
     read: dict[str, Labeling] = {}
     failed: dict[str, ImportRefused] = {}
     for key in [*detected, *([reading] if reading != AUTO and reading not in detected else [])]:

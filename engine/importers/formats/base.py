@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from engine.importers.labeling import Labeling
 from engine.importers.source_view import SourceView
 
-SIGNATURE, LIKELY, POSSIBLE = 3, 2, 1
-"""How surely a format is recognised: by keys or names that only it has; by what fits well; by what could be."""
+ONLY, SIGNATURE, LIKELY, POSSIBLE = 4, 3, 2, 1
+"""How surely a format is recognised: by containers that all images came in, whose folders are no classes; by keys or
+names that only it has; by what fits well; by what could be."""
 
 Answers = Mapping[str, str]
 """What a person decided, by the key of the question; what is absent is the format's own proposal."""
@@ -21,7 +22,7 @@ class Detection:
 
     Attributes:
         why: for a person, as “labels.json has the keys classes and labels”.
-        strength: SIGNATURE, LIKELY or POSSIBLE.
+        strength: ONLY, SIGNATURE, LIKELY or POSSIBLE.
     """
 
     why: str

@@ -294,7 +294,8 @@ def test_what_a_model_said_is_a_prediction_and_no_label() -> None:
     labeling = read_text(text, IMAGES)
     assert labeling.labels == {IMAGES[0]: "cat", IMAGES[2]: "cat"}
     assert labeling.predictions == {
-        IMAGES[0]: GivenPrediction("dog", 0.75), IMAGES[1]: GivenPrediction("dog", 0.6), IMAGES[3]: GivenPrediction("owl")
+        IMAGES[0]: GivenPrediction("dog", 0.75), IMAGES[1]: GivenPrediction("dog", 0.6),
+        IMAGES[3]: GivenPrediction("owl"),
     }  # fmt: skip
 
 
