@@ -29,7 +29,9 @@ class ExportOptions:
         unlabeled: whether images without an exported label are written too.
         round: the round whose pseudo-labels are taken; the one in force when None.
         images: only these image ids; all when None.
-        split: shares of train, val and test; None puts all into train.
+        split: shares of train, val and test, for images that came in no split; None leaves these in none, which is
+            train where a format needs one.
+        split_seed: of the order in which they are spread.
         audit: the audit whose frozen labels are exported: an image without a label in force takes the one that was
             frozen for it, however sure, and no other pseudo-label; None for pseudo-labels as they are now.
     """
@@ -41,6 +43,7 @@ class ExportOptions:
     round: int | None = None
     images: frozenset[int] | None = None
     split: Shares | None = None
+    split_seed: int = 0
     audit: int | None = None
 
     def __post_init__(self) -> None:
@@ -124,9 +127,18 @@ def collect(
             }  # fmt: skip
         elif not options.unlabeled:
             continue
-        group = provenance.groups.get(item.id)
         rows.append(
-            ExportRow(image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, group=group, **fields)
+            ExportRow(
+                image_id=item.id,
+                name=item.name,
+                sha256=item.sha256,
+                format=item.format,
+                width=item.width,
+                height=item.height,
+                group=provenance.groups.get(item.id),
+                split=provenance.splits.get(item.id, ""),
+                **fields,
+            )
         )
     return rows
 

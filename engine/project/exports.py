@@ -18,7 +18,7 @@ from engine.exporters.collect import ExportOptions, FrozenLabeling, InForce
 from engine.exporters.evidence import CERTIFICATE, FROZEN, TEXT, frozen_csv
 from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
-from engine.exporters.split import with_splits
+from engine.exporters.split import SHARES, usual, with_splits
 from engine.project.quality.audits import Audits
 from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
@@ -64,16 +64,21 @@ class Exports:
         table = store.label_table()
         entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
         predictions = self._pseudo_labels(options)
-        behind = Provenance(origins(entries), store.batch_facts(), store.group_names())
+        test = dict.fromkeys(store.test_split().tolist(), "test")
+        behind = Provenance(origins(entries), store.batch_facts(), store.group_names(), test)
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
         rows = collect.collect(items, _in_force(table), predictions, behind, options, self._frozen(options))
-        if options.split is not None:
+        shares = options.split
+        if shares is None and exporter.measures and not any(usual(row.split) in ("val", "test") for row in rows):
+            shares = SHARES
+        if shares is not None:
             groups = store.groups()[table.rows(np.array([row.image_id for row in rows], np.int64))]
-            rows = with_splits(rows, groups, options.split)
+            rows = with_splits(rows, groups, shares, options.split_seed)
         if target is None:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
         manifest = self._manifest(options, predictions, rows, entries)
+        manifest["split_made"] = None if shares is None else {"shares": list(shares), "seed": options.split_seed}
         evidence = self._evidence(options, rows, entries)
         exporter.write(rows, self._workspace.root, target, manifest, entries, progress, evidence)
         return target
