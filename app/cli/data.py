@@ -135,11 +135,22 @@ def grouped(one: Grouping) -> str:
 
 
 class Format(StrEnum):
-    """Export formats."""
+    """Export formats: the keys of `engine.exporters.EXPORTERS`, here without importing it."""
 
     imagefolder_zip = "imagefolder_zip"
+    huggingface = "huggingface"
     csv = "csv"
     parquet = "parquet"
+    jsonl = "jsonl"
+    excel = "excel"
+    fiftyone = "fiftyone"
+    label_studio = "label_studio"
+    cvat = "cvat"
+    cvat_imagenet = "cvat_imagenet"
+    coco = "coco"
+    datumaro = "datumaro"
+    ultralytics = "ultralytics"
+    webdataset = "webdataset"
 
 
 PSEUDO = (
@@ -167,11 +178,17 @@ def export(
     round: Annotated[int | None, typer.Option(help="The round whose pseudo-labels are taken.")] = None,
     audited: Annotated[bool, typer.Option("--audited", help=AUDITED)] = False,
     split: Annotated[
-        str | None, typer.Option(help="Percent of train, val and test, as 80,10,10; no group of images is torn apart.")
+        str | None,
+        typer.Option(
+            help="Percent of train, val and test, as 80,10,10, for images that came in no split: by class as far as it "
+            "goes, and no group of images is torn apart."
+        ),
     ] = None,
+    split_seed: Annotated[int, typer.Option(min=0, help="Chooses which images go into which split.")] = 0,
 ) -> None:
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
+    from engine.exporters.split import shares_of
     from engine.project.opened import Project
     from engine.records.labels import ACCEPTED
 
@@ -186,7 +203,8 @@ def export(
             )
         options = ExportOptions(
             format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
-            split=None if split is None else _shares(split), audit=None if last is None else last.number,
+            split=None if split is None else shares_of(split), split_seed=split_seed,
+            audit=None if last is None else last.number,
         )  # fmt: skip
         counts = opened.exports.counts(options)
         with progress_bar() as progress:
@@ -197,15 +215,6 @@ def export(
         f"Wrote {escape(str(written))}: {counted(counts)}",
         soft_wrap=True,
     )
-
-
-def _shares(text: str) -> tuple[float, float, float]:
-    """Return the shares 0..1 that percents with commas between them say."""
-    try:
-        train, val, test = (float(part) / 100 for part in text.split(","))
-    except ValueError:
-        raise ConfigError("These are no three percents", value=text, way_out="Try --split 80,10,10.") from None
-    return train, val, test
 
 
 def backup(

@@ -17,14 +17,14 @@ import json
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Protocol
 
 from engine.errors import ConfigError, ExportError
-from engine.exporters.evidence import LEDGER, TABLE, info, ledger_lines
+from engine.exporters.evidence import LEDGER, TABLE_OF_OTHERS, beside, info, ledger_lines
 from engine.exporters.names import class_folders, collision_key, distinct, file_name, stem_key
 from engine.exporters.rows import COLUMNS, MEANING, ExportRow, as_text, cells
 from engine.exporters.target import complete_or_nothing
@@ -155,13 +155,15 @@ class Layout:
         annotate: writes the files of the format that hold labels.
         images: writes the images; most formats put each at its path.
         table: name of the table with all columns.
+        apart: whether the tool takes nothing but images in its zip, so that all else lies in a zip beside it.
     """
 
     key: str
     place: Callable[[Sequence[ExportRow]], Placed]
     annotate: Annotate = lambda contents, files: None
     images: Callable[[Contents, Files, Progress], None] = write_images
-    table: str = TABLE
+    table: str = TABLE_OF_OTHERS
+    apart: bool = False
 
 
 def zipped(layout: Layout) -> Callable[..., None]:
@@ -180,15 +182,24 @@ def zipped(layout: Layout) -> Callable[..., None]:
         progress: Progress,
         evidence: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        with complete_or_nothing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            fill(layout, ZipFiles(archive), target.stem, rows, root, manifest, entries, progress, evidence)
+        with ExitStack() as stack:
+            files = stack.enter_context(_zip_at(target))
+            rest = stack.enter_context(_zip_at(beside(target))) if layout.apart else files
+            fill(layout, files, rest, target.stem, rows, root, manifest, entries, progress, evidence)
 
     return write
+
+
+@contextmanager
+def _zip_at(target: Path) -> Iterator[Files]:
+    with complete_or_nothing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        yield ZipFiles(archive)
 
 
 def fill(
     layout: Layout,
     files: Files,
+    rest: Files,
     name: str,
     rows: Sequence[ExportRow],
     root: Path,
@@ -201,7 +212,8 @@ def fill(
 
     Args:
         layout: of the format.
-        files: where to.
+        files: where the images and the files of the format go.
+        rest: where the table, the manifest, the ledger and the evidence go.
         name: of the export.
         rows: what is exported.
         root: the project's folder.
@@ -215,15 +227,15 @@ def fill(
     """
     placed = layout.place(rows)
     contents = Contents(name, rows, placed, root, all_classes(rows, manifest))
-    files.add(MANIFEST, _manifest_text(layout, contents, manifest))
-    write_lines(files, layout.table, _table_lines(contents), huge=len(rows) > _MANY)
+    rest.add(MANIFEST, _manifest_text(layout, contents, manifest))
+    write_lines(rest, layout.table, _table_lines(contents), huge=len(rows) > _MANY)
     layout.annotate(contents, files)
     for folder in placed.empty:
         files.add(f"{folder}/", b"")
     layout.images(contents, files, progress)
     for path, data in evidence.items():
-        files.add(path, data)
-    write_lines(files, LEDGER, ledger_lines(entries), huge=len(entries) > _MANY)
+        rest.add(path, data)
+    write_lines(rest, LEDGER, ledger_lines(entries), huge=len(entries) > _MANY)
     progress("Writing images", len(rows), len(rows))
 
 

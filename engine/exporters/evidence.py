@@ -5,8 +5,8 @@
     frozen_labels.csv   the labels as they were frozen: image_id, sha256, label, source
     provenance.jsonl    the whole ledger, oldest entry first
 
-A zip of images holds them beside its table. A table has no room for them: they lie in a zip of their own beside it,
-whose name is the table's with .certificate.zip after it.
+A zip of images holds them beside its table. A table has no room for them, nor has a zip that may hold nothing but
+images: they lie in a zip of their own beside it, whose name has .certificate.zip after the other's.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from engine.exporters.target import complete_or_nothing
 from engine.records.labels import LedgerEntry
 
 CERTIFICATE, TEXT, FROZEN, LEDGER = "certificate.json", "certificate.txt", "frozen_labels.csv", "provenance.jsonl"
-TABLE = "table.csv"
-TABLES = ("metadata.csv", TABLE)  # class folders have it under the first name: importers know it
+TABLE = "metadata.csv"
+TABLE_OF_OTHERS = "table.csv"  # `datasets` takes a metadata.csv at the top for one of all splits
+TABLES = (TABLE, TABLE_OF_OTHERS)
 BESIDE = ".certificate.zip"
 FROZEN_COLUMNS = ("image_id", "sha256", "label", "source")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -90,7 +91,7 @@ def info(path: str) -> zipfile.ZipInfo:
 
 
 def beside(table: Path) -> Path:
-    """Return the file in which the evidence of a table lies."""
+    """Return the file in which the evidence of a table, or of a zip of nothing but images, lies."""
     return table.with_name(table.name + BESIDE)
 
 
@@ -234,12 +235,20 @@ def _opened(path: Path, stack: ExitStack) -> ReadBack:
         table = path.read_bytes() if path.is_file() else None
         files = _Files(stack.enter_context(zipfile.ZipFile(evidence)), stack)
         return ReadBack(files, None if table is None else (path.name, table), None)
-    return _with_images(_Files(stack.enter_context(zipfile.ZipFile(path)), stack))
+    files = _Files(stack.enter_context(zipfile.ZipFile(path)), stack)
+    if _table(files) is None and beside(path).is_file():
+        rest = _Files(stack.enter_context(zipfile.ZipFile(beside(path))), stack)
+        return ReadBack(rest, _table(rest), files)
+    return _with_images(files)
 
 
 def _with_images(files: _Files) -> ReadBack:
-    table = next(((name, data) for name in TABLES if (data := files.read(name)) is not None), None)
+    table = _table(files)
     return ReadBack(files, table, files if table is not None else None)
+
+
+def _table(files: _Files) -> tuple[str, bytes] | None:
+    return next(((name, data) for name in TABLES if (data := files.read(name)) is not None), None)
 
 
 def _csv(data: bytes) -> Iterable[dict[str, str]]:

@@ -11,6 +11,7 @@ altered on the way; the metadata hold the true ones.
 from __future__ import annotations
 
 from engine.exporters.bundle import Layout, in_class_folders, zipped
+from engine.exporters.evidence import TABLE
 
-LAYOUT = Layout("imagefolder", in_class_folders, table="metadata.csv")
+LAYOUT = Layout("imagefolder", in_class_folders, table=TABLE)
 write = zipped(LAYOUT)

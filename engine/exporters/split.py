@@ -33,6 +33,20 @@ def check_shares(shares: Sequence[float]) -> None:
         )
 
 
+def shares_of(text: str) -> Shares:
+    """Return the shares 0..1 of train, val and test that percents with commas between them say.
+
+    Raises:
+        ConfigError: they are no three that make a whole.
+    """
+    try:
+        train, val, test = (float(part) / 100 for part in text.split(","))
+    except ValueError:
+        raise ConfigError("These are no three percents", value=text, way_out="Try 80,10,10.") from None
+    check_shares((train, val, test))
+    return train, val, test
+
+
 def usual(split: str) -> str:
     """Return the usual name, train, val or test, of a split that has another; any further one as it is."""
     return _USUAL.get(split.strip().casefold(), split)
@@ -68,7 +82,7 @@ def with_splits(rows: Sequence[ExportRow], groups: NDArray[np.int64], shares: Sh
         missing, split = np.zeros(len(SPLITS)), np.zeros(len(grouped), np.int64)
         for name in np.unique(grouped.label):
             mine = np.flatnonzero(grouped.label == name)
-            missing += np.array(shares) * (sizes[mine].sum() + there[name].sum()) - there[name]
+            missing += _wanted(shares, int(sizes[mine].sum()), there[name])
             for unit in rng.permutation(mine).tolist():
                 split[unit] = missing.argmax()
                 missing[split[unit]] -= sizes[unit]
@@ -77,6 +91,15 @@ def with_splits(rows: Sequence[ExportRow], groups: NDArray[np.int64], shares: Sh
         row if row.split or number not in of_group else replace(row, split=of_group[number])
         for row, number in zip(rows, numbers, strict=True)
     ]
+
+
+def _wanted(shares: Shares, free: int, there: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(splits,) how many of a class's free images each split gets; one that has too many already gets none."""
+    wanted: NDArray[np.float64] = np.array(shares) * (free + there.sum()) - there
+    if wanted.min() < 0:
+        wanted = wanted.clip(0)
+        wanted *= free / wanted.sum()
+    return wanted
 
 
 def _given(rows: Sequence[ExportRow], numbers: Sequence[int]) -> dict[int, str]:

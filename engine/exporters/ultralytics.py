@@ -12,9 +12,7 @@ from dataclasses import replace
 
 from engine.exporters.bundle import Layout, Placed, in_class_folders, zipped
 from engine.exporters.rows import ExportRow
-from engine.exporters.split import usual
-
-KNOWN = ("train", "val", "test")
+from engine.exporters.split import SPLITS, usual
 
 
 def _place(rows: Sequence[ExportRow]) -> Placed:
@@ -24,10 +22,10 @@ def _place(rows: Sequence[ExportRow]) -> Placed:
     splits = sorted({split for split in placed.splits if split})
     empty = [
         f"{split}/{folder}" for split in splits for folder in placed.class_folders.values()
-        if split in KNOWN and (split, folder) not in used
+        if split in SPLITS and (split, folder) not in used
     ]  # fmt: skip
     notes = [*placed.notes]
-    if strange := [split for split in splits if split not in KNOWN]:
+    if strange := [split for split in splits if split not in SPLITS]:
         notes.append(f"Ultralytics reads train, val and test; it leaves out {', '.join(strange)}.")
     return replace(placed, notes=notes, empty=empty)
 

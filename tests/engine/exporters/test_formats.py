@@ -25,7 +25,7 @@ import engine.exporters
 from engine.errors import ExportError
 from engine.exporters import EXPORTERS, excel, huggingface
 from engine.exporters import webdataset as shards
-from engine.exporters.evidence import open_export
+from engine.exporters.evidence import beside, open_export
 from engine.exporters.names import file_name
 from engine.exporters.rows import COLUMNS, ExportRow
 from tests.engine.exporters.export_samples import ODD_LABELS, entry, manifest, quiet
@@ -44,6 +44,9 @@ def unpacked(key: str, rows: Sequence[ExportRow], root: Path, tmp_path: Path) ->
     with zipfile.ZipFile(target) as archive:
         assert archive.testzip() is None
         archive.extractall(tmp_path / key)
+    if beside(target).exists():
+        with zipfile.ZipFile(beside(target)) as archive:
+            archive.extractall(tmp_path / key)
     return tmp_path / key
 
 
@@ -255,6 +258,8 @@ def test_cvat_imagenet_has_a_folder_a_class_and_no_name_twice(odd: list[ExportRo
     assert {sha(path): (class_of.get(path.parent.name), "") for path in images} == said(odd, splits=False)
     assert {path.parent.name for path in images} - set(class_of) == {"no_label"}
     assert len({path.stem.casefold() for path in images}) == len(images)
+    with zipfile.ZipFile(tmp_path / "cvat_imagenet.zip") as archive:
+        assert all(name.count("/") == 1 and not name.endswith((".txt", ".csv")) for name in archive.namelist())
 
 
 def test_torchvision_reads_coco_as_one_whole_box_an_image(odd: list[ExportRow], root: Path, tmp_path: Path) -> None:
