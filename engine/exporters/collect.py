@@ -34,6 +34,8 @@ class ExportOptions:
         split_seed: of the order in which they are spread.
         audit: the audit whose frozen labels are exported: an image without a label in force takes the one that was
             frozen for it, however sure, and no other pseudo-label; None for pseudo-labels as they are now.
+        at: the revision whose labels are exported: a name, the number of an entry of the ledger, or None for now. It
+            holds labels, no predictions.
     """
 
     format: str = "imagefolder_zip"
@@ -45,6 +47,7 @@ class ExportOptions:
     split: Shares | None = None
     split_seed: int = 0
     audit: int | None = None
+    at: str | None = None
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -57,6 +60,12 @@ class ExportOptions:
                 way_out="Try 0.95.",
             )
 
+        if self.at is not None and (self.audit is not None or "pseudo" in self.sources):
+            raise ConfigError(
+                "A revision holds labels, no predictions",
+                value=self.at,
+                way_out="Leave out pseudo-labels and the audit.",
+            )
         if self.split is not None:
             check_shares(self.split)
 

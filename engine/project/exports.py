@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +24,11 @@ from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
 from engine.project.quality.replay import certified, replayed
 from engine.project.results import Results, undecided
+from engine.project.revisions import Revisions
 from engine.project.workspace import Workspace, quiet, slug
 from engine.quality import certificate, scale
 from engine.quality.certificate import Freeze, Issued
-from engine.records.labels import LedgerEntry
+from engine.records.labels import ImageItem, LabelState, LedgerEntry
 from engine.records.progress import Progress
 from engine.records.quality import AuditRecord
 from engine.records.rounds import Predictions
@@ -43,6 +44,7 @@ class Exports:
     ) -> None:
         self._workspace, self._results = workspace, results
         self._measured, self._audits, self._goals = measured, audits, goals
+        self.revisions = Revisions(workspace)
 
     def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
         """Write an export file, all or nothing, and return its path.
@@ -61,13 +63,19 @@ class Exports:
             raise refusal
         exporter, store = EXPORTERS[options.format], self._workspace.store
         self._workspace.hold_leftovers()
+        revision = None if options.at is None else self.revisions.get(options.at)
         table = store.label_table()
-        entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
+        last = table.head if revision is None else revision.seq
+        entries = list(itertools.takewhile(lambda entry: entry.seq <= last, store.entries()))
         predictions = self._pseudo_labels(options)
         test = dict.fromkeys(store.test_split().tolist(), "test")
         behind = Provenance(origins(entries), store.batch_facts(), store.group_names(), test)
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
-        rows = collect.collect(items, _in_force(table), predictions, behind, options, self._frozen(options))
+        in_force = _in_force(table)
+        if revision is not None:
+            items = [item for item in items if revision.last_image is None or item.id <= revision.last_image]
+            in_force = _in_force_at(items, store.states_at(revision.seq))
+        rows = collect.collect(items, in_force, predictions, behind, options, self._frozen(options))
         shares = options.split
         if shares is None and exporter.measures and not any(usual(row.split) in ("val", "test") for row in rows):
             shares = SHARES
@@ -79,12 +87,13 @@ class Exports:
             target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
         manifest = self._manifest(options, predictions, rows, entries)
         manifest["split_made"] = None if shares is None else {"shares": list(shares), "seed": options.split_seed}
-        evidence = self._evidence(options, rows, entries)
+        manifest["revision"] = None if revision is None else {"name": revision.name, "seq": revision.seq}
+        evidence = {} if revision is not None else self._evidence(options, rows, entries)
         exporter.write(rows, self._workspace.root, target, manifest, entries, progress, evidence)
         return target
 
     def counts(self, options: ExportOptions) -> dict[str, int]:
-        """Return how many images of each label source an export would hold."""
+        """Return how many images of each label source an export of the labels of now would hold."""
         table = self._workspace.store.label_table()
         predictions, frozen = self._pseudo_labels(options), self._frozen(options)
         return collect.tally(table.image_ids, table.source, table.mark, predictions, options, frozen)
@@ -221,3 +230,9 @@ def _in_force(table: LabelTable) -> list[InForce]:
         )
         for label, source, number, confidence, reviewed, mark in zip(*columns, strict=True)
     ]
+
+
+def _in_force_at(items: Sequence[ImageItem], states: Mapping[int, LabelState]) -> list[InForce]:
+    """The labels of a revision, one an image."""
+    found = (states.get(item.id, LabelState(item.id)) for item in items)
+    return [InForce(one.label, one.source, one.round, one.confidence, one.reviewed, one.mark) for one in found]

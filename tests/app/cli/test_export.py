@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 from app.cli.data import Format
 from app.cli.main import app
 from engine.exporters import EXPORTERS
+from engine.project.labels import new_uid
+from engine.project.opened import Project
+from engine.records.labels import Decision
 from tests.ready_project import ReadyProjects, noisy_pets
 
 
@@ -51,3 +54,17 @@ def test_ultralytics_gets_images_to_measure_with(root: Path, tmp_path: Path) -> 
     assert about["split_made"] == {"shares": [0.8, 0.1, 0.1], "seed": 0}
     assert about["splits"] == {"train": 16, "val": 2, "test": 2}
     assert set(folders) == {f"{split}/{name}" for split in ("train", "val", "test") for name in ("cat", "dog")}
+
+
+def test_revisions_are_named_compared_and_exported(root: Path, tmp_path: Path) -> None:
+    assert "Revision v1 is the labels at entry 20" in run("revisions", root, "--name", "v1")
+    with Project.open(root) as project:
+        project.store.record([Decision(new_uid(), 21, 0, "label", "cat", actor="zoe")])
+    assert "v1: entry 20" in run("revisions", root)
+    said = run("revisions", root, "--diff", "v1", "now", "--out", tmp_path / "changes.csv")
+    assert "1 images changed their label. 1: no label → cat, by zoe" in said
+    with open(tmp_path / "changes.csv", newline="") as file:
+        assert [(row["image_id"], row["before"], row["after"]) for row in csv.DictReader(file)] == [("21", "", "cat")]
+    assert "the labels of revision v1" in run("export", root, tmp_path / "out.csv", "--format", "csv", "--at", "v1")
+    with open(tmp_path / "out.csv", newline="") as file:
+        assert sum(bool(row["label"]) for row in csv.DictReader(file)) == 20
