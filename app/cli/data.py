@@ -171,6 +171,10 @@ AUDITED = (
 
 
 AT = "Export the labels of this revision: a name given with `starling revisions`, or the number of a ledger entry."
+PUSH = (
+    "Write the files of the Hugging Face format into the folder given as target, then upload exactly these to this "
+    "data set of the Hub, which is private if it has to be made. Needs the extra hf and a sign-in: hf auth login."
+)
 CHANGE_COLUMNS = ("image_id", "name", "before", "after", "rejected", "by", "at", "seq")
 
 
@@ -196,6 +200,8 @@ def export(
     ] = None,
     split_seed: Annotated[int, typer.Option(min=0, help="Chooses which images go into which split.")] = 0,
     at: Annotated[str | None, typer.Option(help=AT, metavar="REVISION")] = None,
+    push: Annotated[str | None, typer.Option(help=PUSH, metavar="OWNER/NAME")] = None,
+    public: Annotated[bool, typer.Option("--public", help="With --push: a data set that is made is public.")] = False,
 ) -> None:
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
@@ -219,7 +225,12 @@ def export(
         )  # fmt: skip
         counts = None if at is not None else opened.exports.counts(options)
         with progress_bar() as progress:
-            written = opened.exports.write(options, progress, target=target)
+            if push is not None and target is not None:
+                written: Path | str = opened.exports.push_to_hub(options, push, target, progress, private=not public)
+            elif push is not None:
+                raise ConfigError("--push needs a folder for its files", way_out="Give a new folder after the project.")
+            else:
+                written = opened.exports.write(options, progress, target=target)
     finally:
         opened.close()
     of_what = f"the labels of revision {at}" if counts is None else counted(counts)

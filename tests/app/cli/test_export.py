@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli.data import Format
 from app.cli.main import app
+from engine.errors import ConfigError
 from engine.exporters import EXPORTERS
 from engine.project.labels import new_uid
 from engine.project.opened import Project
@@ -68,3 +69,10 @@ def test_revisions_are_named_compared_and_exported(root: Path, tmp_path: Path) -
     assert "the labels of revision v1" in run("export", root, tmp_path / "out.csv", "--format", "csv", "--at", "v1")
     with open(tmp_path / "out.csv", newline="") as file:
         assert sum(bool(row["label"]) for row in csv.DictReader(file)) == 20
+
+
+def test_a_push_needs_a_new_folder_for_its_files(root: Path, tmp_path: Path) -> None:
+    for arguments, said in (((), "needs a folder"), ((tmp_path,), "already")):
+        result = CliRunner().invoke(app, ["export", str(root), *map(str, arguments), "--push", "ann/pets"])
+        assert isinstance(result.exception, ConfigError)
+        assert said in str(result.exception)
