@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shlex
 import time
+from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -16,6 +19,9 @@ from app.cli.terminal import ProjectArgument, out, progress_bar
 from app.source_words import counted
 from engine.errors import ConfigError, SourceMissing
 from engine.records.imports import Grouping
+
+if TYPE_CHECKING:
+    from engine.project.revisions import Change
 
 PATH = "A folder, a zip, a tar of images, or an Arrow or Parquet file with images."
 GROUP_BY = (
@@ -159,11 +165,22 @@ def grouped(one: Grouping) -> str:
 
 
 class Format(StrEnum):
-    """Export formats."""
+    """Export formats: the keys of `engine.exporters.EXPORTERS`, here without importing it."""
 
     imagefolder_zip = "imagefolder_zip"
+    huggingface = "huggingface"
     csv = "csv"
     parquet = "parquet"
+    jsonl = "jsonl"
+    excel = "excel"
+    fiftyone = "fiftyone"
+    label_studio = "label_studio"
+    cvat = "cvat"
+    cvat_imagenet = "cvat_imagenet"
+    coco = "coco"
+    datumaro = "datumaro"
+    ultralytics = "ultralytics"
+    webdataset = "webdataset"
 
 
 PSEUDO = (
@@ -175,6 +192,14 @@ AUDITED = (
     "Export the labels as the last audit of all labels froze them: predictions are those of then, however sure. Their "
     "certificate is in every export of audited labels."
 )
+
+
+AT = "Export the labels of this revision: a name given with `starling revisions`, or the number of a ledger entry."
+PUSH = (
+    "Write the files of the Hugging Face format into the folder given as target, then upload exactly these to this "
+    "data set of the Hub, which is private if it has to be made. Needs the extra hf and a sign-in: hf auth login."
+)
+CHANGE_COLUMNS = ("image_id", "name", "before", "after", "rejected", "by", "at", "seq")
 
 
 def export(
@@ -191,11 +216,20 @@ def export(
     round: Annotated[int | None, typer.Option(help="The round whose pseudo-labels are taken.")] = None,
     audited: Annotated[bool, typer.Option("--audited", help=AUDITED)] = False,
     split: Annotated[
-        str | None, typer.Option(help="Percent of train, val and test, as 80,10,10; no group of images is torn apart.")
+        str | None,
+        typer.Option(
+            help="Percent of train, val and test, as 80,10,10, for images that came in no split: by class as far as it "
+            "goes, and no group of images is torn apart."
+        ),
     ] = None,
+    split_seed: Annotated[int, typer.Option(min=0, help="Chooses which images go into which split.")] = 0,
+    at: Annotated[str | None, typer.Option(help=AT, metavar="REVISION")] = None,
+    push: Annotated[str | None, typer.Option(help=PUSH, metavar="OWNER/NAME")] = None,
+    public: Annotated[bool, typer.Option("--public", help="With --push: a data set that is made is public.")] = False,
 ) -> None:
     """Write the curated set, all or nothing."""
     from engine.exporters.collect import ExportOptions
+    from engine.exporters.split import shares_of
     from engine.project.opened import Project
     from engine.records.labels import ACCEPTED
 
@@ -210,26 +244,65 @@ def export(
             )
         options = ExportOptions(
             format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
-            split=None if split is None else _shares(split), audit=None if last is None else last.number,
+            split=None if split is None else shares_of(split), split_seed=split_seed,
+            audit=None if last is None else last.number, at=at,
         )  # fmt: skip
-        counts = opened.exports.counts(options)
+        counts = None if at is not None else opened.exports.counts(options)
         with progress_bar() as progress:
-            written = opened.exports.write(options, progress, target=target)
+            if push is not None and target is not None:
+                written: Path | str = opened.exports.push_to_hub(options, push, target, progress, private=not public)
+            elif push is not None:
+                raise ConfigError("--push needs a folder for its files", way_out="Give a new folder after the project.")
+            else:
+                written = opened.exports.write(options, progress, target=target)
     finally:
         opened.close()
-    out.print(
-        f"Wrote {escape(str(written))}: {counted(counts)}",
-        soft_wrap=True,
-    )
+    of_what = f"the labels of revision {at}" if counts is None else counted(counts)
+    out.print(f"Wrote {escape(str(written))}: {escape(of_what)}", soft_wrap=True)
 
 
-def _shares(text: str) -> tuple[float, float, float]:
-    """Return the shares 0..1 that percents with commas between them say."""
+def revisions(
+    project: ProjectArgument,
+    name: Annotated[str | None, typer.Option(help="Give the labels of now this name.")] = None,
+    at: Annotated[int | None, typer.Option(min=0, help="With --name: those of this entry of the ledger.")] = None,
+    diff: Annotated[
+        tuple[str, str] | None, typer.Option(help="Show what changed from one revision to another.", metavar="FROM TO")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="With --diff: write all changes into this CSV.")] = None,
+) -> None:
+    """Name the labels as they are, list the names, or show what changed between two. “now” is a name too."""
+    from engine.project.opened import Project
+
+    if (at is not None and name is None) or (to is not None and diff is None):
+        raise ConfigError("--at goes with --name, and --out with --diff", way_out="See “starling revisions --help”.")
+    opened = Project.open(project, read_only=name is None and not os.access(project, os.W_OK))
     try:
-        train, val, test = (float(part) / 100 for part in text.split(","))
-    except ValueError:
-        raise ConfigError("These are no three percents", value=text, way_out="Try --split 80,10,10.") from None
-    return train, val, test
+        desk = opened.exports.revisions
+        if name is not None:
+            made = desk.add(name, at)
+            out.print(f"Revision {escape(made.name)} is the labels at entry {made.seq:,} of the ledger.")
+        elif diff is None:
+            for one in desk.all():
+                out.print(f"{escape(one.name)}: entry {one.seq:,}, named {one.made}", soft_wrap=True)
+        if diff is not None:
+            _show_changes(desk.diff(desk.get(diff[0]), desk.get(diff[1])), to)
+    finally:
+        opened.close()
+
+
+def _show_changes(changes: Sequence[Change], to: Path | None) -> None:
+    """Print how many images changed from what to what by whom, and write all of them where wanted."""
+    kinds = Counter((one.before, "rejected" if one.rejected else one.after, one.by) for one in changes)
+    out.print(f"{len(changes):,} images changed their label.")
+    for (before, after, by), number in kinds.most_common():
+        words = f"{before or 'no label'} → {after or 'no label'}, by {by}"
+        out.print(f"  {number:,}: {escape(words)}", soft_wrap=True)
+    if to is not None:
+        with open(to, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(CHANGE_COLUMNS)
+            writer.writerows([getattr(one, column) for column in CHANGE_COLUMNS] for one in changes)
+        out.print(f"Wrote {escape(str(to))}", soft_wrap=True)
 
 
 def backup(

@@ -12,9 +12,10 @@ from app import state
 from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
 from app.source_words import FULL, counted
-from engine.errors import StarlingError
+from engine.errors import ConfigError, StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
+from engine.exporters.split import Shares, shares_of
 from engine.quality import scale
 from engine.quality.audit import statement
 
@@ -22,9 +23,11 @@ _SEEN = (
     "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
     "how long it was on the screen."
 )
-SHARES = (0.8, 0.1, 0.1)
-SPLIT = "Split into train, val and test (80, 10 and 10 %)"
-SPLIT_HELP = "By class as far as it goes. Images of one group, such as frames of a scene, are all in one split."
+SPLIT = "Split into train, val and test"
+SPLIT_HELP = (
+    "By class as far as it goes. Images of one group, such as frames of a scene, are all in one split. An image that "
+    "came in a split stays there. The seed chooses which images go where: the same one gives the same splits."
+)
 
 
 def page() -> None:
@@ -51,13 +54,17 @@ def page() -> None:
             help=_confidence_help(opened),
         )  # fmt: skip
         unlabeled = st.checkbox("Images without a label too", value=True)
-        form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title)
-        split = SHARES if st.checkbox(SPLIT, key="export_split", help=SPLIT_HELP) else None
-        options = ExportOptions(
-            form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=split, audit=_audited(opened)
+        form = st.selectbox(
+            "Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title, key="export_format"
         )
+        st.caption(EXPORTERS[form].summary)
+        shares, seed, wrong = _split()
+        options = ExportOptions(
+            form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=shares, split_seed=seed,
+            audit=_audited(opened),
+        )  # fmt: skip
         counts = opened.project.exports.counts(options)
-        refusal = opened.project.exports.refusal(options)
+        refusal = wrong or opened.project.exports.refusal(options)
         if refusal is not None:
             state.show_error(refusal)
         cells = st.columns(3)
@@ -87,6 +94,19 @@ def page() -> None:
     with right:
         st.subheader("Exports")
         _exports(opened.base, opened.project.exports.files(), state.get("exported"))
+
+
+def _split() -> tuple[Shares | None, int, ConfigError | None]:
+    """Return the shares of train, val and test where a split is wanted, its seed, and what is wrong with the shares."""
+    if not st.checkbox(SPLIT, key="export_split", help=SPLIT_HELP):
+        return None, 0, None
+    left, right = st.columns([3, 1])
+    text = left.text_input("Percent of train, val and test", "80, 10, 10", key="export_shares")
+    seed = right.number_input("Seed", 0, value=0, key="export_seed")
+    try:
+        return shares_of(text), seed, None
+    except ConfigError as error:
+        return None, seed, error
 
 
 def _audited(opened: OpenProject) -> int | None:

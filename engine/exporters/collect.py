@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,13 @@ class ExportOptions:
         unlabeled: whether images without an exported label are written too.
         round: the round whose pseudo-labels are taken; the one in force when None.
         images: only these image ids; all when None.
-        split: shares of train, val and test; None puts all into train.
+        split: shares of train, val and test, for images that came in no split; None leaves these in none, which is
+            train where a format needs one.
+        split_seed: of the order in which they are spread.
         audit: the audit whose frozen labels are exported: an image without a label in force takes the one that was
             frozen for it, however sure, and no other pseudo-label; None for pseudo-labels as they are now.
+        at: the revision whose labels are exported: a name, the number of an entry of the ledger, or None for now. It
+            holds labels, no predictions.
     """
 
     format: str = "imagefolder_zip"
@@ -41,7 +46,9 @@ class ExportOptions:
     round: int | None = None
     images: frozenset[int] | None = None
     split: Shares | None = None
+    split_seed: int = 0
     audit: int | None = None
+    at: str | None = None
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -54,6 +61,12 @@ class ExportOptions:
                 way_out="Try 0.95.",
             )
 
+        if self.at is not None and (self.audit is not None or "pseudo" in self.sources):
+            raise ConfigError(
+                "A revision holds labels, no predictions",
+                value=self.at,
+                way_out="Leave out pseudo-labels and the audit.",
+            )
         if self.split is not None:
             check_shares(self.split)
 
@@ -124,11 +137,25 @@ def collect(
             }  # fmt: skip
         elif not options.unlabeled:
             continue
-        group = provenance.groups.get(item.id)
         rows.append(
-            ExportRow(image_id=item.id, name=item.name, sha256=item.sha256, format=item.format, group=group, **fields)
+            ExportRow(
+                image_id=item.id,
+                name=item.name,
+                sha256=item.sha256,
+                format=item.format,
+                width=item.width,
+                height=item.height,
+                group=provenance.groups.get(item.id),
+                other_names=_as_list(provenance.names.get(item.id, ())),
+                split=provenance.splits.get(item.id, ""),
+                **fields,
+            )
         )
     return rows
+
+
+def _as_list(names: Sequence[str]) -> str | None:
+    return json.dumps(list(names), ensure_ascii=False) if names else None
 
 
 def count(rows: Iterable[ExportRow]) -> dict[str, int]:

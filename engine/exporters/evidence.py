@@ -5,8 +5,8 @@
     frozen_labels.csv   the labels as they were frozen: image_id, sha256, label, source
     provenance.jsonl    the whole ledger, oldest entry first
 
-A zip of images holds them beside its table. A table has no room for them: they lie in a zip of their own beside it,
-whose name is the table's with .certificate.zip after it.
+A zip of images holds them beside its table. A table has no room for them, nor has a zip that may hold nothing but
+images: they lie in a zip of their own beside it, whose name has .certificate.zip after the other's.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pyarrow
 import pyarrow.parquet
@@ -29,6 +31,8 @@ from engine.records.labels import LedgerEntry
 
 CERTIFICATE, TEXT, FROZEN, LEDGER = "certificate.json", "certificate.txt", "frozen_labels.csv", "provenance.jsonl"
 TABLE = "metadata.csv"
+TABLE_OF_OTHERS = "table.csv"  # `datasets` takes a metadata.csv at the top for one of all splits
+TABLES = (TABLE, TABLE_OF_OTHERS)
 BESIDE = ".certificate.zip"
 FROZEN_COLUMNS = ("image_id", "sha256", "label", "source")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -86,14 +90,8 @@ def info(path: str) -> zipfile.ZipInfo:
     return about
 
 
-def add_ledger(archive: zipfile.ZipFile, entries: Sequence[LedgerEntry]) -> None:
-    """Write the ledger into a zip."""
-    with archive.open(info(LEDGER), "w", force_zip64=len(entries) > _MANY_ENTRIES) as out:
-        out.writelines(ledger_lines(entries))
-
-
 def beside(table: Path) -> Path:
-    """Return the file in which the evidence of a table lies."""
+    """Return the file in which the evidence of a table, or of a zip of nothing but images, lies."""
     return table.with_name(table.name + BESIDE)
 
 
@@ -109,7 +107,8 @@ def write_beside(table: Path, evidence: Mapping[str, bytes], entries: Sequence[L
     with complete_or_nothing(beside(table)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in evidence.items():
             archive.writestr(info(name), data, zipfile.ZIP_DEFLATED)
-        add_ledger(archive, entries)
+        with archive.open(info(LEDGER), "w", force_zip64=len(entries) > _MANY_ENTRIES) as out:
+            out.writelines(ledger_lines(entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +149,14 @@ class ReadBack:
             return None
         name, data = self._table
         try:
-            records = _parquet(data) if name.endswith(".parquet") else _csv(data)
+            records = _READERS[Path(name).suffix](data)
             return [
                 ExportedRow(
                     int(one["image_id"]), one["file_name"], one["label"] or "", one["label_source"] or "", one["sha256"]
                 )
                 for one in records
             ]
-        except (ValueError, KeyError, TypeError, csv.Error, pyarrow.ArrowInvalid) as error:
+        except (ValueError, KeyError, TypeError, csv.Error, pyarrow.ArrowInvalid, zipfile.BadZipFile) as error:
             raise ExportError("The table of the export cannot be read", value=error) from error
 
     def image(self, name: str) -> bytes | None:
@@ -166,22 +165,44 @@ class ReadBack:
 
 
 class _Files:
-    """Files by path, in a folder or in a zip."""
+    """Files by path, in a folder or in a zip; one in a tar there has the tar's path before its own."""
 
-    def __init__(self, where: Path | zipfile.ZipFile) -> None:
-        self._where = where
+    def __init__(self, where: Path | zipfile.ZipFile, stack: ExitStack) -> None:
+        self._where, self._stack = where, stack
+        self._tar: tuple[str, tarfile.TarFile, dict[str, tarfile.TarInfo]] | None = None
         names = [] if isinstance(where, Path) else where.namelist()
         self.twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
 
     def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, None where it is not there or not as it was written."""
+        shard, inside, member = name.partition(".tar/")
+        if inside:
+            return self._in_tar(f"{shard}.tar", member)
+        try:
+            with self._open(name) as file:
+                return file.read()
+        except (KeyError, OSError, zipfile.BadZipFile):
+            return None
+
+    def _open(self, name: str) -> IO[bytes]:
         if isinstance(self._where, zipfile.ZipFile):
-            try:
-                return self._where.read(name)
-            except (KeyError, zipfile.BadZipFile):  # not there, or not as it was written
-                return None
+            return self._where.open(name)
         path = self._where / name
-        inside = path.resolve().is_relative_to(self._where.resolve())
-        return path.read_bytes() if inside and path.is_file() else None
+        if not path.resolve().is_relative_to(self._where.resolve()):
+            raise KeyError(name)
+        return open(path, "rb")
+
+    def _in_tar(self, shard: str, member: str) -> bytes | None:
+        try:
+            if self._tar is None or self._tar[0] != shard:
+                file = self._stack.enter_context(self._open(shard))
+                opened = self._stack.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115
+                self._tar = shard, opened, {one.name: one for one in opened}
+            _, opened, members = self._tar
+            found = opened.extractfile(members[member])
+            return None if found is None else found.read()
+        except (KeyError, OSError, tarfile.TarError, zipfile.BadZipFile):
+            return None
 
 
 @contextmanager
@@ -200,25 +221,34 @@ def open_export(path: Path) -> Iterator[ReadBack]:
 
 def _opened(path: Path, stack: ExitStack) -> ReadBack:
     if path.is_dir():
-        files = _Files(path)
-        table = files.read(TABLE)
-        return ReadBack(files, None if table is None else (TABLE, table), files if table is not None else None)
+        return _with_images(_Files(path, stack))
     if not path.is_file():
         raise ExportError("There is no export here", value=path, way_out="Give a zip, a table or a folder.")
     if path.name.endswith(BESIDE):
         path = path.with_name(path.name.removesuffix(BESIDE))
-    if path.suffix in (".csv", ".parquet"):
+    if path.suffix in _READERS:
         evidence = beside(path)
         if not evidence.is_file():
             raise ExportError(
                 "There is no certificate beside this table", value=evidence, way_out="Export it with its audit anew."
             )
         table = path.read_bytes() if path.is_file() else None
-        files = _Files(stack.enter_context(zipfile.ZipFile(evidence)))
+        files = _Files(stack.enter_context(zipfile.ZipFile(evidence)), stack)
         return ReadBack(files, None if table is None else (path.name, table), None)
-    files = _Files(stack.enter_context(zipfile.ZipFile(path)))
-    table = files.read(TABLE)
-    return ReadBack(files, None if table is None else (TABLE, table), files if table is not None else None)
+    files = _Files(stack.enter_context(zipfile.ZipFile(path)), stack)
+    if _table(files) is None and beside(path).is_file():
+        rest = _Files(stack.enter_context(zipfile.ZipFile(beside(path))), stack)
+        return ReadBack(rest, _table(rest), files)
+    return _with_images(files)
+
+
+def _with_images(files: _Files) -> ReadBack:
+    table = _table(files)
+    return ReadBack(files, table, files if table is not None else None)
+
+
+def _table(files: _Files) -> tuple[str, bytes] | None:
+    return next(((name, data) for name in TABLES if (data := files.read(name)) is not None), None)
 
 
 def _csv(data: bytes) -> Iterable[dict[str, str]]:
@@ -229,3 +259,22 @@ def _parquet(data: bytes) -> Iterable[dict[str, str]]:
     columns = ["image_id", "file_name", "label", "label_source", "sha256"]
     rows: list[dict[str, str]] = pyarrow.parquet.read_table(io.BytesIO(data), columns=columns).to_pylist()
     return rows
+
+
+def _jsonl(data: bytes) -> Iterable[dict[str, str]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def _excel(data: bytes) -> Iterable[dict[str, str]]:
+    import openpyxl  # slow to import, and read by nothing else here
+    from openpyxl.utils.escape import unescape
+
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True)
+    header, *rows = book.worksheets[0].iter_rows(values_only=True)
+    texts = ([unescape(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return [dict(zip(header, row, strict=True)) for row in texts]
+
+
+_READERS: dict[str, Callable[[bytes], Iterable[dict[str, str]]]] = {
+    ".csv": _csv, ".parquet": _parquet, ".jsonl": _jsonl, ".xlsx": _excel,
+}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset(
@@ -38,6 +38,11 @@ _IMAGE_SUFFIXES = frozenset(suffix for group in SUFFIXES.values() for suffix in 
 def collision_key(name: str) -> str:
     """Return what two names share where a file system ignores case or Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def stem_key(name: str) -> str:
+    """Return the collision key of a file name without its suffix, for formats that name an image by its stem."""
+    return collision_key(_parted(name)[0])
 
 
 def folder_name(text: str) -> str:
@@ -86,22 +91,26 @@ def class_folders(classes: Iterable[str]) -> dict[str, str]:
     return folders
 
 
-def distinct(name: str, taken: Collection[str], first: str = "2") -> str:
-    """Return `name` or, if its collision key is in `taken`, the first of its variants whose key is not.
+def distinct(name: str, taken: Collection[str], first: str = "2", key: Callable[[str], str] = collision_key) -> str:
+    """Return `name` or, if its key is in `taken`, the first of its variants whose key is not.
 
     Variants: `name-<first>`, then `name-<first>-2`, `-3` …; when first is "2" plainly `name-2`, `name-3` ….
     The addition goes before the suffix of a file name.
     """
-    if collision_key(name) not in taken:
+    if key(name) not in taken:
         return name
-    stem, dot, end = name.rpartition(".")
-    if not dot or f".{end}".lower() not in _IMAGE_SUFFIXES:
-        stem, dot, end = name, "", ""
-    candidate, turn = f"{stem}-{first}{dot}{end}", 2
-    while collision_key(candidate) in taken:
+    stem, suffix = _parted(name)
+    candidate, turn = f"{stem}-{first}{suffix}", 2
+    while key(candidate) in taken:
         tail = f"{first}-{turn}" if first != "2" else str(turn + 1)
-        candidate, turn = f"{stem}-{tail}{dot}{end}", turn + 1
+        candidate, turn = f"{stem}-{tail}{suffix}", turn + 1
     return candidate
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The stem of a file name and the suffix of an image; "" where it has none."""
+    stem, dot, end = name.rpartition(".")
+    return (stem, f".{end}") if dot and f".{end}".lower() in _IMAGE_SUFFIXES else (name, "")
 
 
 def _plain(text: str) -> str:

@@ -10,18 +10,27 @@ from engine.exporters.rows import ExportRow
 from engine.records.labels import LedgerEntry
 from engine.store.sources import GIVING
 
+_TOLD = (
+    "label_source", "confidence", "round", "model", "reviewed", "reviewed_by", "reviewed_at", "seen_seconds", "batch",
+    "audit", "bound", "group",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Provenance:
     """What an export says of its labels beyond the labels.
 
     origins: the entry that gave the label in force, by image id. facts: what batches carry, by batch, in the order
-    wanted. groups: the name of each image's group, by image id; empty where the project has none.
+    wanted. groups: the name of each image's group, by image id; empty where the project has none. splits: the split
+    in which each image came, by image id; empty where it came in none. names: the other names that an image's content
+    was imported under, by image id.
     """
 
     origins: Mapping[int, LedgerEntry] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
+    splits: Mapping[int, str] = field(default_factory=dict)
+    names: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def origins(entries: Sequence[LedgerEntry]) -> dict[int, LedgerEntry]:
@@ -58,6 +67,11 @@ def batches_of(rows: Iterable[ExportRow], facts: Mapping[str, Mapping[str, Any]]
     """
     used = {row.batch for row in rows}
     return {batch: about for batch, about in facts.items() if batch in used}
+
+
+def told(row: ExportRow) -> dict[str, Any]:
+    """Return what a row knows of its label, by column, for formats whose labels carry attributes; nothing is None."""
+    return {name: value for name in _TOLD if (value := getattr(row, name)) is not None}
 
 
 def audit_of(facts: Mapping[str, Any]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 from engine.records.labels import LabelSource
@@ -31,12 +32,14 @@ MEANING = {
     "audit": "the number of the audit that let the batch in; empty for other batches",
     "bound": "upper limit of the share of wrong labels among those of the batch, by this audit, at its level",
     "group": "images of one group, such as frames of one scene, belong together; empty where the project has none",
+    "other_names": "the other paths that the same content was imported under, a JSON list; empty where there are none",
     "split": "name of the split",
     "image_id": "the image's number in the project",
     "sha256": "of the original bytes",
 }
 """The columns of every table, in their order, and what each says."""
 COLUMNS = tuple(MEANING)
+_middle = attrgetter(*COLUMNS[1:-3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class ExportRow:
         sha256: names and checks the original bytes.
         format: the true format: JPEG, PNG, WEBP, BMP, GIF or TIFF.
         split: name of the split; "" means "train" where a layout needs one.
+        width, height: pixels, upright as its EXIF data say; in no table, for formats that ask for them.
     """
 
     image_id: int
@@ -67,13 +71,15 @@ class ExportRow:
     audit: int | None = None
     bound: float | None = None
     group: str | None = None
+    other_names: str | None = None
     split: str = ""
+    width: int = 0
+    height: int = 0
 
 
 def cells(row: ExportRow, file_name: str, split: str) -> dict[str, Any]:
     """Return a row's values by column, with the given file name and split; absent values are None."""
-    values = {column: getattr(row, column) for column in COLUMNS if column not in ("file_name", "split")}
-    return {**values, "file_name": file_name, "split": split}
+    return dict(zip(COLUMNS, (file_name, *_middle(row), split, row.image_id, row.sha256), strict=True))
 
 
 def as_text(values: Mapping[str, Any]) -> dict[str, str]:

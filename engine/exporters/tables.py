@@ -1,4 +1,4 @@
-"""CSV and Parquet: one row an image, no image files. `file_name` is the original relative path, unaltered.
+"""CSV, Parquet and JSON Lines: one row an image, no image files. `file_name` is the original relative path, unaltered.
 
 What an audit of the labels has shown lies in a zip of its own beside the table; see `engine.exporters.evidence`.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -22,12 +23,12 @@ from engine.exporters.target import complete_or_nothing
 from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
 
-_BATCH = 10_000
+BATCH = 10_000
 _TYPES = {
     "confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "seen_seconds": pa.float64(),
     "audit": pa.int32(), "bound": pa.float64(), "image_id": pa.int64(),
 }  # fmt: skip
-_SCHEMA = pa.schema([pa.field(column, _TYPES.get(column, pa.string())) for column in COLUMNS])
+SCHEMA = pa.schema([pa.field(column, _TYPES.get(column, pa.string())) for column in COLUMNS])
 
 
 def write_csv(
@@ -48,7 +49,7 @@ def write_csv(
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
-        for batch in _batches(rows, progress):
+        for batch in batches(rows, progress):
             writer.writerows(as_text(values) for values in batch)
         text.flush()
         text.detach()
@@ -69,15 +70,36 @@ def write_parquet(
     Raises:
         ExportError: the target could not be written; nothing is left behind.
     """
-    with complete_or_nothing(target) as file, pq.ParquetWriter(file, _SCHEMA) as writer:
-        for batch in _batches(rows, progress):
-            writer.write_table(pa.Table.from_pylist(batch, schema=_SCHEMA))
+    with complete_or_nothing(target) as file, pq.ParquetWriter(file, SCHEMA) as writer:
+        for batch in batches(rows, progress):
+            writer.write_table(pa.Table.from_pylist(batch, schema=SCHEMA))
         write_beside(target, evidence, entries)
 
 
-def _batches(rows: Sequence[ExportRow], progress: Progress) -> Any:
+def write_jsonl(
+    rows: Sequence[ExportRow],
+    root: Path,
+    target: Path,
+    manifest: Mapping[str, Any],
+    entries: Sequence[LedgerEntry],
+    progress: Progress,
+    evidence: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write a UTF-8 JSON object a line with the columns of the CSV, typed; absent values are null.
+
+    Raises:
+        ExportError: the target could not be written; nothing is left behind.
+    """
+    with complete_or_nothing(target) as file:
+        for batch in batches(rows, progress):
+            file.writelines(json.dumps(values, ensure_ascii=False).encode() + b"\n" for values in batch)
+        write_beside(target, evidence, entries)
+
+
+def batches(rows: Sequence[ExportRow], progress: Progress) -> Iterator[list[dict[str, Any]]]:
+    """Yield the values of the rows by column, BATCH rows at a time."""
     remaining, done = iter(rows), 0
-    while batch := list(islice(remaining, _BATCH)):
+    while batch := list(islice(remaining, BATCH)):
         yield [cells(row, row.name, row.split) for row in batch]
         done += len(batch)
         progress("Writing rows", done, len(rows))

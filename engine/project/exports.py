@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from engine import __version__
-from engine.errors import ExportError
-from engine.exporters import EXPORTERS, collect
+from engine.errors import ConfigError, ExportError
+from engine.exporters import EXPORTERS, collect, huggingface
+from engine.exporters.bundle import FolderFiles, fill
 from engine.exporters.collect import ExportOptions, FrozenLabeling, InForce
 from engine.exporters.evidence import CERTIFICATE, FROZEN, TEXT, frozen_csv
+from engine.exporters.hub import push_folder
 from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
-from engine.exporters.split import with_splits
+from engine.exporters.split import SHARES, usual, with_splits
+from engine.files import PARTIAL
 from engine.project.quality.audits import Audits
 from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
 from engine.project.quality.replay import certified, replayed
 from engine.project.results import Results, undecided
+from engine.project.revisions import Revisions
 from engine.project.workspace import Workspace, quiet, slug
 from engine.quality import certificate, scale
 from engine.quality.certificate import Freeze, Issued
-from engine.records.labels import LedgerEntry
+from engine.records.labels import ImageItem, LabelState, LedgerEntry
 from engine.records.progress import Progress
 from engine.records.quality import AuditRecord
 from engine.records.rounds import Predictions
 from engine.store import LabelTable
 from engine.store.database import GENESIS
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What an exporter is given."""
+
+    rows: list[ExportRow]
+    manifest: dict[str, object]
+    entries: list[LedgerEntry]
+    evidence: dict[str, bytes]
 
 
 class Exports:
@@ -43,6 +58,7 @@ class Exports:
     ) -> None:
         self._workspace, self._results = workspace, results
         self._measured, self._audits, self._goals = measured, audits, goals
+        self.revisions = Revisions(workspace)
 
     def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
         """Write an export file, all or nothing, and return its path.
@@ -56,30 +72,91 @@ class Exports:
             ExportError: pseudo-labels are wanted at a threshold that too few answers and no audit stand behind, or it
                 could not be completed; nothing is left behind.
         """
+        exporter, found = EXPORTERS[options.format], self._gathered(options)
+        if target is None:
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+            target = self.folder / f"{slug(self._workspace.store.name) or 'project'}-{stamp}{exporter.suffix}"
+        exporter.write(
+            found.rows, self._workspace.root, target, found.manifest, found.entries, progress, found.evidence
+        )
+        return target
+
+    def push_to_hub(
+        self,
+        options: ExportOptions,
+        repo: str,
+        folder: Path,
+        progress: Progress = quiet,
+        *,
+        private: bool = True,
+        token: str | None = None,
+    ) -> str:
+        """Write the files of a Hugging Face export into a folder, put exactly these onto the Hub, return the address.
+
+        Args:
+            options: what goes in; the format is Hugging Face's, whatever they say.
+            repo: "owner/name" of the data set there.
+            folder: where the files are written; it must not exist. It stays, for a look and for another try.
+            progress: told how far the writing is.
+            private: whether a data set that is made is private.
+            token: of the Hub; None for the one that is signed in.
+
+        Raises:
+            ConfigError: the folder exists, huggingface_hub is not installed, or the name of the data set is none.
+            ExportError: as `write`, with no folder left; or the upload failed, with the folder whole.
+        """
+        if folder.exists():
+            raise ConfigError("There is something at this place already", value=folder, way_out="Give a new folder.")
+        found = self._gathered(replace(options, format="huggingface"))
+        aside = folder.with_name(f".{folder.name}{PARTIAL}")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            files = FolderFiles(aside)
+            fill(
+                huggingface.LAYOUT, files, files, folder.name, found.rows, self._workspace.root, found.manifest,
+                found.entries, progress, found.evidence,
+            )  # fmt: skip
+            aside.rename(folder)
+        except OSError as error:
+            raise ExportError("The export could not be written", value=f"{folder} ({error.strerror})") from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return push_folder(folder, repo, private=private, token=token)
+
+    def _gathered(self, options: ExportOptions) -> _Gathered:
+        """What an export holds, read in one go."""
         refusal = self.refusal(options)
         if refusal is not None:
             raise refusal
         exporter, store = EXPORTERS[options.format], self._workspace.store
         self._workspace.hold_leftovers()
+        revision = None if options.at is None else self.revisions.get(options.at)
         table = store.label_table()
-        entries = list(itertools.takewhile(lambda entry: entry.seq <= table.head, store.entries()))
+        last = table.head if revision is None else revision.seq
+        entries = list(itertools.takewhile(lambda entry: entry.seq <= last, store.entries()))
         predictions = self._pseudo_labels(options)
-        behind = Provenance(origins(entries), store.batch_facts(), store.group_names())
+        splits = store.given_splits() | dict.fromkeys(store.test_split().tolist(), "test")
+        behind = Provenance(origins(entries), store.batch_facts(), store.group_names(), splits, store.other_names())
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
-        rows = collect.collect(items, _in_force(table), predictions, behind, options, self._frozen(options))
-        if options.split is not None:
+        in_force = _in_force(table)
+        if revision is not None:
+            items = [item for item in items if revision.last_image is None or item.id <= revision.last_image]
+            in_force = _in_force_at(items, store.states_at(revision.seq))
+        rows = collect.collect(items, in_force, predictions, behind, options, self._frozen(options))
+        shares = options.split
+        if shares is None and exporter.measures and not any(usual(row.split) in ("val", "test") for row in rows):
+            shares = SHARES
+        if shares is not None:
             groups = store.groups()[table.rows(np.array([row.image_id for row in rows], np.int64))]
-            rows = with_splits(rows, groups, options.split)
-        if target is None:
-            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-            target = self.folder / f"{slug(store.name) or 'project'}-{stamp}{exporter.suffix}"
+            rows = with_splits(rows, groups, shares, options.split_seed)
         manifest = self._manifest(options, predictions, rows, entries)
-        evidence = self._evidence(options, rows, entries)
-        exporter.write(rows, self._workspace.root, target, manifest, entries, progress, evidence)
-        return target
+        manifest["split_made"] = None if shares is None else {"shares": list(shares), "seed": options.split_seed}
+        manifest["revision"] = None if revision is None else {"name": revision.name, "seq": revision.seq}
+        evidence = {} if revision is not None else self._evidence(options, rows, entries)
+        return _Gathered(rows, manifest, entries, evidence)
 
     def counts(self, options: ExportOptions) -> dict[str, int]:
-        """Return how many images of each label source an export would hold."""
+        """Return how many images of each label source an export of the labels of now would hold."""
         table = self._workspace.store.label_table()
         predictions, frozen = self._pseudo_labels(options), self._frozen(options)
         return collect.tally(table.image_ids, table.source, table.mark, predictions, options, frozen)
@@ -216,3 +293,9 @@ def _in_force(table: LabelTable) -> list[InForce]:
         )
         for label, source, number, confidence, reviewed, mark in zip(*columns, strict=True)
     ]
+
+
+def _in_force_at(items: Sequence[ImageItem], states: Mapping[int, LabelState]) -> list[InForce]:
+    """The labels of a revision, one an image."""
+    found = (states.get(item.id, LabelState(item.id)) for item in items)
+    return [InForce(one.label, one.source, one.round, one.confidence, one.reviewed, one.mark) for one in found]

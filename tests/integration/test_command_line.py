@@ -234,7 +234,7 @@ def test_no_group_is_torn_apart_by_the_splits_of_an_export(run: Run, digits: Pat
         splits.setdefault(names[row["file_name"]], set()).add(row["split"])
     assert set.union(*splits.values()) == {"train", "val", "test"}
     assert all(len(found) == 1 for found in splits.values())
-    assert "--split 80,10,10" in run("export", digits, "--split", "most", ok=False).stderr
+    assert "Try 80,10,10" in run("export", digits, "--split", "most", ok=False).stderr
     assert "make a whole" in _flat(run("export", digits, "--split", "80,10,20", ok=False).stderr)
 
 

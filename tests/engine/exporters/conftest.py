@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.exporters.rows import ExportRow
-from tests.engine.exporters.export_samples import image_bytes
+from tests.engine.exporters.export_samples import ODD_LABELS, image_bytes
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ def add(root: Path) -> Callable[..., ExportRow]:
         source = {"label_source": "imported"} if label is not None else {}
         row = ExportRow(
             **{"image_id": number, "name": name, "sha256": digest, "format": image_format, "label": label}
+            | {"width": 4, "height": 3}
             | source
             | fields
         )
@@ -42,3 +43,25 @@ def add(root: Path) -> Callable[..., ExportRow]:
         return row
 
     return _add
+
+
+@pytest.fixture
+def odd(add: Callable[..., ExportRow]) -> list[ExportRow]:
+    """Rows with every kind of class name, file name and origin that a format may stumble over; see ODD_LABELS."""
+    rows = [
+        add(f"dir {number % 2}/same.{suffix}", label, kind, split=("train", "val", "test")[number % 3])
+        for number, label in enumerate(ODD_LABELS)
+        for suffix, kind in (("png", "PNG"), ("jpg", "JPEG"))
+    ]
+    rows += [
+        add(name, split=split) for name, split in (("same.png", "train"), ("b/[x] 100%.png", "test"), ("猫.png", ""))
+    ]
+    rows.append(add("a.b.c.png", "cat", label_source="pseudo", confidence=0.9375, round=3, model="round-3"))
+    rows.append(
+        add(
+            "x/seen.webp", "cat", "WEBP", label_source="confirmed", confidence=0.25, round=2, model="round-2",
+            reviewed=True, reviewed_by="Zoë", reviewed_at="2026-01-02T03:04:05+00:00", seen_seconds=1.5,
+            group="scene 7", split="val",
+        )
+    )  # fmt: skip
+    return rows

@@ -8,10 +8,18 @@ from PIL import Image
 from engine.exporters.rows import SOURCES
 from engine.records.labels import LedgerEntry
 
+ODD_LABELS = (
+    "cat", "Cat", "CON", "..", ".hidden", "_unlabeled", "no_label", "a/b", "a_b", "a:b", "007", "7", "=1+1", " lead",
+    "trail ", "猫", "Größe", "Grösse", "train", "test", "NA", "null", "a,b", 'q"q', "x\\y", "a [b]*", "100%", "<&>",
+    "_x0041_", "-", "o'clock",
+)  # fmt: skip
+"""Class names that must keep apart and come back the same."""
+
 
 def image_bytes(number: int, image_format: str) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (4, 3), (number % 256, number // 256, 90)).save(out, image_format)
+    named = {"comment": str(number)} if image_format == "JPEG" else {}  # its pixels may be those of another number
+    Image.new("RGB", (4, 3), (number % 256, number // 256, 90)).save(out, image_format, **named)
     return out.getvalue()
 
 

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.exporters.collect import ExportOptions
 from engine.exporters.rows import ExportRow
-from engine.exporters.split import with_splits
+from engine.exporters.split import shares_of, usual, with_splits
 
 SHARES = (0.8, 0.1, 0.1)
 
@@ -57,3 +57,34 @@ def test_images_without_a_label_are_in_no_split() -> None:
 def test_shares_that_make_no_whole_are_refused(shares: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigError, match=r"0\.8, 0\.1"):
         ExportOptions(split=shares)
+
+
+def test_a_split_that_images_came_in_is_kept_with_its_groups_and_counts_among_the_shares() -> None:
+    came = [ExportRow(at, f"{at}.png", "0" * 64, "PNG", "cat", split="test") for at in range(20)]
+    rest = [ExportRow(at, f"{at}.png", "0" * 64, "PNG", "cat" if at < 118 else None) for at in range(20, 120)]
+    groups = np.arange(120)
+    groups[[0, 20, 119]] = 1_000  # an image of the given test split, one without a split, one without a label
+    given = with_splits([*came, *rest], groups, SHARES)
+    assert [row.split for row in given[:20]] == ["test"] * 20
+    assert given[20].split == given[119].split == "test"
+    assert given[118].split == ""
+    assert Counter(row.split for row in given[21:118]) == {"train": 86, "val": 11}
+
+
+def test_a_group_that_the_source_tears_apart_stays_as_it_came() -> None:
+    came = [ExportRow(at, f"{at}.png", "0" * 64, "PNG", "cat", split=split) for at, split in enumerate(("val", "pool"))]
+    assert [row.split for row in with_splits(came, np.zeros(2, np.int64), SHARES)] == ["val", "pool"]
+
+
+@pytest.mark.parametrize("text", ["80,10", "80,10,20", "most", ""])
+def test_percents_that_say_no_shares_are_refused_with_a_way_out(text: str) -> None:
+    with pytest.raises(ConfigError, match="Try"):
+        shares_of(text)
+
+
+def test_percents_are_shares_of_a_whole() -> None:
+    assert shares_of(" 70, 20,10") == pytest.approx((0.7, 0.2, 0.1))
+
+
+def test_other_names_of_the_usual_splits_are_known() -> None:
+    assert [usual(name) for name in ("Train", "validation", "eval", "pool", "")] == ["train", "val", "test", "pool", ""]

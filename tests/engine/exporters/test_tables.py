@@ -101,7 +101,7 @@ def test_parquet_keeps_types_and_nulls(rows: list[ExportRow], root: Path, tmp_pa
 def test_rows_are_written_in_batches_and_counted(
     key: str, rows: list[ExportRow], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_BATCH", 10)
+    monkeypatch.setattr(tables, "BATCH", 10)
     seen: list[int] = []
     target = tmp_path / "out"
     EXPORTERS[key].write(rows, root, target, manifest(), [], lambda _, done, __: seen.append(done))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ExportError
+from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.exporters.evidence import CERTIFICATE, FROZEN, LEDGER, TABLE, TEXT, beside
 from engine.project.labels import new_uid
@@ -140,10 +141,24 @@ def test_an_unpacked_folder_and_tables_hold_too(project: Project, tmp_path: Path
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "folder")
     assert held(tmp_path / "folder") == []
-    for form in ("csv", "parquet"):
-        table = project.exports.write(ExportOptions(form, audit=1))
-        assert held(table) == []
-        assert held(beside(table)) == []
+    for form, exporter in EXPORTERS.items():
+        export = project.exports.write(ExportOptions(form, audit=1), target=tmp_path / f"{form}{exporter.suffix}")
+        assert held(export) == []
+        if exporter.suffix == ".zip":
+            with zipfile.ZipFile(export) as archive:
+                archive.extractall(tmp_path / form)
+            if beside(export).exists():
+                assert held(beside(export)) == []
+                with zipfile.ZipFile(beside(export)) as archive:
+                    archive.extractall(tmp_path / form)
+            assert held(tmp_path / form) == []
+            (image,) = tmp_path.glob(f"{form}/**/001.png") if form != "webdataset" else tmp_path.glob(f"{form}/*.tar")
+            data = bytearray(image.read_bytes())
+            data[data.index(b"IDAT") + 9] ^= 1
+            image.write_bytes(data)
+            assert any("not the image of the table: image" in what for what in held(tmp_path / form))
+        else:
+            assert held(beside(export)) == []
 
 
 def test_wrong_labels_found_are_exported_put_right_and_counted(project: Project) -> None:
