@@ -29,7 +29,7 @@ from engine.importers.zip_directory import check_directory, check_overlaps
 from engine.importers.zip_names import ENCODINGS, FALLBACK, LANGUAGES, UTF8, guess_encoding, known_encoding, name_in
 from engine.records.imports import Refusal
 
-_NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".jar")
+_NESTED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".jar")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UTF8_FLAG = 0x800
 _ENCRYPTED = 0x1

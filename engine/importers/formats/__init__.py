@@ -52,13 +52,13 @@ FORMATS: dict[str, Format] = {
         azure_ml.FORMAT,
         hf_imagefolder.FORMAT,
         vertex_csv.FORMAT,
-        csv_table.FORMAT,
         hf_arrow.FORMAT,
         webdataset.FORMAT,
         cvat_images.FORMAT,
         imagenet_txt.FORMAT,
         imagenet_synsets.FORMAT,
         labels_txt.FORMAT,
+        csv_table.FORMAT,
         class_tree.FORMAT,
         images_only.FORMAT,
     )
@@ -76,6 +76,7 @@ class Found:
         readings: all that fit, the one that is taken first.
         failed: by key of a format that was recognised and could not be read, the reason.
         mute: by key of a format that was surely recognised and says nothing of any image, the first reason.
+        same: keys of readings that give the same labels as the one that is taken.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Found:
     readings: tuple[Reading, ...]
     failed: Mapping[str, str]
     mute: Mapping[str, str] = field(default_factory=dict)
+    same: frozenset[str] = frozenset()
 
 
 def check_reading(key: str) -> None:
@@ -134,7 +136,7 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
             len(read[key].labels),
             len({tidy_label(label) for label in set(read[key].labels.values())}),
         )
-        for key in (taken, *(key for key in order if key != taken))
+        for key in (taken, *(key for key in order if key != taken and _worth_telling(key, read[key])))
     )
     others = [read[key] for key in order if key in detected] if taken != images_only.FORMAT.key else []
     mute = {
@@ -143,7 +145,12 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         if key in detected and key != taken and detected[key].strength >= SIGNATURE and not _says_something(one)
     }
     labeling = _with_predictions(read[taken], others)
-    return Found(taken, labeling, readings, {key: str(error) for key, error in failed.items()}, mute)
+    same = frozenset(key for key, one in read.items() if one.labels == read[taken].labels)
+    return Found(taken, labeling, readings, {key: str(error) for key, error in failed.items()}, mute, same)
+
+
+def _worth_telling(key: str, labeling: Labeling) -> bool:
+    return bool(labeling.labels) or key == images_only.FORMAT.key
 
 
 def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labeling:
@@ -178,7 +185,7 @@ def about_others(found: Found) -> list[str]:
     said = [
         f"this could also be read as {one.title}: {one.why}; {counted(one)}"
         for one in found.readings[1:]
-        if one.labeled
+        if one.labeled and one.key not in found.same
     ]
     failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
     mute = [f"{FORMATS[key].title} was recognised and names no image here: {why}" for key, why in found.mute.items()]
