@@ -29,7 +29,7 @@ Decisions of a person until 98 % of all labels are right, from 5 labels a class 
 | 900 photos of clothes, 10 classes | 430 | 298 | 259 |
 | 887 photos of trash, 6 classes | 603 | 417 | 401 |
 
-With the random images that measure, one answer in five, live labels took 354 and 483 (311 and 486 with mobilenet_v2).
+With the random images that measure, one answer in five, live labels took 351 and 491 (308 and 471 with mobilenet_v2).
 `starling bench photos` measures it on any folder of class folders. How much your photos gain shows as you label: live
 labels say how many are right.
 """

@@ -181,11 +181,7 @@ def _notices(
         notices.append(
             f"{count:,} images in {names} beside the splits are unlabeled: it is no split and has no classes"
         )
-    loose = sum(
-        name.split("/")[:-1] == list(shape.root[:depth])
-        for name in source.images
-        for depth in range(len(shape.root) + 1)
-    )
+    loose = sum(name.split("/")[:-1] == list(shape.root) for name in source.images)
     if loose and labels:
         notices.append(f"{loose:,} {'image lies' if loose == 1 else 'images lie'} outside the class folders, unlabeled")
     outside = sum(name.split("/")[: len(shape.root)] != list(shape.root) for name in source.images)

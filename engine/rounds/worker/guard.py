@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy.stats import binom  # type: ignore[import-untyped]
+
 from engine.groups import FEW_GROUPS
 from engine.percent import percent
 from engine.records.rounds import HeldoutFigures, Verdict
@@ -17,6 +19,8 @@ MOSTLY = 0.9
 """A class that has this share of the labels may be nearly all of the unlabeled images too."""
 LEAST_PREDICTED = 20
 """Fewer unlabeled images than this may well be of one class."""
+BY_LUCK = 0.3
+"""A round is held back where always guessing the largest class reaches as many right by luck in a larger share."""
 HARDLY_ANY = 0.01
 """Below this share in every epoch, pseudo-labels were hardly used."""
 CANNOT_TELL = f"cannot be told with fewer than {FEW_GROUPS} scenes"
@@ -56,8 +60,9 @@ def verdict(
     A round's result is the better one of its algorithm and its supervised baseline on the same held-out images, see
     `better_alone`. The result is held back when one of these is so:
 
-    - It is not above the share of the largest class among the held-out labels, as always guessing that class would be;
-      with labels held out of one class alone, when none is right.
+    - It is not above the share of the largest class among the held-out labels, or so little that always guessing that
+      class would have as many right by luck in 3 of 10 cases; with labels held out of one class alone, when none is
+      right.
     - Nearly all unlabeled images are predicted as one class that does not have as much of the labels, unless the lower
       end of its 95 % Clopper–Pearson interval lies above the share of the largest class among the held-out labels.
     - Pseudo-labels were hardly used in any epoch, and no baseline is measured that the round is at least as good as.
@@ -103,12 +108,18 @@ def _no_better_than_a_guess(own: HeldoutFigures, judged: Judged) -> str | None:
     if not own.n:
         return None
     several = sum(count > 0 for count in judged.heldout_labels) > 1
-    if own.correct and not (several and own.correct <= max(judged.heldout_labels)):
-        return None
     if not several:
-        return f"{_say(own)}. {WAY_OUT}"
+        return None if own.correct else f"{_say(own)}. {WAY_OUT}"
     largest = max(judged.heldout_labels)
     name = judged.classes[list(judged.heldout_labels).index(largest)]
+    luck = float(binom.sf(own.correct - 1, own.n, largest / own.n))
+    if own.correct > largest and luck <= BY_LUCK:
+        return None
+    if own.correct > largest:
+        return (
+            f"{_say(own)}, hardly above the {percent(largest / own.n)} that always guessing {name} would reach: luck "
+            f"has as many right in {100 * luck:.0f} of 100 such rounds. {WAY_OUT}"
+        )
     return (
         f"{_say(own)}, which is not above the {percent(largest / own.n)} that always guessing {name}, the largest "
         f"class among them, would reach. {WAY_OUT}"
