@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from engine.errors import DecodeError, ImportRefused
-from engine.images.files import original_path, thumb_path
 from engine.images.pool import DecodePool, Job
 from engine.importers.containers import Container, Member, container_of, is_cache, stem_of
 from engine.importers.contents import MEGABYTE, Contents, Entry, Limits, Listing
@@ -90,6 +89,7 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
 
 
 def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> Iterator[Job]:
+    images, thumbs = str(staging / "images"), str(staging / "thumbs")  # texts: a path object costs as much as a write
     for number, (name, data) in enumerate(_files(contents, limits, staged)):
         if number % _CHECKED_EVERY == 0 and shutil.disk_usage(staging).free < limits.free_bytes:
             raise _disk_full()
@@ -102,9 +102,10 @@ def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> 
             continue
         staged.names[sha256] = [name]
         staged.sizes[sha256] = len(data)
-        path = original_path(staging, sha256)
-        path.write_bytes(data)
-        yield {"op": "inspect", "path": str(path), "thumb": str(thumb_path(staging, sha256)), "sha256": sha256}
+        path = f"{images}/{sha256[:2]}/{sha256}"
+        with open(path, "wb", buffering=0) as file:
+            file.write(data)
+        yield {"op": "inspect", "path": path, "thumb": f"{thumbs}/{sha256[:2]}/{sha256}.webp", "sha256": sha256}
 
 
 def _files(contents: Contents, limits: Limits, staged: Staged) -> Iterator[tuple[str, bytes]]:
