@@ -71,11 +71,6 @@ def _item(row: RowMapping) -> ImageItem:
     return ImageItem(**row)
 
 
-def read_ids(connection: Connection) -> NDArray[np.int64]:
-    """Return the ids of all images, (N,) int64 ascending."""
-    return np.array(connection.scalars(select(images.c.id).order_by(images.c.id)).all(), dtype=np.int64)
-
-
 def read_truth(connection: Connection) -> dict[int, str]:
     """Return the hidden labels of demos and benchmarks, by image id."""
     query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)

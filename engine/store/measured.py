@@ -19,9 +19,8 @@ from sqlalchemy import Connection, func, insert, select
 from engine.errors import ConfigError
 from engine.query.order import random_order
 from engine.store.chain import read_head
-from engine.store.groups import read_groups
-from engine.store.images import read_ids, read_test_split
-from engine.store.schema import current_labels, measured, measured_orders
+from engine.store.images import read_test_split
+from engine.store.schema import current_labels, images, measured, measured_orders
 
 PURPOSE = "measured set"
 
@@ -54,16 +53,9 @@ def read_draws(connection: Connection) -> MeasuredDraws:
     return MeasuredDraws(rows[:, 0], rows[:, 1], answers or 0)
 
 
-def read_apart(connection: Connection) -> NDArray[np.int64]:
-    """Return the ids (M,) ascending of the images that measure, and of all that share a group with one.
-
-    Those are the images drawn, and the test split that came with the images.
-    """
-    measuring = np.union1d(read_draws(connection).image_ids, read_test_split(connection))
-    if not len(measuring):
-        return measuring
-    ids, groups = read_ids(connection), read_groups(connection)
-    return ids[np.isin(groups, groups[np.searchsorted(ids, measuring)])]
+def read_measuring(connection: Connection) -> NDArray[np.int64]:
+    """Return the ids (M,) ascending of the images that measure: those drawn, and the test split that came with them."""
+    return np.union1d(read_draws(connection).image_ids, read_test_split(connection))
 
 
 def read_orders(connection: Connection) -> list[MeasuredOrder]:
@@ -74,16 +66,15 @@ def read_orders(connection: Connection) -> list[MeasuredOrder]:
 
 def begin_order(connection: Connection) -> None:
     """Begin an order of the images that are in none yet, if there are any."""
-    ids = read_ids(connection)
-    last = connection.scalar(select(func.max(measured_orders.c.last_image))) or 0
-    if not len(ids) or ids[-1] <= last:
+    newest = connection.scalar(select(func.max(images.c.id))) or 0
+    if newest <= (connection.scalar(select(func.max(measured_orders.c.last_image))) or 0):
         return
     number = connection.scalar(select(func.count()).select_from(measured_orders)) or 0
     seq, digest = read_head(connection)
     seen = (current_labels.c.reviewed == 1) | current_labels.c.mark.is_not(None)
     looked_at = select(func.count()).select_from(current_labels).where(seen)
     row = {
-        "number": number, "last_image": int(ids[-1]), "salt": salt_of(digest, number), "ledger_seq": seq,
+        "number": number, "last_image": newest, "salt": salt_of(digest, number), "ledger_seq": seq,
         "ledger_hash": digest, "answers": connection.scalar(looked_at) or 0,
     }  # fmt: skip
     connection.execute(insert(measured_orders), row)

@@ -146,8 +146,8 @@ class Store:
         return self._read(lambda connection: images.read_items(connection, ids))
 
     def image_ids(self) -> NDArray[np.int64]:
-        """Return the ids of all images, (N,) int64 ascending."""
-        return self._read(images.read_ids)
+        """Return the ids of all images, (N,) int64 ascending; cannot be written."""
+        return self.label_table().image_ids
 
     def truth(self) -> dict[int, str]:
         """Return the hidden labels of demos and benchmarks, by image id."""
@@ -291,7 +291,12 @@ class Store:
 
     def apart(self) -> NDArray[np.int64]:
         """Return the images, ascending, that nothing may be trained on: measured set, test split, their groups."""
-        return self._read(measured.read_apart)
+        measuring = self._read(measured.read_measuring)
+        if not len(measuring):
+            return measuring
+        ids = self.image_ids()
+        groups = self.groups()[: len(ids)]  # read later, it may know more images
+        return ids[np.isin(groups, groups[np.searchsorted(ids, measuring)])]
 
     def measured_orders(self) -> list[MeasuredOrder]:
         """Return the orders along which images are drawn into the measured set, oldest first."""
