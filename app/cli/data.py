@@ -74,7 +74,7 @@ def import_(
     try:
         with progress_bar() as progress:
             preview = target.imports.scan(source, progress, reading=as_format, answers=_pairs(answers or []))
-        _show_preview(preview, group_by)
+        _show_preview(preview, group_by, dry_run)
         if dry_run:
             discard(preview)
             target.close()
@@ -121,7 +121,7 @@ def remove_empty(project: Path) -> None:
             shutil.rmtree(project)
 
 
-def _show_preview(preview: Any, group_by: str | None) -> None:
+def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
     from engine.importers.formats import counted as counted_labels
     from engine.importers.grouping import choose_grouping, warning
 
@@ -137,7 +137,7 @@ def _show_preview(preview: Any, group_by: str | None) -> None:
     for one in preview.readings[1:]:
         if one.labeled:
             out.print(f"  --as {one.key}: {escape(one.title)}, {counted_labels(one)}")
-    for question in preview.questions:
+    for question in preview.questions if everything else [one for one in preview.questions if one.doubtful]:
         out.print(f"  {escape(question.title)}{'?' if question.doubtful else ''}", soft_wrap=True)
         for value, words in question.options:
             mark = " (taken)" if value == question.chosen else ""

@@ -93,8 +93,10 @@ def _import(opened: OpenProject) -> None:
         st.markdown(
             "- **Class tree**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside the class "
             "folders, or in `_unlabeled`, `unlabeled` or `no_label`, are unlabeled.\n"
-            "- **Images + CSV**: a CSV or TSV with the columns `filename,label`, `file_name,label` or `id,path,label`; "
-            "an empty label is unlabeled. Labels are text: “007” stays “007”.\n"
+            "- **Tables** beside the images: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a "
+            "class. An empty label is unlabeled. Labels are text: “007” stays “007”.\n"
+            "- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, "
+            "ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector as predictions.\n"
             "- **What it is taken for** is shown with the classes it would make, what else it could be and what is "
             "doubtful; you can change it before anything is written.\n"
             "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
