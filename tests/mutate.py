@@ -354,10 +354,10 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         21,
-        "a round no better than always guessing the largest class is promoted",
+        "a round that luck reaches often is promoted",
         "engine/rounds/worker/guard.py",
-        "own.correct <= max(judged.heldout_labels)",
-        "own.correct < max(judged.heldout_labels)",
+        "if own.correct > largest and luck <= BY_LUCK:",
+        "if own.correct > largest:",
         "tests/engine/rounds/worker/test_guard.py",
     ),
     Defect(
