@@ -102,10 +102,14 @@ def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> 
             continue
         staged.names[sha256] = [name]
         staged.sizes[sha256] = len(data)
-        path = f"{images}/{sha256[:2]}/{sha256}"
+        path = _path_of(images, sha256)
         with open(path, "wb", buffering=0) as file:
             file.write(data)
-        yield {"op": "inspect", "path": path, "thumb": f"{thumbs}/{sha256[:2]}/{sha256}.webp", "sha256": sha256}
+        yield {"op": "inspect", "path": path, "thumb": f"{_path_of(thumbs, sha256)}.webp", "sha256": sha256}
+
+
+def _path_of(folder: str, sha256: str) -> str:
+    return f"{folder}/{sha256[:2]}/{sha256}"
 
 
 def _files(contents: Contents, limits: Limits, staged: Staged) -> Iterator[tuple[str, bytes]]:

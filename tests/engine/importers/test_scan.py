@@ -176,7 +176,7 @@ def test_a_table_that_cannot_be_read_refuses_all_and_leaves_nothing(importer: Im
 def test_a_full_disk_refuses_all_and_leaves_nothing(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportRefused, match="disk is full"):
         importer.files({"a.png": png(1)}, limits=contents.Limits(free_bytes=1 << 60))
-    monkeypatch.setattr(staging, "original_path", lambda root, sha256: Path("/dev/full"))
+    monkeypatch.setattr(staging, "_path_of", lambda folder, sha256: "/dev/full")
     with pytest.raises(ImportRefused, match="disk is full"):
         importer.files({"a.png": png(1)})
     assert importer.left() == []
