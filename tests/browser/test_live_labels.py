@@ -49,6 +49,7 @@ def test_photos_are_labeled_from_nothing_by_sixty_answers(
     for _ in range(ANSWERS):
         answer(page, truth)
     with Project.open(root, read_only=True) as project:
+        wait_until(page, lambda: len(list(project.store.entries())) == ANSWERS, 20)  # the last one is on its way
         measuring = len(project.store.measured().image_ids)
         table = project.store.label_table()
         taught = int((table.labeled & ~table.among(project.store.apart())).sum())  # its like ones leave with an image
