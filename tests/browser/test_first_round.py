@@ -61,8 +61,8 @@ def test_one_label_a_class_gets_a_round_from_the_first_button(
 
 
 def ended(project: Project) -> list[RoundRecord]:
-    """The rounds that the button began and that ended; live labels keep a round of their own."""
-    return [row for row in project.store.rounds() if not row.live and row.state not in ACTIVE_STATES]
+    """The rounds that the button began and that were judged; live labels keep a round of their own."""
+    return [row for row in project.store.rounds() if not row.live and row.state not in {*ACTIVE_STATES, "finished"}]
 
 
 def one_label_each(images: str | Path, folder: Path) -> ImportSource:
