@@ -181,7 +181,7 @@ class Replay:
 
 def replay(
     labeler: Labeler, truth: Ints, first: Ints, *, per_fit: int, budget: int, target: float, seed: int,
-    measured: bool = False,
+    measured: bool = False, one_random_in: int = 0,
 ) -> Replay:  # fmt: skip
     """Answer until the target is reached or the budget spent.
 
@@ -196,12 +196,13 @@ def replay(
         seed: of the strategy, and of the measured set.
         measured: whether one answer in five, later one in ten, is to the next image of the measured set, which no fit
             learns from, whatever label it had; see `engine.quality.measured_set`.
+        one_random_in: one answer in so many is to an image drawn at random, learned from like the others; 0: none.
     """
     ids, classes = np.arange(len(truth)), int(truth.max()) + 1
     rows, drawn = first.tolist(), [False] * len(first)
     right, times = [] if len(first) else [0.0], []
     to_measure = np.random.default_rng([seed, 1]).permutation(len(truth)).tolist() if measured else []
-    placed = 0
+    placed, chance = 0, np.random.default_rng([seed, 2])
     probabilities: Floats | None = None
     wrong: Bools = np.ones(len(truth), np.bool_)
     while True:
@@ -231,7 +232,13 @@ def replay(
                     drawn.append(False)
                     decided[measure] = True
                 right.append(_right(wrong, decided))
-            if decided[row]:  # it has just been asked to measure
+            if one_random_in and len(right) % one_random_in == 0 and not decided.all():
+                at_random = int(chance.choice(ids[~decided]))
+                rows.append(at_random)
+                drawn.append(False)
+                decided[at_random] = True
+                right.append(_right(wrong, decided))
+            if decided[row]:  # it has just been asked to measure or at random
                 continue
             rows.append(row)
             drawn.append(labeler.strategy == "random")

@@ -57,6 +57,7 @@ class PhotoSettings:
         starts: labels a class at the start of the decisions; 0 is from class names alone, which quick rounds cannot.
         views: how live labels are shown the photos: "chosen" as the labels choose, or "both", "centre", "whole".
         measured: whether decisions hold answers to a measured set, of which nothing is learned, as in the app.
+        one_random_in: one decision in so many is to an image drawn at random, learned from like the others; 0: none.
         queue: in which order live labels ask, a key of `engine.query.QUERY_STRATEGIES`.
         per_fit, budget: answers between two fits of live labels and of the regression; most answers.
         per_round: answers between two quick rounds.
@@ -72,6 +73,7 @@ class PhotoSettings:
     per_round: int = 50
     budget: int = 800
     measured: bool = False
+    one_random_in: int = 0
 
 
 def run(options: Options, say: Say) -> str:
@@ -162,6 +164,7 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
             played = replay(
                 labeler(), truth, _first(truth, start, seed) if start else np.zeros(0, np.int64), per_fit=per_fit,
                 budget=settings.budget, target=TARGETS[-1], seed=seed, measured=settings.measured,
+                one_random_in=settings.one_random_in,
             )  # fmt: skip
             name = f"from {start} a class" if start else "from zero"
             more |= {f"{name}, {100 * target:.0f} %": played.needed(target) for target in TARGETS}

@@ -79,6 +79,16 @@ def test_what_measures_is_a_decision_that_nothing_is_learned_from() -> None:
     assert played.right[-1] == 1.0
 
 
+def test_one_answer_in_five_at_random_is_learned_from_and_pushes_the_doubtful_back() -> None:
+    labeler, plain = Told(list(range(3, 43))), Told(list(range(3, 43)))
+    replay(labeler, TRUTH, np.arange(9), per_fit=8, budget=16, target=1.0, seed=0, one_random_in=5)
+    replay(plain, TRUTH, np.arange(9), per_fit=8, budget=16, target=1.0, seed=0)
+    asked, plainly = labeler.given[1][0][9:], plain.given[1][0][9:]
+    assert asked[:4] == plainly[:4]
+    assert asked[5:9] == plainly[4:8], "the fifth and the tenth come from chance"
+    assert (len(asked), len(plainly)) == (9, 8)
+
+
 def test_the_budget_ends_it() -> None:
     played = replay(Told([50, 51]), TRUTH, np.arange(3), per_fit=1, budget=1, target=1.0, seed=0)
     assert played.right.tolist() == pytest.approx([58 / 60, 59 / 60])
