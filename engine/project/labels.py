@@ -44,7 +44,7 @@ class Labels:
         """
         store, audited = self._workspace.store, asked or {}
         decisions = [
-            replace(one, draws=self._measured.through(one.image_id)) if one.image_id in blind else one
+            replace(one, draws=self._measured.through(one.image_id), blind=True) if one.image_id in blind else one
             for one in decisions
         ]
         decisions = [

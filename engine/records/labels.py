@@ -87,6 +87,7 @@ class Decision:
     together. `seconds`: how long the image was in front alone; `seen_seconds`: how long its tile was on the screen, 0
     for never; None where it was not a tile, or nobody measured. At most one of the two is given. `draws`: images that
     the measured set takes in with this answer, in their order. `asked`: how an audit asked; None where none did.
+    `blind`: answered without a prediction in sight because the image measures.
     """
 
     uid: str
@@ -102,6 +103,7 @@ class Decision:
     seen_seconds: float | None = None
     draws: tuple[int, ...] = ()
     asked: Asked | None = None
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,9 @@ class Ack:
 class LedgerEntry:
     """One row of the append-only ledger: the decision and the state it put in force, as it was written.
 
-    source and reviewed of entries from before revision 0005 are read by `engine.store.sources`. asked: which audit
-    asked for it, blind, with the digest of what it froze; see `engine.store.audit_draws`.
+    source and reviewed of entries from before revision 0005 are read by `engine.store.sources`. asked: who asked for it
+    blind: an audit, with the digest of what it froze (see `engine.store.audit_draws`), or the measured set
+    (`engine.store.measured.MEASURES`).
     """
 
     seq: int

@@ -21,8 +21,8 @@ from engine.store.schema import audit_draws, audits, entries
 
 DIGITS = 32
 _ENTRY = entries.c
-_ALONE = and_(_ENTRY.seen_seconds.is_(None), or_(_ENTRY.batch.is_(None), _ENTRY.seconds.is_not(None)))
-_SAID = or_(_ENTRY.undoes.is_not(None), and_(_ALONE, _ENTRY.action.not_in(("import", "undo"))))
+ALONE = and_(_ENTRY.seen_seconds.is_(None), or_(_ENTRY.batch.is_(None), _ENTRY.seconds.is_not(None)))
+_SAID = or_(_ENTRY.undoes.is_not(None), and_(ALONE, _ENTRY.action.not_in(("import", "undo"))))
 
 
 @dataclass(frozen=True)

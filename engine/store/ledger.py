@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 from engine.records.labels import ACCEPTED, Ack, Action, Decision, LabelSource, LabelState, LedgerEntry, Mark
 from engine.store import audit_draws
 from engine.store.chain import entry_hash, read_head, write_head
-from engine.store.measured import add_draws
+from engine.store.measured import MEASURES, add_draws
 from engine.store.projection import load_states, row_of
 from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
@@ -154,7 +154,9 @@ def _decide(
     asked = decision.asked
     if asked is not None and asked.audit not in digests:
         return Ack(uid, "refused", state, message=f"audit {asked.audit} is not open")
-    text = None if asked is None else audit_draws.asked_text(digests[asked.audit], asked)
+    text = MEASURES if decision.blind else None
+    if asked is not None:
+        text = audit_draws.asked_text(digests[asked.audit], asked)
     after = appending.add(replace(_draft(decision, state), asked=text))
     earlier[uid] = (after.version, decision.image_id, decision.action)
     return Ack(uid, "saved", after, after.version)

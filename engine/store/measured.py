@@ -18,11 +18,18 @@ from sqlalchemy import Connection, func, insert, select
 
 from engine.errors import ConfigError
 from engine.query.order import random_order
+from engine.store.audit_draws import ALONE
 from engine.store.chain import read_head
 from engine.store.images import read_test_split
-from engine.store.schema import current_labels, images, measured, measured_orders
+from engine.store.schema import current_labels, entries, images, measured, measured_orders
 
 PURPOSE = "measured set"
+GIVES_LABEL = frozenset({"label", "correct", "accept"})
+MEASURES = "measured set"
+"""What the ledger's entry of a blind answer says of who asked; entries of before this was written say nothing."""
+_ENTRY = entries.c
+_UNDOING = entries.alias("undoing")
+_STANDING = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exists()
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,18 @@ class MeasuredDraws:
     image_ids: NDArray[np.int64]
     drawn_at: NDArray[np.int64]
     answers: int = 0
+
+
+@dataclass(frozen=True)
+class MeasuredAnswers:
+    """What was answered of the images of the measured set (M,), in the order drawn.
+
+    answered: whether there is an answer since the draw, blind and not taken back; a mark is one too. labels: the newest
+    such answer's, None for a mark and where there is none.
+    """
+
+    answered: NDArray[np.bool_]
+    labels: NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,31 @@ def read_draws(connection: Connection) -> MeasuredDraws:
     rows = np.array(connection.execute(query).cursor.fetchall(), np.int64).reshape(-1, 2)
     answers = connection.scalar(select(measured_orders.c.answers).where(measured_orders.c.number == 0))
     return MeasuredDraws(rows[:, 0], rows[:, 1], answers or 0)
+
+
+def read_answers(connection: Connection) -> MeasuredAnswers:
+    """Return what was answered of the images drawn so far.
+
+    Only what was asked blind is an answer: a correction made with the prediction in sight changes the label in force
+    and measures nothing. Where the draw's own entry is from before blind answers said so, any that a person gave since
+    the draw with the image alone in front counts.
+    """
+    drawn = select(measured.c.image_id, measured.c.ledger_seq).order_by(measured.c.place)
+    draws = connection.execute(drawn).cursor.fetchall()
+    place = {image_id: at for at, (image_id, _) in enumerate(draws)}
+    says_so = set(connection.scalars(select(_ENTRY.seq).where(_ENTRY.asked == MEASURES)))
+    query = (
+        select(_ENTRY.image_id, _ENTRY.seq, _ENTRY.action, _ENTRY.label, _ENTRY.asked)
+        .join(measured, measured.c.image_id == _ENTRY.image_id)
+        .where(_ENTRY.seq > measured.c.ledger_seq, _ENTRY.action.not_in(("import", "undo")), ALONE, _STANDING)
+        .order_by(_ENTRY.seq)
+    )
+    answered, labels = np.zeros(len(draws), np.bool_), np.full(len(draws), None, np.object_)
+    for image_id, _, action, label, asked in connection.execute(query).cursor.fetchall():
+        at = place[image_id]
+        if asked is not None or draws[at][1] + 1 not in says_so:
+            answered[at], labels[at] = True, label if action in GIVES_LABEL else None
+    return MeasuredAnswers(answered, labels)
 
 
 def read_measuring(connection: Connection) -> NDArray[np.int64]:

@@ -289,6 +289,10 @@ class Store:
         """Return the images that measure models, in the order drawn."""
         return self._read(measured.read_draws)
 
+    def measured_answers(self) -> measured.MeasuredAnswers:
+        """Return what was answered, blind, of the images that measure models, in the order drawn."""
+        return self._read(measured.read_answers)
+
     def apart(self) -> NDArray[np.int64]:
         """Return the images, ascending, that nothing may be trained on: measured set, test split, their groups."""
         measuring = self._read(measured.read_measuring)

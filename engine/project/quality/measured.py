@@ -26,7 +26,7 @@ from engine.quality import audit, measured_set, pace, reliability, sample, scale
 from engine.quality.measured_set import ShareRight
 from engine.quality.reliability import Gap
 from engine.quality.stopping import Comparison
-from engine.records.labels import ACCEPTED, Mark
+from engine.records.labels import ACCEPTED
 from engine.records.quality import (
     AcceptRule,
     Between,
@@ -40,9 +40,7 @@ from engine.records.quality import (
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import heldout, results
 from engine.store import LabelTable
-
-NOT_RIGHT: tuple[Mark, ...] = ("reject", "unsure")
-"""Marks that say of a label in force that it does not hold."""
+from engine.store.measured import MeasuredAnswers
 
 _EDGE = 1e-3
 LEARNED = ("train", "heldout")
@@ -83,13 +81,13 @@ class Measured:
         self._workspace, self._store, self._results = workspace, workspace.store, results
         self._scales: dict[int, tuple[tuple[int, int, str], Scale]] = {}
         self._next: tuple[tuple[int, ...], NDArray[np.int64]] | None = None
-        self._seen: tuple[tuple[int, int], NDArray[np.int64]] | None = None
+        self._answered: tuple[tuple[int, int], MeasuredAnswers] | None = None
         self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
 
     def accuracy(self, number: int) -> Estimate:
         """Return the share of the measured set that a round predicts right, with its exact interval.
 
-        Images that the person skipped, is unsure of or rejects count as wrong.
+        Images that the person skipped, flagged, is unsure of or rejects count as wrong.
         """
         answers = self.answers(number)
         how = "images drawn at random and asked blind, which this round never learned from"
@@ -120,7 +118,8 @@ class Measured:
         """Return how a round does on the measured set.
 
         Counted are the images drawn up to the last one that was answered, those between that have no answer yet as
-        wrong, and only those that the round predicts and has not learned from.
+        wrong, and only those that the round predicts and has not learned from. Right is what the newest blind answer
+        says, whatever label came into force with the prediction in sight.
         """
         predictions, ids = self._results.needed(number), self.measured_ids()
         columns, predicted = rows_of(ids, predictions.image_ids)
@@ -128,34 +127,35 @@ class Measured:
         learned = groups[known.rows(self._learned_from(number))]
         fair = predicted & ~np.isin(groups[known.rows(ids)], learned)
         ids, columns = ids[fair], columns[fair]
-        probabilities, table = predictions.probabilities[columns], self._store.label_table()
-        rows = table.rows(ids)
-        same = table.class_index(predictions.classes)[rows] == probabilities.argmax(1)
-        right = same & ~table.has_mark(*NOT_RIGHT)[rows] & np.isin(ids, self._looked_at())
+        probabilities = predictions.probabilities[columns]
+        said, table = self._said(ids, predictions.classes), self._store.label_table()
+        right = (said == probabilities.argmax(1)) & ~table.rejected[table.rows(ids)]
         return Answers(ids, probabilities.max(1).astype(np.float64), right)
 
     def measured_ids(self) -> NDArray[np.int64]:
-        """Return the images of the measured set (M,) in the order drawn, up to the last one that was answered."""
-        ids = self._store.measured().image_ids
-        answered = np.flatnonzero(np.isin(ids, self._looked_at()))
-        return ids[: answered[-1] + 1] if len(answered) else ids[:0]
+        """Return the images of the measured set (M,) in the order drawn, up to the last one that was answered.
+
+        Of those that were found to be of one group since they were drawn, only the first.
+        """
+        ids, answered = self._drawn()
+        last = np.flatnonzero(answered.answered)
+        ids = ids[: last[-1] + 1] if len(last) else ids[:0]
+        groups = self._store.groups()[self._store.label_table().rows(ids)]
+        return ids[np.sort(np.unique(groups, return_index=True)[1])]
 
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Return the class (n,) of each image of the measured set, as its place among class names, in the order drawn.
 
-        -1 where nobody has answered yet, skipped it or is unsure, or its class has another name. Rejected images are
-        left out: they are none of those whose classes are asked about.
+        -1 where nobody has answered yet or said no class, or it has another name. Rejected images are left out: they
+        are none of those whose classes are asked about.
         """
         ids, table = self.measured_ids(), self._store.label_table()
-        ids = ids[~table.rejected[table.rows(ids)]]
-        rows = table.rows(ids)
-        said = np.isin(ids, self._looked_at()) & ~table.has_mark("skip", "unsure")[rows]
-        return np.where(said, table.class_index(classes)[rows], -1)
+        return self._said(ids[~table.rejected[table.rows(ids)]], classes)
 
     def waiting(self) -> NDArray[np.int64]:
-        """Return the images of the measured set (W,) that nobody has looked at since their draw, in their order."""
-        ids = self._store.measured().image_ids
-        return ids[~np.isin(ids, self._looked_at())]
+        """Return the images of the measured set (W,) without a blind answer since their draw, in their order."""
+        ids, answered = self._drawn()
+        return ids[~answered.answered]
 
     def upcoming(self, count: int) -> NDArray[np.int64]:
         """Return the images (at most `count`) that the measured set takes in next, in their order.
@@ -218,16 +218,22 @@ class Measured:
             self._scales[number] = cached
         return cached[1]
 
-    def _looked_at(self) -> NDArray[np.int64]:
-        """The images of the measured set, ascending, that a person has looked at since they were drawn."""
-        draws, table = self._store.measured(), self._store.label_table()
-        key = table.head, len(draws.image_ids)
-        if self._seen is None or self._seen[0] != key:
-            rows = table.rows(draws.image_ids)
-            since = (table.version[rows] > draws.drawn_at) & ~table.undecided[rows]
-            unseen = np.isin(draws.image_ids, self._store.unseen()) if since.any() else since
-            self._seen = key, np.sort(draws.image_ids[since & ~unseen])
-        return self._seen[1]
+    def _drawn(self) -> tuple[NDArray[np.int64], MeasuredAnswers]:
+        """The images (M,) of the measured set in the order drawn, and what was answered of them."""
+        ids, head = self._store.measured().image_ids, self._store.label_table().head
+        if self._answered is None or self._answered[0] != (head, len(ids)):
+            answers = self._store.measured_answers()
+            if len(answers.answered) != len(ids):  # one was drawn in between
+                return self._drawn()
+            self._answered = (head, len(ids)), answers
+        return ids, self._answered[1]
+
+    def _said(self, ids: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
+        """The class (n,) of each of these measured images as its place among class names; -1 for none of them."""
+        drawn, answered = self._drawn()
+        place = {name: at for at, name in enumerate(classes)}
+        said = dict(zip(drawn.tolist(), (place.get(label, -1) for label in answered.labels.tolist()), strict=True))
+        return np.array([said[image_id] for image_id in ids.tolist()], np.int64)
 
     def _learned_from(self, number: int) -> NDArray[np.int64]:
         """The images, ascending, whose labels a round knew: to train on, or to choose and calibrate by."""

@@ -118,7 +118,7 @@ class Queue:
             entries = [_Entry(one.image_id, one.why, blind=True, asked=one.asked) for one in asked]
             return self._items(entries, table, None), total
         if ref.is_list:
-            listed = self._lists.entries(ref, number)
+            listed = [one for one in self._lists.entries(ref, number) if one.image_id not in waiting]
             shown = [one for one in listed if one.image_id not in exclude][:limit]
             return self._items(self._listed(shown, table, predictions), table, predictions), len(listed)
         if strategy not in QUERY_STRATEGIES:
@@ -208,7 +208,7 @@ class Queue:
         """Return one image as the review page shows it. Raises ConfigError when there is none with this id."""
         image_id = self._store.image(image_id).id
         entry = _Entry(image_id, "Opened again")
-        if image_id in self._measured.waiting():
+        if image_id in self._store.measured().image_ids:  # corrected ones too
             entry = _blind(image_id)
         elif (asked := self._lists.asks_blind(image_id)) is not None:
             entry = _Entry(image_id, entry.why, blind=True, asked=asked)

@@ -13,7 +13,7 @@ import pytest
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.review.ref import QueueRef
-from engine.records.labels import Decision
+from engine.records.labels import Action, Decision
 from engine.records.review import ReviewItem
 from engine.rounds.folder import files
 from engine.rounds.supervisor import prepare
@@ -44,6 +44,14 @@ def answer(project: Project, item: ReviewItem, label: str | None, action: str = 
     blind = {item.image_id} if item.blind else set()
     assert project.labels.decide([decision], blind=blind)[0].status == "saved"
     return uid
+
+
+def forget_what_was_learned(project: Project, number: int) -> None:
+    """Make a round one that learned from nothing, so that the whole measured set is fair to it."""
+    path = project.workspace.round_folder(number) / files.LABELS
+    frame = pd.read_parquet(path)
+    frame["role"] = "unlabeled"
+    frame.to_parquet(path, index=False)
 
 
 def test_one_image_in_five_is_asked_blind_whatever_is_fetched_at_once(project: Project, number: int) -> None:
@@ -127,6 +135,83 @@ def test_what_was_passed_over_counts_as_wrong_until_it_is_answered(project: Proj
     shown = project.queue.next("least_confidence", 200)[0]
     assert next(one for one in shown if one.image_id == items[2].image_id).blind
     assert items[2].image_id not in project.grid.table().image_ids
+
+
+@pytest.mark.parametrize("mark", ["skip", "flag", "unsure", "reject"])
+def test_a_mark_in_place_of_an_answer_counts_as_wrong_also_where_the_import_had_a_label(
+    project: Project, number: int, mark: Action
+) -> None:
+    forget_what_was_learned(project, number)
+    table, said = project.store.label_table(), predicted(project, number)
+    while True:
+        item = project.queue.next(limit=1, ref=QueueRef("measured"))[0][0]
+        if table.label[table.rows(np.array([item.image_id]))[0]] == said(item.image_id):
+            break
+        answer(project, item, said(item.image_id))
+    answer(project, item, None, mark)
+    answers = project.measured.answers(number)
+    assert answers.image_ids[-1] == item.image_id
+    assert not answers.right[-1]
+    assert answers.right[:-1].all()
+
+
+def test_what_is_changed_with_the_prediction_in_sight_measures_nothing(project: Project, number: int) -> None:
+    asked = answer_measured(project, 30, "dog")
+    before = project.measured.answers(number)
+    for image_id in asked:
+        version = int(project.store.states([image_id])[0].version)
+        label = predicted(project, number)(image_id)
+        seen = Decision(new_uid(), image_id, version, "correct", label, round=number, seconds=1.0)
+        assert project.labels.decide([seen])[0].status == "saved"
+    after = project.measured.answers(number)
+    assert after.right.tolist() == before.right.tolist()
+    assert 0 < after.right.sum() < len(after.right)
+    assert (project.measured.labels(("cat", "dog")) == 1).all()
+
+
+def test_a_measured_image_that_is_opened_again_shows_no_prediction_and_its_correction_counts(
+    project: Project, number: int
+) -> None:
+    forget_what_was_learned(project, number)
+    said = predicted(project, number)
+    [first] = answer_measured(project, 1, lambda image_id: "dog" if said(image_id) == "cat" else "cat")
+    assert project.measured.accuracy(number).right == 0
+    again = project.queue.item(first)
+    assert (again.blind, again.prediction, again.label) == (True, None, None)
+    answer(project, again, said(first), "correct")
+    assert project.measured.accuracy(number).right == 1
+
+
+def test_no_list_shows_an_image_that_waits_to_be_asked_blind(project: Project, number: int) -> None:
+    items = project.queue.next(limit=6, ref=QueueRef("measured"))[0]
+    listed = {one.image_id for one in project.queue.next(limit=500, ref=QueueRef("doubtful"))[0]}
+    waiting = [one.image_id for one in items[:5]]
+    assert listed & set(waiting), "it must be one that the list holds otherwise"
+    answer(project, items[5], "cat")
+    assert project.measured.waiting().tolist() == waiting
+    shown, total = project.queue.next(limit=500, ref=QueueRef("doubtful"))
+    assert not {one.image_id for one in shown} & set(waiting)
+    assert total == len(shown)
+
+
+def test_images_found_to_be_of_one_group_after_they_were_drawn_measure_once(project: Project, number: int) -> None:
+    forget_what_was_learned(project, number)
+    asked = answer_measured(project, 40, "cat")
+    assert project.measured.accuracy(number).n == 40
+    project.store.set_groups(dict.fromkeys(asked[5:30], "scene"), "near-duplicates")
+    after = project.measured.accuracy(number)
+    assert (after.n, after.images) == (16, 40)
+    assert project.measured.measured_ids().tolist() == [*asked[:6], *asked[30:]]
+
+
+def test_answers_from_before_blind_ones_said_so_still_count(project: Project, number: int) -> None:
+    asked = answer_measured(project, 12, predicted(project, number))
+    before = project.measured.answers(number)
+    project.store._write(lambda c: c.exec_driver_sql("UPDATE annotations SET asked = NULL"))
+    root = project.root
+    with Project.open(root, read_only=True) as again:
+        assert again.measured.answers(number).right.tolist() == before.right.tolist()
+        assert again.measured.measured_ids().tolist() == asked
 
 
 def test_an_answer_taken_back_waits_and_is_asked_blind_again(project: Project, number: int) -> None:
