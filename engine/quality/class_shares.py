@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.quality.sample import share
+from engine.quality.measured_set import Counts, share_by_order
 from engine.records.quality import Estimate
 
 HOW = "images drawn at random and asked blind"
 
 
-def class_shares(labels: NDArray[np.integer], classes: int) -> tuple[Estimate, ...]:
+def class_shares(
+    labels: NDArray[np.integer], classes: int, of: NDArray[np.integer] | None = None, sizes: Counts = (1,)
+) -> tuple[Estimate, ...]:
     """Return each class's share of all images with an exact two-sided 95 % interval, K of them.
 
     An image that has no answer yet may be of any class: the lower end takes it for another one, the upper end for this
@@ -29,6 +31,9 @@ def class_shares(labels: NDArray[np.integer], classes: int) -> tuple[Estimate, .
         labels: (n,) class 0..K-1 of each image of the measured set in the order drawn; -1 where it was skipped, nobody
             was sure, or nobody has answered yet.
         classes: K.
+        of: (n,) the random order that each image is in, where images imported later have their own; all in the first
+            if None.
+        sizes: (O,) images, or groups of images, of each order.
 
     Raises:
         ConfigError: a label is outside -1..K-1.
@@ -38,13 +43,16 @@ def class_shares(labels: NDArray[np.integer], classes: int) -> tuple[Estimate, .
     given = np.asarray(labels, np.int64)
     if len(given) and not -1 <= given.min() <= given.max() < classes:
         raise ConfigError("A label is not one of the classes", value=int(given.max()), way_out="Count again.")
-    open_answers, counts = int((given < 0).sum()), np.bincount(given[given >= 0], minlength=classes).tolist()
-    answered = len(given) - open_answers
+    order = np.zeros(len(given), np.int64) if of is None else np.asarray(of, np.int64)
+    counts = np.zeros((classes, len(sizes)), np.int64)
+    np.add.at(counts, (given[given >= 0], order[given >= 0]), 1)
+    asked = np.bincount(order, minlength=len(sizes))
+    open_answers = np.bincount(order[given < 0], minlength=len(sizes))
     return tuple(
         replace(
-            share(count, answered, HOW),
-            low=share(count, len(given), HOW).low,
-            high=share(count + open_answers, len(given), HOW).high,
+            share_by_order(count, asked - open_answers, sizes, HOW),
+            low=share_by_order(count, asked, sizes, HOW).low,
+            high=share_by_order(count + open_answers, asked, sizes, HOW).high,
         )
         for count in counts
     )

@@ -15,26 +15,33 @@ one model is better than another may be looked at after every answer: see `evide
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
+from engine.quality.sample import share
 from engine.query.order import random_order
+from engine.records.quality import Estimate
 
 EVERY, THEN_EVERY = 5, 10
 """One answer in five is about an image of the measured set, later one in ten."""
 FIRST, MOST = 100, 300
 """Images of the measured set from which on one in ten is enough, and after which the set grows no more by itself."""
 BANDS, LEAST_IN_BAND = 4, 5
+Counts = Sequence[int] | NDArray[np.int64]
 ENOUGH_EVIDENCE = 20.0
 """At which one model is said to be better: by luck alone the evidence ever reaches it in at most 1 of 20 cases."""
 
 
-def wanted(answers: int) -> int:
+def wanted(answers: int, orders: int = 1) -> int:
     """Return how many images of the measured set are due once so many answers were given, those to it included.
+
+    Args:
+        answers: how many.
+        orders: how many random orders there are: images imported later have their own, which is measured as well.
 
     Raises:
         ConfigError: a negative number.
@@ -42,7 +49,7 @@ def wanted(answers: int) -> int:
     if answers < 0:
         raise ConfigError("There cannot be fewer than no answers", value=answers, way_out="Count again.")
     first = min(answers // EVERY, FIRST)
-    return min(first + max(answers - FIRST * EVERY, 0) // THEN_EVERY, MOST)
+    return min(first + max(answers - FIRST * EVERY, 0) // THEN_EVERY, MOST * max(orders, 1))
 
 
 def order(ids: NDArray[np.int64], groups: NDArray[np.int64], salt: int) -> NDArray[np.int64]:
@@ -80,6 +87,40 @@ def upcoming(
         number = min(waiting, key=lambda one: (counts[one] / max(sizes[one], 1), one))
         counts[number] += 1
         yield int(left[number].pop(0))
+
+
+def share_by_order(right: Counts, asked: Counts, sizes: Counts, how: str) -> Estimate:
+    """Return the share right of all images where each order measures its own, weighed by their sizes.
+
+    Orders measured equally often, up to one image, are one random sample: right / n with its exact interval. Otherwise
+    Σ W p over the orders, W an order's share of all images and p the share right along it, with the exact intervals of
+    the orders joined by squares: low = Σ W p − sqrt(Σ W² (p − low)²), high likewise. An order that nothing measures yet
+    counts as the others do, with an interval from 0 to 1.
+
+    Args:
+        right, asked: (O,) of each order.
+        sizes: (O,) images, or groups of images, of each.
+        how: how the answers came about, in words for the person.
+
+    Source: G. Y. Zou and A. Donner 2008, Construction of confidence limits about effect measures, Statistics in
+    Medicine 27, 1693–1702 (joining intervals by squares).
+    """
+    hits, n, size = (np.asarray(values, np.int64) for values in (right, asked, sizes))
+    plain = share(int(hits.sum()), int(n.sum()), how)
+    weight = size / max(int(size.sum()), 1)
+    if not n.sum() or (np.abs(n - weight * n.sum()) <= 1).all():
+        return plain
+    parts = [share(one, of, how) for one, of in zip(hits.tolist(), n.tolist(), strict=True)]
+    p = np.array([one.value if one.n else plain.value for one in parts])
+    below, above = p - [one.low for one in parts], np.array([one.high for one in parts]) - p
+    value = float((weight * p).sum())
+    return replace(
+        plain,
+        low=max(value - float(np.sqrt(((weight * below) ** 2).sum())), 0.0),
+        high=min(value + float(np.sqrt(((weight * above) ** 2).sum())), 1.0),
+        how=f"{how}, weighed by the size of each import",
+        weighed=value,
+    )
 
 
 def evidence(only_new: int, only_old: int) -> float:
@@ -137,23 +178,23 @@ def undecided_share(
             value=f"{len(right)} answers, {len(undecided)} undecided",
             way_out="Answer images of the measured set.",
         )
-    cuts = _cuts(confidence)
-    band, count = np.searchsorted(cuts, confidence, side="right"), np.zeros(len(cuts) + 1)
+    edges = cuts(confidence)
+    band, count = np.searchsorted(edges, confidence, side="right"), np.zeros(len(edges) + 1)
     np.add.at(count, band, 1)
     hits = np.bincount(band, right, minlength=len(count))
-    weight = np.bincount(np.searchsorted(cuts, undecided, side="right"), minlength=len(count)) / len(undecided)
+    weight = np.bincount(np.searchsorted(edges, undecided, side="right"), minlength=len(count)) / len(undecided)
     value = float((weight * hits / count).sum())
     careful = (hits + 0.5) / (count + 1)
     spread = 1.96 * float(np.sqrt((weight**2 * careful * (1 - careful) / count).sum()))
     return ShareRight(value, max(value - spread, 0.0), min(value + spread, 1.0))
 
 
-def _cuts(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
+def cuts(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return where bands end, so that each holds at least `LEAST_IN_BAND` of these confidences, or all of them."""
-    cuts: list[float] = []
+    edges: list[float] = []
     ends = np.unique(np.quantile(confidence, np.arange(1, BANDS) / BANDS))
     for end in ends.tolist():
-        within = (confidence < end) & (confidence >= (cuts[-1] if cuts else -np.inf))
+        within = (confidence < end) & (confidence >= (edges[-1] if edges else -np.inf))
         if within.sum() >= LEAST_IN_BAND and (confidence >= end).sum() >= LEAST_IN_BAND:
-            cuts.append(end)
-    return np.array(cuts)
+            edges.append(end)
+    return np.array(edges)

@@ -255,7 +255,8 @@ class Pace:
 class Estimate:
     """A share with its exact two-sided 95 % interval, in 0..1, and how it was got. n 0: nothing known.
 
-    images: how many images the groups have that the n are one each of; 0 where that is not asked.
+    images: how many images the groups have that the n are one each of; 0 where that is not asked. weighed: the share
+    itself where it is not right / n, since parts of the images were measured unequally often.
     """
 
     right: int
@@ -264,6 +265,7 @@ class Estimate:
     high: float
     how: str
     images: int = 0
+    weighed: float | None = None
 
     @property
     def few(self) -> bool:
@@ -272,7 +274,9 @@ class Estimate:
 
     @property
     def value(self) -> float:
-        """right / n; 0 when n is 0."""
+        """The share, right / n unless it is weighed; 0 when n is 0."""
+        if self.weighed is not None:
+            return self.weighed
         return self.right / self.n if self.n else 0.0
 
 

@@ -206,7 +206,7 @@ def test_before_twenty_random_images_are_answered_nothing_is_said_to_be_measured
     page = _page("Accuracy")
     assert "Nothing is known of the accuracy before 20 images drawn at random were answered" in _texts(page)
     assert "0 measured answers so far" in _texts(page)
-    assert "0 labels were held out: too few for a diagram" in _texts(page)
+    assert "needs 300 random images asked blind; there are 0." in _texts(page)
     assert {one.label: one.value for one in page.metric}["Measured accuracy"] == "–"
     _measure(opened, 19, CAT)
     page.run()
@@ -286,9 +286,9 @@ def test_a_round_is_called_better_only_by_strong_evidence(opened: OpenProject, n
 
 def test_a_calibration_error_is_said_only_of_so_many_labels_that_it_is_more_than_luck() -> None:
     few, many = (Reliability((), 0.08, n, "") for n in (999, 1000))
-    assert accuracy.diagram_words(few, few, 1.25) == "Temperature **1.25**. On 999 held-out labels."
+    assert accuracy.diagram_words(few, few) == "On 999 random images asked blind."
     said = "Expected calibration error **8.0 %** before and **8.0 %** after."
-    assert accuracy.diagram_words(many, many, 1.25) == f"Temperature **1.25**. {said} On 1,000 held-out labels."
+    assert accuracy.diagram_words(many, many) == f"{said} On 1,000 random images asked blind."
 
 
 def test_the_accuracy_tab_says_what_stands_behind_a_confidence(opened: OpenProject, number: int) -> None:

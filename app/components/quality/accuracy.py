@@ -19,14 +19,11 @@ from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
 from engine.percent import percent
 from engine.quality import scale
+from engine.quality.reliability import MANY
 from engine.records.quality import Reliability
 from engine.records.rounds import RoundRecord, RoundReport
 
 MARGINS = {"l": 10, "r": 10, "t": 10, "b": 10}
-FEW = 100
-"""Held-out labels from which on a reliability diagram shows more than luck."""
-MANY = 1000
-"""Held-out labels from which on a calibration error is told: with 300, a perfect model shows 5 to 7 points."""
 
 
 def accuracy_tab(opened: OpenProject) -> None:
@@ -79,7 +76,7 @@ def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
 
 
 def _confidence(opened: OpenProject, record: RoundRecord) -> None:
-    """Say how confidences are written and what stands behind it; from enough held-out labels draw the diagram."""
+    """Say how confidences are written and what stands behind it; from enough measured answers draw the diagram."""
     st.subheader("Confidence")
     written = opened.project.measured.scale(record.number)
     st.markdown(state.plain(written.note))
@@ -90,36 +87,37 @@ def _confidence(opened: OpenProject, record: RoundRecord) -> None:
         )
     sureness_part(opened, record)
     before, after = opened.project.measured.reliability(record.number)
-    if after.n < FEW:
-        held = f"{some(after.n, 'label was', 'labels were')} held out"
-        st.info(f"{held}: too few for a diagram of the share right by confidence, which needs {FEW}.")
+    if after.n < scale.PERCENT:
+        st.info(
+            f"A diagram of the share right by confidence needs {scale.PERCENT} random images asked blind; there "
+            f"{'is' if after.n == 1 else 'are'} {after.n:,}."
+        )
         return
     st.plotly_chart(reliability_figure(before, after), key="reliability", config={"displaylogo": False})
-    report = record.report or RoundReport()
-    st.markdown(diagram_words(before, after, report.calibration.temperature))
+    st.markdown(diagram_words(before, after))
     st.caption(
         f"Before: {state.plain(before.how)}. After: {state.plain(after.how)}. A point above the dashed line was right "
         "more often than it said; larger points stand for more images."
     )
 
 
-def diagram_words(before: Reliability, after: Reliability, temperature: float) -> str:
+def diagram_words(before: Reliability, after: Reliability) -> str:
     """Return what a reliability diagram rests on; the calibration error where it is more than luck."""
     error = ""
     if after.n >= MANY:
         error = f"Expected calibration error **{percent(before.ece)}** before and **{percent(after.ece)}** after. "
-    return f"Temperature **{temperature:.2f}**. {error}On {some(after.n, 'held-out label')}."
+    return f"{error}On {some(after.n, 'random image')} asked blind."
 
 
 def reliability_figure(before: Reliability, after: Reliability) -> go.Figure:
-    """Return the share right by confidence, before and after calibration, against what it should be."""
+    """Return the share right by confidence, before and after recalibration, against what it should be."""
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="as it should be", hoverinfo="skip",
         line={"color": training_views.GREY, "dash": "dash"},
     )  # fmt: skip
     for one, name, colour in (
-        (before, "before", training_views.ORANGE), (after, "after calibration", training_views.BLUE),
+        (before, "before", training_views.ORANGE), (after, "after recalibration", training_views.BLUE),
     ):  # fmt: skip
         bins = [bin_ for bin_ in one.bins if bin_.n]
         figure.add_scatter(

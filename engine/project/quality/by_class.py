@@ -15,7 +15,6 @@ from engine.project.results import Results, undecided
 from engine.project.review.signals import Signals
 from engine.project.workspace import Workspace
 from engine.quality import audit, rare, sample
-from engine.quality.class_shares import class_shares
 from engine.records.quality import AcceptRule, Estimate
 from engine.records.rounds import Predictions
 
@@ -77,7 +76,7 @@ class ByClass:
         best = predictions.probabilities[columns].argmax(1)
         asked = np.bincount(best, minlength=len(classes)).tolist()
         right = np.bincount(best[answers.right], minlength=len(classes)).tolist()
-        shares = class_shares(self._measured.labels(classes), len(classes))
+        shares = self._measured.class_shares(classes)
         rare_ones = rare.rare_classes(labels + predicted).tolist()
         return tuple(
             ClassFigures(

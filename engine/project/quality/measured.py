@@ -23,6 +23,7 @@ from engine.ids import rows_of
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
 from engine.quality import audit, measured_set, pace, reliability, sample, scale, stopping
+from engine.quality.class_shares import class_shares
 from engine.quality.measured_set import ShareRight
 from engine.quality.reliability import Gap
 from engine.quality.stopping import Comparison
@@ -44,6 +45,7 @@ from engine.store.measured import MeasuredAnswers
 
 _EDGE = 1e-3
 LEARNED = ("train", "heldout")
+FOLDS = 5
 AHEAD = 400
 """Images of the measured set that are looked up at once."""
 
@@ -93,8 +95,23 @@ class Measured:
         how = "images drawn at random and asked blind, which this round never learned from"
         groups = self._store.groups()
         drawn = groups[self._store.label_table().rows(answers.image_ids)]
-        share = sample.share(int(answers.right.sum()), len(answers.right), how)
+        share = self.share(answers.image_ids, answers.right, how)
         return replace(share, images=int(np.isin(groups, drawn).sum()))
+
+    def share(self, image_ids: NDArray[np.int64], right: NDArray[np.bool_], how: str) -> Estimate:
+        """Return the share of all images that is right, by images (n,) of the measured set of which `right` (n,) are;
+        images that were imported later are weighed by how many there are."""
+        of, sizes = self._orders(image_ids)
+        asked, hits = np.bincount(of, minlength=len(sizes)), np.bincount(of[right], minlength=len(sizes))
+        return measured_set.share_by_order(hits, asked, sizes, how)
+
+    def _orders(self, image_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The order (n,) that each of these images is in, and the groups of images (O,) in each; the last has those
+        that are in none yet."""
+        lasts = np.array([one.last_image for one in self._store.measured_orders()], np.int64)
+        ids, groups = self._store.image_ids(), self._store.groups()
+        firsts = ids[np.unique(groups[: len(ids)], return_index=True)[1]]
+        return np.searchsorted(lasts, image_ids), np.bincount(np.searchsorted(lasts, firsts), minlength=len(lasts) + 1)
 
     def on_test_split(self, number: int) -> Estimate:
         """Return the share of the test split that came with the images which a round predicts right, exact interval.
@@ -142,6 +159,12 @@ class Measured:
         ids = ids[: last[-1] + 1] if len(last) else ids[:0]
         groups = self._store.groups()[self._store.label_table().rows(ids)]
         return ids[np.sort(np.unique(groups, return_index=True)[1])]
+
+    def class_shares(self, classes: Sequence[str]) -> tuple[Estimate, ...]:
+        """Return each class's share of all images that are not rejected; see `engine.quality.class_shares`."""
+        ids, table = self.measured_ids(), self._store.label_table()
+        ids = ids[~table.rejected[table.rows(ids)]]
+        return class_shares(self._said(ids, classes), len(classes), *self._orders(ids))
 
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Return the class (n,) of each image of the measured set, as its place among class names, in the order drawn.
@@ -196,7 +219,7 @@ class Measured:
 
         What was looked at before the set began has no part in it.
         """
-        return measured_set.wanted(max(answers - self._store.measured().answers, 0))
+        return measured_set.wanted(max(answers - self._store.measured().answers, 0), len(self._store.measured_orders()))
 
     def compare(self, number: int, other: int) -> Comparison:
         """Return how two rounds do on the images of the measured set that neither has learned from."""
@@ -297,17 +320,21 @@ class Measured:
         return Standing(estimate, of_all(rest.value), of_all(rest.low), of_all(rest.high), left)
 
     def reliability(self, number: int) -> tuple[Reliability, Reliability]:
-        """Return how well confidence told the share right on held-out labels, before and after calibration.
+        """Return how well confidence tells the share right on the measured set, before and after recalibration.
 
-        After: each fifth of the labels is judged by a temperature fitted to the other four, so no label judges itself.
+        After: each fifth of the answers is judged by a recalibration fitted to the other four, so no answer judges
+        itself. Below 1,000 answers in four bands of confidence, those of the measured set's quartiles.
         """
-        probabilities, labels = heldout.rows(self._workspace.round_folder(number))
-        temperature = heldout.temperature(self._workspace.round_folder(number))
-        raw = reliability.untempered(probabilities, temperature)
-        after, how = heldout.cross_fitted(raw, labels)
+        answers = self.answers(number)
+        after = np.empty_like(answers.confidence)
+        fold = np.random.default_rng(0).permutation(len(answers.right)) % FOLDS
+        for one in range(FOLDS):
+            inside = fold == one
+            others = scale.of_answers(answers.confidence[~inside], answers.right[~inside])
+            after[inside] = scale.recalibrated(others, answers.confidence[inside])
         return (
-            reliability.reliability(raw.max(1), raw.argmax(1) == labels, how="the network's own confidence"),
-            reliability.reliability(after.max(1), after.argmax(1) == labels, how=how),
+            reliability.told(answers.confidence, answers.right, "the number inside the model"),
+            reliability.told(after, answers.right, "recalibrated by the other four fifths of the answers"),
         )
 
     def confusion_ids(self, number: int, label: str, predicted: str) -> list[int]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.quality import measured_set
-from engine.quality.measured_set import evidence, order, undecided_share, upcoming, wanted
+from engine.quality.measured_set import evidence, order, share_by_order, undecided_share, upcoming, wanted
+from engine.quality.sample import share
 from engine.query.order import random_order
 
 
@@ -50,6 +51,34 @@ def test_each_image_is_as_likely_to_come_first() -> None:
     assert ((firsts - 400) ** 2 / 400).sum() < 27.9, "χ² with 9 degrees of freedom, p = .001"
 
 
+def test_each_order_is_measured_for_itself() -> None:
+    assert (wanted(10**6, 2), wanted(509, 2)) == (600, 100)
+
+
+def test_imports_that_were_measured_unequally_often_are_weighed_by_their_size() -> None:
+    rng, sizes, asked = np.random.default_rng(0), [1000, 10_000], [200, 100]
+    truth = (0.9 * 1000 + 0.6 * 10_000) / 11_000
+    covered, plainly, off = [], [], []
+    for _ in range(2000):
+        right = [int(rng.hypergeometric(900, 100, 200)), int(rng.hypergeometric(6000, 4000, 100))]
+        one, plain = share_by_order(right, asked, sizes, ""), share(sum(right), 300, "")
+        covered.append(one.low <= truth <= one.high)
+        plainly.append(plain.low <= truth <= plain.high)
+        off.append(one.value - truth)
+    assert np.mean(covered) > 0.94, "95 %, less two standard errors"
+    assert np.mean(plainly) < 0.05
+    assert abs(np.mean(off)) < 0.01
+
+
+def test_imports_measured_equally_often_are_one_sample_and_one_without_answers_may_be_anything() -> None:
+    assert share_by_order([18, 170], [20, 200], [100, 1000], "") == share(188, 220, "")
+    unknown = share_by_order([90, 0], [100, 0], [1000, 1000], "")
+    assert (unknown.value, unknown.n) == (0.9, 100)
+    assert unknown.low < 0.5
+    assert unknown.high > 0.94
+    assert share_by_order([0, 0], [0, 0], [5, 5], "") == share(0, 0, "")
+
+
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_evidence_is_a_fair_bet_on_the_next_image(b: int, c: int) -> None:
     assert evidence(b, c) == evidence(c, b)
@@ -60,8 +89,8 @@ def test_evidence_seldom_reaches_twenty_by_luck_and_mostly_does_where_a_model_is
     assert evidence(0, 0) == pytest.approx(1)
     assert evidence(9, 0) > measured_set.ENOUGH_EVIDENCE > evidence(6, 0)
     rng = np.random.default_rng(0)
-    for share, least, most in ((0.5, 0.0, 0.05), (0.7, 0.95, 1.0)):
-        wins = (rng.random((400, 150)) < share).cumsum(1)
+    for better, least, most in ((0.5, 0.0, 0.05), (0.7, 0.95, 1.0)):
+        wins = (rng.random((400, 150)) < better).cumsum(1)
         reached = [
             any(evidence(int(b), n + 1 - int(b)) >= measured_set.ENOUGH_EVIDENCE for n, b in enumerate(row))
             for row in wins

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from engine.quality.reliability import gap, reliability, untempered
+from engine.quality.reliability import gap, reliability, told
 from engine.quality.sample import share
+from engine.records.quality import Reliability
 from engine.training.calibrate import ece
 
 
@@ -45,18 +46,18 @@ def test_no_images_give_no_bins_and_broken_ones_are_refused() -> None:
         reliability(np.array([0.5]), np.array([True]), bins=0)
 
 
-def test_untempered_is_what_the_logits_gave_before_scaling() -> None:
-    logits = torch.tensor([[4.0, 1.0, -2.0], [0.5, 0.4, 0.3]], dtype=torch.float64)
-    scaled = torch.softmax(logits / 2.5, dim=1).numpy()
-    assert np.allclose(untempered(scaled, 2.5), torch.softmax(logits, dim=1).numpy(), atol=1e-12)
-    assert np.allclose(untempered(scaled, 1.0), scaled)
-
-
-def test_untempered_keeps_zeros_and_refuses_nonsense() -> None:
-    assert untempered(np.array([[1.0, 0.0]]), 0.5).tolist() == [[1.0, 0.0]]
-    for p, temperature in (([[0.5, 0.5]], 0.0), ([[0.5, 0.5]], np.nan), ([[0.0, 0.0]], 1.0), ([[np.nan, 1.0]], 1.0)):
-        with pytest.raises(ConfigError):
-            untempered(np.array(p), temperature)
+def test_few_answers_are_told_in_four_bands_and_many_in_fifteen_bins() -> None:
+    rng = np.random.default_rng(0)
+    sure = rng.beta(6, 1, 1000)
+    right = rng.random(1000) < sure
+    bands = told(sure[:999], right[:999], "measured")
+    assert [one.n for one in bands.bins] == pytest.approx([250] * 4, abs=1)
+    assert sum(one.n * one.accuracy for one in bands.bins) == pytest.approx(right[:999].sum())
+    assert bands.bins[0].low == 0.0
+    assert bands.bins[-1].high == 1.0
+    assert told(sure, right, "measured") == reliability(sure, right, how="measured")
+    assert told(sure[:0], right[:0], "") == Reliability((), 0.0, 0, "")
+    assert len(told(sure[:12], right[:12], "").bins) == 2, "bands of fewer than five are merged"
 
 
 def test_how_much_too_sure_a_model_is_has_an_exact_interval() -> None:

@@ -17,7 +17,7 @@ from engine.quality import scale
 from engine.records.labels import Decision
 from tests.auditing import answer_audit, frozen_label
 from tests.made_round import make_round
-from tests.measuring import answer_measured
+from tests.measuring import answer_measured, predicted
 from tests.ready_project import ReadyProjects, noisy_pets
 
 LABELED, FREE = 20, 100
@@ -85,10 +85,12 @@ def test_labels_that_nobody_looked_at_and_images_without_prediction_count_in_wha
     assert project.measured.outlook().errors_left == pytest.approx(expected, abs=1e-3)
 
 
-def test_reliability_after_calibration_judges_no_label_by_itself(project: Project, number: int) -> None:
+def test_reliability_is_of_the_measured_set_and_no_answer_judges_itself(project: Project, number: int) -> None:
+    answer_measured(project, 100, predicted(project, number))
+    answers = project.measured.answers(number)
     before, after = project.measured.reliability(number)
-    assert (before.n, after.n) == (10, 10)
-    assert before.ece == pytest.approx((5 * (1 - 0.9) + 5 * (1 - 0.8)) / 10, abs=1e-6)
+    assert (before.n, after.n) == (len(answers.right), len(answers.right))
+    assert sum(one.n * one.accuracy for one in before.bins) == pytest.approx(answers.right.sum())
     assert after.ece != before.ece
     assert "other" in after.how
 
