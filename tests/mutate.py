@@ -725,7 +725,7 @@ DEFECTS: tuple[Defect, ...] = (
         25,
         "bands of confidence are not weighed by the undecided",
         "engine/quality/measured_set.py",
-        'weight = np.bincount(np.searchsorted(cuts, undecided, side="right"), minlength=len(count)) / len(undecided)',
+        'weight = np.bincount(np.searchsorted(edges, undecided, side="right"), minlength=len(count)) / len(undecided)',
         "weight = count / count.sum()",
         "tests/engine/quality/test_measured_set.py",
     ),
