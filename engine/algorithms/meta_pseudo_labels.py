@@ -300,7 +300,8 @@ class MetaPseudoLabels:
 
     def teacher_probabilities(self, rows: Tensor) -> Tensor:
         """Return the distributions (n, K) of the teacher that labels; see `engine.training.protocol.HasTeacher`."""
-        return torch.softmax(predict_logits(self.teacher.model, self._feed.images, rows, self.teacher.device), 1)
+        model, images, precision = self.teacher.model, self._feed.images, self._train.precision
+        return torch.softmax(predict_logits(model, images, rows, self.teacher.device, precision=precision), 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next epoch depends on."""

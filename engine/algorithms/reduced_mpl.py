@@ -19,7 +19,8 @@ Deviations, and why:
 - Each stage has its own warm-up and cosine schedule over its own steps; a share of the steps for the teacher replaces
   "to convergence", so that a run has the length of every other algorithm's.
 - ŷ comes from the clean image and not from the student's strong view, as q is stored and cannot be made anew.
-- `ablate` sets h = 0: the MLP then learns from the labels alone.
+- The closing fine-tuning is a fixed number of steps at 0.001 where the paper has 1e-5: the student has seen no label.
+- `ablate` sets h = 0: the MLP then learns from the labels alone. There is no weight of the feedback.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A folder with one folder of photos a class, or a folder of such folders, is named with --data. Measured for each:
 - accuracy over the photos without a label at 5, 10 and 20 labels a class, and of those whose confidence is at least .95
   how many there are and how many are right;
-- decisions to 95, 98 and 99 % right labels in the exported set, from 5 labels a class and from class names alone, the
-  answers that chance picked among them counted.
+- decisions to 95, 98 and 99 % right labels in the exported set, from 5 labels a class and from class names alone; none
+  is to an image drawn at random unless `one_random_in` or `measured` asks for some, which count like the others.
 Rows: today's quick round, a logistic regression, and live labels, the last two on each network. Features are those of
 the centre square of each photo, for live labels also of the whole photo, computed once for all rows and seeds; their
 time is told apart.
