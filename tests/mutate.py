@@ -557,8 +557,8 @@ DEFECTS: tuple[Defect, ...] = (
         23,
         "live labels wait for the tenth answer however long it takes",
         "engine/project/live.py",
-        "return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)",
-        "return changed >= PER_REFIT",
+        "return changed >= self.per_refit or (changed > 0 and now - self._changed_at >= REST)",
+        "return changed >= self.per_refit",
         LIVE_TESTS,
     ),
     Defect(

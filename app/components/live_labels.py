@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.training_views import duration
 from app.server.workbench import OpenProject
 from engine.jobs.features import View
 from engine.percent import percent, short
-from engine.project.live import LiveState
+from engine.project.live import MOST_PER_REFIT, LiveState
 from engine.project.quality.measured import Standing
 from engine.quality.scale import SHARE
 
@@ -39,6 +40,12 @@ def _switch(opened: OpenProject) -> None:
         opened.project.live.turn(not wanted)
         st.session_state.pop("review_strategy", None)  # the order that fits is chosen anew
         st.rerun()
+    if wanted and not opened.project.store.read_only:
+        with st.popover("Settings", icon=":material/tune:"):
+            state.preset("live_per_refit", opened.project.live.per_refit)
+            answers = st.number_input("Fit after so many answers", 1, MOST_PER_REFIT, key="live_per_refit")
+            if answers != opened.project.live.per_refit:
+                opened.project.live.fit_after(int(answers))
 
 
 def _line(opened: OpenProject, drawn: int | None) -> None:
@@ -47,7 +54,8 @@ def _line(opened: OpenProject, drawn: int | None) -> None:
     if live.status == "on" and live.number != drawn:
         st.rerun(scope="app")
     if live.status == "features":
-        st.progress(live.fraction, text=f"Features, once for each image: {state.plain(live.words or 'starting')}")
+        left = "" if live.seconds_left is None else f", about {duration(live.seconds_left)} left"
+        st.progress(live.fraction, text=f"Features, once for each image: {state.plain(live.words or 'starting')}{left}")
     elif live.status == "failed":
         st.warning(f"Live labels stand still and are tried again: {state.plain(live.words)}")
     elif live.status == "later":

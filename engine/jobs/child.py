@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from engine.errors import StarlingError
 from engine.files import write_json
@@ -22,6 +23,8 @@ from engine.records.progress import Progress
 
 BETWEEN = 0.5
 """Seconds between two writes of a progress that only counts."""
+EARLY, EARLY_SECONDS = 0.05, 2.0
+"""Before this share of the work, and this long, nothing is said of how long it takes."""
 
 
 class Cancelled(BaseException):
@@ -37,6 +40,7 @@ class JobProgress:
     stage: str = "Starting"
     fraction: float = 0.0
     written: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
 
     def running(self, stage: str, fraction: float) -> None:
         """Say what is being done and how much of the whole, 0..1, is done."""
@@ -58,8 +62,19 @@ class JobProgress:
     def write(self, status: str, stage: str, fraction: float, error: str = "") -> None:
         """Write progress.json."""
         self.stage, self.fraction, self.written = stage, fraction, time.monotonic()
-        written = {"status": status, "stage": stage, "fraction": round(fraction, 4), "error": error}
+        written: dict[str, Any] = {"status": status, "stage": stage, "fraction": round(fraction, 4), "error": error}
+        written["seconds_left"] = None if status != "running" else left(fraction, self.written - self.begun)
         write_json(self.folder / PROGRESS, {**written, **self.counts, "pid": os.getpid(), "time": time.time()})
+
+
+def left(fraction: float, seconds: float) -> float | None:
+    """Return the seconds to the end of work of which this share, 0..1, took so many seconds, if it goes on as fast.
+
+    None below a twentieth of the work or two seconds, when nobody can say.
+    """
+    if fraction < EARLY or seconds < EARLY_SECONDS:
+        return None
+    return round(seconds * (1 - fraction) / fraction, 1)
 
 
 Work = Callable[[Path, JobProgress], None]

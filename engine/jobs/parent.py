@@ -17,20 +17,22 @@ from engine.files import replacing, write_json
 from engine.jobs.folder import CANCEL, JOB, LOG, PROGRESS, held, read_progress
 
 NAMED_SECONDS = 5.0
-_FRAME = {"status", "stage", "fraction", "error", "pid", "time"}
+_FRAME = {"status", "stage", "fraction", "seconds_left", "error", "pid", "time"}
 
 JobStatus = Literal["none", "running", "ready", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
 class JobState:
-    """Where a job stands: what the person reads, the share done 0..1, and the job's own counts."""
+    """Where a job stands: what the person reads, the share done 0..1, the seconds to its end, None while nobody can
+    say, and the job's own counts."""
 
     status: JobStatus = "none"
     stage: str = ""
     fraction: float = 0.0
     error: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    seconds_left: float | None = None
 
 
 def start(
@@ -90,6 +92,7 @@ def state(folder: Path) -> JobState:
         fraction=float(written.get("fraction", 0.0)),
         error=written.get("error", ""),
         counts={name: number for name, number in written.items() if name not in _FRAME},
+        seconds_left=written.get("seconds_left"),
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from engine.errors import CheckpointCorrupt
+from engine.errors import CheckpointCorrupt, ConfigError
 from engine.jobs import features, guess
 from engine.jobs.features import DescribedSet, View
 from engine.jobs.guess import NameGuess
@@ -44,8 +44,9 @@ log = logging.getLogger("starling.live")
 
 SETTING = "live"
 """In the project's settings: "on" or "off"; without it photos have live labels and small grey images have none."""
-PER_REFIT = 10
-"""Answers after which the model is fitted anew."""
+PER_REFIT, MOST_PER_REFIT = 10, 1000
+"""Answers after which the model is fitted anew unless the person chose another number, and the largest of these."""
+PER_REFIT_SETTING = "live_per_refit"
 REST = 2.0
 """Seconds without an answer after which fewer are enough."""
 PREPARED = 2 * PER_REFIT
@@ -65,15 +66,16 @@ class LiveState:
     """Where live labels stand.
 
     status: "off"; "features" are being computed; "labels" of two classes are needed; "on"; "later": a trained round
-    is in force; "failed". words: what is done or what went wrong; fraction: of the features, 0..1. number:
-    of the live round. labels: that the last refit knew. refits, seconds: how many there were, and the last one's time.
-    guess_say: how much a guess, from the class names or from predictions that came with the images, counted in it,
-    0..1; 0 without one.
+    is in force; "failed". words: what is done or what went wrong; fraction: of the features, 0..1, and seconds_left: to
+    their end, None while nobody can say. number: of the live round. labels: that the last refit knew. refits, seconds:
+    how many there were, and the last one's time. guess_say: how much a guess, from the class names or from predictions
+    that came with the images, counted in it, 0..1; 0 without one.
     """
 
     status: Status
     words: str = ""
     fraction: float = 0.0
+    seconds_left: float | None = None
     number: int | None = None
     labels: int = 0
     refits: int = 0
@@ -120,6 +122,24 @@ class Live:
         """Whether live labels are switched on: as the person chose, else for photos."""
         chosen = self._store.meta(SETTING)
         return self.possible and (self.photos if chosen is None else chosen == "on")
+
+    @property
+    def per_refit(self) -> int:
+        """After how many answers the model is fitted anew; after a rest fewer are enough."""
+        return int(self._store.meta(PER_REFIT_SETTING) or PER_REFIT)
+
+    def fit_after(self, answers: int) -> None:
+        """Choose after how many answers the model is fitted anew.
+
+        Raises:
+            ConfigError: it is not from 1 to 1,000.
+        """
+        if not 1 <= answers <= MOST_PER_REFIT:
+            raise ConfigError(
+                "Live labels cannot be fitted after so many answers", value=answers,
+                way_out=f"Choose 1 to {MOST_PER_REFIT:,}.",
+            )  # fmt: skip
+        self._store.set_meta(PER_REFIT_SETTING, str(answers))
 
     @property
     def possible(self) -> bool:
@@ -297,7 +317,7 @@ class Live:
         elif job.status == "failed":
             self._state = LiveState("failed", job.error)
         else:
-            self._state = LiveState("features", job.stage, job.fraction)
+            self._state = LiveState("features", job.stage, job.fraction, job.seconds_left)
         return False
 
     def _describe(self) -> None:
@@ -396,7 +416,7 @@ class Live:
         if self._round is None or self._known is None or set(classes) - set(self._round.classes):
             return True
         changed = int((self._labels(table, self._round.classes, self._ids) != self._known).sum())
-        return changed >= PER_REFIT or (changed > 0 and now - self._changed_at >= REST)
+        return changed >= self.per_refit or (changed > 0 and now - self._changed_at >= REST)
 
     def _refit(self, table: LabelTable, classes: Sequence[str], first: NameGuess | None) -> None:
         images, model = self._images, self._model

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.server import workbench
 from app.server.workbench import OpenProject
+from engine.errors import ConfigError
 from engine.jobs import features_work
 from engine.project.live import LiveThread
 from engine.project.opened import Project
@@ -48,6 +49,19 @@ def captions(page: AppTest) -> str:
 
 def fit(project: Project) -> None:
     assert any([project.live.step(1e9 * more) for more in range(1, 4)]), project.live.state()
+
+
+def test_after_how_many_answers_it_is_fitted_is_a_setting_of_the_project(opened: OpenProject) -> None:
+    opened.project.live.turn(True)
+    page = page_of("review_labels")
+    after = page.number_input(key="live_per_refit")
+    assert after.value == opened.project.live.per_refit == 10
+    after.set_value(25).run()
+    assert opened.project.live.per_refit == 25
+    assert page_of("review_labels").number_input(key="live_per_refit").value == 25
+    for answers in (0, 1001):
+        with pytest.raises(ConfigError, match="Choose 1 to 1,000"):
+            opened.project.live.fit_after(answers)
 
 
 def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: OpenProject) -> None:

@@ -35,6 +35,18 @@ def test_the_share_done_never_falls_from_one_kind_of_work_to_the_next(tmp_path):
     assert progress.stage == "Looking"
 
 
+def test_the_time_left_is_told_once_enough_is_done(tmp_path):
+    assert child.left(0.25, 10.0) == 30.0
+    assert child.left(0.01, 10.0) is None
+    assert child.left(0.5, 1.0) is None
+    progress = JobProgress(tmp_path)
+    progress.begun -= 30.0
+    progress.running("Half", 0.5)
+    assert json.loads((tmp_path / "progress.json").read_text())["seconds_left"] == pytest.approx(30.0, abs=1.0)
+    progress.write("ready", "Ready", 1.0)
+    assert json.loads((tmp_path / "progress.json").read_text())["seconds_left"] is None
+
+
 def test_work_of_unknown_length_stays_at_its_beginning(tmp_path):
     progress = JobProgress(tmp_path)
     progress.part(0.5, 1.0)("Reading", 0, 0)

@@ -147,6 +147,16 @@ def test_it_is_fitted_anew_after_ten_answers_or_when_the_person_rests(project: P
     assert results.epochs(project.workspace.round_folder(number)) == [1, 2, 3]
 
 
+def test_it_is_fitted_after_as_many_answers_as_the_person_chose(project: Project) -> None:
+    begun(project)
+    project.live.fit_after(3)
+    items = to_learn(project, 6)
+    answer(project, items[:2])
+    assert not project.live.step(10.0)
+    answer(project, items[2:3])
+    assert project.live.step(10.5)
+
+
 def test_the_queue_goes_by_the_last_fit_and_the_signals_with_it(project: Project) -> None:
     begun(project)
     project.store.add_class("another")  # 11 classes, 20 labels: young
