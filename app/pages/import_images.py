@@ -12,7 +12,7 @@ from app.components.import_reading import choose_reading, class_table
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.importers.grouping import NONE, warning
+from engine.importers.grouping import FILE, NONE, warning
 from engine.importers.scan import ImportSource, discard, kind_of
 from engine.records.imports import ImportPreview, ImportResult
 
@@ -164,7 +164,7 @@ def _groups(preview: ImportPreview) -> str:
 
     def title(key: str) -> str:
         if key == NONE:
-            return "each image by itself"
+            return "each image by itself" + ", frames of a file together" * (FILE in ways)
         one = ways[key]
         mark = " (said by the source)" if one.sure else " (proposed)" if one.proposed else ""
         return f"{one.title}{mark}: {one.images:,} images in {one.groups:,} groups"

