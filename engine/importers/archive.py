@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from engine.errors import ArchiveRefused, ConfigError, DecodeError, SourceMissing
+from engine.errors import ArchiveRefused, ConfigError, DecodeError, ImportRefused, SourceMissing
 from engine.importers.archive_kinds import STREAMED, TARS, ZIP, archive_of, unread_archive
 from engine.importers.contents import (
     GIGABYTE,
@@ -102,7 +102,7 @@ class ZipContents:
 
         Raises:
             DecodeError: damaged, or longer or shorter than it says.
-            ArchiveRefused: the archive as a whole unpacks to more than is allowed.
+            ArchiveRefused: the whole archive unpacks to more than is allowed; of an inner one ImportRefused.
         """
         info = cast("zipfile.ZipInfo", entry.token)
         length = 0
@@ -112,7 +112,8 @@ class ZipContents:
                     length += len(chunk)
                     self._total += len(chunk)
                     if self._total > self._limits.total_bytes:
-                        raise ArchiveRefused(
+                        refused = ImportRefused if self._inner else ArchiveRefused  # the cap is that of all, or its own
+                        raise refused(
                             f"The zip archive unpacks to more than {self._limits.total_bytes // MEGABYTE:,} MB",
                             way_out="Import it in parts.",
                         )

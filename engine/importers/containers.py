@@ -367,21 +367,28 @@ def _samples(files: Iterator[Given], shard: bool, limits: Limits) -> Iterator[Gi
         limits: caps what is held back until a sample is complete.
     """
     sample: list[Member] = []
+    complete: list[Member] = []
     key, held = "", 0
-    for one in files:
-        if not isinstance(one, Member):
-            yield one
-            continue
-        folder, slash, base = one.name.rpartition("/")
-        now = folder + slash + base.partition(".")[0]
-        size = len(one.data or b"")
-        if sample and (now != key or len(sample) >= _MOST_OF_A_SAMPLE or held + size > limits.entry_bytes):
-            yield from _sample(sample, shard)
-            sample, held = [], 0
-        key = now
-        held += size
-        sample.append(one)
-    yield from _sample(sample, shard)
+    try:
+        for one in files:
+            if not isinstance(one, Member):
+                yield one
+                continue
+            folder, slash, base = one.name.rpartition("/")
+            now = folder + slash + base.partition(".")[0]
+            size = len(one.data or b"")
+            if sample and (now != key or len(sample) >= _MOST_OF_A_SAMPLE or held + size > limits.entry_bytes):
+                complete, sample, held = sample, [one], 0
+                yield from _sample(complete, shard)
+            else:
+                sample.append(one)
+            key = now
+            held += size
+        yield from _sample(sample, shard)
+    finally:
+        for left in (*complete, *sample):
+            if left.stream is not None:
+                left.stream.close()
 
 
 def _sample(files: list[Member], shard: bool) -> Iterator[Member]:

@@ -18,7 +18,7 @@ from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
 from engine.importers.archive_kinds import ZIP
-from engine.importers.containers import container_of, stem_of
+from engine.importers.containers import stem_of
 from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
@@ -28,7 +28,7 @@ from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling, for_frames
 from engine.importers.names import collisions, shown
-from engine.importers.one_file import OneFileContents
+from engine.importers.one_file import OneFileContents, is_one_file
 from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tables.excel import OLD_ENDINGS
@@ -77,7 +77,7 @@ class ImportSource:
 def kind_of(path: Path) -> Literal["zip", "folder", "file"]:
     """Return what a path on this machine is to be taken for; a zip where nothing says otherwise."""
     if path.is_file():
-        return "file" if container_of(path.name) is not None and not path.name.lower().endswith(ZIP) else "zip"
+        return "file" if is_one_file(path.name) and not path.name.lower().endswith(ZIP) else "zip"
     return "folder"
 
 

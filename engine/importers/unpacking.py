@@ -159,28 +159,40 @@ class Unpacker:
         cap = min(self._limits.total_bytes, self._may_unpack)
         members = kind.expand(place.name, stream, replace(self._limits, total_bytes=cap), self._folder)
         for one in self._guarded(place, members, cap):
-            self._count_entry()
-            if isinstance(one, Refusal):
-                self.unpacked.refused.append(one)
-            elif isinstance(one, Told):
-                self.unpacked.notices.append(f"{shown(place.name, 80)}: {one.text}")
-            elif isinstance(one, Folder):
-                self.unpacked.folders.add(f"{place.prefix}/{one.name}")
-            elif one.data is None and one.stream is None:
-                self.unpacked.pointed.append((place.name, one.name, one.record or {}))
-            else:
-                yield from self._member(place, one)
+            try:
+                yield from self._one(place, one)
+            finally:
+                if isinstance(one, Member) and one.stream is not None:
+                    one.stream.close()
+
+    def _one(self, place: _Place, one: Given) -> Iterator[tuple[str, bytes | Iterator[bytes]]]:
+        self._count_entry()
+        if isinstance(one, Refusal):
+            self.unpacked.refused.append(one)
+        elif isinstance(one, Told):
+            self.unpacked.notices.append(f"{shown(place.name, 80)}: {one.text}")
+        elif isinstance(one, Folder):
+            self.unpacked.folders.add(f"{place.prefix}/{one.name}")
+        elif one.data is None and one.stream is None:
+            self.unpacked.pointed.append((place.name, one.name, one.record or {}))
+        else:
+            yield from self._member(place, one)
 
     def _guarded(self, place: _Place, members: Iterator[Given], cap: int) -> Iterator[Given]:
-        """Yield what a container gives; one that is refused as a whole, or unpacks to more than it may, is told."""
+        """Yield what a container gives; that it is refused as a whole is told.
+
+        Raises:
+            _TooMuch: it unpacks to more than it may.
+            ImportRefused: it is over the cap of the whole source.
+        """
         try:
             yield from members
         except ArchiveRefused as error:
             yield Refusal(shown(place.name), f"{str(error)[:1].lower()}{str(error)[1:]}")
-        except ImportRefused:
+        except ImportRefused as error:
             if cap == self._limits.total_bytes:
                 raise
-            yield Refusal(shown(place.name), self._bomb())
+            raise _TooMuch from error
 
     def _member(self, place: _Place, one: Member) -> Iterator[tuple[str, bytes | Iterator[bytes]]]:
         full = f"{place.prefix}/{one.name}"
@@ -191,12 +203,11 @@ class Unpacker:
         elif (flaw := name_flaw(full)) is not None:
             self._refuse(full, flaw)
         elif one.stream is not None:
-            with one.stream as stream:
-                self._count(_length(stream))
-                try:
-                    yield from self._streamed(place, one, full, stream)
-                except DecodeError as error:
-                    self._refuse(full, str(error))
+            self._count(_length(one.stream))
+            try:
+                yield from self._streamed(place, one, full, one.stream)
+            except DecodeError as error:
+                self._refuse(full, str(error))
         else:
             self._count(len(one.data or b""))
             yield from self._taken(place, one, full, one.data or b"")
