@@ -23,7 +23,7 @@ from engine.records.imports import Grouping
 if TYPE_CHECKING:
     from engine.project.revisions import Change
 
-PATH = "A folder, a zip, a tar (also packed) of images, or an Arrow or Parquet file with images."
+PATH = "A folder, a zip, a tar (also packed), an Arrow or Parquet file with images, or a video."
 GROUP_BY = (
     "How images that are not independent (frames of a scene, a burst, a video) are put into groups: column:NAME of a "
     "table beside the images, folder:LEVEL of the path, name (the file name before its last number), exif (camera and "

@@ -85,7 +85,7 @@ def _import(opened: OpenProject) -> None:
             finally:
                 path.unlink(missing_ok=True)
     with by_folder, st.form("folder", border=False):
-        text = st.text_input("Folder or file (zip, tar, Arrow, Parquet)", placeholder="/path/to/images")
+        text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
             _scan(opened, ImportSource(kind_of(given), given, name=given.name))
@@ -97,6 +97,9 @@ def _import(opened: OpenProject) -> None:
             "class. An empty label is unlabeled. Labels are text: “007” stays “007”.\n"
             "- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, "
             "ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector as predictions.\n"
+            "- **Archives in archives**, zip or tar, are folders called like them: `cat.zip` is a folder `cat`.\n"
+            "- **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n "
+            "seconds, as you choose; frames have the label of their file and are one group.\n"
             "- **What it is taken for** is shown with the classes it would make, what else it could be and what is "
             "doubtful; you can change it before anything is written.\n"
             "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
