@@ -263,7 +263,7 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
     else:
         found, columns, others, readings, unread = None, {}, [], (), []
         labeling = Labeling(f"{source.name}, train split", scanned.known)
-    found_images, conflicts = _found(framed, labeling, scanned.staging)
+    found_images, conflicts, overruled = _found(framed, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
     said = [image.predicted.label for image in found_images if image.predicted is not None]
     declared = dict.fromkeys(label for label in (*labeling.classes, *said) if label not in labeled)
@@ -279,7 +279,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
         skipped=listing.skipped,
         conflicts=tuple(conflicts),
         notices=(
-            *listing.notices, *framed.notices, *labeling.notices, *_about_predictions(said), *others,
+            *listing.notices, *framed.notices, *labeling.notices, *_about_overruled(overruled),
+            *_about_predictions(said), *others,
             *_collision_notices(list(images)), *summed_notices(staged),
         ),
         staging=scanned.staging,
@@ -337,6 +338,7 @@ def _renamed(staged: Staged, spelled: Mapping[str, str]) -> Staged:
             unpacked,
             members=set(map(spell, unpacked.members)),
             records={spell(name): record for name, record in unpacked.records.items()},
+            places={spell(name): places for name, places in unpacked.places.items()},
         ),
     )
 
@@ -377,13 +379,37 @@ def _groupings(
     return find_groupings(first, labeling.labels, columns, taken, framed.file_of)
 
 
-def _found(framed: WithFrames, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
-    """Return one image a content under its first name, and those whose labels contradict each other."""
+def _given(names: Sequence[str], labeling: Labeling) -> dict[str, str]:
+    """Return the labels that a content is given, each with a name it has it under."""
+    given = {labeling.labels[name]: name for name in names if name in labeling.labels}
+    for name in names:
+        given.update(dict.fromkeys(labeling.conflicts.get(name, ()), name))
+    return given
+
+
+def _about_overruled(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    lie = "1 image lies" if len(names) == 1 else f"{len(names):,} images lie"
+    return [
+        f"{lie} in an archive too, with another label there (such as {shown(names[0], 80)}): the label outside the "
+        "archive is taken"
+    ]
+
+
+def _found(framed: WithFrames, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal], list[str]]:
+    """Return one image a content under its first name, those whose labels contradict each other, and the names in
+    archives of those whose label there is not taken: copies outside of archives go before them."""
     images, conflicts, test, staged = [], [], labeling.test, framed.staged
+    inside = staged.unpacked.places.keys()
+    overruled: list[str] = []
     for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
-        given = {labeling.labels[name]: name for name in names if name in labeling.labels}
-        for name in names:
-            given.update(dict.fromkeys(labeling.conflicts.get(name, ()), name))
+        given = _given(names, labeling)
+        if len(given) > 1 and (outside := [name for name in names if framed.file_of.get(name, name) not in inside]):
+            of_outside = _given(outside, labeling)
+            if len(of_outside) == 1:
+                overruled += [name for label, name in given.items() if label not in of_outside][:1]
+                given = of_outside
         if len(given) > 1:
             conflicts.append(Refusal(shown(names[0]), _contradiction(given, len(names))))
         answer = staged.answers[sha256]
@@ -406,7 +432,7 @@ def _found(framed: WithFrames, labeling: Labeling, staging: Path) -> tuple[list[
                 predicted=next((labeling.predictions[name] for name in names if name in labeling.predictions), None),
             )
         )
-    return images, conflicts
+    return images, conflicts, overruled
 
 
 def _contradiction(given: dict[str, str], copies: int) -> str:

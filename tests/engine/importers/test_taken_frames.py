@@ -190,6 +190,9 @@ def test_a_damaged_video_gives_the_frames_before_the_damage_and_is_told(importer
     names = [image.name for image in preview.found]
     assert names[:2] == frames("clip.avi", [0, 5])
     assert len(names) < 13
+    told = reasons(preview)["clip.avi"]
+    assert told.startswith(f"{len(names) - 1} frames are taken, no more: ")
+    assert "damaged" in told
     destroyed = importer.folder({"clip.avi": data[:400] + bytes(9000)})
     assert [image.name for image in destroyed.found] == ["whole.png"]
     assert "clip.avi" in reasons(destroyed)
