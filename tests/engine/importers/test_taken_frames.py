@@ -291,7 +291,13 @@ def test_the_same_import_again_adds_nothing_and_an_export_comes_back_with_its_na
             kind: project.exports.write(ExportOptions(kind, sources), target=tmp_path / f"out-{kind}.zip")
             for kind in ("imagefolder_zip", "fiftyone", "webdataset")
         }
-        names = {image.name.rpartition("/")[2] for image in project.imports.scan(source, answers=answers).found}
+        table = project.exports.write(ExportOptions("csv", sources), target=tmp_path / "labels.csv").read_bytes()
+        found = project.imports.scan(source, answers=answers).found
+        names = {image.name.rpartition("/")[2] for image in found}
+        with_table = importer.folder({"labels.csv": table, **{one.name: one.staged.read_bytes() for one in found}})
+        again = read_again(with_table, "table")
+        assert labels(again) == {one.name: one.label for one in found}
+        assert again.counts == {"cat": 5, "dog": 3}
     for kind, path in written.items():
         with Project.create(tmp_path / kind) as other:
             preview = other.imports.scan(ImportSource("zip", path))
