@@ -23,11 +23,12 @@ from engine.records.imports import Grouping
 if TYPE_CHECKING:
     from engine.project.revisions import Change
 
-PATH = "A folder, a zip, a tar of images, or an Arrow or Parquet file with images."
+PATH = "A folder, a zip, a tar (also packed), an Arrow or Parquet file with images, or a video."
 GROUP_BY = (
     "How images that are not independent (frames of a scene, a burst, a video) are put into groups: column:NAME of a "
     "table beside the images, folder:LEVEL of the path, name (the file name before its last number), exif (camera and "
-    "time) or none. A column called scene, video, patient and so on is taken if nothing is given."
+    "time), file (frames of one file, which are a group in any case) or none. A column called scene, video, patient "
+    "and so on is taken if nothing is given."
 )
 
 AS_FORMAT = "What to read labels from, by the key of a format; what fits best if not given. --dry-run names what fits."
@@ -139,11 +140,11 @@ def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
             out.print(f"  --as {one.key}: {escape(one.title)}, {counted_labels(one)}")
     for question in preview.questions if everything else [one for one in preview.questions if one.doubtful]:
         out.print(f"  {escape(question.title)}{'?' if question.doubtful else ''}", soft_wrap=True)
-        for value, words in question.options:
-            mark = " (taken)" if value == question.chosen else ""
-            out.print(
-                f"    --set {escape(shlex.quote(f'{question.key}={value}'))}: {escape(words)}{mark}", soft_wrap=True
-            )
+        for option, words in question.options:
+            taken = option == question.option
+            number = f":{question.number if taken else 'N'}" if option in question.counted else ""
+            answer = escape(shlex.quote(f"{question.key}={option}{number}"))
+            out.print(f"    --set {answer}: {escape(words)}{' (taken)' if taken else ''}", soft_wrap=True)
     chosen = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
     if chosen is not None:
         out.print(f"  groups: {escape(chosen.title)}: {grouped(chosen)}", soft_wrap=True)

@@ -12,12 +12,16 @@ from app import state
 from engine.errors import StarlingError
 from engine.images.files import thumb_path
 from engine.importers.formats import FORMATS, counted
-from engine.importers.scan import read_again
+from engine.importers.scan import ENCODING, read_again
+from engine.importers.taken_frames import FRAMES
 from engine.records.imports import ImportPreview, Question, Reading
 
 PICTURED = 200
 """Classes that are shown with a picture at most."""
 ROW, TALLEST = 44, 480
+OF_THE_SOURCE = (ENCODING, FRAMES)
+"""Questions whose answers hold whatever a source is taken for."""
+USUAL_NUMBER = 10
 
 
 def choose_reading(preview: ImportPreview) -> None:
@@ -35,7 +39,7 @@ def choose_reading(preview: ImportPreview) -> None:
                 answers |= {one.key: _answer(preview, one) for one in rest}
     asked = {one.key: one.chosen for one in preview.questions}
     if reading != preview.reading:
-        _read(preview, reading, {})
+        _read(preview, reading, {key: answer for key, answer in answers.items() if key in OF_THE_SOURCE})
     elif answers != asked:
         _read(preview, reading, answers)
 
@@ -61,20 +65,37 @@ def _words(one: Reading) -> str:
 def _answer(preview: ImportPreview, question: Question) -> str:
     words = dict(question.options)
     keys = list(words)
+    key = f"answer_{preview.staging.name}_{preview.reading}_{question.key}_{question.chosen}"
     chosen = st.selectbox(
         f":material/help: {question.title}" if question.doubtful else question.title, keys,
-        index=keys.index(question.chosen), format_func=lambda key: words[key], help=question.hint or None,
-        key=f"answer_{preview.staging.name}_{preview.reading}_{question.key}_{question.chosen}",
+        index=keys.index(question.option), format_func=lambda option: words[option], help=question.hint or None,
+        key=key,
     )  # fmt: skip
-    return str(chosen)
+    if not question.counted:
+        return str(chosen)
+    answer = str(chosen)
+    if chosen in question.counted:
+        before = question.number if chosen == question.option else None
+        number = st.number_input("n", 1, 1_000_000, before or USUAL_NUMBER, key=f"{key}_n_{chosen}")
+        answer = f"{chosen}:{number}"
+    if answer == question.chosen or not st.button("Take these", key=f"{key}_take"):
+        return question.chosen
+    return answer
 
 
 def _read(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> None:
+    bar = st.progress(0.0, "Reading again")
+
+    def progress(label: str, done: int, total: int) -> None:
+        bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
+
     try:
-        again = read_again(preview, reading, answers)
+        again = read_again(preview, reading, answers, progress)
     except StarlingError as error:
         state.show_error(error)
         return
+    finally:
+        bar.empty()
     state.put("preview", again)
     st.rerun()
 

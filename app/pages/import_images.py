@@ -12,7 +12,7 @@ from app.components.import_reading import choose_reading, class_table
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
-from engine.importers.grouping import NONE, warning
+from engine.importers.grouping import FILE, NONE, warning
 from engine.importers.scan import ImportSource, discard, kind_of
 from engine.records.imports import ImportPreview, ImportResult
 
@@ -85,7 +85,7 @@ def _import(opened: OpenProject) -> None:
             finally:
                 path.unlink(missing_ok=True)
     with by_folder, st.form("folder", border=False):
-        text = st.text_input("Folder or file (zip, tar, Arrow, Parquet)", placeholder="/path/to/images")
+        text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
             _scan(opened, ImportSource(kind_of(given), given, name=given.name))
@@ -97,6 +97,9 @@ def _import(opened: OpenProject) -> None:
             "class. An empty label is unlabeled. Labels are text: “007” stays “007”.\n"
             "- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, "
             "ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector as predictions.\n"
+            "- **Archives in archives**, zip or tar, are folders called like them: `cat.zip` is a folder `cat`.\n"
+            "- **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one "
+            "each n seconds, as you choose; frames have the label of their file and are one group.\n"
             "- **What it is taken for** is shown with the classes it would make, what else it could be and what is "
             "doubtful; you can change it before anything is written.\n"
             "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
@@ -164,7 +167,7 @@ def _groups(preview: ImportPreview) -> str:
 
     def title(key: str) -> str:
         if key == NONE:
-            return "each image by itself"
+            return "each image by itself" + ", frames of a file together" * (FILE in ways)
         one = ways[key]
         mark = " (said by the source)" if one.sure else " (proposed)" if one.proposed else ""
         return f"{one.title}{mark}: {one.images:,} images in {one.groups:,} groups"

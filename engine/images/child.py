@@ -3,7 +3,8 @@
 `python -m engine.images.child MEMORY_MB` reads one JSON list of jobs a line from stdin and answers one JSON
 object a job, a line each, in order. Jobs:
 
-    {"op": "inspect", "path": …, "thumb": … or null}  → {"format", "width", "height", "channels", "notices", "taken"}
+    {"op": "inspect", "path": …, "thumb": … or null}
+        → {"format", "width", "height", "channels", "notices", "taken", "framed": has more frames or pages}
     {"op": "row", "path", "sha256", "size", "channels", "whole", "resample", "out", "offset"}  → {"ok": true}
         (the pixels are written into the file `out` at the byte `offset`)
     {"op": "show", "path", "sha256", "longest", "out"}  → {"ok": true}
@@ -29,6 +30,7 @@ from engine.errors import DecodeError
 from engine.images.array_row import array_row
 from engine.images.decode import inspect_bytes, open_reduced
 from engine.images.frame_reader import FrameReader
+from engine.images.kinds import FRAMED, SEVERAL
 from engine.images.thumbnails import encode_thumbnail, fit
 
 MEGABYTE = 1 << 20
@@ -69,6 +71,7 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
         "channels": decoded.channels,
         "notices": list(decoded.notices),
         "taken": decoded.taken,
+        "framed": SEVERAL in decoded.notices and decoded.format in FRAMED,
     }
 
 
@@ -91,7 +94,7 @@ def _show(job: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(job: dict[str, Any]) -> dict[str, Any]:
     asked = (job["path"], job["every"], job["unit"], job["most"])
-    if _Frames.asked != asked:
+    if _Frames.asked != asked or job["index"] == 0:
         _Frames.asked, _Frames.reader = asked, FrameReader(*asked)
     assert _Frames.reader is not None
     return _Frames.reader.write(job["index"], job["out"])

@@ -40,7 +40,7 @@ from engine.errors import DecodeError
 from engine.images import extra_formats
 from engine.images.extra_formats import Values
 from engine.images.grey_range import range_of
-from engine.images.kinds import SAVE_AS, sniff
+from engine.images.kinds import SAVE_AS, SEVERAL, sniff
 
 MAX_PIXELS = 512_000_000
 REDUCE_ABOVE = 50_000_000
@@ -221,7 +221,7 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
     if (tag(opened, _SUBFILE) or 0) & _SMALLER_COPY:
         _note(notices, "a small copy of a picture that is not read, as in a camera's raw file; save it as JPEG")
     if _several(opened):
-        _note(notices, "holds several pictures; the first is taken")
+        _note(notices, SEVERAL)
     return _finished(image, kind, (width, height), notices, None if exif is None else _taken(exif))
 
 

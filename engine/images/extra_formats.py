@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DecodeError
 from engine.images.grey_range import GreyRange
-from engine.images.kinds import needs
+from engine.images.kinds import SEVERAL, needs
 
 MISSING_TAG = 42113
 """The TIFF tag in which GDAL writes the value of pixels without a measurement."""
@@ -124,7 +124,7 @@ def dicom(data: bytes, memory: int) -> Values:
         ) from error
     notices = []
     if int(dataset.get("NumberOfFrames", 1) or 1) > 1:
-        notices.append("holds several pictures; the first is taken")
+        notices.append(SEVERAL)
     if str(dataset.get("PatientName", "")) or str(dataset.get("PatientID", "")):
         notices.append("names its patient; the original is kept as it came, and exports hold it")
     if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
@@ -193,7 +193,7 @@ def tiff_bands(data: bytes, memory: int) -> Values:
         raise DecodeError(f"The image is damaged or of a kind that is not supported ({str(error)[:120]})") from error
     if values.dtype.kind not in "uif":
         raise DecodeError("The TIFF holds numbers that are not shown", value=str(values.dtype))
-    notices = ["holds several pictures; the first is taken"] if several else []
+    notices = [SEVERAL] if several else []
     if bands > 1:
         values = np.moveaxis(values, 0, -1) if planes else values
         chosen = _choose_bands(bands, str(tags.get(_BAND_NAMES_TAG, "")))

@@ -24,6 +24,7 @@ from engine.images.kinds import is_video, needs, sniff
 
 FRAMES, SECONDS = "frames", "seconds"
 _SMALLER_COPY, _MASK, _SUBFILE_TAG = 1, 4, 254
+_MOST_OF_IT = 0.9  # a video may count frames that are not shown: before a cut, or around a broken one
 _DEMUXERS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpeg,mpegvideo,mpegts,flv,ogg,asf"
 _QUARTER_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 Found = tuple[int, bytes]
@@ -181,7 +182,9 @@ def _of_video(path: Path, every: int, unit: str, most: int) -> Iterator[Found]:
         _check_video(stream, every, unit, most)
         stream.codec_context.thread_count = 1  # each thread holds frames of its own
         due = start = None
+        decoded = 0
         for number, frame in enumerate(container.decode(stream)):
+            decoded = number + 1
             if unit == FRAMES:
                 taken = number % every == 0
             else:
@@ -193,6 +196,8 @@ def _of_video(path: Path, every: int, unit: str, most: int) -> Iterator[Found]:
                 turn = _QUARTER_TURNS.get(round(frame.rotation / 90) * 90 % 360)
                 picture = frame.to_image()
                 yield number, _saved(picture if turn is None else picture.transpose(turn), "PNG")
+        if decoded < _MOST_OF_IT * stream.frames - 1:
+            raise DecodeError("The video is cut off or damaged", value=f"{decoded:,} of its {stream.frames:,} frames")
 
 
 def _check_video(stream: Any, every: int, unit: str, most: int) -> None:

@@ -6,6 +6,10 @@ from engine.errors import DecodeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG XL", "DICOM")
 PACKAGE = "starling-workbench"
+SEVERAL = "holds several pictures; the first is taken"
+"""What is told of an animation, and of a file of several pages."""
+FRAMED = ("PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF")
+"""Formats whose further pictures are frames or pages; those of a JPEG are the same one for other screens."""
 SAVE_AS = "Save it as JPEG or PNG and import it again."
 _ACCEPTED = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -26,15 +30,20 @@ _KNOWN_REFUSED = (
     (b"%PDF", "a PDF"),
     (b"SIMPLE  =", "a FITS file"),
     (b"8BPS", "a Photoshop file"),
-    (b"PK\x03\x04", "a zip archive inside the source; unpack it first"),
-    (b"PK\x05\x06", "a zip archive inside the source; unpack it first"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"Rar!", "a rar archive"),
     (b"\0\0\0\x0cjP", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\0\0\1\0", "an icon file"),
     (b"SQLite format 3", "a database"),
+)
+_ARCHIVES = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "a zip archive"),
+    (b"\x1f\x8b", "a file packed with gzip"),
+    (b"BZh", "a file packed with bzip2"),
+    (b"\xfd7zXZ\0", "a file packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "a file packed with Zstandard"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
 )
 _VIDEOS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -74,6 +83,9 @@ def sniff(data: bytes) -> str:
         return "DICOM"
     if is_video(data):
         raise DecodeError("This is a video, not an image", way_out="Save its frames as images and import those.")
+    for magic, what in _ARCHIVES:
+        if data.startswith(magic):
+            raise DecodeError(f"Not an image: {what}", way_out="Unpack it and import what is in it.")
     for magic, what in (*_KNOWN_REFUSED, *((b"\0", what) for brand, what in _OTHER_BRANDS.items() if brand in brands)):
         if data.startswith(magic):
             raise DecodeError(f"Not an accepted image format: {what}", way_out=SAVE_AS)

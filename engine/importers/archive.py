@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from engine.errors import ArchiveRefused, ConfigError, DecodeError, SourceMissing
+from engine.errors import ArchiveRefused, ConfigError, DecodeError, ImportRefused, SourceMissing
+from engine.importers.archive_kinds import STREAMED, TARS, ZIP, archive_of, unread_archive
 from engine.importers.contents import (
     GIGABYTE,
     MEGABYTE,
@@ -29,7 +30,6 @@ from engine.importers.zip_directory import check_directory, check_overlaps
 from engine.importers.zip_names import ENCODINGS, FALLBACK, LANGUAGES, UTF8, guess_encoding, known_encoding, name_in
 from engine.records.imports import Refusal
 
-_NESTED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".jar")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UTF8_FLAG = 0x800
 _ENCRYPTED = 0x1
@@ -44,10 +44,11 @@ class ZipContents:
     """A zip archive, checked and listed; see contents.Contents.
 
     Args:
-        path: the file.
+        path: the file, or an open one.
         limits: caps on entries and bytes.
         encoding: one of zip_names.ENCODINGS, or another name of it, for the names that do not say theirs; None guesses.
             What was taken stands in listing.encoding.
+        inner: it lies in another source, which tells what is left out: `junk` has the names, the listing nothing of it.
 
     Raises:
         SourceMissing: there is no such file.
@@ -55,11 +56,15 @@ class ZipContents:
         ConfigError: no such encoding.
     """
 
-    def __init__(self, path: Path, limits: Limits, encoding: str | None = None) -> None:
+    def __init__(
+        self, path: Path | BinaryIO, limits: Limits, encoding: str | None = None, *, inner: bool = False
+    ) -> None:
         self._encoding = None if encoding is None else _known(encoding)
         self._limits = limits
+        self._inner = inner
         self._total = 0
-        self._file = _open(path)
+        self.junk: list[str] = []
+        self._file = _open(path) if isinstance(path, Path) else path
         try:
             directory = check_directory(self._file, limits)
             self._zip = _parse(self._file)
@@ -86,25 +91,37 @@ class ZipContents:
             DecodeError: damaged, larger or smaller than it says, or over a cap.
             ArchiveRefused: the archive as a whole unpacks to more than is allowed.
         """
+        return gather(self.chunks(entry), self._limits.entry_bytes)
+
+    def packed(self, entry: Entry) -> int:
+        """Return how many bytes an entry takes in the archive."""
+        return cast("zipfile.ZipInfo", entry.token).compress_size
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield an entry's bytes piece by piece, counted while they are unpacked.
+
+        Raises:
+            DecodeError: damaged, or longer or shorter than it says.
+            ArchiveRefused: the whole archive unpacks to more than is allowed; of an inner one ImportRefused.
+        """
         info = cast("zipfile.ZipInfo", entry.token)
+        length = 0
         try:
-            data = gather(self._chunks(info), self._limits.entry_bytes)
+            with self._zip.open(info) as stream:
+                while chunk := stream.read(MEGABYTE):
+                    length += len(chunk)
+                    self._total += len(chunk)
+                    if self._total > self._limits.total_bytes:
+                        refused = ImportRefused if self._inner else ArchiveRefused  # the cap is that of all, or its own
+                        raise refused(
+                            f"The zip archive unpacks to more than {self._limits.total_bytes // MEGABYTE:,} MB",
+                            way_out="Import it in parts.",
+                        )
+                    yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise DecodeError("The archive's entry is damaged, or not what its directory says") from error
-        if len(data) != info.file_size:
-            raise DecodeError("The archive's entry is not as long as its directory says", value=len(data))
-        return data
-
-    def _chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        with self._zip.open(info) as stream:
-            while chunk := stream.read(MEGABYTE):
-                self._total += len(chunk)
-                if self._total > self._limits.total_bytes:
-                    raise ArchiveRefused(
-                        f"The zip archive unpacks to more than {self._limits.total_bytes // MEGABYTE:,} MB",
-                        way_out="Import it in parts.",
-                    )
-                yield chunk
+        if length != info.file_size:
+            raise DecodeError("The archive's entry is not as long as its directory says", value=length)
 
     def _list(self, infos: list[zipfile.ZipInfo]) -> Listing:
         listing = Listing()
@@ -122,6 +139,7 @@ class ZipContents:
             if flaw is None:
                 junk = junk_of(name)
                 if junk is not None:
+                    self.junk.append(name)
                     left_out.add(name, junk)
                     continue
                 folders.add(name.rpartition("/")[0])
@@ -130,7 +148,8 @@ class ZipContents:
                 listing.entries.append(Entry(name, info))
             else:
                 listing.refused.append(Refusal(shown(name), flaw))
-        left_out.write(listing)
+        if not self._inner:
+            left_out.write(listing)
         listing.folders = with_parents(folders)
         listing.entries = sort_entries(listing.entries)
         self._check_whole(listing.entries)
@@ -163,20 +182,21 @@ class ZipContents:
             return "encrypted"
         if info.compress_type not in _METHODS:
             return "packed with a method other than store or deflate"
-        if name.lower().endswith(_NESTED):
-            return "an archive inside the archive; unpack it first"
-        if info.file_size > self._limits.entry_bytes:
+        if (unread := unread_archive(name)) is not None:
+            return unread
+        if info.file_size > self._limits.entry_bytes and not name.lower().endswith(STREAMED):
             return f"larger than {self._limits.entry_bytes // MEGABYTE} MB"
         packed_tightly = info.file_size > max(self._limits.ratio_from, self._limits.ratio * info.compress_size)
         if packed_tightly and not self._begins_well(name, info):
             return (
                 f"unpacks to more than {self._limits.ratio} times its size, as a zip bomb does, "
-                "and does not begin as an image or a table"
+                "and does not begin as an image, a table or an archive"
             )
         return None
 
     def _begins_well(self, name: str, info: zipfile.ZipInfo) -> bool:
-        """Return whether the first bytes are an image's or a table's: blank scans pack as tightly as bombs."""
+        """Return whether the first bytes are an image's, a table's or an archive's, which is bounded while it is read:
+        blank scans pack as tightly as bombs."""
         try:
             with self._zip.open(info) as stream:
                 start = stream.read(512)
@@ -184,6 +204,8 @@ class ZipContents:
             return True  # reading it will say what is damaged
         if start.startswith(_IMAGE_STARTS) or start[128:132] == b"DICM":
             return True
+        if name.lower().endswith((ZIP, *TARS)):
+            return start.startswith(b"PK") or start[257:262] == b"ustar" or archive_of(start) is not None
         return name.lower().endswith(_TABLES) and b"\0" not in start
 
     def _check_whole(self, entries: Sequence[Entry]) -> None:

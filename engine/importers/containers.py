@@ -1,7 +1,8 @@
-"""Files that hold images: tar archives, and the Arrow and Parquet tables that the `datasets` library writes.
+"""Files that hold images: zip and tar archives, and the Arrow and Parquet tables that the `datasets` library writes.
 
-Each is read from front to back and gives its members one after the other; nothing is extracted by name, and no more
-than one batch is in memory. What a container says of an image beside its pixels is the member's record:
+Each gives its members one after the other; nothing is extracted by name, and no more than one batch is in memory.
+Members that are archives or videos are streams, which lie on the disk where they are large. What a container says of an
+image beside its pixels is the member's record:
 
     kind: WEBDATASET or HUGGINGFACE.
     row: what is said, by column: texts, numbers, truth values, None, or lists of these.
@@ -11,19 +12,25 @@ than one batch is in memory. What a container says of an image beside its pixels
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import DecodeError, ImportRefused
+from engine.importers.archive import ZipContents
+from engine.importers.archive_kinds import STREAMED, TARS, VIDEOS, ZIP, unread_archive
 from engine.importers.contents import MEGABYTE, Limits
 from engine.importers.names import is_junk, name_flaw, shown
 from engine.records.imports import Refusal
@@ -34,6 +41,7 @@ PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif",
     ".heic", ".jxl",
 )  # fmt: skip
+"""Endings of images in samples and lists."""
 MOST_COLUMNS = 40
 MOST_TEXT = 2_000
 _SAYING = ("cls", "cls2", "class", "label", "json", "txt", "text", "id", "index")
@@ -42,7 +50,8 @@ _MOST_OF_A_SAMPLE = 64
 _CACHE = re.compile(r"cache-[0-9a-f]{16}(_\d+_of_\d+)?\.arrow")
 _HEADER = 512
 _SHARD = re.compile(r"(^|[-_.])\d{3,}$|\d+[-_]of[-_]\d+$")
-_NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_IN_MEMORY = MEGABYTE
+_UNPACKER_BYTES = 256 * MEGABYTE
 _BYTES_COLUMNS = frozenset({"image", "img", "image_bytes", "img_bytes", "bytes", "picture", "photo", "jpg", "png"})
 _MAGIC = {
     b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp", b"II*\0": ".tif",
@@ -58,13 +67,32 @@ class Member:
 
     Attributes:
         name: relative path inside it, or, without data, of a file of the source as the container calls it.
-        data: its bytes; None where the container only names a file.
+        data: its bytes; None where the container only names a file, or where it is a stream.
         record: what the container says of it (see the module), None where it is a file like any other.
+        stream: the member, at its beginning, where its name is that of an archive, a table or a video. Close it.
     """
 
     name: str
     data: bytes | None
     record: Mapping[str, Any] | None = None
+    stream: BinaryIO | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a container, by its relative path."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person should know of a container."""
+
+    text: str
+
+
+Given = Member | Folder | Told | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +102,13 @@ class Container:
     Attributes:
         holds_images: whether this one does; one that does not is a file like any other. Raises DecodeError where it
             should and cannot be read. It may leave the stream anywhere.
-        expand: yields its members, and refusals of members or of the rest of it, from a stream at its beginning.
+        expand: yields its members and folders, what to know of it, and refusals of members or of the rest of it; takes
+            its name, a stream at its beginning, caps, and the folder where large members lie for a while. Raises
+            ImportRefused where it is refused as a whole or over a cap.
     """
 
     holds_images: Callable[[BinaryIO], bool]
-    expand: Callable[[str, BinaryIO, Limits], Iterator[Member | Refusal]]
+    expand: Callable[[str, BinaryIO, Limits, Path | None], Iterator[Given]]
 
 
 def container_of(name: str) -> Container | None:
@@ -100,6 +130,44 @@ def _ending(name: str) -> str:
     return next((ending for ending in CONTAINERS if name.lower().endswith(ending)), "")
 
 
+def spooled(chunks: Iterable[bytes], folder: Path | None) -> BinaryIO:
+    """Return a stream at its beginning of all these bytes, in memory where they are few, else in a file without a name.
+
+    Args:
+        chunks: the bytes in pieces.
+        folder: where the file lies; the system's place for such files if None.
+    """
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=None if folder is None else str(folder))  # noqa: SIM115  the caller closes it
+    try:
+        for chunk in chunks:
+            file.write(chunk)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return cast("BinaryIO", file)
+
+
+# Zip archives
+
+
+def _expand_zip(name: str, stream: BinaryIO, limits: Limits, folder: Path | None) -> Iterator[Given]:
+    contents = ZipContents(stream, limits, inner=True)
+    listing = contents.listing
+    yield from (Refusal(f"{shown(name)}/{one.name}", one.reason) for one in listing.refused)
+    yield from map(Told, listing.notices)
+    yield from map(Folder, listing.folders)
+    yield from (Member(junk, b"") for junk in contents.junk)
+    for entry in listing.entries:
+        try:
+            if entry.name.lower().endswith(STREAMED):
+                yield Member(entry.name, None, None, spooled(contents.chunks(entry), folder))
+            else:
+                yield Member(entry.name, contents.read(entry))
+        except DecodeError as error:
+            yield Refusal(f"{shown(name)}/{shown(entry.name)}", str(error))
+
+
 # Tar archives
 
 
@@ -113,34 +181,81 @@ class _Reader:
 
     def read(self, count: int) -> bytes:
         """Return the next bytes, fewer only at the end."""
-        parts: list[bytes] = []
+        parts = list(self.pieces(count))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def pieces(self, count: int) -> Iterator[bytes]:
+        """Yield the next bytes piece by piece, fewer only at the end."""
         while count and (chunk := self._stream.read(min(count, MEGABYTE))):
-            parts.append(chunk)
             count -= len(chunk)
             self.at += len(chunk)
-        if self.at > self._left:
-            raise ImportRefused(
-                f"An archive unpacks to more than {self._left // MEGABYTE:,} MB", way_out="Import it in parts."
-            )
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if self.at > self._left:
+                raise ImportRefused(
+                    f"An archive unpacks to more than {self._left // MEGABYTE:,} MB", way_out="Import it in parts."
+                )
+            yield chunk
 
     def skip(self, count: int) -> None:
         """Pass over the next bytes."""
-        while count and (passed := len(self.read(min(count, MEGABYTE)))):
-            count -= passed
+        for _ in self.pieces(count):
+            pass
 
 
-def _expand_tar(name: str, stream: BinaryIO, limits: Limits) -> Iterator[Member | Refusal]:
-    packed = name.lower().endswith(("gz", "tgz"))
-    opened: Any = gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
+class _Unpacked:
+    """A stream of what a bzip2 or xz stream unpacks to, also of several packed one after the other."""
+
+    def __init__(self, stream: BinaryIO, start: Callable[[], Any]) -> None:
+        self._stream, self._start, self._unpacker = stream, start, start()
+        self._packed = b""
+
+    def read(self, count: int) -> bytes:
+        """Return at most so many bytes, none only at the end.
+
+        Raises:
+            EOFError: it is cut off.
+            OSError: it is damaged.
+            lzma.LZMAError: it is damaged, or unpacking it needs more memory than is allowed.
+        """
+        while True:
+            if self._unpacker.eof:
+                self._packed = (self._unpacker.unused_data or self._stream.read(MEGABYTE)).lstrip(b"\0")
+                if not self._packed:
+                    return b""
+                self._unpacker = self._start()
+            elif self._unpacker.needs_input and not self._packed:
+                self._packed = self._stream.read(MEGABYTE)
+                if not self._packed:
+                    raise EOFError("it ends before its end mark")
+            packed, self._packed = self._packed, b""
+            if data := self._unpacker.decompress(packed, count):
+                return cast("bytes", data)
+
+
+def _unpacked(stream: BinaryIO) -> Any:
+    """Return what unpacks a tar, by its first bytes: browsers unpack some and leave the name."""
+    start = stream.read(6)
+    stream.seek(0)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=stream, mode="rb")
+    if start.startswith(b"BZh"):
+        return _Unpacked(stream, bz2.BZ2Decompressor)
+    if start.startswith(b"\xfd7zXZ\0"):
+        return _Unpacked(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_UNPACKER_BYTES))
+    return stream
+
+
+def _expand_tar(name: str, stream: BinaryIO, limits: Limits, folder: Path | None) -> Iterator[Given]:
     shard = _SHARD.search(stem_of(name.rpartition("/")[2])) is not None
     try:
-        yield from _samples(_tar_files(name, _Reader(opened, limits.total_bytes), limits), shard, limits)
-    except (OSError, EOFError, zlib.error) as error:
+        files = _tar_files(name, _Reader(_unpacked(stream), limits.total_bytes), limits, folder)
+        yield from _samples(files, shard, limits)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         yield Refusal(shown(name), f"the archive is damaged or cut off; the rest of it is not read ({_words(error)})")
 
 
-def _tar_files(name: str, reader: _Reader, limits: Limits) -> Iterator[Member | Refusal]:
+def _tar_files(
+    name: str, reader: _Reader, limits: Limits, folder: Path | None
+) -> Iterator[Member | Folder | Told | Refusal]:
     """Yield the plain files of a tar, as tarfile reads headers; links and everything else are refused."""
     seen: set[str] = set()
     given: dict[str, str] = {}  # what the headers before say of the next file
@@ -177,6 +292,8 @@ def _tar_files(name: str, reader: _Reader, limits: Limits) -> Iterator[Member | 
         sparse = any(key.startswith("GNU.sparse") for key in given)
         given = {}
         if info.isdir() or (info.isreg() and path.endswith("/")):
+            if name_flaw(path.rstrip("/")) is None and not is_junk(path.rstrip("/")):
+                yield Folder(path.rstrip("/"))
             continue
         flaw = _tar_flaw(path, info, size, limits, path in seen, sparse)
         if flaw is not None:
@@ -185,6 +302,16 @@ def _tar_files(name: str, reader: _Reader, limits: Limits) -> Iterator[Member | 
                 reader.skip(size + padding)
             continue
         seen.add(path)
+        if path.lower().endswith(STREAMED):
+            before = reader.at
+            member = spooled(reader.pieces(size), folder)
+            if reader.at - before < size:
+                member.close()
+                yield Refusal(f"{shown(name)}/{shown(path)}", "the archive is cut off in this file")
+                return
+            reader.skip(padding)
+            yield Member(path, None, None, member)
+            continue
         data = reader.read(size)
         if len(data) < size:
             yield Refusal(f"{shown(name)}/{shown(path)}", "the archive is cut off in this file")
@@ -223,14 +350,14 @@ def _tar_flaw(path: str, info: tarfile.TarInfo, size: int, limits: Limits, again
         return "not an ordinary file"
     if again:
         return "the archive has several files of this name; the first is taken"
-    if path.lower().endswith(_NESTED):
-        return "an archive inside the archive; unpack it first"
-    if size > limits.entry_bytes:
+    if (unread := unread_archive(path)) is not None:
+        return unread
+    if size > limits.entry_bytes and not path.lower().endswith(STREAMED):
         return f"larger than {limits.entry_bytes // MEGABYTE} MB"
     return None
 
 
-def _samples(files: Iterator[Member | Refusal], shard: bool, limits: Limits) -> Iterator[Member | Refusal]:
+def _samples(files: Iterator[Given], shard: bool, limits: Limits) -> Iterator[Given]:
     """Yield the files of a tar; those next to each other that share a name up to its first dot are one sample, and what
     its small files say becomes the record of its image.
 
@@ -240,25 +367,32 @@ def _samples(files: Iterator[Member | Refusal], shard: bool, limits: Limits) -> 
         limits: caps what is held back until a sample is complete.
     """
     sample: list[Member] = []
+    complete: list[Member] = []
     key, held = "", 0
-    for one in files:
-        if isinstance(one, Refusal):
-            yield one
-            continue
-        folder, slash, base = one.name.rpartition("/")
-        now = folder + slash + base.partition(".")[0]
-        size = len(one.data or b"")
-        if sample and (now != key or len(sample) >= _MOST_OF_A_SAMPLE or held + size > limits.entry_bytes):
-            yield from _sample(sample, shard)
-            sample, held = [], 0
-        key = now
-        held += size
-        sample.append(one)
-    yield from _sample(sample, shard)
+    try:
+        for one in files:
+            if not isinstance(one, Member):
+                yield one
+                continue
+            folder, slash, base = one.name.rpartition("/")
+            now = folder + slash + base.partition(".")[0]
+            size = len(one.data or b"")
+            if sample and (now != key or len(sample) >= _MOST_OF_A_SAMPLE or held + size > limits.entry_bytes):
+                complete, sample, held = sample, [one], 0
+                yield from _sample(complete, shard)
+            else:
+                sample.append(one)
+            key = now
+            held += size
+        yield from _sample(sample, shard)
+    finally:
+        for left in (*complete, *sample):
+            if left.stream is not None:
+                left.stream.close()
 
 
 def _sample(files: list[Member], shard: bool) -> Iterator[Member]:
-    pictures = [one for one in files if one.name.lower().endswith(PICTURES) and not is_junk(one.name)]
+    pictures = [one for one in files if one.name.lower().endswith((*PICTURES, *VIDEOS)) and not is_junk(one.name)]
     row: dict[str, Any] = {}
     saying = set()
     for one in files if pictures else ():
@@ -274,7 +408,7 @@ def _sample(files: list[Member], shard: bool) -> Iterator[Member]:
             continue
         has_record = one.name in main and (row or saying or (shard and "/" not in one.name))
         record = {"kind": WEBDATASET, "folder": one.name.rpartition("/")[0], "row": row, "names": NO_NAMES}
-        yield Member(one.name, one.data, record if has_record else None)
+        yield replace(one, record=record if has_record else None)
 
 
 def _suffix(name: str) -> str:
@@ -308,7 +442,7 @@ def _plain(value: Any) -> Any:
 # Tables
 
 
-def _expand_table(name: str, stream: BinaryIO, limits: Limits) -> Iterator[Member | Refusal]:
+def _expand_table(name: str, stream: BinaryIO, limits: Limits, folder: Path | None) -> Iterator[Given]:
     row = 0
     try:
         schema, batches = _open_table(stream)
@@ -440,11 +574,9 @@ def _words(error: BaseException) -> str:
     return shown((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
 
 
-_TAR = Container(lambda stream: True, _expand_tar)
 CONTAINERS: dict[str, Container] = {
-    ".tar": _TAR,
-    ".tar.gz": _TAR,
-    ".tgz": _TAR,
+    ZIP: Container(lambda stream: True, _expand_zip),
+    **dict.fromkeys(TARS, Container(lambda stream: True, _expand_tar)),
     ".arrow": Container(_arrow_holds_images, _expand_table),
     ".parquet": Container(_parquet_holds_images, _expand_table),
 }

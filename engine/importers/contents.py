@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,7 +18,9 @@ class Limits:
     """Caps on one import. Counts of files, sizes in bytes, ratios of unpacked to packed.
 
     An entry of a zip that is larger than `ratio_from` and unpacks to more than `ratio` times its size must begin as an
-    image or a table does. A zip that as a whole unpacks to more than `whole_from` and `whole_ratio` is refused.
+    image or a table does. A zip that as a whole unpacks to more than `whole_from` and `whole_ratio` is refused, and of
+    an archive inside the source what is in it is read up to there. `archive_depth`: how many archives inside the source
+    may lie in each other.
     """
 
     entries: int = 500_000
@@ -31,6 +33,7 @@ class Limits:
     whole_from: int = GIGABYTE
     folder_files: int = 2_000_000
     folder_depth: int = 64
+    archive_depth: int = 2
     free_bytes: int = 256 * MEGABYTE
 
 
@@ -103,6 +106,17 @@ class Contents(Protocol):
             DecodeError: this one file is refused.
             ImportRefused: the whole source is.
         """
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield a file's bytes piece by piece, up to the cap of the whole source; the cap of one file is the reader's.
+
+        Raises:
+            DecodeError: this one file is refused, perhaps after its first pieces.
+            ImportRefused: the whole source is.
+        """
+
+    def packed(self, entry: Entry) -> int:
+        """Return how many bytes a file takes where it lies in the source; 0 where that is not known."""
 
     def labels(self) -> dict[str, str] | None:
         """Return labels by file name where the source itself knows them, else None."""

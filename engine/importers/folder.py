@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -60,18 +60,27 @@ class FolderContents:
             DecodeError: it cannot be read, is no longer a plain file inside the folder, or is over the cap.
             ImportRefused: all files together are over the cap.
         """
+        return gather(self.chunks(entry), self._limits.entry_bytes)
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield a file's bytes piece by piece.
+
+        Raises:
+            DecodeError: it cannot be read, or is no longer a plain file inside the folder.
+            ImportRefused: all files together are over the cap.
+        """
         try:
             with self.open(entry) as file:
-                data = gather(iter(partial(file.read, MEGABYTE), b""), self._limits.entry_bytes)
+                for chunk in iter(partial(file.read, MEGABYTE), b""):
+                    self._total += len(chunk)
+                    if self._total > self._limits.total_bytes:
+                        raise ImportRefused(
+                            f"The folder holds more than {self._limits.total_bytes // MEGABYTE:,} MB",
+                            way_out="Import it in parts.",
+                        )
+                    yield chunk
         except OSError as error:
             raise DecodeError(f"The file cannot be read ({error.strerror})") from error
-        self._total += len(data)
-        if self._total > self._limits.total_bytes:
-            raise ImportRefused(
-                f"The folder holds more than {self._limits.total_bytes // MEGABYTE:,} MB",
-                way_out="Import it in parts.",
-            )
-        return data
 
     def open(self, entry: Entry) -> BinaryIO:
         """Return a file as a stream, for what is read piece by piece; the cap is the reader's.
@@ -81,6 +90,14 @@ class FolderContents:
             OSError: it cannot be read.
         """
         return _open_below(self._root, cast("str", entry.token))
+
+    def packed(self, entry: Entry) -> int:
+        """Return a file's length; 0 where it cannot be read."""
+        try:
+            with self.open(entry) as file:
+                return os.fstat(file.fileno()).st_size
+        except (DecodeError, OSError):
+            return 0
 
     def _walk(self, path: str, prefix: str, depth: int, *, linked: bool) -> None:
         """List a folder by its real path; `prefix` is what its files are called by, `linked` that a link led here."""

@@ -1,11 +1,13 @@
 """Ways to put a source's images into groups that are not independent: frames of a scene, a burst, a video.
 
+- Frames of one file: of an animation, pages, or a video.
 - A column of a table beside the images. One whose header says so (scene, video, sequence, patient …) is taken as it is.
 - The folders down to some level of the path. Folders that name a class, a split or an unlabeled pool do not count.
 - The file name before its last number: `scene12_frame003` is of scene12.
 - Bursts: photos of one camera, each at most two seconds after the one before, by their EXIF data.
 
-All but the first are guesses, which a person must choose; those that put many images into many groups are proposed.
+All but the first two are guesses, which a person must choose; those that put many images into many groups are proposed.
+Whatever is chosen, the frames of a file that it says nothing of are a group.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from engine.records.imports import Grouping
 
 NONE = "none"
 """The choice that each image is by itself."""
+FILE, FRAMES_OF_ONE_FILE = "file", "frames of one file"
+"""The way that frames are grouped by their file: its key and title."""
 MOST_LEVELS = 8
 BURST_SECONDS = 2.0
 LEAST_GROUPS, MANY, LARGEST = 3, 0.5, 0.5
@@ -57,6 +61,7 @@ def find_groupings(
     labels: Mapping[str, str],
     columns: Mapping[str, Mapping[str, str]],
     taken: Mapping[str, Taken],
+    file_of: Mapping[str, str] | None = None,
 ) -> tuple[Grouping, ...]:
     """Return the ways to group images, the surest first, then those that are proposed.
 
@@ -67,7 +72,9 @@ def find_groupings(
         labels: label by image name, where there is one.
         columns: of the tables, by header: text by image name.
         taken: camera and time by image name, where known.
+        file_of: by name of an image that is a frame, the file that it is of.
     """
+    frames = file_of or {}
     classes = set(labels.values())
     found = [
         _grouping(f"column:{header}", f"column “{shown(header, 60)}”", cells, names)
@@ -77,13 +84,23 @@ def find_groupings(
     called = [one for one in found if is_group_header(one.key.partition(":")[2])]
     said = [one for one in called if one.groups_of_any_size > max(1, len(classes))]
     sure = min(said, key=lambda one: one.groups_of_any_size, default=None)
-    guesses = [*_by_folders(names, classes), _by_name(names, classes), _by_burst(taken, names)]
+    guesses = [*_by_folders(names, classes), _by_name(names, classes, frames), _by_burst(taken, names)]
     guesses = [one for one in guesses if one.groups]
     least = {"folder": max(LEAST_GROUPS, len(classes) + 1), "name": max(LEAST_GROUPS, 2 * len(classes) + 1)}
     proposed = [one for one in guesses if _worth_it(one, len(names), least.get(one.key.partition(":")[0], 1))]
     others = [one for one in (*found, *guesses) if one is not sure and one not in proposed]
-    first = () if sure is None else (replace(sure, sure=True),)
-    return (*first, *(replace(one, proposed=True) for one in proposed), *others)
+    first = [replace(sure, sure=True)] if sure is not None else []
+    if frames:
+        of_files = _grouping(FILE, FRAMES_OF_ONE_FILE, frames, names)
+        first = [*first, of_files] if first else [replace(of_files, sure=True)]
+    ways = [*first, *(replace(one, proposed=True) for one in proposed), *others]
+    return tuple(_filled(one, frames, names) for one in ways) if frames else tuple(ways)
+
+
+def _filled(one: Grouping, frames: Mapping[str, str], names: Sequence[str]) -> Grouping:
+    """Return a way in which the frames that it says nothing of are grouped by their file."""
+    filled = _grouping(one.key, one.title, {**frames, **one.names}, names)
+    return replace(filled, sure=one.sure, proposed=one.proposed)
 
 
 def choose_grouping(groupings: Sequence[Grouping], key: str) -> Grouping | None:
@@ -104,7 +121,7 @@ def choose_grouping(groupings: Sequence[Grouping], key: str) -> Grouping | None:
 
 def warning(groupings: Sequence[Grouping]) -> str:
     """Return what it would mean to take each image by itself where some may belong together; "" where none seem to."""
-    guess = next((one for one in groupings if one.sure or one.proposed), None)
+    guess = next((one for one in groupings if (one.sure or one.proposed) and one.key != FILE), None)
     if guess is None:
         return ""
     return (
@@ -112,6 +129,11 @@ def warning(groupings: Sequence[Grouping]) -> str:
         f"{shown(guess.example, 80)}). If each image counts by itself, near-equal frames are trained on and measured "
         "with, and the accuracy looks better than it is on new scenes."
     )
+
+
+def file_group(file: str) -> str:
+    """Return the name of the group of a file's frames."""
+    return _tidy(file)
 
 
 def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
@@ -131,11 +153,11 @@ def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
     return found
 
 
-def _by_name(names: Sequence[str], classes: set[str]) -> Grouping:
+def _by_name(names: Sequence[str], classes: set[str], frames: Mapping[str, str]) -> Grouping:
     plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLIT_WORDS.keys() | UNLABELED
     cells = {}
     for name in names:
-        *folders, base = name.split("/")
+        *folders, base = frames.get(name, name).split("/")
         match = _LAST_NUMBER.match(base.rpartition(".")[0] or base)
         stem = match.group(1).rstrip("_-. ([") if match else ""
         if not stem or _GENERIC.fullmatch(stem):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from engine.records.imports import GivenPrediction, Question, Refusal
 
+Said = TypeVar("Said")
 SPLIT_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trn", "seg_train", "train2017", "trainset", "train_set"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "seg_val", "val2017", "valset", "val_set"), "val"),
@@ -58,6 +60,29 @@ class Labeling:
         if len({split for name, split in self.splits.items() if name in self.labels}) < 2:
             return frozenset()
         return frozenset(name for name, split in self.splits.items() if split == "test" and name in self.labels)
+
+
+def for_frames(labeling: Labeling, frames: Mapping[str, Sequence[str]]) -> Labeling:
+    """Return a labeling in which what is said of a file is said of each of its frames.
+
+    Args:
+        labeling: by names of files.
+        frames: by name of a file of which frames were taken, their names.
+    """
+    if not frames:
+        return labeling
+    return replace(
+        labeling,
+        labels=_spread(labeling.labels, frames),
+        conflicts=_spread(labeling.conflicts, frames),
+        splits=_spread(labeling.splits, frames),
+        columns={header: _spread(cells, frames) for header, cells in labeling.columns.items()},
+        predictions=_spread(labeling.predictions, frames),
+    )
+
+
+def _spread(said: Mapping[str, Said], frames: Mapping[str, Sequence[str]]) -> dict[str, Said]:
+    return {name: one for file, one in said.items() for name in frames.get(file, (file,))}
 
 
 def about_test(count: int) -> str:

@@ -17,20 +17,22 @@ from engine.files import replacing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
-from engine.importers.containers import container_of
+from engine.importers.archive_kinds import ZIP
+from engine.importers.containers import stem_of
 from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
 from engine.importers.formats.csv_table import group_columns
-from engine.importers.grouping import find_groupings
+from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import Labeling, for_frames
 from engine.importers.names import collisions, shown
-from engine.importers.one_file import OneFileContents
+from engine.importers.one_file import OneFileContents, is_one_file
 from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tables.excel import OLD_ENDINGS
+from engine.importers.taken_frames import Frames, WithFrames, choose, take, with_frames
 from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
 from engine.records.imports import FoundImage, Grouping, ImportPreview, Question, Refusal
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 _LISTED_COLLISIONS = 20
 ENCODING = "encoding"
 """Key of the question in which encoding a zip's names are."""
+
+
+def _quiet(label: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class ImportSource:
 def kind_of(path: Path) -> Literal["zip", "folder", "file"]:
     """Return what a path on this machine is to be taken for; a zip where nothing says otherwise."""
     if path.is_file():
-        return "file" if container_of(path.name) is not None else "zip"
+        return "file" if is_one_file(path.name) and not path.name.lower().endswith(ZIP) else "zip"
     return "folder"
 
 
@@ -122,8 +128,8 @@ def scan(
         finally:
             contents.close()
         names = _other_names(source, contents.listing, limits)
-        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
-        return _preview(scanned, reading, answers or {})
+        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names, limits, workers)
+        return _preview(scanned, reading, answers or {}, progress)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -167,7 +173,7 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
     if source.kind == "folder":
         return FolderContents(source.path, limits)
     if source.kind == "file":
-        return OneFileContents(source.path, limits)
+        return OneFileContents(source.path, limits, source.name)
     return SetContents(source.name, source.path)
 
 
@@ -176,6 +182,7 @@ class Scanned:
     """What a scan has read and staged; labels can be read from it again and again.
 
     names: by encoding that a zip's names could also be in, what each name would then be, where it is another.
+    limits, workers: of the scan. frames: what was taken of files of several frames, by what was wished.
     """
 
     source: ImportSource
@@ -184,6 +191,9 @@ class Scanned:
     staged: Staged
     staging: Path
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    workers: int = 2
+    frames: Frames = field(default_factory=dict)
 
 
 def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
@@ -204,13 +214,20 @@ def _place_in_zip(entry: Entry) -> int:
     return cast("zipfile.ZipInfo", entry.token).header_offset
 
 
-def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None) -> ImportPreview:
-    """Return the preview of another reading of the same staged files; nothing is decoded again.
+def read_again(
+    preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None, progress: Progress = _quiet
+) -> ImportPreview:
+    """Return the preview of another reading of the same staged files.
+
+    The source itself is not needed any more. Nothing is decoded again, but where the question which frames to take is
+    answered in a way that it was not before: then the frames are decoded from the staged animations and videos, and
+    kept for as long as the staged files.
 
     Args:
         preview: from `scan`.
         reading: AUTO, or a key of formats.FORMATS.
         answers: what a person decided, by the key of the preview's questions.
+        progress: told how far decoding frames is; an exception it raises ends it, and the preview stays good.
 
     Raises:
         ConfigError: there is no such format.
@@ -218,30 +235,35 @@ def read_again(preview: ImportPreview, reading: str = AUTO, answers: Answers | N
     """
     if not isinstance(preview.scanned, Scanned):
         raise ConfigError("This preview was not made by a scan", value=preview.source, way_out="Scan the source.")
-    return _preview(preview.scanned, reading, answers or {})
+    return _preview(preview.scanned, reading, answers or {}, progress)
 
 
-def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
+def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progress) -> ImportPreview:
     source, listing = scanned.source, scanned.listing
-    if not scanned.staged.names:
-        raise _nothing(listing, scanned.staged)
     encoding, spelled = _encoding(scanned, answers)
-    staged = _renamed(scanned.staged, spelled)
+    choice = choose(scanned.staged, answers)
+    take(scanned.staged, choice, scanned.frames, scanned.staging, scanned.limits, scanned.workers, progress)
+    framed = with_frames(_renamed(scanned.staged, spelled), choice, scanned.frames)
+    staged = framed.staged
     images = tuple(sorted(name for names in staged.names.values() for name in names))
-    files = {entry.name for entry in listing.entries} - staged.expanded
-    names = frozenset(spelled.get(name, name) for name in files) | staged.members
-    folders = frozenset() if spelled else frozenset(listing.folders)
-    view = SourceView(images, names, staged.files, folders, staged.records)
+    if not images:
+        raise _nothing((*listing.refused, *staged.refused, *framed.refused))
+    files = {entry.name for entry in listing.entries} - staged.unpacked.expanded
+    names = frozenset(spelled.get(name, name) for name in files) | staged.unpacked.members
+    folders = frozenset() if spelled else frozenset(listing.folders) | staged.unpacked.folders
+    images_and_files = sorted({framed.file_of.get(name, name) for name in images})
+    view = SourceView(tuple(images_and_files), names, staged.files, folders, staged.unpacked.records, framed.frames)
     if scanned.known is None:
         found = read_labels(view, reading, answers)
         labeling = tidied(found.labeling, answers)
         columns, tables = group_columns(view)
+        columns = for_frames(Labeling("", {}, columns=columns), framed.frames).columns
         others, readings = about_others(found), found.readings
         unread = _unread(view, found, tables)
     else:
         found, columns, others, readings, unread = None, {}, [], (), []
         labeling = Labeling(f"{source.name}, train split", scanned.known)
-    found_images, conflicts = _found(staged, labeling, scanned.staging)
+    found_images, conflicts, overruled = _found(framed, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
     said = [image.predicted.label for image in found_images if image.predicted is not None]
     declared = dict.fromkeys(label for label in (*labeling.classes, *said) if label not in labeled)
@@ -251,20 +273,21 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
         source=source.name or source.path.name,
         layout=labeling.layout,
         found=tuple(found_images),
-        refused=(*listing.refused, *staged.refused, *unread, *labeling.refused),
+        refused=(*listing.refused, *staged.refused, *framed.refused, *unread, *labeling.refused),
         counts={label: visible[label] for label in sorted([*labeled, *declared]) if label not in source.without},
         unlabeled=len(found_images) - visible.total(),
         skipped=listing.skipped,
         conflicts=tuple(conflicts),
         notices=(
-            *listing.notices, *labeling.notices, *_about_predictions(said), *others,
+            *listing.notices, *framed.notices, *labeling.notices, *_about_overruled(overruled),
+            *_about_predictions(said), *others,
             *_collision_notices(list(images)), *summed_notices(staged),
         ),
         staging=scanned.staging,
-        groupings=() if found is None else _groupings(images, labeling, staged, {**columns, **labeling.columns}),
+        groupings=() if found is None else _groupings(framed, labeling, {**columns, **labeling.columns}),
         reading="" if found is None else found.key,
         readings=readings,
-        questions=(*encoding, *labeling.questions),
+        questions=(*encoding, *(() if choice.question is None else (choice.question,)), *labeling.questions),
         predicted=len(said),
         scanned=scanned,
     )  # fmt: skip
@@ -290,13 +313,33 @@ def _encoding(scanned: Scanned, answers: Answers) -> tuple[tuple[Question, ...],
 
 
 def _renamed(staged: Staged, spelled: Mapping[str, str]) -> Staged:
+    """Return what was staged with a zip's names in another encoding: also those of archives in it."""
     if not spelled:
         return staged
+    unpacked = staged.unpacked
+    prefixes = {
+        f"{prefix}/": f"{stem_of(spelled[name]) if prefix == stem_of(name) else spelled[name]}/"
+        for prefix, name in unpacked.containers.items()
+        if name in spelled
+    }
+
+    def spell(name: str) -> str:
+        if name in spelled:
+            return spelled[name]
+        of_archive = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        return prefixes[of_archive] + name.removeprefix(of_archive) if of_archive else name
+
     return replace(
         staged,
-        names={sha256: [spelled.get(name, name) for name in names] for sha256, names in staged.names.items()},
-        files={spelled.get(name, name): path for name, path in staged.files.items()},
-        records={spelled.get(name, name): record for name, record in staged.records.items()},
+        names={sha256: list(map(spell, names)) for sha256, names in staged.names.items()},
+        files={spell(name): path for name, path in staged.files.items()},
+        video_names={sha256: list(map(spell, names)) for sha256, names in staged.video_names.items()},
+        unpacked=replace(
+            unpacked,
+            members=set(map(spell, unpacked.members)),
+            records={spell(name): record for name, record in unpacked.records.items()},
+            places={spell(name): places for name, places in unpacked.places.items()},
+        ),
     )
 
 
@@ -323,25 +366,50 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
 
 
 def _groupings(
-    images: Sequence[str], labeling: Labeling, staged: Staged, columns: Mapping[str, Mapping[str, str]]
+    framed: WithFrames, labeling: Labeling, columns: Mapping[str, Mapping[str, str]]
 ) -> tuple[Grouping, ...]:
     """Return the ways to group the images, by the first name of each content."""
+    staged = framed.staged
     first = sorted(names[0] for names in staged.names.values())
     taken = {
         names[0]: (str(answer["taken"][0]), str(answer["taken"][1]))
         for names, answer in ((names, staged.answers[sha256]) for sha256, names in staged.names.items())
         if answer.get("taken")
     }
-    return find_groupings(first, labeling.labels, columns, taken)
+    return find_groupings(first, labeling.labels, columns, taken, framed.file_of)
 
 
-def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
-    """Return one image a content under its first name, and those whose labels contradict each other."""
-    images, conflicts, test = [], [], labeling.test
+def _given(names: Sequence[str], labeling: Labeling) -> dict[str, str]:
+    """Return the labels that a content is given, each with a name it has it under."""
+    given = {labeling.labels[name]: name for name in names if name in labeling.labels}
+    for name in names:
+        given.update(dict.fromkeys(labeling.conflicts.get(name, ()), name))
+    return given
+
+
+def _about_overruled(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    lie = "1 image lies" if len(names) == 1 else f"{len(names):,} images lie"
+    return [
+        f"{lie} in an archive too, with another label there (such as {shown(names[0], 80)}): the label outside the "
+        "archive is taken"
+    ]
+
+
+def _found(framed: WithFrames, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal], list[str]]:
+    """Return one image a content under its first name, those whose labels contradict each other, and the names in
+    archives of those whose label there is not taken: copies outside of archives go before them."""
+    images, conflicts, test, staged = [], [], labeling.test, framed.staged
+    inside = staged.unpacked.places.keys()
+    overruled: list[str] = []
     for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
-        given = {labeling.labels[name]: name for name in names if name in labeling.labels}
-        for name in names:
-            given.update(dict.fromkeys(labeling.conflicts.get(name, ()), name))
+        given = _given(names, labeling)
+        if len(given) > 1 and (outside := [name for name in names if framed.file_of.get(name, name) not in inside]):
+            of_outside = _given(outside, labeling)
+            if len(of_outside) == 1:
+                overruled += [name for label, name in given.items() if label not in of_outside][:1]
+                given = of_outside
         if len(given) > 1:
             conflicts.append(Refusal(shown(names[0]), _contradiction(given, len(names))))
         answer = staged.answers[sha256]
@@ -357,13 +425,14 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
                 bytes=staged.sizes[sha256],
                 label=next(iter(given)) if len(given) == 1 else None,
                 notices=tuple(answer["notices"]),
+                group=file_group(framed.file_of[names[0]]) if names[0] in framed.file_of else None,
                 test=any(name in test for name in names),
                 split=next((labeling.splits[name] for name in names if name in labeling.splits), ""),
                 copies=tuple(names[1:]),
                 predicted=next((labeling.predictions[name] for name in names if name in labeling.predictions), None),
             )
         )
-    return images, conflicts
+    return images, conflicts, overruled
 
 
 def _contradiction(given: dict[str, str], copies: int) -> str:
@@ -408,14 +477,14 @@ def _collision_notices(images: list[str]) -> list[str]:
     return notices
 
 
-def _nothing(listing: Listing, staged: Staged) -> NothingToImport:
-    refused = [*listing.refused, *staged.refused]
+def _nothing(refused: Sequence[Refusal]) -> NothingToImport:
     listed = "; ".join(f"{refusal.name}: {refusal.reason}".rstrip(".") for refusal in refused[:3])
     more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
     return NothingToImport(
         "No readable image was found",
         value=f"{listed}{more}" if refused else None,
-        way_out="Starling reads JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; more with extras (heic, jxl, medical, geo).",
+        way_out="Starling reads JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; more with extras (heic, jxl, medical, "
+        "geo, video).",
     )
 
 

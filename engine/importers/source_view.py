@@ -7,7 +7,7 @@ import gc
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,7 @@ class SourceView:
         files: staged path of each file beside the images that may say what they are, by name.
         folders: names of all folders of the source that are known, empty ones too; at least those of `names`.
         records: by image name, what the container it came in says of it (`engine.importers.containers`).
+        frames: by name of an image of which several frames are taken, their names; what is said of it holds for each.
     """
 
     images: tuple[str, ...]
@@ -56,6 +57,11 @@ class SourceView:
     files: Mapping[str, Path] = field(default_factory=dict)
     folders: frozenset[str] = frozenset()
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    frames: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def count(self, names: Iterable[str]) -> int:
+        """Return how many images these names of `images` give."""
+        return sum(len(self.frames.get(name, (name,))) for name in names)
 
     @cached_property
     def index(self) -> NameIndex:

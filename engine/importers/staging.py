@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import hashlib
-import io
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from engine.errors import DecodeError, ImportRefused
+from engine.images.kinds import is_video
 from engine.images.pool import DecodePool, Job
-from engine.importers.containers import Container, Member, container_of, is_cache, stem_of
-from engine.importers.contents import MEGABYTE, Contents, Entry, Limits, Listing
-from engine.importers.folder import FolderContents
-from engine.importers.left_out import LeftOut
+from engine.importers.contents import MEGABYTE, Contents, Limits, Listing, with_parents
 from engine.importers.name_index import NameIndex
-from engine.importers.names import junk_of, name_flaw, shown
+from engine.importers.names import shown
 from engine.importers.source_view import SIDE_ENDINGS
+from engine.importers.unpacking import Unpacked, Unpacker
 from engine.records.imports import Refusal
 from engine.records.progress import Progress
 
@@ -32,67 +32,97 @@ _ENDINGS = {
 }
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 """Of images that may be called as what lies beside images: the content counts."""
+_HEAD = 1024
 _LABEL = "Reading and checking images"
 
 
 @dataclass
 class Staged:
-    """What was read: per SHA-256 the names it came under (in order), its size and what the child said of it; by name
-    where the files lie that may say what the images are; by image name what its container says of it.
+    """What was read.
 
-    Containers (see `containers`) are expanded: `expanded` are their own names, `members` the names of the files in
-    them, `pointed` what they say of files that lie beside them, as (container, path, record); `unpacked` counts bytes,
-    `left_out` takes what is no part of the set.
+    Attributes:
+        names: by SHA-256 of an image file the names it came under, in order.
+        sizes: by SHA-256 its length.
+        answers: by SHA-256 what the child said of it.
+        files: by name of a file that may say what the images are where it lies.
+        videos: by SHA-256 where a video lies; its names are in `video_names`.
+        unpacked: what became of archives and tables.
+        refused: what was not taken.
     """
 
     names: dict[str, list[str]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
-    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    videos: dict[str, Path] = field(default_factory=dict)
+    video_names: dict[str, list[str]] = field(default_factory=dict)
+    unpacked: Unpacked = field(default_factory=Unpacked)
     refused: list[Refusal] = field(default_factory=list)
-    expanded: set[str] = field(default_factory=set)
-    members: set[str] = field(default_factory=set)
-    pointed: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
-    unpacked: int = 0
-    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, progress: Progress) -> Staged:
-    """Read every file once, write it to staging/images, check it, and write its thumbnail to staging/thumbs.
+    """Read every file once, write it to staging/images, check it, and write its thumbnail to staging/thumbs; keep files
+    that may say something in staging/files, and videos in staging/videos.
 
     Raises:
         ImportRefused: the source as a whole is refused, or the disk is full.
     """
-    staged = Staged()
-    total = len(contents.listing.entries)
     for number in range(256):
         for folder in ("images", "thumbs"):
             (staging / folder / f"{number:02x}").mkdir(parents=True)
-    (staging / "files").mkdir()
+    for folder in ("files", "videos"):
+        (staging / folder).mkdir()
+    unpacker = Unpacker(contents, staging / "files", limits)
+    staged = Staged(unpacked=unpacker.unpacked)
+    total = len(contents.listing.entries)
     progress(_LABEL, 0, total)
-    try:
-        for done, (job, answer) in enumerate(pool.run(_jobs(contents, staging, limits, staged)), start=1):
+    with full_disk_told():
+        for done, (job, answer) in enumerate(pool.run(_jobs(unpacker, staging, limits, staged)), start=1):
             staged.answers[job["sha256"]] = answer
             if done % 64 == 0:
-                known = total + len(staged.members)
+                known = total + len(staged.unpacked.members)
                 progress(_LABEL, min(done, known), known)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _disk_full() from error
+    staged.refused += staged.unpacked.refused
     _refuse_undecodable(staged)
+    _leave_out_unpacked(contents.listing, staged)
     _point(contents, staged)
-    _tell_left_out(contents.listing, staged)
+    _tell(contents.listing, staged.unpacked)
     progress(_LABEL, total, total)
     return staged
 
 
-def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> Iterator[Job]:
-    images, thumbs = str(staging / "images"), str(staging / "thumbs")  # texts: a path object costs as much as a write
-    for number, (name, data) in enumerate(_files(contents, limits, staged)):
-        if number % _CHECKED_EVERY == 0 and shutil.disk_usage(staging).free < limits.free_bytes:
-            raise _disk_full()
+def stage_image(staging: Path, data: bytes, sha256: str) -> Job:
+    """Write an image file to where it is staged; return the job that checks it and writes its thumbnail."""
+    path = _path_of(f"{staging}/images", sha256)  # texts: a path object costs as much as a write
+    with open(path, "wb", buffering=0) as file:
+        file.write(data)
+    return {
+        "op": "inspect", "path": path, "thumb": f"{_path_of(f'{staging}/thumbs', sha256)}.webp", "sha256": sha256,
+    }  # fmt: skip
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Say in words that the disk is full where a write fails for it.
+
+    Raises:
+        ImportRefused: it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise disk_full() from error
+
+
+def _jobs(unpacker: Unpacker, staging: Path, limits: Limits, staged: Staged) -> Iterator[Job]:
+    for number, (name, data) in enumerate(unpacker.files()):
+        if number % _CHECKED_EVERY == 0:
+            check_free(staging, limits)
+        if not isinstance(data, bytes) or is_video(data[:_HEAD]):
+            _keep_video(staging, name, iter((data,)) if isinstance(data, bytes) else data, limits, staged)
+            continue
         if name.lower().endswith(SIDE_ENDINGS) and not data.startswith(_IMAGE_STARTS):
             staged.files[name] = _keep(staging, len(staged.files), data)
             continue
@@ -102,126 +132,104 @@ def _jobs(contents: Contents, staging: Path, limits: Limits, staged: Staged) -> 
             continue
         staged.names[sha256] = [name]
         staged.sizes[sha256] = len(data)
-        path = _path_of(images, sha256)
-        with open(path, "wb", buffering=0) as file:
-            file.write(data)
-        yield {"op": "inspect", "path": path, "thumb": f"{_path_of(thumbs, sha256)}.webp", "sha256": sha256}
+        yield stage_image(staging, data, sha256)
+
+
+def _keep_video(staging: Path, name: str, pieces: Iterator[bytes], limits: Limits, staged: Staged) -> None:
+    path = staging / "videos" / f"{len(staged.videos):06d}"
+    digest = hashlib.sha256()
+    written = 0
+    try:
+        with path.open("wb") as file:
+            for piece in pieces:
+                if written % (64 * MEGABYTE) == 0:
+                    check_free(staging, limits)
+                file.write(piece)
+                digest.update(piece)
+                written += len(piece)
+    except DecodeError as error:
+        path.unlink()
+        staged.refused.append(Refusal(shown(name), str(error)))
+        return
+    sha256 = digest.hexdigest()
+    staged.video_names.setdefault(sha256, []).append(name)
+    if sha256 in staged.videos:
+        path.unlink()
+    else:
+        staged.videos[sha256] = path
+
+
+def check_free(staging: Path, limits: Limits) -> None:
+    """Raise ImportRefused where the disk is nearly full."""
+    if shutil.disk_usage(staging).free < limits.free_bytes:
+        raise disk_full()
 
 
 def _path_of(folder: str, sha256: str) -> str:
     return f"{folder}/{sha256[:2]}/{sha256}"
 
 
-def _files(contents: Contents, limits: Limits, staged: Staged) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every file, those in containers too."""
-    prefixes = _prefixes([entry.name for entry in contents.listing.entries])
-    for entry in contents.listing.entries:
-        kind = container_of(entry.name)
-        if kind is None:
-            data = _read(contents, entry, staged)
-            if data is not None:
-                yield entry.name, data
-            continue
-        if is_cache(entry.name):
-            staged.refused.append(
-                Refusal(shown(entry.name), "what datasets keeps of a computation; not part of the set")
-            )
-            continue
-        try:
-            stream = _open(contents, entry)
-        except (DecodeError, OSError) as error:
-            staged.refused.append(Refusal(shown(entry.name), _cause(error)))
-            continue
-        with stream:
-            try:
-                holds_images = kind.holds_images(stream)
-            except DecodeError as error:
-                staged.refused.append(Refusal(shown(entry.name), str(error)))
-                continue
-            if holds_images:
-                staged.expanded.add(entry.name)
-                stream.seek(0)
-                yield from _members(entry.name, prefixes[entry.name], kind, stream, limits, staged)
-                continue
-        data = _read(contents, entry, staged)
-        if data is not None:
-            yield entry.name, data
-
-
-def _prefixes(names: list[str]) -> dict[str, str]:
-    """Return the folder that the files of each container are put into: called like it, without its ending where nothing
-    else has that name."""
-    containers = [name for name in names if container_of(name) is not None]
-    if not containers:
-        return {}
-    stems = Counter(stem_of(name) for name in containers)
-    folders = {name[:at] for name in names for at, character in enumerate(name) if character == "/"} | set(names)
-    return {
-        name: name if stems[stem_of(name)] > 1 or stem_of(name) in folders else stem_of(name) for name in containers
+def _leave_out_unpacked(listing: Listing, staged: Staged) -> None:
+    """Take a file once that an archive holds and that lies unpacked beside it, too: under the name it has there."""
+    places = staged.unpacked.places
+    left: Counter[str] = Counter()
+    for by_content in (staged.names, staged.video_names):
+        for names in by_content.values():
+            if len(names) > 1:
+                here = set(names)
+                twice = [name for name in names if any(one in here and one != name for one in places.get(name, ()))]
+                _forget(staged.unpacked, twice, left)
+                names[:] = [name for name in names if name not in twice]
+    for name in [*staged.files]:
+        path = staged.files[name]
+        beside = [staged.files[one] for one in places.get(name, ()) if one in staged.files and one != name]
+        if any(filecmp.cmp(path, one, shallow=False) for one in beside):
+            _forget(staged.unpacked, [name], left)
+            del staged.files[name]
+    holding = set(with_parents(name.rpartition("/")[0] for name in staged.unpacked.members))
+    staged.unpacked.folders = {
+        one for one in staged.unpacked.folders if one in holding or staged.unpacked.container_of(f"{one}/") not in left
     }
-
-
-def _open(contents: Contents, entry: Entry) -> BinaryIO:
-    """Return a container as a stream: from the disk where it lies there, so that it may be of any size."""
-    return contents.open(entry) if isinstance(contents, FolderContents) else io.BytesIO(contents.read(entry))
-
-
-def _members(
-    name: str, prefix: str, kind: Container, stream: BinaryIO, limits: Limits, staged: Staged
-) -> Iterator[tuple[str, bytes]]:
-    for one in kind.expand(name, stream, limits):
-        if isinstance(one, Refusal):
-            staged.refused.append(one)
-        elif one.data is None:
-            staged.pointed.append((name, one.name, one.record or {}))
-        elif (junk := junk_of(full := f"{prefix}/{one.name}")) is not None:
-            staged.left_out.add(full, junk)
-        elif (flaw := name_flaw(full)) is not None:
-            staged.refused.append(Refusal(shown(full), flaw))
-        else:
-            _count(one, limits, staged)
-            staged.members.add(full)
-            if one.record is not None:
-                staged.records[full] = one.record
-            yield full, one.data
-
-
-def _count(member: Member, limits: Limits, staged: Staged) -> None:
-    staged.unpacked += len(member.data or b"")
-    if staged.unpacked > limits.total_bytes:
-        raise ImportRefused(
-            f"The files in archives and tables are more than {limits.total_bytes // MEGABYTE:,} MB together",
-            way_out="Import them in parts.",
+    for container, count in sorted(left.items()):
+        files = "1 file" if count == 1 else f"{count:,} files"
+        listing.left_out[f"{shown(container)}, unpacked beside it"] = count
+        listing.notices.append(
+            f"{shown(container, 80)}: {files} of it also lie unpacked beside it and are taken from there"
         )
-    if len(staged.members) >= limits.folder_files:
-        raise ImportRefused(
-            f"There are more than {limits.folder_files:,} files in archives and tables", way_out="Import them in parts."
-        )
+
+
+def _forget(unpacked: Unpacked, names: Iterable[str], left: Counter[str]) -> None:
+    """Forget members of archives, and count them by the archive of the source."""
+    for name in names:
+        unpacked.members.discard(name)
+        unpacked.records.pop(name, None)
+        left[unpacked.container_of(name)] += 1
 
 
 def _point(contents: Contents, staged: Staged) -> None:
     """Give what a table says of files beside it to these files."""
-    if not staged.pointed:
+    unpacked = staged.unpacked
+    if not unpacked.pointed:
         return
     index = NameIndex([entry.name for entry in contents.listing.entries])
-    for container, path, record in staged.pointed:
+    for container, path, record in unpacked.pointed:
         name, missing = index.find(path, container.rpartition("/")[0])
         if name is None:
             reason = f"the table has no image of it, and {missing}"
             staged.refused.append(Refusal(f"{shown(container)}: {shown(path, 200)}", reason))
-        elif name in staged.records:
-            staged.records[name] = _together(staged.records[name], record)
+        elif name in unpacked.records:
+            unpacked.records[name] = _together(unpacked.records[name], record)
         else:
-            staged.records[name] = record
+            unpacked.records[name] = record
 
 
-def _tell_left_out(listing: Listing, staged: Staged) -> None:
-    """Add what was left out of containers to what was left out beside them."""
+def _tell(listing: Listing, unpacked: Unpacked) -> None:
+    """Add what is known of containers, and what was left out of them, to what is known of the files beside them."""
     inside = Listing()
-    staged.left_out.write(inside)
+    unpacked.left_out.write(inside)
     for what, count in inside.left_out.items():
         listing.left_out[what] = listing.left_out.get(what, 0) + count
-    listing.notices += inside.notices
+    listing.notices += [*unpacked.notices, *inside.notices]
 
 
 def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,18 +245,6 @@ def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, 
         distinct = list(dict.fromkeys(values))
         row[key] = distinct[0] if len(distinct) == 1 else distinct or None
     return {**first, "row": row}
-
-
-def _read(contents: Contents, entry: Entry, staged: Staged) -> bytes | None:
-    try:
-        return contents.read(entry)
-    except DecodeError as error:
-        staged.refused.append(Refusal(shown(entry.name), str(error)))
-        return None
-
-
-def _cause(error: Exception) -> str:
-    return f"the file cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 
 def _keep(staging: Path, number: int, data: bytes) -> Path:
@@ -289,5 +285,6 @@ def _misnamed(name: str, answer: dict[str, Any]) -> bool:
     return named is not None and named != answer["format"]
 
 
-def _disk_full() -> ImportRefused:
+def disk_full() -> ImportRefused:
+    """Return what a scan ends with where the disk is full."""
     return ImportRefused("The disk is full; nothing was imported", way_out="Free some space and import again.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -57,6 +57,14 @@ class SetContents:
         out = io.BytesIO()
         Image.fromarray(self._set.images[cast("int", entry.token)]).save(out, "PNG", compress_level=1)
         return out.getvalue()
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield an image as PNG."""
+        yield self.read(entry)
+
+    def packed(self, entry: Entry) -> int:
+        """Return 0: an image is no file of its own here."""
+        return 0
 
     def close(self) -> None:
         """Do nothing: no file stays open."""

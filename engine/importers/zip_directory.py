@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from engine.errors import ArchiveRefused
+from engine.importers.archive_kinds import archive_of
 from engine.importers.contents import Limits
 
 _END = struct.Struct("<4s4H2LH")
@@ -49,6 +50,9 @@ def check_directory(file: BinaryIO, limits: Limits) -> Directory:
     start = file.read(4)
     length = file.seek(0, os.SEEK_END)
     if start not in (b"PK\x03\x04", b"PK\x05\x06"):
+        file.seek(0)
+        if (what := archive_of(file.read(8))) is not None:
+            raise ArchiveRefused(f"This is {what}, not a zip", way_out="Unpack it and import the folder.")
         raise ArchiveRefused(
             "This is not a zip archive", way_out="Choose a .zip file, or unpack it and import the folder."
         )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.importers.formats import AUTO
-from engine.importers.grouping import choose_grouping
+from engine.importers.grouping import FRAMES_OF_ONE_FILE, choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
 from engine.project import given_predictions
 from engine.project.workspace import Workspace, quiet
@@ -62,6 +62,7 @@ class Imports:
             progress: told how far it is.
             use_labels: False imports every image without a label.
             group_by: key of one of the preview's groupings, or "none"; None takes the one that the source says itself.
+                The frames of a file are a group in any case.
 
         Raises:
             ConfigError: there is no such grouping; nothing was written.
@@ -71,11 +72,11 @@ class Imports:
         grouping = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
         images = preview.found if use_labels else tuple(replace(image, label=None) for image in preview.found)
         if grouping is not None:
-            images = tuple(replace(image, group=grouping.names.get(image.name)) for image in images)
+            images = tuple(replace(image, group=grouping.names.get(image.name, image.group)) for image in images)
         classes = sorted(preview.counts, key=_natural) if use_labels else []
         place(preview, self._workspace.root, progress)
         progress("Writing to the project", 0, 0)
-        how = "" if grouping is None else grouping.title
+        how = FRAMES_OF_ONE_FILE if grouping is None else grouping.title
         result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused, how)
         said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
         given_predictions.keep(self._workspace.root, said)

@@ -21,7 +21,7 @@ class Question:
 
     key: what `--set` takes; title: for a person; options: what may be chosen, each with its words, at least one;
     chosen: what was taken; hint: what it is about, "" for nothing; doubtful: it is likely enough that a person wants
-    something else that they should look.
+    something else that they should look; counted: those of the options that take a number n from 1 on, as “every:10”.
     """
 
     key: str
@@ -30,6 +30,17 @@ class Question:
     chosen: str
     hint: str = ""
     doubtful: bool = False
+    counted: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        """The key of the option that was taken, without its number."""
+        return self.chosen.partition(":")[0] if self.counted else self.chosen
+
+    @property
+    def number(self) -> int | None:
+        """The number that was taken with it; None where it takes none."""
+        return int(self.chosen.partition(":")[2]) if self.option in self.counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,10 @@ class FoundImage:
 class Grouping:
     """One way to put a source's images into groups of images that are not independent.
 
-    key: "column:NAME", "folder:LEVEL", "name" or "exif"; title: the same in words. names: the group of each image that
-    is in one, by image name. sure: the source says it itself; proposed: it is a guess that seems to fit. groups: of two
-    images or more; images: in these; largest: of how many images; example: the name of one; groups_of_any_size counts
-    groups of one image too.
+    key: "column:NAME", "file", "folder:LEVEL", "name" or "exif"; title: the same in words. names: the group of each
+    image that is in one, by image name. sure: the source says it itself; proposed: it is a guess that seems to fit.
+    groups: of two images or more; images: in these; largest: of how many images; example: the name of one;
+    groups_of_any_size counts groups of one image too.
     """
 
     key: str

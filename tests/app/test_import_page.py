@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from app.server import workbench
 from engine.importers.scan import ImportSource
 from tests.engine.importers.container_samples import tarred
-from tests.engine.importers.import_samples import png
+from tests.engine.importers.import_samples import folder, png
+from tests.engine.importers.test_frames import animation
 from tests.ready_project import write_zip
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -155,3 +156,26 @@ def test_a_reading_that_does_not_fit_says_why_and_keeps_the_preview(
     assert any("no table of labels" in one.value for one in shown.error)
     press_import(shown)
     assert opened.project.store.counts().images == 20
+
+
+def test_frames_are_taken_as_chosen_once_the_choice_is_complete(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    source = folder(tmp_path / "set", {"cat/a.gif": animation("GIF"), "dog/b.png": png(1)})
+    preview = opened.project.imports.scan(ImportSource("folder", source))
+    shown = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    shown.switch_page("pages/import_images.py").run()
+    shown.session_state["starling_page_preview"] = preview
+    shown.run()
+    assert box(shown, "Frames to take").value == "first"
+    assert not any(one.label == "Take these" for one in shown.button)
+    box(shown, "Frames to take").set_value("every").run()
+    assert len(shown.session_state["starling_page_preview"].found) == 2
+    next(one for one in shown.number_input if one.label == "n").set_value(2).run()
+    next(one for one in shown.button if one.label == "Take these").click().run()
+    assert not shown.exception
+    assert dict(shown.session_state["starling_page_preview"].counts) == {"cat": 3, "dog": 1}
+    assert list(shown.dataframe[0].value["labeled images"]) == [3, 1]
+    assert (box(shown, "Frames to take").value, choice(shown).value) == ("every", "file")
+    box(shown, "Read as").set_value("images_only").run()
+    assert len(shown.session_state["starling_page_preview"].found) == 4
+    press_import(shown)
+    assert set(opened.project.store.group_names().values()) == {"cat/a.gif"}

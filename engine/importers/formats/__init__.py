@@ -32,7 +32,7 @@ from engine.importers.formats import (
     webdataset,
 )
 from engine.importers.formats.base import ONLY, SIGNATURE, Answers, Detection, Format
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import Labeling, for_frames
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
 from engine.records.imports import Reading
@@ -119,7 +119,8 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
     failed: dict[str, ImportRefused] = {}
     for key in [*detected, *([reading] if reading != AUTO and reading not in detected else [])]:
         try:
-            read[key] = FORMATS[key].read(source, given if reading in (AUTO, key) else {})
+            labeling = FORMATS[key].read(source, given if reading in (AUTO, key) else {})
+            read[key] = for_frames(labeling, source.frames)
         except ImportRefused as error:
             if reading == key:
                 raise

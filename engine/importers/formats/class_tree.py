@@ -91,7 +91,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         found.layout, labels, tuple(refused), splits=splits,
         notices=_notices(source, shape, labels, len(found.test), empty),
         classes=(*sorted(set(labels.values())), *empty) if labels else (),
-        questions=_questions(source.images, shape, chosen) if labels else (),
+        questions=_questions(source, shape, chosen) if labels else (),
     )  # fmt: skip
 
 
@@ -176,15 +176,15 @@ def _notices(
         words = "a class without an image that can be read" if len(empty) == 1 else "classes without an image"
         notices.append(f"{words}: {', '.join(shown(label, 60) for label in empty[:10])}{' …' * (len(empty) > 10)}")
     if shape.apart:
-        count = sum(_lies_in(name, shape, shape.apart) for name in source.images)
+        count = source.count(name for name in source.images if _lies_in(name, shape, shape.apart))
         names = ", ".join(shown(one, 60) for one in shape.apart)
         notices.append(
             f"{count:,} images in {names} beside the splits are unlabeled: it is no split and has no classes"
         )
-    loose = sum(name.split("/")[:-1] == list(shape.root) for name in source.images)
+    loose = source.count(name for name in source.images if name.split("/")[:-1] == list(shape.root))
     if loose and labels:
         notices.append(f"{loose:,} {'image lies' if loose == 1 else 'images lie'} outside the class folders, unlabeled")
-    outside = sum(name.split("/")[: len(shape.root)] != list(shape.root) for name in source.images)
+    outside = source.count(name for name in source.images if name.split("/")[: len(shape.root)] != list(shape.root))
     if shape.root and labels and outside:
         beside = f"classes are the folders in {shown('/'.join(shape.root))}"
         are = "image beside it is" if outside == 1 else "images beside it are"
@@ -201,12 +201,12 @@ def _lies_in(name: str, shape: Shape, tops: Sequence[str]) -> bool:
     return tuple(folders[:at]) == shape.root and len(folders) > at and folders[at] in tops
 
 
-def _questions(images: Sequence[str], shape: Shape, chosen: int) -> tuple[Question, ...]:
+def _questions(source: SourceView, shape: Shape, chosen: int) -> tuple[Question, ...]:
     """Ask which level of folders is the class, where more than one could be."""
     by_level: dict[int, Counter[str]] = defaultdict(Counter)
-    for name in images:
+    for name in source.images:
         for level, folder in enumerate(name.split("/")[:-1][:MOST_LEVELS], start=1):
-            by_level[level][folder] += 1
+            by_level[level][folder] += source.count((name,))
     if len(by_level) < 2:
         return ()
     options = []

@@ -158,11 +158,9 @@ def test_system_litter_is_skipped_and_counted(importer: Importer) -> None:
     assert "folder x/.hidden is hidden" in told
 
 
-def test_an_archive_inside_is_refused(importer: Importer) -> None:
-    inner = zipped({"a.png": png(1)})
-    preview = importer.files({"inner.zip": inner, "renamed.png": inner, "ok.png": png(2)})
-    assert "unpack" in reasons(preview)["inner.zip"]
-    assert "zip" in reasons(preview)["renamed.png"]
+def test_an_archive_under_the_name_of_an_image_is_refused_as_what_it_is(importer: Importer) -> None:
+    preview = importer.files({"renamed.png": zipped({"a.png": png(1)}), "ok.png": png(2)})
+    assert reasons(preview) == {"renamed.png": "Not an image: a zip archive. Unpack it and import what is in it."}
 
 
 def encrypt(data: bytearray) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DecodeError, ImportRefused, NothingToImport, SourceMissing
-from engine.importers.containers import CONTAINERS, Member, container_of
+from engine.importers.containers import CONTAINERS, Given, Member, container_of
 from engine.importers.contents import Limits
 from engine.importers.formats import read_labels
 from engine.importers.scan import ImportSource, kind_of, scan
@@ -24,17 +24,17 @@ ROWS = [{"image": {"bytes": png(number), "path": f"{number}.png"}, "label": numb
 TABLE = table(ROWS, ["cat", "dog"])
 
 
-def expand(name: str, data: bytes, limits: Limits | None = None) -> list[Member | Refusal]:
+def expand(name: str, data: bytes, limits: Limits | None = None) -> list[Given]:
     kind = container_of(name)
     assert kind is not None
-    return list(kind.expand(name, io.BytesIO(data), limits or Limits()))
+    return list(kind.expand(name, io.BytesIO(data), limits or Limits(), None))
 
 
-def members(found: list[Member | Refusal]) -> dict[str, bytes | None]:
+def members(found: list[Given]) -> dict[str, bytes | None]:
     return {one.name: one.data for one in found if isinstance(one, Member)}
 
 
-def refusals(found: list[Member | Refusal]) -> dict[str, str]:
+def refusals(found: list[Given]) -> dict[str, str]:
     return {one.name: one.reason for one in found if isinstance(one, Refusal)}
 
 
@@ -89,7 +89,7 @@ def test_nothing_but_plain_files_with_plain_names_is_taken() -> None:
             ("/etc/passwd.png", b"a"), ("../up.png", b"b"), ("a/../../up.png", b"c"), ("C:/x.png", b"d"),
             ("back\\slash.png", b"e"), link("link.png", tarfile.SYMTYPE, "/etc/passwd"),
             link("hard.png", tarfile.LNKTYPE, "good.png"), link("pipe.png", tarfile.FIFOTYPE, ""),
-            link("disk.png", tarfile.BLKTYPE, ""), ("inner.tar", b"f"), ("good.png", b"g"), ("good.png", b"h"),
+            link("disk.png", tarfile.BLKTYPE, ""), ("inner.rar", b"f"), ("good.png", b"g"), ("good.png", b"h"),
             ("./dot.png", b"i"), ("x" * 300 + ".png", b"j"),
         ]
     )  # fmt: skip
@@ -101,7 +101,7 @@ def test_nothing_but_plain_files_with_plain_names_is_taken() -> None:
     assert "“..”" in said["x.tar/a/../../up.png"]
     assert said["x.tar/link.png"] == said["x.tar/hard.png"] == "a link inside the archive"
     assert said["x.tar/pipe.png"] == said["x.tar/disk.png"] == "not an ordinary file"
-    assert said["x.tar/inner.tar"] == "an archive inside the archive; unpack it first"
+    assert said["x.tar/inner.rar"] == "a RAR archive, which is not read here; unpack it and import what is in it"
     assert said["x.tar/good.png"] == "the archive has several files of this name; the first is taken"
     assert len(said) == 11
 
@@ -137,7 +137,7 @@ def test_a_tar_that_is_cut_off_or_damaged_gives_what_comes_before_and_says_so() 
     assert refusals(found) == {"x.tar": "the archive is damaged at byte 1,536; the rest of it is not read"}
     packed = gzip.compress(data)
     assert "damaged or cut off" in refusals(expand("x.tar.gz", packed[:-30]))["x.tar.gz"]
-    assert "damaged or cut off" in refusals(expand("x.tgz", b"no gzip at all"))["x.tgz"]
+    assert "damaged" in refusals(expand("x.tgz", b"no gzip at all"))["x.tgz"]
     assert "damaged" in refusals(expand("x.tar", b"no tar at all" * 99))["x.tar"]
 
 
@@ -224,7 +224,7 @@ def test_other_shapes_of_tables_are_read(importer: Importer) -> None:
 
 
 def test_a_file_of_another_kind_and_a_missing_one_are_refused(importer: Importer) -> None:
-    other = importer.source / "movie.mp4"
+    other = importer.source / "movie.doc"
     other.write_bytes(b"x")
     with pytest.raises(ImportRefused, match="no images that can be read"):
         scan(ImportSource("file", other), importer.staging, quiet)
@@ -257,7 +257,7 @@ def test_a_changed_container_gives_members_and_refusals_only(sample: tuple[str, 
     assert kind is not None
     with suppress(DecodeError, ImportRefused):
         if kind.holds_images(io.BytesIO(data)):
-            found: Iterator[Member | Refusal] = kind.expand(name, io.BytesIO(data), Limits())
+            found: Iterator[Given] = kind.expand(name, io.BytesIO(data), Limits(), None)
             taken = {f"x/{one.name}": one.record for one in found if isinstance(one, Member) and one.data is not None}
             records = {name: record for name, record in taken.items() if record is not None}
             labeling = read_labels(SourceView(tuple(sorted(taken)), frozenset(taken), records=records)).labeling

@@ -1,0 +1,53 @@
+"""`starling import` of what holds more than one image a file: what it asks, and how that is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from engine.project.opened import Project
+from tests.engine.importers.container_samples import tarred
+from tests.engine.importers.import_samples import folder, png
+from tests.engine.importers.test_archives_in_archives import PACKERS
+from tests.engine.importers.test_frames import animation, video
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_frames_are_asked_for_and_set(tmp_path: Path) -> None:
+    source = folder(tmp_path / "set", {"cat/a.gif": animation("GIF"), "dog/b.gif": animation("GIF", [1, 2, 3])})
+    told = run("import", tmp_path / "pets", source, "--dry-run")
+    assert "Frames to take" in told
+    assert "--set frames=first: the first frame alone (taken)" in told
+    assert "--set frames=every:N: every n-th frame" in told
+    assert "--set frames=every:2: every n-th frame (taken)" in run(
+        "import", tmp_path / "pets", source, "--dry-run", "--set", "frames=every:2"
+    )
+    assert "Imported 5 images with 5 labels" in run("import", tmp_path / "pets", source, "--set", "frames=every:2")
+    assert "Imported 0 images with 0 labels" in run("import", tmp_path / "pets", source, "--set", "frames=every:2")
+    with Project.open(tmp_path / "pets") as project:
+        assert sorted(project.store.group_names().values()) == ["cat/a.gif"] * 3 + ["dog/b.gif"] * 2
+        assert project.store.groups_set()[0].how == "frames of one file"
+    refused = CliRunner().invoke(app, ["import", str(tmp_path / "pets"), str(source), "--set", "frames=all"])
+    assert "Choose one of first, every:N, seconds:N" in str(refused.exception)
+
+
+def test_a_video_by_itself_is_imported(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    clip = video(tmp_path / "clip.mp4")
+    assert "Imported 2 images" in run("import", tmp_path / "one", clip)
+    assert "Imported 4 images" in run("import", tmp_path / "other", clip, "--set", "frames=every:5")
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tar.bz2", ".tar.xz"])
+def test_a_packed_tar_by_itself_is_imported(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"pets{ending}"
+    path.write_bytes(PACKERS[ending]({"in.tar": tarred({"cat/1.png": png(1), "dog/2.png": png(2)})}))
+    assert "Imported 2 images with 2 labels" in run("import", tmp_path / "pets", path)
