@@ -42,7 +42,7 @@ from engine.store.audit_draws import AuditNews
 from engine.store.audits import AuditFields
 from engine.store.groups import GroupsSet
 from engine.store.label_table import LabelTable, LabelTableReader
-from engine.store.measured import MeasuredDraws, MeasuredOrder
+from engine.store.measured import MeasuredAnswers, MeasuredDraws, MeasuredOrder
 from engine.store.writer import Writer
 
 T = TypeVar("T")
@@ -289,7 +289,7 @@ class Store:
         """Return the images that measure models, in the order drawn."""
         return self._read(measured.read_draws)
 
-    def measured_answers(self) -> measured.MeasuredAnswers:
+    def measured_answers(self) -> MeasuredAnswers:
         """Return what was answered, blind, of the images that measure models, in the order drawn."""
         return self._read(measured.read_answers)
 
