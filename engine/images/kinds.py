@@ -5,6 +5,8 @@ from __future__ import annotations
 from engine.errors import DecodeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG XL", "DICOM")
+PLUGIN_KINDS = frozenset({"HEIF", "JPEG XL", "DICOM"})
+"""Those that a plug-in reads, see engine.images.extra_formats."""
 PACKAGE = "starling-workbench"
 SAVE_AS = "Save it as JPEG or PNG and import it again."
 _ACCEPTED = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from engine import garbage
 from engine.errors import ConfigError, ImportRefused, NothingToImport
 from engine.files import replacing
 from engine.images.files import original_path, thumb_path
@@ -121,9 +122,10 @@ def scan(
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        names = _other_names(source, contents.listing, limits)
-        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
-        return _preview(scanned, reading, answers or {})
+        with garbage.put_off():
+            names = _other_names(source, contents.listing, limits)
+            scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
+            return _preview(scanned, reading, answers or {})
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -338,6 +340,7 @@ def _groupings(
 def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[FoundImage], list[Refusal]]:
     """Return one image a content under its first name, and those whose labels contradict each other."""
     images, conflicts, test = [], [], labeling.test
+    folders = {name: original_path(staging, name * 32).parent for name in {sha256[:2] for sha256 in staged.names}}
     for sha256, names in sorted(staged.names.items(), key=lambda item: item[1][0]):
         given = {labeling.labels[name]: name for name in names if name in labeling.labels}
         for name in names:
@@ -348,7 +351,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
         images.append(
             FoundImage(
                 name=names[0],
-                staged=original_path(staging, sha256),
+                staged=folders[sha256[:2]] / sha256,
                 sha256=sha256,
                 format=str(answer["format"]),
                 width=int(answer["width"]),
