@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from engine import garbage
 from engine.errors import ConfigError, ImportRefused, NothingToImport
-from engine.files import replacing
+from engine.files import replacing, syncing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import zipfile
 
 _LISTED_COLLISIONS = 20
+_SYNCED_EVERY = 0.25  # seconds
 ENCODING = "encoding"
 """Key of the question in which encoding a zip's names are."""
 
@@ -118,7 +119,7 @@ def scan(
     try:
         contents = _open(source, limits)
         try:
-            with DecodePool(workers, ChildLimits()) as pool:
+            with DecodePool(workers, ChildLimits()) as pool, syncing(_SYNCED_EVERY):
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
