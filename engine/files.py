@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,26 @@ def sha256_of(path: Path) -> str:
     """Return the hex SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def syncing(every: float) -> Iterator[None]:
+    """Bring what is written within the block to the disk while it goes on, so that who must wait for it waits less.
+
+    Args:
+        every: seconds between two times. A block that is shorter does nothing.
+    """
+    ended = threading.Event()
+
+    def sync() -> None:
+        while not ended.wait(every):
+            os.sync()
+
+    threading.Thread(target=sync, name="sync", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _sync(path: Path) -> None:

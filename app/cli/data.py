@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shlex
@@ -53,8 +54,8 @@ def import_(
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
     from engine.importers.scan import ImportSource, discard, kind_of
-    from engine.project.opened import Project
-    from engine.project.workspace import is_project
+    from engine.project.imports import Imports
+    from engine.project.workspace import Workspace, is_project
 
     if (path is None) == (torchvision is None):
         raise ConfigError("Give either a path or --torchvision NAME", way_out="See “starling import --help”.")
@@ -71,10 +72,11 @@ def import_(
     began = time.monotonic()
     preview = None
     created = not is_project(project)
-    target = Project.create(project) if created else Project.open(project)
+    target = Workspace.create(project) if created else Workspace.open(project)  # a whole Project would load torch
+    imports = Imports(target)
     try:
         with progress_bar() as progress:
-            preview = target.imports.scan(source, progress, reading=as_format, answers=_pairs(answers or []))
+            preview = imports.scan(source, progress, reading=as_format, answers=_pairs(answers or []))
         _show_preview(preview, group_by, dry_run)
         if dry_run:
             discard(preview)
@@ -83,7 +85,7 @@ def import_(
                 remove_empty(project)
             return
         with progress_bar() as progress:
-            result = target.imports.commit(preview, progress, use_labels=not no_labels, group_by=group_by)
+            result = imports.commit(preview, progress, use_labels=not no_labels, group_by=group_by)
     except BaseException:
         if preview is not None:
             discard(preview)
@@ -112,11 +114,10 @@ def remove_empty(project: Path) -> None:
     """Remove a project that was just made, if it holds nothing."""
     import shutil
 
-    from engine.project.opened import Project
-    from engine.project.workspace import is_project
+    from engine.project.workspace import Workspace, is_project
 
     if is_project(project):
-        with Project.open(project) as opened:
+        with contextlib.closing(Workspace.open(project)) as opened:
             empty = opened.store.counts().images == 0
         if empty:
             shutil.rmtree(project)

@@ -16,7 +16,6 @@ from app.cli.terminal import ProjectArgument, out
 from app.source_words import counted
 from engine.errors import ConfigError, RoundBlocked, RoundError
 from engine.percent import percent
-from engine.quality.scale import SHARE
 from engine.records.labels import LabelSource
 from engine.records.rounds import HeldoutFigures, RoundReport
 
@@ -192,6 +191,8 @@ def accuracy(held: HeldoutFigures) -> str:
 
 def _show_last(opened: Any) -> None:
     """Say why the last complete round is in force or not, and how good the one in force is measured to be."""
+    from engine.quality.scale import SHARE
+
     complete = opened.results.complete()
     if complete:
         reason = (complete[-1].report or RoundReport()).verdict.reason

@@ -24,14 +24,15 @@ import os
 import resource
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import DecodeError
-from engine.images.array_row import array_row
 from engine.images.decode import inspect_bytes, open_reduced
-from engine.images.frame_reader import FrameReader
 from engine.images.kinds import FRAMED, SEVERAL
-from engine.images.thumbnails import encode_thumbnail, fit
+from engine.images.shrink import encode_thumbnail, fit
+
+if TYPE_CHECKING:
+    from engine.images.frame_reader import FrameReader
 
 MEGABYTE = 1 << 20
 
@@ -76,6 +77,8 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:
+    from engine.images.array_row import array_row
+
     image = open_reduced(_read_original(job), job["size"])
     row = array_row(image, job["size"], job["channels"], whole=job["whole"], resample=job["resample"])
     target = os.open(job["out"], os.O_WRONLY)
@@ -93,6 +96,8 @@ def _show(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _frame(job: dict[str, Any]) -> dict[str, Any]:
+    from engine.images.frame_reader import FrameReader
+
     asked = (job["path"], job["every"], job["unit"], job["most"])
     if _Frames.asked != asked or job["index"] == 0:
         _Frames.asked, _Frames.reader = asked, FrameReader(*asked)

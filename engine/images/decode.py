@@ -15,7 +15,8 @@ decoded smaller in the first place, of others squares of pixels are averaged. Wh
 child has is refused before it is decoded.
 
 HEIC, JPEG XL, DICOM and TIFF files that Pillow cannot read go to engine.images.extra_formats, whose plug-ins are
-imported when the first such file comes.
+imported when the first such file comes. So is NumPy when the first one of more than 8 bits a value does: it makes up
+half of a limited child's start.
 
 Run it on foreign bytes only inside engine.images.child; other callers pass bytes that were accepted there and are
 `light`.
@@ -30,17 +31,19 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from engine.errors import DecodeError
-from engine.images import extra_formats
-from engine.images.extra_formats import Values
-from engine.images.grey_range import range_of
-from engine.images.kinds import SAVE_AS, SEVERAL, sniff
+from engine.images.kinds import PLUGIN_KINDS, SAVE_AS, SEVERAL, sniff
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.images.extra_formats import Values
 
 MAX_PIXELS = 512_000_000
 REDUCE_ABOVE = 50_000_000
@@ -119,7 +122,7 @@ def light(data: bytes) -> bool:
     """Return whether an accepted image may be decoded outside a limited child: no plug-in, bounded memory."""
     try:
         kind = sniff(data)
-        if kind in extra_formats.READERS or kind == "HEIF":
+        if kind in PLUGIN_KINDS:
             return False
         with Image.open(io.BytesIO(data), formats=(kind,)) as opened:
             return opened.width * opened.height * _bytes_a_pixel(opened, kind) <= LIGHT_BYTES and not misread(opened)
@@ -129,9 +132,7 @@ def light(data: bytes) -> bool:
 
 def plain(opened: Image.Image, notices: list[str]) -> Image.Image:
     """Return the frame that an open file stands at as mode L or RGB and nothing else, see the module's text."""
-    if is_deep(opened):
-        return picture_of(Values(values_of(opened), white_is_low=white_is_low(opened)), notices)
-    return _plain(opened, notices)
+    return _deep_grey(opened, notices) if is_deep(opened) else _plain(opened, notices)
 
 
 def picture_of(read: Values, notices: list[str]) -> Image.Image:
@@ -155,10 +156,12 @@ def _decode(data: bytes, longest: int) -> Decoded:
     size = ""
     notices: list[str] = []
     try:
-        if kind in extra_formats.READERS:
-            read = extra_formats.READERS[kind](data, MEMORY_BYTES)
-            return _finished(picture_of(read, notices), kind, read.size, notices, read.taken)
-        if kind == "HEIF":
+        if kind in PLUGIN_KINDS:
+            from engine.images import extra_formats
+
+            if kind in extra_formats.READERS:
+                read = extra_formats.READERS[kind](data, MEMORY_BYTES)
+                return _finished(picture_of(read, notices), kind, read.size, notices, read.taken)
             extra_formats.register_heif()
         try:
             opened = Image.open(io.BytesIO(data), formats=(kind,))
@@ -167,6 +170,8 @@ def _decode(data: bytes, longest: int) -> Decoded:
                 raise
             opened = None
         if opened is None or misread(opened):
+            from engine.images import extra_formats
+
             read = extra_formats.tiff_bands(data, MEMORY_BYTES)
             return _finished(picture_of(read, notices), kind, read.size, notices, read.taken)
         with opened:
@@ -195,11 +200,13 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
         if factor > 1:
             opened.draft(None, (width // factor, height // factor))
     deep_colour = is_deep_colour(opened)
+    if deep_colour or is_deep(opened):
+        import_module("engine.images.extra_formats")  # before the pixels take the memory that it needs
     opened.load()
     turned = kind == "TIFF" and opened.size != (width, height)  # Pillow turns it while loading
     width, height = (height, width) if turned else (width, height)
     if is_deep(opened):
-        image = picture_of(Values(values_of(opened), white_is_low=white_is_low(opened)), notices)
+        image = _deep_grey(opened, notices)
     elif deep_colour:
         image = _deep_colour(opened, data, kind, notices)
     else:
@@ -217,12 +224,14 @@ def _pillow(opened: Image.Image, data: bytes, kind: str, longest: int, notices: 
             notices, f"{opened.info['bit_depth']} bits a value: the higher 8 are shown; the original is kept as it came"
         )
     if opened.mode == "RGB" and (samples := tag(opened, _SAMPLES) or 3) > 3:
-        _note(notices, extra_formats.told_bands([0, 1, 2], samples))
+        from engine.images.extra_formats import told_bands
+
+        _note(notices, told_bands([0, 1, 2], samples))
     if (tag(opened, _SUBFILE) or 0) & _SMALLER_COPY:
         _note(notices, "a small copy of a picture that is not read, as in a camera's raw file; save it as JPEG")
     if _several(opened):
         _note(notices, SEVERAL)
-    return _finished(image, kind, (width, height), notices, None if exif is None else _taken(exif))
+    return _finished(image, kind, (width, height), notices, _taken(exif) if exif else None)
 
 
 def _finished(
@@ -325,6 +334,10 @@ def _is_signed_byte(opened: Image.Image) -> bool:
 
 def values_of(opened: Image.Image) -> NDArray[Any]:
     """Return the values (H, W) of a deep grey image, of the kind that its file holds."""
+    import numpy as np
+
+    from engine.images import extra_formats
+
     values = np.asarray(opened)
     if opened.mode == "I" and tag(opened, _SHAPE, _UNSIGNED) == _UNSIGNED and tag(opened, _BITS) == 32:
         return values.view(np.uint32)  # Pillow has no mode for them
@@ -361,8 +374,18 @@ def misread(opened: Image.Image) -> bool:
     return wide_planes or (len(opened.getbands()) == 1 and (tag(opened, _SAMPLES) or 1) > 1)
 
 
+def _deep_grey(opened: Image.Image, notices: list[str]) -> Image.Image:
+    from engine.images.extra_formats import Values
+
+    return picture_of(Values(values_of(opened), white_is_low=white_is_low(opened)), notices)
+
+
 def _leveller(read: Values, notices: list[str]) -> Callable[[int, int], Image.Image]:
     """Return what gives rows first..last (without the last) of the values as L or RGB."""
+    import numpy as np
+
+    from engine.images.grey_range import range_of
+
     values, alpha = read.values, read.alpha
     if values.dtype == np.uint8:
 
@@ -404,6 +427,10 @@ def _deep_colour(opened: Image.Image, data: bytes, kind: str, notices: list[str]
 
     So the lower ones are read too where the higher are small: as if the bytes stood in the other order.
     """
+    import numpy as np
+
+    from engine.images.extra_formats import Values, tiff_bands
+
     raw = _raw_mode_of(data, kind)
     grey = raw.startswith("LA")  # Pillow gives it as RGBA
     high = np.asarray(opened)[..., : 1 if grey else 3]
@@ -411,7 +438,7 @@ def _deep_colour(opened: Image.Image, data: bytes, kind: str, notices: list[str]
         _note(notices, _told("0 to 65535"))
         return _plain_reduced(opened, notices)
     if tag(opened, _PLANES) == _SEPARATE:  # whose bytes Pillow takes one plane at a time
-        return picture_of(extra_formats.tiff_bands(data, MEMORY_BYTES), notices)
+        return picture_of(tiff_bands(data, MEMORY_BYTES), notices)
     with Image.open(io.BytesIO(data), formats=(kind,)) as again:
         order, _, bytes_order = raw.partition(";")
         other = "RGBA" if grey else f"{order};{_OTHER_BYTES[bytes_order]}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from engine.errors import DecodeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG XL", "DICOM")
+PLUGIN_KINDS = frozenset({"HEIF", "JPEG XL", "DICOM"})
+"""Those that a plug-in reads, see engine.images.extra_formats."""
 PACKAGE = "starling-workbench"
 SEVERAL = "holds several pictures; the first is taken"
 """What is told of an animation, and of a file of several pages."""

@@ -14,22 +14,10 @@ from engine.errors import DecodeError, ProjectCorrupt
 from engine.images.decode import light, open_reduced
 from engine.images.files import original_path, thumb_path, write_whole
 from engine.images.pool import DecodePool
+from engine.images.shrink import THUMBNAIL_SIDE, encode_thumbnail, fit
 
-THUMBNAIL_SIDE = 256
-TINY_SIDE = 64
 _PNG_SIDE = 256
 _DECODING = threading.BoundedSemaphore(2)  # a large photo takes hundreds of megabytes while it is decoded
-
-
-def encode_thumbnail(image: Image.Image) -> bytes:
-    """Return a WebP whose longest side is at most 256 px; lossless up to 64 px, never enlarged."""
-    out = io.BytesIO()
-    if max(image.size) <= TINY_SIDE:
-        image.save(out, "WEBP", lossless=True, quality=0, method=0)
-    else:
-        small = fit(image, THUMBNAIL_SIDE)
-        small.save(out, "WEBP", quality=80, method=2)
-    return out.getvalue()
 
 
 def thumbnail_bytes(root: Path, sha256: str) -> bytes:
@@ -126,12 +114,3 @@ def _pixels_by_child(root: Path, sha256: str, longest: int) -> Image.Image:
             raise DecodeError(str(answer["error"]).rstrip("."))
         with Image.open(out, formats=("PNG",)) as opened:
             return opened.copy()
-
-
-def fit(image: Image.Image, longest: int) -> Image.Image:
-    """Return the image with its longest side at most `longest`; the same object when it already is."""
-    factor = longest / max(image.size)
-    if factor >= 1:
-        return image
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from engine import garbage
 from engine.errors import ConfigError, ImportRefused, NothingToImport
-from engine.files import replacing
+from engine.files import replacing, syncing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
 from engine.importers.archive import ZipContents
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import zipfile
 
 _LISTED_COLLISIONS = 20
+_SYNCED_EVERY = 0.25  # seconds
 ENCODING = "encoding"
 """Key of the question in which encoding a zip's names are."""
 
@@ -123,13 +125,14 @@ def scan(
     try:
         contents = _open(source, limits)
         try:
-            with DecodePool(workers, ChildLimits()) as pool:
+            with DecodePool(workers, ChildLimits()) as pool, syncing(_SYNCED_EVERY):
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        names = _other_names(source, contents.listing, limits)
-        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names, limits, workers)
-        return _preview(scanned, reading, answers or {}, progress)
+        with garbage.put_off():
+            names = _other_names(source, contents.listing, limits)
+            scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names, limits, workers)
+            return _preview(scanned, reading, answers or {}, progress)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

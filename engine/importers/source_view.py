@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gc
 import json
 import re
 from collections import Counter, defaultdict
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
+from engine import garbage
 from engine.errors import ImportRefused
 from engine.importers.name_index import MISSING, NameIndex
 from engine.importers.names import MAX_NAME_BYTES, shown
@@ -115,19 +115,15 @@ class SourceView:
             return made
 
         def parse() -> Any:
-            collects = gc.isenabled()
-            gc.disable()  # millions of new objects and none to collect: it takes half the time
             try:
-                return json.loads(self._text_of_json(name), object_pairs_hook=once_each)
+                with garbage.put_off():
+                    return json.loads(self._text_of_json(name), object_pairs_hook=once_each)
             except ImportRefused as error:
                 self.unparsed[name] = f"{error.cause[:1].lower()}{error.cause[1:]}"
             except json.JSONDecodeError as error:
                 self.unparsed[name] = f"it is damaged JSON at line {error.lineno:,}, column {error.colno:,}"
             except (ValueError, RecursionError) as error:
                 self.unparsed[name] = _unreadable(error)
-            finally:
-                if collects:
-                    gc.enable()
             return None
 
         return self.once(f"json {name}", parse)

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from engine.files import read_json, write_atomic
 from engine.jobs import guess_work, parent
 from engine.jobs.folder import JOB
 from engine.jobs.parent import JobState
-from engine.live.graph import Floats
 from engine.nets.net_name import TEXT_IMAGE_MODULE
 from engine.records.labels import ImageItem
 
@@ -39,10 +39,10 @@ class NameGuess:
 
     classes: tuple[str, ...]
     shas: tuple[str, ...]
-    log_probabilities: Floats
+    log_probabilities: NDArray[np.float32]
     net: str
 
-    def of(self, classes: Sequence[str]) -> Floats:
+    def of(self, classes: Sequence[str]) -> NDArray[np.float32]:
         """Return the log-probabilities (N, k) of some of its classes."""
         return self.log_probabilities[:, [self.classes.index(name) for name in classes]]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine import garbage
 from engine.importers.formats import AUTO
 from engine.importers.grouping import FRAMES_OF_ONE_FILE, choose_grouping
 from engine.importers.scan import ImportSource, discard, place, scan
@@ -77,7 +78,10 @@ class Imports:
         place(preview, self._workspace.root, progress)
         progress("Writing to the project", 0, 0)
         how = FRAMES_OF_ONE_FILE if grouping is None else grouping.title
-        result = self._workspace.store.add_import(preview.source, preview.layout, images, classes, preview.refused, how)
+        with garbage.put_off():
+            result = self._workspace.store.add_import(
+                preview.source, preview.layout, images, classes, preview.refused, how
+            )
         said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
         given_predictions.keep(self._workspace.root, said)
         discard(preview)

@@ -24,6 +24,7 @@ from engine.store.sources import Origins, RuleBatches
 
 LATER = ("seen_seconds", "asked")
 """Columns that came after the first entries: hashed only where they hold something, so that older hashes still fit."""
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 HASHED = tuple(column.name for column in entries.columns if column.name not in ("hash", *LATER))
 
 
@@ -37,8 +38,7 @@ def entry_hash(entry: Row) -> str:
     """
     content = {name: entry[name] for name in HASHED}
     content |= {name: entry[name] for name in LATER if entry.get(name) is not None}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 def read_head(connection: Connection) -> tuple[int, str]:

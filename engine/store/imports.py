@@ -48,9 +48,9 @@ def digest_images(rows: Iterable[Row]) -> str:
     An image's group is left out: it may be set anew at any time.
     """
     names = [column.name for column in images.columns if column.name != "group"]
-    state = hashlib.sha256()
+    encoder, state = json.JSONEncoder(separators=(",", ":")), hashlib.sha256()
     for row in rows:
-        state.update(json.dumps([row[name] for name in names], separators=(",", ":")).encode())
+        state.update(encoder.encode([row[name] for name in names]).encode())
     return state.hexdigest()
 
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from engine import files
-from engine.files import PARTIAL, read_json, replacing, write_atomic, write_json
+from engine.files import PARTIAL, read_json, replacing, syncing, write_atomic, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -61,3 +62,13 @@ def test_a_folder_that_was_removed_with_the_one_above_does_not_come_back(tmp_pat
     with pytest.raises(FileNotFoundError):
         write_json(tmp_path / "rounds" / "0001" / "report.json", {})
     assert names(tmp_path) == []
+
+
+def test_what_is_written_meanwhile_is_brought_to_the_disk_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = threading.Event()
+    monkeypatch.setattr(os, "sync", synced.set)
+    with syncing(0.001):
+        assert synced.wait(30)
+        thread = next(one for one in threading.enumerate() if one.name == "sync")
+    thread.join(30)
+    assert not thread.is_alive()

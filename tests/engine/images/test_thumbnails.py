@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from engine.errors import ConfigError, ProjectCorrupt
-from engine.images.thumbnails import display_bytes, encode_thumbnail, thumbnail_bytes, verify_original
+from engine.images.shrink import encode_thumbnail
+from engine.images.thumbnails import display_bytes, thumbnail_bytes, verify_original
 from tests.engine.images.image_samples import encoded, keep, solid
 
 
