@@ -121,8 +121,11 @@ def scan(
                 staged = stage(contents, staging, limits, pool, progress)
         finally:
             contents.close()
-        names = _other_names(source, contents.listing, limits)
-        scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names)
+        names, files = _other_names(source, contents.listing, limits), _files(contents.listing, staged)
+        scanned = Scanned(
+            source, replace(contents.listing, entries=[]), contents.labels(), staged, staging, files, names
+        )
+        del contents  # the directory of a large zip is as much again as all that is found
         return _preview(scanned, reading, answers or {})
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -175,6 +178,7 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
 class Scanned:
     """What a scan has read and staged; labels can be read from it again and again.
 
+    listing: without its entries; files: the names of those that were no containers.
     names: by encoding that a zip's names could also be in, what each name would then be, where it is another.
     """
 
@@ -183,7 +187,12 @@ class Scanned:
     known: dict[str, str] | None
     staged: Staged
     staging: Path
+    files: frozenset[str]
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def _files(listing: Listing, staged: Staged) -> frozenset[str]:
+    return frozenset(entry.name for entry in listing.entries if entry.name not in staged.expanded)
 
 
 def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
@@ -228,8 +237,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers) -> ImportPreview:
     encoding, spelled = _encoding(scanned, answers)
     staged = _renamed(scanned.staged, spelled)
     images = tuple(sorted(name for names in staged.names.values() for name in names))
-    files = {entry.name for entry in listing.entries} - staged.expanded
-    names = frozenset(spelled.get(name, name) for name in files) | staged.members
+    files = frozenset(spelled.get(name, name) for name in scanned.files) if spelled else scanned.files
+    names = files | staged.members if staged.members else files
     folders = frozenset() if spelled else frozenset(listing.folders)
     view = SourceView(images, names, staged.files, folders, staged.records)
     if scanned.known is None:
@@ -348,7 +357,7 @@ def _found(staged: Staged, labeling: Labeling, staging: Path) -> tuple[list[Foun
         images.append(
             FoundImage(
                 name=names[0],
-                staged=original_path(staging, sha256),
+                staging=staging,
                 sha256=sha256,
                 format=str(answer["format"]),
                 width=int(answer["width"]),

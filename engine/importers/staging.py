@@ -71,9 +71,10 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
             (staging / folder / f"{number:02x}").mkdir(parents=True)
     (staging / "files").mkdir()
     progress(_LABEL, 0, total)
+    said: dict[str, dict[str, Any]] = {}  # most images are of one size and kind: what is said of them is kept once
     try:
         for done, (job, answer) in enumerate(pool.run(_jobs(contents, staging, limits, staged)), start=1):
-            staged.answers[job["sha256"]] = answer
+            staged.answers[job["sha256"]] = said.setdefault(repr(answer), answer)
             if done % 64 == 0:
                 known = total + len(staged.members)
                 progress(_LABEL, min(done, known), known)
