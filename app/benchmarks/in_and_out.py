@@ -15,7 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from app.benchmarks import big_inputs
-from app.benchmarks.map import check_counts, counts
+from app.benchmarks.map import check_counts
 from app.benchmarks.memory import most_memory
 from engine.errors import ConfigError
 from engine.exporters import EXPORTERS
@@ -90,7 +90,7 @@ def run(data: Path, settings: IoSettings, out: Path | None, say: Say) -> Figures
         out: a JSON file.
         say: called with each result in words.
     """
-    figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    figures: Figures = {"settings": asdict(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 
     def tell(what: str, found: Figures) -> None:
         figures[what] = found
