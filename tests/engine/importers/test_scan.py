@@ -317,7 +317,7 @@ def test_preview_of_many_images_holds_little_of_each(tmp_path: Path) -> None:
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(preview.found) == count
-    assert held < 900 * count
+    assert held < 750 * count
 
 
 def _numbered(number: int) -> bytes:
