@@ -20,6 +20,7 @@ def most_memory(process: psutil.Process | None = None, every: float = 0.05) -> I
     """
     figures: dict[str, Any] = {}
     watched, ended = process or psutil.Process(), threading.Event()
+    command = _command(watched)  # a child that has this one too was forked just now, and its memory is the parent's
     most = own = 0.0
 
     def look() -> None:
@@ -31,7 +32,7 @@ def most_memory(process: psutil.Process | None = None, every: float = 0.05) -> I
                 return
             mine = _resident(watched)
             own = max(own, mine)
-            most = max(most, mine + sum(map(_resident, children)))
+            most = max(most, mine + sum(_resident(one) for one in children if _command(one) != command))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -49,3 +50,10 @@ def _resident(process: psutil.Process) -> float:
         return float(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0.0
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []

@@ -27,8 +27,8 @@ _SEEN = (
     "how long it was on the screen."
 )
 _COMMAND = (
-    "Run it again after a break. TOKEN is the one in the address that Starling printed when it started. A download that "
-    "broke off in the browser can be resumed there too."
+    "Run it again after a break. TOKEN is the one in the address that Starling printed when it started. A browser can "
+    "go on with a download here too."
 )
 SPLIT = "Split into train, val and test"
 SPLIT_HELP = (
