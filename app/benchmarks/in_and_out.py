@@ -12,20 +12,19 @@ import os
 import platform
 import subprocess
 import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
-from app.benchmarks.map import check_counts, counts
+from app.benchmarks import big_inputs
+from app.benchmarks.map import check_counts
+from app.benchmarks.memory import most_memory
 from engine.errors import ConfigError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
@@ -35,8 +34,6 @@ from engine.project.opened import Project
 Say = Callable[[str], None]
 Figures = dict[str, Any]
 CLASSES = 10
-SAMPLED = 0.05
-"""Seconds between two looks at the memory."""
 DATUMARO = """
 import sys, time
 from datumaro.components.dataset import Dataset
@@ -59,6 +56,9 @@ class IoSettings:
         side: their width and height, pixels.
         formats: export formats, with commas.
         datumaro: a Python that has datumaro, which then does the same job; none when empty.
+        big: import big zips instead, by the command line: one of `many` images and one of `gigabytes`.
+        many: how many small images the first one holds.
+        gigabytes: size of the second one, 10⁹ bytes.
 
     Raises:
         ConfigError: a number is below 0, or there is no such format.
@@ -68,9 +68,14 @@ class IoSettings:
     side: int = 28
     formats: str = "imagefolder_zip,csv,parquet"
     datumaro: str = ""
+    big: bool = False
+    many: int = 250_000
+    gigabytes: float = 5.0
 
     def __post_init__(self) -> None:
         check_counts(self)
+        if self.gigabytes < 0:
+            raise ConfigError("A setting must be 0 or more", value=f"gigabytes={self.gigabytes}")
         for name in self.formats.split(","):
             if name not in EXPORTERS:
                 raise ConfigError("There is no such format", value=name, way_out=f"Use {', '.join(EXPORTERS)}.")
@@ -85,24 +90,34 @@ def run(data: Path, settings: IoSettings, out: Path | None, say: Say) -> Figures
         out: a JSON file.
         say: called with each result in words.
     """
-    figures: Figures = {"settings": counts(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    figures: Figures = {"settings": asdict(settings), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+    def tell(what: str, found: Figures) -> None:
+        figures[what] = found
+        say(f"{what}: {json.dumps(found)}")
+
     with tempfile.TemporaryDirectory() as place:
-        folder, archive = Path(place) / "set", Path(place) / "set.zip"
-        make_images(folder, settings.images, settings.side)
-        pack(folder, archive)
-        for kind, path in (("folder", folder), ("zip", archive)):
-            source = ImportSource("zip" if kind == "zip" else "folder", path)
-            figures[f"import of a {kind}"] = imported(Path(place) / kind, source, settings.images)
-            say(f"import of a {kind}: {json.dumps(figures[f'import of a {kind}'])}")
-        for name in settings.formats.split(","):
-            figures[f"export as {name}"] = exported(Path(place) / "zip", Path(place), name, settings.images)
-            say(f"export as {name}: {json.dumps(figures[f'export as {name}'])}")
-        if settings.datumaro:
-            figures["datumaro"] = by_datumaro(settings.datumaro, folder, Path(place) / "datumaro", settings.images)
-            say(f"datumaro: {json.dumps(figures['datumaro'])}")
+        if settings.big:
+            big_inputs.measured(Path(place), settings.many, settings.gigabytes, tell)
+        else:
+            _small(Path(place), settings, tell)
     if out is not None:
         out.write_text(json.dumps(figures, indent=1))
     return figures
+
+
+def _small(place: Path, settings: IoSettings, tell: big_inputs.Tell) -> None:
+    """Import small images from a folder and a zip, export them in each format, and have datumaro do the same."""
+    folder, archive = place / "set", place / "set.zip"
+    make_images(folder, settings.images, settings.side)
+    pack(folder, archive)
+    for kind, path in (("folder", folder), ("zip", archive)):
+        source = ImportSource("zip" if kind == "zip" else "folder", path)
+        tell(f"import of a {kind}", imported(place / kind, source, settings.images))
+    for name in settings.formats.split(","):
+        tell(f"export as {name}", exported(place / "zip", place, name, settings.images))
+    if settings.datumaro:
+        tell("datumaro", by_datumaro(settings.datumaro, folder, place / "datumaro", settings.images))
 
 
 def make_images(folder: Path, count: int, side: int) -> None:
@@ -163,31 +178,3 @@ def by_datumaro(python: str, folder: Path, target: Path, count: int) -> Figures:
         raise ConfigError("datumaro could not do it", value=found.stderr.strip()[-300:], way_out="Check that Python.")
     read, written = map(float, found.stdout.split()[-2:])
     return {"images read a second": round(count / read), "rows written a second": round(count / written)}
-
-
-@contextmanager
-def most_memory() -> Iterator[Figures]:
-    """Yield a dictionary that gets “most memory MB” of this process and its children, once the block ends."""
-    figures: Figures = {}
-    process, ended, most = psutil.Process(), threading.Event(), 0.0
-
-    def look() -> None:
-        nonlocal most
-        while not ended.wait(SAMPLED):
-            most = max(most, sum(map(_resident, [process, *process.children(recursive=True)])))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield figures
-    finally:
-        ended.set()
-        thread.join()
-        figures["most memory MB"] = round(most / 2**20)
-
-
-def _resident(process: psutil.Process) -> float:
-    try:
-        return float(process.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0.0

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from urllib.parse import quote
+import os
+import shlex
+from urllib.parse import quote, urlsplit
 
 import streamlit as st
 
 from app import state
 from app.components.quality.goal import goal_line
+from app.server import workbench
+from app.server.gate import COOKIE
 from app.server.workbench import OpenProject
 from app.source_words import FULL, counted
 from engine.errors import ConfigError, StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.exporters.split import Shares, shares_of
+from engine.project.export_files import ExportFile
 from engine.quality import scale
 from engine.quality.audit import statement
 
 _SEEN = (
     "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
     "how long it was on the screen."
+)
+_COMMAND = (
+    "Run it again after a break. TOKEN is the one in the address that Starling printed when it started. A browser can "
+    "go on with a download here too."
 )
 SPLIT = "Split into train, val and test"
 SPLIT_HELP = (
@@ -93,7 +100,7 @@ def page() -> None:
             bar.empty()
     with right:
         st.subheader("Exports")
-        _exports(opened.base, opened.project.exports.files(), state.get("exported"))
+        _exports(opened, state.get("exported"))
 
 
 def _split() -> tuple[Shares | None, int, ConfigError | None]:
@@ -140,16 +147,43 @@ def _selection(opened: OpenProject) -> frozenset[int] | None:
     return frozenset(opened.selection)
 
 
-def _exports(base: str, files: Sequence[Path], newest: str | None) -> None:
+def _exports(opened: OpenProject, newest: str | None) -> None:
+    files = opened.project.exports.finished.all()[:20]
     if not files:
         st.info("Nothing exported yet. Every export carries where each label came from, and the whole ledger.")
         return
-    for path in files[:20]:
-        size = path.stat().st_size
+    for file in files:
         left, right = st.columns([3, 1], vertical_alignment="center")
-        mark = ":green[:material/check_circle:] " if path.name == newest else ""
-        left.markdown(f"{mark}`{path.name}` &nbsp; {size / 1e6:,.1f} MB")
-        right.link_button("Download", f"{base}/exports/{quote(path.name)}", icon=":material/download:")
+        mark = ":green[:material/check_circle:] " if file.name == newest else ""
+        left.markdown(f"{mark}{state.plain(file.name)} &nbsp; {_size(file.size)}")
+        if file.sha256 is not None:
+            left.caption(f"SHA-256 `{file.sha256}`")
+        elif left.button("Compute its SHA-256", key=f"sum_{file.name}", type="tertiary"):
+            with st.spinner("Reading the file"):
+                opened.project.exports.finished.sha256(file.name)
+            st.rerun()
+        right.link_button("Download", _address(opened, file), icon=":material/download:")
+    with st.expander("By command, also on after a break"):
+        st.code(_command(opened, files[0]), "bash", wrap_lines=True)
+        st.caption(_COMMAND)
+
+
+def _address(opened: OpenProject, file: ExportFile) -> str:
+    """The path that the file is downloaded from; with its version, so that a part is never gone on with by another."""
+    return f"{opened.base}/exports/{quote(os.fsencode(file.name))}?version={file.version}"
+
+
+def _command(opened: OpenProject, file: ExportFile) -> str:
+    """The command that downloads a file, or goes on where it broke off."""
+    here = urlsplit(st.context.url or workbench.current().url)
+    cookie = f"{COOKIE}_{here.port or (443 if here.scheme == 'https' else 80)}"
+    token = f"--cookie {cookie}=TOKEN " if cookie in st.context.cookies else ""
+    address = shlex.quote(f"{here.scheme}://{here.netloc}{_address(opened, file)}")
+    return f"curl --fail --continue-at - {token}--output {shlex.quote(file.name)} {address}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,} bytes"
 
 
 page()

@@ -21,6 +21,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from app.routes import table as routes
 from app.server import workbench
+from app.server.as_they_are import AsTheyAre
 from app.server.gate import LOOPBACK, Gate
 from engine.errors import ServerError
 from engine.project import options
@@ -65,7 +66,7 @@ def build(token: str, hosts: tuple[str, ...] = LOOPBACK) -> st.App:
         str(MAIN),
         lifespan=lifespan,
         routes=routes.ROUTES,
-        middleware=[Middleware(Gate, token=token, hosts=hosts)],
+        middleware=[Middleware(Gate, token=token, hosts=hosts), Middleware(AsTheyAre)],
     )
 
 

@@ -130,8 +130,10 @@ def scan(
         finally:
             contents.close()
         with garbage.put_off():
-            names = _other_names(source, contents.listing, limits)
-            scanned = Scanned(source, contents.listing, contents.labels(), staged, staging, names, limits, workers)
+            names, files = _other_names(source, contents.listing, limits), _files(contents.listing, staged)
+            listing = replace(contents.listing, entries=[])
+            scanned = Scanned(source, listing, contents.labels(), staged, staging, files, names, limits, workers)
+            del contents  # the directory of a large zip is as much again as all that is found
             return _preview(scanned, reading, answers or {}, progress)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -184,6 +186,7 @@ def _open(source: ImportSource, limits: Limits) -> Contents:
 class Scanned:
     """What a scan has read and staged; labels can be read from it again and again.
 
+    listing: without its entries; files: the names of those that were no containers.
     names: by encoding that a zip's names could also be in, what each name would then be, where it is another.
     limits, workers: of the scan. frames: what was taken of files of several frames, by what was wished.
     """
@@ -193,10 +196,15 @@ class Scanned:
     known: dict[str, str] | None
     staged: Staged
     staging: Path
+    files: frozenset[str]
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     workers: int = 2
     frames: Frames = field(default_factory=dict)
+
+
+def _files(listing: Listing, staged: Staged) -> frozenset[str]:
+    return frozenset(entry.name for entry in listing.entries if entry.name not in staged.unpacked.expanded)
 
 
 def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
@@ -251,8 +259,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
     images = tuple(sorted(name for names in staged.names.values() for name in names))
     if not images:
         raise _nothing((*listing.refused, *staged.refused, *framed.refused))
-    files = {entry.name for entry in listing.entries} - staged.unpacked.expanded
-    names = frozenset(spelled.get(name, name) for name in files) | staged.unpacked.members
+    files = frozenset(spelled.get(name, name) for name in scanned.files) if spelled else scanned.files
+    names = files | staged.unpacked.members if staged.unpacked.members else files
     folders = frozenset() if spelled else frozenset(listing.folders) | staged.unpacked.folders
     images_and_files = sorted({framed.file_of.get(name, name) for name in images})
     view = SourceView(tuple(images_and_files), names, staged.files, folders, staged.unpacked.records, framed.frames)
@@ -419,7 +427,7 @@ def _found(framed: WithFrames, labeling: Labeling, staging: Path) -> tuple[list[
         images.append(
             FoundImage(
                 name=names[0],
-                staged=original_path(staging, sha256),
+                staging=staging,
                 sha256=sha256,
                 format=str(answer["format"]),
                 width=int(answer["width"]),

@@ -76,9 +76,10 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
     staged = Staged(unpacked=unpacker.unpacked)
     total = len(contents.listing.entries)
     progress(_LABEL, 0, total)
+    said: dict[str, dict[str, Any]] = {}  # most images are of one size and kind: what is said of them is kept once
     with full_disk_told():
         for done, (job, answer) in enumerate(pool.run(_jobs(unpacker, staging, limits, staged)), start=1):
-            staged.answers[job["sha256"]] = answer
+            staged.answers[job["sha256"]] = said.setdefault(repr(answer), answer)
             if done % 64 == 0:
                 known = total + len(staged.unpacked.members)
                 progress(_LABEL, min(done, known), known)

@@ -23,6 +23,7 @@ from engine.exporters.provenance import Provenance, batches_of, origins
 from engine.exporters.rows import ExportRow
 from engine.exporters.split import SHARES, usual, with_splits
 from engine.files import PARTIAL
+from engine.project.export_files import ExportFiles
 from engine.project.quality.audits import Audits
 from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
@@ -59,6 +60,7 @@ class Exports:
         self._workspace, self._results = workspace, results
         self._measured, self._audits, self._goals = measured, audits, goals
         self.revisions = Revisions(workspace)
+        self.finished = ExportFiles(self.folder)
 
     def write(self, options: ExportOptions, progress: Progress = quiet, *, target: Path | None = None) -> Path:
         """Write an export file, all or nothing, and return its path.
@@ -79,6 +81,9 @@ class Exports:
         exporter.write(
             found.rows, self._workspace.root, target, found.manifest, found.entries, progress, found.evidence
         )
+        if target.parent == self.folder:
+            progress("Computing its SHA-256", 0, 0)
+            self.finished.sha256(target.name)
         return target
 
     def push_to_hub(
@@ -196,8 +201,7 @@ class Exports:
 
     def files(self) -> list[Path]:
         """Return the finished exports, the newest first."""
-        paths = [path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-        return sorted(paths, key=lambda path: -path.stat().st_mtime)
+        return self.finished.paths()
 
     def _pseudo_labels(self, options: ExportOptions) -> Predictions | None:
         wanted = "pseudo" in options.sources and options.audit is None

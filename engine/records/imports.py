@@ -66,6 +66,7 @@ class GivenPrediction:
 class FoundImage:
     """One decodable file of a scanned source, staged but not yet part of the project.
 
+    `staging` is the folder that it is staged in, one object for all: a path for each takes as much memory as all else.
     `label` is what the source says (None = unlabeled); `truth` is a label kept hidden from training and from the
     person, used only to show true accuracy in demos and benchmarks. `group` names the scene, burst or video that it is
     a frame of (None = by itself). `test`: the source sets it, or a copy of it, apart to measure. `split`: "train",
@@ -74,7 +75,7 @@ class FoundImage:
     """
 
     name: str
-    staged: Path
+    staging: Path
     sha256: str
     format: str
     width: int
@@ -89,6 +90,11 @@ class FoundImage:
     split: str = ""
     copies: tuple[str, ...] = ()
     predicted: GivenPrediction | None = None
+
+    @property
+    def staged(self) -> Path:
+        """Where the file lies until the import."""
+        return self.staging / "images" / self.sha256[:2] / self.sha256
 
 
 @dataclass(frozen=True)

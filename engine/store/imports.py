@@ -10,8 +10,9 @@ import json
 import secrets
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -27,6 +28,8 @@ from engine.store.schema import images, imports, truth
 
 ACTOR = "import"
 LISTED_REFUSALS = 1_000
+BLOCK = 10_000
+"""How many images are written at a time, so that a large import needs little memory beyond what it was handed."""
 _DIFFERS = "differs from the label in force"
 
 
@@ -69,14 +72,18 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
     import_id = (connection.scalar(select(func.max(imports.c.id))) or 0) + 1
     head = {"id": import_id, "time": now(), "source": incoming.source, "layout": incoming.layout}
     connection.execute(insert(imports), {**head, "summary": {}, "digest": None})
-    ids, rows = _add_images(connection, incoming.images, import_id)
+    first = (connection.scalar(select(func.max(images.c.id))) or 0) + 1
+    ids = _known(connection, incoming.images)
+    before = len(ids)
+    digest = digest_images(_inserted(connection, _new_rows(incoming.images, ids, first, import_id)))
+    added = len(ids) - before
     labels_added, differing = _add_labels(connection, incoming.images, ids)
     _add_groups(connection, incoming, ids)
     _add_truth(connection, incoming.images, ids)
     refused = [*incoming.refused, *differing]
     result = ImportResult(
-        added=len(rows),
-        already_there=len(incoming.images) - len(rows),
+        added=added,
+        already_there=len(incoming.images) - added,
         labels_added=labels_added,
         classes_added=added_classes,
         refused=len(refused),
@@ -90,22 +97,20 @@ def add_import(connection: Connection, incoming: Incoming) -> ImportResult:
         "classes_added": added_classes,
         "refused": result.refused,
         "refusals": [[refusal.name, refusal.reason] for refusal in refused[:LISTED_REFUSALS]],
-        TEST_SPLIT: _test_split(incoming.images, rows),
+        TEST_SPLIT: _test_split(incoming.images, ids, first),
         SPLITS: _splits(incoming.images, ids),
         OTHER_NAMES: _other_names(connection, incoming.images, ids),
     }
-    values = {"summary": plain(summary), "digest": digest_images(rows)}
+    values = {"summary": plain(summary), "digest": digest}
     connection.execute(update(imports).where(imports.c.id == import_id).values(values))
     return result
 
 
-def _test_split(incoming_images: Sequence[FoundImage], rows: Sequence[Row]) -> list[int]:
-    """The ids of the new images that measure; one that was there before may have been trained on, and goes on as it
-    was: an export that is imported again takes no label away."""
-    new = {row["sha256"]: int(row["id"]) for row in rows}
-    return sorted(
-        new[image.sha256] for image in incoming_images if image.test and image.label is not None and image.sha256 in new
-    )
+def _test_split(incoming_images: Sequence[FoundImage], ids: Mapping[str, int], first: int) -> list[int]:
+    """The ids of the new images, from `first` on, that measure; one that was there before may have been trained on, and
+    goes on as it was: an export that is imported again takes no label away."""
+    measuring = (ids[image.sha256] for image in incoming_images if image.test and image.label is not None)
+    return sorted(number for number in measuring if number >= first)
 
 
 def _splits(incoming_images: Sequence[FoundImage], ids: Mapping[str, int]) -> dict[str, list[int]]:
@@ -120,12 +125,15 @@ def _other_names(
     connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]
 ) -> list[tuple[int, str]]:
     """The names of this import that the stored images do not bear."""
-    stored: dict[int, str] = {}
-    for chunk in chunks(sorted({ids[image.sha256] for image in incoming_images})):
-        query = select(images.c.id, images.c.name).where(images.c.id.in_(chunk))
-        stored.update((number, name) for number, name in connection.execute(query))
-    given = ((ids[image.sha256], name) for image in incoming_images for name in (image.name, *image.copies))
-    return [(number, name) for number, name in given if name != stored[number]]
+    found: list[tuple[int, str]] = []
+    for block in _blocks(incoming_images):
+        stored: dict[int, str] = {}
+        for chunk in chunks(sorted({ids[image.sha256] for image in block})):
+            query = select(images.c.id, images.c.name).where(images.c.id.in_(chunk))
+            stored.update((number, name) for number, name in connection.execute(query))
+        given = ((ids[image.sha256], name) for image in block for name in (image.name, *image.copies))
+        found += [(number, name) for number, name in given if name != stored[number]]
+    return found
 
 
 def _spelled(incoming_images: Sequence[FoundImage], known: Sequence[str]) -> list[FoundImage]:
@@ -159,69 +167,80 @@ def _check(incoming: Incoming, known: set[str]) -> None:
                 )
 
 
-def _add_images(
-    connection: Connection, incoming_images: Sequence[FoundImage], import_id: int
-) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Insert the images whose content is new; return the ids of all by SHA-256, and the new rows."""
+def _known(connection: Connection, incoming_images: Sequence[FoundImage]) -> dict[str, int]:
+    """Return the ids of the images whose content is there already, by SHA-256."""
     ids: dict[str, int] = {}
     for chunk in chunks(sorted({image.sha256 for image in incoming_images})):
         query = select(images.c.sha256, images.c.id).where(images.c.sha256.in_(chunk))
         ids.update((digest, number) for digest, number in connection.execute(query))
-    following = (connection.scalar(select(func.max(images.c.id))) or 0) + 1
-    rows: list[dict[str, Any]] = []
+    return ids
+
+
+def _new_rows(
+    incoming_images: Sequence[FoundImage], ids: dict[str, int], first: int, import_id: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the images whose content is new, which get the ids from `first` on; enter these into `ids`."""
+    following = first
     for image in incoming_images:
         if image.sha256 in ids:
             continue
         ids[image.sha256] = following
-        rows.append(
-            {
-                "id": following,
-                "sha256": image.sha256,
-                "name": image.name,
-                "format": image.format,
-                "width": int(image.width),
-                "height": int(image.height),
-                "channels": int(image.channels),
-                "bytes": int(image.bytes),
-                "import_id": import_id,
-                "key": unicodedata.normalize("NFC", image.name).casefold(),
-            }
-        )
+        yield {
+            "id": following,
+            "sha256": image.sha256,
+            "name": image.name,
+            "format": image.format,
+            "width": int(image.width),
+            "height": int(image.height),
+            "channels": int(image.channels),
+            "bytes": int(image.bytes),
+            "import_id": import_id,
+            "key": unicodedata.normalize("NFC", image.name).casefold(),
+        }
         following += 1
-    if rows:
-        connection.execute(insert(images), rows)
-    return ids, rows
+
+
+def _inserted(connection: Connection, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Insert the rows of images, some at a time, and yield each again."""
+    while block := list(islice(rows, BLOCK)):
+        connection.execute(insert(images), block)
+        yield from block
+
+
+def _blocks(incoming_images: Sequence[FoundImage]) -> Iterator[Sequence[FoundImage]]:
+    for start in range(0, len(incoming_images), BLOCK):
+        yield incoming_images[start : start + BLOCK]
 
 
 def _add_labels(
     connection: Connection, incoming_images: Sequence[FoundImage], ids: Mapping[str, int]
 ) -> tuple[int, list[Refusal]]:
-    labeled = [image for image in incoming_images if image.label is not None]
-    appending = Appending(connection, (ids[image.sha256] for image in labeled))
-    batch = f"import/{secrets.token_hex(8)}"
-    added, differing = 0, []
-    for image in labeled:
-        image_id = ids[image.sha256]
-        state = appending.states[image_id]
-        if state.label is not None:
-            if state.label != image.label:
-                differing.append(Refusal(shown(image.name), _DIFFERS))
-            continue
-        appending.add(
-            Draft(
-                uid=f"{batch}/{image_id}",
-                image_id=image_id,
-                action="import",
-                actor=ACTOR,
-                label=image.label,
-                source="imported",
-                reviewed=state.reviewed,
-                mark=state.mark,
-                batch=batch,
+    batch, moment = f"import/{secrets.token_hex(8)}", now()
+    added, differing = 0, list[Refusal]()
+    for block in _blocks([image for image in incoming_images if image.label is not None]):
+        appending = Appending(connection, (ids[image.sha256] for image in block), moment)
+        for image in block:
+            image_id = ids[image.sha256]
+            state = appending.states[image_id]
+            if state.label is not None:
+                if state.label != image.label:
+                    differing.append(Refusal(shown(image.name), _DIFFERS))
+                continue
+            appending.add(
+                Draft(
+                    uid=f"{batch}/{image_id}",
+                    image_id=image_id,
+                    action="import",
+                    actor=ACTOR,
+                    label=image.label,
+                    source="imported",
+                    reviewed=state.reviewed,
+                    mark=state.mark,
+                    batch=batch,
+                )
             )
-        )
-        added += 1
-    appending.flush()
+            added += 1
+        appending.flush()
     return added, differing
 
 

@@ -49,12 +49,18 @@ class Draft:
 
 
 class Appending:
-    """Entries being added in one writing transaction: `states` follows each, `flush` writes them all."""
+    """Entries being added in one writing transaction: `states` follows each, `flush` writes them all.
 
-    def __init__(self, connection: Connection, image_ids: Iterable[int]) -> None:
+    Args:
+        connection: of the transaction.
+        image_ids: the images that the entries are about.
+        time: of the entries; now when None.
+    """
+
+    def __init__(self, connection: Connection, image_ids: Iterable[int], time: str | None = None) -> None:
         self._connection = connection
         self._seq, self._hash = read_head(connection)
-        self._time = now()
+        self._time = time or now()
         self._rows: list[dict[str, Any]] = []
         self.states = load_states(connection, image_ids)
         self._without_row = {number for number, state in self.states.items() if state.version == 0}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,3 +69,26 @@ def test_shares_that_are_none_are_told_and_nothing_is_exported(page: AppTest) ->
     assert not page.exception
     assert "make a whole" in page.error[0].value
     assert page.button(key="run_export").disabled
+
+
+def test_finished_exports_show_size_and_sum_and_are_downloaded_by_version(page: AppTest, opened: OpenProject) -> None:
+    page.selectbox(key="export_format").set_value("csv").run()
+    page.button(key="run_export").click().run()
+    (made,) = opened.project.exports.files()
+    kept = made.with_name("my [own] ü.csv")
+    kept.write_bytes(bytes(2_500_000))
+    page.run()
+    assert not page.exception
+    told = [one.value for one in (*page.markdown, *page.caption)]
+    assert any(r"my \[own\] ü.csv" in text and "2.5 MB" in text for text in told)
+    assert f"SHA-256 `{hashlib.sha256(made.read_bytes()).hexdigest()}`" in told
+    page.button(key=f"sum_{kept.name}").click().run()
+    assert f"SHA-256 `{hashlib.sha256(bytes(2_500_000)).hexdigest()}`" in [one.value for one in page.caption]
+    versions = {one.name: one.version for one in opened.project.exports.finished.all()}
+    links = [one.proto.url for one in page.get("link_button")]
+    assert f"{opened.base}/exports/my%20%5Bown%5D%20%C3%BC.csv?version={versions[kept.name]}" in links
+    assert f"{opened.base}/exports/{made.name}?version={versions[made.name]}" in links
+    *command, address = shlex.split(page.code[0].value)
+    assert command[:4] == ["curl", "--fail", "--continue-at", "-"]
+    assert command[-2:] == ["--output", kept.name]
+    assert address.endswith(f"{opened.base}/exports/my%20%5Bown%5D%20%C3%BC.csv?version={versions[kept.name]}")

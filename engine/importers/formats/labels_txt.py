@@ -97,8 +97,9 @@ def _lists(source: SourceView) -> list[str]:
     """The text files most of whose first lines are a file of the source and a label."""
 
     def look() -> list[str]:
-        beside = stems_of(source)  # a text file for each image says something else: boxes, a caption
-        names = [name for name in source.ending(*ENDINGS) if name.rpartition(".")[0] not in beside]
+        lists = source.ending(*ENDINGS)
+        beside = stems_of(source) if lists else {}  # a text file for each image says something else: boxes, a caption
+        names = [name for name in lists if name.rpartition(".")[0] not in beside]
         return [name for name in names[:_LOOKED_AT] if _is_list(source, name)]
 
     return source.once("text lists", look)

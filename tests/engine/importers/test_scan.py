@@ -1,8 +1,10 @@
 import hashlib
 import io
 import shutil
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -303,3 +305,23 @@ def test_an_empty_class_folder_is_a_class(importer: Importer) -> None:
     (importer.source / "set" / "fox").mkdir()
     preview = scan(ImportSource("folder", importer.source / "set"), importer.staging, quiet)
     assert preview.counts == {"cat": 1, "dog": 1, "fox": 0}
+
+
+def test_preview_of_many_images_holds_little_of_each(tmp_path: Path) -> None:
+    count = 600
+    (tmp_path / "set.zip").write_bytes(zipped({f"{k % 3}/{k:04d}.png": _numbered(k) for k in range(count)}))
+    source = ImportSource("zip", tmp_path / "set.zip")
+    discard(scan(source, tmp_path / "staging", quiet))  # what is made once
+    tracemalloc.start()
+    preview = scan(source, tmp_path / "staging", quiet)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(preview.found) == count
+    assert held < 750 * count
+
+
+def _numbered(number: int) -> bytes:
+    """A PNG that no other number has."""
+    pixels = np.zeros((4, 4), np.uint8)
+    pixels[0] = [number % 256, number // 256, 0, 0]
+    return encoded(Image.fromarray(pixels))

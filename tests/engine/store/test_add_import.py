@@ -1,6 +1,8 @@
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
@@ -187,3 +189,43 @@ def test_the_splits_of_the_source_and_every_name_of_an_image_are_kept(store: Sto
     store.add_import("again", "tree", [replace(given[0], split="test")], ["fox"], [])
     assert store.given_splits()[ids["set/new.png"]] == "val", "the first one counts"
     assert store.other_names()[ids["set/new.png"]] == ("set/again.png", "b/new.png")
+
+
+def test_import_written_some_images_at_a_time_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [
+        replace(
+            found("train/1.png", "cat", content="one"), test=True, split="test", group="scene", copies=("other.png",)
+        ),
+        replace(found("train/2.png", "dog"), split="train", group="scene"),
+        found("train/3.png", truth="dog"),
+        replace(found("again/1.png", "dog", content="one"), group="another"),
+        replace(found("train/4.png", "cat", truth="cat"), test=True, split="test"),
+        found("train/3.png", "cat"),
+        found("train/5.png", "cat"),
+    ]
+    held = []
+    for name, size in (("whole", 10_000), ("blocks", 2)):
+        monkeypatch.setattr(imports, "BLOCK", size)
+        with Store.create(f"sqlite:///{tmp_path / name}.db", "demo") as store:
+            result = store.add_import("folder", "csv", images, ["dog", "cat"], [])
+            history = [(one.seq, one.image_id, one.label, one.reviewed) for one in store.entries()]
+            assert len({one.time for one in store.entries()}) == 1
+            assert store.verify() == []
+            held.append(
+                (replace(result, seconds=0), store.images(), history, store.truth(), store.group_names(),
+                 store.test_split().tolist(), store.given_splits(), store.other_names())
+            )  # fmt: skip
+    assert held[0] == held[1]
+    assert held[0][0].added == 5
+
+
+def test_import_needs_little_memory_beyond_the_images_it_is_handed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "BLOCK", 100)
+    images = [found(f"{number}.png", "cat") for number in range(3_000)]
+    with Store.create(url, "demo") as store:
+        store.add_import("first", "tree", [found("first.png", "cat")], ["cat"], [])  # what is made once
+        tracemalloc.start()
+        store.add_import("folder", "tree", images, ["cat"], [])
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 500 * len(images)
