@@ -21,7 +21,8 @@ class Question:
 
     key: what `--set` takes; title: for a person; options: what may be chosen, each with its words, at least one;
     chosen: what was taken; hint: what it is about, "" for nothing; doubtful: it is likely enough that a person wants
-    something else that they should look.
+    something else that they should look. cells: where options are columns of a table, the first cells of each, by the
+    option.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Question:
     chosen: str
     hint: str = ""
     doubtful: bool = False
+    cells: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
