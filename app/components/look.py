@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 _STYLE = """<style>
-[data-testid^="stBaseButton-primary"], [data-testid^="stBaseButton-primary"] p,
-[data-testid^="stBaseButton-primary"] span {color: light-dark(#ffffff, #12161d);}
+[data-testid^="stBaseButton-primary"]:not(:disabled),
+[data-testid^="stBaseButton-primary"]:not(:disabled) :is(p, span) {color: light-dark(#ffffff, #12161d);}
 </style>"""
 
 

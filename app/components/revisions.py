@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import pandas as pd
 import streamlit as st
 
@@ -50,9 +48,8 @@ def _compare(opened: OpenProject, known: dict[str, Revision]) -> None:
     names = [NOW, *known]
     form = st.form("compare_revisions", border=False)
     with form, st.container(horizontal=True, vertical_alignment="bottom"):
-        words = functools.partial(_words, known)
-        before = st.selectbox("What changed from", names, index=1, format_func=words, width=240, key="compare_from")
-        after = st.selectbox("to", names, format_func=words, width=240, key="compare_to")
+        before = st.selectbox("What changed from", names, index=1, width=240, key="compare_from")
+        after = st.selectbox("to", names, width=240, key="compare_to")
         wanted = st.form_submit_button("Compare", key="compare")
     if wanted:
         state.put("compared", (before, after))

@@ -8,6 +8,7 @@ from typing import get_args
 from urllib.parse import quote
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import state
 from app.components.next_step import next_step
@@ -53,29 +54,33 @@ def page() -> None:
         st.html(_NEWEST_FIRST)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        options, wrong = _options(opened)
-        refusal = wrong or opened.project.exports.refusal(options)
-        counts = opened.project.exports.counts(options)
-        _contents(opened, options, counts)
+        options, wrong, below_sources = _options(opened)
+        refusal = opened.project.exports.refusal(options)
         if refusal is not None:
-            state.show_error(refusal)
+            with below_sources:
+                state.show_error(refusal)
+        counts = opened.project.exports.counts(options)
+        st.caption(f"By where they come from: {counted(counts) or 'none'}.", help=_SEEN)
     with right:
         exports, revisions = st.tabs(["Exports", "Revisions"])
         with exports, st.container(key="export_files"):
             _exports(opened.base, opened.project.exports.files(), newest)
         with revisions:
             revisions_part(opened)
-    _bar(opened, options, counts, refused=refusal is not None)
+    _bar(opened, options, counts, wrong or refusal)
 
 
-def _bar(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int], *, refused: bool) -> None:
+def _bar(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int], refusal: StarlingError | None) -> None:
     images = sum(counts.values())
     with next_step():
         wanted = st.button(
             f"Export {some(images, 'image')}", type="primary", icon=":material/archive:",
-            disabled=images == 0 or refused, key="run_export",
+            disabled=images == 0 or refusal is not None, key="run_export",
         )  # fmt: skip
         place = st.empty()
+        place.caption(
+            f"Not possible so: {state.plain(refusal.cause)}." if refusal else _contents(opened, options, counts)
+        )
     if not wanted:
         return
     with place:
@@ -94,20 +99,23 @@ def _bar(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int],
     st.rerun()
 
 
-def _options(opened: OpenProject) -> tuple[ExportOptions, ConfigError | None]:
-    """Draw what can be chosen; return it, and what is wrong with it."""
+def _options(opened: OpenProject) -> tuple[ExportOptions, ConfigError | None, DeltaGenerator]:
+    """Draw what can be chosen; return it, what is wrong with the split, and the place below the sources."""
     form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title, key="export_format")
     st.caption(EXPORTERS[form].summary)
     at = choose_revision(opened)
     images = _selection(opened)
     sources, least = _sources(opened, images, at)
+    below_sources = st.container()
     unlabeled = st.checkbox("Images without a label too", value=True, key="export_unlabeled")
     audit = None if at is not None else _audited(opened)
     shares, seed, wrong = _split()
+    if wrong is not None:
+        state.show_error(wrong)
     options = ExportOptions(
         form, sources, least, unlabeled, images=images, split=shares, split_seed=seed, audit=audit, at=at
     )  # fmt: skip
-    return options, wrong
+    return options, wrong, below_sources
 
 
 def _sources(opened: OpenProject, images: frozenset[int] | None, at: str | None) -> tuple[frozenset[str], float]:
@@ -129,33 +137,32 @@ def _sources(opened: OpenProject, images: frozenset[int] | None, at: str | None)
     return frozenset(chosen), least
 
 
-def _contents(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int]) -> None:
-    """Say what the file will hold, and how much of it is expected to be wrong."""
-    labels = sum(counts.values()) - counts["pseudo"] - counts["unlabeled"]
-    cells = {"Labels": labels, "Pseudo-labels": counts["pseudo"], "Unlabeled": counts["unlabeled"]}
-    cells = {title: count for title, count in cells.items() if count or title == "Labels"}
-    for column, (title, count) in zip(st.columns(3), cells.items(), strict=False):
-        column.metric(title, f"{count:,}")
-    st.caption(f"By where they come from: {counted(counts) or 'none'}.", help=_SEEN)
-    if words := _expected(opened, options, counts):
-        st.caption(words)
+def _contents(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int]) -> str:
+    """Return what the file will hold and how much of it is expected to be wrong, in words."""
+    labels = sum(counts[source] for source in LABELS)
+    parts = [
+        some(labels, "label"),
+        some(counts["pseudo"], "pseudo-label") if counts["pseudo"] else "",
+        f"{counts['unlabeled']:,} unlabeled" if counts["unlabeled"] else "",
+    ]
+    return f"{', '.join(filter(None, parts))}. {_expected(opened, options, counts)}"
 
 
 def _expected(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int]) -> str:
     """Return how many labels of the file are expected to be wrong, in words; "" where nothing says it."""
+    if options.audit is not None:
+        return f"With a certificate: {state.plain(statement(opened.project.audits.get(options.audit)))}."
     labels = sum(counts[source] for source in LABELS)
     if options.at is not None or options.images is not None or not labels:
         return ""
     report = opened.project.goals.report(0.0)[0]
     if report is None:
         return ""
-    shares = [one for one in report.standing.by_source if one.source in LABELS & options.sources and counts[one.source]]
-    wrong = sum(one.wrong for one in shares)
-    known = f"{report.standing.answers:,} answers of the audit" if report.standing.answers else "no audit yet"
-    words = f"Expected wrong among the {some(labels, 'label')}: about {percent(wrong / labels)} ({known})."
-    if counts["pseudo"]:
-        words += " Pseudo-labels are not counted; the Quality page says how far they are right."
-    return words
+    there = [one for one in report.standing.by_source if one.source in options.sources and counts[one.source]]
+    wrong = sum(one.wrong for one in there if one.source in LABELS)
+    known = f"by {report.standing.answers:,} answers of the audit" if report.standing.answers else "nothing audited yet"
+    beside = "; of pseudo-labels the Quality page says it" if counts["pseudo"] else ""
+    return f"Expected wrong among the labels: about {percent(wrong / labels)}, {known}{beside}."
 
 
 def _split() -> tuple[Shares | None, int, ConfigError | None]:

@@ -9,7 +9,7 @@ from engine.importers.formats.class_tree import GENERIC
 from engine.importers.labeling import UNLABELED, split_of
 from engine.importers.names import shown, twins
 
-_DATE = re.compile(r"(\d{1,2}[-_. ]){0,2}(19|20)\d\d([-_. ]?\d{1,2}){0,2}")
+_DATE = re.compile(r"(\d{1,2}[-_. ]){0,2}(19|20)\d\d([-_. ]\d{1,2}|\d\d){0,2}")
 
 
 def class_doubts(counts: Mapping[str, int]) -> dict[str, str]:
