@@ -16,8 +16,8 @@ FEW, MANY = 3, 24
 """Images shown of each class, and of a source without classes."""
 ALL_FEW = 30
 """Up to so many classes show all of theirs, more of them one each: their names need the room."""
-SEARCHED = 20
-"""From so many classes on, one can be searched."""
+SEARCHED, MOST = 20, 300
+"""From so many classes on, one can be searched; so many stand in the list at most."""
 _STYLE = """<style>
 .found-classes {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 0 1.5rem;
   max-height: 23rem; overflow: auto; padding: 2px;}
@@ -65,12 +65,14 @@ def class_list(base: str, preview: ImportPreview) -> None:
     examples = _examples(preview, FEW if len(preview.counts) <= ALL_FEW else 1)
     rows = [
         _row(_pictures(base, preview, examples.get(label, [])), label, doubts.get(label, ""), preview.counts[label])
-        for label in labels
+        for label in labels[:MOST]
     ]
-    if preview.unlabeled and not wanted:
+    if preview.unlabeled and not wanted and len(labels) <= MOST:
         blank = _pictures(base, preview, examples.get(None, []))
         rows.append(_row(blank, "without a label", "", preview.unlabeled, rest=True))
     st.html(f'{_STYLE}<div class="found-classes" tabindex="0" role="group" aria-label="Classes">{"".join(rows)}</div>')
+    if len(labels) > MOST:
+        st.caption(f"The first {MOST:,} of {len(labels):,} classes; the search finds the others.")
 
 
 def ordered(counts: Mapping[str, int], doubts: Mapping[str, str]) -> list[str]:

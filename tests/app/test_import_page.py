@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components import class_list
 from app.server import workbench
 from engine.importers.scan import ImportSource
 from tests.engine.importers.container_samples import tarred
@@ -186,7 +187,7 @@ def test_a_question_about_columns_shows_the_first_five_rows(opened: workbench.Op
 
 
 def test_classes_stand_doubtful_first_then_by_number_and_can_be_searched(
-    opened: workbench.OpenProject, tmp_path: Path
+    opened: workbench.OpenProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {"2021-05-03": 3, "lone": 1, "many": 5, **{f"class {n}": 2 for n in range(20)}}
     shades = {f"{label}/{at}.png": 1 for label, count in names.items() for at in range(count)}
@@ -197,6 +198,10 @@ def test_classes_stand_doubtful_first_then_by_number_and_can_be_searched(
     shown = page(opened, tmp_path / "many.zip")
     assert classes(shown)[:4] == ["2021-05-03", "lone", "many", "class 0"]
     assert classes(shown)[-1] == "class 19"
+    monkeypatch.setattr(class_list, "MOST", 12)
+    shown.run()
+    assert len(classes(shown)) == 12
+    assert "The first 12 of 23 classes; the search finds the others." in [one.value for one in shown.caption]
     next(one for one in shown.text_input if one.label == "Find a class").set_value("SS 1").run()
     assert classes(shown) == [f"class {n}" for n in (1, *range(10, 20))]
 
