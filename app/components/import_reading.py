@@ -124,15 +124,15 @@ def _answer(preview: ImportPreview, question: Question) -> str:
     words, columns = dict(question.options), dict(question.cells)
     keys = list(words)
     key = f"answer_{_key(preview)}_{question.key}_{question.chosen}"
+    title, hint = state.plain(question.title), state.plain(question.hint) or None
     if not question.doubtful or len(keys) > MOST_SIDE_BY_SIDE:
         chosen = st.selectbox(
-            question.title, keys, index=keys.index(question.chosen), format_func=lambda one: words[one],
-            help=question.hint or None, key=key,
+            title, keys, index=keys.index(question.chosen), format_func=lambda one: words[one], help=hint, key=key,
         )  # fmt: skip
     else:
         follows = _foreseen(preview, question)
         chosen = st.radio(
-            question.title, keys, index=keys.index(question.chosen), help=question.hint or None, key=key,
+            title, keys, index=keys.index(question.chosen), help=hint, key=key,
             format_func=lambda one: state.plain(one if one in columns else words[one]),
             captions=[f"→ {state.plain(follows[one])}" if one in follows else "" for one in keys],
         )  # fmt: skip
