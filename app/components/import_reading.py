@@ -1,79 +1,151 @@
-"""What an import is taken for: the format, the questions it asks, and the classes it would make, before writing."""
+"""What an import is taken for: the questions it asks with what follows from each answer, and other ways to read it."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.quality.words import some
 from engine.errors import StarlingError
-from engine.images.files import thumb_path
-from engine.importers.formats import FORMATS, counted
+from engine.importers.formats import FORMATS, class_tree, csv_table, images_only
 from engine.importers.scan import ENCODING, read_again
+from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
+from engine.importers.tidy import TWINS
 from engine.records.imports import ImportPreview, Question, Reading
 
-PICTURED = 200
-"""Classes that are shown with a picture at most."""
-ROW, TALLEST = 44, 480
+MOST_SIDE_BY_SIDE = 6
+"""Answers that are shown beside each other at most; more are a list that opens."""
+FORESEEN = (class_tree.LEVEL, TWINS, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control", "names")
+"""How the keys of questions begin whose answers are tried out, to say what follows: they read the labels anew, and
+decode nothing."""
+MOST_FORESEEN = 5000
+"""Images up to which that is quick."""
+NAMED = 4
+"""Classes that are named of an answer."""
 OF_THE_SOURCE = (ENCODING, FRAMES)
-"""Questions whose answers hold whatever a source is taken for."""
+"""Questions whose answers hold whatever a source is read as."""
 USUAL_NUMBER = 10
+_TITLES = {
+    class_tree.FORMAT.key: "Folders named after the classes",
+    csv_table.FORMAT.key: "A table beside the images",
+    images_only.FORMAT.key: "The images alone, without labels",
+}
+"""What a format is called for a person, where it has no name that is known."""
+
+
+def title_of(reading: str) -> str:
+    """Return what a format is called for a person."""
+    return _TITLES.get(reading, FORMATS[reading].title)
+
+
+def ask(preview: ImportPreview) -> None:
+    """Draw what is doubtful about a source, to be answered; another answer reads it again."""
+    failed = state.get("reading_failed")
+    if failed is not None:
+        state.forget("reading_failed")
+        state.show_error(failed)
+        st.caption(f"It is still read as: {state.plain(title_of(preview.reading))}.")
+    doubtful = [one for one in preview.questions if one.doubtful]
+    others = [one for one in preview.readings[1:] if one.labeled]
+    if not doubtful and not others:
+        return
+    with st.container(border=True):
+        st.markdown("**Please check**")
+        reading = _which(preview, others) if others else preview.reading
+        answers = {one.key: _beside_table(preview, one) for one in doubtful}
+    _take(preview, reading, answers)
 
 
 def choose_reading(preview: ImportPreview) -> None:
-    """Let the person change what the source is taken for and what it asks; another choice reads it again."""
+    """Draw what need not be asked: what the source is read as, and the questions that are not doubtful."""
     if not preview.reading:
         return
-    doubtful = [one for one in preview.questions if one.doubtful]
-    others = [one for one in preview.readings[1:] if one.labeled]
-    with st.container(border=bool(doubtful or others)):
-        reading = _reading(preview)
-        answers = {one.key: _answer(preview, one) for one in doubtful}
-        rest = [one for one in preview.questions if not one.doubtful]
-        if rest:
-            with st.expander("More choices"):
-                answers |= {one.key: _answer(preview, one) for one in rest}
-    asked = {one.key: one.chosen for one in preview.questions}
-    if reading != preview.reading:
-        _read(preview, reading, {key: answer for key, answer in answers.items() if key in OF_THE_SOURCE})
-    elif answers != asked:
-        _read(preview, reading, answers)
-
-
-def _reading(preview: ImportPreview) -> str:
     found = {one.key: one for one in preview.readings}
     keys = [*found, *(key for key in FORMATS if key not in found)]
-    chosen = st.selectbox(
+    reading = st.selectbox(
         "Read as", keys, index=keys.index(preview.reading),
-        format_func=lambda key: _words(found[key]) if key in found else f"{FORMATS[key].title} (does not fit)",
-        key=f"reading_{preview.staging.name}_{preview.reading}",
+        format_func=lambda key: _words(found[key]) if key in found else f"{title_of(key)} (does not fit)",
+        key=f"reading_{_key(preview)}",
     )  # fmt: skip
-    st.caption(f"Taken for {state.plain(preview.layout)}: {state.plain(found[preview.reading].why)}.")
+    _take(preview, str(reading), {one.key: _answer(preview, one) for one in preview.questions if not one.doubtful})
+
+
+def why_read_so(preview: ImportPreview) -> str:
+    """Return what the source is read as and why, in one line of Markdown; "" where there is no choice."""
+    why = next((one.why for one in preview.readings if one.key == preview.reading), "")
+    return f"Read as: {state.plain(title_of(preview.reading))}. {state.plain(_sentence(why))}" if why else ""
+
+
+def notices(preview: ImportPreview) -> None:
+    """Draw what a person should know of how the source was read; the first few in sight."""
+    told = [f"- {state.plain(_sentence(one))}" for one in preview.notices]
+    if told:
+        st.markdown("\n".join(told[:3]))
+    if len(told) > 3:
+        with st.expander(f"{len(told) - 3:,} more"):
+            st.markdown("\n".join(told[3:]))
+
+
+def _sentence(words: str) -> str:
+    """Return words as a sentence; a file name they begin with stays as it is."""
+    first = words.partition(" ")[0]
+    begun = words[0].upper() + words[1:] if first.isalpha() else words
+    return begun if begun.endswith((".", "?", "…")) else f"{begun}."
+
+
+def _key(preview: ImportPreview) -> str:
+    """Part of the keys of the widgets: another reading has other ones, and so has one that failed."""
+    return f"{preview.staging.name}_{preview.reading}_{state.get('readings_failed', 0)}"
+
+
+def _which(preview: ImportPreview, others: list[Reading]) -> str:
+    options = {one.key: one for one in (preview.readings[0], *others)}
+    chosen = st.radio(
+        "Several things here could say the labels. Which one counts?", list(options),
+        index=list(options).index(preview.reading) if preview.reading in options else 0,
+        format_func=title_of, captions=[_follows(one) for one in options.values()],
+        key=f"which_{_key(preview)}",
+    )  # fmt: skip
     return str(chosen)
+
+
+def _follows(one: Reading) -> str:
+    labels = f"{some(one.labeled, 'label')} in {some(one.classes, 'class', 'classes')}" if one.labeled else "no labels"
+    return f"→ {labels}: {state.plain(one.why)}"
 
 
 def _words(one: Reading) -> str:
     if not one.labeled:
-        return f"{one.title}: no labels"
-    return f"{one.title}: {counted(one)}"
+        return title_of(one.key)
+    return f"{title_of(one.key)}: {some(one.labeled, 'label')} in {some(one.classes, 'class', 'classes')}"
 
 
 def _answer(preview: ImportPreview, question: Question) -> str:
-    words = dict(question.options)
+    words, columns = dict(question.options), dict(question.cells)
     keys = list(words)
-    key = f"answer_{preview.staging.name}_{preview.reading}_{question.key}_{question.chosen}"
-    chosen = st.selectbox(
-        f":material/help: {question.title}" if question.doubtful else question.title, keys,
-        index=keys.index(question.option), format_func=lambda option: words[option], help=question.hint or None,
-        key=key,
-    )  # fmt: skip
-    if not question.counted:
-        return str(chosen)
-    answer = str(chosen)
+    key = f"answer_{_key(preview)}_{question.key}_{question.chosen}"
+    title, hint = state.plain(question.title), state.plain(question.hint) or None
+    if not question.doubtful or question.counted or len(keys) > MOST_SIDE_BY_SIDE:
+        chosen = st.selectbox(
+            title, keys, index=keys.index(question.option), format_func=lambda one: words[one], help=hint, key=key,
+        )  # fmt: skip
+    else:
+        follows = _foreseen(preview, question)
+        chosen = st.radio(
+            title, keys, index=keys.index(question.option), help=hint, key=key,
+            format_func=lambda one: state.plain(one if one in columns else words[one]),
+            captions=[f"→ {state.plain(follows[one])}" if one in follows else "" for one in keys],
+        )  # fmt: skip
+    return _with_number(question, str(chosen), key) if question.counted else str(chosen)
+
+
+def _with_number(question: Question, chosen: str, key: str) -> str:
+    """Draw the number that an answer needs and the button that takes it, since files are decoded again."""
+    answer = chosen
     if chosen in question.counted:
         before = question.number if chosen == question.option else None
         number = st.number_input("n", 1, 1_000_000, before or USUAL_NUMBER, key=f"{key}_n_{chosen}")
@@ -83,6 +155,61 @@ def _answer(preview: ImportPreview, question: Question) -> str:
     return answer
 
 
+def _beside_table(preview: ImportPreview, question: Question) -> str:
+    """Draw a question, and beside it the first rows of the table that it is about."""
+    if not question.cells:
+        return _answer(preview, question)
+    left, right = st.columns(2)
+    with left:
+        chosen = _answer(preview, question)
+    with right:
+        st.dataframe(_table(question), hide_index=True, height="content")
+    return chosen
+
+
+def _table(question: Question) -> pd.DataFrame:
+    """The first rows of the table that a question is about."""
+    columns = dict(question.cells)
+    longest = max(map(len, columns.values()), default=0)
+    return pd.DataFrame({name: [*cells, *[""] * (longest - len(cells))] for name, cells in columns.items()})
+
+
+def _foreseen(preview: ImportPreview, question: Question) -> dict[str, str]:
+    """Return what follows from each answer to a question, in words; nothing where that would take long."""
+    if not question.key.startswith(FORESEEN) or len(preview.found) > MOST_FORESEEN:
+        return {}
+    asked = {one.key: one.chosen for one in preview.questions}
+    which = (preview.staging.name, preview.reading, tuple(asked.items()), question.key)
+    known = state.get("foreseen", {})
+    if which not in known:
+        known = {**known, which: {key: _outcome(preview, {**asked, question.key: key}) for key, _ in question.options}}
+        state.put("foreseen", known)
+    return dict(known[which])
+
+
+def _outcome(preview: ImportPreview, answers: Mapping[str, str]) -> str:
+    try:
+        found = read_again(preview, preview.reading, answers)
+    except StarlingError as error:
+        return f"cannot be read so: {error.cause}"
+    labeled = sum(found.counts.values())
+    if not labeled:
+        return "no labels"
+    named = ", ".join(sorted(found.counts, key=lambda label: -found.counts[label])[:NAMED])
+    more = ", …" if len(found.counts) > NAMED else ""
+    return f"{some(labeled, 'label')} in {some(len(found.counts), 'class', 'classes')}: {named}{more}"
+
+
+def _take(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> None:
+    """Read the source again where something else was chosen than it was read by."""
+    asked = {one.key: one.chosen for one in preview.questions}
+    now = {**asked, **answers}
+    if reading != preview.reading:
+        _read(preview, reading, {key: answer for key, answer in now.items() if key in OF_THE_SOURCE})
+    elif now != asked:
+        _read(preview, reading, now)
+
+
 def _read(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> None:
     bar = st.progress(0.0, "Reading again")
 
@@ -90,36 +217,8 @@ def _read(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> N
         bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
 
     try:
-        again = read_again(preview, reading, answers, progress)
+        state.put("preview", read_again(preview, reading, answers, progress))
     except StarlingError as error:
-        state.show_error(error)
-        return
-    finally:
-        bar.empty()
-    state.put("preview", again)
+        state.put("reading_failed", error)
+        state.put("readings_failed", state.get("readings_failed", 0) + 1)
     st.rerun()
-
-
-def class_table(preview: ImportPreview) -> None:
-    """Show each class with its number of labeled images and one of them."""
-    if not preview.counts:
-        return
-    first: dict[str, str] = {}
-    for image in preview.found:
-        if image.label is not None and len(first) < PICTURED:
-            first.setdefault(image.label, image.sha256)
-    pictures = {label: _picture(preview, sha256) for label, sha256 in first.items()}
-    columns = {
-        "example": [pictures.get(label) for label in preview.counts],
-        "class": list(preview.counts),
-        "labeled images": list(preview.counts.values()),
-    }
-    st.dataframe(
-        pd.DataFrame(columns), hide_index=True, row_height=ROW, height=min(ROW * (len(preview.counts) + 1), TALLEST),
-        column_config={"example": st.column_config.ImageColumn(width="small")},
-    )  # fmt: skip
-
-
-def _picture(preview: ImportPreview, sha256: str) -> str:
-    data = thumb_path(preview.staging, sha256).read_bytes()
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

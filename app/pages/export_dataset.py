@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
+from typing import get_args
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import state
+from app.components.next_step import next_step
 from app.components.quality.goal import goal_line
+from app.components.quality.words import some
+from app.components.revisions import choose_revision, revisions_part
 from app.server import workbench
 from app.server.gate import COOKIE
 from app.server.workbench import OpenProject
@@ -18,10 +24,16 @@ from engine.errors import ConfigError, StarlingError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.exporters.split import Shares, shares_of
+from engine.percent import percent
 from engine.project.export_files import ExportFile
 from engine.quality import scale
 from engine.quality.audit import statement
+from engine.records.labels import LabelSource
 
+LABELS = frozenset(get_args(LabelSource))
+_NEWEST_FIRST = """<style>@media (max-width: 640px) {
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-export_files) {flex-wrap: wrap-reverse;}
+}</style>"""
 _SEEN = (
     "The file says it of each image. Reviewed is what a person had alone in front and answered for; of a tile it says "
     "how long it was on the screen."
@@ -40,67 +52,125 @@ SPLIT_HELP = (
 def page() -> None:
     """Draw the page."""
     opened = state.need_project()
+    if not opened.project.store.counts().images:
+        st.info("This project has no images yet. Import some first; with their labels they leave from here.")
+        st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
+        return
     goal_line(opened, "export")
+    newest = state.get("exported")
+    if newest:
+        st.html(_NEWEST_FIRST)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        st.subheader("What goes in")
-        has_round = opened.project.results.in_force() is not None
-        chosen = {
-            source
-            for source, text in FULL.items()
-            if st.checkbox(
-                text,
-                value=source != "pseudo",
-                key=f"source_{source}",
-                disabled=source == "pseudo" and not has_round,
-                help="Needs a round in force." if source == "pseudo" and not has_round else None,
-            )
-        }
-        least = st.slider(
-            "Least confidence of a pseudo-label", 0.0, 1.0, 0.95, 0.01, disabled="pseudo" not in chosen,
-            help=_confidence_help(opened),
-        )  # fmt: skip
-        unlabeled = st.checkbox("Images without a label too", value=True)
-        form = st.selectbox(
-            "Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title, key="export_format"
-        )
-        st.caption(EXPORTERS[form].summary)
-        shares, seed, wrong = _split()
-        options = ExportOptions(
-            form, frozenset(chosen), least, unlabeled, images=_selection(opened), split=shares, split_seed=seed,
-            audit=_audited(opened),
-        )  # fmt: skip
-        counts = opened.project.exports.counts(options)
-        refusal = wrong or opened.project.exports.refusal(options)
+        options, wrong, below_sources = _options(opened)
+        refusal = opened.project.exports.refusal(options)
         if refusal is not None:
-            state.show_error(refusal)
-        cells = st.columns(3)
-        cells[0].metric("Labels", f"{sum(counts.values()) - counts['pseudo'] - counts['unlabeled']:,}")
-        cells[1].metric("Pseudo-labels", f"{counts['pseudo']:,}")
-        cells[2].metric("Unlabeled", f"{counts['unlabeled']:,}")
+            with below_sources:
+                state.show_error(refusal)
+        counts = opened.project.exports.counts(options)
         st.caption(f"By where they come from: {counted(counts) or 'none'}.", help=_SEEN)
-        if st.button(
-            "Export",
-            type="primary",
-            icon=":material/archive:",
-            disabled=sum(counts.values()) == 0 or refusal is not None,
-            key="run_export",
-        ):
-            bar = st.progress(0.0, "Exporting")
-
-            def progress(label: str, done: int, total: int) -> None:
-                bar.progress(done / total if total else 1.0, label)
-
-            try:
-                target = opened.project.exports.write(options, progress)
-            except StarlingError as error:
-                state.show_error(error)
-            else:
-                state.put("exported", target.name)
-            bar.empty()
     with right:
-        st.subheader("Exports")
-        _exports(opened, state.get("exported"))
+        exports, revisions = st.tabs(["Exports", "Revisions"])
+        with exports, st.container(key="export_files"):
+            _exports(opened, newest)
+        with revisions:
+            revisions_part(opened)
+    _bar(opened, options, counts, wrong or refusal)
+
+
+def _bar(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int], refusal: StarlingError | None) -> None:
+    images = sum(counts.values())
+    with next_step():
+        wanted = st.button(
+            f"Export {some(images, 'image')}", type="primary", icon=":material/archive:",
+            disabled=images == 0 or refusal is not None, key="run_export",
+        )  # fmt: skip
+        place = st.empty()
+        place.caption(
+            f"Not possible so: {state.plain(refusal.cause)}." if refusal else _contents(opened, options, counts)
+        )
+    if not wanted:
+        return
+    with place:
+        bar = st.progress(0.0, "Exporting")
+
+        def progress(label: str, done: int, total: int) -> None:
+            bar.progress(done / total if total else 1.0, f"{label}: {done:,} of {total:,}" if total else label)
+
+        try:
+            target = opened.project.exports.write(options, progress)
+        except StarlingError as error:
+            bar.empty()
+            state.show_error(error)
+            return
+    state.put("exported", target.name)
+    st.rerun()
+
+
+def _options(opened: OpenProject) -> tuple[ExportOptions, ConfigError | None, DeltaGenerator]:
+    """Draw what can be chosen; return it, what is wrong with the split, and the place below the sources."""
+    form = st.selectbox("Format", list(EXPORTERS), format_func=lambda key: EXPORTERS[key].title, key="export_format")
+    st.caption(EXPORTERS[form].summary)
+    at = choose_revision(opened)
+    images = _selection(opened)
+    sources, least = _sources(opened, images, at)
+    below_sources = st.container()
+    unlabeled = st.checkbox("Images without a label too", value=True, key="export_unlabeled")
+    audit = None if at is not None else _audited(opened)
+    shares, seed, wrong = _split()
+    if wrong is not None:
+        state.show_error(wrong)
+    options = ExportOptions(
+        form, sources, least, unlabeled, images=images, split=shares, split_seed=seed, audit=audit, at=at
+    )  # fmt: skip
+    return options, wrong, below_sources
+
+
+def _sources(opened: OpenProject, images: frozenset[int] | None, at: str | None) -> tuple[frozenset[str], float]:
+    """Draw the sources of which there are labels; return those that count, and the least confidence."""
+    there = opened.project.exports.counts(ExportOptions(sources=LABELS, images=images, at=at))
+    chosen = {source for source in LABELS if not there[source]}  # of which there is nothing to choose
+    if len(chosen) < len(LABELS):
+        st.markdown("What goes in")
+    for source, text in FULL.items():
+        if source in LABELS and there[source] and st.checkbox(
+            f"{text}: {there[source]:,}", value=True, key=f"source_{source}"
+        ):  # fmt: skip
+            chosen.add(source)
+    least = 0.95
+    possible = at is None and opened.project.results.in_force() is not None
+    if possible and st.checkbox(FULL["pseudo"], key="source_pseudo"):
+        chosen.add("pseudo")
+        least = st.slider("Least confidence of a pseudo-label", 0.0, 1.0, least, 0.01, help=_confidence_help(opened))
+    return frozenset(chosen), least
+
+
+def _contents(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int]) -> str:
+    """Return what the file will hold and how much of it is expected to be wrong, in words."""
+    labels = sum(counts[source] for source in LABELS)
+    parts = [
+        some(labels, "label"),
+        some(counts["pseudo"], "pseudo-label") if counts["pseudo"] else "",
+        f"{counts['unlabeled']:,} unlabeled" if counts["unlabeled"] else "",
+    ]
+    return f"{', '.join(filter(None, parts))}. {_expected(opened, options, counts)}"
+
+
+def _expected(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int]) -> str:
+    """Return how many labels of the file are expected to be wrong, in words; "" where nothing says it."""
+    if options.audit is not None:
+        return f"With a certificate: {state.plain(statement(opened.project.audits.get(options.audit)))}."
+    labels = sum(counts[source] for source in LABELS)
+    if options.at is not None or options.images is not None or not labels:
+        return ""
+    report = opened.project.goals.report(0.0)[0]
+    if report is None:
+        return ""
+    there = [one for one in report.standing.by_source if one.source in options.sources and counts[one.source]]
+    wrong = sum(one.wrong for one in there if one.source in LABELS)
+    known = f"by {report.standing.answers:,} answers of the audit" if report.standing.answers else "nothing audited yet"
+    beside = "; of pseudo-labels the Quality page says it" if counts["pseudo"] else ""
+    return f"Expected wrong among the labels: about {percent(wrong / labels)}, {known}{beside}."
 
 
 def _split() -> tuple[Shares | None, int, ConfigError | None]:

@@ -2,64 +2,104 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from app import state
-from app.components.import_reading import choose_reading, class_table
+from app.components.class_list import class_list
+from app.components.import_reading import ask, choose_reading, notices, why_read_so
+from app.components.listing import listing
+from app.components.next_step import next_step
+from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import FILE, NONE, warning
 from engine.importers.scan import ImportSource, discard, kind_of
-from engine.records.imports import ImportPreview, ImportResult
+from engine.records.imports import Grouping, ImportPreview, ImportResult
+from engine.records.progress import Progress
+
+TRAIN, REVIEW = "pages/train_rounds.py", "pages/review_labels.py"
+TOLD_AFTER = 2.0  # seconds after which it is said how long a piece of work will take
+ABOUT = """
+- **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
+  folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
+- **A table beside the images**: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a class. An empty
+  cell is no label. Labels are text: “007” stays “007”.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, ImageNet lists,
+  Ground Truth, Vertex, Azure ML; MegaDetector as predictions.
+- **Archives in archives**, zip or tar, are folders called like them: `cat.zip` is a folder `cat`.
+- **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as
+  you choose; frames have the label of their file and are one group.
+- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, file names
+  like `scene12_frame003.jpg`, or bursts by camera and time, which you choose.
+- **Images**: JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; HEIC, JPEG XL, DICOM and many-band TIFF with extras.
+
+You see what it is taken for, and can change it, before anything is written.
+"""
 
 
 def page() -> None:
     """Draw the page."""
-    left, right = st.columns([1, 2], gap="large")
-    with left:
-        _projects()
-    with right:
-        opened = state.current()
-        if opened is None:
-            st.subheader("Start here")
-            st.markdown(
-                "1. Make a project.\n2. Upload a zip with your images. Those you have labeled lie in a folder a class, "
-                "or are named in a CSV beside them.\n3. Train a round; look at its pseudo-labels; correct those it is "
-                "least sure of; export."
-            )
-            return
-        _import(opened)
-
-
-def _projects() -> None:
-    st.subheader("Project")
     opened = state.current()
+    if opened is None:
+        _start()
+    elif state.get("waiting") is not None:
+        _scan(opened, *state.get("waiting"))
+    elif state.get("preview") is not None:
+        _confirm(opened, state.get("preview"))
+    else:
+        add, project = st.columns([2, 1], gap="large")
+        with add:
+            _add(opened)
+        with project:
+            st.subheader("Project")
+            _open(opened)
+            _create(first=False)
+
+
+def _start() -> None:
+    """Draw what a person sees who has no project open."""
+    st.subheader("Sort your images into classes")
+    st.markdown("Give the project a name. Its images come next: a zip or a folder, labeled or not.")
+    with st.container(width=480):
+        _create(first=True)
+        if state.projects():
+            _open(None)
+
+
+def _open(opened: OpenProject | None) -> None:
     projects = state.projects()
-    if projects:
-        roots = [str(path) for path in projects]
-        at = roots.index(str(opened.project.root)) if opened is not None and str(opened.project.root) in roots else None
-        chosen = st.selectbox(
-            "Open a project",
-            projects,
-            index=at,
-            format_func=lambda path: path.name,
-            placeholder="Choose a project",
-            key=f"open_project_{opened.key if opened is not None else ''}",  # a new choice for each project looked at
-        )
-        if chosen is not None and (opened is None or chosen != opened.project.root):
-            try:
-                state.open_project(chosen)
-            except StarlingError as error:
-                state.show_error(error)
-            else:
-                st.rerun()
+    roots = [str(path) for path in projects]
+    at = roots.index(str(opened.project.root)) if opened is not None and str(opened.project.root) in roots else None
+
+    def name(path: Path) -> str:
+        return opened.project.store.name if opened is not None and path == opened.project.root else path.name
+
+    chosen = st.selectbox(
+        "Open a project",
+        projects,
+        index=at,
+        format_func=name,
+        placeholder="Choose a project",
+        key=f"open_project_{opened.key if opened is not None else ''}",  # a new choice for each project looked at
+    )
+    if chosen is not None and (opened is None or chosen != opened.project.root):
+        try:
+            state.open_project(chosen)
+        except StarlingError as error:
+            state.show_error(error)
+        else:
+            st.rerun()
+
+
+def _create(*, first: bool) -> None:
     with st.form("new_project", clear_on_submit=True, border=True):
-        name = st.text_input("New project", placeholder="Name")
-        if st.form_submit_button("Create", icon=":material/add:"):
+        name = st.text_input("New project", placeholder="Name, such as Trash photos")
+        if st.form_submit_button("Create", icon=":material/add:", type="primary" if first else "secondary"):
             try:
                 state.create_project(name)
             except StarlingError as error:
@@ -68,115 +108,144 @@ def _projects() -> None:
                 st.rerun()
 
 
-def _import(opened: OpenProject) -> None:
+def _add(opened: OpenProject) -> None:
+    """Draw the ways in."""
+    _announce(opened)
     st.subheader("Add images")
-    _announce()
-    preview: ImportPreview | None = state.get("preview")
-    if preview is not None:
-        _confirm(opened, preview)
-        return
-    by_zip, by_folder, rules = st.tabs(["Upload a zip", "Folder on this machine", "How labels are found"])
+    failed = state.get("scan_failed")
+    if failed is not None:
+        state.forget("scan_failed")
+        state.show_error(failed)
+    by_zip, by_folder = st.tabs(["Upload a zip", "Folder on this machine"])
     with by_zip:
         uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
         path = opened.uploads.pop(uploaded.id, None) if uploaded is not None else None
         if uploaded is not None and path is not None:
-            try:
-                _scan(opened, ImportSource("zip", path, name=uploaded.name))
-            finally:
-                path.unlink(missing_ok=True)
+            _await(ImportSource("zip", path, name=uploaded.name), uploaded=True)
     with by_folder, st.form("folder", border=False):
         text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
-            _scan(opened, ImportSource(kind_of(given), given, name=given.name))
-    with rules:
-        st.markdown(
-            "- **Class tree**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside the class "
-            "folders, or in `_unlabeled`, `unlabeled` or `no_label`, are unlabeled.\n"
-            "- **Tables** beside the images: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a "
-            "class. An empty label is unlabeled. Labels are text: “007” stays “007”.\n"
-            "- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, "
-            "ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector as predictions.\n"
-            "- **Archives in archives**, zip or tar, are folders called like them: `cat.zip` is a folder `cat`.\n"
-            "- **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one "
-            "each n seconds, as you choose; frames have the label of their file and are one group.\n"
-            "- **What it is taken for** is shown with the classes it would make, what else it could be and what is "
-            "doubtful; you can change it before anything is written.\n"
-            "- **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, "
-            "file names like `scene12_frame003.jpg`, or bursts by camera and time, which you choose.\n"
-            "- JPEG, PNG, WebP, BMP, GIF, TIFF and AVIF; HEIC, JPEG XL, DICOM and many-band TIFF with extras. "
-            "Everything is looked at before anything is written, and what is refused is listed with the reason."
-        )
+            _await(ImportSource(kind_of(given), given, name=given.name), uploaded=False)
+    with st.expander("What can be read"):
+        st.markdown(ABOUT)
 
 
-def _scan(opened: OpenProject, source: ImportSource) -> None:
+def _await(source: ImportSource, *, uploaded: bool) -> None:
+    """Look at a source in the next run of the page, which shows nothing else."""
+    state.forget("imported")
+    state.put("waiting", (source, uploaded))
+    st.rerun()
+
+
+def _scan(opened: OpenProject, source: ImportSource, uploaded: bool) -> None:
+    state.forget("waiting")
+    st.subheader(f"Reading {state.plain(source.name)}")
     bar = st.progress(0.0, "Looking inside")
+    st.caption("Stay on this page until it is read. Nothing is written to the project before you say so.")
+    st.button("Stop", icon=":material/close:", key="stop_scan")  # pressing it ends this run, and with it the scan
+    try:
+        preview = opened.project.imports.scan(source, _telling(bar.progress))
+    except StarlingError as error:
+        state.put("scan_failed", error)
+    else:
+        state.forget("foreseen")
+        state.put("preview", preview)
+    finally:
+        if uploaded:
+            source.path.unlink(missing_ok=True)
+    st.rerun()
+
+
+def _telling(draw: Callable[[float, str], object]) -> Progress:
+    """Return what tells a bar how far a piece of work is and, after a while, how long it will take."""
+    begun: dict[str, float] = {}
 
     def progress(label: str, done: int, total: int) -> None:
-        bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
+        passed = time.monotonic() - begun.setdefault(label, time.monotonic())
+        words = f"{label}: {done:,} of {total:,}" if total else label
+        if passed > TOLD_AFTER and 0 < done < total:
+            words += f" · {_left(passed * (total - done) / done)} left"
+        draw(done / total if total else 0.0, words)
 
-    try:
-        preview = opened.project.imports.scan(source, progress)
-    except StarlingError as error:
-        bar.empty()
-        state.show_error(error)
-        return
-    state.put("preview", preview)
-    st.rerun()
+    return progress
+
+
+def _left(seconds: float) -> str:
+    return f"about {max(1, round(seconds)):,} s" if seconds < 90 else f"about {round(seconds / 60):,} min"
 
 
 def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
     labeled = sum(preview.counts.values())
-    st.markdown(
-        f"**{state.plain(preview.source)}** holds **{len(preview.found):,} images** ({state.plain(preview.layout)}): "
-        f"{labeled:,} labeled in {len(preview.counts)} classes, {preview.unlabeled:,} unlabeled; "
-        f"{len(preview.refused):,} files refused, {preview.skipped:,} skipped."
-    )
+    st.subheader(f"Add images to {state.plain(opened.project.store.name)}")
+    st.markdown(_summary(preview, labeled))
+    if why := why_read_so(preview):
+        st.caption(why)
     if labeled == 0:
-        st.warning(
-            "Nothing here is labeled. A round needs at least 2 labeled images in each of 2 classes. You can import the "
-            "images as they are and label a first batch on the Review page."
+        st.info(
+            "Nothing here is labeled. Import the images as they are, and label a first batch on the Review page: at "
+            "least 2 images in each of 2 classes."
         )
     elif len(preview.counts) == 1 and len(opened.project.store.classes()) <= 1:
-        st.warning(
-            "All labels are of one class. A round needs at least 2; add a class and label some on the Review page."
+        st.warning("All labels are of one class. At least 2 are needed; add another on the Review page.")
+    ask(preview)
+    guessed = any(one.sure or one.proposed for one in preview.groupings)
+    group_by = _groups(preview) if guessed else NONE
+    class_list(opened.base, preview)
+    notices(preview)
+    listing("Refused files", preview.refused)
+    listing("Conflicting labels: imported without a label", preview.conflicts)
+    with st.expander("More choices"):
+        choose_reading(preview)
+        if not guessed:
+            group_by = _groups(preview)
+        use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0, key="take_labels")
+    _bar(opened, preview, use_labels=use_labels, group_by=group_by)
+
+
+def _summary(preview: ImportPreview, labeled: int) -> str:
+    """Return in one line what a source holds; what there is none of is left out."""
+    classes = some(len(preview.counts), "class", "classes")
+    parts = [
+        f"{labeled:,} labeled in {classes}" if labeled else "none labeled",
+        f"{preview.unlabeled:,} unlabeled" if preview.unlabeled and labeled else "",
+        f"{preview.predicted:,} with a prediction" if preview.predicted else "",
+        f":orange[{some(len(preview.refused), 'file')} refused]" if preview.refused else "",
+        f"{some(preview.skipped, 'file')} left out" if preview.skipped else "",
+    ]
+    return f"**{state.plain(preview.source)}**: **{some(len(preview.found), 'image')}**, " + ", ".join(
+        filter(None, parts)
+    )
+
+
+def _bar(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
+    with next_step():
+        wanted = st.button(
+            f"Import {some(len(preview.found), 'image')}", type="primary", icon=":material/check:", key="import"
         )
-    choose_reading(preview)
-    for notice in preview.notices:
-        st.caption(f":material/info: {state.plain(notice)}")
-    class_table(preview)
-    _listing("Refused files", preview.refused)
-    _listing("Conflicting labels: imported without a label", preview.conflicts)
-    group_by = _groups(preview)
-    use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0)
-    yes, no, _ = st.columns([1, 1, 3])
-    if yes.button("Import", type="primary", icon=":material/check:", width="stretch"):
-        _commit(opened, preview, use_labels=use_labels, group_by=group_by)
-    if no.button("Discard", icon=":material/close:", width="stretch"):
+        dropped = st.button("Discard", icon=":material/close:", key="discard")
+        place = st.empty()
+    if dropped:
         discard(preview)
         state.forget("preview")
         st.rerun()
+    if wanted:
+        with place:
+            _commit(opened, preview, use_labels=use_labels, group_by=group_by)
 
 
 def _groups(preview: ImportPreview) -> str:
     """Let the person choose which images belong together; return the key of the choice."""
-    if not preview.groupings:
+    ways = {one.key: one for one in preview.groupings if one.sure or one.proposed or one.groups > 1}
+    if not ways:
         return NONE
-    ways = {one.key: one for one in preview.groupings}
     keys = [*ways, NONE]
-
-    def title(key: str) -> str:
-        if key == NONE:
-            return "each image by itself" + ", frames of a file together" * (FILE in ways)
-        one = ways[key]
-        mark = " (said by the source)" if one.sure else " (proposed)" if one.proposed else ""
-        return f"{one.title}{mark}: {one.images:,} images in {one.groups:,} groups"
-
+    alone = "each image by itself" + ", frames of a file together" * (FILE in ways)
     chosen = st.selectbox(
         "Images that belong together",
         keys,
         index=keys.index(preview.group_by),
-        format_func=title,
+        format_func=lambda key: alone if key == NONE else _group_words(ways[key]),
         key=f"group_by_{preview.staging.name}",
         help="Frames of one scene, of a burst or a video are nearly equal. A group is never trained on and measured "
         "with at the same time.",
@@ -187,27 +256,23 @@ def _groups(preview: ImportPreview) -> str:
         return NONE
     one = ways[chosen]
     st.caption(
-        f"For example {state.plain(one.example)}; the largest group has {one.largest:,} images. Figures will count "
-        "groups, not images."
+        f"For example {state.plain(one.example)}; the largest group has {some(one.largest, 'image')}. Figures will "
+        "count groups, not images."
     )
     return str(chosen)
 
 
-def _listing(title: str, rows: object) -> None:
-    listed = [(row.name, row.reason) for row in rows]  # type: ignore[attr-defined]
-    if listed:
-        with st.expander(f"{title} ({len(listed):,})", expanded=len(listed) <= 10):
-            st.dataframe(pd.DataFrame(listed, columns=["file", "reason"]), hide_index=True)
+def _group_words(one: Grouping) -> str:
+    mark = " (said by the source)" if one.sure else " (proposed)" if one.proposed else ""
+    return f"{one.title}{mark}: {some(one.images, 'image')} in {some(one.groups, 'group')}"
 
 
 def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
     bar = st.progress(0.0, "Importing")
-
-    def progress(label: str, done: int, total: int) -> None:
-        bar.progress(done / total if total else 1.0, f"{label}: {done:,} of {total:,}" if total else label)
-
     try:
-        result = opened.project.imports.commit(preview, progress, use_labels=use_labels, group_by=group_by)
+        result = opened.project.imports.commit(
+            preview, _telling(bar.progress), use_labels=use_labels, group_by=group_by
+        )
     except StarlingError as error:
         bar.empty()
         state.show_error(error)
@@ -217,17 +282,27 @@ def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, gr
     st.rerun()
 
 
-def _announce() -> None:
+def _announce(opened: OpenProject) -> None:
+    """Say what came in, and lead on, until the next source is looked at."""
     result: ImportResult | None = state.get("imported")
     if result is None:
         return
-    state.forget("imported")
-    st.success(
-        f"Imported {result.added:,} images with {result.labels_added:,} labels in {result.seconds:.1f} s; "
-        f"{result.already_there:,} were already here, {result.refused:,} refused."
-    )
-    _listing("Labels that differ from those in force: the ones in force stay", result.differing)
-    st.page_link("pages/train_rounds.py", label="Next: train a round", icon=":material/arrow_forward:")
+    parts = [
+        f"Imported {some(result.added, 'image')} with {some(result.labels_added, 'label')} in {result.seconds:.1f} s",
+        f"{result.already_there:,} were already here" if result.already_there else "",
+        f"{result.refused:,} refused" if result.refused else "",
+    ]
+    st.success("; ".join(filter(None, parts)) + ".")
+    listing("Labels that differ from those in force: the ones in force stay", result.differing)
+    counts = opened.project.store.counts()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if counts.unlabeled and st.button(
+            "Review images" if counts.labeled else "Label a first batch", type="primary",
+            icon=":material/keyboard:", key="go_review",
+        ):  # fmt: skip
+            st.switch_page(REVIEW)
+        if counts.labeled and st.button("Train a round", icon=":material/model_training:", key="go_train"):
+            st.switch_page(TRAIN)
 
 
 page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from starlette.responses import Response
 
 from app.routes.requests import IMMUTABLE
 from app.server.workbench import OpenProject
+from engine.errors import NotAProject
+from engine.images.files import thumb_path
 from engine.images.thumbnails import display_bytes, thumbnail_bytes
+
+_SCAN = re.compile(r"import-\w+")
 
 
 async def thumb(request: Request, opened: OpenProject) -> Response:
@@ -22,6 +27,17 @@ async def thumb(request: Request, opened: OpenProject) -> Response:
 async def image(request: Request, opened: OpenProject) -> Response:
     """Large picture of an image, re-encoded."""
     return await _picture(request, opened, display_bytes)
+
+
+async def staged(request: Request, opened: OpenProject) -> Response:
+    """Small picture of an image that a scan has read and that is not imported yet."""
+    scan, sha256 = request.path_params["scan"], request.path_params["sha256"]
+    path = thumb_path(opened.project.root / "staging" / scan, sha256)
+    if _SCAN.fullmatch(scan) is None or not path.is_file():
+        raise NotAProject(
+            "This scan is not there any more", value=ascii(scan[:80]), way_out="Look at the source again."
+        )
+    return Response(await run_in_threadpool(path.read_bytes), media_type="image/webp", headers=IMMUTABLE)
 
 
 async def _picture(request: Request, opened: OpenProject, encode: Callable[[Path, str], bytes]) -> Response:

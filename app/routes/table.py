@@ -15,7 +15,7 @@ from starlette.routing import Route
 from app.routes import map as map_routes
 from app.routes import modules as module_routes
 from app.routes import review as review_routes
-from app.routes.pictures import image, thumb
+from app.routes.pictures import image, staged, thumb
 from app.routes.requests import FRESH
 from app.routes.uploads import download, upload
 from app.server import workbench
@@ -60,6 +60,7 @@ ROUTES = [
     Route(module_routes.PATH, module_routes.module),
     _route("/thumb/{image_id:int}", thumb),
     _route("/image/{image_id:int}", image),
+    _route("/staged/{scan}/{sha256}", staged),
     _route("/item/{image_id:int}", review_routes.item),
     _route("/queue", review_routes.queue, "GET", "POST"),
     _route("/decisions", review_routes.decisions, "POST"),

@@ -269,15 +269,18 @@ def summed_notices(staged: Staged) -> list[str]:
     ]
     misnamed = [names[0] for sha256, names in staged.names.items() if _misnamed(names[0], staged.answers[sha256])]
     if misnamed:
-        notices.append(
-            f"{len(misnamed):,} names have an ending of another format; the content counts "
-            f"(such as {shown(misnamed[0], 80)})"
-        )
+        have = "1 name has" if len(misnamed) == 1 else f"{len(misnamed):,} names have"
+        notices.append(f"{have} an ending of another format; the content counts (such as {shown(misnamed[0], 80)})")
     copies = [names for names in staged.names.values() if len(names) > 1]
     if copies:
         more = sum(len(names) - 1 for names in copies)
         example = ", ".join(shown(name, 80) for name in copies[0][:3])
-        notices.append(f"{more:,} files have the same content as another and are taken once (such as {example})")
+        have = (
+            "1 file has the same content as another and is"
+            if more == 1
+            else (f"{more:,} files have the same content as another and are")
+        )
+        notices.append(f"{have} taken once (such as {example})")
     return notices
 
 

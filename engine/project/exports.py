@@ -29,7 +29,7 @@ from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
 from engine.project.quality.replay import certified, replayed
 from engine.project.results import Results, undecided
-from engine.project.revisions import Revisions
+from engine.project.revisions import Revision, Revisions
 from engine.project.workspace import Workspace, quiet, slug
 from engine.quality import certificate, scale
 from engine.quality.certificate import Freeze, Issued
@@ -145,7 +145,7 @@ class Exports:
         items = self._workspace.items()[: len(table.image_ids)]  # images imported meanwhile come last
         in_force = _in_force(table)
         if revision is not None:
-            items = [item for item in items if revision.last_image is None or item.id <= revision.last_image]
+            items = _items_at(items, revision)
             in_force = _in_force_at(items, store.states_at(revision.seq))
         rows = collect.collect(items, in_force, predictions, behind, options, self._frozen(options))
         shares = options.split
@@ -161,8 +161,20 @@ class Exports:
         return _Gathered(rows, manifest, entries, evidence)
 
     def counts(self, options: ExportOptions) -> dict[str, int]:
-        """Return how many images of each label source an export of the labels of now would hold."""
+        """Return how many images of each label source an export would hold.
+
+        Raises:
+            ConfigError: there is no such revision.
+        """
         table = self._workspace.store.label_table()
+        if options.at is not None:
+            revision = self.revisions.get(options.at)
+            items = _items_at(self._workspace.items(), revision)
+            then = _in_force_at(items, self._workspace.store.states_at(revision.seq))
+            ids = np.array([item.id for item in items], np.int64)
+            sources, marks = np.full(len(then), None, object), np.full(len(then), None, object)
+            sources[:], marks[:] = [one.source for one in then], [one.mark for one in then]
+            return collect.tally(ids, sources, marks, None, options)
         predictions, frozen = self._pseudo_labels(options), self._frozen(options)
         return collect.tally(table.image_ids, table.source, table.mark, predictions, options, frozen)
 
@@ -297,6 +309,11 @@ def _in_force(table: LabelTable) -> list[InForce]:
         )
         for label, source, number, confidence, reviewed, mark in zip(*columns, strict=True)
     ]
+
+
+def _items_at(items: Sequence[ImageItem], revision: Revision) -> list[ImageItem]:
+    """The images that were there at a revision; all where nobody noted it."""
+    return [item for item in items if revision.last_image is None or item.id <= revision.last_image]
 
 
 def _in_force_at(items: Sequence[ImageItem], states: Mapping[int, LabelState]) -> list[InForce]:

@@ -21,7 +21,8 @@ class Question:
 
     key: what `--set` takes; title: for a person; options: what may be chosen, each with its words, at least one;
     chosen: what was taken; hint: what it is about, "" for nothing; doubtful: it is likely enough that a person wants
-    something else that they should look; counted: those of the options that take a number n from 1 on, as “every:10”.
+    something else that they should look; counted: those of the options that take a number n from 1 on, as “every:10”;
+    cells: where options are columns of a table, the first cells of each, by the option.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Question:
     hint: str = ""
     doubtful: bool = False
     counted: tuple[str, ...] = ()
+    cells: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def option(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components import class_list
 from app.server import workbench
 from engine.importers.scan import ImportSource
 from tests.engine.importers.container_samples import tarred
@@ -44,7 +46,7 @@ def choice(page: AppTest):
 
 
 def press_import(page: AppTest) -> None:
-    next(one for one in page.button if one.label == "Import").click().run()
+    page.button(key="import").click().run()
     assert not page.exception
 
 
@@ -121,31 +123,106 @@ def twins(path: Path) -> Path:
 
 
 def box(page: AppTest, label: str):
-    return next(one for one in page.selectbox if one.label.endswith(label))
+    """The select box or the radio with this label."""
+    return next(one for one in (*page.selectbox, *page.radio) if one.label == label)
+
+
+def follows(question) -> list[str]:
+    """What stands below each answer of a radio, without the escapes of Markdown."""
+    return [one.replace("\\", "") for one in question.proto.captions]
+
+
+def classes(page: AppTest) -> list[str]:
+    """The names in the list of classes, from the top."""
+    [shown] = [one.proto.body for one in page.get("html") if "found-classes" in one.proto.body]
+    return re.findall(r'found-name">([^<]+)<', shown.replace("<wbr>", ""))
 
 
 def test_what_the_images_are_read_as_is_shown_and_can_be_changed(opened: workbench.OpenProject, tmp_path: Path) -> None:
     shown = page(opened, twins(tmp_path / "twins.zip"))
     assert box(shown, "Read as").value == "class_tree"
-    assert "images + CSV: 2 labels in 2 classes" in box(shown, "Read as").options
-    assert list(shown.dataframe[0].value["class"]) == ["Cat", "cat"]
-    assert all(one.startswith("data:image/webp;base64,") for one in shown.dataframe[0].value["example"])
+    assert "A table beside the images: 2 labels in 2 classes" in box(shown, "Read as").options
+    assert classes(shown) == ["Cat", "cat"]
     box(shown, "Read as").set_value("table").run()
     assert not shown.exception
-    assert list(shown.dataframe[0].value["class"]) == ["blurry", "ok"]
+    assert classes(shown) == ["blurry", "ok"]
     press_import(shown)
     assert opened.project.store.classes() == ("blurry", "ok")
 
 
-def test_a_doubtful_question_is_asked_and_the_answer_is_taken(opened: workbench.OpenProject, tmp_path: Path) -> None:
+def test_two_readings_that_both_give_labels_are_a_question_with_what_each_gives(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
+    shown = page(opened, twins(tmp_path / "twins.zip"))
+    which = box(shown, "Several things here could say the labels. Which one counts?")
+    assert which.options == ["Folders named after the classes", "A table beside the images"]
+    assert follows(which)[0].startswith("→ 8 labels in 2 classes")
+    assert follows(which)[1].startswith("→ 2 labels in 2 classes")
+    which.set_value("table").run()
+    assert not shown.exception
+    assert classes(shown) == ["blurry", "ok"]
+
+
+def test_a_doubtful_question_says_what_follows_and_the_answer_is_taken(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
     shown = page(opened, twins(tmp_path / "twins.zip"))
     question = box(shown, "Classes that differ only in case, accents or separators")
     assert question.value == "keep"
+    assert follows(question) == ["→ 8 labels in 2 classes: Cat, cat", "→ 8 labels in 1 class: cat"]
     question.set_value("merge").run()
     assert not shown.exception
-    assert list(shown.dataframe[0].value["class"]) == ["cat"]
+    assert classes(shown) == ["cat"]
     press_import(shown)
     assert opened.project.store.classes() == ("cat",)
+
+
+def test_a_question_about_columns_shows_the_first_five_rows(opened: workbench.OpenProject, tmp_path: Path) -> None:
+    rows = "".join(f"scene{n // 4}_frame{n % 4}.png,{'xy'[n % 2]},{'ab'[n % 2]}\n" for n in range(20))
+    shown = page(opened, frames(tmp_path / "frames.zip", f"picture,seen by,on it\n{rows}"))
+    question = next(one for one in shown.radio if one.label.startswith("Column of labels.csv that holds the labels"))
+    assert "→ 20 labels in 2 classes: a, b" in follows(question)
+    table = shown.dataframe[0].value
+    assert list(table.columns) == ["picture", "seen by", "on it"]
+    assert list(table["on it"]) == ["a", "b", "a", "b", "a"]
+
+
+def test_classes_stand_doubtful_first_then_by_number_and_can_be_searched(
+    opened: workbench.OpenProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"2021-05-03": 3, "lone": 1, "many": 5, **{f"class {n}": 2 for n in range(20)}}
+    shades = {f"{label}/{at}.png": 1 for label, count in names.items() for at in range(count)}
+    write_zip(
+        tmp_path / "many.zip",
+        {name: np.full((8, 8 + at), at * 3 % 256, np.uint8) for at, name in enumerate(shades)},
+    )
+    shown = page(opened, tmp_path / "many.zip")
+    assert classes(shown)[:4] == ["2021-05-03", "lone", "many", "class 0"]
+    assert classes(shown)[-1] == "class 19"
+    monkeypatch.setattr(class_list, "MOST", 12)
+    shown.run()
+    assert len(classes(shown)) == 12
+    assert "The first 12 of 23 classes; the search finds the others." in [one.value for one in shown.caption]
+    next(one for one in shown.text_input if one.label == "Find a class").set_value("SS 1").run()
+    assert classes(shown) == [f"class {n}" for n in (1, *range(10, 20))]
+
+
+def test_what_was_refused_and_what_came_in_is_said_without_counts_of_nothing(
+    opened: workbench.OpenProject, tmp_path: Path
+) -> None:
+    write_zip(
+        tmp_path / "one.zip", {"cat/1.png": np.full((8, 8), 9, np.uint8), "dog/2.png": np.zeros((8, 8), np.uint8)}
+    )
+    with zipfile.ZipFile(tmp_path / "one.zip", "a") as archive:
+        archive.writestr("cat/cut.png", png(1)[:40])
+    shown = page(opened, tmp_path / "one.zip")
+    summary = next(one.value for one in shown.markdown if one.value.startswith("**one"))
+    assert "**2 images**, 2 labeled in 2 classes, :orange[1 file refused]" in summary
+    assert shown.button(key="import").label == "Import 2 images"
+    assert any("cat/cut.png" in one.proto.body for one in shown.get("html"))
+    press_import(shown)
+    assert shown.success[0].value.startswith("Imported 2 images with 2 labels in ")
+    assert "already here" not in shown.success[0].value
 
 
 def test_a_reading_that_does_not_fit_says_why_and_keeps_the_preview(
@@ -154,6 +231,7 @@ def test_a_reading_that_does_not_fit_says_why_and_keeps_the_preview(
     shown = page(opened, frames(tmp_path / "frames.zip"))
     box(shown, "Read as").set_value("table").run()
     assert any("no table of labels" in one.value for one in shown.error)
+    assert box(shown, "Read as").value == "images_only"
     press_import(shown)
     assert opened.project.store.counts().images == 20
 

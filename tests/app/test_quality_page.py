@@ -231,6 +231,7 @@ def test_confidences_that_are_not_calibrated_promise_no_errors(opened: OpenProje
     page = _page("Is another round worth it?")
     assert {one.value for one in page.metric} == {"–"}
     page.switch_page("pages/export_dataset.py").run()
+    page.checkbox(key="source_pseudo").check().run()
     assert "0 measured answers so far" in page.slider[0].help
 
 
@@ -240,6 +241,7 @@ def test_confidences_calibrated_on_held_out_labels_offer_thresholds_by_expected_
     page = _page("Accept by threshold")
     assert len(page.radio(key="accept_way").options) == 3
     page.switch_page("pages/export_dataset.py").run()
+    page.checkbox(key="source_pseudo").check().run()
     assert "0 measured answers so far" in page.slider[0].help
 
 

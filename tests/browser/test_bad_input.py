@@ -74,7 +74,7 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     page.get_by_text("Drop a zip here").wait_for()
 
     _send(page, _zip(tmp_path / "plain.zip", files), re.compile("Nothing here is labeled"))
-    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Import 4 images").click()
     page.get_by_text(re.compile("Imported 4 images")).wait_for()
     page.get_by_role("link", name="Train", exact=True).first.click()
     page.get_by_role("button", name="Start recommended round").click()

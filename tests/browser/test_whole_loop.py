@@ -131,7 +131,7 @@ def upload(page: Any, archive: Path) -> None:
     page.locator("input[type=file]").set_input_files(archive)
     page.get_by_text("600 images", exact=False).first.wait_for()
     page.get_by_text(re.compile("100 labeled in 10 classes")).wait_for()
-    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Import 600 images").click()
     page.get_by_text(re.compile("Imported 600 images with 100 labels")).wait_for()
 
 
@@ -257,7 +257,7 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
 
 
 def export(page: Any, folder: Path) -> Path:
-    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("button", name="Export 600 images").click()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download").first.click()
     target = folder / "exported.zip"

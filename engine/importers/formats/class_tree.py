@@ -201,6 +201,11 @@ def _lies_in(name: str, shape: Shape, tops: Sequence[str]) -> bool:
     return tuple(folders[:at]) == shape.root and len(folders) > at and folders[at] in tops
 
 
+def _counted(folders: int, images: int) -> str:
+    many = "1 folder" if folders == 1 else f"{folders:,} folders"
+    return f"{many}, {'1 image' if images == 1 else f'{images:,} images'}"
+
+
 def _questions(source: SourceView, shape: Shape, chosen: int) -> tuple[Question, ...]:
     """Ask which level of folders is the class, where more than one could be."""
     by_level: dict[int, Counter[str]] = defaultdict(Counter)
@@ -213,9 +218,7 @@ def _questions(source: SourceView, shape: Shape, chosen: int) -> tuple[Question,
     for level, counts in sorted(by_level.items()):
         names = ", ".join(shown(name, 30) for name, _ in counts.most_common(4))
         more = " …" if len(counts) > 4 else ""
-        options.append(
-            (str(level), f"level {level}: {len(counts):,} folders, {sum(counts.values()):,} images ({names}{more})")
-        )
+        options.append((str(level), f"level {level}: {_counted(len(counts), counts.total())} ({names}{more})"))
     return (
         Question(
             LEVEL, "Folders that name the class", tuple(options), str(chosen),

@@ -136,13 +136,14 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
             Question(
                 FILE_COLUMN + suffix, f"Column of {shown(rows.title, 60)} that names the image",
                 _options(rows, keys, every), keys[file], "The one whose cells name most files is proposed.", file_doubt,
+                cells=_cells(rows, keys),
             )
         )  # fmt: skip
     if label_options := _label_options(rows, keys, file, choice):
         questions.append(
             Question(
                 LABEL_COLUMN + suffix, f"Column of {shown(rows.title, 60)} that holds the labels",
-                label_options, choice.key, choice.hint, choice.doubt,
+                label_options, choice.key, choice.hint, choice.doubt, cells=_cells(rows, keys),
             )
         )  # fmt: skip
     return Plan(
@@ -420,6 +421,12 @@ def _ones(rows: Rows, binary: Sequence[int]) -> list[int]:
         for row, cell in enumerate(rows.columns[at]):
             ones[row] += cell in yes
     return ones
+
+
+def _cells(rows: Rows, keys: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The first cells of each column, to be looked at beside a question."""
+    columns = zip(keys[:MOST_OPTIONS], rows.columns[:MOST_OPTIONS], strict=True)
+    return tuple((key, tuple(shown(cell, 60) for cell in column[:SHOWN_CELLS])) for key, column in columns)
 
 
 def _options(rows: Rows, keys: Sequence[str], columns: Sequence[int]) -> tuple[tuple[str, str], ...]:

@@ -133,7 +133,7 @@ def test_a_wrong_ending_is_noticed_and_the_content_counts(importer: Importer) ->
     preview = importer.files({"a.jpg": png(1), "b.png": png(2), "c": png(3)})
     assert {image.format for image in preview.found} == {"PNG"}
     assert [notice for notice in preview.notices if "ending" in notice] == [
-        "1 names have an ending of another format; the content counts (such as a.jpg)"
+        "1 name has an ending of another format; the content counts (such as a.jpg)"
     ]
 
 

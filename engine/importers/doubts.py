@@ -1,0 +1,37 @@
+"""Classes of a preview that a person should look at: their names or numbers say that they may be none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from engine.importers.formats.class_tree import GENERIC
+from engine.importers.labeling import UNLABELED, split_of
+from engine.importers.names import shown, twins
+
+_DATE = re.compile(r"(\d{1,2}[-_. ]){0,2}(19|20)\d\d([-_. ]\d{1,2}|\d\d){0,2}")
+
+
+def class_doubts(counts: Mapping[str, int]) -> dict[str, str]:
+    """Return why a class is doubtful, in words, by class; the others are left out.
+
+    Args:
+        counts: number of labeled images by class.
+    """
+    spelled = {name: group for group in twins(counts) for name in group}
+    found = {}
+    for label, count in counts.items():
+        if count == 0:
+            found[label] = "no image that can be read"
+        elif _DATE.fullmatch(label):
+            found[label] = "looks like a date"
+        elif split_of(label):
+            found[label] = "the name of a split, such as train and test"
+        elif label.casefold() in GENERIC | UNLABELED:
+            found[label] = "the name of a folder, rather than of what is on the images"
+        elif label in spelled:
+            others = ", ".join(f"“{shown(other, 40)}”" for other in spelled[label] if other != label)
+            found[label] = f"almost the same as {others}"
+        elif count == 1:
+            found[label] = "a single image; a round needs 2"
+    return found

@@ -1,0 +1,69 @@
+"""The preview of an import in Chromium: the next step in sight on a laptop, nothing cut off on a phone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+pytestmark = pytest.mark.browser
+CLASSES, EACH = 120, 3
+
+
+def _many_classes(folder: Path) -> Path:
+    """Three images each of 120 classes with names as long as those of species, and a file that is refused."""
+    for number in range(CLASSES):
+        place = folder / f"Pseudoplatanus_ornamentalis_subspecies_{number:03d}_atropurpureum"
+        place.mkdir(parents=True)
+        for at in range(EACH):
+            out = io.BytesIO()
+            Image.fromarray(np.full((12, 12, 3), (number * 2, at * 80, 99), np.uint8)).save(out, "PNG")
+            (place / f"IMG_{at}.png").write_bytes(out.getvalue())
+    (folder / "a_photo_whose_name_is_long_and_has_no_space_in_it_at_all_not_even_one.jpg").write_bytes(b"cut")
+    return folder
+
+
+def _in_view(page: Any, button: Any) -> bool:
+    box, size = button.bounding_box(), page.viewport_size
+    return box["y"] >= 0 and box["y"] + box["height"] <= size["height"] and box["x"] + box["width"] <= size["width"]
+
+
+def test_import_is_in_view_for_120_classes_and_nothing_is_wider_than_a_phone(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = _many_classes(tmp_path / "plants")
+    app = start_app()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(app.url)
+    page.get_by_label("New project").fill("Plants")
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("tab", name="Folder on this machine").click()
+    page.get_by_label("Folder or file").fill(str(source))
+    page.get_by_role("button", name="Look inside").click()
+    button = page.get_by_role("button", name=f"Import {CLASSES * EACH} images")
+    button.wait_for()
+    pictures = page.locator(".found-classes img")
+    assert pictures.count() == CLASSES
+    page.wait_for_function("document.querySelector('.found-classes img').naturalWidth > 0")
+    for width, height in ((1280, 800), (1920, 1080), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)
+        assert _in_view(page, button), f"Import is out of sight at {width} pixels"
+        wide = page.evaluate(
+            "[document.documentElement, document.querySelector('[data-testid=stMain]'), "
+            "document.querySelector('.found-classes'), document.querySelector('.listing')]"
+            ".map((node) => node.scrollWidth - node.clientWidth)"
+        )
+        assert max(wide) <= 1, f"something is wider than {width} pixels"
+    page.get_by_label("Find a class").fill("_117_")
+    page.get_by_label("Find a class").press("Enter")
+    page.wait_for_function("document.querySelectorAll('.found-classes img').length === 1")
+    button.click()
+    page.get_by_text(f"Imported {CLASSES * EACH} images with {CLASSES * EACH} labels").wait_for()
+    page.get_by_role("button", name="Train a round").wait_for()
