@@ -166,3 +166,16 @@ def test_what_is_left_is_estimated_only_by_a_hundred_answers_and_recalibrated(pr
     assert wrong < 0.05  # all hundred were right at .9
     assert (found.next_corrections, found.errors_left) == (pytest.approx(left * wrong), pytest.approx(left * wrong))
     assert found.decisions_left == max(0, left - int(170 * 0.01 / wrong))
+
+
+def test_live_labels_say_what_is_left_as_the_quality_page_does_and_not_before(project: Project) -> None:
+    number = fresh_round(project)
+    measure(project, 99)
+    before = project.measured.standing(number, 0.99)
+    assert (before.decisions_left, before.decisions_between) == (None, None)
+    measure(project, 1)
+    for goal in (0.99, 0.95):
+        told, found = project.measured.standing(number, goal), project.measured.outlook(goal)
+        assert (told.decisions_left, told.decisions_between) == (found.decisions_left, found.decisions_between)
+        assert told.decisions_between is not None
+        assert told.decisions_between.low <= (told.decisions_left or 0) <= told.decisions_between.high
