@@ -26,8 +26,8 @@ def outlook_tab(opened: OpenProject) -> None:
     least = min(95.0, wanted)
     state.preset("outlook_target", max(least, state.get("outlook_target", wanted)))
     target = st.slider(
-        "Share of right labels to reach, over all images", least, 99.9, step=0.1, format="%.1f %%", key="outlook_target",
-        width=420,
+        "Share of right labels to reach, over all images", least, 99.9, step=0.1, format="%.1f %%", width=420,
+        key="outlook_target",
     )  # fmt: skip
     state.put("outlook_target", target)
     outlook = opened.project.measured.outlook(target=round(float(target) / 100, 4), next_count=NEXT)
