@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.components.import_reading import choose_reading, class_table
+from app.components.quality.goal import goal_line
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
@@ -69,6 +70,8 @@ def _projects() -> None:
 
 
 def _import(opened: OpenProject) -> None:
+    if opened.project.store.counts().images:
+        goal_line(opened, "import")
     st.subheader("Add images")
     _announce()
     preview: ImportPreview | None = state.get("preview")

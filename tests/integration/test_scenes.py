@@ -64,7 +64,7 @@ def test_the_interval_that_is_shown_contains_what_new_scenes_get(tmp_path: Path,
     assert (figures.n, figures.images) == (12, 72)
     assert figures.low <= 0.5 <= figures.high
     assert "heldout_accuracy" not in curves
-    assert "of 12 held-out scenes right (95 % interval" in report.verdict.reason
+    assert "of 12 held-out scenes right (one image of each" in report.verdict.reason
 
 
 def test_frame_by_frame_the_same_round_claims_what_is_not_so(tmp_path: Path) -> None:
