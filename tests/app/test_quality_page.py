@@ -118,17 +118,17 @@ def _answer(opened: OpenProject, image_id: int, label: str) -> None:
 
 
 def test_each_class_stands_in_the_table_and_too_few_answers_say_so(opened: OpenProject, number: int) -> None:
-    answer_measured(opened.project, 25, predicted(opened.project, number))
+    answer_measured(opened.project, 60, predicted(opened.project, number))
     rows = {str(row["Class"]): row for row in _page("Accuracy").dataframe[-1].value.to_dict("records")}
     assert set(rows) == {CAT, DOG}
     figures = {one.name: one for one in opened.project.by_class.figures(number)}
     assert rows[CAT]["Measured right"].startswith(f"{figures[CAT].right.n} of {figures[CAT].right.n} (")
     assert rows[DOG]["Of all images"].startswith(f"{100 * figures[DOG].share.value:.0f} % (")
-    few = Estimate(1, 4, 0.0, 1.0, "")
+    few = Estimate(1, 19, 0.0, 1.0, "")
     told = by_class.class_rows([ClassFigures("lynx", 2, 7, few, few, True)])
     assert told == [
-        {"Class": "lynx (rare)", "Labels": "2", "Predicted": "7", "Measured right": "too few (4)",
-         "Of all images": "too few (4)"}
+        {"Class": "lynx (rare)", "Labels": "2", "Predicted": "7", "Measured right": "too few (19)",
+         "Of all images": "too few (19)"}
     ]  # fmt: skip
 
 
