@@ -230,7 +230,7 @@ def evaluate(
 
     opened = Project.open(project)
     try:
-        number = round if round is not None else opened.results.number()
+        number = round if round is not None else opened.results.in_force()
         if number is None:
             raise RoundError("No round is in force", way_out="Give one: --round N.")
         accuracy = apply.test_accuracy(opened.workspace.round_folder(number), torchvision, root)

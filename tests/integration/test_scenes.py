@@ -88,11 +88,11 @@ def measured(root: Path, seed: int, grouped: bool) -> Estimate:
         return project.measured.accuracy(1)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_measured_accuracy_that_is_shown_contains_what_new_scenes_get(tmp_path: Path, seed: int) -> None:
-    estimate = measured(tmp_path / "scenes", seed, grouped=True)
-    assert (estimate.n, estimate.images) == (ANSWERS, FRAMES * ANSWERS)
-    assert estimate.low <= 0.5 <= estimate.high
+def test_the_measured_accuracy_that_is_shown_contains_what_new_scenes_get(tmp_path: Path) -> None:
+    """Of six intervals at 95 % two may miss by luck: three do in one of a thousand runs of this test."""
+    found = [measured(tmp_path / f"scenes {seed}", seed, grouped=True) for seed in range(6)]
+    assert {(one.n, one.images) for one in found} == {(ANSWERS, FRAMES * ANSWERS)}
+    assert sum(one.low <= 0.5 <= one.high for one in found) >= 4
 
 
 def test_frame_by_frame_the_measured_set_would_claim_what_is_not_so(tmp_path: Path) -> None:
