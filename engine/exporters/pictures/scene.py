@@ -117,9 +117,7 @@ class Scene:
             raise MapError("A confidence is not between 0 and 1", value=float(outside[0]), way_out=_WAY_OUT)
         for share in self.accuracy or ():
             if share is not None and not 0 <= share <= 1:
-                raise MapError(
-                    "A share of held-out labels right is no accuracy between 0 and 1", value=share, way_out=_WAY_OUT
-                )
+                raise MapError("A share of labels right is not between 0 and 1", value=share, way_out=_WAY_OUT)
 
     @property
     def n(self) -> int:
