@@ -46,20 +46,23 @@ def span_words(low: int, high: int, labels: int) -> str:
 
 
 def source_words(standing: GoalStanding) -> str:
-    """Return the share wrong in each source, the worst first."""
-    parts = sorted(standing.by_source, key=lambda one: -one.wrong / one.labels)
-    told = [f"{BRIEF[one.source]} {percent(one.wrong / one.labels)} of {one.labels:,}" for one in parts]
+    """Return the share expected to be wrong in each source, the worst first, with what the audit has shown of it."""
+    told = []
+    for one in sorted(standing.by_source, key=lambda one: -one.wrong / one.labels):
+        shown = "" if one.low is None or one.high is None else f" ({span_words(one.low, one.high, one.labels)})"
+        told.append(f"{BRIEF[one.source]} {percent(one.wrong / one.labels)} of {one.labels:,}{shown}")
     return ", ".join(told)
 
 
 def way_words(way: Way) -> str:
     """Return the way to the goal: what is looked at, how many answers that takes, and how long."""
     looks = f"look at {way.first:,} doubtful {'image' if way.first == 1 else 'images'}, then " if way.first else ""
-    minutes = ""
-    if way.minutes_low is not None and way.minutes_high is not None:
-        minutes = f", about {_span(round(way.minutes_low), round(way.minutes_high))} minutes at your pace"
+    pace = ""
+    if way.minutes is not None:
+        minutes = max(1, round(way.minutes))
+        pace = f", about {minutes:,} {'minute' if minutes == 1 else 'minutes'} at your pace"
     answers = "audit answer" if way.audit == 1 else "audit answers"
-    text = f"{looks}about {way.audit:,} {answers}: {_span(way.low, way.high)} in all{minutes}."
+    text = f"{looks}about {way.audit:,} {answers}{pace}: {_span(way.low, way.high)} in all."
     return text[0].upper() + text[1:]
 
 

@@ -809,6 +809,32 @@ DEFECTS: tuple[Defect, ...] = (
         "if False:",
         AUDIT_TESTS,
     ),
+    Defect(
+        21,
+        "live labels say what is left by fewer answers than the quality page",
+        "engine/project/quality/measured.py",
+        "            if written.n >= scale.TENS:\n",
+        "            if written.n >= scale.SHARE:\n",
+        "tests/engine/project/quality/test_scale.py",
+    ),
+    Defect(
+        21,
+        "looks before a freeze go by suspicion alone",
+        "engine/project/quality/goal.py",
+        "return free[: max(0, LOOKS - int(now.looked[rows].sum()))]",
+        "return free[:0]",
+        "tests/engine/project/quality/test_by_class.py",
+    ),
+    Defect(
+        21,
+        "a round is held back by held-out labels of other images than the round in force had",
+        "engine/rounds/worker/guard.py",
+        "    if not own.n:\n        return Verdict(True, _unmeasured(previous))\n",
+        "    if not own.n:\n        return Verdict(True, _unmeasured(previous))\n"
+        "    if previous is not None and own.high < previous.heldout.low:\n"
+        "        return Verdict(False, _unmeasured(previous))\n",
+        "tests/engine/rounds/worker/test_guard.py",
+    ),
 )
 
 

@@ -117,8 +117,8 @@ def _watch(opened: Any, number: int) -> Any:
             step, steps = now.get("step") or 0, now.get("steps") or 1
             metrics = now.get("metrics") or {}
             more = f"{now.get('steps_per_second') or 0:.1f} steps/s"
-            if metrics.get("heldout_accuracy") is not None:
-                more += f", held-out {percent(metrics['heldout_accuracy'])}"
+            if metrics.get("heldout_accuracy") is not None and (labels := metrics.get("heldout_labels")):
+                more += f", {round(metrics['heldout_accuracy'] * labels):,} of {labels:,.0f} held-out labels right"
             done = (max(epoch - 1, 0) + step / steps) / epochs if epochs else step / steps
             words = f"Round {number} {record.state}, {now.get('phase') or 'waiting'} {epoch}/{epochs}"
             bar.update(task, completed=done, description=words, more=more)
@@ -129,6 +129,8 @@ def _watch(opened: Any, number: int) -> Any:
 def _show_round(opened: Any, record: Any) -> None:
     out.print(f"Round {record.number} ({record.algorithm}) is {record.state}.")
     report = record.report or RoundReport()
+    if record.state in {"promoted", "held_back"}:
+        _show_measured(opened, record.number)
     rows = {
         "Held-out labels": report.heldout,
         "Supervised baseline": report.baseline,
@@ -137,11 +139,9 @@ def _show_round(opened: Any, record: Any) -> None:
     }
     for name, figures in rows.items():
         if figures is not None and figures.n:
-            share = "" if figures.few else f"{percent(figures.accuracy, 2)} "
-            counts = f"({figures.correct}/{figures.n})"
-            if figures.grouped:
-                counts = f"{figures.correct} of {figures.n} scenes ({figures.images:,} labels)"
-            out.print(f"  {name}: {share}{counts}, 95 % interval {percent(figures.low)}–{percent(figures.high)}")
+            out.print(f"  {name}: {heldout(figures)} right")
+    if report.heldout.n:
+        out.print("  Held-out labels choose within the round and measure no accuracy.")
     if record.state in {"promoted", "held_back"}:
         truth = opened.results.true_accuracy(record.number)
         if truth is not None:
@@ -165,14 +165,13 @@ def status(project: ProjectArgument) -> None:
         out.print(f"{escape(opened.store.name)}: {counts.images:,} images, {len(opened.store.classes())} classes")
         out.print(f"  {counts.labeled:,} labeled: {counted(labels) or 'none'}; {counts.unlabeled:,} unlabeled")
         out.print(f"  device: {options.describe_device()}")
-        table = Table("round", "algorithm", "state", "held-out", "95 % interval", "epochs", "seconds")
+        table = Table("round", "algorithm", "state", "held-out right", "epochs", "seconds")
         for record in opened.store.rounds():
             report = record.report or RoundReport()
             held = report.heldout
             table.add_row(
                 str(record.number), record.algorithm + (" (its baseline)" if report.passed_over else ""), record.state,
-                accuracy(held),
-                f"{percent(held.low)}–{percent(held.high)}" if held.n else "–",
+                heldout(held),
                 str(report.epochs) if record.report else "–", f"{report.seconds:.0f}" if record.report else "–",
             )  # fmt: skip
         if opened.store.rounds():
@@ -182,11 +181,11 @@ def status(project: ProjectArgument) -> None:
         opened.close()
 
 
-def accuracy(held: HeldoutFigures) -> str:
-    """Return a held-out accuracy as a percentage; of few scenes as a count."""
-    if held.few:
-        return f"{held.correct}/{held.n} scenes"
-    return percent(held.accuracy, 2) if held.n else "–"
+def heldout(held: HeldoutFigures) -> str:
+    """Return how many held-out labels, or scenes, are right; they choose, so that this is no accuracy."""
+    if not held.n:
+        return "–"
+    return f"{held.correct:,} of {held.n:,}" + (f" scenes ({held.images:,} labels)" if held.grouped else "")
 
 
 def _show_last(opened: Any) -> None:
@@ -200,16 +199,21 @@ def _show_last(opened: Any) -> None:
     in_force = opened.results.in_force()
     if in_force is None:
         return
-    found = opened.measured.accuracy(in_force)
+    _show_measured(opened, in_force)
+
+
+def _show_measured(opened: Any, number: int) -> None:
+    """Say how good a round is by the measured set, or that it is not measured yet."""
+    found = opened.measured.accuracy(number)
     if found.n < SHARE:
         out.print(
-            f"How good round {in_force} is, is not measured yet: {found.n} of {SHARE} random images answered. The "
+            f"How good round {number} is, is not measured yet: {found.n} of {SHARE} random images answered. The "
             "Review page asks them.",
             soft_wrap=True,
         )
         return
     out.print(
-        f"Round {in_force} predicted {found.right:,} of {found.n:,} random images right ({percent(found.value)}), 95 % "
+        f"Round {number} predicted {found.right:,} of {found.n:,} random images right ({percent(found.value)}), 95 % "
         f"interval {percent(found.low)}–{percent(found.high)}",
         soft_wrap=True,
     )

@@ -86,7 +86,10 @@ def _fitted(live: LiveState, view: View | None) -> str:
 
 
 def _measured(standing: Standing, goal: float) -> str:
-    """Say how many of all images are right, as the measured set tells, and how many are still to be decided."""
+    """Say how many of all images are right, as the measured set tells, and how many are still to be decided.
+
+    The latter as the Quality page says it, and not before it is said there.
+    """
     n, right = standing.sample.n, standing.sample.right
     if n < SHARE:
         so_far = f"{right} of {n} predicted right so far" if n else "not measured yet"
@@ -98,4 +101,6 @@ def _measured(standing: Standing, goal: float) -> str:
         return f"{text}."
     if standing.decisions_left == 0:
         return f"{text}: the goal of {short(goal)}. Audit it on the Quality page."
-    return f"{text}; about {standing.decisions_left:,} more answers to {short(goal)}."
+    between = standing.decisions_between
+    spread = "" if between is None else f" ({between.low:,} to {between.high:,})"
+    return f"{text}; about {standing.decisions_left:,} more answers to {short(goal)}{spread}."

@@ -17,7 +17,7 @@ from engine.quality.measured_set import ENOUGH_EVIDENCE
 from engine.quality.scale import SHARE
 from engine.quality.stopping import Comparison
 from engine.records.quality import Estimate
-from engine.records.rounds import AblationFigures, HeldoutFigures, RoundRecord, RoundReport
+from engine.records.rounds import AblationFigures, RoundRecord, RoundReport
 
 STATES = {
     "queued": "queued",
@@ -49,8 +49,10 @@ WEIGHTS = {
     "lambda": ("λ", "λ, weight of the agreement of both views"),
 }
 """What decides how much the unlabeled images count, by the metric's name: a sign and a title."""
-CHANCE = 0.05
-"""A difference at least this probable without any effect is called chance."""
+CHOOSE = (
+    "Labels that the round keeps out of its training. They choose and calibrate within it and are those there were, "
+    "not a random choice: they measure no accuracy. Random images, asked blind, do."
+)
 
 
 def state_word(record: RoundRecord, in_force: int | None) -> str:
@@ -105,7 +107,7 @@ def progress(record: RoundRecord) -> None:
     cells = st.columns([11, 8, 12, 9, 13])
     cells[0].metric("Steps per second", _number(now.get("steps_per_second"), "{:.1f}"))
     cells[1].metric("Time left", duration(now.get("eta_seconds")))
-    cells[2].metric("Held-out labels right", _share(metrics.get("heldout_accuracy")))
+    cells[2].metric("Held-out labels right", _right(metrics), help=CHOOSE)
     weight = weight_of(metrics)
     if weight is None:
         cells[3].metric("Training loss", _number(metrics.get("loss"), "{:.3f}"))
@@ -115,7 +117,7 @@ def progress(record: RoundRecord) -> None:
 
 
 def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
-    """Return held-out accuracy and the share of pseudo-labels used, the losses, their weight and h, by epoch.
+    """Return the share of held-out labels right and of pseudo-labels used, the losses, their weight and h, by epoch.
 
     Args:
         curves: columns phase, epoch and metrics, one row an epoch and phase.
@@ -127,7 +129,7 @@ def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
         specs=[[{}], [{}], [{"secondary_y": True}]],
     )  # fmt: skip
     for phase, name, title, row, look in (
-        ("main", "heldout_accuracy", "held-out accuracy", 1, {"color": BLUE, "width": 3}),
+        ("main", "heldout_accuracy", "held-out labels right, no accuracy", 1, {"color": BLUE, "width": 3}),
         ("baseline", "heldout_accuracy", "supervised baseline", 1, {"color": GREY, "dash": "dash"}),
         ("ablation", "heldout_accuracy", "without feedback (h = 0)", 1, {"color": ORANGE, "dash": "dash"}),
         ("main", "used_share", "share of pseudo-labels used", 1, {"color": GREEN, "dash": "dot"}),
@@ -166,8 +168,6 @@ def weight_of(metrics: Mapping[str, Any]) -> str | None:
 def report(project: Project, record: RoundRecord) -> None:
     """Show what a complete round reached, how that was measured, and whether it is in force."""
     outcome = record.report or RoundReport()
-    if outcome.verdict.reason:
-        (st.info if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
     cells = st.columns([3, 2, 1])
     with cells[0]:
         measured(project.measured.accuracy(record.number))
@@ -181,11 +181,13 @@ def report(project: Project, record: RoundRecord) -> None:
         )
         cells[1].caption(f"{truth.n:,} hidden labels")
     cells[2].metric("Time", duration(outcome.seconds), help=f"{outcome.seconds_per_epoch:.2f} s an epoch")
+    if outcome.verdict.reason:
+        (st.info if outcome.verdict.promoted else st.warning)(state.plain(outcome.verdict.reason))
     before = previous_in_force(project, record.number)
     if before is not None:
         st.markdown(compared(record.number, before, project.measured.compare(record.number, before)))
     if outcome.heldout.n:
-        st.caption(state.plain(within(outcome)), help=how(outcome.heldout))
+        st.caption(state.plain(within(outcome)), help=CHOOSE)
     if outcome.ablation:
         st.markdown(difference(outcome.ablation))
 
@@ -234,23 +236,20 @@ def compared(number: int, other: int, comparison: Comparison) -> str:
 def within(outcome: RoundReport) -> str:
     """Return in a sentence what the labels say that the round held out, which is no accuracy of the rest."""
     held = outcome.heldout
-    share = "" if held.few else f"{percent(held.accuracy)}, "
-    told = [f"{held.correct:,} ({share}{interval(held)})"]
-    labels = f"{held.n:,} labels"
+    told = [f"{held.correct:,} of {held.n:,} held-out {'scenes' if held.grouped else 'labels'} right"]
     if held.grouped:
-        labels = f"{held.n:,} scenes ({held.images:,} labels, one of each scene counted)"
+        told[0] += f" ({held.images:,} labels, one of each scene counted)"
     if outcome.baseline is not None and outcome.baseline.n:
-        told.append(f"the labels alone {outcome.baseline.correct:,} ({percent(outcome.baseline.accuracy)})")
+        told.append(f"{outcome.baseline.correct:,} by the labels alone")
     if outcome.ablation is not None and outcome.ablation.heldout.n:
-        told.append(f"without feedback (h = 0) {outcome.ablation.heldout.correct:,}")
-    return (
-        f"Within the round: of {labels} held out it has {', '.join(told)} right. They choose and calibrate; "
-        "they are those there were, not a random choice, and say little of the other images."
-    )
+        told.append(f"{outcome.ablation.heldout.correct:,} without feedback (h = 0)")
+    return f"Within the round: {', '.join(told)}; chosen by them, so no measure of accuracy."
 
 
 def difference(ablation: AblationFigures) -> str:
-    """Return in a sentence what the feedback changed on the held-out images, and whether that shows anything.
+    """Return in a sentence what was counted with and without feedback on the held-out images.
+
+    It shows no effect either way: the images choose within the round, and are of one split and one seed.
 
     Args:
         ablation: with its paired counts.
@@ -264,38 +263,7 @@ def difference(ablation: AblationFigures) -> str:
         f"Of the same {n:,} held-out images {ablation.both_right:,} were right with and without feedback, "
         f"{gained:,} only with it, {lost:,} only without it"
     )
-    if gained == lost:
-        return f"{counts}: no difference."
-    p = ablation.p_value
-    chance = f"p = {p:.2g}, exact McNemar test"
-    if p >= CHANCE:
-        return f"{counts}. A difference this small is likely to be chance ({chance}): the feedback shows no effect."
-    return f"{counts}: the feedback {'helped' if gained > lost else 'did harm'} here ({chance}; one split, one seed)."
-
-
-def interval(figures: HeldoutFigures | None) -> str:
-    """Return the interval of a share of held-out labels."""
-    if figures is None or not figures.n:
-        return "not run"
-    return f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
-
-
-def how(figures: HeldoutFigures | None) -> str:
-    """Return how an accuracy was measured."""
-    if figures is None or not figures.n:
-        return "There is no held-out set."
-    if figures.grouped:
-        few = f" What is better or worse cannot be told with fewer than {FEW_GROUPS} scenes." if figures.few else ""
-        return (
-            f"{figures.correct} of {figures.n} held-out scenes right; 95 % interval ({figures.method}). The "
-            f"{figures.images:,} labeled images of these scenes are not independent, so one of each is counted; none "
-            f"was trained on. The interval is about new scenes.{few}"
-        )
-    return (
-        f"{figures.correct} of {figures.n} held-out labeled images right; 95 % interval ({figures.method}). "
-        "They were never trained on; the temperature of the confidences is fitted on them, which leaves the accuracy "
-        "as it is."
-    )
+    return f"{counts}. These images choose within the round: what the feedback does for others, they do not show."
 
 
 def duration(seconds: Any) -> str:
@@ -308,6 +276,12 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _right(metrics: Mapping[str, Any]) -> str:
+    """Return how many held-out labels are right, as a count; – where none are held out."""
+    share, labels = metrics.get("heldout_accuracy"), metrics.get("heldout_labels")
+    return f"{round(share * labels):,} of {labels:,.0f}" if share is not None and labels else "–"
 
 
 def _share(value: float | None, digits: int | None = None) -> str:

@@ -13,6 +13,7 @@ from app.components.class_list import class_list
 from app.components.import_reading import ask, choose_reading, notices, why_read_so
 from app.components.listing import listing
 from app.components.next_step import next_step
+from app.components.quality.goal import goal_line
 from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
 from app.server.workbench import OpenProject
@@ -110,6 +111,8 @@ def _create(*, first: bool) -> None:
 
 def _add(opened: OpenProject) -> None:
     """Draw the ways in."""
+    if opened.project.store.counts().images:
+        goal_line(opened, "import")
     _announce(opened)
     st.subheader("Add images")
     failed = state.get("scan_failed")

@@ -21,6 +21,7 @@ import torch
 from engine.benchmarks import data, results
 from engine.benchmarks.honest_bounds import BOUNDS, bounds
 from engine.benchmarks.honest_lines import Line, table
+from engine.benchmarks.honest_pages import WORLDS_OF_PAGES
 from engine.benchmarks.honest_projects import KINDS, Sets, Told, lines, play
 from engine.benchmarks.honest_worlds import WORLDS_OF_ESTIMATES
 from engine.benchmarks.options import Options, parse_seeds
@@ -32,7 +33,8 @@ from engine.nets.net_name import FROZEN, GRADIENTS
 from engine.training import pairs
 
 VOTES_OF_DIGITS, VOTES = 8.0, 4.0
-ROWS = (*BOUNDS, *WORLDS_OF_ESTIMATES, *KINDS)
+ESTIMATES = WORLDS_OF_ESTIMATES | WORLDS_OF_PAGES
+ROWS = (*BOUNDS, *ESTIMATES, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,8 @@ def _measured(name: str, root: Path | None, settings: HonestySettings, seed: int
     more: dict[str, Any] = {}
     if name in BOUNDS:
         found = bounds(name, settings.runs, settings.answers, rng)
-    elif name in WORLDS_OF_ESTIMATES:
-        found = WORLDS_OF_ESTIMATES[name](settings.runs, rng)
+    elif name in ESTIMATES:
+        found = ESTIMATES[name](settings.runs, rng)
     else:
         sets = sets_of(root, settings.net)
         began = time.perf_counter()

@@ -19,7 +19,8 @@ MEANING = {
     "saw alone and agreed with; accepted_in_batch: a prediction accepted with others, its tile having been on the "
     "screen; accepted_by_threshold: a prediction accepted by a rule, or with others and on no screen; pseudo: a "
     "prediction that nobody accepted",
-    "confidence": "calibrated, 0 to 1, of the prediction that was accepted or is exported as a pseudo-label",
+    "confidence": "0 to 1, the number inside the model that thresholds and orders go by, of the prediction that was "
+    "accepted or is exported as a pseudo-label; no measured share of right labels, which manifest and certificate tell",
     "round": "the round that made that prediction",
     "model": "the model behind it",
     "reviewed": "true only where a person had this image alone in front and answered for it; a tile is seen, not "

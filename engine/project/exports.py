@@ -6,7 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -276,7 +276,9 @@ class Exports:
     ) -> dict[str, object]:
         """What the file says of itself: where it comes from, what is in it, how good it was measured to be."""
         store = self._workspace.store
-        report = None if predictions is None else store.round(predictions.round).report
+        round_number = predictions.round if predictions is not None else None
+        if options.audit is not None:
+            round_number = store.audit(options.audit).round
         return {
             "project": store.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -290,9 +292,19 @@ class Exports:
             "classes": list(store.classes()),
             "counts": collect.count(rows),
             "reviewed": sum(row.reviewed for row in rows),
-            "heldout": None if report is None or not report.heldout.n else asdict(report.heldout),
+            "measured": None if round_number is None else self._measured_right(round_number),
             "batches": batches_of(rows, store.batch_facts()),
         }
+
+    def _measured_right(self, number: int) -> dict[str, object]:
+        """How many of a round's predictions are right on the measured set; no share below 20 answers."""
+        found = self._measured.accuracy(number)
+        enough = found.n >= scale.SHARE
+        return {
+            "round": number, "n": found.n, "right": found.right, "share": found.value if enough else None,
+            "low": found.low if enough else None, "high": found.high if enough else None,
+            "method": f"{found.how}; two-sided 95 % interval",
+        }  # fmt: skip
 
 
 def _in_force(table: LabelTable) -> list[InForce]:

@@ -79,12 +79,13 @@ def _scene(workspace: Workspace, results: Results, maps: Maps, wanted: Wanted) -
         epochs = _epochs(recorded, wanted)
     table, classes = workspace.store.label_table(), workspace.store.classes()
     pseudo, confidence = _pseudo_labels(results, wanted.number, epochs, ids)
-    accuracy = maps.accuracy(wanted.number) if wanted.number is not None else {}
+    right = maps.heldout_right(wanted.number) if wanted.number is not None else {}
+    shares = {epoch: count / n for epoch, (count, n) in right.items()}
     return Scene(
         title=workspace.store.name, classes=classes, xy=xy,
         label=table.class_index(classes)[table.rows(ids)].astype(np.int16),
         pseudo=pseudo, confidence=confidence, epochs=epochs,
-        accuracy=tuple(accuracy.get(epoch) for epoch in epochs) if len(epochs) > 1 and accuracy else None,
+        accuracy=tuple(shares.get(epoch) for epoch in epochs) if len(epochs) > 1 and shares else None,
         dark=wanted.dark, fade=True,
     )  # fmt: skip
 

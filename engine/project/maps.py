@@ -245,11 +245,19 @@ class Maps:
         whole = [one for one in teachers if one is not None]
         return _stacked(students), _stacked(whole) if len(whole) == len(teachers) else None
 
-    def accuracy(self, number: int) -> dict[int, float]:
-        """Return a round's held-out accuracy by epoch; empty without held-out images."""
+    def heldout_right(self, number: int) -> dict[int, tuple[int, int]]:
+        """Return by epoch how many held-out labels a round had right, and of how many; empty without any."""
         table = self._results.curves(number)
-        rows = zip(table["phase"], table["epoch"], table.get("heldout_accuracy", []), strict=False)
-        return {int(epoch): float(value) for phase, epoch, value in rows if phase == "main" and value is not None}
+        shares = table.get("heldout_accuracy", [])
+        labels = table.get("heldout_labels")
+        if labels is None:  # as rounds were written before they told it
+            report = self._workspace.store.round(number).report if shares else None
+            labels = [0 if report is None else report.heldout.n] * len(shares)
+        return {
+            int(epoch): (round(share * n), int(n))
+            for phase, epoch, share, n in zip(table["phase"], table["epoch"], shares, labels, strict=False)
+            if phase == "main" and share is not None and n
+        }
 
 
 def _best(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

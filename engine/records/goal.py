@@ -87,14 +87,13 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Way:
     """The rest of the way: looks at doubtful images, then random answers of the audit, both together at least and at
-    most; minutes at the measured pace, None where nobody's is measured."""
+    most; minutes that `first` and `audit` take at the measured pace, None where nobody's is measured."""
 
     first: int
     audit: int
     low: int
     high: int
-    minutes_low: float | None
-    minutes_high: float | None
+    minutes: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,12 +97,10 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a round comes into force, and why, in words for the person. worse_than: the round in force, where it is
-    held back for nothing but fewer held-out labels right than that one."""
+    """Whether a round comes into force, and why, in words for the person."""
 
     promoted: bool = False
     reason: str = ""
-    worse_than: int | None = None
 
 
 @dataclass(frozen=True)

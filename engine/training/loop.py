@@ -43,8 +43,8 @@ class EpochEvent:
     probabilities (n_unlabeled, K) float32 in the order of `pools.unlabeled_idx`; features (n_tracked, D)
     float16 in the order of `tracked`, None when nothing is tracked. Of the same images, student (n_tracked, K) float32
     is what this model says, teacher (n_tracked, K) float32 what the teacher beside it says, None where there is none.
-    Metrics are the means over the epoch's steps, plus heldout_accuracy and heldout_loss when there are held-out images
-    (of groups at least 30: the course of fewer shows nothing),
+    Metrics are the means over the epoch's steps, plus heldout_accuracy, heldout_loss and heldout_labels, how many stand
+    behind both, when there are held-out images (of groups at least 30: the course of fewer shows nothing),
     train_accuracy on the labels trained on, where something is tracked teacher_train_accuracy of the teacher, and
     seconds. Both are of images as they are, in evaluation mode, and of at most `MOST_TRAINED`.
     """
@@ -203,4 +203,5 @@ def _heldout_metrics(seen: Prediction, pools: Pools, held: int) -> dict[str, flo
         return {}
     logits = seen.logits[:held]
     loss = torch.nn.functional.cross_entropy(logits, pools.heldout_y)
-    return {"heldout_accuracy": _share_right(logits, pools.heldout_y), "heldout_loss": float(loss)}
+    right = _share_right(logits, pools.heldout_y)
+    return {"heldout_accuracy": right, "heldout_loss": float(loss), "heldout_labels": float(held)}

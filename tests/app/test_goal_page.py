@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.goal_words import goal_words, standing_words, step_words, way_words
+from app.goal_words import goal_words, source_words, span_words, standing_words, step_words, way_words
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.records.goal import Goal, GoalStanding, Step, Way
@@ -20,7 +20,7 @@ from tests.ready_project import ReadyProjects, noisy_pets
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 PAGES = {
     "quality": "pages/check_quality.py", "review": "pages/review_labels.py", "train": "pages/train_rounds.py",
-    "export": "pages/export_dataset.py",
+    "export": "pages/export_dataset.py", "import": "pages/import_images.py",
 }  # fmt: skip
 
 
@@ -81,6 +81,31 @@ def test_every_page_of_the_loop_says_the_way_and_has_the_button_of_the_next_step
         assert shown.button(key=f"goal_step_{name}").label == "Freeze the labels and audit"
 
 
+def test_every_page_of_the_loop_says_where_the_labels_stand_and_by_source(opened: OpenProject) -> None:
+    opened.project.goals.set(Goal(0.1))
+    report, _ = opened.project.goals.report(30)
+    assert report is not None
+    worked_out = opened.project.goals.compute
+    again: list[int] = []
+    opened.project.goals.compute = lambda: again.append(1) or worked_out()  # type: ignore[method-assign]
+    for name in ("review", "export", "import"):
+        said = texts(page(name))
+        assert standing_words(report.standing) in said
+        assert "By source: pseudo-labels 3.0 % of 100, imported 2.0 % of 20." in said
+    assert not again, "it is worked out once until something changes"
+    right = truth(opened)
+    number = opened.project.audits.freeze(rate=0.1).number
+    answer_audit(opened.project, number, 60, lambda image_id: right[image_id])
+    report, _ = opened.project.goals.report(30)
+    assert report is not None
+    for name in ("review", "export", "import"):
+        said = texts(page(name))
+        assert standing_words(report.standing) in said
+        assert source_words(report.standing) in said
+    assert report.standing.high is not None
+    assert span_words(report.standing.low or 0, report.standing.high, 120) in said
+
+
 def test_the_button_freezes_and_review_then_asks_what_the_audit_asks(opened: OpenProject) -> None:
     opened.project.goals.set(Goal(0.1))
     opened.project.goals.report(30)
@@ -132,10 +157,9 @@ def test_words_say_what_is_known_and_no_more() -> None:
     assert "too few to say more, 7 random answers of the audit" in standing_words(few)
     audited = GoalStanding(1000, 0, 12.0, 3, 21, (), 200, 0.0, 0)
     assert standing_words(audited).endswith("0.30 % to 2.1 % by 200 random answers of the audit.")
-    way = Way(120, 340, 320, 610, 25.2, 47.9)
+    way = Way(120, 340, 320, 610, 36.4)
     assert way_words(way) == (
-        "Look at 120 doubtful images, then about 340 audit answers: 320 to 610 in all, about 25 to 48 minutes at your "
-        "pace."
+        "Look at 120 doubtful images, then about 340 audit answers, about 36 minutes at your pace: 320 to 610 in all."
     )
-    assert way_words(Way(0, 1, 1, 1, None, None)) == "About 1 audit answer: 1 in all."
+    assert way_words(Way(0, 1, 1, 1, None)) == "About 1 audit answer: 1 in all."
     assert step_words(Step("look", 1)) == "Look at 1 image"

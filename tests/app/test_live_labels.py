@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components import live_labels
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.jobs import features_work
 from engine.project.live import LiveThread
 from engine.project.opened import Project
+from engine.project.quality.measured import Standing
+from engine.quality.sample import share
+from engine.records.quality import Between
 from tests.browser.digits import digit_pictures
 from tests.made_guess import guesses
 from tests.measuring import answer_measured, predicted
@@ -160,3 +164,10 @@ def test_the_train_page_tells_of_fits_and_draws_no_empty_curves(opened: OpenProj
     assert "One fit, on 20 labels" in texts
     assert "live, in force" in texts
     assert not page.get("plotly_chart")
+
+
+def test_the_line_gives_what_is_left_with_its_interval_or_not_at_all() -> None:
+    measured = share(90, 100, "")
+    told = live_labels._measured(Standing(measured, 0.9, 0.83, 0.94, 106, Between(37, 140)), 0.95)
+    assert told.endswith("; about 106 more answers to 95 % (37 to 140).")
+    assert "more answers" not in live_labels._measured(Standing(measured, 0.9, 0.83, 0.94, None, None), 0.95)

@@ -21,21 +21,16 @@ def ablation(only_main: int, only_ablation: int, p_value: float) -> AblationFigu
 
 
 @pytest.mark.parametrize(
-    ("only_main", "only_ablation", "p_value", "said"),
-    [
-        (6, 4, 0.75, "the feedback shows no effect"),
-        (5, 5, 1.0, "no difference"),
-        (20, 3, 0.0005, "the feedback helped here"),
-        (3, 20, 0.0005, "the feedback did harm here"),
-    ],
+    ("only_main", "only_ablation", "p_value"), [(6, 4, 0.75), (5, 5, 1.0), (20, 3, 0.0005), (3, 20, 0.0005)]
 )
-def test_the_difference_is_said_with_its_counts_and_only_claimed_beyond_chance(
-    only_main: int, only_ablation: int, p_value: float, said: str
+def test_the_difference_is_counted_and_nothing_is_claimed_by_images_that_choose(
+    only_main: int, only_ablation: int, p_value: float
 ) -> None:
     words = training_views.difference(ablation(only_main, only_ablation, p_value))
-    assert said in words
     assert f"200 held-out images 150 were right with and without feedback, {only_main} only with it" in words
     assert f"{only_ablation} only without it" in words
+    assert "what the feedback does for others, they do not show" in words
+    assert not any(word in words for word in ("helped", "harm", "p = "))
 
 
 def test_without_held_out_images_nothing_is_claimed() -> None:
@@ -60,7 +55,7 @@ def test_the_curves_have_a_line_for_the_ablation_and_one_for_h_on_its_own_axis()
 
 def test_rounds_without_ablation_and_h_have_no_such_lines() -> None:
     figure = training_views.curves_figure({"phase": ["main"], "epoch": [1], "loss": [1.0], "heldout_accuracy": [0.5]})
-    assert {trace.name for trace in figure.data} == {"held-out accuracy", "training loss"}
+    assert {trace.name for trace in figure.data} == {"held-out labels right, no accuracy", "training loss"}
 
 
 def test_training_accuracy_has_a_line_for_baseline_teacher_student_and_the_student_without_feedback() -> None:
@@ -140,18 +135,41 @@ def test_the_ablation_phase_is_named_while_it_runs() -> None:
     assert "h = 0" in training_views.PHASES["ablation"]
 
 
-def test_few_scenes_are_a_count_with_its_interval_and_no_percentage() -> None:
-    few = HeldoutFigures(12, 7, 7 / 12, 0.28, 0.85, "x", 72)
-    words = training_views.within(RoundReport(heldout=few))
-    assert "of 12 scenes (72 labels, one of each scene counted) held out" in words
-    assert "58.3 %" not in words
-    assert "cannot be told with fewer than 30 scenes" in training_views.how(few)
-    assert "fewer than 30" in training_views.difference(AblationFigures(few, 5, 2, 0, 0.5))
+def test_held_out_labels_are_counts_that_measure_no_accuracy() -> None:
+    report = RoundReport(heldout=HeldoutFigures(24, 19, 19 / 24, 0.58, 0.93, "x"), baseline=HeldoutFigures(24, 17))
+    words = training_views.within(report)
+    assert words == (
+        "Within the round: 19 of 24 held-out labels right, 17 by the labels alone; chosen by them, so no measure of "
+        "accuracy."
+    )
+    many = RoundReport(heldout=HeldoutFigures(40, 30, 0.75, 0.59, 0.87, "x", 240))
+    assert "30 of 40 held-out scenes right (240 labels, one of each scene counted)" in training_views.within(many)
+    assert "%" not in training_views.within(many)
+    few = AblationFigures(HeldoutFigures(12, 7, 7 / 12, 0.28, 0.85, "x", 72), 5, 2, 0, 0.5)
+    assert "fewer than 30" in training_views.difference(few)
 
 
-def test_of_many_scenes_it_says_how_many_stand_behind_the_percentage() -> None:
-    many = HeldoutFigures(40, 30, 0.75, 0.59, 0.87, "x", 240)
-    words = training_views.within(RoundReport(heldout=many))
-    assert "of 40 scenes (240 labels" in words
-    assert "75.0 %" in words
-    assert "fewer than 30" not in training_views.how(many)
+def _progress(metrics: dict[str, float]) -> None:
+    import types
+
+    from app.components import training_views
+
+    training_views.progress(types.SimpleNamespace(progress={"metrics": metrics}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [({"heldout_accuracy": 19 / 24, "heldout_labels": 24.0}, "19 of 24"), ({"loss": 1.0}, "–")],
+)
+def test_while_a_round_runs_held_out_labels_are_counted(metrics: dict[str, float], shown: str) -> None:
+    page = AppTest.from_function(_progress, args=(metrics,)).run()
+    assert not page.exception
+    assert {one.label: one.value for one in page.metric}["Held-out labels right"] == shown
+
+
+def test_the_measured_figure_comes_before_what_is_said_of_held_out_labels() -> None:
+    report = RoundReport(heldout=FIGURES, verdict=Verdict(True, "Promoted: 180 of 200."))
+    page = AppTest.from_function(_page, args=(report,)).run()
+    kinds = [one.type for one in page.main]
+    assert kinds.index("metric") < kinds.index("info")
+    assert next(iter(page.metric)).label == "Measured accuracy"

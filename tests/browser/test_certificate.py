@@ -13,7 +13,7 @@ import pytest
 from app.goal_words import step_words
 from engine.project.opened import Project
 from engine.records.goal import Goal, GoalReport
-from tests.browser.test_honest_numbers import made, tab
+from tests.browser.test_honest_numbers import made
 from tests.browser.test_keyboard_review import wait_saved
 from tests.browser.test_whole_loop import export, go, settle, wait_until
 
@@ -77,12 +77,8 @@ def verified(path: Path) -> str:
     return done.stdout
 
 
-def test_goal_is_set_reached_certified_exported_and_verified_also_after_a_restart(
-    page: Any, start_app: Callable[..., Any], tmp_path: Path
-) -> None:
-    project, truth = trained(tmp_path)
-    app = start_app(tmp_path / "home", str(project.root))
-    page.goto(app.url)
+def set_goal(page: Any, project: Project) -> None:
+    """Set the goal on the Quality page."""
     go(page, "Quality")
     page.get_by_role("spinbutton", name="At most % wrong").fill(str(100 * RATE))
     page.keyboard.press("Tab")
@@ -90,10 +86,33 @@ def test_goal_is_set_reached_certified_exported_and_verified_also_after_a_restar
     wait_until(page, lambda: project.goals.goal() == Goal(RATE))
     page.get_by_text("the model's own guess, unchecked").first.wait_for()
 
+
+def answered(project: Project) -> int:
+    """How many answers the audit of all labels has."""
+    found = project.audits.opened()
+    return 0 if found is None else found.total.looked
+
+
+def test_goal_is_set_reached_certified_exported_and_verified_with_a_restart_before_and_after(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    project, truth = trained(tmp_path)
+    app = start_app(tmp_path / "home", str(project.root))
+    page.goto(app.url)
+    set_goal(page, project)
+    restarted = False
     for _ in range(MOST_STEPS):
         if report_of(project).reached:
             break
         take_step(page, project, truth)
+        if not restarted and answered(project) and not report_of(project).reached:
+            before = answered(project)
+            app.kill()
+            app = start_app(tmp_path / "home", str(project.root))
+            page.goto(app.url)
+            assert answered(project) == before
+            restarted = True
+    assert restarted, "in the middle of the audit"
     reached = report_of(project).reached
     assert reached.endswith("95 % sure")
 
@@ -120,42 +139,55 @@ def test_goal_is_set_reached_certified_exported_and_verified_also_after_a_restar
     project.close()
 
 
-def test_two_people_answer_one_audit(browser: Any, start_app: Callable[..., Any], tmp_path: Path) -> None:
-    project, truth = trained(tmp_path)
-    project.goals.set(Goal(RATE))
-    project.audits.freeze(rate=RATE)
-    app = start_app(tmp_path / "home", str(project.root))
-    pages = []
-    for name in ("ann", "bob"):
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(30_000)
-        page.goto(app.url)
-        page.get_by_test_id("who-change").click()
-        page.get_by_test_id("who-input").fill(name)
-        page.keyboard.press("Enter")
-        settle(page)
-        go(page, "Quality")
-        tab(page, "Audit")
-        page.get_by_role("button", name="Answer its images").click()
-        page.get_by_test_id("review-image").locator("img").wait_for()
-        settle(page)
-        pages.append(page)
-    for _ in range(3):
-        for page in pages:
-            press(page, truth, 8)
-    for page in pages:
-        wait_saved(page)
-    wait_until(pages[0], lambda: project.audits.get(1).total.looked >= 30)
-    found = project.audits.get(1)
-    assert {said.actor for one in found.answers for said in one.said} == {"ann", "bob"}
-    assert project.store.verify() == []
+def as_person(page: Any, url: str, name: str) -> None:
+    """Open the app and say who answers."""
+    page.goto(url)
+    page.get_by_test_id("who-change").click()
+    page.get_by_test_id("who-input").fill(name)
+    page.keyboard.press("Enter")
+    settle(page)
 
+
+def test_two_people_set_a_goal_reach_it_and_export_its_certificate_over_a_restart(
+    browser: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    project, truth = trained(tmp_path)
+    app = start_app(tmp_path / "home", str(project.root))
+    names = ("ann", "bob")
+    pages = [browser.new_context(viewport={"width": 1280, "height": 900}).new_page() for _ in names]
+    for page, name in zip(pages, names, strict=True):
+        page.set_default_timeout(30_000)
+        as_person(page, app.url, name)
+    set_goal(pages[0], project)
+    assert project.store.goals()[-1].actor == "ann"
+    restarted = False
+    for turn in range(2 * MOST_STEPS):
+        if report_of(project).reached:
+            break
+        take_step(pages[turn % 2], project, truth)
+        if not restarted and answered(project) and not report_of(project).reached:
+            app.kill()
+            app = start_app(tmp_path / "home", str(project.root))
+            for page, name in zip(pages, names, strict=True):
+                as_person(page, app.url, name)
+            restarted = True
+    assert restarted, "in the middle of the audit"
+    reached = report_of(project).reached
+    assert reached.endswith("95 % sure")
+    found = project.audits.get(1)
+    assert {said.actor for one in found.answers for said in one.said} == set(names)
+
+    for page in pages:
+        go(page, "Review")
+        page.get_by_text(f"Reached: {reached}").first.wait_for()
     page = pages[1]
     go(page, "Export")
     page.get_by_text("as audit 1 froze them").first.wait_for()
     settle(page)
     told = verified(export(page, tmp_path))
     assert f"The {len(found.answers)} answers are those of the ledger" in told
+    assert "is reached" in told
+    assert project.store.verify() == []
     for page in pages:
         page.context.close()
     project.close()

@@ -202,7 +202,7 @@ export interface EpochsHeader {
   first: number;
   all: number;
   wide: boolean;
-  accuracy: (number | null)[];
+  heldout: ([number, number] | null)[];
   scale: Scale | null;
 }
 

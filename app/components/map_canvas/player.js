@@ -1,6 +1,6 @@
-// Below the map: play, pause, scrub and speed; the held-out accuracy under the scrubber; what changed since an epoch.
+// Below the map: play, pause, scrub and speed; the held-out labels right under the scrubber; what changed since an epoch.
 
-import { count, el, inkOf, percent, setText, show } from "../common/dom.js";
+import { count, el, inkOf, setText, show } from "../common/dom.js";
 import { MOVING } from "./codes.js";
 import { checkbox, labeled } from "./widgets.js";
 
@@ -129,12 +129,12 @@ function changeWords({ changed, improved, worsened }) {
 }
 
 /**
- * Held-out accuracy by epoch; a click goes to the epoch under the pointer.
+ * How many held-out labels are right by epoch, which is no accuracy: they choose. A click goes to the epoch under the pointer.
  * @param {MapModel} model
  * @param {(e: number) => void} goTo
  */
 function buildCurve(model, goTo) {
-  const canvas = el("canvas", { class: "curve", testid: "map-curve", role: "img", "aria-label": "Held-out accuracy by epoch" });
+  const canvas = el("canvas", { class: "curve", testid: "map-curve", role: "img", "aria-label": "Held-out labels right by epoch" });
   const words = el("span", { class: "curve-words faint", testid: "map-curve-text" });
   const node = el("div", { class: "curve-box" }, canvas, words);
   const EDGE = 8; // half of the slider's thumb, so that the dot lies under it
@@ -145,8 +145,9 @@ function buildCurve(model, goTo) {
   });
 
   /** @param {Epochs} epochs */
-  function paint({ epochs, accuracy }) {
-    const known = accuracy.filter((value) => value !== null);
+  function paint({ epochs, heldout }) {
+    const shares = heldout.map((one) => one && one[0] / one[1]);
+    const known = shares.filter((value) => value !== null);
     show(node, known.length > 0);
     if (!known.length) return;
     const ratio = Math.min(2, globalThis.devicePixelRatio || 1);
@@ -164,12 +165,12 @@ function buildCurve(model, goTo) {
     ink.strokeStyle = style.color;
     ink.lineWidth = 1.5;
     ink.beginPath();
-    accuracy.forEach((value, e) => {
+    shares.forEach((value, e) => {
       if (value !== null) ink.lineTo(x(e), y(value));
     });
     ink.stroke();
-    const value = accuracy[model.epoch];
-    if (value === null || value === undefined) {
+    const [value, now] = [shares[model.epoch], heldout[model.epoch]];
+    if (value === null || value === undefined || !now) {
       setText(words, "");
       return;
     }
@@ -177,7 +178,7 @@ function buildCurve(model, goTo) {
     ink.beginPath();
     ink.arc(x(model.epoch), y(value), 4, 0, 2 * Math.PI);
     ink.fill();
-    setText(words, `held-out ${percent(value, 1)}`);
+    setText(words, `${count(now[0])} of ${count(now[1])} held-out labels right, no accuracy`);
   }
   return { node, paint };
 }

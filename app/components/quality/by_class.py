@@ -14,11 +14,9 @@ from app.server.workbench import OpenProject
 from engine.percent import percent
 from engine.project.quality.by_class import ClassFigures
 from engine.project.review.ref import QueueRef
+from engine.quality.scale import SHARE
 from engine.records.quality import AcceptRule, Estimate
 from engine.records.rounds import RoundRecord
-
-LEAST = 5
-"""Answers below which nothing is said of a class but that they are too few."""
 
 
 def classes_part(opened: OpenProject, record: RoundRecord) -> None:
@@ -51,8 +49,8 @@ def class_rows(figures: Sequence[ClassFigures]) -> list[dict[str, str]]:
 
 
 def _told(estimate: Estimate, words: str) -> str:
-    """Return an estimate in words with its interval, or that too few answers stand behind it."""
-    if estimate.n < LEAST:
+    """Return an estimate in words with its interval; below 20 answers that they are too few."""
+    if estimate.n < SHARE:
         return f"too few ({estimate.n:,})"
     return f"{words} ({percent(estimate.low, 0)} to {percent(estimate.high, 0)})"
 

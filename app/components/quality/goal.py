@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
-from app.goal_words import goal_words, next_words, span_words, standing_words, step_words
+from app.goal_words import goal_words, next_words, source_words, span_words, standing_words, step_words
 from app.server.workbench import OpenProject
 from app.source_words import BRIEF
 from engine.errors import StarlingError
@@ -38,11 +38,13 @@ def goal_tab(opened: OpenProject) -> None:
 
 
 def goal_line(opened: OpenProject, where: str) -> None:
-    """Draw one line with the way to the goal and the button of the next step.
+    """Draw where the labels stand and by source, the way to the goal and the button of the next step.
+
+    It is worked out once for all pages, until a label, the round, the audit or the goal changes.
 
     Args:
         opened: the project.
-        where: the page it stands on: review, train or export.
+        where: the page it stands on: review, train, export or import.
     """
 
     def line(opened: OpenProject, report: GoalReport) -> None:
@@ -51,8 +53,9 @@ def goal_line(opened: OpenProject, where: str) -> None:
         with words:
             if report.reached:
                 st.success(following)
+                st.caption(_stands(report.standing))
             else:
-                st.caption(f"Goal: {goal}. {following}")
+                st.caption(f"Goal: {goal}. {_stands(report.standing)} {following}")
         if report.step.kind != where:  # it is this page's own
             with button:
                 _button(opened, report, where)
@@ -132,6 +135,12 @@ def _whole(opened: OpenProject, report: GoalReport) -> None:
     if report.standing.by_source:
         st.dataframe(_sources(report.standing), hide_index=True, key="goal_sources")
         st.caption(state.plain(_people(report.standing)))
+
+
+def _stands(standing: GoalStanding) -> str:
+    """Say how many labels are wrong now, and of which sources."""
+    sources = f" By source: {source_words(standing)}." if len(standing.by_source) > 1 else ""
+    return state.plain(f"{standing_words(standing)}{sources}")
 
 
 def _sources(standing: GoalStanding) -> pd.DataFrame:

@@ -22,10 +22,12 @@ NEXT = 100
 
 def outlook_tab(opened: OpenProject) -> None:
     """Draw the tab."""
-    state.preset("outlook_target", state.get("outlook_target", 99.0))
+    wanted = min(max(round(100 * (1 - opened.project.goals.goal().rate), 1), 50.0), 99.9)
+    least = min(95.0, wanted)
+    state.preset("outlook_target", max(least, state.get("outlook_target", wanted)))
     target = st.slider(
-        "Share of right labels to reach, over all images", 95.0, 99.9, step=0.1, format="%.1f %%", key="outlook_target",
-        width=420,
+        "Share of right labels to reach, over all images", least, 99.9, step=0.1, format="%.1f %%", width=420,
+        key="outlook_target",
     )  # fmt: skip
     state.put("outlook_target", target)
     outlook = opened.project.measured.outlook(target=round(float(target) / 100, 4), next_count=NEXT)

@@ -168,12 +168,12 @@ class Layout:
         return marks
 
     def _curve(self, frame: int, top: float) -> list[Mark]:
-        """The held-out accuracy over the epochs, with the present epoch marked."""
+        """The share of held-out labels right over the epochs, with the present epoch marked."""
         unit, theme, scene = self.unit, self.theme, self.scene
         shares = [(epoch, share) for epoch, share in zip(scene.epochs, scene.accuracy or (), strict=True)]
         known = [(epoch, share) for epoch, share in shares if share is not None]
         now = shares[frame][1]
-        marks: list[Mark] = [self._text(self._panel, top + 0.75 * unit, "Held-out accuracy", 0.92, faint=True)]
+        marks: list[Mark] = [self._text(self._panel, top + 0.75 * unit, "Held-out labels right", 0.92, faint=True)]
         right, low, high = self.size[0] - self._left, top + 5.9 * unit, top + 1.9 * unit
         least, most = min(share for _, share in known), max(share for _, share in known)
         first, last = scene.epochs[0], scene.epochs[-1]

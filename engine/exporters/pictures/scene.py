@@ -55,7 +55,7 @@ class Scene:
         pseudo: (E, N) place in `classes`, -1 when there is no pseudo-label.
         confidence: (E, N) of the pseudo-labels, 0..1; not read where there is none.
         epochs: the numbers of the E epochs, rising.
-        accuracy: held-out accuracy 0..1 of each epoch, None where not measured; None draws no curve.
+        accuracy: share 0..1 of held-out labels right after each epoch, None where there is none; None draws no curve.
         dark: light ink on a dark ground.
         fade: draw a point the lighter the less sure its pseudo-label is.
         ringed: (N,) bool, points with a ring around them in all frames; PNG, SVG and GIF draw it.
@@ -117,7 +117,7 @@ class Scene:
             raise MapError("A confidence is not between 0 and 1", value=float(outside[0]), way_out=_WAY_OUT)
         for share in self.accuracy or ():
             if share is not None and not 0 <= share <= 1:
-                raise MapError("A held-out accuracy is not between 0 and 1", value=share, way_out=_WAY_OUT)
+                raise MapError("A share of labels right is not between 0 and 1", value=share, way_out=_WAY_OUT)
 
     @property
     def n(self) -> int:

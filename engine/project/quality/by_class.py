@@ -17,6 +17,7 @@ from engine.project.workspace import Workspace
 from engine.quality import audit, rare, sample
 from engine.records.quality import AcceptRule, Estimate
 from engine.records.rounds import Predictions
+from engine.store import LabelTable
 
 LOOKS = 100
 """Images near rare classes that are put up to be looked at."""
@@ -63,6 +64,7 @@ class ByClass:
         self._store, self._results, self._measured, self._signals = workspace.store, results, measured, signals
         self._lock = threading.Lock()
         self._near: tuple[tuple[object, ...], NearRareImages] | None = None
+        self._swept: tuple[tuple[object, ...], NDArray[np.int64]] | None = None
 
     def figures(self, number: int) -> tuple[ClassFigures, ...]:
         """Return the figures of each class that a round predicts, in its order."""
@@ -101,16 +103,51 @@ class ByClass:
             self._near = key, near
         return near
 
+    def easily_swept(self) -> NDArray[np.int64]:
+        """Return the images (m,), labeled or not, that the round in force predicts as a common class though one of a
+        rare class is among their ten nearest, the nearest first.
+
+        Looked for at each fit of the model, not after each answer: of many images among the MOST that the model gives
+        the largest share to a rare class.
+        """
+        predictions, table = self._results.predictions(), self._store.label_table()
+        if predictions is None:
+            return NOTHING.image_ids
+        key = predictions.round, predictions.version, len(table.image_ids)
+        with self._lock:
+            if self._swept is not None and self._swept[0] == key:
+                return self._swept[1]
+        swept, ids = NOTHING.image_ids, predictions.image_ids
+        described = self._signals.features_of(predictions, ids, ids[:0])
+        if described is not None:
+            called, rare_ones = self._called(predictions, table)
+            common = np.flatnonzero(~rare_ones[predictions.probabilities.argmax(1)] & ~table.rejected[table.rows(ids)])
+            if rare_ones.any() and len(common) > rare.MOST:
+                to_rare = predictions.probabilities[np.ix_(common, np.flatnonzero(rare_ones))].max(1)
+                common = np.sort(common[np.argsort(-to_rare, kind="stable")[: rare.MOST]])
+            features, feature_rows, _ = described
+            near = rare.near_rare(features[feature_rows], called, rare_ones, common)
+            swept = ids[near.rows[near.closeness <= 1]]
+        with self._lock:
+            self._swept = key, swept
+        return swept
+
+    def _called(self, predictions: Predictions, table: LabelTable) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The class (N,) of each predicted image, its label or else its prediction, -1 where it is rejected; and which
+        classes (K,) are rare by it."""
+        rows, best = table.rows(predictions.image_ids), predictions.probabilities.argmax(1)
+        label = table.class_index(predictions.classes)[rows]
+        called = np.where(label >= 0, label, best)
+        called[table.rejected[rows]] = -1
+        return called, rare.rare_classes(np.bincount(called[called >= 0], minlength=len(predictions.classes)))
+
     def _nearest(self, predictions: Predictions) -> NearRareImages:
         table, ids = self._store.label_table(), predictions.image_ids
         described = self._signals.features_of(predictions, ids, ids[:0])
         if described is None:
             return NOTHING
         rows, best = table.rows(ids), predictions.probabilities.argmax(1)
-        label = table.class_index(predictions.classes)[rows]
-        called = np.where(label >= 0, label, best)
-        called[table.rejected[rows]] = -1
-        rare_ones = rare.rare_classes(np.bincount(called[called >= 0], minlength=len(predictions.classes)))
+        called, rare_ones = self._called(predictions, table)
         free = table.undecided[rows] & ~rare_ones[best] & ~np.isin(ids, self._measured.waiting())
         features, feature_rows, _ = described
         near = rare.near_rare(features[feature_rows], called, rare_ones, np.flatnonzero(free))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.ids import rows_of
 from engine.percent import at_least, at_most
 from engine.project.quality.audits import Audits
+from engine.project.quality.by_class import LOOKS, ByClass
 from engine.project.quality.checks import Checks
 from engine.project.quality.measured import Measured
 from engine.project.results import Results
@@ -68,9 +69,15 @@ class Goals:
     """The goal of one project. Thread-safe."""
 
     def __init__(
-        self, workspace: Workspace, results: Results, measured: Measured, audits: Audits, checks: Checks
+        self,
+        workspace: Workspace,
+        results: Results,
+        measured: Measured,
+        audits: Audits,
+        checks: Checks,
+        by_class: ByClass,
     ) -> None:
-        self._store, self._results = workspace.store, results
+        self._store, self._results, self._by_class = workspace.store, results, by_class
         self._measured, self._audits, self._checks = measured, audits, checks
         self._lock = threading.Lock()
         self._working: tuple[tuple[Any, ...], Future[GoalReport]] | None = None
@@ -141,12 +148,29 @@ class Goals:
         return contradicted
 
     def doubtful(self) -> list[tuple[int, float, str]]:
-        """Return image id, suspicion 0..1 and source of all labels not looked at, the most suspicious first."""
+        """Return image id, suspicion 0..1 and source of all labels not looked at: those of `near_rare` first, then the
+        most suspicious."""
         now = self.labels_now()
         rows = np.flatnonzero(~now.looked)
         rows = rows[np.lexsort((now.image_ids[rows], -now.suspicion[rows]))]
+        first = self.near_rare(now)
+        rows = np.concatenate([first, rows[~np.isin(rows, first)]])
         columns = (now.image_ids[rows].tolist(), now.suspicion[rows].tolist(), now.source[rows].tolist())
         return list(zip(*columns, strict=True))
+
+    def near_rare(self, now: LabelsNow) -> NDArray[np.int64]:
+        """Return the rows of labels that go first before a freeze, whatever their suspicion: predicted as a common
+        class, with one of a rare class among their ten nearest images, and not looked at; the nearest first.
+
+        At most `LOOKS` images in all, those of them that were looked at included: a rare class lies near many.
+        """
+        if self._audits.opened() is not None:
+            return np.zeros(0, np.int64)
+        rows, there = rows_of(self._by_class.easily_swept(), now.image_ids)
+        rows = rows[there]
+        rows = rows[np.isin(now.source[rows], ("pseudo", *ACCEPTED)) | now.looked[rows]]
+        free = rows[~now.looked[rows] & ~np.isin(now.image_ids[rows], self._measured.waiting())]
+        return free[: max(0, LOOKS - int(now.looked[rows].sum()))]
 
     def report(self, patience: float = PATIENCE) -> tuple[GoalReport | None, bool]:
         """Return where the labels stand and the way to the goal, and whether that is of now.
@@ -300,6 +324,10 @@ class Goals:
             label = np.array(under_way.frozen.names, object)[under_way.frozen.label_code]
             suspected, looked = now.suspicion[rows], now.looked[rows] | ~there
             looked = looked | np.isin(ids, [one.image_id for one in under_way.answers])
+        ahead = np.zeros(len(ids), np.bool_)
+        if under_way is None:
+            ahead[self.near_rare(now)] = True
+            looked = looked | ahead
         place = 1 + max((one.ordinal or 0 for one in self._audits.records()), default=0)
         parts: list[tuple[NDArray[np.bool_], PartStanding | None]]
         if not goal.per_class:
@@ -317,12 +345,12 @@ class Goals:
             if best is None:
                 return None
             whole = plan.Plan(*(ours + theirs for ours, theirs in zip(astuple(whole), astuple(best), strict=True)))
-        return whole
+        first = int(ahead.sum())
+        return plan.Plan(whole.first + first, whole.audit, whole.low + first, whole.high + first)
 
     def _way(self, best: plan.Plan) -> Way:
         seconds = self._measured.seconds_each()
-        low, high = (None if seconds is None else n * seconds / 60 for n in (best.low, best.high))
-        return Way(best.first, best.audit, best.low, best.high, low, high)
+        return Way(best.first, best.audit, best.low, best.high, None if seconds is None else best.looks * seconds / 60)
 
     def _key(self) -> tuple[Any, ...]:
         """What changes when the report does."""

@@ -14,8 +14,6 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq  # type: ignore[import-untyped]
-from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
 from engine.groups import FEW_GROUPS
@@ -43,7 +41,6 @@ from engine.rounds.folder import heldout, results
 from engine.store import LabelTable
 from engine.store.measured import MeasuredAnswers
 
-_EDGE = 1e-3
 LEARNED = ("train", "heldout")
 FOLDS = 5
 AHEAD = 400
@@ -56,7 +53,7 @@ class Standing:
 
     sample: of the predictions, on the measured set. right, low, high: shares 0..1 of all images that are not rejected,
     from the bands of confidence of what is undecided; decisions_left: how many more answers, the least sure first, to
-    the goal; None where nothing says so yet.
+    the goal, within decisions_between: as `Outlook` has both; None where nothing says so yet.
     """
 
     sample: Estimate
@@ -64,6 +61,7 @@ class Standing:
     low: float
     high: float
     decisions_left: int | None
+    decisions_between: Between | None
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ class Measured:
         self._next: tuple[tuple[int, ...], NDArray[np.int64]] | None = None
         self._answered: tuple[tuple[int, int], MeasuredAnswers] | None = None
         self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
+        self._remaining: tuple[tuple[object, ...], tuple[int | None, Between | None]] | None = None
 
     def accuracy(self, number: int) -> Estimate:
         """Return the share of the measured set that a round predicts right, with its exact interval.
@@ -312,12 +311,27 @@ class Measured:
         def of_all(share: float) -> float:
             return 1 - (blank + (1 - share) * len(probabilities)) / total
 
-        left, rest = None, self.undecided_right(number)
+        rest = self.undecided_right(number)
         if rest is None:
             rest = ShareRight(estimate.value, estimate.low, estimate.high)
-        else:
-            left = stopping.decisions_left(_shifted(probabilities.max(1), rest.value), total, goal, blank)
-        return Standing(estimate, of_all(rest.value), of_all(rest.low), of_all(rest.high), left)
+        left, between = self._decisions(number, goal)
+        return Standing(estimate, of_all(rest.value), of_all(rest.low), of_all(rest.high), left, between)
+
+    def _decisions(self, number: int, goal: float) -> tuple[int | None, Between | None]:
+        """The decisions left to a goal by a round, with their interval, as the outlook tells them of the one in force.
+
+        Kept until something changes: a page asks every few seconds.
+        """
+        predictions, table, written = self._results.needed(number), self._store.label_table(), self.scale(number)
+        key = number, goal, predictions.version, table.head, len(table.image_ids), written.n
+        if self._remaining is None or self._remaining[0] != key:
+            left = between = None
+            if written.n >= scale.TENS:
+                pool = self._left(table, predictions, goal, 0)
+                left = pool.decisions(*(scale.recalibrated(written, one) for one in (pool.undecided, pool.accepted)))
+                between = None if left is None else stopping.decisions_between(written, pool)
+            self._remaining = key, (left, between)
+        return self._remaining[1]
 
     def reliability(self, number: int) -> tuple[Reliability, Reliability]:
         """Return how well confidence tells the share right on the measured set, before and after recalibration.
@@ -427,10 +441,3 @@ def _blank(table: LabelTable, predictions: Predictions) -> int:
     """How many images to be used have no label and no prediction either, or a mark: only a person can say."""
     predicted = np.isin(table.image_ids, predictions.image_ids)
     return int((~table.rejected & ~table.labeled & (~predicted | table.marked)).sum())
-
-
-def _shifted(confidence: NDArray[np.floating], share: float) -> NDArray[np.float64]:
-    """Return confidences (U,) moved together on the logit scale so that their mean is the measured share right."""
-    wanted = min(max(share, _EDGE), 1 - _EDGE)
-    logits = logit(np.clip(confidence.astype(np.float64), _EDGE, 1 - _EDGE))
-    return np.asarray(expit(logits + brentq(lambda move: expit(logits + move).mean() - wanted, -30, 30)))

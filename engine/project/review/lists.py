@@ -26,6 +26,7 @@ from engine.store import LabelTable
 SURE = 0.95
 """Calibrated confidence from which a prediction is said to contradict a label given before it was made."""
 MOST_BESIDE = 8
+NEAR_RARE = "Predicted as a common class, but near images of a rare one: looked at before the labels are frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ class Lists:
             ConfigError: it is no such list.
         """
         if ref.kind == "doubtful":
+            now = self._goals.labels_now()
+            near = set(now.image_ids[self._goals.near_rare(now)].tolist())
             return [
-                Listed(image_id, _doubt(source), suspicion) for image_id, suspicion, source in self._goals.doubtful()
+                Listed(image_id, NEAR_RARE if image_id in near else _doubt(source), suspicion)
+                for image_id, suspicion, source in self._goals.doubtful()
             ]
         if ref.kind == "issues":
             return [_issue(issue) for issue in self._checks.label_issues()]

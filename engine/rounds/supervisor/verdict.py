@@ -1,9 +1,9 @@
 """What comes of a finished round: the verdict of its worker, corrected by the measured set.
 
-A worker compares a round with the one in force by labels that each held out, of different images, many of them chosen
-for being hard. Where enough images of the measured set are answered, both rounds are scored on the same ones instead: a
-round is held back as worse only by evidence, else the newest comes into force. What else the worker holds a round back
-for stays.
+A worker knows nothing of the round in force: labels that each round held out are of different images, many of them
+chosen for being hard. Where enough images of the measured set are answered, both rounds are scored on the same ones: a
+round is held back as worse by evidence alone, else the newest comes into force. What the worker holds a round back for
+stays.
 
 The measured set then chooses between rounds, which it must hardly do: evidence of 20 is reached by luck in at most 1 of
 20 comparisons of equals, and what is not held back was no choice.
@@ -52,7 +52,7 @@ def by_evidence(verdict: Verdict, measured: Comparison, previous: int) -> Verdic
     """Return the verdict on a round that the measured set compares with the one in force.
 
     Args:
-        verdict: of the worker: promoted, or held back as worse by held-out labels alone.
+        verdict: of the worker, which promotes it.
         measured: this round against the one in force.
         previous: the number of that one.
     """
@@ -62,16 +62,14 @@ def by_evidence(verdict: Verdict, measured: Comparison, previous: int) -> Verdic
     )
     if measured.told_apart and measured.only_other > measured.only_this:
         return Verdict(False, f"Held back: {counts}. That is worse, by evidence; round {previous} stays in force.")
-    shown = "better, by evidence" if measured.told_apart else "not shown to be worse"
-    if verdict.promoted:
-        return replace(verdict, reason=f"{verdict.reason} {counts[0].upper()}{counts[1:]}: {shown}.")
-    return Verdict(True, f"Promoted: {counts}, so it is {shown}, whatever fewer held-out labels say.")
+    shown = "better, by evidence" if measured.told_apart else "they cannot be told apart"
+    return replace(verdict, reason=f"{verdict.reason} {counts[0].upper()}{counts[1:]}: {shown}.")
 
 
 def _measured(store: Store, record: RoundRecord, verdict: Verdict, compare: Compare | None) -> Verdict:
     """The verdict by the measured set where it decides, else the worker's."""
     previous = prepare.previous_round(store, record.number)
-    if compare is None or previous is None or not (verdict.promoted or verdict.worse_than is not None):
+    if compare is None or previous is None or not verdict.promoted:
         return verdict
     try:
         measured = compare(record.number, previous.number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ BY_LUCK = 0.3
 """A round is held back where always guessing the largest class reaches as many right by luck in a larger share."""
 HARDLY_ANY = 0.01
 """Below this share in every epoch, pseudo-labels were hardly used."""
+CHOSEN = "chosen by them, so no measure of accuracy"
 CANNOT_TELL = f"cannot be told with fewer than {FEW_GROUPS} scenes"
 WAY_OUT = "Label more images, those of rare classes first, or choose another algorithm, then train again."
 
@@ -66,15 +66,13 @@ def verdict(
     - Nearly all unlabeled images are predicted as one class that does not have as much of the labels, unless the lower
       end of its 95 % Clopper–Pearson interval lies above the share of the largest class among the held-out labels.
     - Pseudo-labels were hardly used in any epoch, and no baseline is measured that the round is at least as good as.
-    - It is worse than the last promoted round, measured on other held-out images: the upper end of the interval of the
-      difference lies below 0. The interval joins both rounds' Clopper–Pearson intervals by squares,
-      d + sqrt((high₁ − p₁)² + (p₂ − low₂)²), since two independent measurements are compared.
 
-    The last is decided by the measured set where there is one, which the worker never sees; see
-    `engine.rounds.supervisor.verdict`.
+    Whether it is better or worse than another round is no matter of held-out labels, which are of other images in each
+    round and choose within it: the measured set tells, which the worker never sees, see
+    `engine.rounds.supervisor.verdict`. For the same reason held-out labels are told as counts, not as an accuracy.
 
     Without a held-out image it is promoted unmeasured unless it is held back by the second or third. Where fewer than
-    30 groups of images are held out it is compared with no other round and no baseline.
+    30 groups of images are held out it is not set beside its baseline either.
 
     Args:
         own: what the round's result reached.
@@ -82,10 +80,6 @@ def verdict(
         previous: the round in force, or None.
         judged: what else is looked at, of the result.
         passed_over: what the round's algorithm reached, where the result is the baseline's; else None.
-
-    Source: R. G. Newcombe (1998), Interval estimation for the difference between independent proportions,
-    Statistics in Medicine 17, 873–890 (joining two single intervals by squares; here with exact single
-    intervals).
     """
     hardly_used = passed_over is None and bool(judged.used) and max(judged.used) < HARDLY_ANY
     problem = _no_better_than_a_guess(own, judged) or _nearly_one_class(own, judged)
@@ -93,9 +87,6 @@ def verdict(
         problem = problem or _nothing_used(max(judged.used))
     if problem is not None:
         return Verdict(False, f"Held back: {problem}")
-    worse = _worse_than_before(own, previous)
-    if worse is not None and previous is not None:
-        return Verdict(False, f"Held back: {worse}", previous.number)
     if not own.n:
         return Verdict(True, _unmeasured(previous))
     hint = " Pseudo-labels were hardly used in it." if hardly_used else ""
@@ -117,12 +108,12 @@ def _no_better_than_a_guess(own: HeldoutFigures, judged: Judged) -> str | None:
         return None
     if own.correct > largest:
         return (
-            f"{_say(own)}, hardly above the {percent(largest / own.n)} that always guessing {name} would reach: luck "
-            f"has as many right in {100 * luck:.0f} of 100 such rounds. {WAY_OUT}"
+            f"{_say(own)}, hardly above the {largest:,} that always guessing {name} would have: luck has as many right "
+            f"in {100 * luck:.0f} of 100 such rounds. {WAY_OUT}"
         )
     return (
-        f"{_say(own)}, which is not above the {percent(largest / own.n)} that always guessing {name}, the largest "
-        f"class among them, would reach. {WAY_OUT}"
+        f"{_say(own)}, which is not above the {largest:,} that always guessing {name}, the largest class among them, "
+        f"would have. {WAY_OUT}"
     )
 
 
@@ -147,19 +138,6 @@ def _nothing_used(most: float) -> str:
     )
 
 
-def _worse_than_before(own: HeldoutFigures, previous: PreviousRound | None) -> str | None:
-    if previous is None or not own.n or not previous.heldout.n or own.few or previous.heldout.few:
-        return None
-    if _difference_high(own, previous.heldout) >= 0:
-        return None
-    return f"{_say(own)} is worse than round {previous.number}'s {_say(previous.heldout)}, which stays in force."
-
-
-def _difference_high(own: HeldoutFigures, other: HeldoutFigures) -> float:
-    """Return the upper end of the interval of own − other accuracy."""
-    return own.accuracy - other.accuracy + math.hypot(own.high - own.accuracy, other.accuracy - other.low)
-
-
 def _unmeasured(previous: PreviousRound | None) -> str:
     before = "" if previous is None else f" It takes the place of round {previous.number} without a comparison."
     return (
@@ -175,7 +153,7 @@ def _not_compared(own: HeldoutFigures, passed_over: HeldoutFigures | None) -> st
             f" This is the model of the labels alone; the round's algorithm had {passed_over.correct:,} of them right, "
             "so its model and predictions were left aside."
         )
-    return f"In force: {_say(own)}.{alone} Whether it is better or worse than another {CANNOT_TELL}."
+    return f"In force: {_say(own)}; {CHOSEN}.{alone} Whether it is better or worse than another {CANNOT_TELL}."
 
 
 def _promoted(
@@ -184,21 +162,19 @@ def _promoted(
     previous: PreviousRound | None,
     passed_over: HeldoutFigures | None,
 ) -> str:
-    against = []
-    if passed_over is None and baseline is not None and baseline.n:
-        against.append(f"the supervised baseline ({percent(baseline.accuracy)})")
-    if previous is not None and previous.heldout.n and not previous.heldout.few:
-        against.append(f"round {previous.number} ({percent(previous.heldout.accuracy)})")
     if passed_over is not None:
-        start = (
-            f"Promoted with the model of the labels alone: {_say(own)}, by the supervised baseline. The round's "
-            f"algorithm had {passed_over.correct:,} of them right ({percent(passed_over.accuracy)}), so its model and "
-            "predictions were left aside"
+        said = (
+            f"Promoted with the model of the labels alone: {_say(own)}. The round's algorithm had "
+            f"{passed_over.correct:,} of them right, so its model and predictions were left aside. These labels chose "
+            "the round, so that they measure no accuracy."
         )
-        return f"{start}. It is not shown to be worse than {against[0]}." if against else f"{start}."
-    if not against:
-        return f"Promoted: {_say(own)}; there was nothing to compare it with."
-    return f"Promoted: {_say(own)} is not shown to be worse than {' or '.join(against)}."
+    elif baseline is not None and baseline.n:
+        said = f"Promoted: {_say(own)}, {baseline.correct:,} by the labels alone; {CHOSEN}."
+    else:
+        said = f"Promoted: {_say(own)}; {CHOSEN}."
+    if previous is None:
+        return said
+    return f"{said} Whether it is better or worse than round {previous.number} is told by random images asked blind."
 
 
 def _silent_on(judged: Judged) -> str:
@@ -212,9 +188,7 @@ def _silent_on(judged: Judged) -> str:
 
 
 def _say(figures: HeldoutFigures) -> str:
-    interval = f"95 % interval {percent(figures.low)} to {percent(figures.high)}"
     if figures.grouped:
-        share = "" if figures.few else f"{percent(figures.accuracy)}, "
         behind = f"one image of each is counted, {figures.images:,} have a label"
-        return f"{figures.correct:,} of {figures.n:,} held-out scenes right ({share}{interval}; {behind})"
-    return f"{figures.correct:,} of {figures.n:,} held-out images right ({percent(figures.accuracy)}, {interval})"
+        return f"{figures.correct:,} of {figures.n:,} held-out scenes right ({behind})"
+    return f"{figures.correct:,} of {figures.n:,} held-out labels right"

@@ -12,9 +12,10 @@ from engine.benchmarks import command
 from engine.benchmarks.goal_projects import GoalProject
 from engine.benchmarks.honest_bounds import BOUNDS, bounds
 from engine.benchmarks.honest_lines import Control, Line, percent_of, table
+from engine.benchmarks.honest_pages import WORLDS_OF_PAGES
 from engine.benchmarks.honest_projects import KINDS, Told, balanced, frames, lines, missing_class, noisy_import, play
-from engine.benchmarks.honest_worlds import WORLDS_OF_ESTIMATES, scenes, shares_wrong, verdicts
-from engine.benchmarks.honesty import ROWS, sets_of
+from engine.benchmarks.honest_worlds import scenes, shares_wrong, verdicts
+from engine.benchmarks.honesty import ESTIMATES, ROWS, sets_of
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
@@ -40,10 +41,10 @@ def test_bounds_hold_and_their_controls_miss_more(name: str) -> None:
             assert control.got > line.got, (line, control)
 
 
-@pytest.mark.parametrize("name", [*WORLDS_OF_ESTIMATES])
+@pytest.mark.parametrize("name", [*ESTIMATES])
 def test_shares_and_estimates_hold_and_their_controls_fail(name: str) -> None:
     runs = {"measured set": 60, "sureness": 120}.get(name, 400)
-    found = WORLDS_OF_ESTIMATES[name](runs, np.random.default_rng(1))
+    found = ESTIMATES[name](runs, np.random.default_rng(1))
     for line in found:
         if line.number not in KNOWN_TO_FAIL:
             assert missed(line, line.got, line.error) < SLACK, line
@@ -66,6 +67,17 @@ def test_a_round_that_is_worse_is_called_better_by_the_old_rule_only() -> None:
     assert worse.controls[0].got > 20
     assert all(control.got > 8 for control in alike.controls)
     assert one_look.got < 9 < one_look.controls[0].got
+
+
+def test_every_share_of_a_page_has_a_control_that_misses_by_far() -> None:
+    found = [line for world in WORLDS_OF_PAGES.values() for line in world(200, np.random.default_rng(2))]
+    assert {line.number for line in found} == {
+        "right of the test split", "measured right of a class", "mean confidence − share right, undecided",
+        "mean confidence − share right, above a threshold",
+    }  # fmt: skip
+    for line in found:
+        assert line.controls
+        assert all(missed(line, one.got, one.error) > SLACK for one in line.controls), line
 
 
 def test_the_estimate_by_source_is_worse_than_that_of_all() -> None:

@@ -36,7 +36,7 @@ def manifest(**fields: Any) -> dict[str, Any]:
         "classes": ["cat", "dog"],
         "counts": dict.fromkeys(SOURCES, 0) | {"imported": 2, "unlabeled": 1},
         "reviewed": 0,
-        "heldout": None,
+        "measured": None,
         "batches": {},
     } | fields
 

@@ -142,17 +142,10 @@ def test_same_input_gives_the_same_file(root: Path, add: Add, tmp_path: Path) ->
 
 def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
     rows = [add("1.png", "cat"), add("2.gif", "a:b", "GIF"), add("3.png")]
-    heldout = {
-        "n": 40,
-        "correct": 38,
-        "accuracy": 0.95,
-        "low": 0.83,
-        "high": 0.99,
-        "method": "Clopper-Pearson",
-    }
+    measured = {"round": 2, "n": 40, "right": 38, "share": 0.95, "low": 0.83, "high": 0.99, "method": "at random"}
     facts = {"bound": 0.02, "wrong_ids": [3, 8]}
     batches = {batch_id("audit-1", facts): facts}
-    given = manifest(round=2, sources=["imported", "pseudo"], min_confidence=0.9, heldout=heldout, batches=batches)
+    given = manifest(round=2, sources=["imported", "pseudo"], min_confidence=0.9, measured=measured, batches=batches)
     write(rows, root, tmp_path / "out.zip", given, [], quiet)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         found = json.loads(archive.read("manifest.json"))
@@ -168,12 +161,19 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
         {"counts": {}},
         {"round": 0},
         {"surprise": 1},
-        {"heldout": {"n": 1}},
+        {"measured": {"n": 1}},
+        {"measured": measured | {"share": 1.5}},
         {"batches": {"page": {}}},
         {"sources": ["accepted"]},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(found | broken, schema)
+    held = {"n": 40, "correct": 38, "accuracy": 0.95, "low": 0.83, "high": 0.99, "method": "Clopper-Pearson"}
+    before = {key: value for key, value in found.items() if key != "measured"}
+    jsonschema.validate(before | {"heldout": held}, schema)  # of exports before
+    jsonschema.validate(before | {"heldout": None}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(before, schema)
 
 
 def test_provenance_is_the_whole_ledger_in_order(root: Path, add: Add, tmp_path: Path) -> None:

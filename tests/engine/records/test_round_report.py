@@ -28,7 +28,7 @@ WRITTEN: dict[str, Any] = {
     "checkpoint": {"file": "checkpoints/main/epoch-00004.ckpt", "sha256": "bb"},
     "recoveries": ["memory ran out"],
     "attempts": 2,
-    "verdict": {"promoted": False, "reason": "Held back.", "worse_than": 2},
+    "verdict": {"promoted": False, "reason": "Held back."},
 }
 
 

@@ -76,6 +76,7 @@ def test_an_epoch_reports_means_held_out_accuracy_and_unlabeled_probabilities(po
     assert last.metrics["loss"] == 2.0
     assert last.metrics["alpha"] == 2.0
     assert last.metrics["heldout_accuracy"] == 0.5
+    assert last.metrics["heldout_labels"] == len(pools.heldout_idx)
     # logits of a held-out image are (0, 10): losses 4.5e-5 and 10
     assert last.metrics["heldout_loss"] == pytest.approx(5.0, abs=1e-3)
     e = np.exp(1.0)

@@ -41,7 +41,7 @@ def test_colours_shapes_and_opacities_are_those_of_the_app() -> None:
         ({"confidence": np.full((3, 12), np.nan, np.float32)}, "confidence is not between"),
         ({"confidence": np.full((3, 12), 1.5, np.float32)}, "confidence is not between"),
         ({"accuracy": (0.5,)}, "accuracies do not fit"),
-        ({"accuracy": (0.5, 0.5, float("nan"))}, "accuracy is not between"),
+        ({"accuracy": (0.5, 0.5, float("nan"))}, "labels right is not between"),
         ({"epochs": (1, 1, 2)}, "epochs do not rise"),
     ],
 )

@@ -89,7 +89,16 @@ def test_svg_places_each_point_with_its_colour_and_shape() -> None:
 def test_svg_says_title_epoch_classes_counts_and_what_the_shapes_mean() -> None:
     root = ElementTree.fromstring(svg(a_scene(n=4), 1))
     words = [node.text for node in root.findall(f".//{SVG}text")]
-    for wanted in ("Pets", "4 images, 2 labeled", "Epoch 2", "Held-out accuracy", "60.0 %", "class 0", "3", "labeled"):
+    for wanted in (
+        "Pets",
+        "4 images, 2 labeled",
+        "Epoch 2",
+        "Held-out labels right",
+        "60.0 %",
+        "class 0",
+        "3",
+        "labeled",
+    ):
         assert wanted in words
     assert "unlabeled, coloured by pseudo-label" in words
     assert "fainter: less sure" in words

@@ -10,8 +10,10 @@ import pytest
 
 from engine.project.labels import new_uid
 from engine.project.opened import Project
+from engine.project.quality import goal
 from engine.project.review.ref import QueueRef
 from engine.quality.sample import share
+from engine.records.goal import Goal, Step
 from engine.records.labels import Decision
 from tests.made_round import make_round
 from tests.measuring import answer_measured
@@ -109,3 +111,36 @@ def test_how_much_too_sure_a_round_is_is_told_of_the_undecided_and_of_what_a_rul
     assert (rest.n, rest.right, rest.low) == (len(answers.right), share_right.value, share_right.low)
     probabilities = project.results.needed(number).probabilities[project.store.label_table().undecided]
     assert rest.confidence == pytest.approx(probabilities.max(1).mean())
+
+
+def test_before_the_freeze_looks_go_first_to_what_lies_near_a_rare_class(project: Project, number: int) -> None:
+    odd = LABELED + FREE - LYNX
+    suspected = {image_id: suspicion for image_id, suspicion, _ in project.goals.doubtful()}
+    assert suspected[odd] < sorted(suspected.values())[-LYNX], "by suspicion alone others come before it"
+    assert project.goals.doubtful()[0][0] == odd
+    item = project.queue.next(limit=1, ref=QueueRef.parse("doubtful"))[0][0]
+    assert item.image_id == odd
+    assert "near images of a rare one" in item.why
+    project.goals.set(Goal(0.9))  # a goal that asks for no look at any doubtful image
+    report, _ = project.goals.report(30)
+    assert report is not None
+    assert report.step == Step("look", len(project.goals.near_rare(project.goals.labels_now())))
+    while (now := project.goals.labels_now()).image_ids[rows := project.goals.near_rare(now)].size:
+        one = int(now.image_ids[rows[0]])
+        project.labels.decide([Decision(new_uid(), one, 0, "label", "cat", seconds=1.0)])
+    report, _ = project.goals.report(30)
+    assert report is not None
+    assert report.step.kind == "freeze"
+
+
+def test_looks_near_a_rare_class_have_an_end_and_none_comes_first_within_an_audit(
+    project: Project, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goal, "LOOKS", 1)
+    odd = LABELED + FREE - LYNX
+    assert project.goals.near_rare(project.goals.labels_now()).tolist() == [odd - 1]
+    project.labels.decide([Decision(new_uid(), odd, 0, "label", "cat", seconds=1.0)])
+    assert not len(project.goals.near_rare(project.goals.labels_now()))
+    monkeypatch.setattr(goal, "LOOKS", 100)
+    project.audits.freeze()
+    assert not len(project.goals.near_rare(project.goals.labels_now()))

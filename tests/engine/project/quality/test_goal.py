@@ -137,7 +137,7 @@ def test_plan_looks_at_the_doubtful_first_then_freezes(project: Project) -> None
     assert report.way is not None
     assert report.step == Step("look", report.way.first)
     assert 0 < report.way.low <= report.way.first + report.way.audit <= report.way.high
-    assert report.way.minutes_low is None  # nobody's pace is known
+    assert report.way.minutes is None  # nobody's pace is known
     listed = project.goals.doubtful()
     assert [one[2] for one in listed] == ["pseudo"] * 100 + ["imported"] * 20
     for image_id, _, _ in listed[: report.way.first]:
@@ -145,7 +145,7 @@ def test_plan_looks_at_the_doubtful_first_then_freezes(project: Project) -> None
     after = now(project)
     assert after.step.kind == "freeze"
     assert after.way is not None
-    assert after.way.minutes_low == pytest.approx(after.way.low * 2.0 / 60)
+    assert after.way.minutes == pytest.approx((after.way.first + after.way.audit) * 2.0 / 60)
 
 
 def test_report_is_worked_out_anew_only_when_something_changed(project: Project) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ import pytest
 
 from engine.errors import ExportError
 from engine.exporters.collect import ExportOptions
-from engine.exporters.rows import SOURCES
+from engine.exporters.rows import MEANING, SOURCES
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.quality import scale
@@ -166,3 +169,44 @@ def test_what_is_left_is_estimated_only_by_a_hundred_answers_and_recalibrated(pr
     assert wrong < 0.05  # all hundred were right at .9
     assert (found.next_corrections, found.errors_left) == (pytest.approx(left * wrong), pytest.approx(left * wrong))
     assert found.decisions_left == max(0, left - int(170 * 0.01 / wrong))
+
+
+def test_live_labels_say_what_is_left_as_the_quality_page_does_and_not_before(project: Project) -> None:
+    number = fresh_round(project)
+    measure(project, 99)
+    before = project.measured.standing(number, 0.99)
+    assert (before.decisions_left, before.decisions_between) == (None, None)
+    measure(project, 1)
+    for goal in (0.99, 0.95):
+        told, found = project.measured.standing(number, goal), project.measured.outlook(goal)
+        assert (told.decisions_left, told.decisions_between) == (found.decisions_left, found.decisions_between)
+        assert told.decisions_between is not None
+        assert told.decisions_between.low <= (told.decisions_left or 0) <= told.decisions_between.high
+
+
+def test_an_export_says_how_good_its_pseudo_labels_were_measured_to_be(project: Project) -> None:
+    number = fresh_round(project)
+    measure(project, 19)
+
+    def told(**options: Any) -> Any:
+        with zipfile.ZipFile(project.exports.write(ExportOptions(**options))) as archive:
+            return json.loads(archive.read("manifest.json"))
+
+    assert told()["measured"] is None, "no prediction is in it"
+    project.audits.freeze()
+    answer_audit(project, 1, 20, frozen_label(project, 1))
+    few = told(sources=PSEUDO, min_confidence=0.0)["measured"]
+    answers = project.measured.accuracy(number)
+    assert (few["n"], few["right"], few["share"], few["low"]) == (answers.n, answers.right, None, None)
+    measure(project, 21)
+    for one in (told(sources=PSEUDO, min_confidence=0.0), told(audit=1)):
+        found, estimate = one["measured"], project.measured.accuracy(number)
+        assert "heldout" not in one
+        assert (found["round"], found["n"], found["share"]) == (number, estimate.n, estimate.value)
+        assert (found["low"], found["high"]) == (estimate.low, estimate.high)
+        assert "asked blind" in found["method"]
+
+
+def test_the_column_of_confidence_says_that_it_is_no_measured_share() -> None:
+    assert "no measured share of right labels" in MEANING["confidence"]
+    assert "calibrated" not in MEANING["confidence"]
