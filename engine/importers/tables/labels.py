@@ -17,6 +17,7 @@ from engine.importers.tables.rows import Answers, place
 from engine.importers.tables.several import Several, find_several
 from engine.records.imports import GivenPrediction, Question, Refusal
 
+_LEAST_SEEN = ("train", "val", "test")
 _TAGS = frozenset({"tag", "tags", "labels", "attributes", "classes", "categories"})
 
 
@@ -43,6 +44,7 @@ def label_by_tables(
     given: dict[str, dict[str, None]] = defaultdict(dict)
     refused: list[Refusal] = []
     splits: dict[str, str] = {}
+    in_several: list[str] = []
     predictions: dict[str, GivenPrediction] = {}
     tidy: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
     pseudo = 0
@@ -68,8 +70,9 @@ def label_by_tables(
             for text in texts:
                 given[name][text] = None
             pseudo += sources is not None and sources[at] == "pseudo" and bool(labels)
-            if words is not None and words[at]:
-                splits[name] = words[at]
+            if words is not None and words[at] and splits.setdefault(name, words[at]) != words[at]:
+                in_several.append(name)
+                splits[name] = max(splits[name], words[at], key=_LEAST_SEEN.index)
             if plan.prediction is not None and (said := rows.columns[plan.prediction][at]).strip():
                 sure = rows.columns[plan.confidence][at] if plan.confidence is not None else ""
                 if label_flaw(said) is None:
@@ -83,7 +86,12 @@ def label_by_tables(
         columns=columns_of_tables(tables, taken), questions=_questions(tables, several),
         used=frozenset(table.rows.name for table in tables),
     )  # fmt: skip
-    return replace(found, notices=_notices(tables, found, several, pseudo))
+    notices = _notices(tables, found, several, pseudo)
+    if in_several:
+        count = len(set(in_several))
+        images = f"{count:,} {'image is' if count == 1 else 'images are'} in several splits (such as"
+        notices = (*notices, f"{images} {shown(in_several[0], 80)}); test counts before val, and val before train")
+    return replace(found, notices=notices)
 
 
 def columns_of_tables(tables: Sequence[Table], taken: Collection[str]) -> dict[str, dict[str, str]]:
