@@ -48,8 +48,11 @@ def split_of(word: str) -> str:
 
 @lru_cache(maxsize=65536)
 def is_pool(folder: str) -> bool:
-    """Return whether a folder of this name holds images without a label: unlabeled, no_label, “Not labelled” …"""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", folder).casefold()) in _POOLS
+    """Return whether a folder of this name holds images without a label: unlabeled, no_label, “Not labelled” …
+
+    One that ends in “_” does not: exports name a class of such a name so.
+    """
+    return not folder.endswith("_") and re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", folder).casefold()) in _POOLS
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.importers.formats.base import Answers
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import Labeling, is_pool
 from engine.importers.names import shown, tidy_label, twins
 from engine.records.imports import Question
 
@@ -58,7 +58,7 @@ def tidied(labeling: Labeling, answers: Answers) -> Labeling:
 def _nothings(labeling: Labeling, answers: Answers) -> tuple[frozenset[str], tuple[Question, ...]]:
     """Return the labels that may say that there is none, and the question about them."""
     counts = Counter(labeling.labels.values())
-    found = [label for label in counts if tidy_label(label).casefold() in _NOTHINGS]
+    found = [label for label in counts if tidy_label(label).casefold() in _NOTHINGS or is_pool(label)]
     if any(tidy_label(label) == "+" for label in counts):
         found = [label for label in found if tidy_label(label) != "-"]
     if not found or len(found) == len(counts):

@@ -277,6 +277,10 @@ def _notices(
         notices.append(f"the folders {listed} inside the classes are taken for splits")
     elif shape.split_at >= 0 and labels:
         notices.append(f"all splits are taken together: {listed}")
+    pools = Counter(pool for name in source.images if (pool := next(filter(is_pool, name.split("/")[:-1]), "")))
+    if pools and labels:
+        listed = ", ".join(shown(pool, 40) for pool in sorted(pools)[:5])
+        notices.append(f"images in folders that say so have no label: {pools.total():,} in {listed}")
     if shape.below and labels:
         names = ", ".join(shown(one, 40) for one in shape.below[:5]) + " …" * (len(shape.below) > 5)
         notices.append(f"folders inside the classes are no classes: {names}")

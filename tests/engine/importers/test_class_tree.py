@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from engine.exporters.names import folder_name
 from engine.importers.formats import class_tree
 from engine.importers.labeling import Labeling
 from engine.importers.source_view import SourceView
@@ -178,7 +179,10 @@ def test_splits_have_many_names(train: str, test: str) -> None:
 
 @pytest.mark.parametrize("pool", ["Unlabelled", "No label", "not-labeled", "unannotated", "ohne Label"])
 def test_pools_have_many_names(pool: str) -> None:
-    assert tree("cat/1.png", "dog/1.png", f"{pool}/1.png").labels == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    found = tree("cat/1.png", "dog/1.png", f"{pool}/1.png")
+    assert found.labels == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert any(f"1 in {pool}" in notice for notice in found.notices)
+    assert tree("cat/1.png", f"{folder_name(pool)}/1.png").labels[f"{folder_name(pool)}/1.png"] == folder_name(pool)
 
 
 def test_splits_inside_the_classes_are_kept_and_told() -> None:
