@@ -166,6 +166,7 @@ def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labelin
     return replace(
         labeling, refused=(*labeling.refused, *only.refused), predictions=only.predictions,
         notices=(*labeling.notices, *only.notices), used=labeling.used | only.used,
+        questions=(*labeling.questions, *only.questions),
     )  # fmt: skip
 
 

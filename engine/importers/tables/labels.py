@@ -169,7 +169,8 @@ def _questions(tables: Sequence[Table], several: Several) -> tuple[Question, ...
 
 
 def _notices(tables: Sequence[Table], found: Labeling, several: Several, pseudo: int) -> tuple[str, ...]:
-    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in tables if table.plan.labeled))
+    said = [table for table in tables if table.plan.labels or table.plan.one_hot]
+    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in said))
     notices = [f"labels are read from {listed}; folder names do not count"] if listed else []
     notices += dict.fromkeys(notice for table in tables for notice in table.plan.notices)
     if found.conflicts:

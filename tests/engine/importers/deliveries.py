@@ -113,6 +113,8 @@ def trees(draw: st.DrawFn) -> Delivery:
     wrappers = draw(st.lists(st.sampled_from(WRAPPERS), max_size=3))
     top = "".join(f"{one}/" for one in wrappers)
     classes = draw(st.lists(st.sampled_from(draw(st.sampled_from(CLASSES))), min_size=1, max_size=4, unique=True))
+    if draw(st.integers(0, 3)) == 0:
+        classes = draw(st.lists(st.sampled_from(sorted(set().union(*CLASSES))), min_size=2, max_size=5, unique=True))
     where = draw(st.sampled_from(["", "", "above", "above", "below"]))
     splits = draw(st.sampled_from(SPLITS)) if where else {}
     above = draw(st.sampled_from(ABOVE)) if draw(st.integers(0, 4)) == 0 else ("",)
@@ -366,7 +368,7 @@ COLUMNS = ("width", "note", "camera", "date", "score", "scene", "split", "review
 def labeled_tables(draw: st.DrawFn) -> Delivery:
     """Draw images with a table that says what they are."""
     making = _Making()
-    count = draw(st.integers(2, 14))
+    count = draw(st.integers(3, 14))
     stem = draw(st.sampled_from(["{}", "IMG_{:04d}", "bird {}", "x.{}", "é{}", "{:03d}", "a{}b", "P{:02d}%20x"]))
     ending = draw(st.sampled_from([".png", ".PNG", ".jpg"]))
     places = draw(
@@ -400,7 +402,8 @@ def labeled_tables(draw: st.DrawFn) -> Delivery:
             pass
     for number, name in enumerate(names):
         told = {label for label in given[name] if label}
-        making.image(name, Truth(next(iter(told)) if len(told) == 1 else None), png(number))
+        split = {"train/": "train", "test/": "test"}.get(places[number % len(places)], "")
+        making.image(name, Truth(next(iter(told)) if len(told) == 1 else None, split), png(number))
     file_header, label_header = draw(st.sampled_from(FILE_HEADERS)), draw(st.sampled_from(LABEL_HEADERS))
     columns = {file_header: [row[0] for row in rows], label_header: [row[1] for row in rows]}
     for extra in draw(
@@ -414,12 +417,12 @@ def labeled_tables(draw: st.DrawFn) -> Delivery:
                 elif rows[at] != (_cell(form, f"{places[0]}gone{ending}", 99), pool[0]):
                     columns[extra][at] = columns[extra][0]
             if len(rows) < count:
-                making.truth[names[-1]] = Truth(None)
+                making.truth[names[-1]] = Truth(None, "")
     order = draw(st.permutations(list(columns))) if draw(st.booleans()) else list(columns)
     headed = draw(st.integers(0, 7)) > 0
     table = [[columns[header][at] for header in order] for at in range(len(rows))]
     data, suffix = _written(draw, [list(order), *table] if headed else table)
-    where = draw(st.sampled_from(["", "", places[0], "annotations/"]))
+    where = draw(st.sampled_from(["", "", "" if same else places[0], "annotations/"]))
     making.files[f"{where}{draw(st.sampled_from(['labels', 'data', 'Tabelle1', 'annotations', 'train']))}{suffix}"] = (
         data
     )
