@@ -95,6 +95,20 @@ class CellFiles:
         """Return whether a cell is the name or the path of a folder of the source."""
         return name_key(cell.replace("\\", "/").strip(" /")) in self._folders
 
+    def folders_of(self, split: str) -> tuple[str, ...]:
+        """Return the paths of the folders that are called after a split, sorted."""
+        return self._split_folders.get(split, ())
+
+    @cached_property
+    def _split_folders(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for folder in {name.rpartition("/")[0] for name in self.names}:
+            parts = folder.split("/")
+            for end, part in enumerate(parts, start=1):
+                if split := split_of(part):
+                    found[split].add("/".join(parts[:end]))
+        return {split: tuple(sorted(folders)) for split, folders in found.items()}
+
     @cached_property
     def _stems(self) -> dict[str, list[str]]:
         stems: dict[str, list[str]] = defaultdict(list)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
+from engine.importers.labeling import split_of
+from engine.importers.name_index import SEVERAL
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
 from engine.importers.tables.cell_files import NUMBER, OTHER_ENDING, CellFiles, settled
@@ -112,6 +114,8 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
     for cell in cells:
         if cell not in once:
             name, how, why = files.find(cell, rows.folder)
+            if why == SEVERAL:
+                name, how, why = _of_own_split(cell, rows, files)
             once[cell] = (name, why)
             if name is not None and how in _AS:
                 others[how].setdefault(cell, name)
@@ -129,6 +133,14 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
             f"names alone, such as {shown(name, 80)} for {shown(cell, 80)}"
         )
     return [once[cell] for cell in cells], tuple(notices)
+
+
+def _of_own_split(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, str, str]:
+    """Return the one of several files of a name that lies in the folder of the split that the table is called after."""
+    split = split_of(rows.name.rpartition("/")[2].rpartition(".")[0])
+    places = files.folders_of(split) if split else ()
+    found = [one for place in places if (one := files.find(f"{place}/{cell.strip()}", ""))[0] is not None]
+    return found[0] if len(found) == 1 else (None, "", SEVERAL)
 
 
 def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:

@@ -712,3 +712,44 @@ def test_images_in_one_folder_say_why_they_have_no_label(importer: Importer) -> 
     assert (preview.layout, preview.unlabeled) == ("images only", 2)
     assert any("holiday; a single folder is not taken as a class" in notice for notice in preview.notices)
     assert labels(read_again(preview, answers={"level": "1"})) == dict.fromkeys(labels(preview), "holiday")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"0.jpg": "cat", "1.jpg": "dog", "images/2.jpg": "cat", "3.jpg": null}',
+        '{"0": "cat", "1": "dog", "2": "cat"}',
+        '\ufeff{"cat": ["0.jpg", "2.jpg"], "dog": ["1.jpg"], "fox": []}',
+    ],
+)
+def test_an_object_of_labels_by_file_or_of_files_by_label_is_read(text: str) -> None:
+    found = read_text(text, IMAGES, "labels.json")
+    assert found.labels == {"images/0.jpg": "cat", "images/1.jpg": "dog", "images/2.jpg": "cat"}
+
+
+def test_a_file_that_stands_twice_in_an_object_has_both_labels() -> None:
+    found = read_text('{"0.jpg": "cat", "1.jpg": "dog", "0.jpg": "dog"}', IMAGES, "labels.json")
+    assert found.conflicts == {"images/0.jpg": ("cat", "dog")}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"0": "cat", "1": "dog"}', '{"names": ["cat", "dog"]}', '{"a": {"0.jpg": "cat"}}', "{}"]
+)
+def test_an_object_of_something_else_labels_nothing(text: str) -> None:
+    with pytest.raises(ImportRefused, match="no table of labels"):
+        read_text(text, IMAGES, "names.json")
+
+
+@pytest.mark.parametrize("above", ["Pets, 2024".replace(",", ""), "# made by hand, in May", "Pets\r\n"])
+def test_lines_above_a_table_are_left_out_and_told(above: str) -> None:
+    found = read_text(f"{above}\nfilename,label\n0.jpg,cat\ngone.jpg,dog\n", IMAGES)
+    assert found.labels == {"images/0.jpg": "cat"}
+    assert any(f"left out: {above.strip()}" in notice for notice in found.notices)
+    (row,) = found.refused
+    assert row.name.startswith(f"labels.csv, row {4 + above.count(chr(10))}")
+
+
+def test_a_table_that_is_called_after_a_split_means_the_files_of_that_split() -> None:
+    images = ["train/1.jpg", "train/2.jpg", "test/1.jpg", "test/2.jpg"]
+    found = read_text("image_id,label\n1,cat\n2,dog\n", images, "train.csv")
+    assert found.labels == {"train/1.jpg": "cat", "train/2.jpg": "dog"}
