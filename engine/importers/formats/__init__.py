@@ -145,7 +145,7 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         if key in detected
         and key not in (taken, class_tree.FORMAT.key)
         and detected[key].strength >= LIKELY
-        and not _says_something(one)
+        and not (one.labels or one.predictions)
     }
     labeling = _with_predictions(read[taken], others)
     if taken != class_tree.FORMAT.key:
@@ -215,5 +215,5 @@ def about_others(found: Found) -> list[str]:
         if one.labeled and one.key not in found.same
     ]
     failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
-    mute = [f"{FORMATS[key].title} was recognised and names no image here: {why}" for key, why in found.mute.items()]
+    mute = [f"{FORMATS[key].title} was recognised and gives no label here: {why}" for key, why in found.mute.items()]
     return [*said, *failures, *mute]

@@ -114,7 +114,7 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
     folder = _folder_column(rows, file, files)
     words = frozenset(map(plain, rows.header))
     split = _split_column(rows, file)
-    flag = next((at for at, one in enumerate(rows.header) if plain(one) in SPLIT_FLAGS and _is_binary(rows, at)), None)
+    flag = next((at for at, one in enumerate(rows.header) if plain(one) in SPLIT_FLAGS and _is_flag(rows, at)), None)
     prediction = next((at for at, one in enumerate(rows.header) if plain(one) in PREDICTED and at != file), None)
     by_word = {header.strip().casefold(): at for at, header in enumerate(rows.header)}
     confidence = next((by_word[word] for word in CONFIDENCE if word in by_word), None)
@@ -286,6 +286,11 @@ def _split_column(rows: Rows, file: int) -> int | None:
         if not is_label_header(header) and len(splits) > 1 and share == 1 and best is None:
             best = at
     return best
+
+
+def _is_flag(rows: Rows, at: int) -> bool:
+    """Return whether a column says yes or no, and yes at least once: of no alone nothing follows."""
+    return _is_binary(rows, at) and any(map(is_yes, set(rows.columns[at])))
 
 
 def _is_binary(rows: Rows, at: int) -> bool:

@@ -55,6 +55,7 @@ def label_by_tables(
         refused += rows.refused
         sources = rows.columns[plan.source] if plan.source is not None else None
         words = _splits(table)
+        by_place = plan.split is None and plan.flag is None
         for at, labels in enumerate(_labels(table, several)):
             name, why = table.found[at]
             if (known := tidy.get(labels)) is None:
@@ -70,9 +71,12 @@ def label_by_tables(
             for text in texts:
                 given[name][text] = None
             pseudo += sources is not None and sources[at] == "pseudo" and bool(labels)
-            if words is not None and words[at] and splits.setdefault(name, words[at]) != words[at]:
+            split = words[at] if words is not None else ""
+            if split and by_place:
+                split = _split_of_folder(name) or split
+            if split and splits.setdefault(name, split) != split:
                 in_several.append(name)
-                splits[name] = max(splits[name], words[at], key=_LEAST_SEEN.index)
+                splits[name] = max(splits[name], split, key=_LEAST_SEEN.index)
             if plan.prediction is not None and (said := rows.columns[plan.prediction][at]).strip():
                 sure = rows.columns[plan.confidence][at] if plan.confidence is not None else ""
                 if label_flaw(said) is None:
@@ -142,6 +146,11 @@ def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
         by_column = [rows.columns[at] for at in plan.labels]
         for cells in zip(*by_column, strict=True):
             yield tuple(dict.fromkeys(label for cell in cells for label in several.labels(cell)))
+
+
+def _split_of_folder(name: str) -> str:
+    """Return the split that the nearest folder of a file that says one says, "" for none."""
+    return next((split for part in reversed(name.split("/")[:-1]) if (split := split_of(part))), "")
 
 
 def _splits(table: Table) -> list[str] | None:

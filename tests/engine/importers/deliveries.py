@@ -280,7 +280,9 @@ def packed(delivery: Delivery) -> bytes:
     return by_hand([(spelled[name].encode(delivery.encoding), data[name]) for name in names], 0, flags)
 
 
-_OTHER_READING = r"could also be read|was recognised and|a table that names images and has no column"
+_OTHER_READING = (
+    r"could also be read|was recognised and|a table that names images and has no column|is not read as labels"
+)
 _DOUBTS = {"level", "aside", "encoding", "file_column", "label_column", "several", "nothing"}
 
 
@@ -312,7 +314,8 @@ def unsaid(delivery: Delivery, preview: ImportPreview) -> list[str]:
             wrong += [f"{name} is gone" for name in same if name not in said]
             continue
         told = bool(doubts) or other or any(_about(name, delivery.truth[name], one.label, said) for name in same)
-        if len(wanted) > 1 and not doubts and (one.label is not None or one.name not in said):
+        listed = one.label is None and _word(one.name, said)
+        if len(wanted) > 1 and not listed and not (told and one.label not in wanted):
             wrong.append(f"{same[0]} has the label {one.label!r}, of {sorted(wanted)}")
         elif len(wanted) < 2 and one.label not in (wanted or {None}) and not told:
             wrong.append(f"{same[0]} has the label {one.label!r}, not {sorted(wanted)}")

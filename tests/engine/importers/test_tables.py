@@ -753,3 +753,23 @@ def test_a_table_that_is_called_after_a_split_means_the_files_of_that_split() ->
     images = ["train/1.jpg", "train/2.jpg", "test/1.jpg", "test/2.jpg"]
     found = read_text("image_id,label\n1,cat\n2,dog\n", images, "train.csv")
     assert found.labels == {"train/1.jpg": "cat", "train/2.jpg": "dog"}
+
+
+def test_a_table_in_the_folder_of_a_split_leaves_the_images_of_another_theirs() -> None:
+    text = rows_of("train/1.jpg", "test/2.jpg")
+    found = read_text(text, ["train/1.jpg", "test/2.jpg"], "train/labels.csv")
+    assert found.splits == {"train/1.jpg": "train", "test/2.jpg": "test"}
+
+
+def test_a_flag_of_a_split_that_never_says_yes_says_nothing(importer: Importer) -> None:
+    text = b"filename,label,is_valid\n1.png,cat,False\n2.png,dog,False\n"
+    preview = importer.files({"train/1.png": png(1), "test/2.png": png(2), "labels.csv": text})
+    assert {image.name: image.split for image in preview.found} == {"train/1.png": "train", "test/2.png": "test"}
+
+
+def test_a_table_that_only_contradicts_itself_is_told_beside_the_folders(importer: Importer) -> None:
+    files = {f"{label}/{at}.png": png(10 * at + len(label)) for label in ("cat", "horse") for at in (1, 2)}
+    text = b"filename,label\n1.png,good\n2.png,bad\ncat/1.png,good\ncat/1.png,bad\n"
+    preview = importer.files({"labels.csv": text, **files})
+    assert preview.counts == {"cat": 2, "horse": 2}
+    assert any("images + CSV was recognised and gives no label here" in notice for notice in preview.notices)
