@@ -31,7 +31,7 @@ from engine.importers.formats import (
     vertex_jsonl,
     webdataset,
 )
-from engine.importers.formats.base import LIKELY, ONLY, Answers, Detection, Format
+from engine.importers.formats.base import ONLY, POSSIBLE, Answers, Detection, Format
 from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
@@ -144,7 +144,7 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         for key, one in read.items()
         if key in detected
         and key not in (taken, class_tree.FORMAT.key)
-        and detected[key].strength >= LIKELY
+        and detected[key].strength >= POSSIBLE
         and not (one.labels or one.predictions)
     }
     labeling = _with_predictions(read[taken], others)

@@ -203,7 +203,7 @@ def _class_level(paths: Sequence[Folders], shape: Shape) -> Shape:
         if split_at < 0 and names and below and all(map(split_of, names)):
             split_at, splits = at, tuple(sorted(names))
         elif len(names) == 1 and (_words(names[0]) in GENERIC or _holds_classes(below)):
-            doubtful = doubtful or _words(names[0]) not in GENERIC
+            doubtful = doubtful or not below or _words(names[0]) not in GENERIC
         elif len(names) > 1 and (_lone_generic(holding) or (_are_sessions(names) and _share(inside))):
             doubtful = True
         else:

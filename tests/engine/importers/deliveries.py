@@ -50,7 +50,7 @@ SPLITS = (
     {"train_data": "train", "test_data": "test"}, {"train_images": "train", "val_images": "val"},
     {"training": "train", "validation": "val", "testing": "test"}, {"01_train": "train", "02_test": "test"},
     {"trainset": "train", "testset": "test"}, {"dev": "val", "train": "train"}, {"test": "test"},
-    {"train-images": "train", "test-images": "test"}, {"train_set": "train", "eval": "val"},
+    {"train-images": "train", "test-images": "test"}, {"train_set": "train", "eval": "test"},
 )  # fmt: skip
 SESSIONS = (
     ("session1", "session2"), ("2024-01-01", "2024-01-02"), ("100CANON", "101CANON"), ("raw", "edited"), ("images",),

@@ -773,3 +773,11 @@ def test_a_table_that_only_contradicts_itself_is_told_beside_the_folders(importe
     preview = importer.files({"labels.csv": text, **files})
     assert preview.counts == {"cat": 2, "horse": 2}
     assert any("images + CSV was recognised and gives no label here" in notice for notice in preview.notices)
+
+
+def test_a_table_without_a_header_that_finds_no_file_is_told_beside_the_folders(importer: Importer) -> None:
+    files = {f"{label}/{at}.png": png(10 * at + len(label)) for label in ("cat", "horse") for at in (1, 2)}
+    text = b"good,7,/data/upload/1/00000000-1.png,x\nbad,8,/data/upload/1/00000001-2.png,x\n"
+    preview = importer.files({"labels.csv": text, **files})
+    assert preview.reading == "class_tree"
+    assert any("labels.csv" in one for one in (*preview.notices, *reasons(preview)))
