@@ -190,7 +190,6 @@ def heldout(held: HeldoutFigures) -> str:
 
 def _show_last(opened: Any) -> None:
     """Say why the last complete round is in force or not, and how good the one in force is measured to be."""
-    from engine.quality.scale import SHARE
 
     complete = opened.results.complete()
     if complete:
@@ -204,6 +203,8 @@ def _show_last(opened: Any) -> None:
 
 def _show_measured(opened: Any, number: int) -> None:
     """Say how good a round is by the measured set, or that it is not measured yet."""
+    from engine.quality.scale import SHARE
+
     found = opened.measured.accuracy(number)
     if found.n < SHARE:
         out.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
 
@@ -10,7 +11,11 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"}
 )
-_NOT_CLASSES = frozenset({"_unlabeled", "unlabeled", "no_label", "__macosx"})
+_NOT_CLASSES = frozenset(
+    {"unlabeled", "unlabelled", "nolabel", "nolabels", "notlabeled", "notlabelled", "unannotated", "withoutlabel"}
+    | {"withoutlabels", "nichtgelabelt", "ohnelabel", "sinetiqueta", "sansétiquette", "macosx"}
+)
+"""Folders that importers skip or read as “no label”, casefolded, without marks between words."""
 _LONGEST = 180  # bytes of UTF-8; leaves room for a collision's suffix below the usual 255
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
@@ -54,7 +59,7 @@ def folder_name(text: str) -> str:
     name = _shortened(_plain(text), _LONGEST)
     stem = name.rstrip(". ")
     name = stem + "_" * (len(name) - len(stem))
-    if name.lower() in _NOT_CLASSES:
+    if re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold()) in _NOT_CLASSES:
         name += "_"
     return _not_a_device(_visible(name))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from engine.importers.formats.class_tree import GENERIC
-from engine.importers.labeling import UNLABELED, split_of
+from engine.importers.labeling import is_pool, split_of
 from engine.importers.names import shown, twins
 
 _DATE = re.compile(r"(\d{1,2}[-_. ]){0,2}(19|20)\d\d([-_. ]\d{1,2}|\d\d){0,2}")
@@ -27,7 +27,7 @@ def class_doubts(counts: Mapping[str, int]) -> dict[str, str]:
             found[label] = "looks like a date"
         elif split_of(label):
             found[label] = "the name of a split, such as train and test"
-        elif label.casefold() in GENERIC | UNLABELED:
+        elif label.casefold() in GENERIC or is_pool(label):
             found[label] = "the name of a folder, rather than of what is on the images"
         elif label in spelled:
             others = ", ".join(f"“{shown(other, 40)}”" for other in spelled[label] if other != label)

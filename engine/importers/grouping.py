@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from engine.errors import ConfigError
-from engine.importers.labeling import SPLIT_WORDS, UNLABELED
+from engine.importers.labeling import is_pool, split_of
 from engine.importers.names import label_flaw, shown
 from engine.records.imports import Grouping
 
@@ -137,13 +137,13 @@ def file_group(file: str) -> str:
 
 
 def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
-    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLIT_WORDS.keys() | UNLABELED
+    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes}
     folders = {name: name.split("/")[:-1] for name in names}
     deepest = min(max(map(len, folders.values()), default=0), MOST_LEVELS)
     found: list[Grouping] = []
     for level in range(1, deepest + 1):
         cells = {
-            name: "/".join(part for part in parts[:level] if unicodedata.normalize("NFC", part).casefold() not in plain)
+            name: "/".join(part for part in parts[:level] if _may_name_group(part, plain))
             for name, parts in folders.items()
             if len(parts) >= level
         }
@@ -154,7 +154,7 @@ def _by_folders(names: Sequence[str], classes: set[str]) -> list[Grouping]:
 
 
 def _by_name(names: Sequence[str], classes: set[str], frames: Mapping[str, str]) -> Grouping:
-    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes} | SPLIT_WORDS.keys() | UNLABELED
+    plain = {unicodedata.normalize("NFC", name).casefold() for name in classes}
     cells = {}
     for name in names:
         *folders, base = frames.get(name, name).split("/")
@@ -162,9 +162,14 @@ def _by_name(names: Sequence[str], classes: set[str], frames: Mapping[str, str])
         stem = match.group(1).rstrip("_-. ([") if match else ""
         if not stem or _GENERIC.fullmatch(stem):
             continue
-        kept = [part for part in folders if unicodedata.normalize("NFC", part).casefold() not in plain]
+        kept = [part for part in folders if _may_name_group(part, plain)]
         cells[name] = "/".join([*kept, stem])
     return _grouping("name", "file names before their last number", cells, names)
+
+
+def _may_name_group(folder: str, classes: set[str]) -> bool:
+    """Return whether a folder names no class, no split and no unlabeled pool."""
+    return not (unicodedata.normalize("NFC", folder).casefold() in classes or split_of(folder) or is_pool(folder))
 
 
 def _by_burst(taken: Mapping[str, Taken], names: Sequence[str]) -> Grouping:

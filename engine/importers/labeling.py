@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from engine.records.imports import GivenPrediction, Question, Refusal
 
 Said = TypeVar("Said")
 SPLIT_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("train", "training", "trn", "seg_train", "train2017", "trainset", "train_set"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "seg_val", "val2017", "valset", "val_set"), "val"),
-    **dict.fromkeys(("test", "testing", "tst", "seg_test", "test2017", "testset", "test_set"), "test"),
+    **dict.fromkeys(("train", "training", "trn", "trainval", "treino", "entrenamiento", "entraînement"), "train"),
+    **dict.fromkeys(("trainings", "apprentissage", "addestramento", "обучение", "训练", "訓練", "학습"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "validierung", "validierungs", "validación"), "val"),
+    **dict.fromkeys(("validação", "validazione", "валидация", "验证", "検証", "검증"), "val"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout", "teste", "prueba", "pruebas"), "test"),
+    **dict.fromkeys(("тест", "测试", "テスト", "테스트"), "test"),
 }
 """What people call the splits, casefolded, and which of the three each is."""
-UNLABELED = frozenset({"_unlabeled", "unlabeled", "no_label"})
-"""Folders of images without a label, casefolded."""
+_FILLERS = frozenset(
+    {"set", "sets", "data", "dataset", "images", "image", "imgs", "img", "photos", "pictures", "seg", "split", "folder"}
+    | {"daten", "bilder", "satz", "集"}
+)
+"""Words beside that of a split in the name of its folder: train_set, test-images, Validierungsdaten."""
+_FILLED = re.compile(rf"(?P<word>.+?)(?:{'|'.join(sorted(_FILLERS, key=len, reverse=True))})")
+_BETWEEN = re.compile(r"[\W_\d]+")
+_POOLS = frozenset(
+    {"unlabeled", "unlabelled", "nolabel", "nolabels", "notlabeled", "notlabelled", "unannotated", "withoutlabel"}
+    | {"withoutlabels", "nichtgelabelt", "ohnelabel", "sinetiqueta", "sansétiquette"}
+)
 
 
+@lru_cache(maxsize=65536)
 def split_of(word: str) -> str:
-    """Return which split a word names: "train", "val", "test", or "" for none."""
-    return SPLIT_WORDS.get(word.strip().casefold(), "")
+    """Return which split a word names: "train", "val", "test", or "" for none. Numbers and words such as “set” or
+    “images” beside it do not count."""
+    plain = unicodedata.normalize("NFC", word).strip().casefold()
+    if plain in SPLIT_WORDS:
+        return SPLIT_WORDS[plain]
+    parts = [part for part in _BETWEEN.split(plain.replace("hold_out", "holdout")) if part and part not in _FILLERS]
+    if len(parts) != 1:
+        return ""
+    filled = _FILLED.fullmatch(parts[0])
+    return SPLIT_WORDS.get(parts[0]) or SPLIT_WORDS.get(filled["word"] if filled else "", "")
+
+
+@lru_cache(maxsize=65536)
+def is_pool(folder: str) -> bool:
+    """Return whether a folder of this name holds images without a label: unlabeled, no_label, “Not labelled” …
+
+    One that ends in “_” does not: exports name a class of such a name so.
+    """
+    return not folder.endswith("_") and re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", folder).casefold()) in _POOLS
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from engine.importers.contents import Contents, Entry, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
-from engine.importers.formats.csv_table import group_columns
+from engine.importers.formats.csv_table import group_columns, mute_tables
 from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling, for_frames
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 _LISTED_COLLISIONS = 20
 _SYNCED_EVERY = 0.25  # seconds
+_MUTE = (
+    "a table that names images and has no column that is known to hold labels; read it as images + CSV to choose one"
+)
 ENCODING = "encoding"
 """Key of the question in which encoding a zip's names are."""
 
@@ -369,9 +372,10 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
              ".arrow": "an Arrow table", ".xlsx": "a spreadsheet", ".csv": "a table", ".tsv": "a table",
              **dict.fromkeys(OLD_ENDINGS, "a spreadsheet in a form (save it as .xlsx or CSV)")}  # fmt: skip
     refused = []
+    mute = mute_tables(view)
     for name in sorted(view.files.keys() - used):
         what = words.get(f".{name.lower().rpartition('.')[2]}", "text")
-        why = view.unparsed.get(name)
+        why = view.unparsed.get(name) or (_MUTE if name in mute else None)
         refused.append(Refusal(shown(name), f"not an image; {why or f'{what} that is not read as labels here'}"))
     return refused
 

@@ -1,7 +1,7 @@
 """Class names as one would write them by hand: in NFC, without spaces around them that nobody sees.
 
 What is changed is told, with examples. Names that still differ only in case, accents or separators stay apart, and are
-offered for merging.
+offered for merging. Names that may say that there is no label (nan, None, “?”) stay classes, and are asked about.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.importers.formats.base import Answers
-from engine.importers.labeling import Labeling
+from engine.importers.labeling import Labeling, is_pool
 from engine.importers.names import shown, tidy_label, twins
 from engine.records.imports import Question
 
-TWINS = "merge"
-KEEP, MERGE = "keep", "merge"
+TWINS, NOTHING = "merge", "nothing"
+KEEP, MERGE, LEAVE = "keep", "merge", "leave"
+_NOTHINGS = frozenset(
+    {"nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nil", "nul", "-", "--", "—", "?", "??", "???", "unlabeled"}
+    | {"unlabelled", "no label", "no_label", "not labeled", "not labelled", "undefined", "missing", "tbd", "todo"}
+    | {"to do", "empty", "blank", "k.a.", "keine", "ohne", "n.a.", "no data", "unknown", "<none>", "(empty)"}
+)
+"""Texts that may stand for no label, casefolded."""
 _LISTED = 8
 
 
@@ -27,7 +33,11 @@ def tidied(labeling: Labeling, answers: Answers) -> Labeling:
     Args:
         labeling: as a format reads it.
         answers: "merge" may be "keep" (as is) or "merge": each group of twins takes its most frequent spelling.
+            "nothing" may be "keep" or "leave": labels that may say that there is none are left out.
     """
+    nothings, asked = _nothings(labeling, answers)
+    if answers.get(NOTHING) == LEAVE:
+        labeling = _without(labeling, nothings)
     written = {*labeling.labels.values(), *labeling.classes}
     written |= {label for labels in labeling.conflicts.values() for label in labels}
     written |= {one.label for one in labeling.predictions.values()}
@@ -41,7 +51,33 @@ def tidied(labeling: Labeling, answers: Answers) -> Labeling:
     return replace(
         _renamed(labeling, tidy),
         notices=(*labeling.notices, *_notices(labeling, tidy, groups, merged)),
-        questions=(*labeling.questions, *_questions(groups, counts, merged)),
+        questions=(*labeling.questions, *_questions(groups, counts, merged), *asked),
+    )
+
+
+def _nothings(labeling: Labeling, answers: Answers) -> tuple[frozenset[str], tuple[Question, ...]]:
+    """Return the labels that may say that there is none, and the question about them."""
+    counts = Counter(labeling.labels.values())
+    found = [label for label in counts if tidy_label(label).casefold() in _NOTHINGS or is_pool(label)]
+    if any(tidy_label(label) == "+" for label in counts):
+        found = [label for label in found if tidy_label(label) != "-"]
+    if not found or len(found) == len(counts):
+        return frozenset(), ()
+    listed = ", ".join(f"{shown(label, 40)} ({counts[label]:,})" for label in sorted(found)[:_LISTED])
+    left = answers.get(NOTHING) == LEAVE
+    options = ((KEEP, "they are classes"), (LEAVE, "these images have no label"))
+    title = f"Labels that may say that there is none: {listed}{' …' * (len(found) > _LISTED)}"
+    return frozenset(found), (Question(NOTHING, title, options, LEAVE if left else KEEP, "", not left),)
+
+
+def _without(labeling: Labeling, labels: frozenset[str]) -> Labeling:
+    kept = {name: tuple(one for one in many if one not in labels) for name, many in labeling.conflicts.items()}
+    settled = {name: many[0] for name, many in kept.items() if len(many) == 1}
+    return replace(
+        labeling,
+        labels={name: label for name, label in labeling.labels.items() if label not in labels} | settled,
+        classes=tuple(label for label in labeling.classes if label not in labels),
+        conflicts={name: many for name, many in kept.items() if len(many) > 1},
     )
 
 

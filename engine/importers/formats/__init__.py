@@ -31,8 +31,8 @@ from engine.importers.formats import (
     vertex_jsonl,
     webdataset,
 )
-from engine.importers.formats.base import ONLY, SIGNATURE, Answers, Detection, Format
-from engine.importers.labeling import Labeling, for_frames
+from engine.importers.formats.base import ONLY, POSSIBLE, Answers, Detection, Format
+from engine.importers.labeling import Labeling, about_test, for_frames, split_of
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
 from engine.records.imports import Reading
@@ -75,7 +75,7 @@ class Found:
         labeling: how it reads the source.
         readings: all that fit, the one that is taken first.
         failed: by key of a format that was recognised and could not be read, the reason.
-        mute: by key of a format that was surely recognised and says nothing of any image, the first reason.
+        mute: by key of a format that was recognised and says nothing of any image, the first reason.
         same: keys of readings that give the same labels as the one that is taken.
     """
 
@@ -143,9 +143,14 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
     mute = {
         key: f"{one.refused[0].name}: {one.refused[0].reason}" if one.refused else detected[key].why
         for key, one in read.items()
-        if key in detected and key != taken and detected[key].strength >= SIGNATURE and not _says_something(one)
+        if key in detected
+        and key not in (taken, class_tree.FORMAT.key)
+        and detected[key].strength >= POSSIBLE
+        and not (one.labels or one.predictions)
     }
     labeling = _with_predictions(read[taken], others)
+    if taken != class_tree.FORMAT.key:
+        labeling = _with_folder_splits(labeling, source)
     same = frozenset(key for key, one in read.items() if one.labels == read[taken].labels)
     return Found(taken, labeling, readings, {key: str(error) for key, error in failed.items()}, mute, same)
 
@@ -162,7 +167,29 @@ def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labelin
     return replace(
         labeling, refused=(*labeling.refused, *only.refused), predictions=only.predictions,
         notices=(*labeling.notices, *only.notices), used=labeling.used | only.used,
+        questions=(*labeling.questions, *only.questions),
     )  # fmt: skip
+
+
+def _with_folder_splits(labeling: Labeling, source: SourceView) -> Labeling:
+    """Return a labeling that says no splits with those that the folders of the images are called after, if several."""
+    if labeling.splits or not labeling.labels:
+        return labeling
+    splits: dict[str, str] = {}
+    folders: dict[str, None] = {}
+    for name in source.images:
+        for part in reversed(name.split("/")[:-1]):
+            if split := split_of(part):
+                splits[name] = split
+                folders.setdefault(part)
+                break
+    if len(set(splits.values())) < 2:
+        return labeling
+    found = replace(labeling, splits=splits)
+    told = [f"splits are taken from the folders {', '.join(shown(one, 40) for one in sorted(folders)[:6])}"]
+    if found.test:
+        told.append(about_test(len(found.test)))
+    return replace(found, notices=(*labeling.notices, *told))
 
 
 def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, bool, int, int]:
@@ -189,5 +216,5 @@ def about_others(found: Found) -> list[str]:
         if one.labeled and one.key not in found.same
     ]
     failures = [f"{FORMATS[key].title} was recognised and not read: {shown(why)}" for key, why in found.failed.items()]
-    mute = [f"{FORMATS[key].title} was recognised and names no image here: {why}" for key, why in found.mute.items()]
+    mute = [f"{FORMATS[key].title} was recognised and gives no label here: {why}" for key, why in found.mute.items()]
     return [*said, *failures, *mute]

@@ -1,15 +1,18 @@
-"""Labels from folders: `<class>/<image>`, `<split>/<class>/<image>`, with anything above and below.
+"""Labels from folders: `<class>/<image>`, `<split>/<class>/<image>`, `<class>/<split>/<image>`, with anything above and
+below.
 
 1. Folders that hold the whole set are stripped, however many lie inside each other, whether images lie loose beside
    the inner one or not. Where one of several top folders has a generic name (images, data …) and folders of its own,
-   and the others have none, the set is in it.
+   and the others have none, the set is in it; so where all others are called as what only lies beside a set.
 2. Where top folders are splits (train, val, test …), one more level is stripped. A folder beside them that has the
-   same folders inside is one more split; one that has none is without labels.
+   same folders inside is one more split; one that has none is without labels. Splits may also lie inside the classes.
+   Where all folders are splits and none has folders inside, nothing names a class.
 3. The first folder that is left is the class; where the first level is dates or sessions that hold the same folders,
-   the second. Images with no folder left, or in a folder named _unlabeled, unlabeled or no_label, are unlabeled.
+   the second. Images with no folder left, or in a folder such as unlabeled or no_label, are unlabeled.
 
 All files count for the structure, refused ones and empty folders too: a class whose images cannot be read is a class.
-The level can be chosen.
+The level can be chosen; where folders on another one could be the classes as well, a person should look. So where a
+class is called as what only lies beside a set (masks, previews, unsorted …).
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.importers.formats.base import LIKELY, POSSIBLE, Answers, Detection, Format
-from engine.importers.labeling import UNLABELED, Labeling, about_test, split_of
+from engine.importers.labeling import Labeling, about_test, is_pool, split_of
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SIDE_ENDINGS, SourceView
 from engine.records.imports import Question, Refusal
@@ -31,7 +34,15 @@ IMAGES_ONLY = "images only"
 GENERIC = frozenset(
     {"images", "image", "imgs", "img", "data", "dataset", "photos", "pictures", "jpegimages", "jpg", "png"}
 )
-LEVEL = "level"
+BESIDE = frozenset(
+    {"docs", "doc", "documentation", "preview", "previews", "thumbnail", "thumbnails", "thumbs", "screenshot"}
+    | {"screenshots", "figures", "mask", "masks", "annotation", "annotations", "label", "labels", "gt", "groundtruth"}
+    | {"segmentation", "segmentations", "trimaps", "backup", "temp", "tmp", "deleted", "trash", "duplicates"}
+    | {"unsorted", "tosort", "todo", "tolabel", "inbox", "unclassified", "uncategorized", "uncategorised"}
+)
+"""What folders beside the classes are called, casefolded, without marks between words."""
+LEVEL, ASIDE = "level", "aside"
+NO_LEVEL, KEEP, LEAVE = "0", "keep", "leave"
 MOST_LEVELS = 6
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?(0?[1-9]|1[0-2])([-_. ]?\d{1,2})?)?|\d{1,2}[-_.]\d{1,2}[-_.](19|20)\d\d")
 _SESSION = re.compile(r"(session|day|week|batch|part|run|visit|roll|card|dcim|\d{3}[a-z_]+)[-_ ]?\d*", re.IGNORECASE)
@@ -41,21 +52,32 @@ Folders = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """How the folders of a source are taken: `root` is stripped, `splits` are the tops below it that are splits,
-    `apart` those that have no classes, and the class is the folder `skip` levels further down."""
+    """How the folders of a source are taken.
 
-    root: Folders
-    splits: tuple[str, ...]
-    apart: tuple[str, ...]
-    skip: int
-    doubtful: bool
+    Attributes:
+        root: the folders that hold the set; what lies elsewhere has no class.
+        splits: the folders that are splits.
+        apart: folders right below the root that have no classes.
+        split_at: how deep the splits lie, 0 at the top, -1 where there are none.
+        class_at: how deep the classes lie, -1 where no folder names one.
+        doubtful: other folders could be the classes as well.
+        below: folders in the classes that are no classes.
+    """
+
+    root: Folders = ()
+    splits: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    split_at: int = -1
+    class_at: int = 0
+    doubtful: bool = False
+    below: tuple[str, ...] = ()
 
 
 def detect(source: SourceView) -> Detection | None:
-    """Return that folders would name at least one class."""
+    """Return that folders name at least one class, or could."""
     labeling = read(source, {})
     if not labeling.labels:
-        return None
+        return Detection("folders could name classes", POSSIBLE) if labeling.questions else None
     classes = len(set(labeling.labels.values()))
     if classes == 1:
         return Detection("all images lie in one folder that could be a class", POSSIBLE)
@@ -63,55 +85,61 @@ def detect(source: SourceView) -> Detection | None:
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return the labels that the folders say; `answers` may hold "level"."""
+    """Return the labels that the folders say; `answers` may hold "level" and "aside"."""
     all_folders = _all_folders(source)
     shape = _shape(all_folders)
     level = answers.get(LEVEL, "")
-    chosen = len(shape.root) + bool(shape.splits) + shape.skip + 1
-    if level.isdigit() and 1 <= int(level) <= MOST_LEVELS and int(level) != chosen:
-        chosen, shape = int(level), Shape((), (), (), int(level) - 1, False)
+    if level.isdigit() and int(level) <= MOST_LEVELS and int(level) != shape.class_at + 1:
+        at = int(level) - 1
+        split_at = -1 if shape.split_at == at else shape.split_at
+        shape = replace(
+            shape, root=shape.root[: max(at, 0)], apart=(), split_at=split_at, class_at=at, doubtful=False, below=()
+        )
+    declared = {label for folders in all_folders if (label := class_of(folders, shape)) is not None}
+    aside = sorted(label for label in declared if _words(label) in BESIDE)
+    aside = aside if len(declared) > 1 else []
+    left = frozenset(aside if answers.get(ASIDE) == LEAVE else ())
     labels: dict[str, str] = {}
     splits: dict[str, str] = {}
     refused: list[Refusal] = []
     for name in source.images:
         folders = tuple(name.split("/")[:-1])
         label = class_of(folders, shape)
-        if (split := _split(folders, shape)) and label is not None:
+        if split := _split(folders, shape):
             splits[name] = split
-        if label is None:
+        if label is None or label in left:
             continue
         if (flaw := label_flaw(label)) is not None:
             refused.append(Refusal(shown(name), f"{flaw}; imported without a label"))
         else:
             labels[name] = label
-    declared = {label for folders in all_folders if (label := class_of(folders, shape)) is not None}
-    empty = sorted(label for label in declared - set(labels.values()) if label_flaw(label) is None)
+    empty = sorted(label for label in declared - set(labels.values()) - left if label_flaw(label) is None)
     found = Labeling(CLASS_TREE if labels else IMAGES_ONLY, labels, splits=splits)
     return Labeling(
         found.layout, labels, tuple(refused), splits=splits,
         notices=_notices(source, shape, labels, len(found.test), empty),
         classes=(*sorted(set(labels.values())), *empty) if labels else (),
-        questions=_questions(source, shape, chosen) if labels else (),
+        questions=(*_level_question(source, shape, level), *_aside_question(aside, labels, bool(left))),
     )  # fmt: skip
 
 
 def class_of(folders: Folders, shape: Shape) -> str | None:
     """Return the class that a file in these folders has, None for none."""
-    if any(folder.casefold() in UNLABELED for folder in folders) or folders[: len(shape.root)] != shape.root:
+    root = len(shape.root)
+    if any(map(is_pool, folders)) or folders[:root] != shape.root or set(folders[root : root + 1]) & set(shape.apart):
         return None
-    rest = folders[len(shape.root) :]
-    if shape.splits:
-        if not rest or rest[0] not in shape.splits:
-            return None
-        rest = rest[1:]
-    elif rest and rest[0] in shape.apart:
-        return None
-    return unicodedata.normalize("NFC", rest[shape.skip]) if len(rest) > shape.skip else None
+    at = shape.class_at
+    return unicodedata.normalize("NFC", folders[at]) if 0 <= at < len(folders) else None
 
 
 def _split(folders: Folders, shape: Shape) -> str:
-    rest = folders[len(shape.root) :]
-    return split_of(rest[0]) if shape.splits and rest and rest[0] in shape.splits else ""
+    at = shape.split_at
+    inside = 0 <= at < len(folders) and folders[: len(shape.root)][:at] == shape.root[:at]
+    return split_of(folders[at]) if inside and folders[at] in shape.splits else ""
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _all_folders(source: SourceView) -> list[Folders]:
@@ -126,31 +154,95 @@ def _all_folders(source: SourceView) -> list[Folders]:
 
 def _shape(paths: Sequence[Folders]) -> Shape:
     root: Folders = ()
+    doubtful = False
     while True:
-        tops = _tops(paths, root)
-        inside = {top: _tops(paths, (*root, top)) for top in tops}
-        named = [top for top in tops if not split_of(top) and top.casefold() not in UNLABELED]
-        if len(tops) == 1 and named and not _are_sessions(inside[named[0]]):
+        inside = _inside(paths, root)
+        tops = sorted(inside)
+        named = [top for top in tops if not split_of(top) and not is_pool(top)]
+        alone = len(named) == 1 and all(map(is_pool, set(tops) - set(named)))
+        if alone and (not _are_sessions(inside[named[0]]) or _words(named[0]) in GENERIC):
             root = (*root, named[0])
             continue
         holding = [top for top in named if len(inside[top]) > 1]
         generic = [top for top in holding if top.casefold() in GENERIC]
-        if len(generic) == 1 and holding == generic and not any(split_of(top) for top in tops) and len(tops) > 1:
-            return Shape((*root, generic[0]), (), (), 0, doubtful=True)
+        within = generic or [top for top in holding if all(_words(other) in BESIDE for other in named if other != top)]
+        if len(within) == 1 and holding == within and len(named) > 1 and not any(map(split_of, tops)):
+            root, doubtful = (*root, within[0]), True
+            continue
         break
+    at = len(root)
     splits = [top for top in tops if split_of(top) and (inside[top] or len(tops) == 1)]
-    only_splits = all(split_of(top) or top.casefold() in UNLABELED for top in tops)
+    only_splits = bool(tops) and all(split_of(top) or is_pool(top) for top in tops)
+    if only_splits and not splits and len({split_of(top) for top in tops} - {""}) > 1:
+        return Shape(root, tuple(top for top in tops if split_of(top)), (), at, -1, doubtful=True)
     if splits and (only_splits or len(splits) > 1 or not any(inside[top] for top in named)):
         classes = set().union(*(inside[top] for top in splits))
         more = [top for top in named if inside[top] and set(inside[top]) <= classes]
         others = tuple(top for top in named if top not in more)
         kept = tuple(sorted([*splits, *more, *(top for top in tops if split_of(top) and top not in splits)]))
-        return Shape(root, kept, others, 0, doubtful=bool(others or more))
-    by_date = [top for top in named if _are_sessions([top])]
-    below = Counter(name for top in by_date for name in set(inside[top]))
-    if len(by_date) > 1 and by_date == named and len(below) > 1 and max(below.values()) > 1:
-        return Shape(root, (), (), 1, doubtful=True)
-    return Shape(root, (), (), 0, doubtful=bool(by_date) and len(by_date) == len(named))
+        lone = len(kept) == 1 and split_of(kept[0]) != "train"
+        within_splits = [path for path in paths if path[:at] == root and len(path) > at and path[at] in kept]
+        shape = _class_level(
+            within_splits, Shape(root, kept, others, at, at + 1, doubtful=bool(others or more or lone))
+        )
+    else:
+        shape = _class_level([path for path in paths if path[:at] == root], Shape(root, class_at=at))
+    return replace(shape, doubtful=shape.doubtful or doubtful)
+
+
+def _class_level(paths: Sequence[Folders], shape: Shape) -> Shape:
+    """Return the shape with the level of the classes at or below the one it has, and with splits below that."""
+    at, split_at, splits, doubtful = shape.class_at, shape.split_at, shape.splits, shape.doubtful
+    while True:
+        names, below = _level(paths, at), _level(paths, at + 1)
+        inside: dict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            if len(path) > at + 1:
+                inside[path[at]].add(path[at + 1])
+        holding = [name for name in names if len(inside[name]) > 1]
+        if split_at < 0 and names and below and all(map(split_of, names)):
+            split_at, splits = at, tuple(sorted(names))
+        elif len(names) == 1 and (_words(names[0]) in GENERIC or _holds_classes(below)):
+            doubtful = doubtful or not below or _words(names[0]) not in GENERIC
+        elif len(names) > 1 and (_lone_generic(holding) or (_are_sessions(names) and _share(inside))):
+            doubtful = True
+        else:
+            break
+        at += 1
+    next_at = at + 1
+    deepest = max(map(len, paths), default=0)
+    levels = {level: _level(paths, level) for level in range(at + 1, deepest)}
+    inner = next((level for level, folders in levels.items() if folders and all(map(split_of, folders))), -1)
+    if split_at < 0 and inner >= 0:
+        split_at, splits, next_at = inner, tuple(levels[inner]), inner + 1 if inner == next_at else next_at
+        tops_of = Counter(name for name, _ in {(path[next_at], path[at]) for path in paths if len(path) > next_at})
+        deeper = _level(paths, next_at)
+        if inner == at + 1 and len(deeper) > 1 and not _are_sessions(deeper) and max(tops_of.values()) > 1:
+            at, next_at, doubtful = next_at, next_at + 1, True
+    further = {path[at] for path in paths if len(path) > next_at and not is_pool(path[next_at])}
+    names, below = _level(paths, at), _level(paths, next_at)
+    known = _are_sessions(below) or all(_words(name) in GENERIC or split_of(name) for name in below)
+    several = bool(below) and not known and 2 * len(further) >= len(names)
+    lone = len(names) == 1 and bool(below) and _are_sessions(below)
+    odd = bool(names) and (_are_sessions(names) or all(map(split_of, names)))
+    return replace(
+        shape, splits=splits, split_at=split_at, class_at=at, doubtful=doubtful or several or lone or odd,
+        below=tuple(below),
+    )  # fmt: skip
+
+
+def _lone_generic(holding: Sequence[str]) -> bool:
+    return len(holding) == 1 and _words(holding[0]) in GENERIC
+
+
+def _share(inside: Mapping[str, set[str]]) -> bool:
+    """Whether several folders lie inside these, one of them in more than one."""
+    counts = Counter(name for held in inside.values() for name in held)
+    return len(counts) > 1 and max(counts.values()) > 1
+
+
+def _holds_classes(folders: Sequence[str]) -> bool:
+    return len(folders) > 1 and not _are_sessions(folders)
 
 
 def _are_sessions(folders: Sequence[str]) -> bool:
@@ -158,18 +250,43 @@ def _are_sessions(folders: Sequence[str]) -> bool:
     return bool(folders) and all(_DATE.fullmatch(name) or _SESSION.fullmatch(name) for name in folders)
 
 
-def _tops(paths: Sequence[Folders], root: Folders) -> list[str]:
-    """The folders right below `root`, sorted."""
+def _level(paths: Sequence[Folders], at: int) -> list[str]:
+    """The folders of this depth, sorted, without those of unlabeled images."""
+    return sorted({path[at] for path in paths if len(path) > at and not any(map(is_pool, path))})
+
+
+def _inside(paths: Sequence[Folders], root: Folders) -> dict[str, list[str]]:
+    """The folders right below `root`, each with those in it, sorted."""
     depth = len(root)
-    return sorted({folders[depth] for folders in paths if len(folders) > depth and folders[:depth] == root})
+    found: dict[str, set[str]] = {}
+    for folders in paths:
+        if len(folders) > depth and folders[:depth] == root:
+            found.setdefault(folders[depth], set()).update(folders[depth + 1 : depth + 2])
+    return {top: sorted(held) for top, held in found.items()}
 
 
 def _notices(
     source: SourceView, shape: Shape, labels: Mapping[str, str], test: int, empty: Sequence[str]
 ) -> tuple[str, ...]:
     notices: list[str] = []
-    if shape.splits and labels:
-        notices.append(f"all splits are taken together: {', '.join(map(shown, shape.splits))}")
+    listed = ", ".join(shown(one, 60) for one in shape.splits)
+    if shape.split_at >= 0 and source.images and not labels:
+        inside = f" in {shown('/'.join(shape.root))}" if shape.root else ""
+        notices.append(f"the folders {listed}{inside} are taken for splits, so that no folder names a class")
+    elif shape.split_at > shape.class_at and labels:
+        notices.append(f"the folders {listed} inside the classes are taken for splits")
+    elif shape.split_at >= 0 and labels:
+        notices.append(f"all splits are taken together: {listed}")
+    pools: Counter[str] = Counter()
+    for name in source.images:
+        if pool := next(filter(is_pool, name.split("/")[:-1]), ""):
+            pools[pool] += source.count((name,))
+    if pools and labels:
+        listed = ", ".join(shown(pool, 40) for pool in sorted(pools)[:5])
+        notices.append(f"images in folders that say so have no label: {pools.total():,} in {listed}")
+    if shape.below and labels:
+        names = ", ".join(shown(one, 40) for one in shape.below[:5]) + " …" * (len(shape.below) > 5)
+        notices.append(f"folders inside the classes are no classes: {names}")
     if test:
         notices.append(about_test(test))
     if empty and labels:
@@ -185,11 +302,11 @@ def _notices(
     if loose and labels:
         notices.append(f"{loose:,} {'image lies' if loose == 1 else 'images lie'} outside the class folders, unlabeled")
     outside = source.count(name for name in source.images if name.split("/")[: len(shape.root)] != list(shape.root))
-    if shape.root and labels and outside:
+    if shape.root and labels:
         beside = f"classes are the folders in {shown('/'.join(shape.root))}"
         are = "image beside it is" if outside == 1 else "images beside it are"
-        notices.append(f"{beside}; {outside:,} {are} unlabeled")
-    if shape.root and not labels and source.images:
+        notices.append(f"{beside}; {outside:,} {are} unlabeled" if outside else beside)
+    if shape.root and not labels and source.images and shape.split_at < 0:
         only = shown("/".join(shape.root))
         notices.append(f"all images lie in one folder, {only}; a single folder is not taken as a class")
     return tuple(notices)
@@ -206,25 +323,40 @@ def _counted(folders: int, images: int) -> str:
     return f"{many}, {'1 image' if images == 1 else f'{images:,} images'}"
 
 
-def _questions(source: SourceView, shape: Shape, chosen: int) -> tuple[Question, ...]:
-    """Ask which level of folders is the class, where more than one could be."""
+def _level_question(source: SourceView, shape: Shape, answer: str) -> tuple[Question, ...]:
+    """Ask which level of folders is the class, where more than one could be, or none."""
     by_level: dict[int, Counter[str]] = defaultdict(Counter)
     for name in source.images:
         for level, folder in enumerate(name.split("/")[:-1][:MOST_LEVELS], start=1):
             by_level[level][folder] += source.count((name,))
-    if len(by_level) < 2:
+    chosen = shape.class_at + 1 if shape.class_at + 1 in by_level else 0
+    if not by_level or (len(by_level) == 1 and chosen and not shape.doubtful and not answer):
         return ()
     options = []
     for level, counts in sorted(by_level.items()):
         names = ", ".join(shown(name, 30) for name, _ in counts.most_common(4))
         more = " …" if len(counts) > 4 else ""
         options.append((str(level), f"level {level}: {_counted(len(counts), counts.total())} ({names}{more})"))
+    options.append((NO_LEVEL, "no folder: the images stay unlabeled"))
     return (
         Question(
             LEVEL, "Folders that name the class", tuple(options), str(chosen),
             "Folders above it only hold them; folders below it may be sessions or scenes.", shape.doubtful,
         ),
     )  # fmt: skip
+
+
+def _aside_question(aside: Sequence[str], labels: Mapping[str, str], left: bool) -> tuple[Question, ...]:
+    """Ask whether folders that are called as what lies beside a set are classes."""
+    if not aside:
+        return ()
+    counts = Counter(labels.values())
+    images = {one: f" ({counts[one]:,} {'image' if counts[one] == 1 else 'images'})" for one in aside if not left}
+    listed = ", ".join(f"{shown(one, 40)}{images.get(one, '')}" for one in aside[:8])
+    options = ((KEEP, "classes like the others"), (LEAVE, "no classes: their images stay unlabeled"))
+    return (
+        Question(ASIDE, f"Folders that may be no classes: {listed}", options, LEAVE if left else KEEP, "", not left),
+    )
 
 
 FORMAT = Format("class_tree", CLASS_TREE, detect, read)

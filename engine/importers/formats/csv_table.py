@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from engine.errors import ImportRefused
 from engine.importers.formats.base import LIKELY, POSSIBLE, SIGNATURE, Answers, Detection, Format
+from engine.importers.formats.text_lists import declared_names
 from engine.importers.formats.vertex_csv import vertex_names
 from engine.importers.grouping import is_group_header
 from engine.importers.labeling import Labeling
@@ -65,7 +66,10 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             "There is no table of labels in the source",
             way_out="Add a CSV with the columns filename,label, or choose another format.",
         )
-    found = label_by_tables(_layout(counted), counted, source.taken, answers)
+    names, told, lists = _class_names(labeled, source)
+    found = label_by_tables(_layout(counted), counted, source.taken, answers, names)
+    classes = dict.fromkeys((*found.classes, *names.values()))
+    found = replace(found, notices=(*found.notices, *told), used=found.used | lists, classes=tuple(classes))
     unread = tuple(Refusal(shown(name), str(error)) for name, error in refusals.items())
     return replace(found, refused=(*found.refused, *unread), used=found.used | refusals.keys())
 
@@ -78,6 +82,33 @@ def group_columns(source: SourceView) -> tuple[Mapping[str, Mapping[str, str]], 
         if table.plan.labeled or any(is_group_header(table.rows.header[at]) for at in table.plan.others)
     ]  # fmt: skip
     return columns_of_tables(told, source.taken), frozenset(table.rows.name for table in told)
+
+
+def _class_names(tables: Sequence[Table], source: SourceView) -> tuple[dict[str, str], tuple[str, ...], frozenset[str]]:
+    """Return the names of classes by the numbers that stand for them, where a list beside the tables names all of them;
+    what a person should know of it; and the lists."""
+    said = {cell.strip() for table in tables for at in table.plan.labels for cell in set(table.rows.columns[at])} - {""}
+    if not said or not all(cell.isascii() and cell.isdigit() and len(cell) < 10 for cell in said):
+        return {}, (), frozenset()
+    names, file = declared_names(source, tables[0].rows.name)
+    if not names:
+        return {}, (), frozenset()
+    if not all(int(cell) in names for cell in said):
+        return {}, (f"{shown(file)} does not name all numbers that stand for labels; they stay numbers",), frozenset()
+    examples = ", ".join(f"{cell} is {shown(names[int(cell)], 40)}" for cell in sorted(said, key=int)[:3])
+    cells = {cell for table in tables for at in table.plan.labels for cell in set(table.rows.columns[at])}
+    by_number = {str(number): names[number] for number in sorted(names)}
+    by_cell = by_number | {cell: names[int(cell)] for cell in cells if cell.strip()}
+    return by_cell, (f"numbers are named by {shown(file)}: {examples}",), frozenset({file})
+
+
+def mute_tables(source: SourceView) -> frozenset[str]:
+    """Return the names of the tables that name images and have no column that is known to hold labels."""
+    tables, _ = tables_of(source, {})
+    return frozenset(
+        table.rows.name for table in tables
+        if not table.plan.labeled and any(name in source.taken for name, _ in table.found)
+    )  # fmt: skip
 
 
 def _own(tables: Sequence[Table], source: SourceView) -> list[Table]:

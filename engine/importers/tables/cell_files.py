@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from urllib.parse import unquote
 
+from engine.importers.labeling import split_of
 from engine.importers.name_index import MISSING, SEVERAL, NameIndex
 from engine.importers.names import name_key
 from engine.importers.source_view import SIDE_ENDINGS
@@ -17,8 +18,9 @@ _LOCAL_FILE = re.compile(r"[?&]d=([^&]+)")
 _UPLOADED = re.compile(r"[0-9a-f]{6,8}-(.+)")
 _IMAGE = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|heic|heif|jp2|jxl|dcm|ppm|pgm)$", re.IGNORECASE)
 
-NAME, PREFIXED, STEM = "name", "prefixed", "stem"
-"""How a cell named a file: in full; behind a prefix that an upload put before it; without its ending."""
+NAME, PREFIXED, STEM, OTHER_ENDING, NUMBER = "name", "prefixed", "stem", "other ending", "number"
+"""How a cell named a file: in full; behind a prefix that an upload put before it; without its ending; with another
+ending of images; by its number, without the zeros before it."""
 
 
 def looks_like_image(cell: str) -> bool:
@@ -45,29 +47,67 @@ class CellFiles:
             folder: the table's own, "" at the top.
         """
         path = _path(cell)
+        found = self._find(path, folder)
+        if found[0] is None and path != path.strip():
+            path = path.strip()
+            found = self._find(path, folder)
+        if found[2] == MISSING and "%" in path and (plain := unquote(path)) != path:
+            found = self._find(plain, folder)
+        return found
+
+    def _find(self, path: str, folder: str) -> tuple[str | None, str, str]:
         name, why = self._index.find(path, folder)
         if name is not None:
             return name, NAME, ""
-        if path != path.strip():
-            path = path.strip()
-            name, why = self._index.find(path, folder)
-            if name is not None:
-                return name, NAME, ""
-        if why == MISSING:
-            stem, stem_why = self._by_stem.find(path, folder)
-            if stem is not None:
-                alike = self._stems[stem]
-                return (alike[0], STEM, "") if len(alike) == 1 else (None, "", SEVERAL)
-            why = stem_why
-        if why == MISSING and (uploaded := _UPLOADED.fullmatch(path.replace("\\", "/").rpartition("/")[2])):
-            name, _ = self._index.find(uploaded[1], "")
-            if name is not None:
-                return name, PREFIXED, ""
-        return None, "", why or MISSING
+        if why != MISSING:
+            return None, "", why or MISSING
+        for how, stem in ((STEM, path), (OTHER_ENDING, _without_ending(path))):
+            found, why = self._by_stem.find(stem, folder) if stem else (None, MISSING)
+            if found is not None:
+                alike = self._stems[found]
+                return (alike[0], how, "") if len(alike) == 1 else (None, "", SEVERAL)
+            if why != MISSING:
+                return None, "", why or MISSING
+        if (uploaded := _UPLOADED.fullmatch(path.replace("\\", "/").rpartition("/")[2])) is not None:
+            name, why = self._index.find(uploaded[1], "")
+            if name is not None or why != MISSING:
+                return (name, PREFIXED, "") if name is not None else (None, "", why or MISSING)
+        name = self._below(path)
+        if name is not None:
+            return name, NAME, ""
+        alike = self._by_number.get(int(number), []) if (number := _number(path)) else []
+        if len(alike) == 1:
+            return alike[0], NUMBER, ""
+        return None, "", SEVERAL if alike else MISSING
+
+    def _below(self, path: str) -> str | None:
+        """Return the file whose whole path is the end of this one, which begins further up than the source does."""
+        parts = path.replace("\\", "/").split("/")
+        if ".." in parts:
+            return None
+        for start in range(1, len(parts)):
+            name, _ = self._index.find("./" + "/".join(parts[start:]), "")
+            if name is not None and name_key(name) == name_key("/".join(parts[start:])):
+                return name
+        return None
 
     def is_folder(self, cell: str) -> bool:
         """Return whether a cell is the name or the path of a folder of the source."""
         return name_key(cell.replace("\\", "/").strip(" /")) in self._folders
+
+    def folders_of(self, split: str) -> tuple[str, ...]:
+        """Return the paths of the folders that are called after a split, sorted."""
+        return self._split_folders.get(split, ())
+
+    @cached_property
+    def _split_folders(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for folder in {name.rpartition("/")[0] for name in self.names}:
+            parts = folder.split("/")
+            for end, part in enumerate(parts, start=1):
+                if split := split_of(part):
+                    found[split].add("/".join(parts[:end]))
+        return {split: tuple(sorted(folders)) for split, folders in found.items()}
 
     @cached_property
     def _stems(self) -> dict[str, list[str]]:
@@ -77,6 +117,14 @@ class CellFiles:
                 folder, slash, base = name.rpartition("/")
                 stems[f"{folder}{slash}{base.rpartition('.')[0] or base}"].append(name)
         return stems
+
+    @cached_property
+    def _by_number(self) -> dict[int, list[str]]:
+        numbers: dict[int, list[str]] = defaultdict(list)
+        for stem, names in self._stems.items():
+            if number := _number(stem.rpartition("/")[2]):
+                numbers[int(number)] += names
+        return numbers
 
     @cached_property
     def _by_stem(self) -> NameIndex:
@@ -91,6 +139,17 @@ class CellFiles:
         return frozenset(map(name_key, found - {""}))
 
 
+def _number(path: str) -> str:
+    """Return the digits of a name that has nothing else but an ending of images, "" for any other."""
+    stem = _without_ending(path) or path
+    return stem if stem.isascii() and stem.isdigit() and len(stem) < 20 else ""
+
+
+def _without_ending(path: str) -> str:
+    """Return a path that ends as an image's without its ending, "" for any other."""
+    return path.rpartition(".")[0] if looks_like_image(path) else ""
+
+
 def _path(cell: str) -> str:
     """A cell as a path; of an address what follows the host, of which the longest ending that exists counts."""
     if "://" in cell and (address := _ADDRESS.match(cell.strip())):
@@ -99,3 +158,63 @@ def _path(cell: str) -> str:
     if "?d=" in cell and (local := _LOCAL_FILE.search(cell)):
         return "/" + unquote(local[1]).lstrip("/")
     return cell
+
+
+Answer = tuple[str | None, str]
+
+
+def settled(found: Mapping[str, Answer]) -> tuple[dict[str, Answer], dict[str, str]]:
+    """Return what cells mean when they are looked at together, and those that were found by the name alone.
+
+    Of several paths to one file those that have most folders in common with it count, and none where that leaves
+    several that all say another folder. A path that says another folder than that of its file counts only where no more
+    than half of the others say the right one.
+
+    Nor does one whose folders say another split than those of its file.
+
+    Args:
+        found: by cell (name of the file, "") or (None, why there is none).
+    """
+    answers = dict(found)
+    fits = {cell: _fit(cell, name) for cell, (name, _) in found.items() if name is not None}
+    loose = {cell for cell, (same, said, whole) in fits.items() if same < said and same < whole}
+    paths: dict[str, list[str]] = defaultdict(list)
+    for cell in fits:
+        paths[found[cell][0] or ""].append(cell)
+    for cells in paths.values():
+        best = max(fits[cell][0] for cell in cells)
+        first = [cell for cell in cells if fits[cell][0] == best]
+        tails = {_plain(cell) for cell in first if fits[cell][1] > best}
+        for cell in cells:
+            if cell not in first and fits[cell][1] > fits[cell][0]:
+                answers[cell] = (None, "another row names the only file of this name with its folder")
+            elif len(tails) > 1 and fits[cell][1] > best:
+                answers[cell] = (None, "several paths could mean the only file of this name")
+    for cell in loose:
+        if answers[cell][0] is not None and (2 * len(loose) < len(fits) or _of_other_split(cell, found[cell][0] or "")):
+            answers[cell] = (None, "the only file of this name lies in another folder")
+    return answers, {cell: name for cell in loose if (name := answers[cell][0]) is not None}
+
+
+def _of_other_split(cell: str, name: str) -> bool:
+    said, whole = ({split_of(part) for part in path.split("/")[:-1]} - {""} for path in (_plain(cell), name))
+    return bool(said and whole) and not said & whole
+
+
+def _plain(cell: str) -> str:
+    return name_key(_path(cell).replace("\\", "/").strip().removeprefix("./"))
+
+
+def _fit(cell: str, name: str) -> tuple[int, int, int]:
+    """Return how many parts a cell and its file have in common at the end, and how many each has. The last part is
+    always one of them: it may lack the ending, or have an upload's prefix."""
+    if "/" not in name and "/" not in cell and "\\" not in cell:
+        return 1, 1, 1
+    said = [part for part in unquote(_plain(cell)).split("/") if part]
+    whole = name_key(name).split("/")
+    same = 1
+    while same < min(len(said), len(whole)) and said[-same - 1] == whole[-same - 1]:
+        same += 1
+    if _UPLOADED.fullmatch(said[-1] if said else "") and whole[-1] != said[-1]:
+        return 1, 1, len(whole)
+    return same, max(1, len(said)), len(whole)

@@ -16,7 +16,7 @@ from engine.errors import ImportRefused
 from engine.importers.grouping import is_group_header
 from engine.importers.labeling import split_of
 from engine.importers.names import shown
-from engine.importers.tables.cell_files import NAME, PREFIXED, CellFiles, looks_like_image
+from engine.importers.tables.cell_files import NAME, NUMBER, OTHER_ENDING, PREFIXED, CellFiles, looks_like_image
 from engine.importers.tables.headers import (
     CONFIDENCE,
     FOLDER_WORDS,
@@ -44,7 +44,7 @@ _BINARY = _YES | _NO
 _CORNERS = frozenset({"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox_x", "bbox_y"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SERIES = re.compile(r"^(.*?)[\s_.-]*(\d+|[a-c])$", re.IGNORECASE)
-_WEIGHT = {NAME: 1.0, PREFIXED: 0.9}
+_WEIGHT = {NAME: 1.0, PREFIXED: 0.9, OTHER_ENDING: 0.8, NUMBER: 0.4}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
     folder = _folder_column(rows, file, files)
     words = frozenset(map(plain, rows.header))
     split = _split_column(rows, file)
-    flag = next((at for at, one in enumerate(rows.header) if plain(one) in SPLIT_FLAGS and _is_binary(rows, at)), None)
+    flag = next((at for at, one in enumerate(rows.header) if plain(one) in SPLIT_FLAGS and _is_flag(rows, at)), None)
     prediction = next((at for at, one in enumerate(rows.header) if plain(one) in PREDICTED and at != file), None)
     by_word = {header.strip().casefold(): at for at, header in enumerate(rows.header)}
     confidence = next((by_word[word] for word in CONFIDENCE if word in by_word), None)
@@ -289,6 +289,11 @@ def _split_column(rows: Rows, file: int) -> int | None:
     return best
 
 
+def _is_flag(rows: Rows, at: int) -> bool:
+    """Return whether a column says yes or no, and yes at least once: of no alone nothing follows."""
+    return _is_binary(rows, at) and any(map(is_yes, set(rows.columns[at])))
+
+
 def _is_binary(rows: Rows, at: int) -> bool:
     cells = {cell.strip().casefold() for cell in set(rows.columns[at])} - {""}
     return bool(cells) and cells <= _BINARY
@@ -313,7 +318,7 @@ def _label_columns(
     ones = _ones(rows, binary)
     several_ones = sum(count > 1 for count in ones)
     each_one = len(binary) > 1 and any(ones) and (2 * ones.count(1) >= several_ones or len(binary) > 2)
-    one_hot = binary if each_one and min(fit.values(), default=9) > 0 else ()
+    one_hot = binary if rows.headed and each_one and min(fit.values(), default=9) > 0 else ()
     strong = [at for at in fit if fit[at] <= 2 and at not in one_hot]
     series = _series(rows, strong)
     choice = _answered(answer, keys, binary, series, prediction)
@@ -351,8 +356,10 @@ def _likeliest(
         each = "Columns of 0 and 1 are taken as one class each."
         return _Choice(one_hot=one_hot, key=ONE_HOT, doubt=bool(strong), hint=each)
     order = sorted(fit, key=lambda at: (fit[at], _is_number_column(rows, at) and fit[at] > 0, at))
-    if not order or (prediction is not None and fit[order[0]] > 3):
+    if not order:
         return _Choice()
+    if prediction is not None and fit[order[0]] > 3:
+        return _Choice(doubt=True, hint="No header says that a column holds labels; one holds what a model said.")
     best = order[0]
     rank = fit[best]
     if rank <= 2:
@@ -363,7 +370,7 @@ def _likeliest(
         doubt = bool(rivals)
         hint = "Several columns could hold labels; one is taken." if doubt else ""
         return _Choice((best,), key=keys[best], doubt=doubt, hint=hint)
-    alone = len(order) == 1 and (rank == 3 or not rows.headed) and count == 1
+    alone = len(order) == 1 and (rank == 3 or not rows.headed) and count == 1 and _repeats(rows, best)
     hint = "No header says it; the one whose few texts repeat is proposed."
     return _Choice((best,), key=keys[best], doubt=not alone, strong=alone, hint=hint)
 
@@ -384,8 +391,15 @@ def _fits(rows: Rows, at: int, rank: int, count: int) -> bool:
         fractions = sum(n for cell, n in counts.items() if "." in cell and _NUMBER.fullmatch(cell.strip()))
         return not (fractions > 0.5 * total and len(counts) > max(20, total // 2))
     repeats = 2 * len(counts) <= total and len(counts) > 1
+    only = count == 1 and rank < 5 and (total < FEW or len(counts) == 1) and (not rows.headed or not numbers)
     measures = numbers == total and len(counts) > max(20, total // 20)
-    return (repeats or (rank == 3 and total < FEW)) and not measures and len(max(counts, key=len)) <= 200
+    return (repeats or only or (rank == 3 and total < FEW)) and not measures and len(max(counts, key=len)) <= 200
+
+
+def _repeats(rows: Rows, at: int) -> bool:
+    cells = Counter(rows.columns[at])
+    cells.pop("", None)
+    return len(cells) > 1 and 2 * len(cells) <= cells.total()
 
 
 def _is_number_column(rows: Rows, at: int) -> bool:

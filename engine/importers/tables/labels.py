@@ -17,6 +17,7 @@ from engine.importers.tables.rows import Answers, place
 from engine.importers.tables.several import Several, find_several
 from engine.records.imports import GivenPrediction, Question, Refusal
 
+_LEAST_SEEN = ("train", "val", "test")
 _TAGS = frozenset({"tag", "tags", "labels", "attributes", "classes", "categories"})
 
 
@@ -43,6 +44,7 @@ def label_by_tables(
     given: dict[str, dict[str, None]] = defaultdict(dict)
     refused: list[Refusal] = []
     splits: dict[str, str] = {}
+    in_several: list[str] = []
     predictions: dict[str, GivenPrediction] = {}
     tidy: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
     pseudo = 0
@@ -53,6 +55,7 @@ def label_by_tables(
         refused += rows.refused
         sources = rows.columns[plan.source] if plan.source is not None else None
         words = _splits(table)
+        by_place = plan.split is None and plan.flag is None
         for at, labels in enumerate(_labels(table, several)):
             name, why = table.found[at]
             if (known := tidy.get(labels)) is None:
@@ -68,8 +71,12 @@ def label_by_tables(
             for text in texts:
                 given[name][text] = None
             pseudo += sources is not None and sources[at] == "pseudo" and bool(labels)
-            if words is not None and words[at]:
-                splits[name] = words[at]
+            split = words[at] if words is not None else ""
+            if split and by_place:
+                split = _split_of_folder(name) or split
+            if split and splits.setdefault(name, split) != split:
+                in_several.append(name)
+                splits[name] = max(splits[name], split, key=_LEAST_SEEN.index)
             if plan.prediction is not None and (said := rows.columns[plan.prediction][at]).strip():
                 sure = rows.columns[plan.confidence][at] if plan.confidence is not None else ""
                 if label_flaw(said) is None:
@@ -83,7 +90,12 @@ def label_by_tables(
         columns=columns_of_tables(tables, taken), questions=_questions(tables, several),
         used=frozenset(table.rows.name for table in tables),
     )  # fmt: skip
-    return replace(found, notices=_notices(tables, found, several, pseudo))
+    notices = _notices(tables, found, several, pseudo)
+    if in_several:
+        count = len(set(in_several))
+        images = f"{count:,} {'image is' if count == 1 else 'images are'} in several splits (such as"
+        notices = (*notices, f"{images} {shown(in_several[0], 80)}); test counts before val, and val before train")
+    return replace(found, notices=notices)
 
 
 def columns_of_tables(tables: Sequence[Table], taken: Collection[str]) -> dict[str, dict[str, str]]:
@@ -136,6 +148,11 @@ def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
             yield tuple(dict.fromkeys(label for cell in cells for label in several.labels(cell)))
 
 
+def _split_of_folder(name: str) -> str:
+    """Return the split that the nearest folder of a file that says one says, "" for none."""
+    return next((split for part in reversed(name.split("/")[:-1]) if (split := split_of(part))), "")
+
+
 def _splits(table: Table) -> list[str] | None:
     """The split of each row: as a column says, or the name of the table or of its folder; None where nothing does."""
     rows, plan = table.rows, table.plan
@@ -161,7 +178,8 @@ def _questions(tables: Sequence[Table], several: Several) -> tuple[Question, ...
 
 
 def _notices(tables: Sequence[Table], found: Labeling, several: Several, pseudo: int) -> tuple[str, ...]:
-    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in tables if table.plan.labeled))
+    said = [table for table in tables if table.plan.labels or table.plan.one_hot]
+    listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in said))
     notices = [f"labels are read from {listed}; folder names do not count"] if listed else []
     notices += dict.fromkeys(notice for table in tables for notice in table.plan.notices)
     if found.conflicts:

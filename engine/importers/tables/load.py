@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
+from engine.importers.labeling import split_of
+from engine.importers.name_index import SEVERAL
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
-from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.cell_files import NUMBER, OTHER_ENDING, CellFiles, settled
 from engine.importers.tables.columns import LABEL_COLUMN, NO_COLUMN, Plan, joined, plan_columns
 from engine.importers.tables.excel import read_workbook
 from engine.importers.tables.parquet import read_parquet
@@ -19,6 +21,8 @@ from engine.importers.tables.text import encoding_key, read_text
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt")
 RECORD_ENDINGS = (".jsonl", ".ndjson", ".json")
 ENDINGS = (*TEXT_ENDINGS, *RECORD_ENDINGS, ".xlsx", ".xlsm", ".parquet")
+
+_AS = {OTHER_ENDING: "with another ending", NUMBER: "without the zeros before their numbers"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ def tables_of(
                 refusals[rows.name] = error
                 continue
             if plan is not None:
-                tables.append(Table(rows, plan, _found(rows, plan, finder)))
+                found, notices = _found(rows, plan, finder)
+                tables.append(Table(rows, replace(plan, notices=(*plan.notices, *notices)), found))
         return _weak_ones_put_back(tables, answers), refusals
 
     return source.once(f"tables {kind} {looked_at} {said}", look)
@@ -101,18 +106,43 @@ def _rows_of(source: SourceView, name: str, files: CellFiles, answers: Answers) 
     return read
 
 
-def _found(rows: Rows, plan: Plan, files: CellFiles) -> list[tuple[str | None, str]]:
+def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | None, str]], tuple[str, ...]]:
+    """Return the file of each row, or why it has none; and what a person should know of how they were found."""
     cells: Sequence[str] = rows.columns[plan.file]
     if plan.folder is not None:
         cells = [joined(*pair) for pair in zip(rows.columns[plan.folder], cells, strict=True)]
     once: dict[str, tuple[str | None, str]] = {}
-    found = []
+    others: dict[str, dict[str, str]] = {how: {} for how in _AS}
     for cell in cells:
-        if (answer := once.get(cell)) is None:
-            name, _, why = files.find(cell, rows.folder)
-            answer = once[cell] = (name, why)
-        found.append(answer)
-    return found
+        if cell not in once:
+            name, how, why = files.find(cell, rows.folder)
+            if why == SEVERAL:
+                name, how, why = _of_own_split(cell, rows, files)
+            once[cell] = (name, why)
+            if name is not None and how in _AS:
+                others[how].setdefault(cell, name)
+    once, by_name_alone = settled(once)
+    notices = []
+    for how, pairs in others.items():
+        if pairs:
+            cell, name = next(iter(pairs.items()))
+            example = f"such as {shown(cell, 80)} for {shown(name, 80)}"
+            notices.append(f"{shown(rows.title)} names {len(pairs):,} files {_AS[how]}, {example}")
+    if by_name_alone:
+        cell, name = next(iter(by_name_alone.items()))
+        notices.append(
+            f"{shown(rows.title)} names folders that are not here; {len(by_name_alone):,} files are found by their "
+            f"names alone, such as {shown(name, 80)} for {shown(cell, 80)}"
+        )
+    return [once[cell] for cell in cells], tuple(notices)
+
+
+def _of_own_split(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, str, str]:
+    """Return the one of several files of a name that lies in the folder of the split that the table is called after."""
+    split = split_of(rows.name.rpartition("/")[2].rpartition(".")[0])
+    places = files.folders_of(split) if split else ()
+    found = [one for place in places if (one := files.find(f"{place}/{cell.strip()}", ""))[0] is not None]
+    return found[0] if len(found) == 1 else (None, "", SEVERAL)
 
 
 def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:

@@ -1,24 +1,27 @@
-"""Rows of JSON: a list of flat records, or one record a line."""
+"""Rows of JSON: a list of flat records, one record a line, or an object of a label by file or of files by label."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.importers.names import shown
 from engine.importers.tables import rows as limits
-from engine.importers.tables.cell_files import CellFiles
+from engine.importers.tables.cell_files import CellFiles, looks_like_image
 from engine.importers.tables.encodings import decode
 from engine.importers.tables.rows import Answers, Rows, make_rows, may_be_labels, place, says_labels
 from engine.importers.tables.text import about_encoding, check_size, encoding_key
 from engine.records.imports import Refusal
 
-_LONGEST_START = 1 << 16
+_FLAT_START = re.compile(rb'[\xef\xbb\xbf\s]*\{\s*"(?:[^"\\]|\\.){0,4096}"\s*:\s*(?:["\d.n-]|\[\s*["\]])')
+"""How an object begins that holds no objects."""
 
 
 def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> Rows | None:
-    """Return the table of a list of records, or of lines of records; None where there is none about images.
+    """Return the table of a list of records, of lines of records, or of an object; None where there is none about
+    images.
 
     Values that are lists of texts and numbers are written as lists; other nested values are left out, and told.
 
@@ -32,8 +35,10 @@ def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> 
         ImportRefused: it is too large.
     """
     lines = name.lower().endswith((".jsonl", ".ndjson"))
-    if not lines and (len(data) > limits.MAX_BYTES or data[:4096].lstrip()[:1] == b"{"):
+    if not lines and len(data) > limits.MAX_BYTES:
         return None
+    if not lines and data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return _read_object(name, data, files)
     if len(data) > limits.MAX_BYTES:
         start = read_records(name, data[: limits.MAX_BYTES // 8], files, answers)
         if start is not None and says_labels(start.header):
@@ -71,6 +76,31 @@ def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> 
         table.name, table.title, table.header, table.headed, table.lines, table.columns,
         (*refused, *table.refused), table.questions, table.notices,
     )  # fmt: skip
+
+
+def _read_object(name: str, data: bytes, files: CellFiles) -> Rows | None:
+    """Return the table of {"1.png": "cat"} or {"cat": ["1.png"]}; a key that stands twice gives two rows."""
+    if len(data) > limits.MAX_BYTES // 4 or _FLAT_START.match(data) is None:
+        return None
+    try:
+        read = json.loads(data, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        return None
+    values = [value for _, value in read] if isinstance(read, tuple) else []
+    if values and all(isinstance(value, str) or value is None for value in values):
+        rows = [(key, value or "") for key, value in read]
+    elif values and all(isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values):
+        rows = [(one, key) for key, value in read for one in value]
+    else:
+        return None
+    folder = name.rpartition("/")[0]
+    sample = rows[:: max(1, len(rows) // limits.SAMPLED)]
+    found = sum(files.find(file, folder)[0] is not None for file, _ in sample)
+    told = 2 * sum(looks_like_image(file) for file, _ in sample) > len(sample)
+    repeated = len({label for _, label in rows}) < len(rows)  # in a list of class names none is
+    if not rows or 2 * found < len(sample) or not (told or repeated):
+        return None
+    return make_rows(name, name, enumerate(rows, start=1), files, header=("file", "label"))
 
 
 def _of_lines(name: str, text: str, refused: list[Refusal]) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.errors import ImportRefused
 from engine.importers.contents import MEGABYTE
 from engine.importers.grouping import is_group_header
+from engine.importers.name_index import SEVERAL
 from engine.importers.names import shown
 from engine.importers.tables.cell_files import CellFiles, looks_like_image
 from engine.importers.tables.headers import is_file_header, is_label_header
@@ -164,7 +165,8 @@ def may_be_labels(header: Sequence[str], rows: Collection[Sequence[str]], files:
         cells = {row[at] for row in rows if len(row) > at and row[at].strip()}
         if len(cells) == 2 and cells <= {"0", "1"}:
             continue
-        named = max(named, len({found for cell in cells if (found := files.find(cell, folder)[0]) is not None}))
+        answers = {cell: files.find(cell, folder) for cell in cells}
+        named = max(named, len({name or cell for cell, (name, _, why) in answers.items() if name or why == SEVERAL}))
     if named:
         return named + 1
     return int(says_labels(header))

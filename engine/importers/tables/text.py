@@ -18,6 +18,7 @@ from engine.records.imports import Question
 
 SEPARATORS = (",", "\t", ";", "|")
 MAX_FIELD = 131_072
+MOST_TITLES = 8
 _SAMPLED_LINES = 64
 _SAVE_UTF8 = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) to be sure."
 
@@ -37,12 +38,16 @@ def read_text(name: str, data: bytes, files: CellFiles, answers: Answers) -> Row
     check_size(name, len(data))
     decoded = decode(data, answers.get(encoding_key(name), ""))
     text, separator = _told_separator(decoded.text)
+    title, text = _without_title(text)
     folder = name.rpartition("/")[0]
     separator = separator or _separator(text, files, folder, name.lower().endswith(".txt"))
     if not separator:
         return None
     questions, notices = about_encoding(name, decoded)
-    return make_rows(name, name, parsed(name, text, separator), files, questions=questions, notices=notices)
+    if title:
+        notices = (*notices, f"{shown(name)}: what stands above the table is left out: {shown(title[0], 80)}")
+    rows = ((number + len(title), row) for number, row in parsed(name, text, separator))
+    return make_rows(name, name, rows, files, questions=questions, notices=notices)
 
 
 def encoding_key(name: str) -> str:
@@ -84,6 +89,18 @@ def _told_separator(text: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     told = re.fullmatch(r'"?sep=(.)"?\r?', first, re.IGNORECASE)
     return (rest, told[1]) if told else (text, "")
+
+
+def _without_title(text: str) -> tuple[list[str], str]:
+    """Return up to MOST_TITLES lines above a table, which are comments or have no separator, and the rest; the text as
+    it is where no line below has one."""
+    lines = text.split("\n", MOST_TITLES)
+    above: list[str] = []
+    while len(lines) > 1 and (lines[0].startswith("#") or not any(one in lines[0] for one in SEPARATORS)):
+        above.append(lines.pop(0).strip("\r"))
+    below = any(one in lines[0] for one in SEPARATORS)
+    told = [line for line in above if line.strip()]
+    return (above, "\n".join(lines)) if told and below else ([], text)
 
 
 def _separator(text: str, files: CellFiles, folder: str, only_files: bool) -> str:

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from engine.exporters.names import folder_name
 from engine.importers.formats import class_tree
 from engine.importers.labeling import Labeling
 from engine.importers.source_view import SourceView
@@ -105,7 +106,7 @@ def test_a_class_whose_images_cannot_be_read_keeps_the_other_folders_from_becomi
     assert found.classes == ("cat", "dog")
     assert any("dog" in notice for notice in found.notices)
     (question,) = found.questions
-    assert (question.chosen, [value for value, _ in question.options]) == ("2", ["1", "2", "3"])
+    assert (question.chosen, [value for value, _ in question.options]) == ("2", ["1", "2", "3", "0"])
     assert set(tree(*sessions, level="3").labels.values()) == {"session1", "session2"}
 
 
@@ -162,3 +163,112 @@ def test_empty_folders_are_classes_without_images_but_not_those_of_descriptions(
 def test_a_single_class_with_sessions_inside_is_the_class(sessions: tuple[str, ...]) -> None:
     names = [f"cat/{session}/{i}.png" for session in sessions for i in range(3)]
     assert set(tree(*names).labels.values()) == {"cat"}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train_data", "test_data"), ("training_set", "test_set"), ("01_train", "02_test"), ("Train-Images", "eval"),
+     ("Trainingsdaten", "Testdaten"), ("entrenamiento", "prueba"), ("训练集", "测试集")],
+)  # fmt: skip
+def test_splits_have_many_names(train: str, test: str) -> None:
+    found = tree(*(f"{split}/{label}/1.png" for split in (train, test) for label in ("cat", "dog")))
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert found.splits[f"{train}/cat/1.png"] == "train"
+    assert found.test == {f"{test}/cat/1.png", f"{test}/dog/1.png"}
+
+
+@pytest.mark.parametrize("pool", ["Unlabelled", "No label", "not-labeled", "unannotated", "ohne Label"])
+def test_pools_have_many_names(pool: str) -> None:
+    found = tree("cat/1.png", "dog/1.png", f"{pool}/1.png")
+    assert found.labels == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert any(f"1 in {pool}" in notice for notice in found.notices)
+    assert tree("cat/1.png", f"{folder_name(pool)}/1.png").labels[f"{folder_name(pool)}/1.png"] == folder_name(pool)
+
+
+def test_splits_inside_the_classes_are_kept_and_told() -> None:
+    found = tree(*(f"{label}/{split}/1.png" for split in ("train", "test") for label in ("cat", "dog")))
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert found.test == {"cat/test/1.png", "dog/test/1.png"}
+    assert any("test, train inside the classes are taken for splits" in notice for notice in found.notices)
+
+
+def test_splits_between_places_and_classes_are_kept_and_asked_about() -> None:
+    found = tree(
+        *(f"{site}/{split}/{label}/1.png" for site in "ab" for split in ("train", "val") for label in ("cat", "dog"))
+    )
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert set(found.splits.values()) == {"train", "val"}
+    assert found.questions[0].doubtful
+
+
+def test_a_folder_that_only_holds_the_classes_of_each_split_is_no_class() -> None:
+    found = tree(*(f"{split}/images/{label}/1.png" for split in ("train", "val") for label in ("cat", "dog")))
+    assert set(found.labels.values()) == {"cat", "dog"}
+    assert not found.questions[0].doubtful
+    assert tree("train/images/1.png", "val/images/2.png").labels == {}
+
+
+def test_split_folders_without_folders_name_no_class_and_are_asked_about() -> None:
+    names = ["train/1.png", "train/2.png", "test/3.png"]
+    found = tree(*names)
+    assert (found.labels, found.splits["test/3.png"]) == ({}, "test")
+    assert any("test, train" in notice and "no folder names a class" in notice for notice in found.notices)
+    assert found.questions[0].doubtful
+    assert set(tree(*names, level="1").labels.values()) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{site}/{label}/1.png" for site in ("berlin", "paris") for label in ("cat", "dog")],
+        [f"{site}/cat/1.png" for site in ("berlin", "paris")],
+        [f"{label}/{side}/1.png" for side in ("left", "right") for label in ("cat", "dog")],
+        [f"cat/session{number}/1.png" for number in (1, 2)],
+        ["2019/1.png", "2020/1.png"],
+        ["test/left/1.png", "test/right/1.png"],
+    ],
+)
+def test_where_folders_of_two_levels_could_be_the_classes_a_person_should_look(names: list[str]) -> None:
+    (question,) = tree(*names).questions
+    assert (question.key, question.doubtful) == ("level", True)
+
+
+def test_dates_in_a_folder_with_a_generic_name_are_asked_about_and_the_folder_is_no_class() -> None:
+    found = tree("dataset/part 1/1.png", "dataset/part 2/2.png")
+    assert set(found.labels.values()) == {"part 1", "part 2"}
+    assert found.questions[0].doubtful
+
+
+def test_folders_inside_the_classes_are_named() -> None:
+    found = tree(*(f"{label}/session{number}/1.png" for number in (1, 2) for label in ("cat", "dog")))
+    assert not found.questions[0].doubtful
+    assert any("inside the classes are no classes: session1, session2" in notice for notice in found.notices)
+
+
+def test_folders_beside_the_set_are_asked_about_and_can_be_left_out() -> None:
+    names = ["cat/1.png", "dog/1.png", "masks/1.png", "To sort/1.png"]
+    found = tree(*names)
+    assert set(found.labels.values()) == {"cat", "dog", "masks", "To sort"}
+    (question,) = found.questions
+    assert (question.key, question.doubtful) == ("aside", True)
+    assert "masks (1 image)" in question.title
+    left = class_tree.read(SourceView(tuple(sorted(names)), frozenset(names)), {"aside": "leave"})
+    assert left.labels == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert left.classes == ("cat", "dog")
+
+
+def test_a_pool_beside_the_folder_of_the_set_does_not_make_that_folder_a_class() -> None:
+    found = tree("pets/cat/1.png", "pets/dog/1.png", "unlabeled/1.png")
+    assert set(found.labels.values()) == {"cat", "dog"}
+
+
+def test_the_folder_that_holds_the_classes_is_named() -> None:
+    assert any("classes are the folders in pets" in one for one in tree("pets/cat/1.png", "pets/dog/1.png").notices)
+
+
+def test_a_level_that_a_person_chose_keeps_the_splits() -> None:
+    names = [f"set/{split}/{site}/{label}/1.png" for split in ("train", "test") for site in "ab" for label in "xy"]
+    found = tree(*names, level="4")
+    assert set(found.labels.values()) == {"x", "y"}
+    assert set(found.splits.values()) == {"train", "test"}
+    assert tree(*names, level="0").labels == {}

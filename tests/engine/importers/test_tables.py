@@ -586,3 +586,198 @@ def test_a_preview_can_be_read_again_with_another_column(importer: Importer) -> 
     assert (preview.reading, preview.counts) == ("table", {"blue": 2, "red": 2})
     assert any(one.key == "label_column" and one.doubtful for one in preview.questions)
     assert read_again(preview, answers={"label_column": "mood"}).counts == {"calm": 2, "wild": 2}
+
+
+def rows_of(*cells: str, labels: tuple[str, ...] = ("cat", "dog")) -> str:
+    return "filename,label\n" + "".join(f"{cell},{labels[at % len(labels)]}\n" for at, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    ("cells", "images"),
+    [
+        (["project/set/a.jpg", "project/set/b.jpg"], ["set/a.jpg", "set/b.jpg"]),
+        (["x%20y/%C3%A90.jpg", "x%20y/%C3%A91.jpg"], ["x y/é0.jpg", "x y/é1.jpg"]),
+    ],
+)
+def test_paths_that_begin_further_up_or_are_escaped_find_their_files(cells: list[str], images: list[str]) -> None:
+    found = read_text(rows_of(*cells), images)
+    assert found.labels == dict(zip(images, ["cat", "dog"], strict=True))
+    assert found.refused == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"), [(["0001.tif", "0002.tif"], "with another ending"), (["1", "2"], "without the zeros")]
+)
+def test_files_with_another_ending_or_without_zeros_are_found_and_it_is_told(cells: list[str], told: str) -> None:
+    found = read_text(rows_of(*cells), ["img/0001.png", "img/0002.png"])
+    assert found.labels == {"img/0001.png": "cat", "img/0002.png": "dog"}
+    assert any(told in notice and f"such as {cells[0]} for img/0001.png" in notice for notice in found.notices)
+
+
+def test_of_two_paths_to_one_file_the_one_with_its_folder_counts() -> None:
+    found = read_text(rows_of("/x/a/1.jpg", "/x/b/1.jpg", "/x/b/2.jpg"), ["a/1.jpg", "b/2.jpg"])
+    assert found.labels == {"a/1.jpg": "cat", "b/2.jpg": "cat"}
+    (row,) = found.refused
+    assert "/x/b/1.jpg" in row.name
+    assert "with its folder" in row.reason
+
+
+def test_several_paths_that_could_mean_one_file_label_nothing() -> None:
+    found = read_text(rows_of("/x/a/1.jpg", "/x/b/1.jpg"), ["c/1.jpg"])
+    assert found.labels == {}
+    assert [row.reason for row in found.refused] == ["several paths could mean the only file of this name"] * 2
+
+
+def test_rows_of_a_split_never_label_the_files_of_another() -> None:
+    found = read_text(rows_of("/x/train/1.jpg", "/x/train/2.jpg"), ["test/1.jpg", "test/2.jpg"])
+    assert found.labels == {}
+    assert [row.reason for row in found.refused] == ["the only file of this name lies in another folder"] * 2
+
+
+def test_files_that_are_found_by_name_alone_are_told() -> None:
+    found = read_text(rows_of("/x/old/1.jpg", "/x/old/2.jpg"), ["new/1.jpg", "new/2.jpg"])
+    assert found.labels == {"new/1.jpg": "cat", "new/2.jpg": "dog"}
+    assert any("2 files are found by their names alone" in notice for notice in found.notices)
+
+
+def test_an_image_in_several_splits_measures_and_is_told() -> None:
+    text = "filename,label,split\n0.jpg,cat,test\n1.jpg,dog,train\n0.jpg,cat,train\n"
+    found = read_text(text, IMAGES)
+    assert found.splits["images/0.jpg"] == "test"
+    assert any("1 image is in several splits (such as images/0.jpg)" in notice for notice in found.notices)
+
+
+def test_numbers_are_named_by_the_list_beside_the_table() -> None:
+    table = rows_of(*(f"{at}.jpg" for at in range(6)), labels=("0", "1")).encode()
+    found = read_files({"labels.csv": table, "classes.txt": b"cat\ndog\nfox\n"}, IMAGES)
+    assert found.labels == RIGHT
+    assert found.classes == ("cat", "dog", "fox")
+    assert any("numbers are named by classes.txt: 0 is cat, 1 is dog" in notice for notice in found.notices)
+    assert "classes.txt" in found.used
+
+
+def test_a_list_that_does_not_name_all_numbers_names_none_and_it_is_told() -> None:
+    table = rows_of("0.jpg", "1.jpg", labels=("1", "2")).encode()
+    found = read_files({"labels.csv": table, "classes.txt": b"cat\ndog\n"}, IMAGES)
+    assert found.labels == {"images/0.jpg": "1", "images/1.jpg": "2"}
+    assert any("classes.txt does not name all numbers" in notice for notice in found.notices)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_table_of_one_class_without_a_header_is_read(count: int) -> None:
+    found = read_text("".join(f"{at}.jpg,cat\n" for at in range(count)), IMAGES)
+    assert found.labels == {f"images/{at}.jpg": "cat" for at in range(count)}
+    assert doubts(found) == {"label_column"}
+
+
+def test_columns_of_yes_and_no_without_a_header_are_no_classes() -> None:
+    text = "".join(f"{at}.jpg,{at % 2},{(at + 1) % 2}\n" for at in range(6))
+    found = read_text(text, IMAGES)
+    assert not any(label.startswith("column") for label in found.labels.values())
+
+
+def test_a_prediction_beside_an_unknown_column_is_asked_about() -> None:
+    text = "filename,Ergebnis,predicted\n" + "".join(f"{at}.jpg,{at % 2},{at % 3}\n" for at in range(6))
+    found = read_text(text, IMAGES)
+    assert found.labels == {}
+    assert doubts(found) == {"label_column"}
+    assert not any("labels are read from" in notice for notice in found.notices)
+
+
+def test_a_table_that_names_images_and_is_not_read_says_so(importer: Importer) -> None:
+    text = b"filename,a,b\n1.png,x,3\n2.png,y,4\n3.png,z,5\n"
+    preview = importer.files({"labels.csv": text, **{f"{at}.png": png(at) for at in (1, 2, 3)}})
+    assert "names images and has no column that is known to hold labels" in reasons(preview)["labels.csv"]
+
+
+def test_a_table_whose_files_are_there_twice_is_told_beside_the_folders(importer: Importer) -> None:
+    files = {f"{label}/{at}.png": png(10 * at + len(label)) for label in ("cat", "horse") for at in (1, 2)}
+    preview = importer.files({"labels.csv": rows_of("1.png", "2.png", labels=("good", "bad")).encode(), **files})
+    assert preview.reading == "class_tree"
+    assert any("labels.csv, row 2: 1.png: several files have this name" in notice for notice in preview.notices)
+
+
+def test_folders_say_the_splits_where_the_table_says_none(importer: Importer) -> None:
+    files = {"train/1.png": png(1), "train/2.png": png(2), "test/3.png": png(3)}
+    preview = importer.files({"labels.csv": rows_of("1.png", "2.png", "3.png").encode(), **files})
+    assert {image.name: image.split for image in preview.found} == {
+        "train/1.png": "train", "train/2.png": "train", "test/3.png": "test",
+    }  # fmt: skip
+    assert [image.name for image in preview.found if image.test] == ["test/3.png"]
+    assert any("splits are taken from the folders test, train" in notice for notice in preview.notices)
+
+
+def test_images_in_one_folder_say_why_they_have_no_label(importer: Importer) -> None:
+    preview = importer.files({"holiday/1.png": png(1), "holiday/2.png": png(2)})
+    assert (preview.layout, preview.unlabeled) == ("images only", 2)
+    assert any("holiday; a single folder is not taken as a class" in notice for notice in preview.notices)
+    assert labels(read_again(preview, answers={"level": "1"})) == dict.fromkeys(labels(preview), "holiday")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"0.jpg": "cat", "1.jpg": "dog", "images/2.jpg": "cat", "3.jpg": null}',
+        '{"0": "cat", "1": "dog", "2": "cat"}',
+        '\ufeff{"cat": ["0.jpg", "2.jpg"], "dog": ["1.jpg"], "fox": []}',
+    ],
+)
+def test_an_object_of_labels_by_file_or_of_files_by_label_is_read(text: str) -> None:
+    found = read_text(text, IMAGES, "labels.json")
+    assert found.labels == {"images/0.jpg": "cat", "images/1.jpg": "dog", "images/2.jpg": "cat"}
+
+
+def test_a_file_that_stands_twice_in_an_object_has_both_labels() -> None:
+    found = read_text('{"0.jpg": "cat", "1.jpg": "dog", "0.jpg": "dog"}', IMAGES, "labels.json")
+    assert found.conflicts == {"images/0.jpg": ("cat", "dog")}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"0": "cat", "1": "dog"}', '{"names": ["cat", "dog"]}', '{"a": {"0.jpg": "cat"}}', "{}"]
+)
+def test_an_object_of_something_else_labels_nothing(text: str) -> None:
+    with pytest.raises(ImportRefused, match="no table of labels"):
+        read_text(text, IMAGES, "names.json")
+
+
+@pytest.mark.parametrize("above", ["Pets, 2024".replace(",", ""), "# made by hand, in May", "Pets\r\n"])
+def test_lines_above_a_table_are_left_out_and_told(above: str) -> None:
+    found = read_text(f"{above}\nfilename,label\n0.jpg,cat\ngone.jpg,dog\n", IMAGES)
+    assert found.labels == {"images/0.jpg": "cat"}
+    assert any(f"left out: {above.strip()}" in notice for notice in found.notices)
+    (row,) = found.refused
+    assert row.name.startswith(f"labels.csv, row {4 + above.count(chr(10))}")
+
+
+def test_a_table_that_is_called_after_a_split_means_the_files_of_that_split() -> None:
+    images = ["train/1.jpg", "train/2.jpg", "test/1.jpg", "test/2.jpg"]
+    found = read_text("image_id,label\n1,cat\n2,dog\n", images, "train.csv")
+    assert found.labels == {"train/1.jpg": "cat", "train/2.jpg": "dog"}
+
+
+def test_a_table_in_the_folder_of_a_split_leaves_the_images_of_another_theirs() -> None:
+    text = rows_of("train/1.jpg", "test/2.jpg")
+    found = read_text(text, ["train/1.jpg", "test/2.jpg"], "train/labels.csv")
+    assert found.splits == {"train/1.jpg": "train", "test/2.jpg": "test"}
+
+
+def test_a_flag_of_a_split_that_never_says_yes_says_nothing(importer: Importer) -> None:
+    text = b"filename,label,is_valid\n1.png,cat,False\n2.png,dog,False\n"
+    preview = importer.files({"train/1.png": png(1), "test/2.png": png(2), "labels.csv": text})
+    assert {image.name: image.split for image in preview.found} == {"train/1.png": "train", "test/2.png": "test"}
+
+
+def test_a_table_that_only_contradicts_itself_is_told_beside_the_folders(importer: Importer) -> None:
+    files = {f"{label}/{at}.png": png(10 * at + len(label)) for label in ("cat", "horse") for at in (1, 2)}
+    text = b"filename,label\n1.png,good\n2.png,bad\ncat/1.png,good\ncat/1.png,bad\n"
+    preview = importer.files({"labels.csv": text, **files})
+    assert preview.counts == {"cat": 2, "horse": 2}
+    assert any("images + CSV was recognised and gives no label here" in notice for notice in preview.notices)
+
+
+def test_a_table_without_a_header_that_finds_no_file_is_told_beside_the_folders(importer: Importer) -> None:
+    files = {f"{label}/{at}.png": png(10 * at + len(label)) for label in ("cat", "horse") for at in (1, 2)}
+    text = b"good,7,/data/upload/1/00000000-1.png,x\nbad,8,/data/upload/1/00000001-2.png,x\n"
+    preview = importer.files({"labels.csv": text, **files})
+    assert preview.reading == "class_tree"
+    assert any("labels.csv" in one for one in (*preview.notices, *reasons(preview)))

@@ -23,8 +23,8 @@ def test_spaces_and_invisible_characters_around_names_go_and_it_is_told() -> Non
 
 
 def test_untouched_names_say_nothing() -> None:
-    found = tidied(labeled("cat", "dog", "007", "None", "=1+1"), {})
-    assert list(found.labels.values()) == ["cat", "dog", "007", "None", "=1+1"]
+    found = tidied(labeled("cat", "dog", "007", "True", "=1+1"), {})
+    assert list(found.labels.values()) == ["cat", "dog", "007", "True", "=1+1"]
     assert (found.notices, found.questions) == ((), ())
 
 
@@ -53,3 +53,28 @@ def test_declared_classes_and_predictions_go_by_the_same_names(answers: dict[str
     found = tidied(given, answers)
     assert found.classes == ("cat", "Owl")
     assert found.predictions == {"p.png": GivenPrediction("cat", 0.5)}
+
+
+def test_labels_that_may_say_there_is_none_stay_and_are_asked_about() -> None:
+    given = labeled("cat", "dog", "NaN", "?", "cat", classes=("cat", "dog", "NaN", "?"))
+    found = tidied(given, {})
+    assert list(found.labels.values()) == ["cat", "dog", "NaN", "?", "cat"]
+    (question,) = found.questions
+    assert (question.key, question.chosen, question.doubtful) == ("nothing", "keep", True)
+    assert "NaN (1)" in question.title
+    left = tidied(given, {"nothing": "leave"})
+    assert left.labels == {"0.png": "cat", "1.png": "dog", "4.png": "cat"}
+    assert left.classes == ("cat", "dog")
+    assert [one.doubtful for one in left.questions] == [False]
+
+
+@pytest.mark.parametrize("labels", [("+", "-"), ("none", "unknown"), ("no", "yes")])
+def test_labels_that_only_look_like_none_are_not_asked_about(labels: tuple[str, ...]) -> None:
+    assert tidied(labeled(*labels), {}).questions == ()
+
+
+def test_of_several_labels_those_that_say_there_is_none_can_be_left_out() -> None:
+    given = labeled("cat", "nan", conflicts={"9.png": ("cat", "nan"), "8.png": ("cat", "dog", "nan")})
+    found = tidied(given, {"nothing": "leave"})
+    assert found.labels == {"0.png": "cat", "9.png": "cat"}
+    assert found.conflicts == {"8.png": ("cat", "dog")}
