@@ -49,8 +49,9 @@ READ_BY_TESTS: Mapping[str, str] = {
     "azure_ml": f"{_FORMATS}/test_azure_ml.py::test_a_text_is_a_label_and_a_list_of_several_a_question",
     "vertex_csv": f"{_TESTS}/test_vertex_csv.py::test_it_is_recognised_alone",
     "hf_arrow": f"{_FORMATS}/test_hf_arrow.py::test_what_datasets_writes_is_read",
-    "imagenet_txt": f"{_FORMATS}/test_imagenet_txt.py",
-    "imagenet_synsets": f"{_FORMATS}/test_imagenet_synsets.py",
+    "imagenet_txt": f"{_FORMATS}/test_imagenet_txt.py::test_numbers_are_named_and_the_list_is_the_split",
+    "imagenet_synsets": f"{_FORMATS}/test_imagenet_synsets.py::"
+    "test_ids_become_the_first_word_and_equal_words_keep_their_id",
     "labels_txt": f"{_FORMATS}/test_labels_txt.py::test_the_files_of_cub_are_read_together",
     "images_only": f"{_TESTS}/test_class_tree.py::test_one_flat_folder_is_not_taken_as_a_class",
 }

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import io
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def hugging_face(export: Export) -> Said:
 
 def webdataset_shards(export: Export) -> Said:
     """Return what webdataset reads of the shards; the number of a class counts in classes.txt."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its files open
+        found = _samples(export)
+        gc.collect()
+    return found
+
+
+def _samples(export: Export) -> Said:
     import webdataset
 
     classes = _classes(export)
@@ -74,7 +83,6 @@ def webdataset_shards(export: Export) -> Said:
         label = classes[int(sample["cls"])] if "cls" in sample else None
         split = Path(sample["__url__"]).name.rpartition("-")[0]
         found[sha(next(sample[end] for end in _IMAGES if end in sample))] = (label, split)
-    gc.collect()  # it leaves its files open
     return found
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -303,3 +304,11 @@ def test_an_empty_class_folder_is_a_class(importer: Importer) -> None:
     (importer.source / "set" / "fox").mkdir()
     preview = scan(ImportSource("folder", importer.source / "set"), importer.staging, quiet)
     assert preview.counts == {"cat": 1, "dog": 1, "fox": 0}
+
+
+def test_classes_come_in_the_order_of_the_source_and_else_as_a_person_sorts_them(importer: Importer) -> None:
+    about = json.dumps({"classes": ["owl", "cat", "none"], "labels": {"1": 1, "2": 0}}).encode()
+    preview = importer.files({"data/1.png": png(1), "data/2.png": png(2), "labels.json": about})
+    assert list(preview.counts.items()) == [("owl", 1), ("cat", 1), ("none", 0)]
+    numbers = importer.files({f"{name}/1.png": png(at) for at, name in enumerate(("10", "9", "x²", "²", "b2", "B10"))})
+    assert list(numbers.counts) == ["9", "10", "b2", "B10", "x²", "²"]
