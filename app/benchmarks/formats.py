@@ -141,7 +141,7 @@ def sent_round(key: str, root: Path, place: Path, pythons: Sequence[Path]) -> Fi
         pythons: further ones that may have a tool.
 
     Returns: by “goes out” and “comes back” EQUAL or the differences in words; by “tools” what each read; what it was
-        read as; seconds and memory.
+        read as; what was left out, if anything; seconds and memory.
     """
     figures: Figures = {}
     with tempfile.TemporaryDirectory(dir=place) as inside:
@@ -157,7 +157,8 @@ def sent_round(key: str, root: Path, place: Path, pythons: Sequence[Path]) -> Fi
                 preview = project.imports.scan(source)
                 project.imports.commit(preview)
             figures["read as"] = preview.reading
-            figures["left out"] = [f"{one.name}: {one.reason}" for one in (*preview.refused, *preview.conflicts)]
+            if left := (*preview.refused, *preview.conflicts):
+                figures["left out"] = [f"{one.name}: {one.reason}" for one in left]
             with Project.open(again, read_only=True) as project:
                 after = content(project)
             export = unpacked(file, Path(inside) / "out")

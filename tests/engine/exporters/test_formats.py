@@ -264,6 +264,15 @@ def test_cvat_imagenet_has_a_folder_a_class_and_no_name_twice(odd: list[ExportRo
         assert all(name.count("/") == 1 and not name.endswith((".txt", ".csv")) for name in archive.namelist())
 
 
+def test_a_class_that_datumaro_takes_for_a_split_or_a_drive_is_noted(add: Add, root: Path, tmp_path: Path) -> None:
+    rows = [add(f"{label}.png", label) for label in ("train", "A", "é", "AB")]
+    folder = unpacked("cvat_imagenet", rows, root, tmp_path)
+    notes = json.loads((folder / "manifest.json").read_text())["notes"]
+    assert [" ".join(note.split()[:9]) for note in notes] == [
+        "The class train has the name of a split:", "The class A has the name of a drive:",
+    ]  # fmt: skip
+
+
 def test_torchvision_reads_coco_as_one_whole_box_an_image(odd: list[ExportRow], root: Path, tmp_path: Path) -> None:
     folder = unpacked("coco", odd, root, tmp_path)
     assert here.coco(Export(tmp_path / "coco.zip", folder)) == said(odd)
