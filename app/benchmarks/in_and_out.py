@@ -167,14 +167,19 @@ def by_datumaro(python: str, folder: Path, target: Path, count: int) -> Figures:
 
 @contextmanager
 def most_memory() -> Iterator[Figures]:
-    """Yield a dictionary that gets “most memory MB” of this process and its children, once the block ends."""
+    """Yield a dictionary that gets “most memory MB” of this process and its children, once the block ends.
+
+    It is what two looks in a row have seen: a child that was just forked counts as large as its parent, for a moment.
+    """
     figures: Figures = {}
-    process, ended, most = psutil.Process(), threading.Event(), 0.0
+    process, ended = psutil.Process(), threading.Event()
+    most = before = float(process.memory_info().rss)
 
     def look() -> None:
-        nonlocal most
+        nonlocal most, before
         while not ended.wait(SAMPLED):
-            most = max(most, sum(map(_resident, [process, *process.children(recursive=True)])))
+            now = sum(map(_resident, [process, *process.children(recursive=True)]))
+            most, before = max(most, min(before, now)), now
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
