@@ -1,3 +1,4 @@
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -162,3 +163,23 @@ def test_empty_folders_are_classes_without_images_but_not_those_of_descriptions(
 def test_a_single_class_with_sessions_inside_is_the_class(sessions: tuple[str, ...]) -> None:
     names = [f"cat/{session}/{i}.png" for session in sessions for i in range(3)]
     assert set(tree(*names).labels.values()) == {"cat"}
+
+
+def test_the_time_for_a_tree_grows_with_its_folders_and_not_with_their_square() -> None:
+    def steps(classes: int) -> int:
+        names = tuple(sorted(f"c{number}/deep/{number}.png" for number in range(classes)))
+        source, count = SourceView(names, frozenset(names)), 0
+
+        def look(frame: object, event: str, argument: object) -> object:
+            nonlocal count
+            count += 1
+            return look
+
+        sys.settrace(look)  # type: ignore[arg-type]
+        try:
+            assert len(class_tree.read(source, {}).labels) == classes
+        finally:
+            sys.settrace(None)
+        return count
+
+    assert steps(400) < 6 * steps(100)
