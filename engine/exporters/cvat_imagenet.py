@@ -26,6 +26,9 @@ def _place(rows: Sequence[ExportRow]) -> Placed:
     notes = [
         f"The class {label} has the name of a split: Datumaro does not read a folder called so as a class."
         for label, folder in folders.items() if folder in SPLITS
+    ] + [
+        f"The class {label} has the name of a drive: Datumaro does not read a folder called so."
+        for label, folder in folders.items() if len(folder) == 1 and folder.isascii() and folder.isalpha()
     ]  # fmt: skip
     paths = unique_paths(rows, placed, by_stem=True, among_all=True)
     return Placed(paths, [split_of(row) for row in rows], folders, notes)

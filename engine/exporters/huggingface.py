@@ -74,7 +74,7 @@ def _card(contents: Contents, folders: dict[str, str]) -> str:
     """The dataset card: without it `datasets` finds no split of another name than its own."""
     labeled = sum(row.label is not None for row in contents.rows)
     data_files = "".join(
-        f"  - split: {as_json(_split_name(split))}\n    path: {as_json(f'{_literal(folder)}/**')}\n"
+        f"  - split: {as_json(split_name(split))}\n    path: {as_json(f'{literal(folder)}/**')}\n"
         for split, folder in folders.items()
     )
     configs = f"configs:\n- config_name: default\n  data_files:\n{data_files}" if folders else ""
@@ -91,13 +91,13 @@ def _card(contents: Contents, folders: dict[str, str]) -> str:
     )
 
 
-def _split_name(split: str) -> str:
-    """A name that `datasets` takes for a split: word characters."""
+def split_name(split: str) -> str:
+    """Return a name that `datasets` takes for a split: word characters."""
     return re.sub(r"\W", "_", split)
 
 
-def _literal(folder: str) -> str:
-    """The folder as a pattern that matches it alone; * and ? are in no folder's name."""
+def literal(folder: str) -> str:
+    """Return a folder as a pattern that matches it alone; * and ? are in no folder's name."""
     return folder.replace("[", "[[]")
 
 

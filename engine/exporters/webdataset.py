@@ -4,7 +4,9 @@
     <key>.cls               position of the class in classes.txt; none without a label
     <key>.json              the label by name, the original file name and all other columns
 
-`classes.txt` has a class a line. The table's `file_name` is the tar's name, "/" and the name in the tar.
+`classes.txt` has a class a line, `classes.json` the same as a list, for names that look like numbers or comments.
+`README.md` tells `datasets` the splits and the types of all fields, which it cannot guess: a sample without a label has
+no .cls, and most columns are empty in some. The table's `file_name` is the tar's name, "/" and the name in the tar.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from engine.exporters.bundle import (
     split_of,
     zipped,
 )
+from engine.exporters.huggingface import literal, split_name
 from engine.exporters.names import file_name
 from engine.exporters.rows import ExportRow, cells
+from engine.exporters.tables import SCHEMA
 from engine.records.progress import Progress
 
 IN_A_SHARD = 5_000
@@ -48,7 +52,32 @@ def _place(rows: Sequence[ExportRow]) -> Placed:
 
 
 def _annotate(contents: Contents, files: Files) -> None:
+    files.add("classes.json", as_json(contents.classes).encode())
     files.add("classes.txt", "".join(f"{name}\n" for name in contents.classes).encode())
+    files.add("README.md", _card(contents).encode())
+
+
+def _card(contents: Contents) -> str:
+    """What `datasets` goes by: the shards of each split, and the type of each field."""
+    folders = split_folders(contents.rows)
+    shards = [{"split": split_name(one), "path": f"{literal(folders[one])}-*.tar"} for one in contents.by_split()]
+    endings = sorted({path.rpartition(".")[2] for path in contents.placed.paths})
+    columns = {**{field.name: str(field.type) for field in SCHEMA}, "original_name": "string"}
+    kinds = [{"name": name, "dtype": "float64" if kind == "double" else kind} for name, kind in columns.items()]
+    features = [
+        *({"name": ending, "dtype": "image"} for ending in endings), {"name": "cls", "dtype": "int64"},
+        {"name": "json", "struct": kinds}, *({"name": name, "dtype": "string"} for name in ("__key__", "__url__")),
+    ]  # fmt: skip
+    about = {"configs": [{"config_name": "default", "data_files": shards}], "dataset_info": {"features": features}}
+    return (
+        f"---\n{as_json(about) if shards else '{}'}\n---\n\n"
+        f"{len(contents.rows):,} images in WebDataset shards, {len(contents.classes):,} classes. `cls` counts the "
+        "lines of classes.txt from 0, a sample without a label has none. manifest.json describes the columns.\n\n"
+        "```python\n"
+        "from datasets import load_dataset\n\n"
+        "data = load_dataset(FOLDER)  # where this file lies\n"
+        "```\n"
+    )
 
 
 def _images(contents: Contents, files: Files, progress: Progress) -> None:

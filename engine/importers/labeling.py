@@ -68,7 +68,8 @@ class Labeling:
         conflicts: by image name, the different labels it was given; it stays unlabeled.
         notices: what a person should know.
         splits: "train", "val" or "test" by image name, where the source says it.
-        classes: declared by the source, some perhaps without an image; in its order.
+        classes: declared by the source, some perhaps without an image, in its order, which the project keeps; none that
+            are only met among the labels.
         columns: what further columns say, by header: text by image name; groups are among them.
         predictions: by image name, what a model said.
         questions: what a person may decide about this reading, with what was taken.

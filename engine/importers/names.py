@@ -27,6 +27,7 @@ _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BLANKS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")  # letters and marks that are drawn as nothing
 _JOINS = re.compile(r"[\s_\-\u2010-\u2015\u2212]")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d) +(?=\d)")
+_DIGITS = re.compile(r"(\d+)")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
@@ -153,6 +154,11 @@ def shown(name: str, limit: int = 300) -> str:
 def name_key(name: str) -> str:
     """Return what two names share when they differ only in case or in how accents are written."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what names are sorted by as a person would: “2” before “10”, in whatever case."""
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in _DIGITS.split(name))
 
 
 def collisions(names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -28,7 +28,7 @@ from engine.importers.formats.csv_table import group_columns, mute_tables
 from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling, for_frames
-from engine.importers.names import collisions, shown
+from engine.importers.names import collisions, natural_key, shown
 from engine.importers.one_file import OneFileContents, is_one_file
 from engine.importers.source_view import SourceView
 from engine.importers.staging import Staged, stage, summed_notices
@@ -280,7 +280,8 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
     found_images, conflicts, overruled = _found(framed, labeling, scanned.staging)
     labeled = Counter(image.label for image in found_images if image.label is not None)
     said = [image.predicted.label for image in found_images if image.predicted is not None]
-    declared = dict.fromkeys(label for label in (*labeling.classes, *said) if label not in labeled)
+    listed = dict.fromkeys(labeling.classes)
+    order = (*listed, *sorted({*labeled, *said} - listed.keys(), key=natural_key))
     found_images = _hide(found_images, source)
     visible = Counter(image.label for image in found_images if image.label is not None)
     return ImportPreview(
@@ -288,7 +289,7 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
         layout=labeling.layout,
         found=tuple(found_images),
         refused=(*listing.refused, *staged.refused, *framed.refused, *unread, *labeling.refused),
-        counts={label: visible[label] for label in sorted([*labeled, *declared]) if label not in source.without},
+        counts={label: visible[label] for label in order if label not in source.without},
         unlabeled=len(found_images) - visible.total(),
         skipped=listing.skipped,
         conflicts=tuple(conflicts),

@@ -189,7 +189,7 @@ class SourceView:
             folder: the record's own folder, "" at the top. A relative path counts from it, then from those above it,
                 then from anywhere if only one file ends so.
             under: folders that a relative path may count from, each taken before the place itself.
-            stem: the path may lack the file's ending.
+            stem: the path lacks the file's ending, or else has it.
         """
         beside = f"{folder}/{path}" if folder else path
         if not under and beside in self.taken:
@@ -209,14 +209,15 @@ class SourceView:
         return None, reason
 
     def _look_up(self, path: str, folder: str, stem: bool) -> tuple[str | None, str]:
-        name, why = self.index.find(path, folder)
-        if name is not None or not stem:
+        if not stem:
+            name, why = self.index.find(path, folder)
             return name, why or ""
         index, names = self._stems
         found, without = index.find(path, folder)
-        if found is None:
-            return None, (without if why == MISSING else why) or ""
-        return (names[found][0], "") if len(names[found]) == 1 else (None, "several files have this name")
+        if found is not None:
+            return (names[found][0], "") if len(names[found]) == 1 else (None, "several files have this name")
+        name, why = self.index.find(path, folder)
+        return name, (without if why == MISSING else why) or ""
 
     def _if_taken(self, name: str) -> tuple[str | None, str]:
         return (name, "") if name in self.taken else (None, "its image was refused")

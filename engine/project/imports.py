@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from engine import garbage
 from engine.importers.formats import AUTO
@@ -74,7 +72,7 @@ class Imports:
         images = preview.found if use_labels else tuple(replace(image, label=None) for image in preview.found)
         if grouping is not None:
             images = tuple(replace(image, group=grouping.names.get(image.name, image.group)) for image in images)
-        classes = sorted(preview.counts, key=_natural) if use_labels else []
+        classes = list(preview.counts) if use_labels else []
         place(preview, self._workspace.root, progress)
         progress("Writing to the project", 0, 0)
         how = FRAMES_OF_ONE_FILE if grouping is None else grouping.title
@@ -86,8 +84,3 @@ class Imports:
         given_predictions.keep(self._workspace.root, said)
         discard(preview)
         return replace(result, seconds=time.monotonic() - began)
-
-
-def _natural(name: str) -> tuple[Any, ...]:
-    """Sort key: “2” before “10”."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name))

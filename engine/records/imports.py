@@ -125,7 +125,8 @@ class Grouping:
 class ImportPreview:
     """What a source holds, shown before anything is written to the project.
 
-    `counts` maps class name to number of labeled images, 0 for a class that is declared and has none. `conflicts` are
+    `counts` maps class name to number of labeled images, 0 for a class that is declared and has none: first those that
+    the source lists, in its order, then the others as a person would sort them. `conflicts` are
     images whose copies carry different labels: they are imported unlabeled and listed. `staging` is the folder to throw
     away on refusal. `groupings` are the ways to put the images into groups, a sure one first. `reading` is the key of
     what the source was taken for, one of `readings`, the surest first; `questions` are what a person may decide about

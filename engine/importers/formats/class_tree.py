@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from engine.importers.formats.base import LIKELY, POSSIBLE, Answers, Detection, Format
 from engine.importers.labeling import Labeling, about_test, is_pool, split_of
-from engine.importers.names import label_flaw, shown
+from engine.importers.names import label_flaw, natural_key, shown
 from engine.importers.source_view import SIDE_ENDINGS, SourceView
 from engine.records.imports import Question, Refusal
 
@@ -118,7 +118,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     return Labeling(
         found.layout, labels, tuple(refused), splits=splits,
         notices=_notices(source, shape, labels, len(found.test), empty),
-        classes=(*sorted(set(labels.values())), *empty) if labels else (),
+        classes=tuple(sorted({*labels.values(), *empty}, key=natural_key)) if labels else (),
         questions=(*_level_question(source, shape, level), *_aside_question(aside, labels, bool(left))),
     )  # fmt: skip
 

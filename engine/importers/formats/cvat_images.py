@@ -22,7 +22,7 @@ from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.several import settle
 from engine.importers.formats.text_lists import find_file, split_in
 from engine.importers.labeling import Labeling, about_test, split_of
-from engine.importers.names import label_flaw, shown
+from engine.importers.names import label_flaw, natural_key, shown
 from engine.importers.source_view import SourceView, folder_of
 from engine.records.imports import Refusal
 
@@ -40,6 +40,7 @@ class _Read:
     shapes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     splits: dict[str, str] = field(default_factory=dict)
     classes: dict[str, None] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
     refused: list[Refusal] = field(default_factory=list)
     tracks: int = 0
 
@@ -77,7 +78,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     found = Labeling(TITLE, labels, splits=said.splits)
     return Labeling(
         TITLE, labels, tuple(refused), conflicts, _notices(said, len(one_class), len(found.test)), said.splits,
-        tuple(said.classes), questions=questions, used=frozenset(files),
+        (*said.classes, *sorted(said.met - said.classes.keys(), key=natural_key)), questions=questions,
+        used=frozenset(files),
     )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _take(source: SourceView, folder: str, file: str, element: Any, task_split: 
         if flaw is not None:
             said.refused.append(Refusal(shown(name), flaw))
             continue
-        said.classes.setdefault(label)
+        said.met.add(label)
         (said.tags if one.tag == "tag" else said.shapes)[name].append(label)
 
 

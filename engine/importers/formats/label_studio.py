@@ -1,7 +1,8 @@
 """Labels from a Label Studio export: a list of tasks with `data` and `annotations`, `completions` or `predictions`.
 
 A choice of a finished annotation is a label, a cancelled annotation is none. Where annotations of an image differ, it
-stays unlabeled, with who said what; one marked as ground truth counts alone. Predictions stay predictions.
+stays unlabeled, with who said what; one marked as ground truth counts alone. Predictions stay predictions. A labeling
+configuration beside the tasks, an XML file, lists the classes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 
 from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.gathering import (
@@ -36,6 +41,7 @@ _HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _UPLOAD_HASH = re.compile(r"^[0-9a-f]{2,32}-(?=.)")
 _LOST_IN_UPLOAD = re.compile(r"[^-\w.]")
 _LOOKED_AT = 1000
+_MOST_CONFIG = 64 << 20
 _LISTED = 5
 
 
@@ -219,7 +225,29 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     if cancelled:
         gathering.notices.append(f"left out, as they were cancelled: {counted(cancelled, 'annotation')}")
     gathering.notices.extend(f"left out: {what}: {count:,}" for what, count in sorted((+left).items()))
-    return gathering.labeling(FORMAT.title, answers)
+    config = _declare(gathering, source, control)
+    found = gathering.labeling(FORMAT.title, answers)
+    return replace(found, used=found.used | config)
+
+
+def _declare(gathering: Gathering, source: SourceView, control: str) -> set[str]:
+    """Declare the choices that labeling configurations list for a field, or for the only one where no task answers one;
+    return the names of these files."""
+    used = set()
+    for name in source.ending(".xml"):
+        if source.files[name].stat().st_size > _MOST_CONFIG or b"<Choice" not in source.data(name):
+            continue
+        try:
+            fields = [*fromstring(source.data(name), forbid_dtd=True).iter("Choices")]
+        except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError):
+            continue  # it is listed as a file that is not read
+        fields = [one for one in fields if one.get("name") == control] if control else fields[:2]
+        if len(fields) == 1:
+            gathering.enter(name)
+            used.add(name)
+            for at, choice in enumerate(fields[0].iter("Choice"), start=1):
+                gathering.declare(choice.get("alias") or choice.get("value"), f"choice {at}")
+    return used
 
 
 def _is_export(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -112,13 +113,14 @@ def declared_names(source: SourceView, name: str) -> tuple[dict[int, str], str]:
     """Return the class names by the number that stands for them, of the list nearest to a file, and the list's name.
 
     A list is called classes, labels, categories or so, and is a class a line, counted from 0, or has the number before
-    or after each; or it is JSON: a list, or by number, or as `datasets` describes a ClassLabel. Nothing is ({}, "").
+    or after each; or it is JSON: a list, or by number, or as `datasets` describes a ClassLabel. Of two of one name JSON
+    counts: it has no comments. Nothing is ({}, "").
     """
     folder = folder_of(name)
     endings = source.ending(".txt", ".names", ".json")
     lists = [one for one in endings if one != name and _CLASS_LIST.fullmatch(_base(one))]
     near = [one for one in lists if not folder_of(one) or f"{folder}/".startswith(f"{folder_of(one)}/")]
-    for one in sorted(near, key=lambda one: (-len(folder_of(one)), len(one), one)):
+    for one in sorted(near, key=lambda one: (-len(folder_of(one)), len(_stem(one)), _stem(one), not _is_json(one))):
         names = numbered_names(source, one)
         if names:
             return names, one
@@ -129,10 +131,10 @@ def numbered_names(source: SourceView, name: str) -> dict[int, str]:
     """Return the class names that a list holds, by number; none where it is no such list."""
 
     def read() -> dict[int, str]:
-        if name.lower().endswith(".json"):
+        if _is_json(name):
             return _from_json(source.json(name))
         try:
-            lines = [line.strip() for _, line in lines_of(source, name)]
+            lines = _classes_of(text_of(source, name))
         except ImportRefused:
             return {}
         if len(lines) > MOST_CLASSES:
@@ -157,6 +159,20 @@ def numbered_names(source: SourceView, name: str) -> dict[int, str]:
     names = source.once(f"class names {name}", read)
     distinct = len(set(names.values())) == len(names)  # a label an image repeats, a list of classes does not
     return names if distinct and all(label_flaw(label) is None for label in names.values()) else {}
+
+
+def _classes_of(text: str) -> list[str]:
+    """The lines of a list that are not blank; those at its top that start with “#” are comments, later ones classes."""
+    lines = [line for one in text.split("\n") if (line := one.strip("\r\n\ufeff ").strip())]
+    return list(itertools.dropwhile(lambda line: line.startswith("#"), lines)) or lines
+
+
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(".json")
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _are_files(source: SourceView, name: str, names: Mapping[int, str]) -> bool:

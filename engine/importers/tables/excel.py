@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from openpyxl import load_workbook
+from openpyxl.utils.escape import unescape
 
 from engine.errors import ImportRefused
 from engine.importers.names import shown
@@ -122,7 +123,9 @@ def _text(cell: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return "" if cell.data_type == "e" or value in _ERRORS else value
+        if cell.data_type == "e" or value in _ERRORS:
+            return ""
+        return unescape(value) if "_x" in value else value  # _x0041_ is how a workbook may hold an A
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):

@@ -18,6 +18,7 @@ from engine.importers.tables.several import Several, find_several
 from engine.records.imports import GivenPrediction, Question, Refusal
 
 _LEAST_SEEN = ("train", "val", "test")
+_OF_EXPORTS = frozenset({"file_name", "label", "label_source", "image_id", "sha256"})
 _TAGS = frozenset({"tag", "tags", "labels", "attributes", "classes", "categories"})
 
 
@@ -123,10 +124,15 @@ def _several(tables: Sequence[Table], answers: Answers) -> Several:
     cells: Counter[str] = Counter()
     tags = False
     for table in tables:
-        for at in table.plan.labels:
+        for at in table.plan.labels if not _is_export(table) else ():
             cells.update(table.rows.columns[at])
             tags = tags or plain(table.rows.header[at]) in _TAGS
     return find_several(cells, answers, tags)
+
+
+def _is_export(table: Table) -> bool:
+    """Whether this is the table of an export from here, where an image has one label, whatever is in its name."""
+    return set(table.rows.header) >= _OF_EXPORTS
 
 
 def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
@@ -144,6 +150,9 @@ def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
         yield from (() for _ in rows.lines)
     else:
         by_column = [rows.columns[at] for at in plan.labels]
+        if _is_export(table):
+            yield from (tuple(filter(str.strip, cells)) for cells in zip(*by_column, strict=True))
+            return
         for cells in zip(*by_column, strict=True):
             yield tuple(dict.fromkeys(label for cell in cells for label in several.labels(cell)))
 

@@ -25,9 +25,11 @@ def add(root: Path) -> Callable[..., ExportRow]:
     """Return a function that stores a small image of its own and returns its row; ids count from 1."""
     made: list[ExportRow] = []
 
-    def _add(name: str, label: str | None = None, image_format: str = "PNG", **fields: Any) -> ExportRow:
+    def _add(
+        name: str, label: str | None = None, image_format: str = "PNG", size: tuple[int, int] = (4, 3), **fields: Any
+    ) -> ExportRow:
         number = len(made) + 1
-        data = image_bytes(number, image_format)
+        data = image_bytes(number, image_format, size)
         digest = hashlib.sha256(data).hexdigest()
         stored = root / "images" / digest[:2] / digest
         stored.parent.mkdir(exist_ok=True)
@@ -35,7 +37,7 @@ def add(root: Path) -> Callable[..., ExportRow]:
         source = {"label_source": "imported"} if label is not None else {}
         row = ExportRow(
             **{"image_id": number, "name": name, "sha256": digest, "format": image_format, "label": label}
-            | {"width": 4, "height": 3}
+            | {"width": size[0], "height": size[1]}
             | source
             | fields
         )

@@ -16,10 +16,10 @@ ODD_LABELS = (
 """Class names that must keep apart and come back the same."""
 
 
-def image_bytes(number: int, image_format: str) -> bytes:
+def image_bytes(number: int, image_format: str, size: tuple[int, int] = (4, 3)) -> bytes:
     out = io.BytesIO()
     named = {"comment": str(number)} if image_format == "JPEG" else {}  # its pixels may be those of another number
-    Image.new("RGB", (4, 3), (number % 256, number // 256, 90)).save(out, image_format, **named)
+    Image.new("RGB", size, (number % 256, number // 256, 90)).save(out, image_format, **named)
     return out.getvalue()
 
 

@@ -1,3 +1,4 @@
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -272,3 +273,23 @@ def test_a_level_that_a_person_chose_keeps_the_splits() -> None:
     assert set(found.labels.values()) == {"x", "y"}
     assert set(found.splits.values()) == {"train", "test"}
     assert tree(*names, level="0").labels == {}
+
+
+def test_the_time_for_a_tree_grows_with_its_folders_and_not_with_their_square() -> None:
+    def steps(classes: int) -> int:
+        names = tuple(sorted(f"c{number}/deep/{number}.png" for number in range(classes)))
+        source, count = SourceView(names, frozenset(names)), 0
+
+        def look(frame: object, event: str, argument: object) -> object:
+            nonlocal count
+            count += 1
+            return look
+
+        sys.settrace(look)  # type: ignore[arg-type]
+        try:
+            assert len(class_tree.read(source, {}).labels) == classes
+        finally:
+            sys.settrace(None)
+        return count
+
+    assert steps(400) < 6 * steps(100)

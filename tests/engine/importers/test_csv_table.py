@@ -197,3 +197,14 @@ def test_a_column_split_says_what_only_measures_where_it_names_another_split_too
     assert any("they measure: 1 image" in notice for notice in labeling.notices)
     assert labeled(text.replace("train", "")).test == frozenset()
     assert labeled("filename,label\na.png,cat\n").test == frozenset()
+
+
+def test_a_label_of_an_export_is_one_whatever_is_in_it() -> None:
+    cells = ("cat", "dog", "cat|dog", '"[""cat""]"')
+    lines = [f"{number}.png,{cell},human,{number},ab{number}" for number, cell in enumerate(cells)]
+    text = "\n".join(["file_name,label,label_source,image_id,sha256", *lines])
+    labeling = labeled(text, [f"{number}.png" for number in range(4)])
+    assert list(labeling.labels.values()) == ["cat", "dog", "cat|dog", '["cat"]']
+    assert (labeling.conflicts, doubts(labeling)) == ({}, set())
+    other = labeled(text.replace("sha256", "checksum"), [f"{number}.png" for number in range(4)])
+    assert other.conflicts == {"2.png": ("cat", "dog")}

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import json
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -325,3 +326,11 @@ def _numbered(number: int) -> bytes:
     pixels = np.zeros((4, 4), np.uint8)
     pixels[0] = [number % 256, number // 256, 0, 0]
     return encoded(Image.fromarray(pixels))
+
+
+def test_classes_come_in_the_order_of_the_source_and_else_as_a_person_sorts_them(importer: Importer) -> None:
+    about = json.dumps({"classes": ["owl", "cat", "none"], "labels": {"1": 1, "2": 0}}).encode()
+    preview = importer.files({"data/1.png": png(1), "data/2.png": png(2), "labels.json": about})
+    assert list(preview.counts.items()) == [("owl", 1), ("cat", 1), ("none", 0)]
+    numbers = importer.files({f"{name}/1.png": png(at) for at, name in enumerate(("10", "9", "x²", "²", "b2", "B10"))})
+    assert list(numbers.counts) == ["9", "10", "b2", "B10", "x²", "²"]

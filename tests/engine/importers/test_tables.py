@@ -370,6 +370,12 @@ def test_a_workbook_gives_its_cells_as_they_are_shown() -> None:
     assert (labeling.layout, labeling.refused) == ("images + table", ())
 
 
+def test_a_character_that_a_workbook_holds_by_its_number_is_that_character() -> None:
+    # pandas and openpyxl write texts as they are: what Excel shows of this is "A" and "_x0041_"
+    rows: list[list[object]] = [["file", "label"], ["1.jpg", "_x0041_"], ["2.jpg", "_x005F_x0041_"]]
+    assert read_files({"l.xlsx": workbook(rows)}, ["1.jpg", "2.jpg"]).labels == {"1.jpg": "A", "2.jpg": "_x0041_"}
+
+
 def test_every_sheet_of_a_workbook_counts_and_a_title_above_is_told() -> None:
     first = [["My birds"], [], ["image", "label"], ["0.jpg", "cat"]]
     second = [["image", "label"], ["1.jpg", "dog"], ["9.jpg", "dog"]]

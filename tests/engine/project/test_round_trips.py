@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from app.benchmarks.format_checks import CARRIED
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.importers.scan import ImportSource, scan
@@ -20,15 +21,6 @@ ODD = (
     "a:b", "a_b", "a/b", "CON", "Cat", "cat", "x.", "x", "..", "unlabeled", "None", "01", "1", "=1+1", "日本", "étude",
     "test", "train", ".hidden", 'q"uote', "com,ma", "semi;colon", "<b>", "%s", "emoji 🐦", "-", "--help",
 )  # fmt: skip
-READ_BACK = {
-    "imagefolder_zip": "hf_imagefolder", "huggingface": "hf_imagefolder", "csv": "table", "parquet": "table",
-    "jsonl": "table", "excel": "table", "fiftyone": "fiftyone", "label_studio": "label_studio", "cvat": "cvat_images",
-    "cvat_imagenet": "class_tree", "coco": "coco", "datumaro": "datumaro", "ultralytics": "table",
-    "webdataset": "webdataset",
-}  # fmt: skip
-"""What each export is taken for."""
-FOLDERS_ONLY = frozenset({"cvat_imagenet"})
-"""Formats that say a class by the name of a folder alone: an odd one is written another way."""
 PLAIN = ("cat", "dog", "日本", "a b", "étude", "01", "1", "owl-2")
 
 
@@ -78,12 +70,12 @@ def read_back(target: Path, root: Path, tmp_path: Path) -> tuple[str, dict[str, 
 def test_an_export_comes_back_with_the_same_labels(
     form: str, made: Mapping[str, tuple[Path, dict[str, str | None]]], tmp_path: Path
 ) -> None:
-    root, labels = made["plain" if form in FOLDERS_ONLY else "odd"]
+    root, labels = made["plain" if CARRIED[form].folders else "odd"]
     target = tmp_path / f"out{EXPORTERS[form].suffix}"
     with Project.open(root) as project:
         project.exports.write(ExportOptions(form), target=target)
     reading, back = read_back(target, root, tmp_path)
-    assert reading == READ_BACK[form]
+    assert reading == CARRIED[form].reading
     assert back == labels
 
 

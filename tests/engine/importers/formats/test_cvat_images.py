@@ -142,3 +142,8 @@ def test_a_hundred_thousand_images_are_read_in_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     assert len(cvat_images.read(big, {}).labels) == 100_000
     assert time.monotonic() - began < 8
+
+
+def test_labels_that_no_task_declares_come_after_those_declared_and_sorted(tmp_path: Path) -> None:
+    body = image("000.png", '<tag label="b10"/>') + image("001.png", '<tag label="b9"/>')
+    assert read(tmp_path, body).classes == ("cat", "dog", "owl", "b9", "b10")

@@ -104,3 +104,13 @@ def test_a_label_that_cannot_be_a_class_is_refused_with_its_key(tmp_path: Path) 
         "labels.json, 001": "the label contains a control character",
         "labels.json, 006": "it has no label",
     }
+
+
+def test_a_key_lacks_its_ending_though_another_file_is_called_so(tmp_path: Path) -> None:
+    images = ("data/CAT.png", "data/cat.png.png")
+    found = read(tmp_path, {"classes": ["a", "b"], "labels": {"CAT": 0, "cat.png": 1}}, images)
+    assert (found.labels, found.conflicts) == ({"data/CAT.png": "a", "data/cat.png.png": "b"}, {})
+
+
+def test_a_key_may_have_its_ending(tmp_path: Path) -> None:
+    assert read(tmp_path, {"classes": ["a"], "labels": {"000.png": 0}}).labels == {"data/000.png": "a"}

@@ -197,3 +197,26 @@ def test_many_records_without_a_file_are_listed_up_to_a_number_and_counted(tmp_p
     found = read(tmp_path, [task(f"gone{at}.png", ["cat"]) for at in range(250)])
     assert len(found.refused) == 101
     assert (found.refused[-1].name, found.refused[-1].reason) == ("150 more records", "there is no such file")
+
+
+CONFIG = (
+    '<View><Image name="image" value="$image"/><Choices name="{name}" toName="image"><Choice value="owl"/>'
+    '<Choice value="c" alias="cat"/><Choice value="{last}"/></Choices></View>'
+)
+
+
+def test_the_configuration_beside_the_tasks_lists_the_classes_in_its_order(tmp_path: Path) -> None:
+    config = CONFIG.format(name="choice", last="dog")
+    other = CONFIG.format(name="weather", last="rain")
+    source = view(tmp_path, IMAGES, {"export.json": [task("000.png", ["cat"])], "config.xml": config, "b.xml": other})
+    found = label_studio.read(source, {})
+    assert (found.labels, found.classes) == ({"000.png": "cat"}, ("owl", "cat", "dog"))
+    assert found.used == {"export.json", "config.xml"}
+
+
+@pytest.mark.parametrize(
+    "text", ["<View><Choices><Choice", '<!DOCTYPE x [<!ENTITY a "b">]><Choices><Choice value="&a;"/></Choices>']
+)
+def test_a_configuration_that_cannot_be_read_lists_nothing(tmp_path: Path, text: str) -> None:
+    found = label_studio.read(view(tmp_path, IMAGES, {"export.json": [task("000.png", ["cat"])], "c.xml": text}), {})
+    assert (found.classes, found.used) == ((), {"export.json"})

@@ -160,3 +160,19 @@ def test_a_hundred_thousand_lines_are_read_in_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     assert len(labels_txt.read(source, {}).labels) == 100_000
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("lists", "label"),
+    [
+        ({"classes.txt": "cat\n#1\ndog\n"}, "dog"),
+        ({"classes.txt": "# our classes\ncat\nowl\ndog\n"}, "dog"),
+        ({"classes.txt": "#1\n#2\n#3\n"}, "#3"),
+        ({"classes.txt": "# 1\ncat\n2 dog\n", "classes.json": '["# 1", "cat", "2 dog"]'}, "2 dog"),
+    ],
+)
+def test_a_class_may_look_like_a_comment_and_a_list_in_json_has_none(
+    tmp_path: Path, lists: dict[str, str], label: str
+) -> None:
+    labeling = read(tmp_path, {"val.txt": "img/a.png 2\n", **lists})
+    assert labeling.labels == {"img/a.png": label}
