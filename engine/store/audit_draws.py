@@ -17,6 +17,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from engine.records.labels import Asked
 from engine.records.quality import Draw, Said
+from engine.store.past_audits import count_answered
 from engine.store.schema import audit_draws, audits, entries
 
 DIGITS = 32
@@ -71,7 +72,8 @@ def read_open_digests(connection: Connection, numbers: Iterable[int]) -> dict[in
 def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
     """Add images to an audit, in this order, as drawn at ledger entry `seq`; those that are in it stay.
 
-    The first draw makes it the next of the project's audits that have an answer.
+    The first draw makes it the next of the project's audits that have an answer; those from before labels were frozen
+    count among them.
     """
     drawn = select(audit_draws.c.image_id).where(audit_draws.c.audit == asked.audit)
     known = set(connection.scalars(drawn.where(audit_draws.c.image_id.in_(asked.draws))))
@@ -84,5 +86,5 @@ def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
     rows = [{**row, "place": first + place, "image_id": image_id} for place, image_id in enumerate(new)]
     connection.execute(insert(audit_draws), rows)
     if last is None:
-        ordinal = (connection.scalar(select(func.max(audits.c.ordinal))) or 0) + 1
+        ordinal = 1 + (connection.scalar(select(func.max(audits.c.ordinal))) or count_answered(connection))
         connection.execute(update(audits).where(audits.c.number == asked.audit).values(ordinal=ordinal))

@@ -340,6 +340,10 @@ class Store:
         """End an open audit. Raises LedgerError when it is not open."""
         return self._write(lambda connection: audits.close_audit(connection, number, facts))
 
+    def reopen_audit(self, number: int) -> AuditRecord:
+        """Take answers to a closed audit again. Raises LedgerError while another is open; see engine.store.audits."""
+        return self._write(lambda connection: audits.reopen_audit(connection, number))
+
     # --- rounds ---------------------------------------------------------------------------------------------
 
     def queue_round(self, algorithm: str, config: Mapping[str, Any]) -> RoundRecord:

@@ -173,3 +173,17 @@ def test_a_project_of_revision_0004_keeps_its_measured_set(tmp_path: Path) -> No
         assert store.apart().tolist() == [drawn]
         assert [entry.uid for entry in store.entries() if entry.image_id == drawn][-1] == "m1"
         assert store.verify() == []
+
+
+def test_audits_of_revision_0007_keep_their_answers_and_those_from_before_are_counted(tmp_path: Path) -> None:
+    """One of the two older audits has an answer in its sample, so that the third is the second with one."""
+    restore(FIXTURES / "schema_0007.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        [audit] = store.audits()
+        assert (audit.number, audit.state, audit.ordinal) == (3, "closed", 2)
+        frozen, drawn = store.frozen_labels(3), store.measured()
+        assert (frozen.suspicion, frozen.trusted, frozen.whole) == (None, None, 7)
+        assert (drawn.label.tolist(), np.isnan(drawn.suspicion).tolist()) == ([None], [True])
+        assert len(store.audit_news(3, 0, 0).draws) == 3
+        assert store.reopen_audit(3).state == "open"
+        assert store.verify() == []
