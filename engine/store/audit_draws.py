@@ -63,6 +63,11 @@ def asked_order(text: str | None, number: int) -> str | None:
     return parts[3] if len(parts) == 4 else ""
 
 
+def asked_audit(text: str | None) -> bool:
+    """Return whether an entry answers for an audit."""
+    return (text or "").startswith("audit ")
+
+
 def read_open_digests(connection: Connection, numbers: Iterable[int]) -> dict[int, str]:
     """Return the digests of those of these audits that are open."""
     query = select(audits.c.number, audits.c.digest).where(audits.c.number.in_(set(numbers)), audits.c.state == "open")
@@ -86,5 +91,11 @@ def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
     rows = [{**row, "place": first + place, "image_id": image_id} for place, image_id in enumerate(new)]
     connection.execute(insert(audit_draws), rows)
     if last is None:
-        ordinal = 1 + (connection.scalar(select(func.max(audits.c.ordinal))) or count_answered(connection))
+        ordinal = 1 + count_answered_audits(connection)
         connection.execute(update(audits).where(audits.c.number == asked.audit).values(ordinal=ordinal))
+
+
+def count_answered_audits(connection: Connection) -> int:
+    """Return how many audits have an answer, those from before labels were frozen included."""
+    last: int | None = connection.scalar(select(func.max(audits.c.ordinal)))
+    return count_answered(connection) if last is None else last

@@ -89,9 +89,7 @@ def begin_order(connection: Connection) -> None:
     connection.execute(insert(measured_orders), row)
 
 
-def add_draws(
-    connection: Connection, image_ids: Iterable[int], seq: int, suspected: Iterable[Suspected] = ()
-) -> None:
+def add_draws(connection: Connection, image_ids: Iterable[int], seq: int, suspected: Iterable[Suspected] = ()) -> None:
     """Add images to the measured set, in this order, as drawn at ledger entry `seq`; those that are in it stay.
 
     What was suspected of them before the answer is noted, where it is known.
@@ -105,7 +103,10 @@ def add_draws(
     before = {one.image_id: one for one in suspected}
     rows = [
         {
-            "place": len(known) + place, "image_id": image_id, "order": bisect_left(lasts, image_id), "ledger_seq": seq,
+            "place": len(known) + place,
+            "image_id": image_id,
+            "order": bisect_left(lasts, image_id),
+            "ledger_seq": seq,
             "label": before[image_id].label if image_id in before else None,
             "suspicion": before[image_id].suspicion if image_id in before else None,
         }
