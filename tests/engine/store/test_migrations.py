@@ -103,6 +103,7 @@ def test_audits_of_revision_0006_are_read_as_what_they_said_and_new_ones_count_o
         decision = Decision("b1", 7, 0, "label", "cat", seconds=1.0, asked=Asked(3, "all", (7,)))
         assert store.record([decision])[0].status == "saved"
         assert [entry.asked for entry in store.entries()][-2:] == [None, f"audit 3 {audit.digest[:32]} all"]
+        assert store.audit(3).ordinal == 2, "one of the two before had an answer"
         assert store.verify() == []
 
 
