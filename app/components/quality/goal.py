@@ -158,11 +158,6 @@ def _people(standing: GoalStanding) -> str:
         text = "Labels that a person looked at before the freeze are taken as right, as chosen for this audit."
     if asked >= SHOWN:
         text = f"People are wrong in about {percent(standing.people)} of their labels, by {asked:,} asked again."
-    if standing.rebuilt:
-        text += (
-            " What was suspected before the answers was not noted when they were given: it is worked out again from "
-            "what is known now."
-        )
     if standing.blank:
         images = "image has" if standing.blank == 1 else "images have"
         text += f" {standing.blank:,} {images} neither label nor prediction and are not counted."
