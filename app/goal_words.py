@@ -36,8 +36,17 @@ def standing_words(standing: GoalStanding) -> str:
         elif standing.measured:
             images = "1 image" if standing.measured == 1 else f"{standing.measured:,} images"
             how = f"the model's guess, corrected by {images} asked blind; an audit tells how many at most"
-        return f"About {share} {of} are wrong now: {how}."
-    return f"About {share} {of} are wrong now, {span_words(standing.low, standing.high, standing.labels)} by {answers}."
+        return f"About {share} {of} are wrong now: {how}.{_rebuilt(standing)}"
+    span = span_words(standing.low, standing.high, standing.labels)
+    return f"About {share} {of} are wrong now, {span} by {answers}.{_rebuilt(standing)}"
+
+
+def _rebuilt(standing: GoalStanding) -> str:
+    if not standing.rebuilt:
+        return ""
+    return (
+        " What was suspected before the answers was not noted at their time: it is worked out from what is known now."
+    )
 
 
 def span_words(low: int, high: int, labels: int) -> str:

@@ -796,9 +796,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         26,
         "suspicion is that of after the answers",
-        "engine/project/quality/goal.py",
-        "self._suspected_at_freeze(audit)[audit.frozen.rows(ids)[0]].sum()",
-        "self._suspected_at_freeze(audit)[:0].sum()",
+        "engine/project/quality/suspicions.py",
+        "suspected[audit.frozen.rows(ids)[0]].sum()",
+        "suspected[:0].sum()",
         "tests/engine/project/quality/test_goal.py",
     ),
     Defect(

@@ -17,13 +17,16 @@ from scipy.stats import beta, binom  # type: ignore[import-untyped]
 
 from engine.benchmarks.honest_lines import Control, Line, percent_of, worst
 from engine.benchmarks.simulated_audits import Audits, Runs, constant
+from engine.benchmarks.simulated_audits import Pool as Drawn
 from engine.quality import scale as written_as
 from engine.quality.measured_set import ENOUGH_EVIDENCE, undecided_share, wanted
 from engine.quality.pace import paces
+from engine.quality.people import PeopleError
 from engine.quality.plan import scale as scaled_by
 from engine.quality.reliability import reliability
 from engine.quality.sample import share
 from engine.quality.scale import TENS
+from engine.quality.standing import missed_by
 from engine.quality.stopping import Pool, decisions_left, intervals, wrong_between
 from engine.records.quality import Scale
 
@@ -518,6 +521,50 @@ def people_errors(runs: int, rng: np.random.Generator) -> list[Line]:
     ]  # fmt: skip
 
 
+OF_PEOPLE, OF_MODEL, MODEL_WRONG = 2_000, 8_000, 200
+CHECKED_EACH = 50
+ERRING = (0.02, 0.1)
+
+
+def people_passing(runs: int, rng: np.random.Generator) -> list[Line]:
+    """Labels left wrong at most, with q from the labels of people that the audit asks again, looked up now and then.
+
+    People err in 2 or in 10 % at each look anew: a right label is put wrong where both looks err, a wrong one
+    passes where one of them errs in the label's own way, as half of the errors do. What becomes of a bound without q
+    is in the row of labels shown.
+    """
+    return [_passing(erring, runs, rng) for erring in ERRING]
+
+
+def _passing(erring: float, runs: int, rng: np.random.Generator) -> Line:
+    world, every = Runs(runs, ANSWERS, rng), np.ones(runs)
+    wrong = np.array([round(erring * OF_PEOPLE), MODEL_WRONG])
+    pool, labels = Drawn(runs, np.array([OF_PEOPLE, OF_MODEL]), wrong), OF_PEOPLE + OF_MODEL
+    audits = Audits(labels, constant(world, float(wrong.sum())), replayed=runs)
+    humans = Audits(OF_PEOPLE, constant(world, 2.0 * wrong[0]), replayed=runs)
+    asked, put_wrong = np.zeros(runs), np.zeros(runs)
+    failed, bound = np.zeros(runs, np.bool_), np.zeros(runs)
+    for n in range(1, ANSWERS + 1):
+        stratum, truly = pool.draw(world)
+        first, second, alike = (world.chance(chance * every) for chance in (erring, erring, 0.5))
+        passed = (truly == 1.0) & (first | second) & alike
+        y = np.where(truly == 1.0, ~passed, first & second).astype(np.float64)
+        differs = np.where(truly == 1.0, ~(first & alike), first).astype(np.float64)
+        audits.bet(y)
+        humans.bet(differs, on=stratum == 0)
+        asked += stratum == 0
+        put_wrong += passed | ((y == 1.0) & (second | (truly == 0.0)))
+        if n % CHECKED_EACH == 0:
+            left, found = pool.wrong.sum(1) + put_wrong, audits.found
+            limits = zip((humans.uppers() / OF_PEOPLE / 2).tolist(), asked.tolist(), strict=True)
+            q = np.array([missed_by(PeopleError(0.0, upper, int(n_asked))) for upper, n_asked in limits])
+            bound = np.floor(audits.uppers() / (1.0 - q) + 1e-9) - found
+            failed |= left > bound
+    width = f"{100 * bound.mean() / labels:.1f} % where {100 * left.mean() / labels:.1f} % are"
+    claim = f"people err in {100 * erring:g} %, q by their labels asked again"
+    return Line("left wrong at most", claim, 5, True, *percent_of(failed), width)
+
+
 # How long the next decisions take.
 
 TIMED, MEDIAN_SECONDS, SPREAD_OF_SECONDS = 100, 2.5, 0.6
@@ -546,5 +593,6 @@ WORLDS_OF_ESTIMATES: dict[str, Callable[[int, np.random.Generator], list[Line]]]
     "share wrong": shares_wrong,
     "people's error": people_errors,
     "minutes": minutes,
+    "people's error in the bound": people_passing,
 }
 """The worlds by name; each takes the number of runs and random numbers."""

@@ -97,6 +97,10 @@ class Audits:
         """Return the mean of U / N over the first runs."""
         return float(np.mean([sequence.upper / sequence.population for sequence in self._sequences]))
 
+    def uppers(self) -> Ints:
+        """Return U after the last answer of the first runs, (replayed,)."""
+        return np.array([sequence.upper for sequence in self._sequences], np.int64)
+
     def _count(self, y: Floats, runs: Ints, kind: str, size: Floats | None) -> None:
         sizes = np.ones(len(y)) if size is None else size
         self._named += 1

@@ -250,7 +250,8 @@ class Exports:
         shas = {item.id: item.sha256 for item in self._workspace.items()}
         freeze = Freeze(
             record.number, record.scope, record.created, record.ledger_seq, record.ledger_hash, record.salt,
-            record.digest, len(frozen),
+            record.digest, len(frozen), None if frozen.trusted is None else len(frozen.trusted),
+            store.past_audits_answered(),
         )  # fmt: skip
         course, _ = replayed(freeze, record.alpha, frozen, entries)
         last = entries[-1] if entries else None

@@ -16,6 +16,7 @@ from engine.project.quality.by_class import ByClass
 from engine.project.quality.checks import Checks
 from engine.project.quality.goal import Goals
 from engine.project.quality.measured import Measured
+from engine.project.quality.suspicions import Suspicions
 from engine.project.results import Results
 from engine.project.review.grid import Grid
 from engine.project.review.likeness import Likeness
@@ -35,7 +36,7 @@ class Project:
         workspace: both, and the list of images.
         results, imports, labels, training, groups, live, maps, exports, upkeep: one desk a subject.
         queue, lists, grid, likeness, signals: the review.
-        measured, audits, checks, goals, by_class: the quality.
+        measured, suspicions, audits, checks, goals, by_class: the quality.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -49,12 +50,13 @@ class Project:
         self.maps = Maps(workspace, self.results)
         self.upkeep = Upkeep(workspace)
         self.measured = Measured(workspace, self.results)
-        self.audits = Audits(workspace, self.results, self.live, self.measured)
-        self.labels = Labels(workspace, self.measured, self.audits)
         self.checks = Checks(workspace)
+        self.suspicions = Suspicions(workspace, self.results, self.measured, self.checks)
+        self.audits = Audits(workspace, self.results, self.live, self.measured, self.suspicions)
+        self.labels = Labels(workspace, self.measured, self.audits, self.suspicions)
         self.signals = Signals(workspace)
         self.by_class = ByClass(workspace, self.results, self.measured, self.signals)
-        self.goals = Goals(workspace, self.results, self.measured, self.audits, self.checks, self.by_class)
+        self.goals = Goals(workspace, self.results, self.measured, self.audits, self.suspicions, self.by_class)
         self.exports = Exports(workspace, self.results, self.measured, self.audits, self.goals)
         self.lists = Lists(workspace, self.results, self.audits, self.checks, self.goals, self.by_class)
         self.likeness = Likeness(workspace)

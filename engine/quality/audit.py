@@ -29,12 +29,19 @@ def seen(part: PartStanding) -> str:
     return f"{part.random:,} answered, {part.wrong:,} wrong{share}"
 
 
-def bound(part: PartStanding, level: float) -> str:
-    """Return what follows for a part, rounded so that it never claims more than was shown."""
+def bound(part: PartStanding, level: float, *, tabled: bool = False) -> str:
+    """Return what follows for a part, rounded so that it never claims more than was shown.
+
+    Args:
+        part: all labels, or those of a class or source.
+        level: how sure, 0..1.
+        tabled: whether it is shown in a table, all of whose bounds hold together.
+    """
     if not part.shown:
         return "no bound yet"
-    share = at_most(min(1.0, part.left_wrong / part.labels))
-    return f"at most {part.left_wrong:,} of {part.labels:,} left wrong ({share}), {at_least(level)} sure"
+    left = part.tabled_left if tabled else part.left_wrong
+    share = at_most(min(1.0, left / part.whole))
+    return f"at most {left:,} of {part.whole:,} left wrong ({share}), {at_least(level)} sure"
 
 
 def none_wrong(labels: int, answers: int, threshold: float, missed: float) -> float:

@@ -11,6 +11,9 @@ What the certificate states is about the frozen labels, as they are exported. Th
 - Images that are not exported, or were not frozen, are outside of it: so many of all frozen labels are wrong at most,
   but what share of a part of them is, chosen in any way, nobody has bounded.
 
+Method 1, of exports made before method 2, gave each bound of a class or source by itself and left audits from before
+labels were frozen uncounted. Its certificates are worked out again by its own rules.
+
 Sources: see `engine.quality.betting` and `engine.quality.standing`.
 """
 
@@ -30,8 +33,8 @@ from engine.quality.standing import SHOWN, PartStanding, Standings, bets
 from engine.records.goal import Goal
 from engine.records.quality import AuditAnswer, FrozenLabels
 
-FORMAT, FORMAT_VERSION = "starling/certificate", 1
-METHOD = (
+FORMAT, METHOD_VERSION = "starling/certificate", 2
+_METHOD_1 = (
     "All labels of the population were frozen before the first answer: image ids, SHA-256 of the images, labels and "
     "sources, with the digest above.",
     "Images were drawn along a random order that is made of the ledger's head at the freeze, and asked blind. An "
@@ -45,11 +48,29 @@ METHOD = (
     "Left wrong at most: U / (1 − q) − W + C, with q the share of wrong labels that people are taken to pass, and C "
     "the labels that changed since without a look; drawn images that are not settled are added.",
 )
+_METHOD_2 = (
+    *_METHOD_1[:-2],
+    "The j-th frozen audit of a project that has an answer needs a threshold of j (j + 1) / 2 / alpha; audits from "
+    "before labels were frozen count too.",
+    "The bounds of classes and sources are a table of C bounds that hold together: each needs C times that threshold. "
+    "Whether the goal is reached in every class is told at the threshold itself.",
+    "The bound of a class is of the labels of that class. It says nothing of images of the class that are called "
+    "otherwise.",
+    _METHOD_1[-1],
+)
+_TRUSTING = (
+    "The answers that people gave before the freeze, each with its image alone in front, are taken as the truth: those "
+    "labels are not among the N, and q is 0. The goal is a share of all labels."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """What was frozen, when, and at which entry of the ledger; see `engine.records.quality.AuditRecord`."""
+    """What was frozen, when, and at which entry of the ledger; see `engine.records.quality.AuditRecord`.
+
+    trusted: how many labels beside these are taken as right; None where people's answers are audited too. before: how
+    many audits from before labels were frozen have an answer.
+    """
 
     audit: int
     scope: str
@@ -59,6 +80,8 @@ class Freeze:
     salt: int
     digest: str
     labels: int
+    trusted: int | None = None
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +99,11 @@ class ListedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PartBound:
-    """What the answers come to for all labels, or for those of a class or a source; `upper` and `left_wrong` are None
-    below 20 random answers."""
+    """What the answers come to for all labels, or for those of a class or a source.
+
+    upper, left_wrong: of a class or source at the threshold of the table; None below 20 random answers. reached: by
+    itself.
+    """
 
     part: str
     labels: int
@@ -98,7 +124,7 @@ class Contents:
 
     labels: exported ones. changed: frozen images nobody looked at that are exported with another label. contradicting:
     settled images exported against their answers. left_out: frozen ones nobody looked at that are exported without a
-    label, or not at all. added: exported labels that were not frozen.
+    label, or not at all. added: exported labels that were neither frozen nor taken as right.
     """
 
     labels: int
@@ -126,7 +152,8 @@ class Certificate:
     """What an audit has shown of the labels of one export.
 
     place: j, the how-manieth frozen audit with an answer. missed: q; people_asked: human labels behind it, below 20 of
-    which it is assumed.
+    which it is assumed. table: C, bounds of classes and sources, which need C times the threshold. method_version: of
+    the rules that all of it follows.
     """
 
     issued: Issued
@@ -143,6 +170,8 @@ class Certificate:
     sources: tuple[PartBound, ...]
     contents: Contents
     reached: bool
+    table: int = 1
+    method_version: int = METHOD_VERSION
 
 
 def contents(
@@ -165,9 +194,11 @@ def contents(
         elif answer.settled and label is not None:
             contradicting[row] = answer.wrong != (label != frozen.names[code])
     ids = frozen.image_ids
+    trusted = set() if frozen.trusted is None else exported.keys() & set(frozen.trusted.tolist())
     found = Contents(
-        len(exported), tuple(ids[changed].tolist()), tuple(ids[contradicting].tolist()), left_out, len(exported) - there
-    )
+        len(exported), tuple(ids[changed].tolist()), tuple(ids[contradicting].tolist()), left_out,
+        len(exported) - there - len(trusted),
+    )  # fmt: skip
     return found, changed, contradicting
 
 
@@ -178,6 +209,7 @@ def certify(
     freeze: Freeze,
     goal: Goal,
     issued: Issued,
+    version: int = METHOD_VERSION,
 ) -> Certificate:
     """Return what an audit has shown of the labels of an export.
 
@@ -188,30 +220,33 @@ def certify(
         freeze: what was frozen and when.
         goal: of the project.
         issued: by and of what it is made.
+        version: of the method.
     """
     listed = tuple(
         ListedAnswer(bet.id, bet.kind, answer.order, bet.size, bet.y, answer.settled)
         for bet, answer in zip(bets(answers)[ALL], answers, strict=True)
     )
     parts = [
-        tuple(sorted((_bound(part, goal.rate) for part in some), key=lambda one: one.part))
+        tuple(sorted((_bound(part, goal.rate, version > 1) for part in some), key=lambda one: one.part))
         for some in (standings.classes, standings.sources)
     ]
-    total = _bound(standings.total, goal.rate)
+    total = _bound(standings.total, goal.rate, False)
     sure = 1.0 - standings.alpha >= goal.level - 1e-9
     met = all(part.reached for part in parts[0]) if goal.per_class else total.reached
     return Certificate(
         issued, goal, freeze, standings.alpha, standings.place, standings.total.threshold, standings.missed,
         standings.people.asked, listed, total, parts[0], parts[1], found,
         sure and met and not found.left_out and not found.added,
+        len(parts[0]) + len(parts[1]) if version > 1 else 1, version,
     )  # fmt: skip
 
 
-def _bound(part: PartStanding, rate: float) -> PartBound:
+def _bound(part: PartStanding, rate: float, tabled: bool) -> PartBound:
     shown = part.shown
+    upper, left = (part.tabled.upper, part.tabled_left) if tabled else (part.upper, part.left_wrong)
     return PartBound(
         str(part.part), part.labels, part.random, part.wrong, part.looked, part.found, part.unsettled, part.changed,
-        part.upper if shown else None, part.left_wrong if shown else None, part.reached(rate),
+        upper if shown else None, left if shown else None, part.reached(rate),
     )  # fmt: skip
 
 
@@ -223,11 +258,18 @@ def statement(certificate: Certificate) -> str:
             f"{total.random:,} of the first {SHOWN} random answers to {total.labels:,} frozen labels, {total.wrong:,} "
             "wrong: no bound yet."
         )
-    share = at_most(min(1.0, total.left_wrong / total.labels))
+    trusted = certificate.freeze.trusted
+    whole = total.labels + (trusted or 0)
+    share = at_most(min(1.0, total.left_wrong / whole))
     parts = [
-        f"At most {total.left_wrong:,} of {total.labels:,} labels are wrong ({share}), "
+        f"At most {total.left_wrong:,} of {whole:,} labels are wrong ({share}), "
         f"{at_least(1.0 - certificate.alpha)} sure."
     ]
+    if trusted is not None:
+        parts.append(
+            f"This takes the answers of people as the truth: {_some(trusted, 'label', 'labels')} that a person had "
+            f"looked at {'is' if trusted == 1 else 'are'} supposed to be right, and {total.labels:,} were audited."
+        )
     goal = certificate.goal
     of = " in every class" if goal.per_class else ""
     met = "reached" if certificate.reached else "not reached"
@@ -247,10 +289,19 @@ def statement(certificate: Certificate) -> str:
 
 def as_json(certificate: Certificate) -> dict[str, Any]:
     """Return a certificate as JSON has it, with its statement and the method in words."""
+    fields, version = asdict(certificate), certificate.method_version
+    if version == 1:
+        del fields["table"], fields["method_version"], fields["freeze"]["trusted"], fields["freeze"]["before"]
     return {
-        "format": FORMAT, "format_version": FORMAT_VERSION, "statement": statement(certificate),
-        **asdict(certificate), "method": list(METHOD),
+        "format": FORMAT, "format_version": version, "statement": statement(certificate), **fields,
+        "method": list(_method(certificate)),
     }  # fmt: skip
+
+
+def _method(certificate: Certificate) -> tuple[str, ...]:
+    if certificate.method_version == 1:
+        return _METHOD_1
+    return _METHOD_2 if certificate.freeze.trusted is None else (*_METHOD_2, _TRUSTING)
 
 
 def of_json(value: Mapping[str, Any]) -> Certificate:
@@ -259,7 +310,8 @@ def of_json(value: Mapping[str, Any]) -> Certificate:
     Raises:
         ConfigError: it is no certificate of this version, or a part of it is missing or of the wrong kind.
     """
-    if value.get("format") != FORMAT or value.get("format_version") != FORMAT_VERSION:
+    version = value.get("format_version")
+    if value.get("format") != FORMAT or version not in (1, METHOD_VERSION):
         raise ConfigError("This is no certificate that this version reads", value=value.get("format"))
     try:
         about = value["contents"]
@@ -269,7 +321,7 @@ def of_json(value: Mapping[str, Any]) -> Certificate:
             tuple(ListedAnswer(**one) for one in value["answers"]), PartBound(**value["total"]),
             tuple(PartBound(**one) for one in value["classes"]), tuple(PartBound(**one) for one in value["sources"]),
             Contents(**{**about, "changed": tuple(about["changed"]), "contradicting": tuple(about["contradicting"])}),
-            value["reached"],
+            value["reached"], *((1, 1) if version == 1 else (value["table"], value["method_version"])),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError("The certificate cannot be read", value=error, way_out="Export anew.") from error
@@ -284,7 +336,17 @@ def as_text(certificate: Certificate) -> str:
         if certificate.people_asked >= SHOWN
         else f"assumed, since {certificate.people_asked:,} of {SHOWN} labels of people were asked again so far"
     )
+    trusted = freeze.trusted
+    if trusted is not None:
+        people = "their answers are taken as the truth"
     model = "none" if issued.model is None else issued.model
+    table = "Each of these bounds holds by itself:"
+    if certificate.method_version > 1:
+        table = (
+            f"These {certificate.table:,} bounds hold together, each where E reaches "
+            f"{certificate.table * certificate.threshold:g}. That of a class says nothing of images of this class that "
+            "are called otherwise:"
+        )
     lines = [
         f"CERTIFICATE of the labels of {issued.project}",
         f"Made {issued.created} by Starling {issued.starling}",
@@ -293,6 +355,7 @@ def as_text(certificate: Certificate) -> str:
         "",
         f"Population   {freeze.labels:,} labels, frozen {freeze.created} at ledger entry {freeze.ledger_seq:,}",
         f"             {freeze.ledger_hash}",
+        *([] if trusted is None else [f"Truth        {trusted:,} more labels, which people had given or confirmed"]),
         f"Digest       {freeze.digest}",
         f"Audit        {freeze.audit} of the project, the {certificate.place}. with an answer; salt {freeze.salt}",
         f"Answers      {total.random:,} random, {total.wrong:,} of them wrong; {looks:,} more looked at; "
@@ -306,11 +369,11 @@ def as_text(certificate: Certificate) -> str:
         f"Model        {model}",
         f"Ledger       entry {issued.ledger_seq:,}, {issued.ledger_hash}",
         "",
-        "Each of these bounds holds by itself:",
+        table,
         *(_line(one) for one in (*certificate.classes, *certificate.sources)),
         "",
-        "Method",
-        *(f"- {sentence}" for sentence in METHOD),
+        "Method" if certificate.method_version == 1 else f"Method {certificate.method_version}",
+        *(f"- {sentence}" for sentence in _method(certificate)),
         "",
         "certificate.json lists every answer, frozen_labels.csv what was frozen. `starling verify EXPORT` works all of "
         "it out again.",

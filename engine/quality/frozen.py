@@ -12,14 +12,18 @@ from engine.quality.parts import ALL, Part
 from engine.query.order import random_order
 
 
-def frozen_digest(labels: Iterable[tuple[int, str, str, str]]) -> str:
+def frozen_digest(labels: Iterable[tuple[int, str, str, str]], trusted: Iterable[int] | None = None) -> str:
     """Return the SHA-256, as hex, of one line a label: image id, image SHA-256, label and source, between tabs.
 
     Args:
         labels: these four of each frozen label, ascending by image id.
+        trusted: images whose labels are taken as right and are not among these, ascending; one line each, with the word
+            "trusted", after a line that says so. None where no answer is taken as the truth.
     """
     digest = hashlib.sha256()
     digest.update("".join(f"{number}\t{sha}\t{label}\t{source}\n" for number, sha, label, source in labels).encode())
+    if trusted is not None:
+        digest.update("".join(["answers are the truth\n", *(f"{number}\ttrusted\n" for number in trusted)]).encode())
     return digest.hexdigest()
 
 

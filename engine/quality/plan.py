@@ -36,7 +36,11 @@ DRAWS, QUANTILES, WIDENED = 80, (0.1, 0.5, 0.9), 1.15
 MORE_LOOKS = 5
 """More doubtful images are looked at by this part of those looked at first; see `audit_length.too_many`."""
 HOPEFUL = 0.9
-"""An audit is planned only where the share expected to be wrong is below this part of the goal."""
+"""An audit is planned, where it can be, after so many looks that what is expected to be wrong is below this part of the
+goal."""
+MOST_FOUND = 300
+"""Where it cannot, since people err more often than the goal allows, an audit finds and puts right the rest: so many
+wrong labels at most, for its simulation takes a step for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ def best_plan(
         seed: of the simulated audits.
 
     Returns:
-        None where people err so often that no looking at doubtful images brings the share wrong clearly below the goal.
+        None where no looking at doubtful images brings the share wrong clearly below the goal and more than 300
+        wrong labels would have to be found by the audit.
 
     Raises:
         ConfigError: something is outside its range, or the columns differ in length.
@@ -167,7 +172,9 @@ def best_plan(
 
     hopeful = np.flatnonzero(wrong <= HOPEFUL * at_most)
     if not len(hopeful):
-        return None
+        if wrong.min() > at_most + MOST_FOUND:
+            return None
+        hopeful = np.array([int(wrong.argmin())])
     first = _cheapest(cost, int(hopeful[0]), min(int(hopeful[-1]), cost(int(hopeful[0]))))
 
     rng = np.random.default_rng(seed)

@@ -20,6 +20,13 @@ limit says nothing before some were asked: at none it is 1/2, which would double
 disagreement still 8 %. So below 20 it is taken to be 10 %, and said to be an assumption. It is the worst of ten known
 sets: their labels were found to be wrong in 0.2 to 10.1 % (Northcutt, Athalye and Mueller 2021, Pervasive Label Errors
 in Test Sets Destabilize Machine Learning Benchmarks), and to pass a wrong label one must err in the same way.
+
+**The answers as the truth.** Whoever takes them as such freezes only labels that nobody has looked at; of the others
+none is wrong then, nor is any wrong label passed, so that q is 0. The goal stays a share of all labels. In a class or a
+source it is the share of those audited, which claims less.
+
+**Tables.** Bounds of classes and sources that are shown together are to hold together: each needs as many times the
+evidence as there are of them. A statement by itself does not, nor does "at most this share wrong in every class".
 """
 
 from __future__ import annotations
@@ -92,7 +99,9 @@ class PartStanding:
 
     labels: N. bets: its answers, in their order. threshold: what E must reach. missed: q, share of wrong labels that
     people pass. changed: C, images not looked at whose label is another now. unsettled: images among those found wrong
-    whose right label is not known, or not in force: they may still be wrong.
+    whose right label is not known, or not in force: they may still be wrong. table: how many bounds are shown together
+    with this one where it is shown in a table. trusted: labels beside the N that are taken as right; a goal is a share
+    of all of them.
     """
 
     part: Part
@@ -102,6 +111,8 @@ class PartStanding:
     missed: float = 0.0
     changed: int = 0
     unsettled: int = 0
+    table: int = 1
+    trusted: int = 0
 
     @cached_property
     def sequence(self) -> ConfidenceSequence:
@@ -134,6 +145,11 @@ class PartStanding:
         return self.sequence.unseen
 
     @property
+    def whole(self) -> int:
+        """All labels: N and those that are taken as right."""
+        return self.labels + self.trusted
+
+    @property
     def shown(self) -> bool:
         """Whether there are enough answers to tell a share and a bound; also where nothing is left to look at."""
         return self.random >= SHOWN or (self.looked > 0 and self.unseen == 0)
@@ -143,22 +159,43 @@ class PartStanding:
         """U: at most so many of the frozen labels are wrong, as far as people see it."""
         return self.sequence.upper
 
-    @cached_property
-    def interval(self) -> tuple[int, int]:
-        """How many of the frozen labels are wrong at least and at most, two-sided: each side gets half of alpha."""
-        both = ConfidenceSequence.replay(self.labels, self.bets, 2 * self.threshold)
-        return both.lower, both.upper
+    def interval(self, table: int = 1) -> tuple[int, int]:
+        """Return how many labels are left wrong at least and at most, two-sided: each side gets half of alpha.
+
+        At the upper end people pass some, and others have changed, as in `left_wrong`.
+
+        Args:
+            table: how many such intervals are shown together.
+        """
+        both = ConfidenceSequence.replay(self.labels, self.bets, 2 * table * self.threshold)
+        return both.lower - both.found, self._left(both)
 
     @property
     def left_wrong(self) -> int:
         """At most so many labels are left wrong, once those found are put right: U / (1 − q) − W + C, of those that
         can be, and those found that are not put right yet."""
-        left = self.sequence.left_wrong(self.missed, min(self.changed, self.unseen))
+        return self._left(self.sequence)
+
+    @cached_property
+    def tabled(self) -> ConfidenceSequence:
+        """The confidence sequence of a bound in the table: all of its bounds hold together."""
+        return ConfidenceSequence.replay(self.labels, self.bets, self.table * self.threshold)
+
+    @property
+    def tabled_left(self) -> int:
+        """What `left_wrong` is where it is shown in the table."""
+        return self._left(self.tabled)
+
+    def _left(self, sequence: ConfidenceSequence) -> int:
+        left = sequence.left_wrong(self.missed, min(self.changed, self.unseen))
         return min(self.labels, left + self.unsettled)
 
     def reached(self, rate: float) -> bool:
-        """Return whether at most this share, 0..1, of the part's labels is left wrong."""
-        return self.shown and self.left_wrong <= allowed(rate, self.labels)
+        """Return whether at most this share, 0..1, of the part's labels is left wrong.
+
+        It is said by itself, or of every class at once, which needs no more evidence: not at the table's threshold.
+        """
+        return self.shown and self.left_wrong <= allowed(rate, self.whole)
 
 
 @dataclass(frozen=True)
@@ -212,6 +249,11 @@ class Audit:
     def labels(self) -> int:
         """N, the frozen labels."""
         return len(self.frozen)
+
+    @property
+    def trusting(self) -> bool:
+        """Whether people's answers from before the freeze are taken as the truth."""
+        return self.frozen.trusted is not None
 
     @property
     def threshold(self) -> float:
@@ -295,12 +337,14 @@ def stand(
     if against is not None:
         unsettled |= against
     people = error_of_people(answers, int((frozen.source_code == frozen.sources.index("human")).sum()), differs)
-    of_part, missed, needed = bets(answers), missed_by(people), threshold(alpha, place)
+    of_part, needed = bets(answers), threshold(alpha, place)
+    missed = missed_by(people) if frozen.trusted is None else 0.0
+    table = len(np.unique(frozen.label_code)) + len(np.unique(frozen.source_code))
 
     def standing(part: Part, rows: Mask) -> PartStanding:
         return PartStanding(
             part, int(rows.sum()), tuple(of_part.get(part, ())), needed, missed, int((changed & rows).sum()),
-            int((unsettled & rows).sum()),
+            int((unsettled & rows).sum()), *((1, frozen.whole - len(frozen)) if part == ALL else (table, 0)),
         )  # fmt: skip
 
     def each(

@@ -60,8 +60,10 @@ class GoalStanding:
 
     labels: labels in force, and predictions of images without one. blank: images that have neither. wrong: expected,
     within low..high, two-sided by the audit's answers; both None below 20 of them. answers: random answers of the audit
-    behind it; 0 where the estimate rests on `measured` answers that measured the round in force, or, without these, is
-    the model's own guess. people: share of wrong labels among those that people gave, from so many of them asked again.
+    behind it; 0 where the estimate rests on `measured` answers of the measured set, to images whose labels were
+    suspected before, or, without these, is the model's own guess. people: share of wrong labels among those that people
+    gave, supposed until enough of them were asked again; people_asked: how many were. rebuilt: whether what was
+    suspected before the answers was not noted at their time.
     """
 
     labels: int
@@ -74,6 +76,7 @@ class GoalStanding:
     people: float
     people_asked: int
     measured: int = 0
+    rebuilt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

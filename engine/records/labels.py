@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Action = Literal["import", "label", "accept", "correct", "reject", "skip", "unsure", "flag", "undo"]
 LabelSource = Literal["imported", "human", "confirmed", "accepted_in_batch", "accepted_by_threshold"]
@@ -78,6 +78,15 @@ class Asked:
     draws: tuple[int, ...] = ()
 
 
+class Suspected(NamedTuple):
+    """An image that a person is asked about, with the label that an export would have held and how far that was
+    suspected, 0..1; None and 0 where it had none, or a person had looked at the image before."""
+
+    image_id: int
+    label: str | None
+    suspicion: float
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One thing a person (or an import) says of one image; becomes one ledger entry.
@@ -86,8 +95,9 @@ class Decision:
     was looked at. `round` and `confidence` tell which prediction was on screen. `batch` groups what is undone
     together. `seconds`: how long the image was in front alone; `seen_seconds`: how long its tile was on the screen, 0
     for never; None where it was not a tile, or nobody measured. At most one of the two is given. `draws`: images that
-    the measured set takes in with this answer, in their order. `asked`: how an audit asked; None where none did.
-    `blind`: answered without a prediction in sight because the image measures.
+    the measured set takes in with this answer, in their order; `suspected`: what was suspected of them before it.
+    `asked`: how an audit asked; None where none did. `blind`: answered without a prediction in sight because the image
+    measures.
     """
 
     uid: str
@@ -104,6 +114,7 @@ class Decision:
     draws: tuple[int, ...] = ()
     asked: Asked | None = None
     blind: bool = False
+    suspected: tuple[Suspected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

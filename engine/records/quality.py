@@ -49,6 +49,9 @@ class FrozenLabels:
     """The N labels that an audit is of, as they were at its freeze, ascending by image.
 
     label_code: index into `names`; source_code: into `sources`, which are those of an export, "pseudo" among them.
+    suspicion: (N,) 0..1 as it was at the freeze; None where it was not noted. trusted: images, ascending, whose label a
+    person had given or confirmed and that is taken as the truth, so that it is not among the N; None where the answers
+    of people are audited too.
     """
 
     image_ids: NDArray[np.int64]
@@ -56,6 +59,8 @@ class FrozenLabels:
     source_code: NDArray[np.int8]
     names: tuple[str, ...]
     sources: tuple[str, ...]
+    suspicion: NDArray[np.float32] | None = None
+    trusted: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -64,6 +69,11 @@ class FrozenLabels:
         """Return the row of each of these images (M,), and whether it is frozen; the row of another means nothing."""
         at = np.minimum(np.searchsorted(self.image_ids, ids), max(len(self.image_ids) - 1, 0))
         return at, self.image_ids[at] == ids if len(self.image_ids) else np.zeros(len(ids), bool)
+
+    @property
+    def whole(self) -> int:
+        """N and the labels that are taken as right: what a share of wrong labels is a share of."""
+        return len(self) + (0 if self.trusted is None else len(self.trusted))
 
     def per_source(self) -> dict[str, int]:
         """Return how many labels come from each source that has one."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from engine.records.labels import Asked
 from engine.records.quality import Draw, Said
+from engine.store.past_audits import count_answered
 from engine.store.schema import audit_draws, audits, entries
 
 DIGITS = 32
@@ -62,6 +63,11 @@ def asked_order(text: str | None, number: int) -> str | None:
     return parts[3] if len(parts) == 4 else ""
 
 
+def asked_audit(text: str | None) -> bool:
+    """Return whether an entry answers for an audit."""
+    return (text or "").startswith("audit ")
+
+
 def read_open_digests(connection: Connection, numbers: Iterable[int]) -> dict[int, str]:
     """Return the digests of those of these audits that are open."""
     query = select(audits.c.number, audits.c.digest).where(audits.c.number.in_(set(numbers)), audits.c.state == "open")
@@ -71,7 +77,8 @@ def read_open_digests(connection: Connection, numbers: Iterable[int]) -> dict[in
 def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
     """Add images to an audit, in this order, as drawn at ledger entry `seq`; those that are in it stay.
 
-    The first draw makes it the next of the project's audits that have an answer.
+    The first draw makes it the next of the project's audits that have an answer; those from before labels were frozen
+    count among them.
     """
     drawn = select(audit_draws.c.image_id).where(audit_draws.c.audit == asked.audit)
     known = set(connection.scalars(drawn.where(audit_draws.c.image_id.in_(asked.draws))))
@@ -84,5 +91,11 @@ def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
     rows = [{**row, "place": first + place, "image_id": image_id} for place, image_id in enumerate(new)]
     connection.execute(insert(audit_draws), rows)
     if last is None:
-        ordinal = (connection.scalar(select(func.max(audits.c.ordinal))) or 0) + 1
+        ordinal = 1 + count_answered_audits(connection)
         connection.execute(update(audits).where(audits.c.number == asked.audit).values(ordinal=ordinal))
+
+
+def count_answered_audits(connection: Connection) -> int:
+    """Return how many audits have an answer, those from before labels were frozen included."""
+    last: int | None = connection.scalar(select(func.max(audits.c.ordinal)))
+    return count_answered(connection) if last is None else last

@@ -29,7 +29,7 @@ from engine.store.schema import audits, batches, entries, images, past_audits
 
 SCOPES = ("export", "rule")
 STATES = ("open", "closed")
-_BLOBS = ("image_ids", "label_codes", "source_codes", "names", "sources")
+_BLOBS = ("image_ids", "label_codes", "source_codes", "names", "sources", "suspicion", "trusted")
 _LIGHT = tuple(column for column in audits.c if column.name not in _BLOBS)
 
 
@@ -60,11 +60,7 @@ def add_audit(connection: Connection, fields: AuditFields) -> AuditRecord:
         RoundState: there is no such round.
         ConfigError: an actor, scope, goal or labels that make no audit.
     """
-    waiting = connection.scalar(select(audits.c.number).where(audits.c.state == "open"))
-    if waiting is not None:
-        raise LedgerError(
-            "another audit is open", value=f"audit {waiting}", way_out="Close it first; its answers stay."
-        )
+    _check_none_open(connection)
     _check(fields)
     seq, head = read_head(connection)
     if seq != fields["ledger_seq"]:
@@ -81,6 +77,8 @@ def add_audit(connection: Connection, fields: AuditFields) -> AuditRecord:
         "digest": _digest(connection, frozen), "names": list(frozen.names), "sources": list(frozen.sources),
         "image_ids": _packed(frozen.image_ids, "<i8"), "label_codes": _packed(frozen.label_code, "<i4"),
         "source_codes": _packed(frozen.source_code, "i1"), "state": "open", "facts": {},
+        "suspicion": None if frozen.suspicion is None else _packed(frozen.suspicion, "<f4"),
+        "trusted": None if frozen.trusted is None else _packed(frozen.trusted, "<i8"),
     }  # fmt: skip
     connection.execute(insert(audits), row)
     return read_audit(connection, audit)
@@ -110,6 +108,10 @@ def _shape_flaw(frozen: FrozenLabels) -> str | None:
         return "differ in number from their images"
     if (np.diff(frozen.image_ids) <= 0).any():
         return "are not in the order of their images"
+    if frozen.suspicion is not None and len(frozen.suspicion) != len(frozen):
+        return "differ in number from their suspicions"
+    if frozen.trusted is not None and np.isin(frozen.trusted, frozen.image_ids).any():
+        return "are taken as right and audited"
     for codes, texts in ((frozen.label_code, frozen.names), (frozen.source_code, frozen.sources)):
         if codes.min() < 0 or codes.max() >= len(texts):
             return "name a class or source that is not listed"
@@ -121,11 +123,9 @@ def _digest(connection: Connection, frozen: FrozenLabels) -> str:
     shas = dict(connection.execute(select(images.c.id, images.c.sha256)).cursor.fetchall())
     labels, sources = np.array(frozen.names, object), np.array(frozen.sources, object)
     columns = (labels[frozen.label_code].tolist(), sources[frozen.source_code].tolist())
+    rows = zip(frozen.image_ids.tolist(), *columns, strict=True)
     try:
-        return frozen_digest(
-            (number, shas[number], label, source)
-            for number, label, source in zip(frozen.image_ids.tolist(), *columns, strict=True)
-        )
+        return frozen_digest(((number, shas[number], label, source) for number, label, source in rows), frozen.trusted)
     except KeyError as error:
         raise ConfigError("there is no such image to audit", value=error, way_out="Freeze the labels again.") from error
 
@@ -148,6 +148,30 @@ def close_audit(
     values = {"state": "closed", "ended": now(), "batch": batch, "facts": plain(facts or {})}
     connection.execute(update(audits).where(audits.c.number == before.number).values(values))
     return read_audit(connection, number)
+
+
+def reopen_audit(connection: Connection, number: int) -> AuditRecord:
+    """Take answers to a closed audit again: of the labels that it froze, along its orders, as the audit that it was.
+
+    Raises:
+        LedgerError: it is open, another one is, it let labels in, or there is no such audit; all stays as it is.
+    """
+    before = read_audit(connection, number)
+    if before.batch is not None:
+        raise LedgerError(
+            f"audit {number} let its labels in and is over", value=before.batch, way_out="Start a new audit."
+        )
+    _check_none_open(connection)
+    connection.execute(update(audits).where(audits.c.number == before.number).values(state="open", ended=None))
+    return read_audit(connection, number)
+
+
+def _check_none_open(connection: Connection) -> None:
+    waiting = connection.scalar(select(audits.c.number).where(audits.c.state == "open"))
+    if waiting is not None:
+        raise LedgerError(
+            "another audit is open", value=f"audit {waiting}", way_out="Close it first; its answers stay."
+        )
 
 
 def accept_audit(
@@ -212,6 +236,8 @@ def _frozen(row: RowMapping) -> FrozenLabels:
         source_code=_unpacked(row["source_codes"], "i1").astype(np.int8),
         names=tuple(row["names"]),
         sources=tuple(row["sources"]),
+        suspicion=None if row["suspicion"] is None else _unpacked(row["suspicion"], "<f4").astype(np.float32),
+        trusted=None if row["trusted"] is None else _unpacked(row["trusted"], "<i8").astype(np.int64),
     )
 
 

@@ -130,7 +130,7 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
         if ack.status != "saved" or ack.seq is None:
             continue
         if decision.draws:
-            add_draws(connection, decision.draws, ack.seq - 1)
+            add_draws(connection, decision.draws, ack.seq - 1, decision.suspected)
         if decision.asked is not None:
             audit_draws.add_draws(connection, decision.asked, ack.seq - 1)
     return acks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from engine.store.schema import current_labels, entries
 
@@ -22,6 +22,15 @@ def read_unseen(connection: Connection) -> NDArray[np.int64]:
         .order_by(current_labels.c.image_id)
     )
     return np.array([row[0] for row in connection.execute(query).cursor.fetchall()], np.int64)
+
+
+def count_looked(connection: Connection, after: int, until: int) -> int:
+    """Return of how many images a person gave or confirmed the label, alone in front, after one entry of the ledger and
+    up to another."""
+    alone = and_(entries.c.seen_seconds.is_(None), or_(entries.c.batch.is_(None), entries.c.seconds.is_not(None)))
+    given = entries.c.action.in_(("label", "correct", "accept"))
+    query = select(func.count(entries.c.image_id.distinct()))
+    return connection.scalar(query.where(entries.c.seq > after, entries.c.seq <= until, given, alone)) or 0
 
 
 def read_imported(connection: Connection) -> NDArray[np.int64]:

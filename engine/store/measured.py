@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from engine.errors import ConfigError
 from engine.query.order import random_order
+from engine.records.labels import Suspected
 from engine.store.audit_draws import ALONE
 from engine.store.chain import read_head
 from engine.store.images import read_test_split
@@ -36,11 +37,15 @@ _STANDING = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exist
 class MeasuredDraws:
     """The images of the measured set (M,) in the order drawn, and the ledger entry (M,) before each draw.
 
-    answers: how many images a person had looked at when the first order began; 0 before any.
+    label: (M,) that an export would have held before the answer, where nobody had looked at the image; None for none.
+    suspicion: (M,) of that label, 0..1, 0 without one; NaN where it was not noted, before revision 0008. answers: how
+    many images a person had looked at when the first order began; 0 before any.
     """
 
     image_ids: NDArray[np.int64]
     drawn_at: NDArray[np.int64]
+    label: NDArray[np.object_]
+    suspicion: NDArray[np.float64]
     answers: int = 0
 
 
@@ -66,10 +71,14 @@ class MeasuredOrder:
 
 def read_draws(connection: Connection) -> MeasuredDraws:
     """Return what was drawn so far."""
-    query = select(measured.c.image_id, measured.c.ledger_seq).order_by(measured.c.place)
-    rows = np.array(connection.execute(query).cursor.fetchall(), np.int64).reshape(-1, 2)
+    columns = (measured.c.image_id, measured.c.ledger_seq, measured.c.label, measured.c.suspicion)
+    found = connection.execute(select(*columns).order_by(measured.c.place)).cursor.fetchall()
+    ids, drawn_at, labels, suspicion = ([row[at] for row in found] for at in range(len(columns)))
     answers = connection.scalar(select(measured_orders.c.answers).where(measured_orders.c.number == 0))
-    return MeasuredDraws(rows[:, 0], rows[:, 1], answers or 0)
+    return MeasuredDraws(
+        np.array(ids, np.int64), np.array(drawn_at, np.int64), np.array(labels, object),
+        np.array(suspicion, np.float64), answers or 0,
+    )  # fmt: skip
 
 
 def read_answers(connection: Connection) -> MeasuredAnswers:
@@ -124,8 +133,10 @@ def begin_order(connection: Connection) -> None:
     connection.execute(insert(measured_orders), row)
 
 
-def add_draws(connection: Connection, image_ids: Iterable[int], seq: int) -> None:
+def add_draws(connection: Connection, image_ids: Iterable[int], seq: int, suspected: Iterable[Suspected] = ()) -> None:
     """Add images to the measured set, in this order, as drawn at ledger entry `seq`; those that are in it stay.
+
+    What was suspected of them before the answer is noted, where it is known.
 
     Raises:
         ConfigError: one is in no order.
@@ -133,8 +144,16 @@ def add_draws(connection: Connection, image_ids: Iterable[int], seq: int) -> Non
     known = {int(image_id) for image_id in read_draws(connection).image_ids}
     lasts = [one.last_image for one in read_orders(connection)]
     new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in known]
+    before = {one.image_id: one for one in suspected}
     rows = [
-        {"place": len(known) + place, "image_id": image_id, "order": bisect_left(lasts, image_id), "ledger_seq": seq}
+        {
+            "place": len(known) + place,
+            "image_id": image_id,
+            "order": bisect_left(lasts, image_id),
+            "ledger_seq": seq,
+            "label": before[image_id].label if image_id in before else None,
+            "suspicion": before[image_id].suspicion if image_id in before else None,
+        }
         for place, image_id in enumerate(new)
     ]
     if any(row["order"] == len(lasts) for row in rows):

@@ -5,17 +5,29 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from engine.records.quality import PastAudit
-from engine.store.schema import batches, past_audits
+from engine.store.rows import chunks
+from engine.store.schema import batches, entries, past_audits
 
 STATES = ("accepted", "abandoned")
+NO_ANSWERS = ("import", "undo", "skip", "unsure", "flag")
 
 
 def read_past_audits(connection: Connection) -> list[PastAudit]:
     """Return all of them, oldest first."""
     return [_record(row) for row in connection.execute(select(past_audits).order_by(past_audits.c.number)).mappings()]
+
+
+def count_answered(connection: Connection) -> int:
+    """Return how many of them have an answer: an image of the sample that was decided since, alone in front."""
+    alone = or_(entries.c.batch.is_(None), entries.c.seconds.is_not(None))
+    answered = 0
+    for row in connection.execute(select(past_audits.c.sample, past_audits.c.ledger_seq)):
+        since = select(func.count()).where(entries.c.seq > row.ledger_seq, entries.c.action.not_in(NO_ANSWERS), alone)
+        answered += any(connection.scalar(since.where(entries.c.image_id.in_(chunk))) for chunk in chunks(row.sample))
+    return answered
 
 
 def find_flaws(connection: Connection) -> list[str]:

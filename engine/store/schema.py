@@ -192,6 +192,8 @@ audits = Table(
     Column("image_ids", LargeBinary, nullable=False),  # zlib of little-endian int64, ascending
     Column("label_codes", LargeBinary, nullable=False),  # zlib of little-endian int32
     Column("source_codes", LargeBinary, nullable=False),  # zlib of int8
+    Column("suspicion", LargeBinary),  # zlib of little-endian float32; NULL for audits from before revision 0008
+    Column("trusted", LargeBinary),  # zlib of the ids of labels taken as right; NULL where people's are audited too
     Column("state", Text, nullable=False),
     Column("ordinal", Integer),  # the how-manieth audit with an answer it is; NULL before its first
     Column("ended", Text),
@@ -228,4 +230,6 @@ measured = Table(
     Column("image_id", Integer, ForeignKey("images.id"), nullable=False, unique=True),
     Column("order", Integer, ForeignKey("measured_orders.number"), nullable=False),
     Column("ledger_seq", Integer, nullable=False),  # the ledger's last entry when it was drawn
+    Column("label", Text),  # that it had in an export then, with its suspicion; NULL where a person had looked at it
+    Column("suspicion", Float(53)),  # 0 without such a label; NULL for images drawn before revision 0008
 )

@@ -275,6 +275,10 @@ class Store:
         """Return the images, ascending, whose state in force nobody has looked at one by one."""
         return self._read(looks.read_unseen)
 
+    def looked_between(self, after: int, until: int) -> int:
+        """Return how many images a person labeled one by one after ledger entry `after` and up to `until`."""
+        return self._read(lambda connection: looks.count_looked(connection, after, until))
+
     def imported(self) -> NDArray[np.int64]:
         """Return the images, ascending, that an import gave a label, whatever was decided of them since."""
         return self._read(looks.read_imported)
@@ -336,6 +340,10 @@ class Store:
         """Return the audits from before labels were frozen, oldest first."""
         return self._read(past_audits.read_past_audits)
 
+    def past_audits_answered(self) -> int:
+        """Return how many of those have an answer, and count among the audits of the project."""
+        return self._read(past_audits.count_answered)
+
     def accept_audit(self, number: int, decisions: Sequence[Decision], batch: str, facts: Facts) -> list[Ack]:
         """Record what an audit lets in, its facts and its end, all or nothing. Raises LedgerError if not open."""
         return self._write(lambda connection: audits.accept_audit(connection, number, decisions, batch, facts))
@@ -343,6 +351,14 @@ class Store:
     def close_audit(self, number: int, facts: Facts | None = None) -> AuditRecord:
         """End an open audit. Raises LedgerError when it is not open."""
         return self._write(lambda connection: audits.close_audit(connection, number, facts))
+
+    def audits_answered(self) -> int:
+        """Return how many audits have an answer: what the next one's place follows."""
+        return self._read(audit_draws.count_answered_audits)
+
+    def reopen_audit(self, number: int) -> AuditRecord:
+        """Take answers to a closed audit again. Raises LedgerError while another is open; see engine.store.audits."""
+        return self._write(lambda connection: audits.reopen_audit(connection, number))
 
     # --- rounds ---------------------------------------------------------------------------------------------
 

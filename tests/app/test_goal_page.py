@@ -157,6 +157,8 @@ def test_words_say_what_is_known_and_no_more() -> None:
     assert "too few to say more, 7 random answers of the audit" in standing_words(few)
     audited = GoalStanding(1000, 0, 12.0, 3, 21, (), 200, 0.0, 0)
     assert standing_words(audited).endswith("0.30 % to 2.1 % by 200 random answers of the audit.")
+    rebuilt = GoalStanding(1000, 0, 12.0, 3, 21, (), 200, 0.0, 0, rebuilt=True)
+    assert "What was suspected before the answers was not noted at their time" in standing_words(rebuilt)
     way = Way(120, 340, 320, 610, 36.4)
     assert way_words(way) == (
         "Look at 120 doubtful images, then about 340 audit answers, about 36 minutes at your pace: 320 to 610 in all."

@@ -489,6 +489,40 @@ def test_all_labels_are_frozen_answered_and_the_audit_closed(opened: OpenProject
     assert page.dataframe[0].value["State"].tolist() == ["closed"]
 
 
+def test_a_table_of_bounds_says_that_they_hold_together_and_what_a_class_leaves_out(
+    opened: OpenProject, number: int
+) -> None:
+    opened.project.audits.freeze()
+    answer_audit(opened.project, 1, 40, frozen_label(opened.project, 1))
+    page = _page("Audit")
+    assert "These bounds hold together" in _texts(page)
+    assert "it says nothing of images of the class that are called otherwise" in _texts(page)
+    parts = {row["Labels of"]: row["Bound"] for row in page.dataframe[0].value.to_dict("records")}
+    found = opened.project.audits.get(1)
+    cats = next(part for part in found.classes if part.part.name == CAT)
+    assert parts[CAT] == audit.bound(cats, found.level, tabled=True)
+    assert cats.tabled_left > cats.left_wrong
+
+
+def test_answers_are_taken_as_the_truth_only_where_that_is_chosen_and_a_closed_audit_is_gone_on_with(
+    opened: OpenProject, number: int
+) -> None:
+    table = opened.project.store.label_table()
+    seen = [int(i) for i in table.image_ids[table.undecided]][:5]
+    looks = [Decision(new_uid(), one, 0, "label", CAT, seconds=1.0) for one in seen]
+    assert {ack.status for ack in opened.project.labels.decide(looks)} == {"saved"}
+    page = _page("Audit")
+    page.checkbox(key="audit_trusting").check().run()
+    page.button(key="freeze_audit").click().run()
+    found = opened.project.audits.get(1)
+    assert (found.trusting, found.labels, found.total.trusted) == (True, 115, 5)
+    assert "People's answers are taken as the truth: 5 labels that a person had looked at" in _texts(page)
+    page.button(key="close_audit_1").click().run()
+    page.button(key="reopen_audit").click().run()
+    assert opened.project.audits.get(1).open
+    assert "Audit 1 is open again." in _texts(page)
+
+
 def test_labels_that_changed_since_the_freeze_are_told_and_a_new_freeze_advised(
     opened: OpenProject, number: int
 ) -> None:

@@ -21,6 +21,7 @@ from engine.records.quality import AuditRecord, BatchInfo, PastAudit
 
 FEW_CHANGES = 0.2
 """Share of the bound that changed labels may make up before freezing anew is advised."""
+GO_ON = "The same frozen labels and the same random order, at no new charge."
 PAST_STATES = {"accepted": "accepted", "abandoned": "given up"}
 
 
@@ -63,14 +64,17 @@ def _freeze(opened: OpenProject) -> None:
             "At most so many wrong, in percent", 0.1, 50.0, wanted_rate, 0.5, key="audit_rate", width=240,
             help="The goal you would like to show. The audit can be stopped and gone on with at any answer.",
         )  # fmt: skip
-        wanted = st.button(
-            f"Freeze {some(len(labels), 'label')}", type="primary", icon=":material/fact_check:", key="freeze_audit"
-        )
+        wanted = st.button("Freeze the labels", type="primary", icon=":material/fact_check:", key="freeze_audit")
+    trusting = st.checkbox(
+        "My answers are the truth", key="audit_trusting",
+        help="Labels that a person looked at, one image at a time, are taken as right and not asked again: fewer "
+        "answers are needed. The bound and the certificate say so. Leave it off to have them audited like all others.",
+    )  # fmt: skip
     if not wanted:
         return
     try:
         found = opened.project.audits.freeze(
-            rate=float(rate) / 100, alpha=round(1.0 - goal.level, 9), actor=state.actor()
+            rate=float(rate) / 100, alpha=round(1.0 - goal.level, 9), actor=state.actor(), trusting=trusting
         )
     except StarlingError as error:
         state.show_error(error)
@@ -161,7 +165,15 @@ def _notes(opened: OpenProject, found: Audit) -> None:
     if found.unanswered:
         lines.append(f"Drawn without an answer, and counted as wrong until there is one: {len(found.unanswered):,}.")
     measured = f"by {found.people.asked:,} of your own labels asked again" if found.missed_is_measured else "assumed"
-    lines.append(f"People pass wrong labels too: the bound allows for {percent(found.missed)} of those, {measured}.")
+    if found.trusting:
+        lines.append(
+            f"People's answers are taken as the truth: {some(found.total.trusted, 'label')} that a person had looked "
+            f"at before the freeze count as right. Audited are the other {found.labels:,}."
+        )
+    else:
+        lines.append(
+            f"People pass wrong labels too: the bound allows for {percent(found.missed)} of those, {measured}."
+        )
     if found.changed:
         lines.append(
             f"Changed without a look since the freeze, which adds to the bound: {some(found.changed, 'label')}."
@@ -185,8 +197,10 @@ def _parts(opened: OpenProject, found: Audit) -> None:
     with st.expander("By source and class"):
         st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"audit_parts_{found.number}")
         st.caption(
-            "Each bound holds by itself, not all together. Images of one class or source alone are drawn along an "
-            "order of their own; for all labels together their answers count as looks."
+            "These bounds hold together, so that each needs more evidence than one by itself. The bound of a class is "
+            "of the labels of this class: it says nothing of images of the class that are called otherwise. Images of "
+            "one class or source alone are drawn along an order of their own; for all labels together their answers "
+            "count as looks."
         )
         parts = {str(one.part): one for one in (*found.classes, *found.sources) if one.unseen}
         if not parts:
@@ -206,7 +220,7 @@ def _part_row(part: PartStanding, level: float) -> dict[str, object]:
         "Labels of": _name(str(part.part)),
         "Labels": part.labels,
         "Seen": audit.seen(part),
-        "Bound": audit.bound(part, level),
+        "Bound": audit.bound(part, level, tabled=True),
     }
 
 
@@ -279,6 +293,25 @@ def past_audits(opened: OpenProject) -> None:
     rows = [_closed_row(one, batches.get(one.batch or "")) for one in closed]
     rows += [_before_row(one, batches.get(one.batch or "")) for one in before]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="past_audits")
+    _go_on(opened, [one for one in closed if one.batch is None])
+
+
+def _go_on(opened: OpenProject, closed: list[AuditRecord]) -> None:
+    """Offer to go on with an audit that was closed, where none is open."""
+    if not closed or opened.project.audits.opened() is not None:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.selectbox("A closed audit", [one.number for one in closed], key="reopen_number", width=160)
+        wanted = st.button("Go on with it", icon=":material/replay:", key="reopen_audit", help=GO_ON)
+    if not wanted:
+        return
+    try:
+        opened.project.audits.reopen(number)
+    except StarlingError as error:
+        state.show_error(error)
+        return
+    state.put("quality_told", f"Audit {number} is open again.")
+    st.rerun()
 
 
 def _closed_row(record: AuditRecord, batch: BatchInfo | None) -> dict[str, object]:

@@ -158,10 +158,13 @@ def _sources(standing: GoalStanding) -> pd.DataFrame:
 def _people(standing: GoalStanding) -> str:
     """Say what is known of the labels that people gave, and of images without any."""
     asked = standing.people_asked
-    text = "Labels that a person looked at are taken as right: none of them was asked again yet."
+    supposed = f"Labels that a person looked at are taken to be wrong in {percent(standing.people)}"
+    text = f"{supposed}, a guess: none of them was asked again yet."
     if asked:
         labels = "label that a person gave was" if asked == 1 else "labels that people gave were"
-        text = f"{asked:,} {labels} asked again: too few to say how often people err."
+        text = f"{supposed}, a guess: {asked:,} {labels} asked again, too few to say how often people err."
+    if not standing.people:
+        text = "Labels that a person looked at before the freeze are taken as right, as chosen for this audit."
     if asked >= SHOWN:
         text = f"People are wrong in about {percent(standing.people)} of their labels, by {asked:,} asked again."
     if standing.blank:

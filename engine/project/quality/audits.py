@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from engine.ids import rows_of
 from engine.project.live import Live
 from engine.project.quality.audit_course import Course
 from engine.project.quality.measured import Measured
+from engine.project.quality.suspicions import Suspicions
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
 from engine.quality import audit, scale, stopping
@@ -57,9 +58,11 @@ class Question:
 class Audits:
     """The audits of one project. Thread-safe."""
 
-    def __init__(self, workspace: Workspace, results: Results, live: Live, measured: Measured) -> None:
+    def __init__(
+        self, workspace: Workspace, results: Results, live: Live, measured: Measured, suspicions: Suspicions
+    ) -> None:
         self._store, self._results, self._live = workspace.store, results, live
-        self._measured = measured
+        self._measured, self._suspicions = measured, suspicions
         self._lock = threading.RLock()
         self._courses: dict[int, Course] = {}
         self._cached: dict[int, tuple[tuple[Any, ...], Audit]] = {}
@@ -118,15 +121,20 @@ class Audits:
         """
         return self._exported(self._store.label_table())
 
-    def freeze(self, *, rate: float | None = None, alpha: float = ALPHA, actor: str = "local") -> Audit:
+    def freeze(
+        self, *, rate: float | None = None, alpha: float = ALPHA, actor: str = "local", trusting: bool = False
+    ) -> Audit:
         """Freeze the labels that an export of everything would hold, and open an audit of them.
 
-        While it is open a live model is not fitted anew: its predictions are among the labels.
+        While it is open a live model is not fitted anew: its predictions are among the labels. How far each label is
+        suspected is noted with it, before any answer.
 
         Args:
             rate: the goal, 0..1: the share wrong that is to be left at most; None without one.
             alpha: chance that the bound fails, 0..1, both excluded.
             actor: who freezes.
+            trusting: whether the answers of people are taken as the truth: only labels that nobody looked at are
+                audited then, and the goal is a share of all.
 
         Raises:
             ConfigError: there is no label yet, or the goal is out of range.
@@ -135,9 +143,15 @@ class Audits:
         record = None
         for left in reversed(range(TRIES)):  # somebody may answer between reading and writing
             table = self._store.label_table()
+            frozen = self._suspected(self._exported(table), trusting)
+            if trusting and not len(frozen):
+                raise ConfigError(
+                    "A person looked at every label: nothing is left to audit",
+                    way_out="Audit people's answers too, or export the labels.",
+                )
             try:
                 record = self._store.add_audit(
-                    actor=actor, scope="export", frozen=self._exported(table), ledger_seq=table.head, rate=rate,
+                    actor=actor, scope="export", frozen=frozen, ledger_seq=table.head, rate=rate,
                     alpha=alpha, round=self._results.in_force(),
                 )  # fmt: skip
                 break
@@ -212,6 +226,30 @@ class Audits:
         batch = batch_id(f"audit-{number}", facts)
         acks = self._store.accept_audit(number, self._accepting(found, batch, actor), batch, facts)
         return batch, sum(ack.status == "saved" for ack in acks)
+
+    def reopen(self, number: int) -> Audit:
+        """Go on with a closed audit: the same frozen labels and orders, at no new charge.
+
+        Raises:
+            LedgerError: it is open, another one is, or it let its labels in.
+        """
+        self._store.reopen_audit(number)
+        return self.get(number)
+
+    def _suspected(self, exported: FrozenLabels, trusting: bool) -> FrozenLabels:
+        """These labels with how far they are suspected; without those that a person looked at, where they are trusted.
+
+        A label that the check contradicts is not trusted.
+        """
+        now = self._suspicions.labels_now()
+        at, there = rows_of(exported.image_ids, now.image_ids)
+        suspicion = np.where(there, now.suspicion[at] if len(now.image_ids) else 1.0, 1.0).astype(np.float32)
+        kept = ~(there & now.looked[at]) if trusting and len(now.image_ids) else np.ones(len(exported), np.bool_)
+        return replace(
+            exported, image_ids=exported.image_ids[kept], label_code=exported.label_code[kept],
+            source_code=exported.source_code[kept], suspicion=suspicion[kept],
+            trusted=exported.image_ids[~kept] if trusting else None,
+        )  # fmt: skip
 
     def _waiting(self) -> bool:
         return any(one.state == "open" for one in self._store.audits())
@@ -394,7 +432,7 @@ class Audits:
 
     def _stand(self, record: AuditRecord, course: Course, table: LabelTable) -> Audit:
         frozen, answers = course.frozen, tuple(course.answers())
-        place = record.ordinal or 1 + max((one.ordinal or 0 for one in self._store.audits()), default=0)
+        place = record.ordinal or 1 + self._store.audits_answered()
         now, added, held = self._labels_now(record, frozen, table)
         other = (now != frozen.label_code) & (now >= 0)
         settled = {one.image_id: one.wrong for one in answers if one.settled}
@@ -424,7 +462,9 @@ class Audits:
         place = {name: code for code, name in enumerate(frozen.names)}
         codes = np.array([place.get(name, len(place)) for name in exported.names] or [0], np.int64)
         now = np.where(there, codes[exported.label_code[at]] if len(exported) else 0, -1)
-        return now, len(exported) - int(there.sum()), 0
+        trusted = frozen.trusted if frozen.trusted is not None else np.empty(0, np.int64)
+        added = ~np.isin(exported.image_ids, frozen.image_ids) & ~np.isin(exported.image_ids, trusted)
+        return now, int(added.sum()), 0
 
     def _rest(self, frozen: FrozenLabels, table: LabelTable) -> NDArray[np.int64]:
         """The frozen images without label and mark, ascending."""
@@ -469,7 +509,8 @@ def _facts(found: Audit) -> dict[str, Any]:
         "population": total.labels, "audited": total.random, "wrong": total.wrong, "looked": total.looked,
         "found": total.found, "wrong_ids": list(found.wrong_ids),
         "left_wrong": total.left_wrong if total.shown else None,
-        "bound": min(1.0, total.left_wrong / total.labels) if total.shown else None, "level": found.level,
+        "bound": min(1.0, total.left_wrong / total.whole) if total.shown else None, "level": found.level,
+        "trusted": total.trusted if found.trusting else None,
         "place": found.place, "threshold": total.threshold, "missed": found.missed,
         "missed_is_measured": found.missed_is_measured, "changed": found.changed, "accepted": found.rest,
         "rest_bound": limit if total.shown and record.scope == "rule" else None,

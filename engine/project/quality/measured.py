@@ -250,12 +250,17 @@ class Measured:
             self._answered = (head, len(ids)), answers
         return ids, self._answered[1]
 
+    def said(self, ids: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Return what the newest blind answer to each of these images (n,) of the measured set says, None for a mark
+        and where there is none."""
+        drawn, answered = self._drawn()
+        labels = dict(zip(drawn.tolist(), answered.labels.tolist(), strict=True))
+        return np.array([*(labels[image_id] for image_id in ids.tolist()), None], np.object_)[:-1]
+
     def _said(self, ids: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
         """The class (n,) of each of these measured images as its place among class names; -1 for none of them."""
-        drawn, answered = self._drawn()
         place = {name: at for at, name in enumerate(classes)}
-        said = dict(zip(drawn.tolist(), (place.get(label, -1) for label in answered.labels.tolist()), strict=True))
-        return np.array([said[image_id] for image_id in ids.tolist()], np.int64)
+        return np.array([place.get(label, -1) for label in self.said(ids)], np.int64)
 
     def _learned_from(self, number: int) -> NDArray[np.int64]:
         """The images, ascending, whose labels a round knew: to train on, or to choose and calibrate by."""

@@ -7,6 +7,7 @@ ledger gives them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from engine.records.goal import Goal
 from engine.records.labels import LedgerEntry
 from engine.records.quality import AuditRecord, Draw, FrozenLabels, Said
 from engine.store.audit_draws import AuditNews, asked_order
-from engine.store.sources import is_alone
+from engine.store.sources import Origins, is_alone, is_reviewed
 
 
 def replayed(
@@ -56,6 +57,7 @@ def certified(
     freeze: Freeze,
     goal: Goal,
     issued: Issued,
+    version: int = certificate.METHOD_VERSION,
 ) -> Certificate:
     """Return the certificate of an audit of exported labels.
 
@@ -66,14 +68,29 @@ def certified(
         freeze: of the audit.
         goal: of the project.
         issued: by and of what it is made.
+        version: of the certificate's method.
     """
     frozen, answers = course.frozen, course.answers()
     found, changed, contradicting = certificate.contents(frozen, answers, exported)
     standings = stand(
         frozen, answers, [course.differs_blind(one) for one in answers], course.record.alpha,
-        _place(ledger, freeze.audit), changed, contradicting,
+        freeze.before + _place(ledger, freeze.audit), changed, contradicting,
     )  # fmt: skip
-    return certificate.certify(answers, standings, found, freeze, goal, issued)
+    return certificate.certify(answers, standings, found, freeze, goal, issued, version)
+
+
+def looked_at(ledger: Sequence[LedgerEntry]) -> frozenset[int]:
+    """Return the images with a label in force that a person gave or confirmed with the image alone in front.
+
+    Args:
+        ledger: its entries up to some one, from the first on.
+    """
+    origins, reviewed = Origins(), {}
+    for entry in ledger:
+        origin = origins.follow(asdict(entry))
+        given = origin is not None and is_reviewed(origin) and entry.label is not None and entry.mark != "reject"
+        reviewed[entry.image_id] = given
+    return frozenset(image_id for image_id, given in reviewed.items() if given)
 
 
 def _drawn(course: Course, entry: LedgerEntry) -> list[Draw] | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ConfigError, ExportError
 from engine.exporters.evidence import (
@@ -29,13 +30,13 @@ from engine.exporters.evidence import (
 )
 from engine.exporters.rows import SOURCES
 from engine.project.quality.audit_course import Course
-from engine.project.quality.replay import certified, replayed
+from engine.project.quality.replay import certified, looked_at, replayed
 from engine.quality import certificate
 from engine.quality.certificate import Certificate
 from engine.quality.frozen import frozen_digest, order_salt
 from engine.records.labels import LedgerEntry
 from engine.records.quality import FrozenLabels
-from engine.store.audit_draws import DIGITS, asked_order
+from engine.store.audit_draws import DIGITS, asked_audit, asked_order
 from engine.store.chain import entry_hash
 from engine.store.database import GENESIS
 
@@ -66,15 +67,18 @@ def verify(path: Path) -> list[Finding]:
         frozen_rows, ledger = read_frozen(_needed(files, FROZEN)), read_ledger(_needed(files, LEDGER))
         rows = files.rows()
         findings = [Finding(False, f"{name} is twice in the archive") for name in files.twice]
-        findings += _frozen(frozen_rows, stored)
+        trusted = _trusted(frozen_rows, ledger, stored)
+        findings += _frozen(frozen_rows, trusted, stored)
         findings += _ledger(ledger, stored)
-        frozen = _labels(frozen_rows)
+        findings += _counted(ledger, stored)
+        frozen = replace(_labels(frozen_rows), trusted=trusted)
         course, astray = replayed(stored.freeze, stored.alpha, frozen, ledger)
         findings.append(_along(course, astray))
         if rows is None:
             return [*findings, Finding(False, "The table of the export is missing: its labels were not compared")]
         exported = {row.image_id: row.label for row in rows if row.label}
-        again = certified(course, ledger, exported, stored.freeze, stored.goal, stored.issued)
+        version = stored.method_version
+        again = certified(course, ledger, exported, stored.freeze, stored.goal, stored.issued, version)
         findings += _compared(again, stored)
         findings += _words(files, stored, told)
         findings += _exported(rows, ledger, frozen_rows, stored)
@@ -101,10 +105,18 @@ def _needed(files: ReadBack, name: str) -> bytes:
     return data
 
 
-def _frozen(rows: Sequence[FrozenRow], stored: Certificate) -> Iterator[Finding]:
-    """Whether the frozen labels are those of the certificate."""
+def _trusted(rows: Sequence[FrozenRow], ledger: Sequence[LedgerEntry], stored: Certificate) -> NDArray[np.int64] | None:
+    """The labels that are taken as right, by image: those that a person had looked at and that were not frozen."""
+    if stored.freeze.trusted is None:
+        return None
+    looked = looked_at(ledger[: stored.freeze.ledger_seq])
+    return np.array(sorted(looked - {row[0] for row in rows}), np.int64)
+
+
+def _frozen(rows: Sequence[FrozenRow], trusted: NDArray[np.int64] | None, stored: Certificate) -> Iterator[Finding]:
+    """Whether the frozen labels, and those taken as right, are those of the certificate."""
     ids = [row[0] for row in rows]
-    digest = frozen_digest(rows)
+    digest = frozen_digest(rows, trusted)
     if ids != sorted(set(ids)):
         yield Finding(False, "The frozen labels are not in the order of their images, or an image is among them twice")
     elif digest == stored.freeze.digest:
@@ -115,6 +127,27 @@ def _frozen(rows: Sequence[FrozenRow], stored: Certificate) -> Iterator[Finding]
         )
     if len(rows) != stored.freeze.labels:
         yield Finding(False, f"{len(rows):,} labels were frozen, and the certificate says {stored.freeze.labels:,}")
+    if trusted is None:
+        return
+    told = f"Before the freeze people had looked at {len(trusted):,} more labels, which are taken as right"
+    if len(trusted) == stored.freeze.trusted:
+        yield Finding(True, told)
+    else:
+        yield Finding(False, f"{told}, and the certificate says {stored.freeze.trusted:,}")
+
+
+def _counted(ledger: Sequence[LedgerEntry], stored: Certificate) -> Iterator[Finding]:
+    """Whether the audits from before labels were frozen are counted that the ledger knows: those that let labels in."""
+    if stored.method_version == 1:
+        return
+    asked = {(entry.asked or "").split(" ")[1] for entry in ledger if asked_audit(entry.asked)}
+    batches = {(entry.batch or "").split("-")[1] for entry in ledger if (entry.batch or "").startswith("audit-")}
+    least = len(batches - asked)
+    if stored.freeze.before < least:
+        yield Finding(
+            False, f"The ledger has {least:,} audits from before labels were frozen, and the certificate counts "
+            f"{stored.freeze.before:,}",
+        )  # fmt: skip
 
 
 def _labels(rows: Sequence[FrozenRow]) -> FrozenLabels:
@@ -191,6 +224,17 @@ def _compared(again: Certificate, stored: Certificate) -> Iterator[Finding]:
             yield Finding(False, f"“{name}” of the certificate does not follow from its files: {_apart(ours, theirs)}")
     if agree:
         yield Finding(True, f"The bounds follow from the answers. {certificate.statement(again)}")
+        yield Finding(True, _by_method(again))
+
+
+def _by_method(again: Certificate) -> str:
+    """By which method the bounds of classes and sources were worked out again."""
+    if again.method_version == 1:
+        return "By method 1: each bound of a class or source holds by itself, not all together"
+    return (
+        f"By method {again.method_version}: the {again.table:,} bounds of classes and sources hold together, each "
+        f"where E reaches {again.table * again.threshold:g}"
+    )
 
 
 def _apart(ours: Any, theirs: Any) -> str:

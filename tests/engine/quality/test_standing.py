@@ -91,8 +91,23 @@ def test_people_and_changes_add_to_what_is_left_wrong() -> None:
     assert passed.left_wrong == int(sequence.upper / 0.9 + 1e-9) - 2 + 7
     assert passed.reached(passed.left_wrong / 500)
     assert not passed.reached((passed.left_wrong - 1) / 500)
-    low, high = plain.interval
-    assert 0 < low <= plain.upper <= high
+    low, high = plain.interval()
+    assert 0 <= low <= plain.left_wrong <= high
+    both = ConfidenceSequence.replay(500, plain.bets, 40.0)
+    assert passed.interval() == (both.lower - 2, int(both.upper / 0.9 + 1e-9) - 2 + 7)
+
+
+def test_a_bound_of_a_table_needs_as_many_times_the_evidence_as_it_has_bounds_and_a_goal_does_not() -> None:
+    alone, tabled = standing(100, 1), standing(100, 1, table=7)
+    assert tabled.tabled.upper == ConfidenceSequence.replay(500, alone.bets, 140.0).upper
+    assert tabled.tabled_left > tabled.left_wrong == alone.left_wrong == alone.tabled_left
+    assert tabled.reached(alone.left_wrong / 500)
+
+
+def test_a_goal_is_a_share_of_the_labels_taken_as_right_too() -> None:
+    plain, beside = standing(100, 0), standing(100, 0, trusted=500)
+    rate = plain.left_wrong / 1000
+    assert (plain.reached(rate), beside.reached(rate), beside.whole) == (False, True, 1000)
 
 
 def test_only_what_is_settled_is_taken_off_what_is_left_wrong() -> None:

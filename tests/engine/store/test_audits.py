@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,41 @@ def test_who_asked_is_part_of_the_hash_chain(store: Store, tmp_path: Path) -> No
     with closing(sqlite3.connect(tmp_path / "project.db")) as connection, connection:
         connection.execute("UPDATE annotations SET asked = NULL WHERE seq = 3")
     assert "ledger entry 3: its content does not match its hash" in store.verify()
+
+
+def test_what_was_suspected_and_what_is_taken_as_right_are_kept_and_are_in_the_digest(store: Store) -> None:
+    plain = start(store)
+    store.close_audit(plain.number)
+    ids = FROZEN.image_ids
+    noted = replace(FROZEN, suspicion=np.linspace(0, 1, 8, dtype=np.float32))
+    assert start(store, frozen=noted).digest == plain.digest
+    read = store.frozen_labels(2)
+    assert read.suspicion is not None
+    assert read.suspicion.tolist() == noted.suspicion.tolist()  # type: ignore[union-attr]
+    assert (read.trusted, read.whole) == (None, 8)
+    store.close_audit(2)
+    some = FrozenLabels(ids[2:], FROZEN.label_code[2:], FROZEN.source_code[2:], FROZEN.names, SOURCES)
+    without = start(store, frozen=some)
+    store.close_audit(3)
+    trusting = start(store, frozen=replace(some, trusted=ids[:2]))
+    assert trusting.digest != without.digest
+    assert store.frozen_labels(4).whole == 8
+    assert store.verify() == []
+    store.close_audit(4)
+    with pytest.raises(ConfigError, match="taken as right and audited"):
+        start(store, frozen=replace(some, trusted=ids[:3]))
+
+
+def test_an_audit_that_let_labels_in_is_not_gone_on_with(store: Store) -> None:
+    start(store, scope="rule", round=1, thresholds={"fox": 0.5})
+    store.accept_audit(1, ACCEPTED, BATCH, FACTS)
+    with pytest.raises(LedgerError, match="let its labels in"):
+        store.reopen_audit(1)
+    start(store)
+    store.close_audit(2, {"statement": "kept"})
+    start(store)
+    with pytest.raises(LedgerError, match="another audit is open"):
+        store.reopen_audit(2)
+    store.close_audit(3)
+    again = store.reopen_audit(2)
+    assert (again.state, again.ended, again.facts) == ("open", None, {"statement": "kept"})

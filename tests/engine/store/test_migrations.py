@@ -103,6 +103,7 @@ def test_audits_of_revision_0006_are_read_as_what_they_said_and_new_ones_count_o
         decision = Decision("b1", 7, 0, "label", "cat", seconds=1.0, asked=Asked(3, "all", (7,)))
         assert store.record([decision])[0].status == "saved"
         assert [entry.asked for entry in store.entries()][-2:] == [None, f"audit 3 {audit.digest[:32]} all"]
+        assert store.audit(3).ordinal == 2, "one of the two before had an answer"
         assert store.verify() == []
 
 
@@ -172,4 +173,18 @@ def test_a_project_of_revision_0004_keeps_its_measured_set(tmp_path: Path) -> No
         [drawn] = store.measured().image_ids.tolist()
         assert store.apart().tolist() == [drawn]
         assert [entry.uid for entry in store.entries() if entry.image_id == drawn][-1] == "m1"
+        assert store.verify() == []
+
+
+def test_audits_of_revision_0007_keep_their_answers_and_those_from_before_are_counted(tmp_path: Path) -> None:
+    """One of the two older audits has an answer in its sample, so that the third is the second with one."""
+    restore(FIXTURES / "schema_0007.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        [audit] = store.audits()
+        assert (audit.number, audit.state, audit.ordinal) == (3, "closed", 2)
+        frozen, drawn = store.frozen_labels(3), store.measured()
+        assert (frozen.suspicion, frozen.trusted, frozen.whole) == (None, None, 7)
+        assert (drawn.label.tolist(), np.isnan(drawn.suspicion).tolist()) == ([None], [True])
+        assert len(store.audit_news(3, 0, 0).draws) == 3
+        assert store.reopen_audit(3).state == "open"
         assert store.verify() == []

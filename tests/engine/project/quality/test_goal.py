@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +16,13 @@ from engine.errors import ConfigError
 from engine.percent import at_most
 from engine.project.labels import new_uid
 from engine.project.opened import Project
+from engine.project.quality.goal import _next
+from engine.quality.betting import ConfidenceSequence
+from engine.quality.plan import Plan
+from engine.quality.standing import ASSUMED_MISS
 from engine.records.goal import Goal, GoalReport, Step
 from engine.records.labels import Decision
+from engine.records.quality import AuditAnswer
 from tests.auditing import answer_audit
 from tests.made_round import make_round
 from tests.measuring import answer_measured
@@ -83,26 +92,28 @@ def test_wrong_labels_are_estimated_by_source_from_confidence_and_what_people_ga
     sources = {one.source: (one.labels, one.looked, round(one.wrong, 4)) for one in standing.by_source}
     assert sources == {
         "imported": (20, 0, 0.4),  # 2 % each
-        "human": (1, 1, 0.0),  # looked at: people's error, of which nothing is known
-        "confirmed": (1, 1, 0.0),
+        "human": (1, 1, 0.02),  # looked at: people's error, supposed until they are asked again
+        "confirmed": (1, 1, 0.02),
         "accepted_in_batch": (1, 0, 0.2),
         "pseudo": (97, 0, 9.7),
     }
-    assert standing.wrong == pytest.approx(10.3)
+    assert standing.wrong == pytest.approx(10.34)
+    assert standing.people == 0.02
     assert (standing.labels, standing.blank, standing.low, standing.high, standing.answers) == (120, 0, None, None, 0)
 
 
 def test_before_an_audit_the_measured_set_corrects_what_is_suspected(project: Project) -> None:
-    """30 images asked, each prediction suspected by .1 and none wrong; the round has learned from some of them."""
-    number = round_of(project)
+    """30 images asked, each prediction suspected by .1, each imported label by .02, and none wrong."""
+    round_of(project)
     assert now(project).standing.measured == 0
-    answer_measured(project, 30, "cat")
-    fair = len(project.measured.answers(number).right)
-    assert 20 <= fair <= 30
+    truth, undecided = frozen_truth(project), set(free(project))
+    asked = answer_measured(project, 30, truth)
+    predicted = len(undecided & set(asked))
+    suspected = 0.1 * predicted + 0.02 * (30 - predicted)
     better = now(project).standing
-    assert (better.measured, better.answers) == (fair, 0)
+    assert (better.measured, better.answers) == (30, 0)
     pseudo = {one.source: one for one in better.by_source}["pseudo"]
-    assert pseudo.wrong == pytest.approx(pseudo.labels * 0.1 * 4 / (4 + 0.1 * fair), rel=1e-5)
+    assert pseudo.wrong == pytest.approx(pseudo.labels * 0.1 * 4 / (4 + suspected), rel=1e-5)
 
 
 def test_rejected_images_and_marked_ones_without_a_label_are_no_labels(project: Project) -> None:
@@ -210,8 +221,9 @@ def test_scale_follows_from_suspicion_as_it_was_before_the_answers(project: Proj
     assert wrong == sum(labels[one] == "dog" and bool(at) for one, at in zip(asked, pseudo, strict=True))
     project.close()
     with Project.open(project.root) as again:  # the answers have changed the labels in force since
-        x, s = again.goals._answers(again.audits.get(number))
-        assert (x, s) == (wrong, pytest.approx(suspected, rel=1e-5))
+        found = again.suspicions.audited(again.audits.get(number))
+        assert (found.answers, found.wrong, found.rebuilt) == (len(asked), wrong, False)
+        assert found.suspected == pytest.approx(suspected, rel=1e-5)
 
 
 def _columns(project: Project) -> tuple[list[int], list[str]]:
@@ -285,3 +297,92 @@ def test_two_people_who_answer_at_once_are_asked_about_different_images(project:
     assert len(rest) == 100
     last, _ = project.audits.questions(number, limit=10, actor="dora")  # nothing else is left
     assert last == ann
+
+
+def test_what_was_suspected_stays_as_noted_through_more_measured_answers_and_a_restart(project: Project) -> None:
+    """110 measured answers later the scale is another one, and S of the audit the same, as is the estimate's scale."""
+    project.goals.set(Goal(0.1))
+    round_of(project, sure=0.9)
+    truth = frozen_truth(project, wrong=30)
+    number = project.audits.freeze(rate=0.1).number
+    answer_audit(project, number, 15, truth)
+    before = project.suspicions.audited(project.audits.get(number))
+    answer_measured(project, 80, truth)
+    assert project.measured.scale(1).n >= 50  # so that confidences are recalibrated by now
+    after = project.suspicions.audited(project.audits.get(number))
+    estimate, measured = now(project).standing.wrong, project.suspicions.measured()
+    assert after == before
+    assert (60 < measured.answers < 80, measured.rebuilt) == (True, False), "but for those that the audit had asked"
+    project.close()
+    with Project.open(project.root) as again:
+        assert again.suspicions.audited(again.audits.get(number)) == before
+        assert again.suspicions.measured() == measured
+        assert now(again).standing.wrong == estimate
+
+
+def test_what_was_suspected_stays_as_noted_after_a_check_and_another_round(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_of(project, sure=0.9)
+    truth = frozen_truth(project)
+    answer_measured(project, 12, truth)
+    number = project.audits.freeze().number
+    answer_audit(project, number, 25, truth)
+    audited, measured = project.suspicions.audited(project.audits.get(number)), project.suspicions.measured()
+    table = project.store.label_table()
+    given = table.image_ids[table.labeled]
+    monkeypatch.setattr(project.checks, "contradicted", lambda: (given, np.full(len(given), 0.9), table.head))
+    round_of(project, sure=0.6)
+    assert project.suspicions.audited(project.audits.get(number)) == audited
+    assert project.suspicions.measured() == measured
+
+
+def test_an_audit_without_notes_is_compared_with_what_is_known_now_and_that_is_said(project: Project) -> None:
+    round_of(project, sure=0.9)
+    number = project.audits.freeze().number
+    answer_audit(project, number, 21, frozen_truth(project))
+    noted = project.suspicions.audited(project.audits.get(number))
+    assert not now(project).standing.rebuilt
+    root = project.root
+    project.close()
+    with closing(sqlite3.connect(root / "project.db")) as connection, connection:
+        connection.execute("UPDATE audits SET suspicion = NULL")
+    with Project.open(root) as again:
+        found = again.suspicions.audited(again.audits.get(number))
+        assert (found.rebuilt, found.suspected) == (True, pytest.approx(noted.suspected, rel=1e-5))
+        assert now(again).standing.rebuilt
+
+
+def test_wrong_labels_that_people_pass_are_in_the_upper_end_and_sources_are_a_table(project: Project) -> None:
+    project.goals.set(Goal(0.1))
+    round_of(project, sure=0.97)
+    number = project.audits.freeze(rate=0.1).number
+    answer_audit(project, number, 60, frozen_truth(project))
+    total, standing = project.audits.get(number).total, now(project).standing
+    both = ConfidenceSequence.replay(120, total.bets, 40.0)
+    assert (standing.low, standing.high) == (0, math.floor(both.upper / (1 - ASSUMED_MISS)))
+    assert standing.high >= total.left_wrong
+    for part in project.audits.get(number).sources:
+        if part.shown:
+            found = next(one for one in standing.by_source if one.source == part.part.name)
+            assert found.high == part.interval(2)[1] >= part.interval()[1]
+
+
+def test_a_fifth_of_the_doubtful_is_looked_at_in_between_and_one_look_is_no_reason_to_count_anew() -> None:
+    def answers(random: int, wrong: int, looks: int) -> list[AuditAnswer]:
+        found = [AuditAnswer(n, "all", "cat", "pseudo", (), n < wrong, True) for n in range(random)]
+        return [*found, *(AuditAnswer(1000 + n, None, "cat", "pseudo", (), False, True) for n in range(looks))]
+
+    def following(given: list[AuditAnswer]) -> Step:
+        audit = SimpleNamespace(answers=given)
+        return _next(Plan(0, 500, 400, 600), audit, Goal(0.01), 100)  # type: ignore[arg-type]
+
+    badly = answers(150, 3, 0)
+    assert following(badly[:149]) == Step("audit", 500)
+    assert following(badly) == Step("look", 20)
+    early = [answers(0, 0, 1)[0], *badly]
+    assert following(early) == Step("look", 20)
+    between = [*badly[:100], *answers(0, 0, 1), *badly[100:]]
+    assert following(between) == Step("look", 20)
+    assert following(answers(150, 3, 5)) == Step("look", 15)
+    assert following(answers(150, 3, 20)) == Step("audit", 500)

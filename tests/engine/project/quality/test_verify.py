@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import ExportError
+from engine.errors import ExportError, LedgerError
 from engine.exporters import EXPORTERS
 from engine.exporters.collect import ExportOptions
 from engine.exporters.evidence import CERTIFICATE, FROZEN, LEDGER, TABLE, TEXT, beside
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.quality.verify import verify
+from engine.project.review.ref import QueueRef
 from engine.quality import certificate
+from engine.quality.betting import ConfidenceSequence
 from engine.quality.certificate import Certificate
 from engine.records.goal import Goal
 from engine.records.labels import Decision
@@ -311,3 +313,99 @@ def test_a_later_table_of_the_same_name_drops_the_evidence_of_the_earlier(projec
     nothing = ExportOptions("csv", frozenset(), unlabeled=True)
     project.exports.write(nothing, target=table)
     assert not beside(table).exists()
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def test_certificates_of_the_first_method_are_worked_out_again_by_it(tmp_path: Path) -> None:
+    """Each bound of a class by itself; the same claim under the later method does not follow."""
+    for name in ("certificate_1.csv", "certificate_1.csv.certificate.zip"):
+        shutil.copy(FIXTURES / name, tmp_path)
+    path = tmp_path / "certificate_1.csv"
+    assert held(path) == []
+    assert any(finding.what.startswith("By method 1: each bound") for finding in verify(path))
+    with zipfile.ZipFile(beside(path)) as archive:
+        stored = json.loads(archive.read(CERTIFICATE))
+    assert "table" not in stored
+    stored |= {"format_version": 2, "table": 4, "method_version": 2}
+    stored["freeze"] |= {"trusted": None, "before": 0}
+    changed = tampered(beside(path), CERTIFICATE, lambda _: json.dumps(stored).encode())
+    changed.replace(beside(path))
+    assert any("“classes” of the certificate" in what for what in held(path))
+
+
+def test_bounds_of_classes_and_sources_are_a_table_that_needs_more_evidence_and_the_goal_does_not(
+    honest: Path,
+) -> None:
+    found = certificate_of(honest)
+    assert (found.table, found.threshold) == (len(found.classes) + len(found.sources), 20.0)
+    cats = next(one for one in found.classes if one.part == "class:cat")
+    alone, tabled = (
+        ConfidenceSequence.replay(cats.labels, [(n, "random", 1, 0.0) for n in range(cats.random)], needed)
+        for needed in (20.0, 20.0 * found.table)
+    )
+    assert (cats.found, cats.upper) == (0, tabled.upper)
+    assert tabled.upper > alone.upper
+    text = read(honest, TEXT).decode()
+    assert f"These {found.table} bounds hold together, each where E reaches {20 * found.table}" in text
+    assert "says nothing of images of the class that are called otherwise" in " ".join(text.split())
+    assert any(f"By method 2: the {found.table} bounds" in finding.what for finding in verify(honest))
+
+
+def trusted_export(project: Project, answers: int) -> tuple[Path, int]:
+    """Confirm the first 30 predictions, freeze what nobody looked at, audit it and export everything."""
+    table, truth = project.store.label_table(), truth_of(project)
+    seen = [int(i) for i in table.image_ids[table.undecided]][:30]
+    looks = [Decision(new_uid(), one, 0, "accept", truth(one), round=1, confidence=0.97, seconds=1.0) for one in seen]
+    assert {ack.status for ack in project.labels.decide(looks)} == {"saved"}
+    number = project.audits.freeze(rate=0.1, trusting=True).number
+    answer_audit(project, number, answers, truth)
+    return project.exports.write(ExportOptions(audit=number)), number
+
+
+def test_answers_taken_as_the_truth_are_stated_and_the_goal_is_a_share_of_all(project: Project) -> None:
+    """90 of 120 labels are audited, and 12 may be wrong: a tenth of all."""
+    path, number = trusted_export(project, 25)
+    audit, found = project.audits.get(number), certificate_of(path)
+    assert (audit.labels, audit.total.whole, audit.missed, audit.added) == (90, 120, 0.0, 0)
+    assert (found.freeze.trusted, found.freeze.labels, found.contents.added, found.missed) == (30, 90, 0, 0.0)
+    left = ConfidenceSequence.replay(90, audit.total.bets, 20.0).upper
+    assert audit.left_wrong == left == found.total.left_wrong
+    assert audit.reached(left / 120)
+    assert not audit.reached((left - 1) / 120)
+    words = certificate.statement(found)
+    assert f"At most {left} of 120 labels are wrong" in words
+    assert "takes the answers of people as the truth: 30 labels" in words
+    assert held(path) == []
+    assert project.store.verify() == []
+
+
+@pytest.mark.parametrize("number", [29, None])
+def test_another_number_of_trusted_labels_is_noticed(project: Project, number: int | None) -> None:
+    path, _ = trusted_export(project, 21)
+    assert held(tampered(path, CERTIFICATE, in_json(lambda it: it["freeze"].update(trusted=number)))) != []
+
+
+def test_an_honest_audit_cannot_be_passed_off_as_one_that_trusts(honest: Path) -> None:
+    change = in_json(lambda it: (it["freeze"].update(trusted=0), it.update(missed=0.0)))
+    assert any("digest" in what for what in held(tampered(honest, CERTIFICATE, change)))
+
+
+def test_an_audit_gone_on_with_keeps_its_labels_order_and_place(project: Project) -> None:
+    truth, number = truth_of(project), project.audits.freeze(rate=0.1).number
+    answer_audit(project, number, 25, truth)
+    following = project.queue.next(limit=3, ref=QueueRef.of_audit(number))[0]
+    before = project.audits.get(number)
+    project.audits.close(number)
+    with pytest.raises(LedgerError, match="closed"):
+        project.audits.close(number)
+    again = project.audits.reopen(number)
+    assert (again.open, again.place, again.record.digest) == (True, 1, before.record.digest)
+    assert project.queue.next(limit=3, ref=QueueRef.of_audit(number))[0] == following
+    answer_audit(project, number, 15, truth)
+    assert project.audits.get(number).total.random == 40
+    with pytest.raises(LedgerError, match="another audit is open"):
+        project.audits.reopen(number)
+    assert held(project.exports.write(ExportOptions(audit=number))) == []
+    assert project.store.verify() == []
