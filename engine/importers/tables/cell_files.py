@@ -210,8 +210,14 @@ def _fit(cell: str, name: str) -> tuple[int, int, int]:
     always one of them: it may lack the ending, or have an upload's prefix."""
     if "/" not in name and "/" not in cell and "\\" not in cell:
         return 1, 1, 1
-    said = [part for part in unquote(_plain(cell)).split("/") if part]
-    whole = name_key(name).split("/")
+    plain, whole = _plain(cell), name_key(name).split("/")
+    if (unquoted := unquote(plain)) != plain:  # the file may have either name
+        return max(_common(plain, whole), _common(unquoted, whole))
+    return _common(plain, whole)
+
+
+def _common(path: str, whole: list[str]) -> tuple[int, int, int]:
+    said = [part for part in path.split("/") if part]
     same = 1
     while same < min(len(said), len(whole)) and said[-same - 1] == whole[-same - 1]:
         same += 1

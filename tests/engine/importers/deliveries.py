@@ -261,9 +261,9 @@ class Door:
             staged = stage(contents, root / "staging", Limits(), self._pool, quiet)
         finally:
             contents.close()
-        scanned = Scanned(
-            source, contents.listing, None, staged, root / "staging", other_names(source, contents.listing, Limits())
-        )
+        files = frozenset(one.name for one in contents.listing.entries if one.name not in staged.unpacked.expanded)
+        names = other_names(source, contents.listing, Limits())
+        scanned = Scanned(source, contents.listing, None, staged, root / "staging", files, names)
         empty = ImportPreview("", "", (), (), {}, 0, 0, (), (), root / "staging", scanned=scanned)
         return read_again(empty, answers=answers)
 

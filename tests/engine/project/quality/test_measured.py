@@ -138,7 +138,8 @@ def test_a_round_that_held_nothing_out_is_measured_by_random_images_and_its_conf
     archive = project.exports.write(ExportOptions("imagefolder_zip", frozenset({"pseudo"}), min_confidence=0.9))
     with zipfile.ZipFile(archive) as written:
         manifest = json.loads(next(written.read(name) for name in written.namelist() if name.endswith("manifest.json")))
-    assert (manifest["round"], manifest["heldout"]) == (number, None)
+    assert "heldout" not in manifest
+    assert (manifest["measured"]["round"], manifest["measured"]["n"]) == (number, len(fair))
 
 
 def test_counts_at_an_earlier_entry(project: Project, number: int) -> None:
