@@ -3,8 +3,11 @@
 Sets: digits, MNIST's images where they lie under DATA, and photos of a folder, one folder of photos a class or a folder
 of such. 5 labels a class are given. Every answer after them counts, those that measure and second looks included. Rows:
 - plan: the least sure first with live labels and a measured set, a plan after every 50 answers; when it has at most 50
-  doubtful images left to look at, these, a freeze, and random answers until the bound shows the goal;
-- the same by a person who slips in 2 %: all labels are audited, with second looks; nothing is known of slips before;
+  doubtful images left to look at, these, a freeze, and random answers until the bound shows the goal. What people
+  answered is taken as the truth, as the app does where they say so at the freeze;
+- the same with all labels audited, with second looks, as the app does else: nothing is known of people before, who are
+  then taken to pass as many wrong labels as their labels drawn show; by a person who never slips, and by one who slips
+  in 2 %;
 - before: the least sure first until 1 − confidence of the others adds up to the goal, then a sample of the fixed size
   that shows it with none wrong; where it does not, 50 more of the least sure and another sample, the k-th at 1 − .05/k;
 - random order: labels for the model are drawn at random, then as the plan;
@@ -95,25 +98,25 @@ class Way:
     by_chance: bool = False
 
 
-def by_plan(project: GoalProject, rate: float, *, people: float | None = None, slower: int = 1) -> bool:
+def by_plan(project: GoalProject, rate: float, *, whole: bool = False, slower: int = 1) -> bool:
     """Answer, plan, freeze and audit; see the top.
 
     Args:
         project: at its start.
         rate: the goal, 0..1.
-        people: share of wrong labels supposed among those that a person gave; None where these are the truth.
+        whole: whether labels that a person gave are audited too; else they are taken as the truth.
         slower: how many times as many answers lie between two fits and plans.
     """
     plan: Plan | None = None
     while (project.label < 0).any():
         project.learn(project.answers + slower * BATCH, slower * PER_FIT)
         if len(project.placed) >= SHARE:
-            plan = project.plan(rate, people)
+            plan = project.plan(rate, whole=whole)
             if plan is not None and plan.first <= BATCH:
                 break
     learned = project.answers
     project.look_first(plan.first if plan else 0)
-    return project.certify(rate, whole=people is not None, more=more_looks(learned)).reached
+    return project.certify(rate, whole=whole, more=more_looks(learned)).reached
 
 
 def before(project: GoalProject, rate: float) -> bool:
@@ -167,7 +170,8 @@ def no_model(project: GoalProject, rate: float) -> bool:
 
 WAYS: dict[str, Way] = {
     "plan": Way(by_plan),
-    "plan, slips": Way(lambda project, rate: by_plan(project, rate, people=0.0), slips=SLIPS),
+    "plan, all audited": Way(lambda project, rate: by_plan(project, rate, whole=True)),
+    "plan, slips": Way(lambda project, rate: by_plan(project, rate, whole=True), slips=SLIPS),
     "before": Way(before, measured=False),
     "before, slips": Way(before, slips=SLIPS, measured=False),
     "random order": Way(lambda project, rate: by_plan(project, rate, slower=SLOWER), by_chance=True),

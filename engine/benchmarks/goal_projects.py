@@ -8,6 +8,7 @@ labels is left wrong (`engine.quality.plan`, `engine.quality.betting`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,9 @@ from engine.quality import scale
 from engine.quality.audit_length import too_many
 from engine.quality.betting import ALPHA, ConfidenceSequence, allowed
 from engine.quality.measured_set import wanted
-from engine.quality.people import settled
+from engine.quality.people import PeopleError, settled
 from engine.quality.plan import MORE_LOOKS, Plan, best_plan
+from engine.quality.standing import ASSUMED_MISS, SHOWN, missed_by
 from engine.query.order import highest
 
 Floats = NDArray[np.float64]
@@ -125,12 +127,21 @@ class GoalProject:
         return np.where(self.label >= 0, GIVEN, 1.0 - scale.recalibrated(written, self.confidence))
 
     def random_answers(self) -> tuple[int, float]:
-        """Return how many predictions the measured set found wrong, and the sum of their suspicions before."""
+        """Return how many labels that nobody had looked at the measured set found wrong, and the sum of their
+        suspicions before."""
         return self._wrong_measured, self._suspected
 
-    def plan(self, rate: float, people: float | None, seed: int = 0) -> Plan | None:
-        """Return the way to at most a share `rate` of wrong labels; see `best_plan`."""
-        return best_plan(self.suspicion(), self.looked, rate, self.random_answers(), people, seed=seed)
+    def plan(self, rate: float, *, whole: bool, seed: int = 0) -> Plan | None:
+        """Return the way to at most a share `rate` of wrong labels, as the app makes it before an audit.
+
+        Args:
+            rate: 0..1.
+            whole: whether labels that people gave are to be audited too. Nothing is known of people then: they are
+                taken to err as imports do and to pass a tenth of the wrong labels (`engine.quality.standing`).
+            seed: see `best_plan`.
+        """
+        shown, people = ((1.0 - ASSUMED_MISS) * rate, GIVEN) if whole else (rate, None)
+        return best_plan(self.suspicion(), self.looked, shown, self.random_answers(), people, seed=seed)
 
     def look_first(self, count: int) -> None:
         """Look at the most suspicious images that nobody looked at, once each."""
@@ -157,28 +168,35 @@ class GoalProject:
 
         Args:
             rate: 0..1, of all labels.
-            whole: whether labels that a person gave are audited too; else they count as the truth.
+            whole: whether labels that a person gave are audited too, of which as many are taken to be passed as the
+                drawn ones of them show, see `engine.quality.standing.missed_by`; else they count as the truth.
             more: doubtful images to look at, where the audit goes badly.
         """
+        given, missed = self.looked.copy(), ASSUMED_MISS if whole else 0.0
+        people = ConfidenceSequence(max(int(given.sum()), 1))  # of the differences of second answers to given labels
         at_most = allowed(rate, len(self.label))
         rows = np.arange(len(self.label)) if whole else np.flatnonzero(~self.looked)
         sequence = ConfidenceSequence(len(rows))
         seen, since, wrong_since = np.zeros(len(self.label), np.bool_), 0, 0
         for row in self._rng.permutation(rows).tolist():
-            if _reached(sequence, at_most):
+            if sequence.answered >= SHOWN and _reached(sequence, at_most, missed):
                 break
             if seen[row]:
                 continue
             seen[row] = True
-            y = self._look_again(row)
+            y, differed = self._look_again(row)
             sequence.add(row, "random", 1, y)
+            if whole and given[row]:
+                people.add(row, "random", 1, float(differed))
+                limit = people.upper / people.population / 2
+                missed = missed_by(PeopleError(0.0, limit, people.answered))
             since, wrong_since = since + 1, wrong_since + int(y)
             if more and too_many(wrong_since, since, at_most / len(rows)):
                 for doubtful in self._most_suspicious(more):
                     seen[doubtful] = True
-                    sequence.add(doubtful, "look", 1, self._look_again(doubtful))
+                    sequence.add(doubtful, "look", 1, self._look_again(doubtful)[0])
                 since = wrong_since = 0
-        return Certified(_reached(sequence, at_most), sequence.looked, self.wrong())
+        return Certified(_reached(sequence, at_most, missed), sequence.looked, self.wrong())
 
     def _ask(self, row: int) -> int:
         """Return a person's answer."""
@@ -191,20 +209,21 @@ class GoalProject:
     def _give(self, row: int, label: int) -> None:
         self.label[row], self.looked[row] = label, True
 
-    def _look_again(self, row: int) -> float:
-        """Ask blind, and once more where the answer differs from the label; return 1 for a wrong label."""
+    def _look_again(self, row: int) -> tuple[float, bool]:
+        """Ask blind, and once more where the answer differs from the label; return 1 for a wrong label, and whether
+        the first answer differed."""
         current = int(self.exported()[row]) if self.label[row] < 0 else int(self.label[row])
         first = self._ask(row)
         outcome = settled(current, first, self._ask(row) if first != current and self._slips else first)
         self._give(row, outcome.label)
-        return float(outcome.wrong)
+        return float(outcome.wrong), first != current
 
     def _measure(self) -> None:
         row = self._to_measure[len(self.placed)]
         answer = self._ask(row)
-        if self.label[row] < 0:
+        if not self.looked[row]:
             self._suspected += float(self.suspicion()[row])
-            self._wrong_measured += int(answer != self.predicted[row])
+            self._wrong_measured += int(answer != self.exported()[row])
         self._give(row, answer)
         self.placed.append(row)
 
@@ -236,7 +255,9 @@ def more_looks(first: int) -> int:
     return max(1, first // MORE_LOOKS)
 
 
-def _reached(sequence: ConfidenceSequence, at_most: int) -> bool:
-    """Whether the goal is shown by the last answer; a bound from before that is lower is left out, which costs time and
-    shows nothing that would not hold."""
-    return sequence.e_value(at_most + sequence.found + 1) >= 1 / ALPHA
+def _reached(sequence: ConfidenceSequence, at_most: int, missed: float) -> bool:
+    """Whether the goal is shown by the last answer, people passing a share `missed` of the wrong labels: whether
+    U / (1 − missed) − W is at most that. A bound from before that is lower is left out, which costs time and shows
+    nothing that would not hold."""
+    too_many = math.ceil((at_most + sequence.found + 1) * (1.0 - missed) - 1e-9)
+    return sequence.unseen == 0 or sequence.e_value(too_many) >= 1 / ALPHA

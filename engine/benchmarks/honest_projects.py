@@ -181,7 +181,7 @@ def play(kind: str, sets: Sets, runs: int, answers: int, per_fit: int, rate: flo
         project.learn(answers, per_fit)
         _on_the_way(project, told)
         told.by_itself.append(_by_itself(project, rate))
-        plan = project.plan(rate, PEOPLE, run)
+        plan = project.plan(rate, whole=True, seed=run)
         if plan is None:
             told.unplanned += 1
             continue

@@ -11,10 +11,11 @@ from scipy.stats import binom
 
 from engine.benchmarks import command
 from engine.benchmarks.certificate import WAYS, before, by_plan, least_size, left_at_most, no_model
-from engine.benchmarks.goal_projects import GoalProject, Pool
+from engine.benchmarks.goal_projects import GoalProject, Pool, _reached
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
+from engine.quality.betting import ConfidenceSequence
 
 
 def pool(images: int = 600, apart: float = 2.0) -> Pool:
@@ -47,11 +48,24 @@ def test_the_plan_ends_with_few_answers_that_are_all_counted() -> None:
     assert looked <= project.answers <= looked + len(project.placed)
 
 
+def test_that_people_pass_wrong_labels_is_paid_for_where_all_labels_are_audited() -> None:
+    trusting, audited = (GoalProject(pool(apart=4.0), 0) for _ in range(2))
+    assert by_plan(trusting, 0.05)
+    assert by_plan(audited, 0.05, whole=True)
+    assert audited.answers >= trusting.answers
+    sequence = ConfidenceSequence(1000)
+    for row in range(200):
+        sequence.add(row, "random", 1, 0.0)
+    for at_most in range(1, 60):
+        for missed in (0.0, 0.1, 0.3):
+            assert _reached(sequence, at_most, missed) == (sequence.left_wrong(missed) <= at_most), (at_most, missed)
+
+
 def test_a_person_who_slips_pays_for_second_looks_and_the_set_is_still_true() -> None:
     true = GoalProject(pool(apart=4.0), 0)
     slipping = GoalProject(pool(apart=4.0), 0, slips=0.02)
     assert by_plan(true, 0.05)
-    assert by_plan(slipping, 0.05, people=0.0)
+    assert by_plan(slipping, 0.05, whole=True)
     assert slipping.answers > true.answers
     assert slipping.wrong() <= 30
 
