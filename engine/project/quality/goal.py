@@ -28,6 +28,7 @@ from engine.project.workspace import Workspace
 from engine.quality import plan, suspicion
 from engine.quality.audit_length import too_many
 from engine.quality.betting import allowed, threshold
+from engine.quality.scale import SHARE
 from engine.quality.standing import ASSUMED_MISS, Audit, PartStanding
 from engine.records.goal import Goal, GoalReport, GoalSet, GoalStanding, SourceShare, Step, Way
 from engine.records.labels import ACCEPTED
@@ -206,7 +207,14 @@ class Goals:
         if labeled < FIRST_BATCH * classes or len(set(now.label.tolist())) < 2:
             missing = max(1, FIRST_BATCH * classes - labeled)
             return Step("label", missing), f"{now.blank:,} images have neither label nor prediction."
-        return Step("train"), f"{now.blank:,} images have neither label nor prediction: a round predicts them."
+        why = f"{now.blank:,} images have neither label nor prediction: a round predicts them."
+        measured = len(self._measured.measured_ids())
+        if measured < SHARE:
+            why += (
+                f" With {SHARE - measured} more “Random images, asked blind” on the Review page it is measured from "
+                "its start."
+            )
+        return Step("train"), why
 
     def _is_reached(self, goal: Goal, now: LabelsNow, audit: Audit) -> bool:
         """Whether the audit has shown the goal of just the labels there are now."""

@@ -128,6 +128,7 @@ def test_rejected_images_and_marked_ones_without_a_label_are_no_labels(project: 
 def test_images_are_labeled_and_predicted_before_any_plan(project: Project) -> None:
     report = now(project)
     assert report.step == Step("train")
+    assert "With 20 more “Random images, asked blind”" in report.why
     assert report.way is None
     assert report.standing.blank == FREE
     round_of(project)
