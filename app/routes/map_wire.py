@@ -144,11 +144,12 @@ def epochs(opened: OpenProject, source: str, number: int, first: int) -> bytes:
         at = order[rows[there]]
         predicted[e, at] = columns[best[there]]
         confidence[e, at] = np.round(p1[there] * 255).astype(np.uint8)
-    right = project.maps.heldout_right(number)
+    right, labels = project.maps.heldout_right(number), project.maps.labels_by_epoch(number)
     written, step = _written(opened, number, ids, every)
     header = {
         "n": len(ids), "mark": zlib.crc32(ids.tobytes()), "round": number, "epochs": wanted, "first": first,
         "all": len(every), "wide": kind is np.uint16, "heldout": [right.get(epoch) for epoch in every],
+        "labels": [labels.get(epoch) for epoch in every],
         "scale": None if written is None else asdict(written),
     }  # fmt: skip
     return pack(header, _exclusive(predicted), _difference(confidence), step)

@@ -245,6 +245,14 @@ class Maps:
         whole = [one for one in teachers if one is not None]
         return _stacked(students), _stacked(whole) if len(whole) == len(teachers) else None
 
+    def labels_by_epoch(self, number: int) -> dict[int, int]:
+        """Return by epoch how many labels a live round's fit knew; empty for a trained round, whose labels stay."""
+        table = self._results.curves(number)
+        labels = table.get("labels")
+        if labels is None:
+            return {}
+        return {int(epoch): int(count) for epoch, count in zip(table["epoch"], labels, strict=True)}
+
     def heldout_right(self, number: int) -> dict[int, tuple[int, int]]:
         """Return by epoch how many held-out labels a round had right, and of how many; empty without any."""
         table = self._results.curves(number)

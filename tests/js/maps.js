@@ -21,7 +21,7 @@ function oneBucket(n) {
 export function epochsOf({ cls, conf, mark = 1, scale = null, step = cls[0].map(() => 255) }) {
   return {
     n: cls[0].length, mark, round: 1, epochs: cls.map((_, e) => e + 1), first: 0, all: cls.length, wide: false,
-    heldout: cls.map(() => null), scale, step: Uint8Array.from(step), cls: cls.map((row) => Int16Array.from(row)), conf: conf.map((row) => Uint8Array.from(row)),
+    heldout: cls.map(() => null), labels: cls.map(() => null), scale, step: Uint8Array.from(step), cls: cls.map((row) => Int16Array.from(row)), conf: conf.map((row) => Uint8Array.from(row)),
   };
 }
 

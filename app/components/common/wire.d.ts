@@ -203,6 +203,8 @@ export interface EpochsHeader {
   all: number;
   wide: boolean;
   heldout: ([number, number] | null)[];
+  /** Labels that a live round's fit knew; null of a trained round. */
+  labels: (number | null)[];
   scale: Scale | null;
 }
 

@@ -98,7 +98,7 @@ export function createLoader(base, model, current, seen) {
     }
     reloads = 0;
     if (known && answer.all < known.epochs.length) model.setEpochs(null);
-    else if (known && !answer.epochs.length) Object.assign(known, { heldout: answer.heldout, scale: answer.scale, step: answer.step });
+    else if (known && !answer.epochs.length) Object.assign(known, { heldout: answer.heldout, labels: answer.labels, scale: answer.scale, step: answer.step });
     else model.setEpochs(known ? appendEpochs(known, answer) : answer);
   }
 

@@ -11,6 +11,17 @@ const STEPS = new Map([["ArrowLeft", -1], ["ArrowDown", -1], ["ArrowRight", 1], 
 const SPEEDS = [[1, "1/s"], [2, "2/s"], [5, "5/s"], [12, "12/s"]];
 
 /**
+ * Where the slider stands: a live round's fits differ by the labels they knew.
+ * @param {Pick<Epochs, "epochs" | "labels">} epochs
+ * @param {number} at
+ */
+export function momentText({ epochs, labels }, at) {
+  const known = labels[at];
+  if (known === null || known === undefined) return `epoch ${epochs[at]} of ${epochs.at(-1)}`;
+  return `after ${count(known)} ${known === 1 ? "label" : "labels"} of ${count(labels.at(-1) ?? known)}`;
+}
+
+/**
  * @param {MapModel} model
  * @param {MapActions} actions
  */
@@ -96,11 +107,11 @@ export function buildPlayer(model, actions) {
       pause();
       return;
     }
-    const { epochs } = model.epochs;
+    const { epochs, labels } = model.epochs;
     const key = epochs.join();
     if (key !== listed) {
       listed = key;
-      from.replaceChildren(...epochs.map((epoch, e) => el("option", { value: e }, epoch)));
+      from.replaceChildren(...epochs.map((epoch, e) => el("option", { value: e }, labels[e] === null ? epoch : `${labels[e]} labels`)));
     }
     from.value = String(model.since);
     ring.box.checked = model.ring;
@@ -111,11 +122,11 @@ export function buildPlayer(model, actions) {
 
   function paintMoment() {
     if (!model.epochs) return;
-    const { epochs } = model.epochs;
     slider.max = String(most());
     slider.value = String(model.moment);
-    slider.setAttribute("aria-valuetext", `epoch ${epochs[model.epoch]}`);
-    setText(where, `epoch ${epochs[model.epoch]} of ${epochs.at(-1)}`);
+    const text = momentText(model.epochs, model.epoch);
+    slider.setAttribute("aria-valuetext", text);
+    setText(where, text);
     curve.paint(model.epochs);
   }
   face();

@@ -98,6 +98,7 @@ def epochs(shown: None, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(Results, "epochs", lambda self, number: [1, 2])
         monkeypatch.setattr(Results, "epoch_predictions", lambda self, number, epoch: predictions[epoch])
         monkeypatch.setattr(Maps, "heldout_right", lambda self, number: {2: (18, 24)})
+        monkeypatch.setattr(Maps, "labels_by_epoch", lambda self, number: {1: 10, 2: 20})
 
     return set_up
 
@@ -110,6 +111,7 @@ def test_epochs_come_as_differences_in_the_projects_class_order(
     body = client.get("map/epochs", params={"round": 1}).content
     header, start = header_of(body)
     assert (header["n"], header["epochs"], header["heldout"]) == (5, [1, 2], [None, [18, 24]])
+    assert header["labels"] == [10, 20]
     assert header["wide"] is (kind is np.uint16)
     size = 10 * np.dtype(kind).itemsize
     classes = ors(np.frombuffer(body, kind, 10, start).reshape(2, 5))

@@ -145,6 +145,7 @@ def test_it_is_fitted_anew_after_ten_answers_or_when_the_person_rests(project: P
     assert project.live.step(13.1), "two seconds without an answer"
     assert not fitted(project), "nothing is new"
     assert results.epochs(project.workspace.round_folder(number)) == [1, 2, 3]
+    assert project.maps.labels_by_epoch(number) == {1: 20, 2: 30, 3: 31}
 
 
 def test_it_is_fitted_after_as_many_answers_as_the_person_chose(project: Project) -> None:
