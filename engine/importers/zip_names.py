@@ -13,7 +13,7 @@ import codecs
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.importers.letter_costs import MODELS, ascii_cost, text_cost
@@ -92,17 +92,18 @@ def guess_encoding(raw_names: Sequence[bytes]) -> Guess:
     Names in pure ASCII say nothing and are passed over; where there are no others, utf-8 is returned. Where all are
     valid UTF-8 they are taken for that. Looks at 1,000 different parts of paths at most.
     """
-    parts = _telling_parts(raw_names)
+    names = _telling_parts(raw_names)
+    parts = list(names)
     if not parts:
         return Guess(UTF8, (), True)
     costs = {encoding: _cost(parts, encoding) for encoding in _PAGES}
     order = sorted(costs, key=costs.__getitem__)
     if all(name_in(raw, UTF8) is not None for raw in raw_names):
-        others = _different(UTF8, order, parts)
+        others = _different(UTF8, order, names)
         margin = costs[others[0]] - _cost_as_utf8(parts) if others else math.inf
         return Guess(UTF8, others[:_OTHERS], margin > _SURE or any(max(part.decode()) > "\u07ff" for part in parts))
     best = order[0]
-    others = _different(best, order[1:], parts)
+    others = _different(best, order[1:], names)
     sure = not others or costs[others[0]] - costs[best] > _SURE
     return Guess(best, others[:_OTHERS], sure)
 
@@ -125,31 +126,37 @@ def known_encoding(name: str) -> str | None:
     return ours.get(_ALIASES.get(found, found))
 
 
-def _telling_parts(raw_names: Sequence[bytes]) -> list[bytes]:
-    """Return the different parts of the paths that are not pure ASCII, those that differ in numbers only once."""
-    parts: dict[bytes, bytes] = {}
+def _telling_parts(raw_names: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return the different parts of the paths that are not pure ASCII, those that differ in numbers only once, each
+    with the first name that it is in."""
+    parts: dict[bytes, tuple[bytes, bytes]] = {}
     for raw in raw_names:
         if raw.isascii():
             continue
         for part in raw.split(b"/"):
             if not part.isascii():
-                parts.setdefault(_DIGITS.sub(b"0", part), part)
+                parts.setdefault(_DIGITS.sub(b"0", part), (part, raw))
     found = list(parts.values())
-    return found[:: max(1, math.ceil(len(found) / _MOST_PARTS))]
+    return dict(found[:: max(1, math.ceil(len(found) / _MOST_PARTS))])
 
 
-def _different(taken: str, others: Sequence[str], parts: Sequence[bytes]) -> tuple[str, ...]:
-    """Return those of the others that read as many parts, without any oddity, and not as one before them does."""
+def _different(taken: str, others: Sequence[str], parts: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    """Return those of the others that read as many parts, without any oddity, and whole names not as one before them
+    does; a name that has a part which an encoding cannot read is read as none by it."""
     read = tuple(name_in(part, taken) for part in parts)
-    readings = {read}
+    names = tuple(dict.fromkeys(parts.values()))
+    readings = {tuple(name_in(name, taken) for name in names)}
     different = []
     for encoding in others:
         reading = tuple(name_in(part, encoding) for part in parts)
-        if reading in readings or reading.count(None) > read.count(None):
+        if reading.count(None) > read.count(None):
             continue
         if not all(name is None or name.isprintable() for name in reading):
             continue
-        readings.add(reading)
+        whole = tuple(name_in(name, encoding) for name in names)
+        if whole in readings:
+            continue
+        readings.add(whole)
         different.append(encoding)
     return tuple(different)
 

@@ -1,7 +1,7 @@
 """Code pages are guessed from class names as people give them, by the words of each language."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.importers.zip_names import ENCODINGS, FALLBACK, LANGUAGES, guess_encoding, known_encoding, name_in
@@ -76,6 +76,7 @@ def test_several_words_of_one_language_are_read_right(data: st.DataObject) -> No
     assert read(raw, guess.encoding) == read(raw, encoding), (chosen, guess)
 
 
+@example([b"\x81A\xb0\xcf/\x00\x80\xb0"])
 @given(st.lists(st.binary(max_size=30), max_size=10))
 def test_any_bytes_get_a_known_encoding_and_others_that_differ_from_it(raw: list[bytes]) -> None:
     guess = guess_encoding(raw)
