@@ -1,4 +1,7 @@
-"""Every algorithm on a CUDA device, as far as a machine without one can tell: see `tests.fake_cuda`."""
+"""Every algorithm on a CUDA device, as far as a machine without one can tell: see `tests.fake_cuda`.
+
+Gradients are made up there: what autograd does on a GPU, and the optimisers' fused steps, are not seen.
+"""
 
 from __future__ import annotations
 

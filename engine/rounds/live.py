@@ -3,6 +3,9 @@
 It is of a fixed set of images. Its epochs hold all of them, since the labeled ones become more; features are recorded
 once, with the first, and written anew where the images get better ones. Classes are added at the end as they get their
 first label. What is in force is whatever the last refit wrote.
+
+Kept of each fit are its predictions, of at most 60 of them, and no model: a fit takes milliseconds and follows from
+labels.parquet and the features, so that the model of an earlier one is fitted again where it is asked for.
 """
 
 from __future__ import annotations
