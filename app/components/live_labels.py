@@ -7,7 +7,9 @@ import streamlit as st
 from app import state
 from app.components.training_views import duration
 from app.server.workbench import OpenProject
+from engine.errors import ConfigError
 from engine.jobs.features import View
+from engine.nets.net_name import FROZEN
 from engine.percent import percent, short
 from engine.project.live import MOST_PER_REFIT, LiveState
 from engine.project.quality.measured import Standing
@@ -18,6 +20,11 @@ ABOUT = (
     "A model that labels all images together from their features and your answers, fitted anew after every ten of them "
     "within a fraction of a second. The queue follows it, and so do map, grid, quality and export. A trained round can "
     "come after it."
+)
+NET = (
+    "Any pretrained network whose weights are on this machine: of torchvision (mobilenet_v2), of timm "
+    "(timm/vit_small_patch14_dinov2.lvd142m), or several joined by +. Its features are computed once, and live labels "
+    "then go by them."
 )
 
 
@@ -46,6 +53,15 @@ def _switch(opened: OpenProject) -> None:
             answers = st.number_input("Fit after so many answers", 1, MOST_PER_REFIT, key="live_per_refit")
             if answers != opened.project.live.per_refit:
                 opened.project.live.fit_after(int(answers))
+            state.preset("live_net", opened.project.live.net.removeprefix(FROZEN))
+            net = st.text_input(
+                "Network that describes the images", key="live_net", placeholder="as recommended", help=NET
+            )
+            if net.strip() != opened.project.live.net.removeprefix(FROZEN):
+                try:
+                    opened.project.live.describe_by(net)
+                except ConfigError as error:
+                    state.show_error(error)
 
 
 def _line(opened: OpenProject, drawn: int | None) -> None:

@@ -19,18 +19,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from engine.files import read_json, write_atomic
+from engine.errors import ConfigError
+from engine.files import read_json, write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.jobs import features_work, parent
 from engine.jobs.folder import JOB
 from engine.jobs.parent import JobState
 from engine.live.model import VOTES, VOTES_GRADIENTS, ImageSet
 from engine.live.stored import load_set
-from engine.nets.net_name import NetName
+from engine.nets import frozen
+from engine.nets.net_name import FROZEN, NetName
 from engine.nets.views import LEAST_LABELS
 from engine.records.labels import ImageItem
 
 MODULE = "engine.jobs.features_work"
+CHOSEN = "chosen.json"
+"""The network that a person chose, where one was chosen."""
 NONE = JobState()
 AGAIN = 2
 """Times as many labels as before choose again."""
@@ -59,7 +63,8 @@ def start(
         labels: (N,) each image's class, −1 without a label; see `chooses`.
         groups: (N,) number of each image's group, or None; labels of one group count as one in the choice.
     """
-    folder, version = folder_of(root), _version(items)
+    folder, net = folder_of(root), chosen_net(root)
+    version = _version(items, net)
 
     def plan() -> dict[str, Any]:
         ids, shas = [one.id for one in items], [one.sha256 for one in items]
@@ -67,7 +72,7 @@ def start(
         table = pa.table({"image_id": ids, "sha256": shas, "label": labels, "group": group})
         write_atomic(folder / features_work.IMAGES, lambda aside: pq.write_table(table, aside))
         spec_columns = {"size": spec.size, "channels": spec.channels}
-        return {"version": version, "spec": spec_columns, "views": _views_differ(items)}
+        return {"version": version, "spec": spec_columns, "views": _views_differ(items), "net": net}
 
     def due(status: str) -> bool:
         return status != "ready" or _planned(folder) != version or chooses(root, labels)
@@ -111,7 +116,7 @@ def state(root: Path, items: Sequence[ImageItem]) -> JobState:
     """Return where the job of these images stands: "none" where what is there is of others and nothing runs."""
     folder = folder_of(root)
     job = parent.state(folder)
-    return job if job.status == "running" or _planned(folder) == _version(items) else NONE
+    return job if job.status == "running" or _planned(folder) == _version(items, chosen_net(root)) else NONE
 
 
 def discard(root: Path) -> None:
@@ -129,8 +134,37 @@ def _planned(folder: Path) -> str:
     return str(_read(folder / JOB).get("version", ""))
 
 
-def _version(items: Sequence[ImageItem]) -> str:
-    digest = hashlib.sha256(features_work.VERSION.encode())
+def choose_net(root: Path, net: str) -> None:
+    """Choose which pretrained network describes the images from the next start on.
+
+    Args:
+        root: the project's folder.
+        net: as in `TrainConfig.net` ("frozen:a+b") or without what stands before the colon; "" for what is recommended.
+
+    Raises:
+        ConfigError: there is no such network, or its weights are not on this machine.
+    """
+    name = net.strip().removeprefix(FROZEN)
+    if not name:
+        (folder_of(root) / CHOSEN).unlink(missing_ok=True)
+        return
+    missing = [one.name for one in frozen.check(FROZEN + name) if not frozen.weights_here(one.name)]
+    if missing:
+        raise ConfigError(
+            "The weights of a network are not on this machine", value=", ".join(missing),
+            way_out="Train a quick round with it once, which downloads them, or put their file there as the Train page "
+            "says.",
+        )  # fmt: skip
+    write_json(folder_of(root) / CHOSEN, {"net": FROZEN + name})
+
+
+def chosen_net(root: Path) -> str:
+    """Return the network that a person chose, as in `TrainConfig.net`; "" where none was chosen."""
+    return str(_read(folder_of(root) / CHOSEN).get("net", ""))
+
+
+def _version(items: Sequence[ImageItem], net: str) -> str:
+    digest = hashlib.sha256(f"{features_work.VERSION}{net}".encode())
     for item in items:
         digest.update(f"{item.id}:{item.sha256}\n".encode())
     return digest.hexdigest()[:16]
@@ -168,7 +202,7 @@ def read(root: Path) -> DescribedSet:
 
 def written(root: Path, items: Sequence[ImageItem]) -> bool:
     """Return whether what the process has written is of these images."""
-    return bool(_read(folder_of(root) / features_work.SOURCE).get("version") == _version(items))
+    return bool(_read(folder_of(root) / features_work.SOURCE).get("version") == _version(items, chosen_net(root)))
 
 
 def net(root: Path) -> str:

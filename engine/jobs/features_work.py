@@ -1,13 +1,13 @@
 """The process that computes a project's features and each image's neighbours, for the live model.
 
-Reads job.json {version, spec {size, channels}, views} and images.parquet (image_id, sha256, label: a class's number, −1
-without one); writes a set (.npz), then source.json {version, net, set}, which brings that file into force.
+Reads job.json {version, spec {size, channels}, views, net} and images.parquet (image_id, sha256, label: a class's
+number, −1 without one); writes a set (.npz), then source.json {version, net, set}, which brings that file into force.
 
 Photos are described by a pretrained network, first by their centre squares. Where they are not square it is then shown
 them whole, too, and from 5 labels a class on these choose among the centre, the whole and both (view.json: view,
 labels, likelihoods). Small grey images are described by gradients, within seconds, then by these joined with a network,
 where that takes minutes at most: on digits the joined ones were better in every run (`starling bench mnist-joined`), so
-that no labels are asked which to take.
+that no labels are asked which to take. Where a person chose a network (`net`), it is that one for images of any kind.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def work(folder: Path, progress: JobProgress) -> None:
     labels, groups = images.column("label").to_numpy(), images.column("group").to_numpy()
     progress.counts["images"] = len(shas)
     described = Described(folder, root, shas, str(job["version"]), progress)
-    spec = ArraySpec(**job["spec"])
-    if spec.channels == 3 or spec.size > SMALL_SIDE:
+    spec, net = ArraySpec(**job["spec"]), str(job.get("net", ""))
+    if net or spec.channels == 3 or spec.size > SMALL_SIDE:
         torch.set_num_threads(child.cores())  # all that is done with photos, a round too, waits for their features
-        _photos(described, labels, groups, bool(job["views"]))
+        _photos(described, net, labels, groups, bool(job["views"]))
     else:
         _small_grey(described)
 
@@ -154,13 +154,14 @@ def _round_runs(root: Path) -> bool:
     return not all(round_over(folder) for folder in round_folders(root))
 
 
-def _photos(images: Described, labels: NDArray[np.int64], groups: NDArray[np.int64], views: bool) -> None:
-    """Describe photos; `views`: whether their centre and the whole differ."""
+def _photos(images: Described, net: str, labels: NDArray[np.int64], groups: NDArray[np.int64], views: bool) -> None:
+    """Describe photos; `net`: by which network, "" for those that are recommended; `views`: whether their centre and
+    the whole differ."""
     from engine.nets import frozen
     from engine.nets.views import VIEWS, seen_as
     from engine.training.recommend import PHOTO_NETS, quick_net
 
-    net = quick_net(name for name in PHOTO_NETS if frozen.weights_here(name))
+    net = net or quick_net(name for name in PHOTO_NETS if frozen.weights_here(name))
     if not views:
         images.write(net, (0.0, 1.0))
         return

@@ -142,6 +142,22 @@ class Live:
         self._store.set_meta(PER_REFIT_SETTING, str(answers))
 
     @property
+    def net(self) -> str:
+        """The network that a person chose to describe the images, as in `TrainConfig.net`; "" where none was chosen."""
+        return features.chosen_net(self._workspace.root)
+
+    def describe_by(self, net: str) -> None:
+        """Choose the network that describes the images; features by it are computed, and live labels then go by them.
+
+        Raises:
+            ConfigError: see `engine.jobs.features.choose_net`.
+        """
+        features.choose_net(self._workspace.root, net)
+        with self._lock:
+            self._mark = ""  # what is in force is looked at anew
+        self._wake.set()
+
+    @property
     def possible(self) -> bool:
         """Whether there are enough images."""
         return len(self._workspace.items()) >= LEAST_IMAGES

@@ -68,6 +68,21 @@ def test_after_how_many_answers_it_is_fitted_is_a_setting_of_the_project(opened:
             opened.project.live.fit_after(answers)
 
 
+def test_the_network_that_describes_the_images_can_be_chosen(opened: OpenProject) -> None:
+    opened.project.live.turn(True)
+    page = page_of("review_labels")
+    page.text_input(key="live_net").set_value("no_such_network").run()
+    assert "no\\_such\\_network" in page.error[0].value
+    assert opened.project.live.net == ""
+    page.text_input(key="live_net").set_value("hog").run()
+    assert not page.error
+    assert opened.project.live.net == "frozen:hog"
+    assert page_of("review_labels").text_input(key="live_net").value == "hog"
+    fit(opened.project)
+    page.text_input(key="live_net").set_value("").run()
+    assert opened.project.live.net == ""
+
+
 def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: OpenProject) -> None:
     page = page_of("review_labels")
     switch = page.toggle(key="live_labels")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.errors import ConfigError
 from engine.importers.scan import ImportSource
 from engine.jobs import features, features_work
 from engine.nets.views import view_of
@@ -43,6 +44,26 @@ def describe(root: Path) -> None:
         features.start(root, workspace.items(), workspace.array_spec(), np.full(IMAGES, -1))
         job = features.state(root, workspace.items())
     assert (job.status, job.error) == ("ready", "")
+
+
+def test_a_person_chooses_the_network_that_describes_the_images(root: Path) -> None:
+    (round_folder(root, 1) / files.EVENTS).write_text('{"type": "finished"}\n')
+    describe(root)
+    before = features.net(root)
+    features.choose_net(root, "hog")
+    with Project.open(root) as opened:
+        assert features.state(root, opened.workspace.items()).status == "none", "what is there is by another network"
+        assert not features.written(root, opened.workspace.items())
+    describe(root)
+    assert features.net(root).startswith("frozen:hog")
+    features.choose_net(root, "")
+    describe(root)
+    assert features.net(root) == before
+    with pytest.raises(ConfigError, match=r"not on this machine.*mobilenet_v2"):
+        features.choose_net(root, "hog+mobilenet_v2")
+    with pytest.raises(ConfigError):
+        features.choose_net(root, "no_such_network")
+    assert features.chosen_net(root) == ""
 
 
 def test_whole_photos_wait_for_a_round(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
