@@ -29,7 +29,7 @@ def test_export_comes_out_of_the_browser_and_of_curl_as_it_lies_on_the_disk(
     app = start_app(home, str(root))
     page.goto(app.url)
     go(page, "Export")
-    downloaded = export(page, tmp_path)
+    downloaded = export(page, tmp_path, 120)
     (written,) = (one for one in (root / "exports").iterdir() if not one.name.startswith("."))
     whole = written.read_bytes()
     assert downloaded.read_bytes() == whole

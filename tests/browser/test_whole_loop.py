@@ -256,8 +256,8 @@ def review_by_keyboard(page: Any, project: Project, pictures: Pictures) -> list[
     ]
 
 
-def export(page: Any, folder: Path) -> Path:
-    page.get_by_role("button", name="Export 600 images").click()
+def export(page: Any, folder: Path, images: int = 600) -> Path:
+    page.get_by_role("button", name=f"Export {images} images").click()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download").first.click()
     target = folder / "exported.zip"
