@@ -113,7 +113,7 @@ def share_by_order(right: Counts, asked: Counts, sizes: Counts, how: str) -> Est
     parts = [share(one, of, how) for one, of in zip(hits.tolist(), n.tolist(), strict=True)]
     p = np.array([one.value if one.n else plain.value for one in parts])
     below, above = p - [one.low for one in parts], np.array([one.high for one in parts]) - p
-    value = float((weight * p).sum())
+    value = min(float((weight * p).sum()), 1.0)
     return replace(
         plain,
         low=max(value - float(np.sqrt(((weight * below) ** 2).sum())), 0.0),
@@ -183,7 +183,7 @@ def undecided_share(
     np.add.at(count, band, 1)
     hits = np.bincount(band, right, minlength=len(count))
     weight = np.bincount(np.searchsorted(edges, undecided, side="right"), minlength=len(count)) / len(undecided)
-    value = float((weight * hits / count).sum())
+    value = min(float((weight * hits / count).sum()), 1.0)  # the weights' sum may be rounded up
     careful = (hits + 0.5) / (count + 1)
     spread = 1.96 * float(np.sqrt((weight**2 * careful * (1 - careful) / count).sum()))
     return ShareRight(value, max(value - spread, 0.0), min(value + spread, 1.0))

@@ -103,6 +103,14 @@ def _world(rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArr
     return confidence, rng.random(n) < confidence**1.5
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 200))
+def test_shares_stay_within_their_intervals_and_0_to_1(seed: int, n: int, undecided: int) -> None:
+    rng = np.random.default_rng(seed)
+    for right in (np.ones(n, np.bool_), np.zeros(n, np.bool_)):
+        one = undecided_share(rng.random(n), right, rng.random(undecided))
+        assert 0.0 <= one.low <= one.value <= one.high <= 1.0
+
+
 def test_share_among_undecided_images_of_lower_confidence_is_covered() -> None:
     rng = np.random.default_rng(0)
     inside, plain = [], []
