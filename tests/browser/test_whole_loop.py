@@ -179,7 +179,7 @@ def cancel_round(page: Any) -> None:
 
 def wait_for_end(page: Any) -> None:
     page.get_by_role("button", name="Cancel round").wait_for(state="detached", timeout=7 * MINUTES)
-    page.get_by_text(re.compile(r"Within the round: of .* labels held out")).first.wait_for()
+    page.get_by_text(re.compile(r"Within the round: .* held-out labels right")).first.wait_for()
     settle(page)
 
 
