@@ -128,9 +128,10 @@ def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
     from engine.importers.grouping import choose_grouping, warning
 
     labeled = sum(preview.counts.values())
+    classes = "1 class" if len(preview.counts) == 1 else f"{len(preview.counts):,} classes"
     out.print(
         f"{escape(preview.source)}: {len(preview.found):,} images ({preview.layout}), {labeled:,} labeled in "
-        f"{len(preview.counts)} classes, {preview.unlabeled:,} unlabeled; {len(preview.refused):,} refused, "
+        f"{classes}, {preview.unlabeled:,} unlabeled; {len(preview.refused):,} refused, "
         f"{preview.skipped:,} skipped.",
         soft_wrap=True,
     )
