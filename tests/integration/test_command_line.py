@@ -198,7 +198,7 @@ def test_a_single_file_that_holds_images_is_imported(run: Run, tmp_path: Path) -
             member.size = len(data.getvalue())
             archive.addfile(member, io.BytesIO(data.getvalue()))
     said = _flat(run("import", tmp_path / "pets", tmp_path / "pets-000.tar").stdout)
-    assert "2 images (WebDataset shards), 2 labeled in 1 classes" in said
+    assert "2 images (WebDataset shards), 2 labeled in 1 class," in said
 
 
 def test_groups_are_taken_from_a_column_or_as_asked_and_a_guess_only_warned_of(run: Run, tmp_path: Path) -> None:
