@@ -156,9 +156,10 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return what names are sorted by as a person would: “2” before “10”, in whatever case."""
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in _DIGITS.split(name))
+def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """Return what names are sorted by as a person would: “2” before “10”, in whatever case; no two share it."""
+    parts = _DIGITS.split(name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts), name
 
 
 def collisions(names: Iterable[str]) -> list[tuple[str, ...]]:

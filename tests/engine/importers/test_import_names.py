@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.importers.names import collisions, is_junk, label_flaw, name_flaw, shown, tidy_label, twins
+from engine.importers.names import collisions, is_junk, label_flaw, name_flaw, natural_key, shown, tidy_label, twins
 
 UNSEEN = st.text(
     st.sampled_from(
@@ -115,3 +115,9 @@ def test_twins_are_sorted_groups_of_different_labels_each_in_one(labels: list[st
 def test_case_form_and_marks_never_part_twins(label: str) -> None:
     same = {label, label.upper(), f" {label}\u200b", unicodedata.normalize("NFD", label), label.replace(" ", "_")}
     assert twins(same) == [tuple(sorted(same))]
+
+
+def test_names_that_differ_in_case_alone_have_one_order_too() -> None:
+    twins = {"cat", "Cat", "CAT", "cat 2", "cat 10"}
+    assert sorted(twins, key=natural_key) == ["CAT", "Cat", "cat", "cat 2", "cat 10"]
+    assert len({natural_key(name) for name in twins}) == len(twins)
