@@ -32,12 +32,15 @@ def live_labels(opened: OpenProject) -> None:
     """Draw the switch and, while live labels are on, the line beside it. Nothing where there are too few images."""
     if opened.live is None or not opened.project.live.possible:
         return
-    switch, line = st.columns([1, 5], vertical_alignment="center")
+    switch, line, settings = st.columns([2, 9, 2], vertical_alignment="center")
     with switch:
         _switch(opened)
     with line:
         if opened.project.live.wanted:
             st.fragment(_line, run_every=EVERY_SECONDS)(opened, opened.project.results.in_force())
+    if opened.project.live.wanted and not opened.project.store.read_only:
+        with settings:
+            _settings(opened)
 
 
 def _switch(opened: OpenProject) -> None:
@@ -47,21 +50,21 @@ def _switch(opened: OpenProject) -> None:
         opened.project.live.turn(not wanted)
         st.session_state.pop("review_strategy", None)  # the order that fits is chosen anew
         st.rerun()
-    if wanted and not opened.project.store.read_only:
-        with st.popover("Settings", icon=":material/tune:"):
-            state.preset("live_per_refit", opened.project.live.per_refit)
-            answers = st.number_input("Fit after so many answers", 1, MOST_PER_REFIT, key="live_per_refit")
-            if answers != opened.project.live.per_refit:
-                opened.project.live.fit_after(int(answers))
-            state.preset("live_net", opened.project.live.net.removeprefix(FROZEN))
-            net = st.text_input(
-                "Network that describes the images", key="live_net", placeholder="as recommended", help=NET
-            )
-            if net.strip() != opened.project.live.net.removeprefix(FROZEN):
-                try:
-                    opened.project.live.describe_by(net)
-                except ConfigError as error:
-                    state.show_error(error)
+
+
+def _settings(opened: OpenProject) -> None:
+    with st.popover("Settings", icon=":material/tune:"):
+        state.preset("live_per_refit", opened.project.live.per_refit)
+        answers = st.number_input("Fit after so many answers", 1, MOST_PER_REFIT, key="live_per_refit")
+        if answers != opened.project.live.per_refit:
+            opened.project.live.fit_after(int(answers))
+        state.preset("live_net", opened.project.live.net.removeprefix(FROZEN))
+        net = st.text_input("Network that describes the images", key="live_net", placeholder="as recommended", help=NET)
+        if net.strip() != opened.project.live.net.removeprefix(FROZEN):
+            try:
+                opened.project.live.describe_by(net)
+            except ConfigError as error:
+                state.show_error(error)
 
 
 def _line(opened: OpenProject, drawn: int | None) -> None:
