@@ -85,7 +85,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_image() -> None:
     images = noise(21, 3, 8)
     found = frozen.features_of(frozen.FrozenTrunk("narrow", body, 1, 8), images, CPU)
     torch.testing.assert_close(found[:, 0], images.float().mean((1, 2, 3)))
-    assert body.taken == [4, 4, 4, 4, 4, 1]
+    assert sorted(body.taken) == [1, 4, 4, 4, 4, 4]  # two threads may share the batches
 
 
 def test_out_of_memory_with_one_image_is_given_up() -> None:
