@@ -23,6 +23,7 @@ from engine.benchmarks.honesty import HONESTY
 from engine.benchmarks.label_issues_study import LABEL_ISSUES
 from engine.benchmarks.live import LIVE
 from engine.benchmarks.options import Options, data_root, origin, parse_seeds, stored
+from engine.benchmarks.overview import OVERVIEW
 from engine.benchmarks.photo_rounds import PHOTO_ROUNDS
 from engine.benchmarks.photos import PHOTOS
 from engine.benchmarks.rare import RARE
@@ -53,6 +54,7 @@ STUDIES: dict[str, Study] = {
     "rare": RARE,
     "groups": GROUPS,
     "tuned": TUNED,
+    "overview": OVERVIEW,
 }
 """Studies by the name that the command takes."""
 

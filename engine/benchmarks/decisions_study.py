@@ -42,6 +42,9 @@ SET = Row("set", "transductive", {}, {}, NETWORK)
 """The rounds of the model that labels a set as a whole; networks are trained beside it in some of them."""
 SHOWN = (0, 50, 100, 200, 300)
 """Numbers of answers at which the table shows the share of right labels."""
+GOALS = {("fixmatch", 100, ""): 300, ("transductive", 100, ""): 205, ("transductive", 10, ""): 230}
+GOALS |= {("transductive", labels, "0,50,100"): 170 for labels in (100, 10)}
+"""Most decisions wanted on 10,000 images, by model, labels at the start and `network_at`."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class _Replay:
 
     def run(self, strategy: str) -> results.Run:
         """Replay a strategy and return its run as it is stored."""
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         trainer, truth, ids = self._made = self._made or self._make()
         part = self._settings
         game = Game(part.labels, part.per_round, part.budget, part.target)
@@ -130,6 +133,8 @@ class _Replay:
             "value": curve.needed,
             "more": shown,
             "seconds": time.perf_counter() - began,
+            "cpu": time.process_time() - cpu_began,
+            "goal": goal_of(part, strategy),
             "rounds": list(curve.rounds),
             "right": [round(float(share), 6) for share in curve.right],
         }
@@ -147,6 +152,14 @@ class _Replay:
             images, classes, (first, later), self._device, self._seed, warm_start=settings.warm_start
         )  # fmt: skip
         return share_first(rounds.train), truth, ids
+
+
+def goal_of(settings: DecisionSettings, strategy: str) -> int | None:
+    """Return the most decisions wanted of this replay, or None where none is named."""
+    wanted = {"fixmatch": "mixture", "transductive": "least_sure"}
+    usual = settings.images == DecisionSettings.images and settings.target == DecisionSettings.target
+    known = GOALS.get((settings.model, settings.labels, settings.network_at))
+    return known if usual and wanted[settings.model] == strategy else None
 
 
 def _check_model(settings: DecisionSettings) -> None:
