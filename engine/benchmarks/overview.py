@@ -1,6 +1,6 @@
 """`starling bench overview`: one table of all that files of results hold, with targets, seeds and CPU seconds.
 
-A folder with files that `--out` wrote is named with --data. Accuracies are on test images in %, decisions are those of a
+A folder with files that `--out` wrote is named with --data. Accuracies are on test images in %, decisions those of a
 person until the share of right labels is reached; the other studies have tables of their own and are only named.
 """
 
