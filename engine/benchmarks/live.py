@@ -2,7 +2,8 @@
 
 With --data FOLDER the features are a pretrained network's, of the photos in the class folders there, repeated with
 noise up to the number of images; without it they are Gaussian, ten classes. A person is replayed: 10 labels a class at
-random, then refits with 10 answers each on the images the queue asks about. Times are of the CPU, on one thread.
+random, then refits with 10 answers each on the images the queue asks about. With photos, what the network takes for an
+image, on noise of its own size. Times are of the CPU, on one thread.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from engine.algorithms.transductive import one_thread
 from engine.benchmarks import overrides, results
@@ -28,6 +30,7 @@ from engine.live.graph import Floats, Ints
 from engine.live.model import ImageSet, Labeled
 from engine.live.refit import LiveModel, LiveRefit
 from engine.live.stored import load_set, save_set
+from engine.nets import frozen
 from engine.query.pick import pick
 from engine.query.pool import Pool
 from engine.training import device as devices
@@ -37,6 +40,9 @@ GAUSSIAN_CLASSES, GAUSSIAN_WIDTH, GAUSSIAN_APART = 10, 512, 0.25
 ADDED = 10
 WARM_TARGETS = {1_000: 40, 10_000: 50, 60_000: 250}
 COLD_TARGETS = {1_000: 40, 10_000: 150, 60_000: 1_000}
+EXTRACTION_TARGET = 10
+EXTRACTED = 128
+"""Images that a network is timed with, after a pass of as many."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,8 @@ def _one(root: Path | None, size: int, settings: LiveSettings, seed: int) -> res
     with one_thread():
         build_ms, images = _timed(lambda: ImageSet.of(features[:size], seed))
         more = {"build s": build_ms / 1000, **_refits(images, truth[:size], settings, seed)}
+        if root is not None:
+            more["network, ms an image"] = extraction_ms(settings.backbone)
         more["add 1 ms"] = _timed(lambda: images.with_added(features[size : size + 1]))[0]
         more[f"add {ADDED} ms"] = _timed(lambda: images.with_added(features[size:]))[0]
         with tempfile.TemporaryDirectory() as folder:
@@ -118,6 +126,20 @@ def _one(root: Path | None, size: int, settings: LiveSettings, seed: int) -> res
             more["save ms"] = _timed(lambda: save_set(path, images, ["00" * 32] * size))[0]
             more["load ms"] = _timed(lambda: load_set(path))[0]
     return {"value": more["warm ms"], "more": more, "seconds": time.perf_counter() - began}
+
+
+def extraction_ms(backbone: str) -> float:
+    """Return the CPU time in milliseconds that a pretrained network takes for an image.
+
+    Raises:
+        ConfigError: no network of that name, or weights that are not to be had.
+    """
+    device = torch.device("cpu")
+    trunk = frozen.load_frozen(backbone, device)
+    shape = (EXTRACTED, trunk.channels, trunk.side, trunk.side)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    frozen.features_of(trunk, images, device)
+    return _timed(lambda: frozen.features_of(trunk, images, device))[0] / EXTRACTED
 
 
 def _refits(images: ImageSet, truth: Ints, settings: LiveSettings, seed: int) -> dict[str, float]:
@@ -177,7 +199,8 @@ def _table(runs: Sequence[results.Run], device: str) -> str:
         mine = [run["more"] for run in runs if run["row"] == row]
         lines.append([row, *(_mean([one[name] for one in mine if name in one]) for name in names)])
     targets = ", ".join(f"{size:,} images {WARM_TARGETS[size]} and {COLD_TARGETS[size]}" for size in WARM_TARGETS)
-    note = f"CPU time on one thread, medians over the refits; targets warm and cold, ms: {targets}."
+    note = f"CPU time on one thread, medians over the refits; targets warm and cold, ms: {targets}; "
+    note += f"of a network, ms an image: {EXTRACTION_TARGET}."
     return "\n".join([f"live labels on {device}", "", *results.aligned(lines), note])
 
 

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
 from engine.algorithms.taught_start import TaughtStart
-from engine.benchmarks import command, live, photo_rounds, run
+from engine.benchmarks import command, live, photo_decisions, photo_rounds, run
 from engine.benchmarks.options import Options
 from engine.benchmarks.photo_decisions import Live, Seen, replay
 from engine.benchmarks.photos import net_features, sets_in
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
+from engine.nets import frozen
+from engine.query.pick import pick
+from engine.query.pool import Pool
 
 TRUTH = np.arange(60) % 3
 
@@ -87,6 +91,25 @@ def test_one_answer_in_five_at_random_is_learned_from_and_pushes_the_doubtful_ba
     assert asked[:4] == plainly[:4]
     assert asked[5:9] == plainly[4:8], "the fifth and the tenth come from chance"
     assert (len(asked), len(plainly)) == (9, 8)
+
+
+@pytest.mark.parametrize("without", ["", "variety", "balance"])
+def test_a_part_of_the_mixture_that_is_left_out_is_not_told(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[Pool] = []
+    monkeypatch.setattr(
+        photo_decisions, "pick", lambda key, pool, *a, **k: pools.append(pool) or pick(key, pool, *a, **k)
+    )
+    labeler = Told(list(range(3, 43)), "mixture")
+    replay(labeler, TRUTH, np.arange(9), per_fit=8, budget=16, target=1.0, seed=0, without=without)
+    assert len(pools) == 2
+    assert all((pool.features is None) == (without == "variety") for pool in pools)
+    assert all(bool(pool.counts.any()) != (without == "balance") for pool in pools)
+
+
+@pytest.mark.parametrize("wrong", ["rounds_queue=luck", "without=doubt"])
+def test_an_order_of_quick_rounds_or_a_part_that_is_unknown_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Use mixture|Use variety or balance"):
+        command.run(Options("photos", tmp_path, set=(wrong,)))
 
 
 def test_the_budget_ends_it() -> None:
@@ -171,7 +194,13 @@ def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("photos", [True, False])
-def test_live_labels_are_timed(photos: bool, opened: list[str], tmp_path: Path) -> None:
+def test_live_labels_are_timed(
+    photos: bool, opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    body = nn.Flatten()
+    body.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    monkeypatch.setattr(frozen, "load_frozen", lambda name, device: frozen.FrozenTrunk(name, body, 3 * 16 * 16, 16))
     out = tmp_path / "live.json"
     options = Options(
         "live", tmp_path if photos else None, "1", "cpu", out, ("sizes=300", "labels=3", "refits=3", "backbone=a")
@@ -181,6 +210,8 @@ def test_live_labels_are_timed(photos: bool, opened: list[str], tmp_path: Path) 
     (run,) = json.loads(out.read_text())["runs"]
     more = run["more"]
     assert more["same %, least"] >= 99.9
+    assert ("network, ms an image" in more) == photos
+    assert sum(seen) == (2 * live.EXTRACTED if photos else 0)
     assert all(more[name] > 0 for name in ("build s", "warm ms", "queue ms", "prepare ms", "add 1 ms", "set MB"))
 
 
