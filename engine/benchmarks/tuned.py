@@ -5,7 +5,8 @@ over the photos without a label at 5 and 20 labels a class, of three rows on the
 fifth of which is held out where a class has more than 5:
 - "quick": a linear classifier on the network's features, which are those of the centre square of each photo;
 - "labels": the last blocks and the classifier, trained on weak views of the labels alone;
-- "fixmatch": the same taught by FixMatch, in as many steps.
+- "fixmatch": the same taught by FixMatch, in as many steps;
+- "set": the same, taught before in as many steps what the set says of all photos by the network's features.
 CPU seconds are those of training and predicting; those of reading the photos, and of the first row of computing their
 features, once for all labels and seeds, are told apart.
 """
@@ -45,6 +46,9 @@ ROWS = {
     "quick": QUICK,
     "labels": Row("labels", "supervised", QUICK.data, train=TRAIN),
     "fixmatch": Row("fixmatch", "fixmatch", QUICK.data, train=TRAIN),
+    "set": Row(
+        "set", "fixmatch", QUICK.data, train=TRAIN | {"start": FROZEN + "efficientnet_lite0", "start_steps": 80}
+    ),
 }
 
 
@@ -54,7 +58,7 @@ class TunedSettings:
 
     Attributes:
         network: one pretrained network.
-        methods: of "quick", "labels" and "fixmatch".
+        methods: of "quick", "labels", "fixmatch" and "set".
         labels: labels a class at which the accuracy is measured.
     """
 
@@ -98,7 +102,8 @@ def _one(root: Path, settings: TunedSettings, row: Row, each: int, seed: int) ->
     """Train one row with one seed and return its accuracy in % over the photos without a label."""
     began, cpu_began, frozen = time.perf_counter(), time.process_time(), row is QUICK
     net = (FROZEN if frozen else TUNED_NETS) + settings.network
-    row = dataclasses.replace(row, train={**row.train, "net": net})
+    start = {"start": FROZEN + settings.network} if "start" in row.train else {}
+    row = dataclasses.replace(row, train={**row.train, "net": net, **start})
     read = data.photo_features if frozen else data.photo_arrays
     inputs, y = read(root, settings.network)
     reading = time.process_time() - cpu_began
@@ -139,6 +144,6 @@ def _costs(more: Sequence[Mapping[str, float]]) -> tuple[str, str]:
 
 TUNED = Study(
     "photos in class folders under DATA: accuracy at 5 and 20 labels a class of a linear classifier on a network's "
-    "features, and of its last blocks tuned with the labels alone and by FixMatch",
+    "features, and of its last blocks tuned with the labels alone, by FixMatch, and from the set's labels",
     run,
 )

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.benchmarks import command, data
+from engine.algorithms.taught_start import TaughtStart
+from engine.benchmarks import command, data, run
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
 
-SMALL = ("labels=2", "epochs=1", "steps_per_epoch=2", "batch_size=4", "precision=float32")
+SMALL = ("labels=2", "epochs=1", "steps_per_epoch=2", "start_steps=2", "batch_size=4", "precision=float32")
 
 
 @pytest.fixture
@@ -39,10 +40,15 @@ def test_arrays_are_the_centre_squares_that_features_are_of(photos: Path) -> Non
     torch.testing.assert_close(data.array_features(arrays, "efficientnet_lite0"), features, atol=1e-2, rtol=1e-2)
 
 
-def test_all_three_rows_are_measured_on_the_same_photos_and_kept(photos: Path, tmp_path: Path) -> None:
-    out, lines, again = tmp_path / "tuned.json", [], []
+def test_all_rows_are_measured_on_the_same_photos_and_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, lines, again, started = tmp_path / "tuned.json", [], [], []
+    monkeypatch.setattr(run, "TaughtStart", lambda *given: started.append(given[0]) or TaughtStart(*given))
     shown = command.run(Options("tuned", photos, "1", "cpu", out, SMALL), lines.append)
-    assert [row in shown for row in ("2 a class, quick", "2 a class, labels", "2 a class, fixmatch")] == [True] * 3
+    assert all(f"2 a class, {row}" in shown for row in ("quick", "labels", "fixmatch", "set"))
+    net = "efficientnet_lite0"
+    assert [(train.start, train.net) for train in started] == [(f"frozen:{net}", f"tuned:{net}")]
     runs = json.loads(out.read_text())["runs"]
     assert runs[0]["value"] == 100
     assert all(run["more"]["CPU s"] > 0 for run in runs)
@@ -53,5 +59,5 @@ def test_all_three_rows_are_measured_on_the_same_photos_and_kept(photos: Path, t
 
 
 def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="quick, labels, fixmatch"):
+    with pytest.raises(ConfigError, match="quick, labels, fixmatch, set"):
         command.run(Options("tuned", tmp_path, set=("methods=guess",)))
