@@ -38,8 +38,8 @@ CASES: tuple[tuple[str, dict[str, Any]], ...] = (
 """Every algorithm with its own settings, and some with others that take another way through the code."""
 NETS = ("simple_cnn", "frozen:mobilenet_v2")
 """A network of images, and one of vectors: features of a frozen network."""
-SHORT = {"finetune_steps": 2}
-"""Where an algorithm has such a setting."""
+SHORT = {"finetune_share": 0.5}
+"""Where an algorithm has such a setting: two steps."""
 CLASSES = 4
 
 
