@@ -57,10 +57,10 @@ Deviations, and why:
 
 Measured (`starling bench mpl-ablation`, seeds 0-4), the feedback less h = 0 on the same seed, in points:
                                      w = 1          √B_u           B_u
-    two moons, 6 labels, sampled     +0.40 ± 1.03   +1.42 ± 1.68   +1.10 ± 1.69
-    two moons, 6 labels, exact       +0.76 ± 1.26   +2.14 ± 1.44   +2.18 ± 2.00
-    MNIST, 50 labels, sampled        −1.29 ± 3.12   −0.76 ± 2.83   −8.73 ± 2.26
-    MNIST, 50 labels, exact          −1.95 ± 1.85   +0.69 ± 2.00   −2.35 ± 2.73
+    two moons, 6 labels, sampled     +0.35 ± 1.02   +1.40 ± 1.75   +1.54 ± 1.68
+    two moons, 6 labels, exact       +0.75 ± 1.25   +2.14 ± 1.44   +2.17 ± 1.99
+    MNIST, 50 labels, sampled        −0.96 ± 1.56   −0.98 ± 1.51   −8.70 ± 3.75
+    MNIST, 50 labels, exact          +2.79 ± 4.90   +2.89 ± 2.81   +4.51 ± 5.57
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class MetaPseudoLabelsConfig:
     finetune_share: float = setting(
         1 / 300,
         "Fine-tuning",
-        "Closing steps of the averaged student on the labels, as a share of the run's steps before them (the paper: 1/300); 0 leaves "
-        "them out.",
+        "Closing steps of the averaged student on the labels, as a share of the run's steps before them, in the paper "
+        "1/300; 0 leaves them out.",
         min=0.0,
         max=1.0,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.benchmarks import gpu_check
+from engine.benchmarks import gpu_check, run
 from engine.files import read_json
 
 CPU = torch.device("cpu")
@@ -44,6 +44,38 @@ def test_accuracy_is_measured_within_the_seconds(part: str, opened: list[str]) -
     assert 0 <= told[-1]["test accuracy in %"] <= 100
     assert told[-1]["steps"] >= 1
     assert opened[-1].endswith("test")
+    assert told[-1][{"mnist": "target after 60 s", "cifar10": "target after 600 s"}[part]] in (99.4, 95.0)
+
+
+def test_cifar_10_is_left_after_four_minutes_of_a_schedule_of_ten(
+    opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten steps a second, and a clock that goes on by each of them."""
+    clock = [1000.0]
+    monkeypatch.setattr(gpu_check.time, "time", lambda: clock[0])
+    monkeypatch.setattr(gpu_check.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(run, "measure_rate", lambda algorithm, device, seconds: 10.0)
+
+    def epoch(algorithm: Any, number: int) -> int:
+        done = next(iter(algorithm.steps(number)))
+        assert done["loss"] is not None
+        clock[0] += algorithm.steps_per_epoch / 10
+        return int(algorithm.steps_per_epoch)
+
+    monkeypatch.setattr(gpu_check, "run_epoch", epoch)
+    told: list[dict[str, Any]] = []
+    gpu_check.PARTS["cifar10"](gpu_check.Ask(CPU, Path(), clock[0] + 255.0, told.append))
+    assert told[-1]["schedule's seconds"] == 600.0
+    assert told[-1]["schedule's steps"] == pytest.approx(5820, abs=10)  # but for what is kept for the test
+    assert told[-1]["steps"] / told[-1]["schedule's steps"] == pytest.approx(0.4, abs=0.02)
+    assert told[-1]["seconds"] == pytest.approx(240.0, abs=5)
+
+
+@pytest.mark.parametrize(("part", "seconds"), [("cifar10", 240.0), ("mnist", 50.0)])
+def test_the_time_of_a_part_leaves_what_it_is_to_train_for(part: str, seconds: float) -> None:
+    """Five seconds go to the start of its process, and what `MARGIN` says to its end."""
+    left = gpu_check.SHARES[part] * gpu_check.SECONDS / sum(gpu_check.SHARES.values()) - 5.0
+    assert left - min(gpu_check.MOST_MARGIN, gpu_check.MARGIN * left) >= seconds
 
 
 def test_the_smoke_tells_what_failed_and_tries_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
