@@ -86,9 +86,10 @@ class SetRegression:
     def state_dict(self) -> dict[str, Any]:
         """Return the coordinates' axes and the weights."""
         assert self._found is not None, "the step comes first"
+        space, regression = asdict(self._found[0]), asdict(self._found[1])
         return {
-            name: {key: torch.as_tensor(value) for key, value in asdict(part).items()}
-            for name, part in zip(("space", "regression"), self._found, strict=True)
+            "space": {key: torch.as_tensor(value) for key, value in space.items()},
+            "regression": {key: torch.as_tensor(value) for key, value in regression.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

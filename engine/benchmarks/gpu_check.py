@@ -163,21 +163,30 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def count() -> dict[str, int]:
-    """Return how many operations of their own the views of 896 images, a pass of the network and whole steps take.
+    """Return how many operations views, a pass of the network and whole steps take, about a launch each, on the CPU.
 
-    Views are counted on the "meta" device, which has shapes alone: their draws, on the host, are left out. The rest is
-    counted on the CPU with small batches, on which the numbers do not depend, and with "light" strong views; in whole
-    steps host and device are counted together. "compiled" is the number of kernels that torch makes for the CPU of the
-    two rounds of distortions.
+    By torch.profiler, see `throughput.launches`; batches are small, on which the numbers do not depend. Of 896 images
+    views are counted again on the "meta" device, which has shapes alone: what they draw is drawn on the host, and there
+    left out. "compiled" counts the code that torch makes for the CPU: kernels of a GPU are cut otherwise. In whole
+    steps strong views are "light".
     """
     none = torch.empty(0)
-    images = torch.empty(896, 3, 32, 32, dtype=torch.uint8, device="meta")
     views = Views("shift_flip", "rand_augment", 2, 10, 0.0, none, none)
-    counts = {
-        "weak view": _launches("meta", lambda: views.weak(images, torch.Generator().manual_seed(0))),
-        "strong view": _launches("meta", lambda: views.strong(images, torch.Generator().manual_seed(0))),
-        "strong view, its distortions compiled": 2 * _kernels(),
-    }
+    counts = {}
+    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    shapes = torch.empty(896, 3, 32, 32, dtype=torch.uint8, device="meta")
+    for name, view in (("weak view", views.weak), ("strong view", views.strong)):
+        counts[name] = throughput.launches(functools.partial(view, images, torch.Generator().manual_seed(0)))
+        with throughput.Launches("meta") as on_device:
+            view(shapes, torch.Generator().manual_seed(0))
+        counts[f"{name}, on the device"] = on_device.count
+    draws = torch.zeros(2, 1, 1, 1, dtype=torch.int64), torch.ones(2, 1, 1, 1), torch.ones(6, 2, 1, 1)
+    both = functools.partial(every_op, torch.ones(2, 3, 32, 32), *draws)
+    counts["distortions of a strong view"] = 2 * throughput.launches(both)
+    counts["the same, compiled"] = 2 * _compiled(every_op, lambda made: made(torch.ones(2, 3, 32, 32), *draws))
+    net = build_net("wrn_28_2", (3, 32, 32), 10, ([0.5] * 3, [0.2] * 3))
+    counts["forward and backward pass of wrn_28_2"] = throughput.launches(lambda: _pass(net))
+    counts["the same pass, compiled"] = _compiled(net, _pass)
     for algorithm in ("meta_pseudo_labels", "fixmatch"):
         train = {**throughput.TRAIN, "batch_size": 2, "unlabeled_ratio": 2, "strong": "light", "compile": "off"}
         row = Row(algorithm, algorithm, {**throughput.DATA, "images": 40, "labels": 10}, {}, train)
@@ -185,29 +194,25 @@ def count() -> dict[str, int]:
         settings = dataclasses.replace(train_config(row, 0, device), epochs=2, steps_per_epoch=4)
         steps = build(row, settings, load_problem(row.data, Path(), 0).pools, device).steps(1)
         next(steps)
-        counts[f"step of {algorithm}"] = _launches("cpu", functools.partial(next, steps))
-    net = build_net("wrn_28_2", (3, 32, 32), 10, ([0.5] * 3, [0.2] * 3))
-    x = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    counts["forward and backward pass of wrn_28_2"] = _launches("cpu", lambda: net(x).sum().backward())
+        counts[f"step of {algorithm}"] = throughput.launches(functools.partial(next, steps))
     return counts
 
 
-def _launches(kind: str, work: Callable[[], Any]) -> int:
-    launches = throughput.Launches(kind)
-    with launches:
-        work()
-    return launches.count
+def _pass(net: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    net(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).sum().backward()  # type: ignore[no-untyped-call]
 
 
-def _kernels() -> int:
-    """Return the number of kernels that torch makes of `every_op`."""
-    from torch._inductor import metrics
+def _compiled(code: Any, call: Callable[[Any], object]) -> int:
+    """Return how many operations a call of code that torch compiles takes; compiling takes a minute or more."""
+    from torch._inductor import config
 
     torch.compiler.reset()
-    metrics.reset()
-    draws = torch.zeros(2, 1, 1, 1, dtype=torch.int64), torch.ones(2, 1, 1, 1), torch.ones(6, 2, 1, 1)
-    torch.compile(every_op, dynamic=False)(torch.ones(2, 3, 32, 32), *draws)
-    return int(metrics.generated_kernel_count)
+    with config.patch({"cpp.enable_kernel_profile": True}):
+        made = torch.compile(code, dynamic=False)
+        call(made)
+    if isinstance(code, torch.nn.Module):
+        code.zero_grad()  # else gradients are added to those of the first call
+    return throughput.launches(lambda: call(made))
 
 
 def check(given: argparse.Namespace, line: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class HeldoutFigures:
 
     @property
     def few(self) -> bool:
-        """Whether so few groups stand behind the figures that nothing is compared by them."""
+        """Whether so few groups stand behind the figures that nothing is said to be better by them."""
         return self.grouped and 0 < self.n < FEW_GROUPS
 
 

@@ -9,6 +9,7 @@ import torch
 
 from engine.benchmarks import gpu_check, run
 from engine.files import read_json
+from engine.nets.build import build_net
 
 CPU = torch.device("cpu")
 
@@ -97,6 +98,24 @@ def test_operations_are_counted_on_the_device_alone() -> None:
     assert launches.count == 3  # made, added, copied
 
 
+def test_the_profiler_counts_what_is_dispatched() -> None:
+    """Outermost operations, each once, whether they are made of others or seen by their name alone."""
+    net = build_net("wrn_28_2", (3, 32, 32), 10, ([0.5] * 3, [0.2] * 3))
+    x = torch.rand(4, 4, requires_grad=True)
+
+    def work() -> None:
+        y = torch.nn.functional.linear(x, x).softmax(1).mean()
+        torch.where(x > 0.5, x, 0.0).reshape(2, 8).t().contiguous().log_softmax(0).mean(1)
+        torch.empty(3)
+        y.backward()  # type: ignore[no-untyped-call]
+        x.grad = None
+
+    for one in (work, lambda: net(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))):
+        with gpu_check.throughput.Launches("cpu") as dispatched:
+            one()
+        assert gpu_check.throughput.launches(one) == dispatched.count > 10
+
+
 def test_the_shares_are_those_of_eight_minutes() -> None:
     assert gpu_check.SHARES.keys() == gpu_check.PARTS.keys()
     assert sum(gpu_check.SHARES.values()) == 480
@@ -106,8 +125,18 @@ def test_the_shares_are_those_of_eight_minutes() -> None:
 def test_a_strong_view_takes_more_operations_than_a_weak_one_and_compiled_fewer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gpu_check, "_kernels", lambda: 12)  # compiling takes half a minute
+    monkeypatch.setattr(gpu_check, "_compiled", lambda code, call: 4)  # compiling takes minutes
     counts = gpu_check.count()
-    assert counts["weak view"] < counts["strong view, its distortions compiled"] < counts["strong view"]
+    assert counts["weak view, on the device"] < counts["strong view, on the device"] < counts["strong view"]
+    assert counts["the same, compiled"] == 8
     assert counts["forward and backward pass of wrn_28_2"] < counts["step of fixmatch"]
     assert counts["step of fixmatch"] < counts["step of meta_pseudo_labels"]
+
+
+def test_a_compiled_call_is_counted_by_its_fused_kernels() -> None:
+    def several(x: torch.Tensor) -> torch.Tensor:
+        return (x.sin() + 1).exp() * 2
+
+    x = torch.ones(64)
+    assert gpu_check.throughput.launches(lambda: several(x)) == 4
+    assert gpu_check._compiled(several, lambda made: made(x)) == 1
