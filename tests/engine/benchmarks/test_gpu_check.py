@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 def test_a_part_that_fails_is_told_and_the_next_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "check.json"
-    given = ["--device", "cpu", "--data", str(tmp_path), "--parts", "mnist,mpl", "--out", str(out), "--seconds", "300"]
+    given = ["--device", "cpu", "--data", str(tmp_path), "--parts", "mnist,mpl", "--out", str(out), "--seconds", "500"]
     assert gpu_check.main(given) == 1
     parts = read_json(out)["parts"]
     assert parts["mnist"]["state"] == "failed"
