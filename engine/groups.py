@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 FEW_GROUPS = 30
-"""Below so many groups a share right is said with its interval alone: no curve is drawn and nothing is compared."""
+"""Below so many groups a share right is said with its interval alone: no curve is drawn and nothing is said to be
+better."""
 
 
 @dataclass(frozen=True)

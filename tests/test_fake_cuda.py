@@ -21,7 +21,7 @@ from engine.training.feed import Feed, place_images
 from tests.fake_cuda import GPU, MEMORY, HostWaits, fake_cuda
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # torch's deepcopy does
-ON_CPU = ("classical_self_training", "transductive")
+ON_CPU = ("classical_self_training", "transductive", "regression")
 """Algorithms that compute on the CPU whatever the device, but for a network that they train at the end."""
 TOO_SMALL = 1000
 

@@ -133,7 +133,7 @@ def _show_round(opened: Any, record: Any) -> None:
         _show_measured(opened, record.number)
     rows = {
         "Held-out labels": report.heldout,
-        "Supervised baseline": report.baseline,
+        "Labels alone": report.baseline,
         "The round's own algorithm, left aside": report.passed_over,
         "Without feedback": None if report.ablation is None else report.ablation.heldout,
     }

@@ -37,7 +37,7 @@ COLOURS = {
 BLUE, ORANGE, GREEN, GREY = "#3b76d6", "#d97a1e", "#2f9e77", "#8a93a3"
 PHASES = {
     "preparing": "Preparing the images",
-    "baseline": "Supervised baseline",
+    "baseline": "The labels alone",
     "ablation": "Without feedback (h = 0)",
     "start": "Teaching the labels of the set",
     "main": "Training",
@@ -130,7 +130,7 @@ def curves_figure(curves: dict[str, list[Any]]) -> go.Figure:
     )  # fmt: skip
     for phase, name, title, row, look in (
         ("main", "heldout_accuracy", "held-out labels right, no accuracy", 1, {"color": BLUE, "width": 3}),
-        ("baseline", "heldout_accuracy", "supervised baseline", 1, {"color": GREY, "dash": "dash"}),
+        ("baseline", "heldout_accuracy", "labels alone", 1, {"color": GREY, "dash": "dash"}),
         ("ablation", "heldout_accuracy", "without feedback (h = 0)", 1, {"color": ORANGE, "dash": "dash"}),
         ("main", "used_share", "share of pseudo-labels used", 1, {"color": GREEN, "dash": "dot"}),
         ("main", "loss", "training loss", 2, {"color": ORANGE}),

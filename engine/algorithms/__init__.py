@@ -15,6 +15,7 @@ from engine.algorithms.mpl_terms import without_feedback
 from engine.algorithms.pi_model import PiModel, PiModelConfig
 from engine.algorithms.pseudo_label import PseudoLabel, PseudoLabelConfig
 from engine.algorithms.reduced_mpl import ReducedMpl, ReducedMplConfig
+from engine.algorithms.regression import SetRegression, SetRegressionConfig
 from engine.algorithms.supervised import Supervised, SupervisedConfig
 from engine.algorithms.threshold_self_training import ThresholdSelfTraining, ThresholdSelfTrainingConfig
 from engine.algorithms.transductive import Transductive, TransductiveConfig
@@ -35,7 +36,8 @@ class AlgorithmSpec:
     epoch
     0. `uses_unlabeled` is False for algorithms that train on labels alone. `ablation(config)` returns the settings
     of the same algorithm without what makes it, to be trained beside it, or None where that is not asked for.
-    `labels_a_set` is True for one that labels its images together, in a few steps that take their time.
+    `labels_a_set` is True for one that describes the images of a set and labels them in a few steps that take their
+    time. `baseline` is the key of what learns from the labels alone on the same ground, which a round is judged by.
     `takes_start` is False for one whose networks cannot begin with those that were taught the set's labels, see
     `engine.training.learner.TakesStart`.
     """
@@ -50,6 +52,7 @@ class AlgorithmSpec:
     ablation: Callable[[Any], Any] | None = None
     labels_a_set: bool = False
     takes_start: bool = True
+    baseline: str = "supervised"
 
 
 ALGORITHMS: dict[str, AlgorithmSpec] = {
@@ -147,6 +150,19 @@ ALGORITHMS: dict[str, AlgorithmSpec] = {
         "2406.01837, section 3",
         TransductiveConfig,
         Transductive,
+        labels_a_set=True,
+        takes_start=False,
+        baseline="regression",
+    ),
+    "regression": AlgorithmSpec(
+        "regression",
+        "Regression",
+        "A logistic regression on pretrained features, or on gradients of small grey images, from the labels alone: "
+        "what Neighbours and classes is judged by. Takes seconds.",
+        "Multinomial logistic regression, its strength by cross-validation",
+        SetRegressionConfig,
+        SetRegression,
+        uses_unlabeled=False,
         labels_a_set=True,
         takes_start=False,
     ),

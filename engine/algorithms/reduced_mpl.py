@@ -19,7 +19,8 @@ Deviations, and why:
 - Each stage has its own warm-up and cosine schedule over its own steps; a share of the steps for the teacher replaces
   "to convergence", so that a run has the length of every other algorithm's.
 - ŷ comes from the clean image and not from the student's strong view, as q is stored and cannot be made anew.
-- The closing fine-tuning is a fixed number of steps at 0.001 where the paper has 1e-5: the student has seen no label.
+- The closing fine-tuning is a twentieth of the steps at 0.001 where the paper has 1/300 at 1e-5: the student has seen
+  no label.
 - `ablate` sets h = 0: the MLP then learns from the labels alone. There is no weight of the feedback.
 """
 
@@ -40,7 +41,7 @@ from engine.nets.net_name import NetName
 from engine.training.config import TrainConfig
 from engine.training.evaluate import predict_logits
 from engine.training.feed import Feed, Step, steps_per_epoch
-from engine.training.finetune import finetune
+from engine.training.finetune import closing_steps, finetune
 from engine.training.learner import Learner
 from engine.training.optim import clip_gradients, cosine, make_optimizer, set_rate, wait_warm_cosine
 from engine.training.pools import Pools
@@ -99,12 +100,13 @@ class ReducedMplConfig:
         "First trains the same networks without the feedback, on the same split and seed, so that the report shows "
         "what the feedback added. Takes about twice the time.",
     )
-    finetune_steps: int = setting(
-        100,
-        "Fine-tuning steps",
-        "Closing steps of the averaged student on the labels; 0 leaves them out.",
-        min=0,
-        max=100_000,
+    finetune_share: float = setting(
+        0.05,
+        "Fine-tuning",
+        "Closing steps of the averaged student on the labels, as a share of the run's steps before them; 0 leaves "
+        "them out.",
+        min=0.0,
+        max=1.0,
     )
     finetune_rate: float = setting(0.001, "Fine-tuning rate", "Learning rate of those steps.", min=0.0, max=1.0)
 
@@ -172,9 +174,10 @@ class ReducedMpl:
     def __init__(self, config: ReducedMplConfig, train: TrainConfig, pools: Pools, device: torch.device) -> None:
         seed_everything(train.seed)
         self.config, self._train, self._pools, self._device = config, train, pools, device
-        self.epochs = train.epochs + (1 if config.finetune_steps else 0)
+        self.epochs = train.epochs + (1 if config.finetune_share else 0)
         self.steps_per_epoch = steps_per_epoch(train, pools)
         self.total = train.epochs * self.steps_per_epoch
+        self.finetune_steps = closing_steps(config.finetune_share, self.total)
         self.switch = min(max(1, round(config.teacher_share * self.total)), max(1, self.total - 1))
         self._feed = Feed(train, pools, device)
         self.teacher: Learner | None = Learner(_teacher_config(config, train), pools, device)
@@ -182,14 +185,14 @@ class ReducedMpl:
 
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps; the closing epoch is the fine-tuning."""
-        return self.steps_per_epoch if epoch < self._train.epochs else self.config.finetune_steps
+        return self.steps_per_epoch if epoch < self._train.epochs else self.finetune_steps
 
     def steps(self, epoch: int) -> Iterator[Metrics]:
         """Train through one epoch: the teacher, or student and calibrator, or the closing fine-tuning."""
         config = self.config
         if epoch >= self._train.epochs:
             student = self._student_stage().student
-            yield from finetune(student, self._feed, self._train, config.finetune_steps, config.finetune_rate)
+            yield from finetune(student, self._feed, self._train, self.finetune_steps, config.finetune_rate)
             return
         for number, step in enumerate(self._feed.epoch(self.steps_per_epoch), epoch * self.steps_per_epoch):
             if number < self.switch and self.teacher is not None:

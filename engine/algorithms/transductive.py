@@ -224,10 +224,7 @@ class Transductive:
         return cautious_temperature(joined.numpy(), prior.cautious.predict_proba(images.z[places]))
 
     def _of_all_classes(self, logits: Tensor) -> Tensor:
-        """Return logits (m, K) of the classes with a label as logits of all (m, num_classes)."""
-        every = torch.full((len(logits), self._pools.num_classes), ABSENT)
-        every[:, torch.from_numpy(self._classes)] = logits.log_softmax(1)
-        return every
+        return of_all_classes(logits, torch.from_numpy(self._classes), self._pools.num_classes)
 
     def eval_model(self) -> nn.Module:
         """Return the model for images outside the set: the averaged network, or the sum over their neighbours."""
@@ -293,6 +290,13 @@ class TransductiveModel(nn.Module):
         with one_thread():
             logits = of_others(self._images, self._prior, self._beliefs, described(inputs), self._votes)
         return self._of_all_classes(torch.from_numpy(logits) / self._temperature)
+
+
+def of_all_classes(logits: Tensor, classes: Tensor, num_classes: int) -> Tensor:
+    """Return logits (m, K) of the classes (K,) that have a label as logits of all (m, num_classes)."""
+    every = torch.full((len(logits), num_classes), ABSENT)
+    every[:, classes] = logits.log_softmax(1)
+    return every
 
 
 def described(inputs: Tensor) -> Floats:

@@ -32,7 +32,7 @@ from engine.training import device as devices
 
 FROM_THE_SET = {"start": "frozen:efficientnet_lite0"}
 """In a benchmark the features are the photos' own, whatever is named."""
-MPL = {"finetune_steps": 0}
+MPL = {"finetune_share": 0.0}
 ROUNDS = (
     Row("labels alone", "supervised", {}, train=TRAIN),
     Row("Pseudo-Label", "pseudo_label", {}, train=TRAIN),

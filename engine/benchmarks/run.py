@@ -117,7 +117,7 @@ def fit_budget(row: Row, train: TrainConfig, pools: Pools, device: torch.device,
     """
     began = time.perf_counter()
     trial = build(row, train, pools, device)
-    planned = trial.epochs * trial.steps_per_epoch
+    planned = sum(trial.steps_in(epoch) for epoch in range(trial.epochs))
     rate = measure_rate(trial, device, min(MEASURED_SECONDS, MEASURED_SHARE * seconds))
     left = seconds * (1 - RESERVE) - (time.perf_counter() - began)
     possible = math.floor(rate * left)
@@ -130,6 +130,8 @@ def fit_budget(row: Row, train: TrainConfig, pools: Pools, device: torch.device,
     if possible >= planned:
         return train
     if row_decides(train, trial):
+        ordinary = min(train.epochs * trial.steps_per_epoch, planned)  # the others close the run, by a share of these
+        possible = max(1, possible * ordinary // planned)
         epochs = min(train.epochs, max(1, possible // 10))
         return dataclasses.replace(train, epochs=epochs, steps_per_epoch=possible // epochs)
     return dataclasses.replace(train, epochs=max(1, possible // trial.steps_per_epoch))

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -39,8 +40,50 @@ TRAIN: dict[str, Any] = {"net": "wrn_28_2", "batch_size": 128, "augment": "shift
 DATA: dict[str, Any] = {"set": "random", "labels": 4000}
 
 
+ALLOCATIONS = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "as_strided_", "resize_")
+"""Operations that are no views and compute nothing."""
+
+
+def launches(work: Callable[[], object]) -> int:
+    """Return how many operations a call on the CPU takes, by torch.profiler: about a launch each.
+
+    The outermost of nested ones counts, none that is a view or allocates, and of compiled code each fused kernel where
+    `torch._inductor.config.cpp.enable_kernel_profile` is on.
+    """
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        work()
+    return sum(_launches(event) for event in seen.events() if event.cpu_parent is None)
+
+
+def _launches(event: Any) -> int:
+    """Return how many launches an event of the profiler stands for, with those inside it."""
+    if "cpp_fused" in event.name:
+        return 1
+    own, mixed = _computes(event.name)
+    if own and not (mixed and any(inner.name == event.name for inner in event.cpu_children)):
+        return int(event.name.removeprefix("aten::") not in ALLOCATIONS)
+    return sum(_launches(inner) for inner in event.cpu_children)
+
+
+@functools.cache
+def _computes(name: str) -> tuple[bool, bool]:
+    """Return whether an event of this name is an operation that is no view and not made of others ("composite"), and
+    whether that depends on its overload. A composite one is seen again in what it is made of."""
+    space, _, operation = name.partition("::")
+    packet = getattr(torch.ops.aten, operation, None) if space == "aten" else None
+    overloads = [getattr(packet, one) for one in packet.overloads()] if packet is not None else []
+    overloads = [one for one in overloads if "out" not in one._overloadname.split("_")]
+    if any(one.is_view for one in overloads):
+        return False, False
+    known = set(torch._C._dispatch_get_all_op_names())
+    names = {one.name().removesuffix(".default") for one in overloads} & known
+    composite = [torch._C._dispatch_has_kernel_for_dispatch_key(one, "CompositeImplicitAutograd") for one in names]
+    return not all(composite), any(composite) and not all(composite)
+
+
 class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts in `count` operations on a kind of device that are no views: about a kernel each, where nothing is fused.
+    """Counts in `count` operations on a kind of device, none that is a view or allocates: as `launches`, but of what is
+    done on the host only the copies to and from the device.
 
     Args:
         kind: of the device, as in `torch.device.type`; copies to it and from it count.
@@ -54,7 +97,8 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run one operation and count it."""
         out = func(*args, **(kwargs or {}))
         tensors = [one for one in tree_leaves((args, kwargs or {}, out)) if isinstance(one, Tensor)]
-        self.count += not func.is_view and any(one.device.type == self._kind for one in tensors)
+        computes = not func.is_view and func._schema.name.removeprefix("aten::") not in ALLOCATIONS
+        self.count += computes and any(one.device.type == self._kind for one in tensors)
         return out
 
 

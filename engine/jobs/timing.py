@@ -198,8 +198,8 @@ def time_job(job: Job) -> Timing:
         note += "; the comparison with h = 0 is included" if beside is not None else ""
     if train.start:
         note += "; labeling the set and teaching the network its labels first is not"
-    if train.run_baseline and job.algorithm != "supervised":
-        plain = ALGORITHMS["supervised"]
+    if train.run_baseline and spec.uses_unlabeled:
+        plain = ALGORITHMS[spec.baseline]
         baseline = estimate(plain, plain.config(), train, shape, counts, where)
     whole = whole_round(main, baseline, device.describe(where))
     return Timing((whole.seconds or 0.0) + before, whole.how + note, done=True)

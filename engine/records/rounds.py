@@ -45,7 +45,7 @@ class HeldoutFigures:
 
     @property
     def few(self) -> bool:
-        """Whether so few groups stand behind the figures that nothing is compared by them."""
+        """Whether so few groups stand behind the figures that nothing is said to be better by them."""
         return self.grouped and 0 < self.n < FEW_GROUPS
 
 
@@ -107,10 +107,11 @@ class Verdict:
 class RoundReport:
     """What a complete round reached, as it stands in report.json and with the round in the store.
 
-    `algorithm` is the one whose model is the round's result: the round's own, or "supervised" where its baseline did
-    better on the held-out images; `passed_over` is then what the round's own reached, else None. `confusion` (K, K)
-    counts held-out images, rows are labels; `histogram` (K,) the unlabeled images by predicted class; `signals` says of
-    how many images each signal is known. `checkpoint` and `predictions` are those of the result.
+    `algorithm` is the one whose model is the round's result: the round's own, or its baseline, "supervised" or
+    "regression", where that did better on the held-out images; `passed_over` is then what the round's own reached, else
+    None. `confusion` (K, K) counts held-out images, rows are labels; `histogram` (K,) the unlabeled images by predicted
+    class; `signals` says of how many images each signal is known. `checkpoint` and `predictions` are those of the
+    result.
     """
 
     algorithm: str = ""

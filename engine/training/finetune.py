@@ -13,6 +13,11 @@ from engine.training.optim import make_optimizer, set_rate
 from engine.training.protocol import Metrics
 
 
+def closing_steps(share: float, steps: int) -> int:
+    """Return how many steps this share of a run of so many steps is: at least one, unless the share is 0."""
+    return max(1, round(share * steps)) if share else 0
+
+
 def finetune(learner: Learner, feed: Feed, train: TrainConfig, steps: int, rate: float) -> Iterator[Metrics]:
     """Train `learner.ema.model` for `steps` steps on weak views of the labeled images, yielding the loss of each.
 

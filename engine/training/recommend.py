@@ -131,12 +131,12 @@ def recommend(facts: DataFacts) -> Recommendation:
     if facts.labeled and not facts.unlabeled:
         algorithm, config, train, reason = _supervised(facts, kind)
     elif kind == "digits":
-        algorithm, config, train, reason = SET_ALGORITHM, {}, dict(SET_TRAIN), f"{STROKES} {AS_A_SET}"
+        algorithm, config, train, reason = SET_ALGORITHM, {}, {}, f"{STROKES} {AS_A_SET}"
     elif kind == "quick" and facts.device == "cuda" and _enough_to_tune(facts):
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _tuned(facts), _tuned_reason(facts)
     elif kind == "quick" or (kind == "colour" and _few_to_match(facts) and facts.weights):
         algorithm, config, reason = SET_ALGORITHM, {}, _quick_reason(facts)
-        train = {"net": facts.quick_net} | SET_TRAIN
+        train = {"net": facts.quick_net}
     elif kind == "colour":
         algorithm, config, train, reason = "fixmatch", _alignment(facts), _whole("wrn_28_2"), COLOUR
     else:
@@ -226,7 +226,6 @@ def _whole(net: str) -> dict[str, Any]:
     return {"net": net, "learning_rate": 0.03}
 
 
-SET_TRAIN = {"run_baseline": False}
 SET_LENGTHS = (
     Length(STANDARD, {}, "From neighbours and labels alone; no network is trained."),
     Length(
@@ -482,7 +481,7 @@ def _alternatives(
                 "Quick round",
                 SET_ALGORITHM,
                 {},
-                {"net": facts.quick_net} | SET_TRAIN,
+                {"net": facts.quick_net},
                 "Pretrained features and no network to train: seconds.",
             )
         )

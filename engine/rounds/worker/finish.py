@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 from torch import Tensor
 
-from engine.algorithms import Algorithm
+from engine.algorithms import ALGORITHMS, Algorithm
 from engine.records.rounds import (
     AblationFigures,
     CalibrationFigures,
@@ -30,7 +30,6 @@ from engine.rounds.worker.stop import Stop
 from engine.training import calibrate, evaluate
 from engine.training.pools import Pools
 
-SUPERVISED = "supervised"
 Reached = tuple[HeldoutFigures, list[int]]
 """What a phase reached on the held-out images, and the class (H,) it gave to each, in the order of the pools."""
 
@@ -93,7 +92,7 @@ def complete(
     histogram = tuple(np.bincount(guesses, minlength=len(plan.classes)).tolist())
     judged = guard.Judged(plan.classes, *label_counts(data.pools), histogram, phases.used)
     report = RoundReport(
-        algorithm=SUPERVISED if phases.alone else plan.algorithm,
+        algorithm=ALGORITHMS[plan.algorithm].baseline if phases.alone else plan.algorithm,
         classes=tuple(plan.classes),
         heldout=own,
         baseline=baseline,

@@ -44,7 +44,11 @@ class Judged:
 
 
 def better_alone(own: HeldoutFigures, baseline: HeldoutFigures | None) -> bool:
-    """Return whether the labels alone had more of the same held-out images right than the round's algorithm."""
+    """Return whether the labels alone had more of the same held-out images right than the round's algorithm.
+
+    One more is enough, of however few images or scenes: one of two models must come into force, and the one that had
+    more right is the better guess. Nothing is claimed by it; of few scenes `verdict` says neither is better.
+    """
     return baseline is not None and baseline.n > 0 and baseline.correct > own.correct
 
 
@@ -57,8 +61,8 @@ def verdict(
 ) -> Verdict:
     """Return whether the round is promoted, and why.
 
-    A round's result is the better one of its algorithm and its supervised baseline on the same held-out images, see
-    `better_alone`. The result is held back when one of these is so:
+    A round's result is the better one of its algorithm and its baseline, which learns from the labels alone, on the
+    same held-out images, see `better_alone`. The result is held back when one of these is so:
 
     - It is not above the share of the largest class among the held-out labels, or so little that always guessing that
       class would have as many right by luck in 3 of 10 cases; with labels held out of one class alone, when none is
@@ -72,7 +76,8 @@ def verdict(
     `engine.rounds.supervisor.verdict`. For the same reason held-out labels are told as counts, not as an accuracy.
 
     Without a held-out image it is promoted unmeasured unless it is held back by the second or third. Where fewer than
-    30 groups of images are held out it is not set beside its baseline either.
+    30 groups of images are held out they choose as well, but the words compare nothing: they say how many the result
+    had right, and where that is the baseline's, how many the algorithm had.
 
     Args:
         own: what the round's result reached.

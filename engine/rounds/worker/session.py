@@ -110,12 +110,12 @@ class Session:
         finish.complete(self.plan, self.recorder, algorithm, data, phases, self._facts(result), self.stop)
 
     def _baseline(self, data: Material) -> Phase | None:
-        """Return the supervised baseline; None where it is not asked for, is the round itself, or where no image is
-        held out, so that the two could not be compared."""
-        if not self.train.run_baseline or self.plan.algorithm == finish.SUPERVISED or not len(data.pools.heldout_idx):
+        """Return what learns from the labels alone; None where it is not asked for, where the round does so itself, or
+        where no image is held out, so that the two could not be compared."""
+        if not self.train.run_baseline or not self.spec.uses_unlabeled or not len(data.pools.heldout_idx):
             return None
-        spec = ALGORITHMS[finish.SUPERVISED]
-        return Phase(BASELINE, "Supervised baseline", spec, spec.config(), files.BASELINE)
+        spec = ALGORITHMS[self.spec.baseline]
+        return Phase(BASELINE, "The labels alone", spec, spec.config(), files.BASELINE)
 
     def _ablation(self) -> Phase | None:
         """Return the round's algorithm without what makes it, of the same split, seed and steps; None if not asked."""

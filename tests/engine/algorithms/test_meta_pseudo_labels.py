@@ -61,7 +61,7 @@ def test_student_and_teacher_get_the_very_same_labels(
 
 @MODES
 def test_with_student_rate_zero_h_is_exactly_zero_in_a_run(make_pools: Callable[..., Any], mode: str) -> None:
-    run = build(make_pools(), student_wait=0.0, warm_up=0.0, mode=mode, finetune_steps=0)
+    run = build(make_pools(), student_wait=0.0, warm_up=0.0, mode=mode, finetune_share=0.0)
     run._train = TrainConfig(learning_rate=0.0)
     assert [float(metrics["h"]) for metrics in itertools.islice(run.steps(0), 3)] == [0.0] * 3
 
@@ -87,7 +87,7 @@ def test_the_teacher_hears_of_the_student(make_pools: Callable[..., Any], mode: 
     """The feedback moves the teacher elsewhere than h = 0 does, from one step on."""
     ended = []
     for ablate in (False, True):
-        run = build(make_pools(), student_wait=0.0, mode=mode, ablate=ablate, finetune_steps=0)
+        run = build(make_pools(), student_wait=0.0, mode=mode, ablate=ablate, finetune_share=0.0)
         next(run.steps(0))
         ended.append(weights(run.teacher.model))
     assert not all(torch.equal(a, b) for a, b in zip(*ended, strict=True))
@@ -139,7 +139,7 @@ def test_the_loudness_of_the_feedback_is_measured_at_every_tenth_step_and_follow
 ) -> None:
     first = {}
     for weight in (1.0, 4.0):
-        run = build(make_pools(), steps=21, student_wait=0.25, mode=mode, feedback_weight=weight, finetune_steps=0)
+        run = build(make_pools(), steps=21, student_wait=0.25, mode=mode, feedback_weight=weight, finetune_share=0.0)
         told = list(run.steps(0))
         assert [place for place, metrics in enumerate(told) if "feedback_ratio" in metrics] == [10, 20]
         run = build(make_pools(), student_wait=0.0, mode=mode, feedback_weight=weight)
@@ -153,7 +153,7 @@ def test_an_epoch_tells_how_loud_the_feedback_was_and_without_feedback_nothing_o
 ) -> None:
     pools = make_pools()
     for ablate in (False, True):
-        run = build(pools, student_wait=0.0, finetune_steps=0, ablate=ablate)
+        run = build(pools, student_wait=0.0, finetune_share=0.0, ablate=ablate)
         *_, last = train(run, pools)
         assert isinstance(last, EpochEvent)
         assert ("feedback_ratio" in last.metrics) is not ablate
@@ -170,7 +170,7 @@ def test_while_the_student_waits_it_does_not_move(make_pools: Callable[..., Any]
 def test_ablation_leaves_the_feedback_out(
     make_pools: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    run = build(make_pools(), student_wait=0.0, ablate=True, finetune_steps=0, mode=mode)
+    run = build(make_pools(), student_wait=0.0, ablate=True, finetune_share=0.0, mode=mode)
     monkeypatch.setattr(mpl_terms, "labeled_loss", None)
     before = weights(run.student.model)
     for metrics in run.steps(0):
@@ -248,13 +248,22 @@ def test_a_comparison_is_the_same_run_with_h_zero_and_only_when_asked_for() -> N
 
 def test_fine_tuning_is_a_closing_epoch_that_changes_the_evaluated_student(make_pools: Callable[..., Any]) -> None:
     pools = make_pools()
-    run = build(pools, epochs=1, student_wait=0.0, finetune_steps=5, finetune_rate=0.05)
+    run = build(pools, epochs=1, student_wait=0.0, finetune_share=0.6, finetune_rate=0.05)
     assert run.epochs == 2
     assert [run.steps_in(epoch) for epoch in range(2)] == [8, 5]
     events = [event for event in train(run, pools) if isinstance(event, EpochEvent)]
     assert len(events) == 2
     assert not (events[0].probabilities == events[1].probabilities).all()
     assert not any(p.requires_grad for p in run.eval_model().parameters())
+
+
+@pytest.mark.parametrize(("steps", "waits", "warms", "closing"), [(300, 6, 30, 1), (3000, 60, 300, 10)])
+def test_a_run_of_any_length_has_its_phases_in_the_same_proportions(
+    make_pools: Callable[..., Any], steps: int, waits: int, warms: int, closing: int
+) -> None:
+    """The paper fine-tunes for 1,000 of 300,000 steps, 1/300."""
+    run = build(make_pools(), steps=steps)
+    assert (run.wait, run.warm_up, run.steps_in(1)) == (waits, warms, closing)
 
 
 @MODES

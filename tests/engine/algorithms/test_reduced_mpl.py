@@ -156,10 +156,16 @@ def test_the_evaluated_model_is_the_teacher_and_then_the_student(make_pools: Cal
 
 @pytest.mark.parametrize(("share", "switch"), [(0.5, 6), (0.25, 3), (0.05, 1), (0.95, 11)])
 def test_the_teacher_gets_its_share_of_the_steps(make_pools: Callable[..., Any], share: float, switch: int) -> None:
-    run = build(make_pools(), teacher_share=share, finetune_steps=0)
+    run = build(make_pools(), teacher_share=share, finetune_share=0.0)
     steps = [metrics for epoch in range(2) for metrics in run.steps(epoch)]
     assert ["h" in metrics for metrics in steps] == [False] * switch + [True] * (12 - switch)
     assert ["lambda" in metrics for metrics in steps] == [True] * switch + [False] * (12 - switch)
+
+
+@pytest.mark.parametrize(("epochs", "closing"), [(2, 2), (20, 20)])
+def test_the_fine_tuning_is_a_share_of_the_steps(make_pools: Callable[..., Any], epochs: int, closing: int) -> None:
+    run = build(make_pools(), epochs=epochs, steps=20)
+    assert run.steps_in(epochs) == closing
 
 
 def test_the_calibrator_learns_from_h_and_from_labels_and_from_nothing_else(
@@ -249,7 +255,7 @@ def test_the_student_sees_no_label_before_the_fine_tuning(make_pools: Callable[.
     pools = make_pools()
     ended, tuned = [], []
     for shift in (0, 1):
-        run = second_stage(pools, mlp_rate=0.0, finetune_rate=0.1, finetune_steps=2)
+        run = second_stage(pools, mlp_rate=0.0, finetune_rate=0.1, finetune_share=0.2)
         pair = run._student_stage()
         labels = (pools.train_y + shift) % 4
         run._feed.y = pair.y = labels

@@ -28,10 +28,10 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("fixmatch", {"rule": "softmatch"}),
     ("fixmatch", {"rule": "adamatch"}),
     ("uda", {"threshold": 0.3}),
-    ("meta_pseudo_labels", {"finetune_steps": 3}),
-    ("meta_pseudo_labels", {"finetune_steps": 3, "mode": "exact"}),
-    ("reduced_mpl", {"finetune_steps": 3, "teacher_share": 0.8}),
-    ("reduced_mpl", {"finetune_steps": 3, "teacher_share": 0.4}),
+    ("meta_pseudo_labels", {"finetune_share": 0.3}),
+    ("meta_pseudo_labels", {"finetune_share": 0.3, "mode": "exact"}),
+    ("reduced_mpl", {"finetune_share": 0.3, "teacher_share": 0.8}),
+    ("reduced_mpl", {"finetune_share": 0.3, "teacher_share": 0.4}),
     ("threshold_self_training", {"threshold": 0.3, "filter": True}),
     ("vat", {}),
     ("pi_model", {}),
@@ -121,7 +121,7 @@ def test_what_the_teacher_says_is_asked_without_a_trace_in_the_run(
     )  # fmt: skip
 
     def final(tracked: Any) -> tuple[list[EpochEvent], dict[str, Any], torch.Tensor]:
-        run = spec.build(spec.config(finetune_steps=2), settings, pools, CPU)
+        run = spec.build(spec.config(finetune_share=0.2), settings, pools, CPU)
         events = [event for event in train(run, pools, tracked=tracked) if isinstance(event, EpochEvent)]
         return events, flat(run.state_dict()), torch.get_rng_state()
 

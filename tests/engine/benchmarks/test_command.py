@@ -20,7 +20,7 @@ CONTEXT = Context(Path("nowhere"), torch.device("cpu"))
 SMALL = ("epochs=1", "batch_size=4", "unlabeled_ratio=2", "precision=float32")
 QUICK = {name: (*SMALL, "steps_per_epoch=2") for name in BENCHMARKS}
 for _name in ("cifar10-1000", "cifar10-4000", "mpl-ablation"):
-    QUICK[_name] += ("finetune_steps=1",)
+    QUICK[_name] += ("finetune_share=0.01",)
 for _name in ("cifar10-1000", "mpl-throughput", "fixmatch-throughput"):  # cifar10-4000 runs on the network of its rows
     QUICK[_name] += ("net=simple_cnn",)
 for _name in ("logreg", "logreg-curve"):
@@ -61,7 +61,7 @@ def test_the_settings_of_every_row_are_valid(name: str) -> None:
             settings_from(settings_class(row), row.config)
 
 
-FAST = Options("mpl-ablation", seeds="2", device="cpu", set=(*SMALL, "steps_per_epoch=1", "finetune_steps=1"))
+FAST = Options("mpl-ablation", seeds="2", device="cpu", set=(*SMALL, "steps_per_epoch=1", "finetune_share=0.01"))
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(

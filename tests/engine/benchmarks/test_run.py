@@ -95,6 +95,19 @@ def test_the_schedule_is_made_to_fit_the_budget(
     assert (fitted.epochs, fitted.steps_per_epoch) == (epochs, steps)
 
 
+def test_a_budget_keeps_the_share_of_the_fine_tuning(
+    opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "measure_rate", lambda algorithm, device, seconds: 10.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    train = {**TRAIN, "epochs": 20, "steps_per_epoch": 1000}
+    row = Row("mpl", "meta_pseudo_labels", ROW.data, {"finetune_share": 0.25}, train)
+    pools = load_problem(row.data, tmp_path, 0).pools
+    fitted = fit_budget(row, train_config(row, 0, CPU), pools, CPU, 1000.0)
+    run = runs.build(row, fitted, pools, CPU)
+    assert [run.steps_in(epoch) for epoch in range(run.epochs)] == [388] * 20 + [1940]  # 9,700 possible of 25,000
+
+
 def test_an_algorithm_with_epochs_of_its_own_gets_fewer_of_them(
     opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from engine.training.config import TrainConfig
 from engine.training.feed import Feed
-from engine.training.finetune import finetune
+from engine.training.finetune import closing_steps, finetune
 from engine.training.learner import Learner
 from engine.training.pools import Pools
 
@@ -26,6 +26,13 @@ def made() -> tuple[TrainConfig, Feed, Learner]:
         precision="float32",
     )  # fmt: skip
     return train, Feed(train, pools, CPU), Learner(train, pools, CPU)
+
+
+@pytest.mark.parametrize(
+    ("share", "steps", "closing"), [(1 / 300, 300_000, 1000), (1 / 300, 30, 1), (0.05, 2400, 120), (0.0, 2400, 0)]
+)
+def test_closing_steps_are_a_share_of_the_run_and_one_at_least(share: float, steps: int, closing: int) -> None:
+    assert closing_steps(share, steps) == closing
 
 
 def test_each_step_is_plain_descent_on_the_labels_at_the_given_rate(made: tuple[TrainConfig, Feed, Learner]) -> None:

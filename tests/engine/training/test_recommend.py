@@ -37,7 +37,7 @@ def _alternative(found: Recommendation, title: str) -> Alternative:
 @pytest.mark.parametrize("each", [1, 10, 100])
 def test_small_grey_images_are_labeled_as_a_set_whatever_the_number_of_labels(each: int) -> None:
     found = _with(DIGITS, labels=dict.fromkeys("0123456789", each))
-    assert (found.algorithm, found.config, found.train) == ("transductive", {}, {"run_baseline": False})
+    assert (found.algorithm, found.config, found.train) == ("transductive", {}, {})
     standard, thorough = found.lengths
     assert (standard.train, standard.config) == ({}, {})
     assert thorough.config == {"network": "on"}
@@ -74,7 +74,7 @@ def test_small_colour_images_on_a_gpu_get_the_wide_net_and_mirrors_only_as_an_of
 )
 def test_photos_and_colour_without_a_gpu_get_a_quick_round(facts: DataFacts) -> None:
     found = _with(facts, weights=KNOWN)
-    train = {"net": "frozen:efficientnet_lite0", "run_baseline": False}
+    train = {"net": "frozen:efficientnet_lite0"}
     assert (found.algorithm, found.config, found.train) == ("transductive", {}, train)
     assert [length.title for length in found.lengths] == ["Standard"]
     assert "once an image" in found.reason

@@ -41,7 +41,7 @@ def run(folder, algorithm="supervised", config=None, **train):
 def run_with_ablation(folder, **train):
     """Run Meta Pseudo Labels and the same with h = 0 beside it."""
     settings = {"strong": "light", "run_baseline": False} | train
-    config = {"compare": True, "finetune_steps": 0, "student_wait": 0.0}
+    config = {"compare": True, "finetune_share": 0.0, "student_wait": 0.0}
     run(folder, "meta_pseudo_labels", config, **settings)
     return read_json(folder / files.REPORT)
 

@@ -165,6 +165,19 @@ def test_of_few_scenes_it_says_how_many_were_right_and_compares_nothing():
     assert "round 1" not in reason
 
 
+@pytest.mark.parametrize(("n", "own", "baseline", "better"), [(12, 5, 8, True), (12, 8, 8, False), (2, 0, 1, True)])
+def test_of_few_scenes_too_the_one_with_more_right_is_the_result(n, own, baseline, better):
+    assert scenes(own, n).few
+    assert guard.better_alone(scenes(own, n), scenes(baseline, n)) is better
+
+
+def test_of_few_scenes_the_words_set_the_result_beside_no_baseline():
+    reason = verdict(scenes(8, 12), scenes(7, 12), None, SCENES)[1]
+    assert reason.startswith("In force: 8 of 12 held-out scenes right")
+    assert "7 of" not in reason
+    assert "labels alone" not in reason
+
+
 def test_of_few_scenes_it_still_says_whose_model_is_the_result():
     promoted, reason = verdict(scenes(8, 12), scenes(8, 12), None, SCENES, scenes(5, 12))
     assert promoted

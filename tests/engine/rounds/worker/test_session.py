@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from engine.algorithms import supervised
+from engine.algorithms import regression, supervised
 from engine.errors import TrainingDiverged
 from engine.files import read_json, write_json
 from engine.records.rounds import HeldoutFigures
@@ -273,6 +273,53 @@ def test_where_the_labels_alone_do_no_better_the_round_is_its_own_and_the_baseli
     assert (report.algorithm, report.passed_over) == ("pseudo_label", None)
     assert report.checkpoint.file.startswith("checkpoints/main/")
     assert not (folder / "checkpoints/baseline").exists()
+
+
+def stripes(*_):
+    """Return the material with upright stripes in light images and level ones in dark ones, which gradients tell."""
+    made = noise_of_two_brightnesses()
+    upright = torch.arange(8).remainder(4).div(2, rounding_mode="floor").mul(100).to(torch.uint8).expand(1, 8, 8)
+    images = torch.stack([upright if k % 2 else upright.mT for k in range(24)]) + made.pools.images // 4
+    return dataclasses.replace(made, pools=dataclasses.replace(made.pools, images=images))
+
+
+def test_a_set_is_judged_by_a_regression_on_the_same_features(folder, monkeypatch):
+    monkeypatch.setattr(session.material, "load", stripes)
+    run(folder, "transductive")
+    report = results.read_report(folder)
+    assert (report.algorithm, report.passed_over, report.heldout.n) == ("transductive", None, 4)
+    assert report.baseline.n == 4
+    assert f"{report.baseline.correct} by the labels alone" in report.verdict.reason
+    epochs = [(event["phase"], event["epoch"]) for event in told(folder, "epoch")]
+    assert epochs == [("baseline", 1), *(("main", number) for number in range(1, 10))]
+    assert {event["message"] for event in told(folder, "progress") if event["phase"] == "baseline"} == {
+        "The labels alone"
+    }
+
+
+def test_where_the_regression_does_better_than_the_set_it_is_the_rounds_result(folder, monkeypatch):
+    monkeypatch.setattr(session.material, "load", stripes)
+    guessing(monkeypatch, "transductive", 0)
+    run(folder, "transductive")
+    report = results.read_report(folder)
+    assert report.algorithm == "regression"
+    assert report.passed_over == HeldoutFigures(4, 0, 0.0, *accuracy_interval(0, 4))
+    assert report.heldout.correct == report.baseline.correct == 4
+    assert "Promoted with the model of the labels alone" in report.verdict.reason
+    assert report.checkpoint.file.startswith("checkpoints/baseline/")
+    algorithm, data = apply.final_run(folder, torch.device("cpu"), lambda *_: None)
+    assert type(algorithm) is regression.SetRegression
+    logits = evaluate.predict_logits(algorithm.eval_model(), data.pools.images, torch.arange(24), torch.device("cpu"))
+    light = torch.softmax(logits / report.calibration.temperature, 1)[:, 1].tolist()
+    assert pd.read_parquet(folder / files.FINAL)["p_1"].tolist() == pytest.approx(light, abs=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["supervised", "regression"])
+def test_what_learns_from_the_labels_alone_has_no_baseline(folder, algorithm):
+    run(folder, algorithm)
+    report = results.read_report(folder)
+    assert (report.algorithm, report.baseline) == (algorithm, None)
+    assert report.heldout.n == 4
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def recorded(folder):
 
 @pytest.mark.parametrize("algorithm", ["meta_pseudo_labels", "reduced_mpl"])
 def test_each_epoch_records_what_student_and_teacher_say_of_all_tracked_images(folder, algorithm):
-    plain(folder, algorithm, {"finetune_steps": 2})
+    plain(folder, algorithm, {"finetune_share": 0.2})
     assert results.tracked_epochs(folder) == [1, 2, 3]
     assert results.tracked_ids(folder).tolist() == list(range(101, 125))
     for epoch in (1, 2, 3):
@@ -41,7 +41,7 @@ def test_each_epoch_records_what_student_and_teacher_say_of_all_tracked_images(f
 
 
 def test_in_meta_pseudo_labels_the_two_differ_and_without_a_teacher_there_is_none(folder):
-    plain(folder, "meta_pseudo_labels", {"finetune_steps": 0})
+    plain(folder, "meta_pseudo_labels", {"finetune_share": 0.0})
     _, student, teacher = results.tracked_predictions(folder, 2)
     assert not np.allclose(student, teacher, atol=1e-3)
     shutil.rmtree(folder / "features")
@@ -63,7 +63,7 @@ def test_what_is_trained_beside_records_nothing_of_tracked_images(folder):
 def test_a_cancelled_round_with_two_epochs_is_readable_and_its_resume_records_the_very_same(
     folder, algorithm, monkeypatch
 ):
-    options = {"finetune_steps": 2, "teacher_share": 0.4} if algorithm == "reduced_mpl" else {"finetune_steps": 2}
+    options = {"finetune_share": 0.2, "teacher_share": 0.4} if algorithm == "reduced_mpl" else {"finetune_share": 0.2}
     plain(folder, algorithm, options, epochs=3)
     whole = recorded(folder)
     for name in ("features", "checkpoints/main", "predictions"):

@@ -64,7 +64,7 @@ def test_the_features_are_those_that_give_the_logits(tmp_path, monkeypatch):
 
 
 def test_teacher_and_student_are_compared_on_every_image(tmp_path):
-    config = {"compare": False, "finetune_steps": 0, "student_wait": 0.0}
+    config = {"compare": False, "finetune_share": 0.0, "student_wait": 0.0}
     run(tmp_path, "meta_pseudo_labels", config, epochs=2, strong="light", run_baseline=False)
     found, said = read(tmp_path)
     _, student, teacher = results.tracked_predictions(tmp_path, 2)
