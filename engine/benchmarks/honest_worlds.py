@@ -42,7 +42,8 @@ CLASSES, WIDTH, IMAGES, FRESH, APART = 5, 24, 2000, 4000, 0.32
 SHARES = (0.08, 0.17, 0.25, 0.25, 0.25)
 RIDGE, SHARPNESS, FOLDS = 3.0, 6.0, 5
 FEW = 110
-"""Answers at which cross-validation is tried on few labels."""
+"""Answers at which the accuracy is tried on few labels."""
+MOST_BIAS = 1.0
 CHECKED = (20, 50, 100)
 """Answers to the measured set at which the undecided are estimated."""
 
@@ -174,11 +175,15 @@ def measured(runs: int, rng: np.random.Generator) -> list[Line]:
             held_in = estimate.low <= true <= estimate.high
             undecided.setdefault(n, []).append((held_in, estimate.value - true, estimate.high - estimate.low))
         plain.append(_holds(int(right.sum()), len(right), float(others_right.mean())))
-        for key, answers in (("random folds", ANSWERS), ("few random folds", FEW)):
+        for key, answers in (("random folds", ANSWERS), ("few folds", FEW)):
             learning = _Learner(np.random.default_rng(seed), keep=False)
             learning.play(answers)
             rows = np.flatnonzero(learning.apart)
             _put(found, key, learning.cross_validated(rows), len(rows), learning.truth(learning.learned()))
+        begun = _Learner(np.random.default_rng(seed))
+        begun.play(FEW)
+        rows = np.flatnonzero(begun.apart)
+        _put(found, "few apart", begun.right_of(begun.learned(), rows), len(rows), begun.truth(begun.learned()))
         other = _Learner(np.random.default_rng(seed), skip=True)
         other.play()
         rows = np.flatnonzero(other.apart)
@@ -186,7 +191,6 @@ def measured(runs: int, rng: np.random.Generator) -> list[Line]:
     names = {
         "fifth": "a fifth of all labels", "folds": "cross-validation on all labels",
         "random folds": "cross-validation on random answers alone",
-        "few random folds": f"the same at {FEW} answers",
         "scored before": "each answer scored by the model before it",
         "skipping": "measured, labeled draws skipped",
     }  # fmt: skip
@@ -195,6 +199,9 @@ def measured(runs: int, rng: np.random.Generator) -> list[Line]:
     return [
         Line("accuracy of a round", "interval on the measured set", 95, False, *_held(found["apart"]),
              f"± {_half(found['apart'])} points at {wanted(ANSWERS)}, bias {_bias(found['apart'])}", controls),
+        Line("accuracy of a round", f"mean error, points either way, {FEW} answers", MOST_BIAS, True,
+             *_off(found["few apart"]), f"{wanted(FEW)} measure",
+             (Control("cross-validation on random answers alone", *_off(found["few folds"])),)),
         Line("share of a rare class", "interval on the measured set", 95, False, *_held(shares["measured"]),
              f"± {_half(shares['measured'])} points at {wanted(ANSWERS)}",
              (Control("all labels", *_held(shares["labels"])),)),
@@ -221,6 +228,12 @@ def _held(of: Sequence[tuple[bool, float, float]]) -> Spot:
 
 def _bias(of: Sequence[tuple[bool, float, float]]) -> str:
     return f"{100 * np.mean([error for _, error, _ in of]):+.1f}".replace("-", "−")
+
+
+def _off(of: Sequence[tuple[bool, float, float]]) -> Spot:
+    """Return the mean error in points, either way, and its standard error."""
+    mean, error = _mean([error for _, error, _ in of])
+    return abs(mean), error
 
 
 def _half(of: Sequence[tuple[bool, float, float]]) -> str:

@@ -83,11 +83,11 @@ def test_every_share_of_a_page_has_a_control_that_misses_by_far() -> None:
 
 
 def test_cross_validation_on_random_answers_that_also_teach_is_too_low() -> None:
-    accuracy = measured(40, np.random.default_rng(0))[0]
-    bias = {one.rule: float(one.rule.split("bias ")[1].rstrip(")").replace("−", "-")) for one in accuracy.controls}
-    of_all, few = bias.keys() & {rule for rule in bias if "random answers alone" in rule or "the same at" in rule}
-    assert max(bias[of_all], bias[few]) < 0
-    assert min(bias[of_all], bias[few]) < -2, "at 110 answers"
+    accuracy, few, *_ = measured(100, np.random.default_rng(0))
+    (folds,) = [one for one in accuracy.controls if "random answers alone" in one.rule]
+    assert "bias −" in folds.rule
+    assert few.got < few.controls[0].got
+    assert few.controls[0].got - 2 * few.controls[0].error > 1.0
 
 
 def test_the_first_looks_of_the_plan_cost_little_more_than_the_best_rule_and_far_less_than_none() -> None:
