@@ -27,7 +27,7 @@ WORLDS = ((0.0, 0.0), (-0.8, 0.0), (0.5, -0.5), (0.0, 0.4), (-0.5, -0.4))
 UNDECIDED, THRESHOLD, SIZES = 3000, 0.9, (20, 100, 300)
 
 
-SLIPPING, SLIP_ANSWERS, OTHER_CLASSES = (0.0, 0.02, 0.04), 100, 4
+SLIPPING, SLIP_ANSWERS, OTHER_CLASSES = (0.0, GIVEN, 2 * GIVEN), 300, 4
 
 
 def _keep(into: Held, key: str, low: float, high: float, truth: float) -> None:
@@ -131,9 +131,12 @@ def too_sure(runs: int, rng: np.random.Generator) -> list[Line]:
 
 
 def slips(runs: int, rng: np.random.Generator) -> list[Line]:
-    """The share right of the undecided where the person slips in 0, 2 or 4 % of the answers and 2 % are supposed."""
-    held: Held = {}
-    plain: Held = {}
+    """The share right of the undecided by answers of which some are slips, where 2 % are supposed to be.
+
+    Promised where there are as many or none; told besides where there are twice as many.
+    """
+    held: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    plain: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
     widths = []
     for slipping in SLIPPING:
         for place, world in enumerate(WORLDS):
@@ -145,12 +148,15 @@ def slips(runs: int, rng: np.random.Generator) -> list[Line]:
                 truth = float((rng.random(UNDECIDED) < _true_share(others, world)).mean())
                 for into, taken_out in ((held, GIVEN), (plain, 0.0)):
                     told = undecided_share(confidence, said, others, taken_out)
-                    _keep(into, f"{slipping} {place}", told.low, told.high, truth)
+                    _keep(into[slipping], f"{place}", told.low, told.high, truth)
                     if into is held:
                         widths.append(told.high - told.low)
+    promised = min((_worst(held[slipping]) for slipping in SLIPPING[:-1]), key=lambda one: one[0])
+    most = f"{100 * SLIPPING[-1]:g} %"
     return [
-        Line("share right of the undecided", f"people slip in 0, 2, 4 %, {SLIP_ANSWERS} answers", 95, False,
-             *_worst(held), _half(widths), (Control("slips not taken out", *_worst(plain)),)),
+        Line("share right of the undecided", f"people slip in none or {100 * GIVEN:g} % of {SLIP_ANSWERS} answers", 95,
+             False, *promised, f"{_half(widths)}; {_worst(held[SLIPPING[-1]])[0]:.1f} % where they slip in {most}",
+             (Control(f"slips not taken out, where they slip in {most}", *_worst(plain[SLIPPING[-1]])),)),
     ]  # fmt: skip
 
 
