@@ -73,7 +73,7 @@ def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
         st.markdown(
             f"Of the images that are still undecided about {percent(rest.value, 0)} are predicted right "
             f"({percent(rest.low, 0)} to {percent(rest.high, 0)}): as the random ones were, at like confidence, if "
-            f"{percent(GIVEN)} of the answers were slips."
+            f"{percent(GIVEN, 0)} of the answers were slips."
         )
 
 
