@@ -749,8 +749,8 @@ DEFECTS: tuple[Defect, ...] = (
         25,
         "bands of confidence are not weighed by the undecided",
         "engine/quality/measured_set.py",
-        'weight = np.bincount(np.searchsorted(edges, undecided, side="right"), minlength=len(count)) / len(undecided)',
-        "weight = count / count.sum()",
+        "hits, weight = np.bincount(band, right, bands), there / len(undecided)",
+        "hits, weight = np.bincount(band, right, bands), count / count.sum()",
         "tests/engine/quality/test_measured_set.py",
     ),
     Defect(

@@ -9,10 +9,14 @@ import streamlit as st
 from app import state
 from app.components import round_choice, teacher_views, training_views
 from app.components.live_labels import live_labels
+from app.components.quality.gallery import review_queue
 from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.project import options
+from engine.project.review.ref import QueueRef
+from engine.quality.measured_set import EVERY
+from engine.quality.scale import SHARE
 from engine.records.rounds import LIVE, RESUMABLE_STATES, RoundRecord
 
 
@@ -45,13 +49,27 @@ def _start(opened: OpenProject) -> None:
             "algorithm; its result then stays in force until you go on with live labels."
         )
     chosen = round_choice.recommended(opened, active=active is not None)
-    if active is not None:
+    if active is None:
+        _measure_first(opened)
+    else:
         st.caption(f"Round {active.number} is {active.state}; one round runs at a time.")
     message = st.container()
     chosen = round_choice.own(opened, active=active is not None) or chosen
     if chosen is not None:
         with message:
             round_choice.start(opened, chosen)
+
+
+def _measure_first(opened: OpenProject) -> None:
+    """Offer the random images that measure a round from its start, where they are a small part of all."""
+    missing = SHARE - len(opened.project.measured.measured_ids())
+    if missing > 0 and len(opened.project.store.image_ids()) >= EVERY * SHARE:
+        st.caption(
+            f"Nothing tells yet how good a round is. {missing} random images, asked blind, measure it from its start; "
+            "it never learns from them."
+        )
+        answers = "answer" if missing == 1 else "answers"
+        review_queue(QueueRef.parse("measured"), "measure_first", f"Measure first: {missing} blind {answers}")
 
 
 def _round(opened: OpenProject, rounds: list[RoundRecord]) -> None:

@@ -19,11 +19,11 @@ from engine.live.graph import Ints
 from engine.live.model import ImageSet, Labeled
 from engine.live.refit import LiveModel
 from engine.quality import scale
-from engine.quality.audit_length import too_many
+from engine.quality.audit_length import looks_to_goal, too_many
 from engine.quality.betting import ALPHA, ConfidenceSequence, allowed
 from engine.quality.measured_set import wanted
 from engine.quality.people import PeopleError, settled
-from engine.quality.plan import MORE_LOOKS, Plan, best_plan
+from engine.quality.plan import DRAWS, MORE_LOOKS, Plan, best_plan
 from engine.quality.standing import ASSUMED_MISS, SHOWN, missed_by
 from engine.query.order import highest
 
@@ -140,8 +140,28 @@ class GoalProject:
                 taken to err as imports do and to pass a tenth of the wrong labels (`engine.quality.standing`).
             seed: see `best_plan`.
         """
-        shown, people = ((1.0 - ASSUMED_MISS) * rate, GIVEN) if whole else (rate, None)
-        return best_plan(self.suspicion(), self.looked, shown, self.random_answers(), people, seed=seed)
+        people = GIVEN if whole else None
+        return best_plan(self.suspicion(), self.looked, _shown(rate, whole), self.random_answers(), people, seed=seed)
+
+    def knowing_looks(self, first: int, rate: float, *, whole: bool, seed: int = 0) -> int:
+        """Return a plan's forecast of the looks in all by one who knows which labels are wrong.
+
+        The median of simulated audits of the labels as they are, after the first looks were made: what no forecast
+        from answers can beat by more than luck.
+
+        Args:
+            first: images looked at first.
+            rate, whole: as for `plan`.
+            seed: of the simulated audits.
+        """
+        wrong, free = self.exported() != self.pool.truth, np.flatnonzero(~self.looked)
+        doubtful = free[highest(self.suspicion()[free], free, len(free))]
+        known = wrong[self.looked] if whole else np.zeros(0, np.bool_)
+        at_most, rng = allowed(_shown(rate, whole), len(wrong)), np.random.default_rng(seed)
+        looks = [
+            looks_to_goal(wrong[doubtful], known, more_looks(first), at_most, 1 / ALPHA, rng) for _ in range(DRAWS)
+        ]  # fmt: skip
+        return first + round(float(np.median(looks)))
 
     def look_first(self, count: int) -> None:
         """Look at the most suspicious images that nobody looked at, once each."""
@@ -248,6 +268,11 @@ class GoalProject:
         self.predicted = present[fitted.probabilities.argmax(1)]
         self._doubt = 1.0 - fitted.probabilities.max(1).astype(np.float64)
         self.confidence = np.clip(fitted.confidence.astype(np.float64), 0.0, 1.0)
+
+
+def _shown(rate: float, whole: bool) -> float:
+    """The share that is to be shown for a goal, where people are taken to pass a tenth of the wrong labels."""
+    return (1.0 - ASSUMED_MISS) * rate if whole else rate
 
 
 def more_looks(first: int) -> int:

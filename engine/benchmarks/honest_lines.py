@@ -49,11 +49,20 @@ class Line:
         return beyond <= TOLERATED * error + 1e-9
 
     @property
+    def fails(self) -> bool:
+        """Whether the number misses what is promised of it."""
+        return not self.holds(self.got, self.error)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Controls that do not miss although they are to: with one of them the row shows nothing of its rule."""
+        return tuple(one.rule for one in self.controls if self.holds(one.got, one.error))
+
+    @property
     def verdict(self) -> str:
-        """Return "holds" or "FAILS", and which controls do not miss although they are to."""
-        said = "holds" if self.holds(self.got, self.error) else "FAILS"
-        kept = [one.rule for one in self.controls if self.holds(one.got, one.error)]
-        return f"{said}; holds too: {', '.join(kept)}" if kept else said
+        """Return "holds" or "FAILS", and "control holds" where one keeps what is promised."""
+        said = "FAILS" if self.fails else ("" if self.kept else "holds")
+        return ", ".join(part for part in (said, "control holds" if self.kept else "") if part)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Line:
@@ -75,17 +84,27 @@ def worst(found: Mapping[str, tuple[float, float]], *, most: bool) -> tuple[floa
     return (max if most else min)(found.values(), key=lambda pair: pair[0])
 
 
+def counted(lines: Sequence[Line]) -> str:
+    """Return how many rows fail, and of how many others a control holds that is to fail."""
+    failing = sum(line.fails for line in lines)
+    kept = sum(bool(line.kept) and not line.fails for line in lines)
+    return f"{failing} of {len(lines)} rows fail, {kept} more with a control that holds"
+
+
 def table(lines: Sequence[Line]) -> list[str]:
     """Return a line of text a number, and one beneath it for each further control."""
     cells = [["number", "claim", "nominal", "got", "width", "control that must fail", "got", "verdict"]]
     for line in lines:
-        first, *others = line.controls or (None,)
         sign = "≤" if line.at_most else "≥"
+        controls = [
+            [one.rule, _figure(one.got, one.error) + (", holds" if one.rule in line.kept else "")]
+            for one in line.controls
+        ] or [["–", "–"]]
         cells.append([
             line.number, line.claim, f"{sign} {line.nominal:g}", _figure(line.got, line.error), line.width or "–",
-            first.rule if first else "–", _figure(first.got, first.error) if first else "–", line.verdict,
+            *controls[0], line.verdict,
         ])  # fmt: skip
-        cells += [["", "", "", "", "", one.rule, _figure(one.got, one.error), ""] for one in others if one]
+        cells += [["", "", "", "", "", *one, ""] for one in controls[1:]]
     return results.aligned(cells)
 
 

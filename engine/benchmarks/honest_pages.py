@@ -17,6 +17,7 @@ from engine.quality.measured_set import undecided_share
 from engine.quality.reliability import gap
 from engine.quality.sample import share
 from engine.quality.scale import SHARE
+from engine.quality.suspicion import GIVEN
 
 Floats = NDArray[np.float64]
 Held = dict[str, list[bool]]
@@ -24,6 +25,9 @@ Held = dict[str, list[bool]]
 WORLDS = ((0.0, 0.0), (-0.8, 0.0), (0.5, -0.5), (0.0, 0.4), (-0.5, -0.4))
 """a and b of the true share right, logit p' = a + e^b logit p: as the model says; too sure; and so on."""
 UNDECIDED, THRESHOLD, SIZES = 3000, 0.9, (20, 100, 300)
+
+
+SLIPPING, SLIP_ANSWERS, OTHER_CLASSES = (0.0, GIVEN, 2 * GIVEN), 300, 4
 
 
 def _keep(into: Held, key: str, low: float, high: float, truth: float) -> None:
@@ -126,6 +130,36 @@ def too_sure(runs: int, rng: np.random.Generator) -> list[Line]:
     ]  # fmt: skip
 
 
+def slips(runs: int, rng: np.random.Generator) -> list[Line]:
+    """The share right of the undecided by answers of which some are slips, where 2 % are supposed to be.
+
+    Promised where there are as many or none; told besides where there are twice as many.
+    """
+    held: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    plain: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    widths = []
+    for slipping in SLIPPING:
+        for place, world in enumerate(WORLDS):
+            for _ in range(max(20, runs // 4)):
+                confidence, others = _confidences(SLIP_ANSWERS, 2, rng), _confidences(UNDECIDED, 3, rng)
+                right = rng.random(SLIP_ANSWERS) < _true_share(confidence, world)
+                slipped, alike = rng.random(SLIP_ANSWERS) < slipping, rng.random(SLIP_ANSWERS) < 1 / OTHER_CLASSES
+                said = np.where(slipped, ~right & alike, right)
+                truth = float((rng.random(UNDECIDED) < _true_share(others, world)).mean())
+                for into, taken_out in ((held, GIVEN), (plain, 0.0)):
+                    told = undecided_share(confidence, said, others, taken_out)
+                    _keep(into[slipping], f"{place}", told.low, told.high, truth)
+                    if into is held:
+                        widths.append(told.high - told.low)
+    promised = min((_worst(held[slipping]) for slipping in SLIPPING[:-1]), key=lambda one: one[0])
+    most = f"{100 * SLIPPING[-1]:g} %"
+    return [
+        Line("share right of the undecided", f"people slip in none or {100 * GIVEN:g} % of {SLIP_ANSWERS} answers", 95,
+             False, *promised, f"{_half(widths)}; {_worst(held[SLIPPING[-1]])[0]:.1f} % where they slip in {most}",
+             (Control(f"slips not taken out, where they slip in {most}", *_worst(plain[SLIPPING[-1]])),)),
+    ]  # fmt: skip
+
+
 def _worst(held: Held) -> tuple[float, float]:
     return worst({key: percent_of(one) for key, one in held.items()}, most=False)
 
@@ -144,4 +178,5 @@ WORLDS_OF_PAGES: dict[str, Callable[[int, np.random.Generator], list[Line]]] = {
     "test split": given_split,
     "classes right": classes_right,
     "too sure": too_sure,
+    "slips": slips,
 }

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, expit, logit  # type: ignore[import-untyped]
-from scipy.stats import beta, binom  # type: ignore[import-untyped]
+from scipy.stats import beta, binom, t  # type: ignore[import-untyped]
 
 from engine.benchmarks.honest_lines import Control, Line, percent_of, worst
 from engine.benchmarks.simulated_audits import Audits, Runs, constant
@@ -22,6 +22,7 @@ from engine.quality import scale as written_as
 from engine.quality.measured_set import ENOUGH_EVIDENCE, undecided_share, wanted
 from engine.quality.pace import paces
 from engine.quality.people import PeopleError
+from engine.quality.plan import PRIOR
 from engine.quality.plan import scale as scaled_by
 from engine.quality.reliability import reliability
 from engine.quality.sample import share
@@ -40,6 +41,9 @@ ANSWERS, PER_FIT = 510, 30
 CLASSES, WIDTH, IMAGES, FRESH, APART = 5, 24, 2000, 4000, 0.32
 SHARES = (0.08, 0.17, 0.25, 0.25, 0.25)
 RIDGE, SHARPNESS, FOLDS = 3.0, 6.0, 5
+FEW = 110
+"""Answers at which the accuracy is tried on few labels."""
+MOST_BIAS = 1.0
 CHECKED = (20, 50, 100)
 """Answers to the measured set at which the undecided are estimated."""
 
@@ -49,10 +53,15 @@ CHECKED = (20, 50, 100)
 
 @dataclass
 class _Learner:
-    """A ridge regression to the classes, fitted anew after every 30 answers to a pool of 2,000 vectors."""
+    """A ridge regression to the classes, fitted anew after every 30 answers to a pool of 2,000 vectors.
+
+    skip: whether draws that have a label are passed over. keep: whether random answers are kept apart and never learned
+    from.
+    """
 
     rng: np.random.Generator
     skip: bool = False
+    keep: bool = True
 
     def __post_init__(self) -> None:
         rng = self.rng
@@ -78,12 +87,12 @@ class _Learner:
         weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(WIDTH + 1), x.T @ self.one_hot[rows])
         return (self.x if of is None else of) @ weights
 
-    def play(self) -> None:
-        """Give all answers."""
+    def play(self, answers: int = ANSWERS) -> None:
+        """Give so many answers."""
         first = self.rng.permutation(IMAGES)[: 2 * CLASSES]
         self.decided[first] = True
         place, scores, queue = 0, self.scores(first), []
-        for answer in range(1, ANSWERS + 1):
+        for answer in range(1, answers + 1):
             if answer % PER_FIT == 1:
                 scores = self.scores(self.learned())
                 top = np.sort(scores, 1)
@@ -106,7 +115,7 @@ class _Learner:
 
     def learned(self) -> Ints:
         """Return the rows that the model learns from."""
-        return np.flatnonzero(self.decided & ~self.apart)
+        return np.flatnonzero(self.decided & ~self.apart if self.keep else self.decided)
 
     def _check(self) -> None:
         """Keep confidence and rightness of the measured and of the undecided."""
@@ -131,9 +140,11 @@ class _Learner:
         return int((self.scores(train, self.x[test]).argmax(1) == self.y[test]).sum())
 
     def cross_validated(self, rows: Ints) -> int:
-        """Return how many of the rows models of the other folds have right."""
-        fold = self.rng.permutation(len(rows)) % FOLDS
-        return sum(self.right_of(rows[fold != k], rows[fold == k]) for k in range(FOLDS))
+        """Return how many of the rows models of the other folds, and of all other answers, have right."""
+        fold, others = self.rng.permutation(len(rows)) % FOLDS, np.setdiff1d(np.flatnonzero(self.decided), rows)
+        return sum(
+            self.right_of(np.concatenate([others, rows[fold != k]]), rows[fold == k]) for k in range(FOLDS)
+        )  # fmt: skip
 
 
 def measured(runs: int, rng: np.random.Generator) -> list[Line]:
@@ -164,12 +175,22 @@ def measured(runs: int, rng: np.random.Generator) -> list[Line]:
             held_in = estimate.low <= true <= estimate.high
             undecided.setdefault(n, []).append((held_in, estimate.value - true, estimate.high - estimate.low))
         plain.append(_holds(int(right.sum()), len(right), float(others_right.mean())))
+        for key, answers in (("random folds", ANSWERS), ("few folds", FEW)):
+            learning = _Learner(np.random.default_rng(seed), keep=False)
+            learning.play(answers)
+            rows = np.flatnonzero(learning.apart)
+            _put(found, key, learning.cross_validated(rows), len(rows), learning.truth(learning.learned()))
+        begun = _Learner(np.random.default_rng(seed))
+        begun.play(FEW)
+        rows = np.flatnonzero(begun.apart)
+        _put(found, "few apart", begun.right_of(begun.learned(), rows), len(rows), begun.truth(begun.learned()))
         other = _Learner(np.random.default_rng(seed), skip=True)
         other.play()
         rows = np.flatnonzero(other.apart)
         _put(found, "skipping", other.right_of(other.learned(), rows), len(rows), other.truth(other.learned()))
     names = {
         "fifth": "a fifth of all labels", "folds": "cross-validation on all labels",
+        "random folds": "cross-validation on random answers alone",
         "scored before": "each answer scored by the model before it",
         "skipping": "measured, labeled draws skipped",
     }  # fmt: skip
@@ -178,6 +199,9 @@ def measured(runs: int, rng: np.random.Generator) -> list[Line]:
     return [
         Line("accuracy of a round", "interval on the measured set", 95, False, *_held(found["apart"]),
              f"± {_half(found['apart'])} points at {wanted(ANSWERS)}, bias {_bias(found['apart'])}", controls),
+        Line("accuracy of a round", f"mean error, points either way, {FEW} answers", MOST_BIAS, True,
+             *_off(found["few apart"]), f"{wanted(FEW)} measure",
+             (Control("cross-validation on random answers alone", *_off(found["few folds"])),)),
         Line("share of a rare class", "interval on the measured set", 95, False, *_held(shares["measured"]),
              f"± {_half(shares['measured'])} points at {wanted(ANSWERS)}",
              (Control("all labels", *_held(shares["labels"])),)),
@@ -206,6 +230,12 @@ def _bias(of: Sequence[tuple[bool, float, float]]) -> str:
     return f"{100 * np.mean([error for _, error, _ in of]):+.1f}".replace("-", "−")
 
 
+def _off(of: Sequence[tuple[bool, float, float]]) -> Spot:
+    """Return the mean error in points, either way, and its standard error."""
+    mean, error = _mean([error for _, error, _ in of])
+    return abs(mean), error
+
+
 def _half(of: Sequence[tuple[bool, float, float]]) -> str:
     return f"{50 * np.mean([width for _, _, width in of]):.0f}"
 
@@ -217,18 +247,22 @@ SCENES, FRAMES, RIGHT = (5, 10, 20, 30, 60), 6, 0.7
 
 def scenes(runs: int, rng: np.random.Generator) -> list[Line]:
     """Accuracy on new scenes by one image a scene; each image of 6 is right with the scene's own chance."""
-    by_scenes, by_images = {}, {}
+    by_scenes, by_images, by_means = {}, {}, {}
     for count in SCENES:
         chance = rng.beta(0.2 * RIGHT, 0.2 * (1 - RIGHT), (runs, count))
         right = rng.binomial(FRAMES, chance)
         one_each = rng.random((runs, count)) < right / FRAMES
         by_scenes[f"{count}"] = percent_of(_covers(one_each.sum(1), count, RIGHT))
         by_images[f"{count}"] = percent_of(_covers(right.sum(1), FRAMES * count, RIGHT))
+        share_of = right / FRAMES
+        off = np.abs(share_of.mean(1) - RIGHT)
+        by_means[f"{count}"] = percent_of(off <= t.ppf(0.975, count - 1) * share_of.std(1, ddof=1) / np.sqrt(count))
     half = 50 * float(np.mean(np.subtract(*reversed(_exact(np.array([round(RIGHT * 30)]), 30)))))
     return [
         Line("accuracy on new scenes", f"one image a scene, {SCENES[0]} to {SCENES[-1]} scenes", 95, False,
              *worst(by_scenes, most=False), f"± {half:.0f} points at 30 scenes",
-             (Control("every image counted", *worst(by_images, most=True)),)),
+             (Control("every image counted", *worst(by_images, most=True)),
+              Control(f"t interval of the scenes' means, {SCENES[0]} scenes", *by_means[f"{SCENES[0]}"]))),
     ]  # fmt: skip
 
 
@@ -451,35 +485,54 @@ def shares_wrong(runs: int, rng: np.random.Generator) -> list[Line]:
     """The estimated share wrong after 50 random answers, where .6, 1 or 1.8 times as many are wrong as suspected."""
     error: dict[str, list[float]] = {}
     plain: dict[str, list[float]] = {}
-    source_error: dict[str, list[float]] = {}
-    source_plain: dict[str, list[float]] = {}
+    differ, alike = _BySource(), _BySource()
     for _ in range(runs):
         suspicion = np.minimum(rng.beta(0.15, 5, SUSPECTS), 0.55)
         drawn = rng.permutation(SUSPECTS)[:RANDOM]
         rest = np.ones(SUSPECTS, np.bool_)
         rest[drawn] = False
+        source = np.arange(SUSPECTS) % 2
         for truth in TRUE_SCALES:
             wrong = rng.random(SUSPECTS) < truth * suspicion
             scaled = scaled_by(int(wrong[drawn].sum()), float(suspicion[drawn].sum()))
             true = float(wrong[rest].mean())
             error.setdefault(f"{truth:g}", []).append(scaled * float(suspicion[rest].mean()) - true)
             plain.setdefault(f"{truth:g}", []).append(float(wrong[drawn].mean()) - true)
-        source = np.arange(SUSPECTS) % 2
+            if truth == 1.0:
+                alike.add(suspicion, wrong, source, drawn, rest)
         wrong = rng.random(SUSPECTS) < np.array([0.6, 1.8])[source] * suspicion
-        scaled = scaled_by(int(wrong[drawn].sum()), float(suspicion[drawn].sum()))
-        for one in (0, 1):
-            mine, own = rest & (source == one), drawn[source[drawn] == one]
-            true = float(wrong[mine].mean())
-            source_error.setdefault(f"{one}", []).append(scaled * float(suspicion[mine].mean()) - true)
-            source_plain.setdefault(f"{one}", []).append(float(wrong[own].mean()) - true)
+        differ.add(suspicion, wrong, source, drawn, rest)
     claim = f"root mean square error, points, {RANDOM} random answers"
     each = "/".join(f"{_root(one)[0]:.2f}" for one in error.values())
+    by_source = {rule: [_worst_root(of.error[rule]) for of in (differ, alike)] for rule in differ.error}
+    (shrunk, _), (shrunk_alike, _), (common_alike, _) = *by_source["shrunk"], by_source["common"][1]
     return [
         Line("share wrong now", claim, MOST_OFF, True, *_worst_root(error), f"{each} at .6/1/1.8 × suspected",
              (Control("wrong of the answers alone", *_worst_root(plain)),)),
-        Line("share wrong now, by source", f"{claim}, sources at .6 and 1.8 ×", MOST_OFF, True,
-             *_worst_root(source_error), "", (Control("wrong of its own answers alone", *_worst_root(source_plain)),)),
+        Line("share wrong now, by source", f"{claim}, sources at .6 and 1.8 ×", MOST_OFF, True, *by_source["common"][0],
+             f"an own scale for each, shrunk to the common one: {shrunk:.2f}, where they are alike {shrunk_alike:.2f} "
+             f"in place of {common_alike:.2f}",
+             (Control("wrong of its own answers alone", *by_source["own"][0]),)),
     ]  # fmt: skip
+
+
+class _BySource:
+    """Errors of the share wrong in each of two sources, by rule and source: one scale for both, an own one for each
+    that is shrunk to it (the common one being the mean of its gamma prior), and the source's own answers alone."""
+
+    def __init__(self) -> None:
+        self.error: dict[str, dict[str, list[float]]] = {rule: {} for rule in ("common", "shrunk", "own")}
+
+    def add(self, suspicion: Floats, wrong: Mask, source: Ints, drawn: Ints, rest: Mask) -> None:
+        """Estimate the rest (N,) of each source by the answers to the images drawn (n,)."""
+        common = scaled_by(int(wrong[drawn].sum()), float(suspicion[drawn].sum()))
+        for one in (0, 1):
+            mine, own = rest & (source == one), drawn[source[drawn] == one]
+            true, suspected = float(wrong[mine].mean()), float(suspicion[mine].mean())
+            shrunk = (float(wrong[own].sum()) + PRIOR * common) / (float(suspicion[own].sum()) + PRIOR)
+            told = {"common": common * suspected, "shrunk": shrunk * suspected, "own": float(wrong[own].mean())}
+            for rule, share_wrong in told.items():
+                self.error[rule].setdefault(f"{one}", []).append(share_wrong - true)
 
 
 def _root(errors: Sequence[float]) -> Spot:

@@ -23,6 +23,7 @@ from scipy.special import betaln  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
 from engine.quality.sample import share
+from engine.quality.scale import fit, platt
 from engine.query.order import random_order
 from engine.records.quality import Estimate
 
@@ -155,22 +156,30 @@ class ShareRight:
 
 
 def undecided_share(
-    confidence: NDArray[np.floating], right: NDArray[np.bool_], undecided: NDArray[np.floating]
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], undecided: NDArray[np.floating], slips: float = 0.0
 ) -> ShareRight:
     """Return the share of right predictions among undecided images, whose confidences differ from the measured set's.
 
     Bands of confidence at the quartiles of the measured set, those of fewer than 5 answers merged with the next; the
-    measured share right of each, weighted by how many of the undecided lie in it. Interval ± 1.96 √Σ w² q (1 − q) / n
-    with q = (right + ½) / (n + 1), the shares' ends kept within 0..1.
+    measured share right of each, weighted by how many of the undecided lie in it. Within a band the undecided are surer
+    or less sure too: the mean recalibrated confidence there less that of the measured ones is added. The variance has
+    two parts, with q = (right + 1) / (n + 2): Σ w² q (1 − q) / n of the answers, and Σ w q (1 − q) / U since which of
+    the undecided are right is chance as well. Interval ± 1.96 deviations, the shares' ends kept within 0..1.
+
+    Where the person slips, a right prediction is taken for a wrong one: the share and the upper end are divided by
+    1 − slips. The lower end is not, for nobody may have slipped.
 
     Args:
         confidence, right: (n,) of the measured set, n at least 1.
         undecided: (U,) confidences, U at least 1.
+        slips: share of the answers that are taken to be slips, 0..1, 1 excluded.
 
     Raises:
-        ConfigError: nothing was measured, or nothing is undecided.
+        ConfigError: nothing was measured, nothing is undecided, or the slips are outside their range.
 
-    Source: post-stratification, Cochran 1977, Sampling Techniques, section 5A.9.
+    Sources: Cochran 1977, Sampling Techniques, section 5A.9 (post-stratification); Särndal, Swensson and Wretman 1992,
+    Model Assisted Survey Sampling, section 6.3 (the difference to a model's predictions); Agresti and Caffo 2000,
+    Simple and Effective Confidence Intervals for Proportions, The American Statistician 54 (one more of each kind).
     """
     if not len(right) or not len(undecided):
         raise ConfigError(
@@ -178,15 +187,25 @@ def undecided_share(
             value=f"{len(right)} answers, {len(undecided)} undecided",
             way_out="Answer images of the measured set.",
         )
+    if not 0.0 <= slips < 1.0:
+        raise ConfigError("The share of slips is outside 0 to 1", value=slips, way_out="Choose 0.02 for 2 %.")
     edges = cuts(confidence)
-    band, count = np.searchsorted(edges, confidence, side="right"), np.zeros(len(edges) + 1)
-    np.add.at(count, band, 1)
-    hits = np.bincount(band, right, minlength=len(count))
-    weight = np.bincount(np.searchsorted(edges, undecided, side="right"), minlength=len(count)) / len(undecided)
-    value = min(float((weight * hits / count).sum()), 1.0)  # the weights' sum may be rounded up
-    careful = (hits + 0.5) / (count + 1)
-    spread = 1.96 * float(np.sqrt((weight**2 * careful * (1 - careful) / count).sum()))
-    return ShareRight(value, max(value - spread, 0.0), min(value + spread, 1.0))
+    band, of_undecided = (np.searchsorted(edges, one, side="right") for one in (confidence, undecided))
+    bands = len(edges) + 1
+    count, there = np.bincount(band, minlength=bands), np.bincount(of_undecided, minlength=bands)
+    hits, weight = np.bincount(band, right, bands), there / len(undecided)
+    parameters = fit(confidence, right)
+    expected, measured = (
+        np.bincount(places, platt(one, *parameters), bands)
+        for places, one in ((of_undecided, undecided), (band, confidence))
+    )
+    surer = np.where(there > 0, expected / np.maximum(there, 1) - measured / count, 0.0)
+    value = float((weight * (hits / count + surer)).sum())
+    careful = (hits + 1.0) / (count + 2.0)
+    chance = careful * (1.0 - careful)
+    spread = 1.96 * float(np.sqrt((weight**2 * chance / count).sum() + (weight * chance).sum() / len(undecided)))
+    low, middle, high = np.clip([value - spread, value / (1.0 - slips), (value + spread) / (1.0 - slips)], 0.0, 1.0)
+    return ShareRight(float(middle), float(low), float(high))
 
 
 def cuts(confidence: NDArray[np.floating]) -> NDArray[np.float64]:

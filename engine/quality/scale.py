@@ -97,6 +97,11 @@ def fit(confidence: NDArray[np.floating], right: NDArray[np.bool_], looseness: f
     return float(a), float(b)
 
 
+def platt(confidence: NDArray[np.floating], a: float, b: float) -> NDArray[np.float64]:
+    """Return p' = expit(a + e^b · logit p) of confidences p of any shape, 0..1."""
+    return np.asarray(expit(a + np.exp(b) * _logits(confidence)))
+
+
 def of_answers(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Scale:
     """Return how confidences are written where these answers (n,) measured them; arguments as in `fit`."""
     n, hits = len(right), int(right.sum())
@@ -112,7 +117,7 @@ def recalibrated(scale: Scale, confidence: NDArray[np.floating]) -> NDArray[np.f
     p = np.asarray(confidence, np.float64)
     if scale.tier in ("none", "share"):
         return p
-    return np.asarray(expit(scale.a + np.exp(scale.b) * _logits(p)))
+    return platt(p, scale.a, scale.b)
 
 
 def drawn(scale: Scale, confidence: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:

@@ -27,6 +27,7 @@ from engine.project.training import Training
 from engine.records.rounds import RoundRecord
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from, settings_to
+from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, grey
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -260,3 +261,23 @@ def test_curves_show_the_weight_a_round_reports() -> None:
     assert training_views.weight_of({"alpha": 0.0}) == "alpha"
     assert training_views.weight_of({"lambda": 1.0, "alpha": None}) == "lambda"
     assert training_views.weight_of({"loss": 1.0}) is None
+
+
+def test_no_blind_answers_are_offered_first_where_there_are_no_images_to_spare(opened: OpenProject) -> None:
+    assert not any(one.key == "measure_first" for one in _page().button), "20 of 16 images"
+
+
+def test_blind_answers_are_offered_first_until_twenty_measure(bench: workbench.Workbench, ready: ReadyProjects) -> None:
+    spots = grey(12, {f"{('left', 'right')[n % 2]}/{n}.png": 2 * n for n in range(100)})
+    many = bench.open(ready.copy(spots, bench.home / "many"))
+    many.engine.stop()
+    page = _page()
+    assert page.button(key="measure_first").label == "Measure first: 20 blind answers"
+    assert not page.button(key="start_recommended").disabled, "nobody has to"
+    answer_measured(many.project, 19, "left")
+    page.run()
+    assert page.button(key="measure_first").label == "Measure first: 1 blind answer"
+    page.button(key="measure_first").click().run()
+    assert page.session_state["review_only"] == "measured"
+    answer_measured(many.project, 1, "left")
+    assert not any(one.key == "measure_first" for one in _page().button)

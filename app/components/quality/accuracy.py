@@ -20,6 +20,7 @@ from app.server.workbench import OpenProject
 from engine.percent import percent
 from engine.quality import scale
 from engine.quality.reliability import MANY
+from engine.quality.suspicion import GIVEN
 from engine.records.quality import Reliability
 from engine.records.rounds import RoundRecord, RoundReport
 
@@ -71,7 +72,8 @@ def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
     if rest is not None:
         st.markdown(
             f"Of the images that are still undecided about {percent(rest.value, 0)} are predicted right "
-            f"({percent(rest.low, 0)} to {percent(rest.high, 0)}): as the random ones were, at like confidence."
+            f"({percent(rest.low, 0)} to {percent(rest.high, 0)}): as the random ones were, at like confidence, if "
+            f"{percent(GIVEN, 0)} of the answers were slips."
         )
 
 

@@ -25,6 +25,7 @@ from engine.quality.class_shares import class_shares
 from engine.quality.measured_set import ShareRight
 from engine.quality.reliability import Gap
 from engine.quality.stopping import Comparison
+from engine.quality.suspicion import GIVEN
 from engine.records.labels import ACCEPTED
 from engine.records.quality import (
     AcceptRule,
@@ -274,12 +275,12 @@ class Measured:
 
     def undecided_right(self, number: int) -> ShareRight | None:
         """Return the share right among the undecided images, by bands of confidence; None below 20 answers or where
-        nothing is undecided."""
+        nothing is undecided. As many answers are taken to be slips as people's labels are suspected to be wrong."""
         probabilities = undecided(self._store.label_table(), self._results.needed(number))[1]
         answers = self.answers(number)
         if len(answers.right) < scale.SHARE or not len(probabilities):
             return None
-        return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1))
+        return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1), GIVEN)
 
     def sureness_of_undecided(self, number: int) -> Gap | None:
         """Return how much too sure a round is of what is undecided, by bands of confidence; None as `undecided_right`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 from engine.benchmarks import command
 from engine.benchmarks.goal_projects import GoalProject
 from engine.benchmarks.honest_bounds import BOUNDS, bounds
-from engine.benchmarks.honest_lines import Control, Line, percent_of, table
+from engine.benchmarks.honest_lines import Control, Line, counted, percent_of, table
 from engine.benchmarks.honest_pages import WORLDS_OF_PAGES
+from engine.benchmarks.honest_plans import first_looks, looks_by_strata
 from engine.benchmarks.honest_projects import KINDS, Told, balanced, frames, lines, missing_class, noisy_import, play
-from engine.benchmarks.honest_worlds import scenes, shares_wrong, verdicts
+from engine.benchmarks.honest_worlds import measured, scenes, shares_wrong, verdicts
 from engine.benchmarks.honesty import ESTIMATES, ROWS, sets_of
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
+from engine.quality.audit_length import looks_to_goal
 
 KNOWN_TO_FAIL = {
     "corrections in the next 100", "wrong among the accepted", "wrong among the undecided", "decisions left to 95 %",
@@ -73,16 +76,62 @@ def test_every_share_of_a_page_has_a_control_that_misses_by_far() -> None:
     found = [line for world in WORLDS_OF_PAGES.values() for line in world(200, np.random.default_rng(2))]
     assert {line.number for line in found} == {
         "right of the test split", "measured right of a class", "mean confidence − share right, undecided",
-        "mean confidence − share right, above a threshold",
+        "mean confidence − share right, above a threshold", "share right of the undecided",
     }  # fmt: skip
     for line in found:
         assert line.controls
         assert all(missed(line, one.got, one.error) > SLACK for one in line.controls), line
 
 
+def test_cross_validation_on_random_answers_that_also_teach_is_too_low() -> None:
+    accuracy, few, *_ = measured(100, np.random.default_rng(0))
+    (folds,) = [one for one in accuracy.controls if "random answers alone" in one.rule]
+    assert "bias −" in folds.rule
+    assert few.got < few.controls[0].got
+    assert few.controls[0].got - 2 * few.controls[0].error > 1.0
+
+
+def test_the_first_looks_of_the_plan_cost_little_more_than_the_best_rule_and_far_less_than_none() -> None:
+    (line,) = first_looks(200, np.random.default_rng(0))
+    none, strata = line.controls
+    assert line.got < 25
+    assert none.got > 100
+    assert line.got < strata.got
+
+
+def test_an_audit_by_strata_is_the_plain_one_where_nothing_is_drawn_by_neyman_and_its_bound_holds() -> None:
+    rng = np.random.default_rng(0)
+    doubt = np.sort(rng.beta(0.5, 20, 2000))[::-1]
+    wrong = np.zeros(2000, np.bool_)
+    wrong[rng.permutation(2000)[:10]] = True
+    strata = [looks_by_strata(wrong, doubt, 40, 20.0, 0.0, rng)[0] for _ in range(200)]
+    plain = [looks_to_goal(wrong, np.zeros(0, np.bool_), 0, 40, 20.0, rng) for _ in range(200)]
+    assert np.mean(strata) == pytest.approx(np.mean(plain), rel=0.15), "three standard errors"
+    for by_neyman in (0.5, 1.0):
+        left = []
+        for _ in range(100):  # seven more wrong than allowed: so many must be found first
+            truly = rng.random(2000) < 0.01 + doubt / 2
+            at_most = int(truly.sum()) - 7
+            left.append(truly.sum() - looks_by_strata(truly, doubt, at_most, 20.0, by_neyman, rng)[1] > at_most)
+        assert np.mean(left) <= 0.11, "5 %, and three standard errors"
+
+
+def test_who_knows_the_wrong_labels_forecasts_what_an_audit_of_them_takes() -> None:
+    x, y, votes = sets_of(None, "").by_name["digits"]
+    project = GoalProject(balanced(x[:600], y[:600], votes, np.random.default_rng(0)), 0)
+    project.learn(120, 40)
+    forecast = project.knowing_looks(0, 0.1, whole=True)
+    project.nothing_predicted()
+    assert forecast < project.knowing_looks(0, 0.1, whole=True), "with more wrong labels it takes longer"
+    assert forecast > 0
+
+
 def test_the_estimate_by_source_is_worse_than_that_of_all() -> None:
     whole, by_source = shares_wrong(200, np.random.default_rng(0))
     assert whole.got < by_source.got < by_source.controls[0].got
+    shrunk, alike, common_alike = (float(one) for one in re.findall(r"\d\.\d\d", by_source.width))
+    assert whole.nominal < shrunk < by_source.got, "an own scale is a little closer where sources differ"
+    assert alike > common_alike, "and worse where they do not"
 
 
 def test_projects_of_a_kind_end_with_a_certificate_that_holds() -> None:
@@ -137,9 +186,18 @@ def test_slips_are_found_by_a_second_look_and_counted_as_answers() -> None:
     assert careless.answers > 40 + slipped.looks
 
 
-def test_a_line_holds_within_two_standard_errors_and_tells_controls_that_hold_too() -> None:
-    line = Line("bound", "", 5, True, 5.9, 0.5, controls=(Control("fails", 9, 0.5), Control("does not", 4, 0.5)))
-    assert line.verdict == "holds; holds too: does not"
+def test_a_line_holds_within_two_standard_errors_and_its_controls_must_not() -> None:
+    fails, kept = Control("fails", 9, 0.5), Control("does not", 4, 0.5)
+    line = Line("bound", "", 5, True, 5.9, 0.5, controls=(fails, kept))
+    assert line.verdict == "control holds"
+    assert line.kept == ("does not",)
+    shown = table([line])
+    assert [", holds" in row for row in shown[-2:]] == [False, True], "beside the control that holds"
+    failing = Line("bound", "", 5, True, 6.1, 0.5, controls=(kept,))
+    assert failing.verdict == "FAILS, control holds"
+    good = Line("bound", "", 5, True, 5.9, 0.5, controls=(fails,))
+    assert good.verdict == "holds"
+    assert counted([good, failing, line]) == "1 of 3 rows fail, 1 more with a control that holds"
     assert Line("bound", "", 5, True, 6.1, 0.5).verdict == "FAILS"
     assert Line("interval", "", 95, False, 94.1, 0.5).verdict == "holds"
     assert Line("interval", "", 95, False, 93.9, 0.5).verdict == "FAILS"

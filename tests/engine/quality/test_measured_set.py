@@ -126,10 +126,41 @@ def test_share_among_undecided_images_of_lower_confidence_is_covered() -> None:
     assert np.mean(plain) < 0.7, "the share of the measured set itself is another"
 
 
+def test_undecided_images_that_are_surer_within_their_band_count_as_surer() -> None:
+    rng = np.random.default_rng(0)
+    off = []
+    for _ in range(200):
+        confidence, others = rng.uniform(0.4, 1, 300), 1 - 0.6 * rng.random(2000) ** 3
+        right = rng.random(300) < confidence
+        off.append(undecided_share(confidence, right, others).value - others.mean())
+    assert abs(np.mean(off)) < 0.005, "by the bands alone it would be 2 points too low"
+
+
+def test_slips_are_taken_out_of_the_share_and_its_upper_end_alone() -> None:
+    rng = np.random.default_rng(0)
+    confidence, others = rng.uniform(0.4, 1, 100), rng.uniform(0.4, 1, 500)
+    right = rng.random(100) < 0.6
+    plain, mended = (undecided_share(confidence, right, others, slips) for slips in (0.0, 0.1))
+    assert mended.low == plain.low
+    assert mended.value == pytest.approx(plain.value / 0.9)
+    assert mended.high == pytest.approx(plain.high / 0.9)
+    with pytest.raises(ConfigError, match="slips"):
+        undecided_share(confidence, right, others, 1.0)
+
+
+def test_a_small_pool_is_less_sure_than_a_large_one() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.4, 1, 300)
+    right = rng.random(300) < confidence
+    few, many = (undecided_share(confidence, right, np.linspace(0.4, 1, n)) for n in (50, 5000))
+    assert few.high - few.low > 1.5 * (many.high - many.low)
+
+
 def test_few_answers_make_one_band_and_none_make_no_share() -> None:
     right = np.array([True, True, False, True])
-    share = undecided_share(np.array([0.2, 0.4, 0.6, 0.8]), right, np.array([0.1, 0.1]))
-    assert share.value == 0.75
+    confidence = np.array([0.2, 0.4, 0.6, 0.8])
+    assert undecided_share(confidence, right, confidence).value == pytest.approx(0.75)
+    assert undecided_share(confidence, right, np.array([0.1, 0.1])).value < 0.75, "these are less sure"
     with pytest.raises(ConfigError, match="nothing to estimate"):
         undecided_share(np.empty(0), np.empty(0, bool), np.array([0.5]))
 
