@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
+from engine.algorithms import ALGORITHMS
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
+from engine.files import read_json, write_json
 from engine.nets import weights
 from engine.query import random_order
 from engine.records.imports import FoundImage
@@ -14,6 +16,7 @@ from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, plan, results
 from engine.rounds.supervisor import prepare
 from engine.rounds.worker import material
+from engine.training.settings import settings_from
 
 CPU = {"device": "cpu"}
 
@@ -386,3 +389,17 @@ def test_pools_know_the_groups_and_how_many_labels_stand_behind_what_is_held_out
     assert pools.groups.tolist() == frame["group"].tolist()
     alone = material.make_pools(images, *columns, frame["image_id"].to_numpy())
     assert (len(alone.groups), alone.heldout_images, alone.few_scenes) == (0, 0, False)
+
+
+@pytest.mark.parametrize(("steps", "share"), [(100, None), (0, 0.0)])
+def test_a_plan_that_counts_the_steps_of_the_closing_stage_is_read(make_store, tmp_path, steps, share):
+    store = make_store({"cat": 9, "dog": 9, None: 30})
+    record = store.queue_round("meta_pseudo_labels", {"algorithm": {}, "train": CPU})
+    folder = prepare.write_plan(store, record, tmp_path)
+    stored = read_json(folder / files.CONFIG)
+    stored["config"]["finetune_steps"] = steps
+    write_json(folder / files.CONFIG, stored)
+    config = plan.read_plan(folder).config
+    settings = settings_from(ALGORITHMS["meta_pseudo_labels"].config, config)
+    assert config.get("finetune_share") == share
+    assert (settings.finetune_share == 0) == (steps == 0)
