@@ -11,7 +11,8 @@ from app import state
 from app.components.quality.words import some
 from engine.errors import StarlingError
 from engine.importers.formats import FORMATS, class_tree, csv_table, images_only
-from engine.importers.scan import ENCODING, read_again
+from engine.importers.scan import read_again
+from engine.importers.spellings import ENCODING, INNER
 from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
 from engine.importers.tidy import TWINS
@@ -26,7 +27,7 @@ MOST_FORESEEN = 5000
 """Images up to which that is quick."""
 NAMED = 4
 """Classes that are named of an answer."""
-OF_THE_SOURCE = (ENCODING, FRAMES)
+OF_THE_SOURCE = (ENCODING, INNER, FRAMES)
 """Questions whose answers hold whatever a source is read as."""
 USUAL_NUMBER = 10
 _TITLES = {

@@ -52,6 +52,7 @@ class _Said:
     refused: list[Refusal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    spelled: set[str] = field(default_factory=set)
 
 
 def detect(source: SourceView) -> Detection | None:
@@ -89,7 +90,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         said.notices.append(about_test(len(found.test)))
     return Labeling(
         TITLE, labels, tuple(said.refused), conflicts, tuple(said.notices), said.splits, tuple(said.classes),
-        questions=questions, used=frozenset(said.used),
+        questions=questions, used=frozenset(said.used), spelled=frozenset(said.spelled),
     )  # fmt: skip
 
 
@@ -199,6 +200,7 @@ def _take(
         said.refused.append(Refusal(place, reason or "there is no such file"))
         return
     if label:
+        said.spelled.add(label)
         said.given[image].append(unicodedata.normalize("NFC", label))
     if split:
         said.splits[image] = split

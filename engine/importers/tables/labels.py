@@ -90,6 +90,7 @@ def label_by_tables(
         classes=tuple(dict.fromkeys(table.rows.header[at] for table in tables for at in table.plan.one_hot)),
         columns=columns_of_tables(tables, taken), questions=_questions(tables, several),
         used=frozenset(table.rows.name for table in tables),
+        spelled=frozenset(label for labels in tidy for label in labels if not label.isascii()),
     )  # fmt: skip
     notices = _notices(tables, found, several, pseudo)
     if in_several:
