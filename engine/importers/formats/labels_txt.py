@@ -33,6 +33,8 @@ from engine.records.imports import Refusal
 TITLE = "text list of labels"
 IMAGES, LABELS, SPLIT = "images.txt", "image_class_labels.txt", "train_test_split.txt"
 ENDINGS = (".txt", ".lst", ".list")
+SPACED = (".csv", ".tsv")
+"""Endings of tables, which are lists where nothing but a space divides their cells."""
 _HEAD = 16 * 1024
 _LOOKED_AT = 2_000
 _LINES = 100
@@ -100,6 +102,7 @@ def _lists(source: SourceView) -> list[str]:
     def look() -> list[str]:
         lists = source.ending(*ENDINGS)
         beside = stems_of(source) if lists else {}  # a text file for each image says something else: boxes, a caption
+        lists += source.ending(*SPACED)
         names = [name for name in lists if name.rpartition(".")[0] not in beside]
         return [name for name in names[:_LOOKED_AT] if _is_list(source, name)]
 
@@ -112,6 +115,8 @@ def _is_list(source: SourceView, name: str) -> bool:
     lines = [line.strip("\r\n\ufeff ") for line in data.decode("utf-8", "replace").split("\n")]
     lines = [line for line in (lines[:-1] if len(data) == _HEAD else lines) if line.strip()][:_LINES]
     separator = _separator(source, lines, folder_of(name))
+    if name.lower().endswith(SPACED) and (separator != " " or any(one in line for line in lines for one in "\t,;|")):
+        return False
     fitting = sum(_split(source, line, folder_of(name), separator)[0] is not None for line in lines)
     return bool(lines) and 2 * fitting >= len(lines)
 
