@@ -15,12 +15,15 @@ from engine.importers.scan import read_again
 from engine.importers.spellings import ENCODING, INNER
 from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
-from engine.importers.tidy import TWINS
+from engine.importers.tidy import NOTHING, TWINS
 from engine.records.imports import ImportPreview, Question, Reading
 
 MOST_SIDE_BY_SIDE = 6
 """Answers that are shown beside each other at most; more are a list that opens."""
-FORESEEN = (class_tree.LEVEL, TWINS, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control", "names")
+FORESEEN = (
+    class_tree.LEVEL, class_tree.ASIDE, TWINS, NOTHING, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control",
+    "names",
+)  # fmt: skip
 """How the keys of questions begin whose answers are tried out, to say what follows: they read the labels anew, and
 decode nothing."""
 MOST_FORESEEN = 5000

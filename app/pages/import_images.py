@@ -26,15 +26,15 @@ from engine.records.progress import Progress
 
 TRAIN, REVIEW = "pages/train_rounds.py", "pages/review_labels.py"
 TOLD_AFTER = 2.0  # seconds after which it is said how long a piece of work will take
-LOOKED_EVERY = 0.2
-"""Seconds after which the page says anew how far a scan is."""
+LOOKED_EVERY = 0.2  # seconds after which it is said anew how far a scan is
 ABOUT = """
 - **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
   folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
 - **A table beside the images**: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a class. An empty
-  cell is no label. Labels are text: “007” stays “007”.
-- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, ImageNet lists,
-  Ground Truth, Vertex, Azure ML; MegaDetector as predictions.
+  cell is no label. Labels are text: “007” stays “007”. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, Datumaro, Hugging Face, WebDataset,
+  ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a column of shares a class, is what a
+  model said.
 - **Archives**, zip or tar (also packed), and archives in these: each is a folder called like it, `cat.zip` a folder
   `cat`.
 - **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as
@@ -314,7 +314,10 @@ def _announce(opened: OpenProject) -> None:
             icon=":material/keyboard:", key="go_review",
         ):  # fmt: skip
             st.switch_page(REVIEW)
-        if counts.labeled and st.button("Train a round", icon=":material/model_training:", key="go_train"):
+        if counts.labeled and st.button(
+            "Train a round", type="secondary" if counts.unlabeled else "primary", icon=":material/model_training:",
+            key="go_train",
+        ):  # fmt: skip
             st.switch_page(TRAIN)
 
 
