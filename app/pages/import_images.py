@@ -115,9 +115,9 @@ def _create(*, first: bool) -> None:
 
 def _add(opened: OpenProject) -> None:
     """Draw the ways in."""
+    _announce(opened)
     if opened.project.store.counts().images:
         goal_line(opened, "import")
-    _announce(opened)
     st.subheader("Add images")
     failed = state.get("scan_failed")
     if failed is not None:
