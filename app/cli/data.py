@@ -36,6 +36,8 @@ AS_FORMAT = "What to read labels from, by the key of a format; what fits best if
 EVERY_QUESTION = "Show the questions whose answers are not in doubt, too, and every class."
 SHOWN_CLASSES = 12
 """Classes that a preview names, and as many that are doubtful."""
+MORE_TITLES = 6
+"""Questions that are not shown and are named."""
 ANSWERS = "An answer to what the import asks, as --dry-run prints it. May be repeated."
 
 
@@ -155,11 +157,12 @@ def _show_preview(preview: Any, group_by: str | None, given: Mapping[str, str], 
             number = f":{question.number if taken else 'N'}" if option in question.counted else ""
             answer = escape(shlex.quote(f"{question.key}={option}{number}"))
             out.print(f"    --set {answer}: {escape(words)}{' (taken)' if taken else ''}", soft_wrap=True)
-    if settled := len(preview.questions) - len(asked):
-        answers = "1 more question has an answer" if settled == 1 else f"{settled:,} more questions have answers"
-        out.print(
-            f"  {answers} without a doubt: --all-questions shows {'it' if settled == 1 else 'them'}.", soft_wrap=True
+    if settled := [one for one in preview.questions if one not in asked]:
+        answers = (
+            "1 more question has an answer" if len(settled) == 1 else f"{len(settled):,} more questions have answers"
         )
+        titles = escape("; ".join(one.title for one in settled[:MORE_TITLES]) + " …" * (len(settled) > MORE_TITLES))
+        out.print(f"  {answers} without a doubt; --all-questions shows more: {titles}", soft_wrap=True)
     chosen = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
     if chosen is not None:
         out.print(f"  groups: {escape(chosen.title)}: {grouped(chosen)}", soft_wrap=True)
@@ -177,10 +180,10 @@ def _show_preview(preview: Any, group_by: str | None, given: Mapping[str, str], 
 
 def _show_classes(preview: Any, everything: bool) -> None:
     """Print the classes with their numbers of images, the doubtful ones with the reason."""
-    from engine.importers.doubts import class_doubts
+    from engine.importers.doubts import doubts_of
     from engine.importers.names import shown
 
-    doubts = class_doubts(preview.counts)
+    doubts = doubts_of(preview)
     if not preview.counts:
         return
     named = list(preview.counts) if everything else list(preview.counts)[:SHOWN_CLASSES]

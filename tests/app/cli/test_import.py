@@ -23,8 +23,8 @@ def run(*arguments: object) -> str:
 
 def test_frames_are_asked_for_and_set(tmp_path: Path) -> None:
     source = folder(tmp_path / "set", {"cat/a.gif": animation("GIF"), "dog/b.gif": animation("GIF", [1, 2, 3])})
-    told = run("import", tmp_path / "pets", source, "--dry-run")
-    assert "Frames to take" in told
+    assert "--all-questions shows more: Frames to take" in run("import", tmp_path / "pets", source, "--dry-run")
+    told = run("import", tmp_path / "pets", source, "--dry-run", "--all-questions")
     assert "--set frames=first: the first frame alone (taken)" in told
     assert "--set frames=every:N: every n-th frame" in told
     assert "--set frames=every:2: every n-th frame (taken)" in run(
@@ -59,8 +59,8 @@ def test_a_dry_run_asks_what_is_in_doubt_and_says_how_to_see_the_rest(tmp_path: 
     source = folder(tmp_path / "set", {**files, "labels.csv": f"filename,label,note,more\n{rows}".encode()})
     told = run("import", tmp_path / "pets", source, "--dry-run")
     assert "--set merge=keep: keep them apart (taken)" in told
-    assert "that holds the labels" not in told
-    assert "1 more question has an answer without a doubt: --all-questions shows it." in told
+    assert "--set label_column" not in told
+    assert "without a doubt; --all-questions shows more: Column of labels.csv" in told
     assert "classes: Cat (2), cat (2)" in told
     assert "check class Cat: almost the same as “cat”" in told
     every = run("import", tmp_path / "pets", source, "--dry-run", "--all-questions")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.importers.doubts import doubts_of
 from engine.importers.scan import read_again
 from engine.importers.tables.columns import LIKELIEST, NO_COLUMN
 from engine.records.imports import GivenPrediction
@@ -119,3 +120,11 @@ def test_a_guess_at_labels_is_not_put_aside_for_a_table_of_predictions(importer:
     preview = importer.files({**files, "preds.csv": table().encode(), "verdicts.csv": verdicts.encode()})
     assert labels(preview) == RIGHT
     assert preview.predicted == 9
+
+
+def test_a_class_that_a_model_alone_names_is_no_doubtful_one(importer: Importer) -> None:
+    files = {name: png(at) for at, name in enumerate(IMAGES)}
+    assert doubts_of(importer.files({**files, "preds.csv": table().encode()})) == {}
+    trees = {f"{label}/{at}.png": png(at) for at, label in enumerate(["cat", "cat", "dog", "dog"])}
+    preview = importer.files({**trees, "owl/1.png": b"\x89PNG\r\n\x1a\n damaged"})
+    assert set(doubts_of(preview)) == {"owl"}
