@@ -24,6 +24,7 @@ from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
 from engine.importers.formats.csv_table import group_columns, mute_tables
+from engine.importers.formats.text_an_image import texts_of_images
 from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling, for_frames
@@ -308,8 +309,10 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
              **dict.fromkeys(OLD_ENDINGS, "a spreadsheet in a form (save it as .xlsx or CSV)")}  # fmt: skip
     refused = []
     mute = mute_tables(view)
+    of_images = texts_of_images(view)
     for name in sorted(view.files.keys() - used):
-        what = words.get(f".{name.lower().rpartition('.')[2]}", "text")
+        ending = f".{name.lower().rpartition('.')[2]}"
+        what = "boxes, a caption or other text about an image" if name in of_images else words.get(ending, "text")
         why = view.unparsed.get(name) or (_MUTE if name in mute else None)
         refused.append(Refusal(shown(name), f"not an image; {why or f'{what} that is not read as labels here'}"))
     return refused

@@ -29,7 +29,7 @@ _FEW = 4
 
 def detect(source: SourceView) -> Detection | None:
     """Return that most text files called like an image hold short texts that repeat."""
-    files = _files(source)
+    files = texts_of_images(source)
     if not files:
         return None
     looked_at = list(files)[:_LOOKED_AT]
@@ -48,7 +48,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     Raises:
         ImportRefused: there is none.
     """
-    files = _files(source)
+    files = texts_of_images(source)
     if not files:
         raise ImportRefused(
             "No text file is called like an image", way_out="Put 1.txt beside 1.jpg, or choose another format."
@@ -74,8 +74,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     return gathering.labeling(TITLE, answers)
 
 
-def _files(source: SourceView) -> dict[str, str]:
-    """The image that each text file is called like."""
+def texts_of_images(source: SourceView) -> dict[str, str]:
+    """Return, by text file that is called like one image, that image."""
 
     def look() -> dict[str, str]:
         texts = source.ending(".txt")

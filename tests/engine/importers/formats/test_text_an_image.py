@@ -56,6 +56,7 @@ def test_captions_and_boxes_are_no_classes_and_are_listed(importer: Importer, sa
     preview = importer.files({**IMAGES, **texts(*said)})
     assert set(labels(preview).values()) == {None}
     assert len(preview.refused) == 6
+    assert all("boxes, a caption or other text about an image" in one.reason for one in preview.refused)
 
 
 def test_folders_of_classes_stay_what_counts_and_the_texts_are_offered(importer: Importer) -> None:
