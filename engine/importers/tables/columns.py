@@ -488,7 +488,7 @@ def _options(rows: Rows, keys: Sequence[str], columns: Sequence[int]) -> tuple[t
 def _label_options(
     rows: Rows, keys: Sequence[str], file: int, choice: _Choice, shares: Shares
 ) -> tuple[tuple[str, str], ...]:
-    columns = [at for at in range(len(rows.header)) if at != file]
+    columns = [at for at in range(len(rows.header)) if at != file and at not in shares.columns]
     if choice.binary:
         columns = [at for at in columns if at not in choice.binary] + list(choice.binary)
     options = list(_options(rows, keys, columns))
@@ -505,7 +505,10 @@ def _label_options(
         return ()
     if choice.key not in {key for key, _ in options} and choice.labels:
         options += _options(rows, keys, choice.labels)
-    return (*options, (NO_COLUMN, "no column: the images stay unlabeled"))
+    without = (
+        "no column: the shares are what a model said" if shares.columns else "no column: the images stay unlabeled"
+    )
+    return (*options, (NO_COLUMN, without))
 
 
 def _notices(

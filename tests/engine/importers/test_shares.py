@@ -36,6 +36,9 @@ def test_shares_are_what_a_model_said_and_it_is_asked_whether_they_are_labels(fo
     assert (found.labels, found.predictions) == ({}, SAID)
     assert doubts(found) == {"label_column"}
     assert any("add up to 1" in one and "cat, dog, owl" in one for one in found.notices)
+    question = asked(found, "label_column")
+    assert question is not None
+    assert [option for option, _ in question.options] == [LIKELIEST, NO_COLUMN], "a share is no class"
     chosen = read_text(table(form), IMAGES, answers={"label_column": LIKELIEST})
     assert (chosen.labels, chosen.predictions) == (RIGHT, {})
 
