@@ -48,6 +48,16 @@ def test_a_cycle_is_found_also_through_functions_and_not_through_types() -> None
     assert _cycles(graph | {"engine.c.d": {"engine.c"}}) == []
 
 
+def test_no_page_has_a_text_by_itself() -> None:
+    """Streamlit shows such a text on the page, also one that only says what the name above it is."""
+    for path in (ROOT / "app" / "pages").glob("*.py"):
+        assert [one.lineno for one in ast.parse(path.read_text()).body[1:] if _is_text(one)] == [], path
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant | ast.JoinedStr)
+
+
 def test_no_module_reaches_into_anothers_private_names() -> None:
     for room in ("app", "engine"):
         for path in (ROOT / room).rglob("*.py"):

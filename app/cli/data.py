@@ -8,7 +8,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +33,11 @@ GROUP_BY = (
 )
 
 AS_FORMAT = "What to read labels from, by the key of a format; what fits best if not given. --dry-run names what fits."
+EVERY_QUESTION = "Show the questions whose answers are not in doubt, too, and every class."
+SHOWN_CLASSES = 12
+"""Classes that a preview names, and as many that are doubtful."""
+MORE_TITLES = 6
+"""Questions that are not shown and are named."""
 ANSWERS = "An answer to what the import asks, as --dry-run prints it. May be repeated."
 
 
@@ -51,6 +56,7 @@ def import_(
     as_format: Annotated[str, typer.Option("--as", metavar="FORMAT", help=AS_FORMAT)] = "auto",
     answers: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=ANSWERS)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inside and write nothing.")] = False,
+    every_question: Annotated[bool, typer.Option("--all-questions", help=EVERY_QUESTION)] = False,
 ) -> None:
     """Import images into a project, which is made if it does not exist."""
     from engine.importers.scan import ImportSource, discard, kind_of
@@ -69,6 +75,7 @@ def import_(
         source = ImportSource(kind_of(path), path, name=path.name)
     else:
         raise SourceMissing("The path to import does not exist", value=path, way_out="Check it for typing errors.")
+    given = _pairs(answers or [])
     began = time.monotonic()
     preview = None
     created = not is_project(project)
@@ -76,8 +83,8 @@ def import_(
     imports = Imports(target)
     try:
         with progress_bar() as progress:
-            preview = imports.scan(source, progress, reading=as_format, answers=_pairs(answers or []))
-        _show_preview(preview, group_by, dry_run)
+            preview = imports.scan(source, progress, reading=as_format, answers=given)
+        _show_preview(preview, group_by, given, every_question)
         if dry_run:
             discard(preview)
             target.close()
@@ -123,7 +130,8 @@ def remove_empty(project: Path) -> None:
             shutil.rmtree(project)
 
 
-def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
+def _show_preview(preview: Any, group_by: str | None, given: Mapping[str, str], everything: bool) -> None:
+    """Print what was found: of the questions those that are in doubt or were answered."""
     from engine.importers.formats import counted as counted_labels
     from engine.importers.grouping import choose_grouping, warning
 
@@ -137,16 +145,24 @@ def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
     )
     for notice in preview.notices:
         out.print(f"  {escape(notice)}", soft_wrap=True)
+    _show_classes(preview, everything)
     for one in preview.readings[1:]:
         if one.labeled:
             out.print(f"  --as {one.key}: {escape(one.title)}, {counted_labels(one)}")
-    for question in preview.questions if everything else [one for one in preview.questions if one.doubtful]:
+    asked = [one for one in preview.questions if everything or one.doubtful or one.key in given]
+    for question in asked:
         out.print(f"  {escape(question.title)}{'?' if question.doubtful else ''}", soft_wrap=True)
         for option, words in question.options:
             taken = option == question.option
             number = f":{question.number if taken else 'N'}" if option in question.counted else ""
             answer = escape(shlex.quote(f"{question.key}={option}{number}"))
             out.print(f"    --set {answer}: {escape(words)}{' (taken)' if taken else ''}", soft_wrap=True)
+    if settled := [one for one in preview.questions if one not in asked]:
+        answers = (
+            "1 more question has an answer" if len(settled) == 1 else f"{len(settled):,} more questions have answers"
+        )
+        titles = escape("; ".join(one.title for one in settled[:MORE_TITLES]) + " …" * (len(settled) > MORE_TITLES))
+        out.print(f"  {answers} without a doubt; --all-questions shows more: {titles}", soft_wrap=True)
     chosen = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
     if chosen is not None:
         out.print(f"  groups: {escape(chosen.title)}: {grouped(chosen)}", soft_wrap=True)
@@ -160,6 +176,25 @@ def _show_preview(preview: Any, group_by: str | None, everything: bool) -> None:
             out.print(f"  {title}: {escape(row.name)}: {escape(row.reason)}", soft_wrap=True)
         if len(rows) > 20:
             out.print(f"  … and {len(rows) - 20:,} more {title}")
+
+
+def _show_classes(preview: Any, everything: bool) -> None:
+    """Print the classes with their numbers of images, the doubtful ones with the reason."""
+    from engine.importers.doubts import doubts_of
+    from engine.importers.names import shown
+
+    doubts = doubts_of(preview)
+    if not preview.counts:
+        return
+    named = list(preview.counts) if everything else list(preview.counts)[:SHOWN_CLASSES]
+    listed = ", ".join(f"{shown(one, 60)} ({preview.counts[one]:,})" for one in named)
+    more = len(preview.counts) - len(named)
+    out.print(f"  classes: {escape(listed)}{f' and {more:,} more' if more else ''}", soft_wrap=True)
+    odd = list(doubts) if everything else list(doubts)[:SHOWN_CLASSES]
+    for one in odd:
+        out.print(f"  check class {escape(shown(one, 60))}: {escape(doubts[one])}", soft_wrap=True)
+    if len(doubts) > len(odd):
+        out.print(f"  … and {len(doubts) - len(odd):,} more to check: --all-questions shows them.")
 
 
 def grouped(one: Grouping) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from engine.importers.doubts import class_doubts
+from engine.importers.doubts import doubts_of
 from engine.records.imports import ImportPreview
 
 FEW, MANY = 3, 24
@@ -45,7 +45,7 @@ def class_list(base: str, preview: ImportPreview) -> None:
         shas = [image.sha256 for image in preview.found[:MANY]]
         st.html(f"{_STYLE}{_pictures(base, preview, shas, large=True)}")
         return
-    doubts, wanted = class_doubts(preview.counts), ""
+    doubts, wanted = doubts_of(preview), ""
     words = f"{len(preview.counts):,} {'class' if len(preview.counts) == 1 else 'classes'}"
     if doubts:
         words += f", {len(doubts):,} of them doubtful" if len(doubts) < len(preview.counts) else ", doubtful"

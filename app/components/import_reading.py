@@ -11,22 +11,26 @@ from app import state
 from app.components.quality.words import some
 from engine.errors import StarlingError
 from engine.importers.formats import FORMATS, class_tree, csv_table, images_only
-from engine.importers.scan import ENCODING, read_again
+from engine.importers.scan import read_again
+from engine.importers.spellings import ENCODING, INNER
 from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
-from engine.importers.tidy import TWINS
+from engine.importers.tidy import NOTHING, TWINS
 from engine.records.imports import ImportPreview, Question, Reading
 
 MOST_SIDE_BY_SIDE = 6
 """Answers that are shown beside each other at most; more are a list that opens."""
-FORESEEN = (class_tree.LEVEL, TWINS, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control", "names")
+FORESEEN = (
+    class_tree.LEVEL, class_tree.ASIDE, TWINS, NOTHING, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control",
+    "names",
+)  # fmt: skip
 """How the keys of questions begin whose answers are tried out, to say what follows: they read the labels anew, and
 decode nothing."""
 MOST_FORESEEN = 5000
 """Images up to which that is quick."""
 NAMED = 4
 """Classes that are named of an answer."""
-OF_THE_SOURCE = (ENCODING, FRAMES)
+OF_THE_SOURCE = (ENCODING, INNER, FRAMES)
 """Questions whose answers hold whatever a source is read as."""
 USUAL_NUMBER = 10
 _TITLES = {

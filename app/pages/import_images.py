@@ -16,6 +16,7 @@ from app.components.next_step import next_step
 from app.components.quality.goal import goal_line
 from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
+from app.server.scans import BackgroundScan
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import FILE, NONE, warning
@@ -25,14 +26,17 @@ from engine.records.progress import Progress
 
 TRAIN, REVIEW = "pages/train_rounds.py", "pages/review_labels.py"
 TOLD_AFTER = 2.0  # seconds after which it is said how long a piece of work will take
+LOOKED_EVERY = 0.2  # seconds after which it is said anew how far a scan is
 ABOUT = """
 - **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
   folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
 - **A table beside the images**: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a class. An empty
-  cell is no label. Labels are text: “007” stays “007”.
-- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Datumaro, Hugging Face, WebDataset, ImageNet lists,
-  Ground Truth, Vertex, Azure ML; MegaDetector as predictions.
-- **Archives in archives**, zip or tar, are folders called like them: `cat.zip` is a folder `cat`.
+  cell is no label. Labels are text: “007” stays “007”. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, Datumaro, Hugging Face, WebDataset,
+  ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a column of shares a class, is what a
+  model said.
+- **Archives**, zip or tar (also packed), and archives in these: each is a folder called like it, `cat.zip` a folder
+  `cat`.
 - **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as
   you choose; frames have the label of their file and are one group.
 - **Images that belong together**: a column of the table, such as `scene`, `video` or `patient`; folders, file names
@@ -48,8 +52,8 @@ def page() -> None:
     opened = state.current()
     if opened is None:
         _start()
-    elif state.get("waiting") is not None:
-        _scan(opened, *state.get("waiting"))
+    elif state.get("scan") is not None:
+        _watch(state.get("scan"))
     elif state.get("preview") is not None:
         _confirm(opened, state.get("preview"))
     else:
@@ -111,52 +115,58 @@ def _create(*, first: bool) -> None:
 
 def _add(opened: OpenProject) -> None:
     """Draw the ways in."""
+    _announce(opened)
     if opened.project.store.counts().images:
         goal_line(opened, "import")
-    _announce(opened)
     st.subheader("Add images")
     failed = state.get("scan_failed")
     if failed is not None:
         state.forget("scan_failed")
         state.show_error(failed)
-    by_zip, by_folder = st.tabs(["Upload a zip", "Folder on this machine"])
+    by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:
         uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
         path = opened.uploads.pop(uploaded.id, None) if uploaded is not None else None
         if uploaded is not None and path is not None:
-            _await(ImportSource("zip", path, name=uploaded.name), uploaded=True)
+            _look_into(opened, ImportSource(kind_of(path), path, name=uploaded.name), uploaded=True)
     with by_folder, st.form("folder", border=False):
         text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
-            _await(ImportSource(kind_of(given), given, name=given.name), uploaded=False)
+            _look_into(opened, ImportSource(kind_of(given), given, name=given.name), uploaded=False)
     with st.expander("What can be read"):
         st.markdown(ABOUT)
 
 
-def _await(source: ImportSource, *, uploaded: bool) -> None:
-    """Look at a source in the next run of the page, which shows nothing else."""
+def _look_into(opened: OpenProject, source: ImportSource, *, uploaded: bool) -> None:
+    """Begin to look at a source; the next run of the page shows nothing else."""
     state.forget("imported")
-    state.put("waiting", (source, uploaded))
+    state.put("scan", opened.look_into(source, uploaded=uploaded))
     st.rerun()
 
 
-def _scan(opened: OpenProject, source: ImportSource, uploaded: bool) -> None:
-    state.forget("waiting")
-    st.subheader(f"Reading {state.plain(source.name)}")
+def _watch(scan: BackgroundScan) -> None:
+    """Draw how far a scan is until it ends. Leaving the page ends the drawing alone: it is taken up again here."""
+    st.subheader(f"Reading {state.plain(scan.source.name)}")
     bar = st.progress(0.0, "Looking inside")
-    st.caption("Stay on this page until it is read. Nothing is written to the project before you say so.")
-    st.button("Stop", icon=":material/close:", key="stop_scan")  # pressing it ends this run, and with it the scan
+    st.caption(
+        "You can use the other pages meanwhile and come back here. Nothing is written to the project before you say so."
+    )
+    if st.button("Stop", icon=":material/close:", key="stop_scan"):
+        scan.stop()
+        state.forget("scan")
+        st.rerun()
+    tell = _telling(bar.progress)
+    while not scan.wait(LOOKED_EVERY):
+        tell(scan.told.label, scan.told.done, scan.told.total)
+    state.forget("scan")
     try:
-        preview = opened.project.imports.scan(source, _telling(bar.progress))
+        preview = scan.preview()
     except StarlingError as error:
         state.put("scan_failed", error)
     else:
         state.forget("foreseen")
         state.put("preview", preview)
-    finally:
-        if uploaded:
-            source.path.unlink(missing_ok=True)
     st.rerun()
 
 
@@ -304,7 +314,10 @@ def _announce(opened: OpenProject) -> None:
             icon=":material/keyboard:", key="go_review",
         ):  # fmt: skip
             st.switch_page(REVIEW)
-        if counts.labeled and st.button("Train a round", icon=":material/model_training:", key="go_train"):
+        if counts.labeled and st.button(
+            "Train a round", type="secondary" if counts.unlabeled else "primary", icon=":material/model_training:",
+            key="go_train",
+        ):  # fmt: skip
             st.switch_page(TRAIN)
 
 

@@ -1,4 +1,4 @@
-"""A zip into the project, an export out of it."""
+"""A zip, or another file that holds images, into the project; an export out of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from app.routes.requests import FRESH
 from app.routes.sent_file import SentFile
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
+from engine.importers.archive_kinds import STREAMED, ZIP
 
 UPLOAD_CAP = 64 * 1024**3
 
 
 async def upload(request: Request, opened: OpenProject) -> Response:
-    """Stream an upload to disk; the import page looks at it next."""
+    """Stream an upload to disk; the import page looks at it next, as what the ending of its name says."""
     name = Path(request.query_params.get("name", "upload.zip").replace("\\", "/")).name[:200] or "upload.zip"
     upload_id = uuid.uuid4().hex
-    target = opened.project.root / "staging" / f"upload-{upload_id}.zip"
+    ending = next((one for one in STREAMED if name.lower().endswith(one)), ZIP)
+    target = opened.project.root / "staging" / f"upload-{upload_id}{ending}"
     size = 0
     try:
         with open(target, "xb") as out:

@@ -10,18 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from app.server.scans import BackgroundScan
 from engine.errors import ConfigError, ProjectInUse
+from engine.importers.scan import ImportSource
 from engine.jobs import timing
 from engine.project.live import LiveThread
 from engine.project.opened import Project
 from engine.project.workspace import slug
 from engine.rounds.supervisor.thread import EngineThread
 
+SCAN_ENDS = 5.0
+"""Seconds that a scan gets to end when its project is closed."""
+
 
 @dataclass
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
-    images last handed over from the map; `live` follows the answers, None where nobody asked for it."""
+    images last handed over from the map; `live` follows the answers, None where nobody asked for it; `scans` are looks
+    into sources that were begun."""
 
     key: str
     project: Project
@@ -30,11 +36,23 @@ class OpenProject:
     uploads: dict[str, Path] = field(default_factory=dict)
     selection: tuple[int, ...] = ()
     live: LiveThread | None = None
+    scans: list[BackgroundScan] = field(default_factory=list)
 
     @property
     def base(self) -> str:
         """Start of this project's routes."""
         return f"/starling/p/{self.key}"
+
+    def look_into(self, source: ImportSource, *, uploaded: bool) -> BackgroundScan:
+        """Begin to look into a source, in the background.
+
+        Args:
+            source: what to look at.
+            uploaded: the source is an upload, which is removed afterwards.
+        """
+        self.scans = [one for one in self.scans if not one.wait(0)]
+        self.scans.append(BackgroundScan(self.project.imports, source, uploaded=uploaded))
+        return self.scans[-1]
 
 
 class Workbench:
@@ -115,6 +133,10 @@ class Workbench:
         timing.SHARED.drop_all()
         with self._lock:
             for opened in self._open.values():
+                for one in opened.scans:
+                    one.stop()
+                for one in opened.scans:
+                    one.wait(SCAN_ENDS)
                 if opened.live is not None:
                     opened.live.stop()
                 opened.engine.stop()

@@ -35,7 +35,7 @@ from engine.records.progress import Progress
 FORMAT_VERSION = 1
 UNLABELED = "_unlabeled"
 MANIFEST = "manifest.json"
-TORCHVISION_SKIPS_GIF = "labeled GIF images: torchvision's ImageFolder skips .gif by default."
+TORCHVISION_SKIPS_GIF = "torchvision's ImageFolder skips .gif by default."
 _BATCH = 500
 _MANY = 1_000_000  # lines that may be more than a zip entry holds without its 64-bit extension
 
@@ -130,6 +130,11 @@ class Contents:
 
 
 Annotate = Callable[[Contents, Files], None]
+
+
+def some(count: int, one: str, more: str = "") -> str:
+    """Return “1 image” or “2 images”; `more` is the plural where an s does not make it."""
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
 
 
 def write_images(contents: Contents, files: Files, progress: Progress) -> None:
@@ -337,7 +342,7 @@ def in_class_folders(rows: Sequence[ExportRow]) -> Placed:
         UNLABELED if row.label is None else f"{splits[split_of(row)]}/{folders[row.label]}" for row in rows
     ]  # fmt: skip
     gifs = sum(row.format.upper() == "GIF" and row.label is not None for row in rows)
-    notes = [f"{gifs} {TORCHVISION_SKIPS_GIF}"] if gifs else []
+    notes = [f"{some(gifs, 'labeled GIF image')}: {TORCHVISION_SKIPS_GIF}"] if gifs else []
     return Placed(
         unique_paths(rows, placed), ["" if row.label is None else split_of(row) for row in rows], folders, notes
     )

@@ -24,6 +24,7 @@ from engine.exporters.bundle import (
     Layout,
     Placed,
     as_json,
+    some,
     split_folders,
     split_of,
     unique_paths,
@@ -77,16 +78,21 @@ def _card(contents: Contents, folders: dict[str, str]) -> str:
         f"  - split: {as_json(split_name(split))}\n    path: {as_json(f'{literal(folder)}/**')}\n"
         for split, folder in folders.items()
     )
+    first = "train" if "train" in folders or not folders else split_name(next(iter(folders)))
+    data = (
+        f'data["{first}"].filter(lambda label: label is not None, input_columns="label").class_encode_column("label")\n'
+    )
     configs = f"configs:\n- config_name: default\n  data_files:\n{data_files}" if folders else ""
     return (
         f"---\n{configs}task_categories:\n- image-classification\n---\n\n"
-        f"{len(contents.rows):,} images, {labeled:,} of them labeled, {len(contents.classes):,} classes. "
+        f"{some(len(contents.rows), 'image')}, {labeled:,} of them labeled, "
+        f"{some(len(contents.classes), 'class', 'classes')}. "
         "An image without a label has a null there. `label_source` says where each label comes from; manifest.json "
         "describes all columns, provenance.jsonl holds every decision.\n\n"
         "```python\n"
         "from datasets import load_dataset\n\n"
         "data = load_dataset(FOLDER)  # where this file lies\n"
-        'data["train"].filter(lambda label: label is not None, input_columns="label").class_encode_column("label")\n'
+        f"{data if labeled else ''}"
         "```\n"
     )
 

@@ -24,6 +24,7 @@ from engine.exporters.bundle import (
     Placed,
     as_json,
     original,
+    some,
     split_folders,
     split_of,
     zipped,
@@ -71,7 +72,8 @@ def _card(contents: Contents) -> str:
     about = {"configs": [{"config_name": "default", "data_files": shards}], "dataset_info": {"features": features}}
     return (
         f"---\n{as_json(about) if shards else '{}'}\n---\n\n"
-        f"{len(contents.rows):,} images in WebDataset shards, {len(contents.classes):,} classes. `cls` counts the "
+        f"{some(len(contents.rows), 'image')} in WebDataset shards, "
+        f"{some(len(contents.classes), 'class', 'classes')}. `cls` counts the "
         "lines of classes.txt from 0, a sample without a label has none. manifest.json describes the columns.\n\n"
         "```python\n"
         "from datasets import load_dataset\n\n"

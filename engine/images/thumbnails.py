@@ -6,6 +6,7 @@ import hashlib
 import io
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -15,8 +16,12 @@ from engine.images.decode import light, open_reduced
 from engine.images.files import original_path, thumb_path, write_whole
 from engine.images.pool import DecodePool
 from engine.images.shrink import THUMBNAIL_SIDE, encode_thumbnail, fit
+from engine.records.labels import ImageItem
 
+VERSION = "2"
+"""Raise it when images of more than 8 bits a value come to look otherwise: their thumbnails are then made again."""
 _PNG_SIDE = 256
+_BIT_DEPTH_AT = 24  # in the header of a PNG
 _DECODING = threading.BoundedSemaphore(2)  # a large photo takes hundreds of megabytes while it is decoded
 
 
@@ -36,6 +41,30 @@ def thumbnail_bytes(root: Path, sha256: str) -> bytes:
     except OSError:  # a read-only or full disk: the picture can be shown all the same
         return data
     return data
+
+
+def drop_deep(root: Path, images: Iterable[ImageItem]) -> int:
+    """Remove the thumbnails of images that may have more than 8 bits a value, and return how many these were. They are
+    made again when they are looked at.
+
+    Args:
+        root: the project's folder.
+        images: of the project; a PNG is deep if its header says so, a TIFF may be.
+    """
+    dropped = 0
+    for image in images:
+        if image.format == "TIFF" or (image.format == "PNG" and _is_deep_png(original_path(root, image.sha256))):
+            thumb_path(root, image.sha256).unlink(missing_ok=True)
+            dropped += 1
+    return dropped
+
+
+def _is_deep_png(path: Path) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(_BIT_DEPTH_AT + 1)[_BIT_DEPTH_AT:] == b"\x10"
+    except OSError:
+        return False  # what cannot be read has no better thumbnail than the one there is
 
 
 def display_bytes(root: Path, sha256: str, longest: int = 1024) -> bytes:

@@ -167,7 +167,7 @@ class ZipContents:
                 if names[number] is None:
                     reason = f"the name cannot be read as {listing.encoding.chosen}"
                     listing.refused.append(Refusal(shown(data.decode(FALLBACK)), reason))
-            listing.notices += _encoding_notices(listing.encoding)
+            listing.notices += encoding_notices(listing.encoding)
         return _with_slashes(names, infos, listing)
 
     def _flaw(self, name: str, info: zipfile.ZipInfo, copies: int) -> str | None:
@@ -217,6 +217,30 @@ class ZipContents:
                 f"{self._limits.whole_ratio:,} times its size, as a zip bomb does",
                 way_out="If it is yours, unpack it and import the folder.",
             )
+
+
+def other_names(path: Path | BinaryIO, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
+    """Return, by encoding that the names of a zip could also be in, the other name of each file that would have one, by
+    its name.
+
+    Args:
+        path: the file, or an open one, which stays open.
+        listing: of it.
+        limits: caps on entries and bytes.
+    """
+    now = {_place(entry): entry.name for entry in listing.entries}
+    others: dict[str, dict[str, str]] = {}
+    for encoding in () if listing.encoding is None else listing.encoding.alternatives:
+        again = ZipContents(path, limits, encoding, inner=not isinstance(path, Path))
+        if isinstance(path, Path):
+            again.close()
+        entries = ((now.get(_place(entry)), entry.name) for entry in again.listing.entries)
+        others[encoding] = {old: new for old, new in entries if old is not None and old != new}
+    return others
+
+
+def _place(entry: Entry) -> int:
+    return cast("zipfile.ZipInfo", entry.token).header_offset
 
 
 def _open(path: Path) -> BinaryIO:
@@ -307,7 +331,8 @@ def _as_read(raw: Sequence[bytes], encoding: str) -> tuple[str, ...]:
     return tuple(shown(one.decode(encoding, "replace"), 80) for one in raw)
 
 
-def _encoding_notices(encoding: NameEncoding) -> list[str]:
+def encoding_notices(encoding: NameEncoding) -> list[str]:
+    """Return what a person should know of how the names of a zip were read."""
     if encoding.chosen == UTF8 and encoding.sure and not encoding.forced:
         return []  # nothing was guessed: other text is hardly ever valid UTF-8
     names = "1 name does not say its encoding" if encoding.names == 1 else f"{encoding.names:,} names do not say theirs"

@@ -20,7 +20,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,9 +29,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import DecodeError, ImportRefused
-from engine.importers.archive import ZipContents
+from engine.importers.archive import ZipContents, encoding_notices, other_names
 from engine.importers.archive_kinds import STREAMED, TARS, VIDEOS, ZIP, unread_archive
-from engine.importers.contents import MEGABYTE, Limits
+from engine.importers.contents import MEGABYTE, Limits, NameEncoding
 from engine.importers.names import is_junk, name_flaw, shown
 from engine.records.imports import Refusal
 
@@ -92,7 +92,18 @@ class Told:
     text: str
 
 
-Given = Member | Folder | Told | Refusal
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """In which encoding the names of an archive seem to be, where it does not say it.
+
+    names: by encoding that they could also be in, another name by the name.
+    """
+
+    encoding: NameEncoding
+    names: Mapping[str, Mapping[str, str]]
+
+
+Given = Member | Folder | Told | Spelling | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,11 @@ def _expand_zip(name: str, stream: BinaryIO, limits: Limits, folder: Path | None
     contents = ZipContents(stream, limits, inner=True)
     listing = contents.listing
     yield from (Refusal(f"{shown(name)}/{one.name}", one.reason) for one in listing.refused)
-    yield from map(Told, listing.notices)
+    asked: Sequence[str] = ()
+    if listing.encoding is not None and (others := other_names(stream, listing, limits)):
+        asked = encoding_notices(listing.encoding)
+        yield Spelling(listing.encoding, others)
+    yield from (Told(notice) for notice in listing.notices if notice not in asked)
     yield from map(Folder, listing.folders)
     yield from (Member(junk, b"") for junk in contents.junk)
     for entry in listing.entries:

@@ -8,8 +8,17 @@ from collections.abc import Mapping
 from engine.importers.formats.class_tree import GENERIC
 from engine.importers.labeling import is_pool, split_of
 from engine.importers.names import shown, twins
+from engine.records.imports import ImportPreview
 
 _DATE = re.compile(r"(\d{1,2}[-_. ]){0,2}(19|20)\d\d([-_. ]\d{1,2}|\d\d){0,2}")
+
+
+def doubts_of(preview: ImportPreview) -> dict[str, str]:
+    """Return why a class of a preview is doubtful, in words, by class; one that a model alone names is not."""
+    said = {image.predicted.label for image in preview.found if image.predicted is not None}
+    return {
+        label: why for label, why in class_doubts(preview.counts).items() if preview.counts[label] or label not in said
+    }
 
 
 def class_doubts(counts: Mapping[str, int]) -> dict[str, str]:

@@ -74,6 +74,7 @@ class Labeling:
         predictions: by image name, what a model said.
         questions: what a person may decide about this reading, with what was taken.
         used: names of the files that were read for it.
+        spelled: the labels that are not ASCII alone, as the source has them, where `labels` has them in NFC.
     """
 
     layout: str
@@ -87,6 +88,7 @@ class Labeling:
     predictions: Mapping[str, GivenPrediction] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
     used: frozenset[str] = frozenset()
+    spelled: frozenset[str] = frozenset()
 
     @property
     def test(self) -> frozenset[str]:

@@ -110,6 +110,16 @@ def tidy_label(text: str) -> str:
     return text[start:end]
 
 
+def spelled_twice(texts: Iterable[str]) -> list[str]:
+    """Return, in NFC and sorted, the texts that come in several Unicode forms, with accents as characters of their own
+    or not: they look the same."""
+    forms: dict[str, set[str]] = defaultdict(set)
+    for text in texts:
+        if not text.isascii():
+            forms[unicodedata.normalize("NFC", text)].add(text)
+    return sorted(text for text, written in forms.items() if len(written) > 1)
+
+
 def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the groups of class names that are probably one: they differ only in case, in how accents are written, in
     what cannot be seen, or in the spaces, underscores and hyphens inside ("Ice cream", "ice_cream", "icecream").

@@ -10,45 +10,41 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from engine import garbage
 from engine.errors import ConfigError, ImportRefused, NothingToImport
 from engine.files import replacing, syncing
 from engine.images.files import original_path, thumb_path
 from engine.images.pool import ChildLimits, DecodePool
-from engine.importers.archive import ZipContents
+from engine.importers.archive import ZipContents, encoding_notices, other_names
 from engine.importers.archive_kinds import ZIP
-from engine.importers.containers import stem_of
-from engine.importers.contents import Contents, Entry, Limits, Listing
+from engine.importers.contents import Contents, Limits, Listing
 from engine.importers.folder import FolderContents
 from engine.importers.formats import AUTO, Found, about_others, check_reading, read_labels
 from engine.importers.formats.base import Answers
 from engine.importers.formats.csv_table import group_columns, mute_tables
+from engine.importers.formats.text_an_image import texts_of_images
 from engine.importers.grouping import file_group, find_groupings
 from engine.importers.keep_labels import choose_kept
 from engine.importers.labeling import Labeling, for_frames
 from engine.importers.names import collisions, natural_key, shown
 from engine.importers.one_file import OneFileContents, is_one_file
 from engine.importers.source_view import SourceView
+from engine.importers.spellings import choose_spelling
 from engine.importers.staging import Staged, stage, summed_notices
 from engine.importers.tables.excel import OLD_ENDINGS
 from engine.importers.taken_frames import Frames, WithFrames, choose, take, with_frames
 from engine.importers.tidy import tidied
 from engine.importers.torchvision_sets import SetContents
-from engine.records.imports import FoundImage, Grouping, ImportPreview, Question, Refusal
+from engine.records.imports import FoundImage, Grouping, ImportPreview, Refusal
 from engine.records.progress import Progress
-
-if TYPE_CHECKING:
-    import zipfile
 
 _LISTED_COLLISIONS = 20
 _SYNCED_EVERY = 0.25  # seconds
 _MUTE = (
     "a table that names images and has no column that is known to hold labels; read it as images + CSV to choose one"
 )
-ENCODING = "encoding"
-"""Key of the question in which encoding a zip's names are."""
 
 
 def _quiet(label: str, done: int, total: int) -> None:
@@ -133,7 +129,8 @@ def scan(
         finally:
             contents.close()
         with garbage.put_off():
-            names, files = _other_names(source, contents.listing, limits), _files(contents.listing, staged)
+            names = other_names(source.path, contents.listing, limits) if source.kind == "zip" else {}
+            files = _files(contents.listing, staged)
             listing = replace(contents.listing, entries=[])
             scanned = Scanned(source, listing, contents.labels(), staged, staging, files, names, limits, workers)
             del contents  # the directory of a large zip is as much again as all that is found
@@ -210,24 +207,6 @@ def _files(listing: Listing, staged: Staged) -> frozenset[str]:
     return frozenset(entry.name for entry in listing.entries if entry.name not in staged.unpacked.expanded)
 
 
-def _other_names(source: ImportSource, listing: Listing, limits: Limits) -> dict[str, dict[str, str]]:
-    """Return the names that a zip's files would have in each other encoding that its names could be in."""
-    if source.kind != "zip" or listing.encoding is None:
-        return {}
-    now = {_place_in_zip(entry): entry.name for entry in listing.entries}
-    others: dict[str, dict[str, str]] = {}
-    for encoding in listing.encoding.alternatives:
-        again = ZipContents(source.path, limits, encoding)
-        again.close()
-        entries = ((now.get(_place_in_zip(entry)), entry.name) for entry in again.listing.entries)
-        others[encoding] = {old: new for old, new in entries if old is not None and old != new}
-    return others
-
-
-def _place_in_zip(entry: Entry) -> int:
-    return cast("zipfile.ZipInfo", entry.token).header_offset
-
-
 def read_again(
     preview: ImportPreview, reading: str = AUTO, answers: Answers | None = None, progress: Progress = _quiet
 ) -> ImportPreview:
@@ -254,17 +233,17 @@ def read_again(
 
 def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progress) -> ImportPreview:
     source, listing = scanned.source, scanned.listing
-    encoding, spelled = _encoding(scanned, answers)
+    spelled = choose_spelling(listing.encoding, scanned.names, scanned.staged.unpacked.spellings, answers)
     choice = choose(scanned.staged, answers)
     take(scanned.staged, choice, scanned.frames, scanned.staging, scanned.limits, scanned.workers, progress)
-    framed = with_frames(_renamed(scanned.staged, spelled), choice, scanned.frames)
+    framed = with_frames(spelled.staged(scanned.staged), choice, scanned.frames)
     staged = framed.staged
     images = tuple(sorted(name for names in staged.names.values() for name in names))
     if not images:
         raise _nothing((*listing.refused, *staged.refused, *framed.refused))
-    files = frozenset(spelled.get(name, name) for name in scanned.files) if spelled else scanned.files
+    files = frozenset(map(spelled.name, scanned.files)) if spelled.renamed else scanned.files
     names = files | staged.unpacked.members if staged.unpacked.members else files
-    folders = frozenset() if spelled else frozenset(listing.folders) | staged.unpacked.folders
+    folders = frozenset() if "" in spelled.renamed else frozenset(listing.folders) | staged.unpacked.folders
     images_and_files = sorted({framed.file_of.get(name, name) for name in images})
     view = SourceView(tuple(images_and_files), names, staged.files, folders, staged.unpacked.records, framed.frames)
     if scanned.known is None:
@@ -294,68 +273,24 @@ def _preview(scanned: Scanned, reading: str, answers: Answers, progress: Progres
         skipped=listing.skipped,
         conflicts=tuple(conflicts),
         notices=(
-            *listing.notices, *framed.notices, *labeling.notices, *_about_overruled(overruled),
-            *_about_predictions(said), *others,
+            *_without_spelling(listing), *spelled.notices, *framed.notices, *labeling.notices,
+            *_about_overruled(overruled), *_about_predictions(said), *others,
             *_collision_notices(list(images)), *summed_notices(staged),
         ),
         staging=scanned.staging,
         groupings=() if found is None else _groupings(framed, labeling, {**columns, **labeling.columns}),
         reading="" if found is None else found.key,
         readings=readings,
-        questions=(*encoding, *(() if choice.question is None else (choice.question,)), *labeling.questions),
+        questions=(*spelled.questions, *(() if choice.question is None else (choice.question,)), *labeling.questions),
         predicted=len(said),
         scanned=scanned,
     )  # fmt: skip
 
 
-def _encoding(scanned: Scanned, answers: Answers) -> tuple[tuple[Question, ...], Mapping[str, str]]:
-    """Return the question in which encoding a zip's names are, where there is one, and the names that are other ones in
-    the encoding chosen."""
-    found = scanned.listing.encoding
-    if found is None or not scanned.names:
-        return (), {}
-    chosen = answers.get(ENCODING, found.chosen)
-    if chosen not in (found.chosen, *scanned.names):
-        known = ", ".join((found.chosen, *scanned.names))
-        raise ConfigError("The names cannot be read in this encoding", value=chosen, way_out=f"Choose one of {known}.")
-    examples = {found.chosen: found.examples, **found.alternatives}
-    options = tuple((name, f"{name}: {', '.join(examples[name])}") for name in (found.chosen, *scanned.names))
-    question = Question(
-        ENCODING, "File names in the zip", options, chosen,
-        "The zip does not say in which encoding its names are. Choose the line that reads right.", not found.sure,
-    )  # fmt: skip
-    return (question,), scanned.names.get(chosen, {})
-
-
-def _renamed(staged: Staged, spelled: Mapping[str, str]) -> Staged:
-    """Return what was staged with a zip's names in another encoding: also those of archives in it."""
-    if not spelled:
-        return staged
-    unpacked = staged.unpacked
-    prefixes = {
-        f"{prefix}/": f"{stem_of(spelled[name]) if prefix == stem_of(name) else spelled[name]}/"
-        for prefix, name in unpacked.containers.items()
-        if name in spelled
-    }
-
-    def spell(name: str) -> str:
-        if name in spelled:
-            return spelled[name]
-        of_archive = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-        return prefixes[of_archive] + name.removeprefix(of_archive) if of_archive else name
-
-    return replace(
-        staged,
-        names={sha256: list(map(spell, names)) for sha256, names in staged.names.items()},
-        files={spell(name): path for name, path in staged.files.items()},
-        video_names={sha256: list(map(spell, names)) for sha256, names in staged.video_names.items()},
-        unpacked=replace(
-            unpacked,
-            members=set(map(spell, unpacked.members)),
-            records={spell(name): record for name, record in unpacked.records.items()},
-            places={spell(name): places for name, places in unpacked.places.items()},
-        ),
-    )
+def _without_spelling(listing: Listing) -> list[str]:
+    """What is known of a source but for how its names are read, which a person may have decided since."""
+    told = () if listing.encoding is None else encoding_notices(listing.encoding)
+    return [notice for notice in listing.notices if notice not in told]
 
 
 def _about_predictions(said: Sequence[str]) -> list[str]:
@@ -374,8 +309,10 @@ def _unread(view: SourceView, found: Found, tables: frozenset[str]) -> list[Refu
              **dict.fromkeys(OLD_ENDINGS, "a spreadsheet in a form (save it as .xlsx or CSV)")}  # fmt: skip
     refused = []
     mute = mute_tables(view)
+    of_images = texts_of_images(view)
     for name in sorted(view.files.keys() - used):
-        what = words.get(f".{name.lower().rpartition('.')[2]}", "text")
+        ending = f".{name.lower().rpartition('.')[2]}"
+        what = "boxes, a caption or other text about an image" if name in of_images else words.get(ending, "text")
         why = view.unparsed.get(name) or (_MUTE if name in mute else None)
         refused.append(Refusal(shown(name), f"not an image; {why or f'{what} that is not read as labels here'}"))
     return refused

@@ -21,7 +21,7 @@ from engine.importers.names import MAX_NAME_BYTES, shown
 Made = TypeVar("Made")
 SIDE_ENDINGS = (
     ".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".xml", ".xlsx", ".parquet", ".manifest", ".yaml",
-    ".yml", ".names", ".cls", ".arrow", ".psv", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".md",
+    ".yml", ".names", ".cls", ".arrow", ".psv", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".md", ".lst", ".list",
 )  # fmt: skip
 """Endings of files that may say what the images beside them are; they are kept until the import is decided."""
 MOST_OBJECTS, MOST_VALUES = 10_000_000, 40_000_000

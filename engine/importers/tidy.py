@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from engine.importers.formats.base import Answers
 from engine.importers.labeling import Labeling, is_pool
-from engine.importers.names import shown, tidy_label, twins
+from engine.importers.names import shown, spelled_twice, tidy_label, twins
 from engine.records.imports import Question
 
 TWINS, NOTHING = "merge", "nothing"
@@ -105,6 +105,14 @@ def _notices(labeling: Labeling, tidy: Mapping[str, str], groups: list[tuple[str
         examples = ", ".join(f"“{shown(label, 40)}”" for label in changed[:3])
         notices.append(
             f"spaces and invisible characters around class names are left out: {count:,} labels ({examples})"
+        )
+    if twice := spelled_twice({*tidy, *labeling.spelled}):
+        listed = ", ".join(f"“{shown(tidy_label(name), 40)}”" for name in twice[:_LISTED]) + " …" * (
+            len(twice) > _LISTED
+        )
+        notices.append(
+            "names that look the same and differ only in how Unicode stores their accents (é as one character or as "
+            f"two) are one class: {listed}"
         )
     if groups:
         listed = "; ".join(", ".join(shown(name, 40) for name in group) for group in groups[:_LISTED])

@@ -23,6 +23,7 @@ from engine.importers.containers import (
     Folder,
     Given,
     Member,
+    Spelling,
     Told,
     container_of,
     is_cache,
@@ -49,6 +50,8 @@ class Unpacked:
         folders: names of the folders in containers.
         places: by name of a member of an archive, where unpacking the archive beside itself would have put it.
         records: by image name, what its container says of it.
+        spellings: by folder that the files of a zip are put into, the zip's name, and in which encodings its names
+            could be, where it does not say it.
         pointed: what containers say of files that lie beside them, as (container, path, record).
         refused: what was not taken.
         notices: what a person should know.
@@ -62,6 +65,7 @@ class Unpacked:
     folders: set[str] = field(default_factory=set)
     places: dict[str, tuple[str, ...]] = field(default_factory=dict)
     records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    spellings: dict[str, tuple[str, Spelling]] = field(default_factory=dict)
     pointed: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -70,7 +74,7 @@ class Unpacked:
 
     def container_of(self, name: str) -> str:
         """Return the source's own file that a member came in."""
-        return next(self.containers[above] for above in _above(name) if above in self.containers)
+        return next(self.containers[above] for above in folders_above(name) if above in self.containers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,8 @@ class Unpacker:
             self.unpacked.refused.append(one)
         elif isinstance(one, Told):
             self.unpacked.notices.append(f"{shown(place.name, 80)}: {one.text}")
+        elif isinstance(one, Spelling):
+            self.unpacked.spellings[place.prefix] = (place.name, one)
         elif isinstance(one, Folder):
             self.unpacked.folders.add(f"{place.prefix}/{one.name}")
         elif one.data is None and one.stream is None:
@@ -297,7 +303,7 @@ def _prefixes(names: list[str]) -> dict[str, str]:
     }
 
 
-def _above(name: str) -> Iterator[str]:
+def folders_above(name: str) -> Iterator[str]:
     """The folders that a file lies in, the innermost first."""
     while "/" in name:
         name = name.rpartition("/")[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from engine.errors import NotAProject, ProjectExists, ProjectReadOnly
+from engine.images import thumbnails
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.records.labels import ImageItem
 from engine.rounds.folder.plan import round_folder
@@ -19,6 +20,8 @@ from engine.store import Store
 
 DATABASE = "project.db"
 DATABASE_URL = "database.url"
+THUMBNAILS = "thumbnails"
+"""Key of the version that a project's thumbnails were made by."""
 FOLDERS = ("images", "thumbs", "cache", "staging", "rounds", "map", "exports", "backups")
 
 
@@ -79,6 +82,7 @@ class Workspace:
             ) from error
         store = Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name)
         store.set_meta("uid", uuid.uuid4().hex)
+        store.set_meta(THUMBNAILS, thumbnails.VERSION)
         return cls(root, store)
 
     @classmethod
@@ -102,6 +106,9 @@ class Workspace:
         if not read_only:
             for folder in FOLDERS:
                 (root / folder).mkdir(exist_ok=True)
+            if store.meta(THUMBNAILS) != thumbnails.VERSION:  # of before deep values were shown by one rule
+                thumbnails.drop_deep(root, store.images())
+                store.set_meta(THUMBNAILS, thumbnails.VERSION)
         return cls(root, store)
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     page.get_by_text(re.compile("Refused files")).wait_for()
     page.get_by_text(re.compile("Conflicting labels")).wait_for()
     page.get_by_role("button", name="Discard").click()
-    page.get_by_text("Drop a zip here").wait_for()
+    page.get_by_text("Drop a zip or tar here").wait_for()
 
     _send(page, _zip(tmp_path / "plain.zip", files), re.compile("Nothing here is labeled"))
     page.get_by_role("button", name="Import 4 images").click()

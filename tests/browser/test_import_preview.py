@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.engine.importers.import_samples import png
+from tests.engine.importers.test_archives_in_archives import PACKERS
+
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 pytestmark = pytest.mark.browser
 CLASSES, EACH = 120, 3
@@ -67,3 +70,43 @@ def test_import_is_in_view_for_120_classes_and_nothing_is_wider_than_a_phone(
     button.click()
     page.get_by_text(f"Imported {CLASSES * EACH} images with {CLASSES * EACH} labels").wait_for()
     page.get_by_role("button", name="Train a round").wait_for()
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz"])
+def test_a_tar_is_uploaded_as_a_zip_is(page: Any, start_app: Callable[..., Any], tmp_path: Path, ending: str) -> None:
+    archive = tmp_path / f"pets{ending}"
+    archive.write_bytes(PACKERS[ending]({"cat/1.png": png(1), "cat/2.png": png(2), "dog/3.png": png(3)}))
+    (tmp_path / "notes.docx").write_bytes(b"PK")
+    app = start_app()
+    page.goto(app.url)
+    page.get_by_label("New project").fill("Pets")
+    page.get_by_role("button", name="Create").click()
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files(tmp_path / "notes.docx")
+    page.get_by_text("“notes.docx” holds no images").wait_for()
+    chooser.set_input_files(archive)
+    page.get_by_text(f"pets{ending}: 3 images, 3 labeled in 2 classes").wait_for()
+    page.get_by_role("button", name="Import 3 images").click()
+    page.get_by_text("Imported 3 images with 3 labels").wait_for()
+
+
+def test_a_scan_goes_on_while_a_person_looks_at_another_page(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "many"
+    for label in ("cat", "dog"):
+        (source / label).mkdir(parents=True)
+        for at in range(2500):
+            (source / label / f"{at}.png").write_bytes(png(at + 3000 * (label == "dog")))
+    app = start_app()
+    page.goto(app.url)
+    page.get_by_label("New project").fill("Pets")
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("tab", name="Folder on this machine").click()
+    page.get_by_label("Folder or file").fill(str(source))
+    page.get_by_role("button", name="Look inside").click()
+    page.get_by_text("You can use the other pages meanwhile").wait_for()
+    page.get_by_role("link", name="History", exact=True).first.click()
+    page.get_by_text("You can use the other pages meanwhile").wait_for(state="detached")
+    page.get_by_role("link", name="Import", exact=True).first.click()
+    page.get_by_role("button", name="Import 5,000 images").wait_for()

@@ -1,4 +1,4 @@
-"""The upload box: one zip, dropped or chosen, streamed from the browser to the project's upload route."""
+"""The upload box: one file that holds images, dropped or chosen, streamed from the browser to the upload route."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.components.mount import mount, rerun
+from engine.importers.archive_kinds import STREAMED
 
 _mount = mount("upload_box", "style.css")
 
@@ -19,7 +20,7 @@ class Upload:
 
 
 def upload_box(
-    base: str, *, accept: str = ".zip", key: str = "upload_box", on_uploaded: Callable[[], None] = rerun
+    base: str, *, accept: str = ",".join(STREAMED), key: str = "upload_box", on_uploaded: Callable[[], None] = rerun
 ) -> Upload | None:
     """Show the box; return the upload in the one run that follows its end, None in all others.
 

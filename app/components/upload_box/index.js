@@ -18,9 +18,9 @@ function mountUpload(parent, first) {
   /** @type {XMLHttpRequest | null} */
   let request = null;
 
-  const input = el("input", { type: "file", class: "file-input", testid: "upload-input", "aria-label": "Choose a zip file" });
-  const title = el("strong", { class: "title" }, "Drop a zip here, or choose one");
-  const note = el("span", { class: "faint note" }, "Folders of classes, or images with a CSV beside them");
+  const input = el("input", { type: "file", class: "file-input", testid: "upload-input", "aria-label": "Choose a zip or tar file" });
+  const title = el("strong", { class: "title" }, "Drop a zip or tar here, or choose one");
+  const note = el("span", { class: "faint note" }, "Folders of classes, or images with a table beside them; also Arrow, Parquet or a video");
   const drop = el("label", { class: "drop", testid: "upload-drop" }, arrow(), el("span", { class: "words" }, title, note),
     el("span", { class: "choose", "aria-hidden": "true" }, "Choose file"), input);
   const name = el("span", { class: "name" });
@@ -71,13 +71,13 @@ function mountUpload(parent, first) {
    * @param {File[]} files
    */
   function refusalOf([file, ...others]) {
-    if (!file) return "That was not a file. Drop one zip file.";
-    if (others.length) return `Those are ${others.length + 1} files. Put them into one zip, or import a folder.`;
+    if (!file) return "That was not a file. Drop one zip or tar.";
+    if (others.length) return `Those are ${others.length + 1} files. Put them into one zip or tar, or import a folder.`;
     const suffixes = current.data.accept.split(",").map((suffix) => suffix.trim().toLowerCase());
     if (!suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix))) {
-      return `“${file.name}” is not a ${suffixes.join(" or ")} file. Put the images into a zip.`;
+      return `“${file.name}” holds no images that can be taken in. Put the images into a zip or tar.`;
     }
-    return file.size === 0 ? `“${file.name}” is empty, or a folder. Drop one zip file.` : "";
+    return file.size === 0 ? `“${file.name}” is empty, or a folder. Drop one zip or tar.` : "";
   }
 
   /** @param {File} file */
@@ -90,7 +90,7 @@ function mountUpload(parent, first) {
     const mine = new XMLHttpRequest();
     request = mine;
     request.open("POST", `${current.data.base}/upload?name=${encodeURIComponent(file.name)}`);
-    request.setRequestHeader("Content-Type", "application/zip");
+    request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => progressed(event.loaded, file.size);
     request.onabort = () => fail("Upload cancelled; nothing was kept.");
     request.onerror = () => fail("The connection to Starling was lost; nothing was kept. Try again.");
@@ -114,7 +114,7 @@ function mountUpload(parent, first) {
     current.setTriggerValue("uploaded", { id: answer.upload, name: file.name });
     show(busy, false);
     show(drop, true);
-    setText(title, "Drop another zip here, or choose one");
+    setText(title, "Drop another zip or tar here, or choose one");
   }
 
   /**
@@ -131,7 +131,7 @@ function mountUpload(parent, first) {
   /** @param {Given<UploadData>} next */
   function update(next) {
     current = next;
-    input.accept = next.data.accept;
+    input.accept = `${next.data.accept},.gz,.bz2,.xz`; // a chooser of files knows the last part of an ending alone
   }
 
   update(first);

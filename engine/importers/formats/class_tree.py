@@ -95,7 +95,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         shape = replace(
             shape, root=shape.root[: max(at, 0)], apart=(), split_at=split_at, class_at=at, doubtful=False, below=()
         )
-    declared = {label for folders in all_folders if (label := class_of(folders, shape)) is not None}
+    spelled = {folder for folders in all_folders if (folder := class_folder(folders, shape)) is not None}
+    declared = {unicodedata.normalize("NFC", folder) for folder in spelled}
     aside = sorted(label for label in declared if _words(label) in BESIDE)
     aside = aside if len(declared) > 1 else []
     left = frozenset(aside if answers.get(ASIDE) == LEAVE else ())
@@ -104,7 +105,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     refused: list[Refusal] = []
     for name in source.images:
         folders = tuple(name.split("/")[:-1])
-        label = class_of(folders, shape)
+        folder = class_folder(folders, shape)
+        label = None if folder is None else unicodedata.normalize("NFC", folder)
         if split := _split(folders, shape):
             splits[name] = split
         if label is None or label in left:
@@ -120,16 +122,17 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         notices=_notices(source, shape, labels, len(found.test), empty),
         classes=tuple(sorted({*labels.values(), *empty}, key=natural_key)) if labels else (),
         questions=(*_level_question(source, shape, level), *_aside_question(aside, labels, bool(left))),
+        spelled=frozenset(spelled),
     )  # fmt: skip
 
 
-def class_of(folders: Folders, shape: Shape) -> str | None:
-    """Return the class that a file in these folders has, None for none."""
+def class_folder(folders: Folders, shape: Shape) -> str | None:
+    """Return the folder that names the class of a file in these folders, as it is written, None for none."""
     root = len(shape.root)
     if any(map(is_pool, folders)) or folders[:root] != shape.root or set(folders[root : root + 1]) & set(shape.apart):
         return None
     at = shape.class_at
-    return unicodedata.normalize("NFC", folders[at]) if 0 <= at < len(folders) else None
+    return folders[at] if 0 <= at < len(folders) else None
 
 
 def _split(folders: Folders, shape: Shape) -> str:

@@ -37,6 +37,8 @@ def detect(source: SourceView) -> Detection | None:
     listed = ", ".join(shown(name, 80) for name in names[:3])
     if not labeled:
         return Detection(f"{listed} cannot be read", LIKELY)
+    if not any(table.plan.says_labels for table in labeled):
+        return Detection(f"{listed} says of files what a model predicts", LIKELY)
     why = f"{listed} has a column for the file and one for the label"
     if not any(table.plan.strong or len(table.rows.header) == 2 for table in labeled):
         return Detection(f"{listed} has a column that could hold labels", POSSIBLE)

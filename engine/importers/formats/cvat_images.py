@@ -42,6 +42,7 @@ class _Read:
     classes: dict[str, None] = field(default_factory=dict)
     met: set[str] = field(default_factory=set)
     refused: list[Refusal] = field(default_factory=list)
+    spelled: set[str] = field(default_factory=set)
     tracks: int = 0
 
 
@@ -79,7 +80,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     return Labeling(
         TITLE, labels, tuple(refused), conflicts, _notices(said, len(one_class), len(found.test)), said.splits,
         (*said.classes, *sorted(said.met - said.classes.keys(), key=natural_key)), questions=questions,
-        used=frozenset(files),
+        used=frozenset(files), spelled=frozenset(said.spelled),
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def _read_file(source: SourceView, name: str, said: _Read) -> None:
     try:
         for element, parents in _elements(source.files[name]):
             if element.tag == "name" and parents[-2:] == ["labels", "label"]:
-                label = _label(element.text or "")
+                label = _label(element.text or "", said)
                 if label_flaw(label) is None:
                     said.classes.setdefault(label)
             elif element.tag == "subset" and parents[-1:] == ["task"]:
@@ -157,7 +158,7 @@ def _take(source: SourceView, folder: str, file: str, element: Any, task_split: 
     for one in element:
         if one.tag != "tag" and one.tag not in SHAPES:
             continue
-        label = _label(one.get("label", ""))
+        label = _label(one.get("label", ""), said)
         flaw = label_flaw(label)
         if flaw is not None:
             said.refused.append(Refusal(shown(name), flaw))
@@ -178,7 +179,8 @@ def _find(source: SourceView, path: str, subset: str, folder: str) -> tuple[str 
     return find_file(source, path, folder)
 
 
-def _label(text: str) -> str:
+def _label(text: str, said: _Read) -> str:
+    said.spelled.add(text)
     return unicodedata.normalize("NFC", text)
 
 

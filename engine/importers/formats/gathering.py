@@ -208,6 +208,7 @@ class Gathering:
              else f"labels are read from {listed}{more}; folder names do not count", *self.notices), self.splits,
             tuple(self.classes), {header: cells for header, cells in self.columns.items() if cells},
             self.predictions, (*self.questions, *questions), frozenset(self._files),
+            frozenset(text for text in self._flaws if not text.isascii()),
         )  # fmt: skip
 
     def choose(self, title: str, counts: Mapping[str, int], answers: Answers, hint: str) -> str:

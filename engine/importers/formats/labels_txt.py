@@ -33,6 +33,8 @@ from engine.records.imports import Refusal
 TITLE = "text list of labels"
 IMAGES, LABELS, SPLIT = "images.txt", "image_class_labels.txt", "train_test_split.txt"
 ENDINGS = (".txt", ".lst", ".list")
+SPACED = (".csv", ".tsv")
+"""Endings of tables, which are lists where nothing but a space divides their cells."""
 _HEAD = 16 * 1024
 _LOOKED_AT = 2_000
 _LINES = 100
@@ -52,6 +54,7 @@ class _Said:
     refused: list[Refusal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    spelled: set[str] = field(default_factory=set)
 
 
 def detect(source: SourceView) -> Detection | None:
@@ -89,7 +92,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         said.notices.append(about_test(len(found.test)))
     return Labeling(
         TITLE, labels, tuple(said.refused), conflicts, tuple(said.notices), said.splits, tuple(said.classes),
-        questions=questions, used=frozenset(said.used),
+        questions=questions, used=frozenset(said.used), spelled=frozenset(said.spelled),
     )  # fmt: skip
 
 
@@ -99,6 +102,7 @@ def _lists(source: SourceView) -> list[str]:
     def look() -> list[str]:
         lists = source.ending(*ENDINGS)
         beside = stems_of(source) if lists else {}  # a text file for each image says something else: boxes, a caption
+        lists += source.ending(*SPACED)
         names = [name for name in lists if name.rpartition(".")[0] not in beside]
         return [name for name in names[:_LOOKED_AT] if _is_list(source, name)]
 
@@ -111,6 +115,8 @@ def _is_list(source: SourceView, name: str) -> bool:
     lines = [line.strip("\r\n\ufeff ") for line in data.decode("utf-8", "replace").split("\n")]
     lines = [line for line in (lines[:-1] if len(data) == _HEAD else lines) if line.strip()][:_LINES]
     separator = _separator(source, lines, folder_of(name))
+    if name.lower().endswith(SPACED) and (separator != " " or any(one in line for line in lines for one in "\t,;|")):
+        return False
     fitting = sum(_split(source, line, folder_of(name), separator)[0] is not None for line in lines)
     return bool(lines) and 2 * fitting >= len(lines)
 
@@ -199,6 +205,7 @@ def _take(
         said.refused.append(Refusal(place, reason or "there is no such file"))
         return
     if label:
+        said.spelled.add(label)
         said.given[image].append(unicodedata.normalize("NFC", label))
     if split:
         said.splits[image] = split

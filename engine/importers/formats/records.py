@@ -58,6 +58,7 @@ def read_records(
     refused: list[Refusal] = []
     notices: list[str] = []
     names: Mapping[int, str] = {}
+    spelled: set[str] = set()
     used = ""
     tables = {id(record["names"]): record["names"] for record in records.values()}  # few, shared by many records
     by_table = {key: dict(enumerate(table.get(chosen, ()))) for key, table in tables.items()}
@@ -73,8 +74,9 @@ def read_records(
             labels, flaw = _labels(record["row"].get(chosen), known)
             if flaw:
                 refused.append(Refusal(shown(name), flaw))
+            spelled.update(labels)
             if labels:
-                given[name] = labels
+                given[name] = [unicodedata.normalize("NFC", label) for label in labels]
         notices.insert(0, f"labels are read from “{shown(chosen, 60)}” of the records")
     labels_by_name, conflicts, questions = settle(given, answers)
     splits = {name: split for name in records if (split := split_in(name.rpartition("/")[0]))}
@@ -86,7 +88,7 @@ def read_records(
         tuple(dict.fromkeys([*(one for several in by_table.values() for one in several.values()), *names.values()])),
         _texts(records, [one for one in counts if one != chosen]),
         questions=(*_questions(counts, fitting, chosen), *questions),
-        used=frozenset({used} - {""}),
+        used=frozenset({used} - {""}), spelled=frozenset(spelled),
     )  # fmt: skip
 
 
@@ -159,7 +161,7 @@ def _labels(value: Any, names: Mapping[int, str]) -> tuple[list[str], str]:
         flaw = label_flaw(text)
         if flaw is not None:
             return [], f"{flaw}; imported without a label"
-        labels.append(unicodedata.normalize("NFC", text))
+        labels.append(text)
     return labels, ""
 
 

@@ -66,6 +66,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     splits: dict[str, str] = {}
     refused: list[Refusal] = []
     questions: list[Question] = []
+    spelled: set[str] = set()
     notices = [f"labels are read from {', '.join(map(shown, names))}; folder names do not count"]
     for table in names:
         data = source.data(table)
@@ -85,12 +86,15 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             if flaw is not None or name is None or name not in source.taken:
                 refused.append(Refusal(place(table, line, row[at]), flaw or why or "its image was refused"))
                 continue
+            spelled.update(labels)
             given[name].update((unicodedata.normalize("NFC", label), None) for label in labels)
             if split := split_of(row[0]) if at else "":
                 splits[name] = split
     many = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     single = {name: next(iter(labels)) for name, labels in given.items() if len(labels) == 1}
-    found = Labeling(TITLE, single, tuple(refused), many, splits=splits, used=frozenset(names))
+    found = Labeling(
+        TITLE, single, tuple(refused), many, splits=splits, used=frozenset(names), spelled=frozenset(spelled)
+    )
     if many:
         notices.append(f"{len(many):,} images have several labels and stay unlabeled")
     if found.test:

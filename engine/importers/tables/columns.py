@@ -2,7 +2,8 @@
 
 The file column is the one whose cells name most images of the source; of equals the one whose header says so. The
 label column is one whose header says so, or else one whose few texts repeat. Where that leaves a doubt, the person is
-asked, with the first cells of every column. Columns of 0 and 1 that say one class each are labels together.
+asked, with the first cells of every column. Columns of 0 and 1 that say one class each are labels together; columns of
+shares that add up to 1 are what a model said, and labels only where a person says so.
 """
 
 from __future__ import annotations
@@ -33,17 +34,20 @@ from engine.importers.tables.headers import (
     says_folder,
 )  # fmt: skip
 from engine.importers.tables.rows import Answers, Rows
+from engine.importers.tables.shares import NO_SHARES, Shares, agrees, find_shares
 from engine.records.imports import Question
 
 FILE_COLUMN, LABEL_COLUMN = "file_column", "label_column"
-NO_COLUMN, ONE_HOT, ALL = "none", "one_hot", "all"
-"""Answers for the label column beside a header: no labels; the columns of 0 and 1; all columns of a numbered row."""
+NO_COLUMN, ONE_HOT, ALL, LIKELIEST = "none", "one_hot", "all", "likeliest"
+"""Answers for the label column beside a header: no labels; the columns of 0 and 1; all columns of a numbered row; the
+class with the largest share."""
 MOST_OTHERS, MOST_OPTIONS, SHOWN_CELLS, FEW = 20, 60, 5, 10
 _YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 _BINARY = _YES | _NO
 _CORNERS = frozenset({"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox_x", "bbox_y"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SERIES = re.compile(r"^(.*?)[\s_.-]*(\d+|[a-c])$", re.IGNORECASE)
+_ONLY_SAID = "No header says that a column holds labels; what a model said is no label."
 _WEIGHT = {NAME: 1.0, PREFIXED: 0.9, OTHER_ENDING: 0.8, NUMBER: 0.4}
 
 
@@ -60,6 +64,8 @@ class Plan:
         flag: says by yes or no whether the image is in the split `flag_means`.
         flag_means: "val" or "test".
         prediction: what a model said.
+        shares: how likely a model takes each class for, one column a class.
+        likeliest: the class with the largest share is the label.
         confidence: how sure it was.
         source: says of each label whether it is a pseudo-label.
         others: further columns, which may say which images belong together.
@@ -78,6 +84,8 @@ class Plan:
     flag: int | None = None
     flag_means: str = ""
     prediction: int | None = None
+    shares: Shares = NO_SHARES
+    likeliest: bool = False
     confidence: int | None = None
     source: int | None = None
     others: tuple[int, ...] = ()
@@ -88,9 +96,14 @@ class Plan:
     put_back: bool = False
 
     @property
+    def says_labels(self) -> bool:
+        """Whether the table says labels."""
+        return bool(self.labels or self.one_hot or self.likeliest)
+
+    @property
     def labeled(self) -> bool:
         """Whether the table says labels or what a model said."""
-        return bool(self.labels or self.one_hot or self.prediction is not None)
+        return bool(self.says_labels or self.prediction is not None or self.shares.columns)
 
 
 def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "") -> Plan | None:
@@ -122,12 +135,13 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
     if folder is not None and not is_label_header(rows.header[folder]):
         taken.add(folder)
     answer = answers.get(LABEL_COLUMN + suffix, "")
-    choice = _label_columns(rows, taken, words, prediction, keys, answer)
+    shares = find_shares(rows, taken)
+    choice = _label_columns(rows, taken, words, prediction, shares, keys, answer)
     if choice.prediction_is_label:
         prediction = None
     for at in choice.labels if len(choice.labels) == 1 else ():
         _check_single(rows, at, answer)
-    used = taken | set(choice.labels) | set(choice.one_hot) | ({prediction} if prediction is not None else set())
+    used = taken | {*choice.labels, *choice.one_hot, *shares.columns} | ({prediction} - {None})
     others = tuple(at for at in range(len(rows.header)) if at not in used and _may_group(rows, at))[:MOST_OTHERS]
     questions = []
     if len(options) > 1 or file_doubt:
@@ -139,7 +153,7 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
                 cells=_cells(rows, keys),
             )
         )  # fmt: skip
-    if label_options := _label_options(rows, keys, file, choice):
+    if label_options := _label_options(rows, keys, file, choice, shares):
         questions.append(
             Question(
                 LABEL_COLUMN + suffix, f"Column of {shown(rows.title, 60)} that holds the labels",
@@ -148,16 +162,16 @@ def plan_columns(rows: Rows, files: CellFiles, answers: Answers, suffix: str = "
         )  # fmt: skip
     return Plan(
         file, folder, choice.labels, choice.one_hot, split, flag,
-        "" if flag is None else SPLIT_FLAGS[plain(rows.header[flag])], prediction, confidence,
-        by_word.get("label_source"), others, not (file_doubt or choice.doubt), choice.strong, tuple(questions),
-        _notices(rows, folder, choice),
+        "" if flag is None else SPLIT_FLAGS[plain(rows.header[flag])], prediction, shares, choice.key == LIKELIEST,
+        confidence, by_word.get("label_source"), others, not (file_doubt or choice.doubt), choice.strong,
+        tuple(questions), _notices(rows, folder, choice, prediction, shares),
     )  # fmt: skip
 
 
 def column_keys(header: Sequence[str]) -> list[str]:
     """Return what each column is called in an answer: its header, or its number where that is no name of its own."""
     counts = Counter(header)
-    special = {"", NO_COLUMN, ONE_HOT, ALL}
+    special = {"", NO_COLUMN, ONE_HOT, ALL, LIKELIEST}
     return [
         one if counts[one] == 1 and one not in special else f"column {at}" for at, one in enumerate(header, start=1)
     ]
@@ -307,13 +321,15 @@ def _may_group(rows: Rows, at: int) -> bool:
 
 
 def _label_columns(
-    rows: Rows, taken: set[int], words: frozenset[str], prediction: int | None, keys: Sequence[str], answer: str
-) -> _Choice:
+    rows: Rows, taken: set[int], words: frozenset[str], prediction: int | None, shares: Shares, keys: Sequence[str],
+    answer: str,
+) -> _Choice:  # fmt: skip
     """Return the columns of labels: those that were answered, or the likeliest."""
     ranks = {at: label_rank(header, words) for at, header in enumerate(rows.header) if at not in taken}
     if prediction is not None:
         ranks[prediction] = 5
-    fit = {at: rank for at, rank in ranks.items() if _fits(rows, at, rank, len(ranks))}
+    own = {at: rank for at, rank in ranks.items() if at not in shares.columns}
+    fit = {at: rank for at, rank in own.items() if _fits(rows, at, rank, len(ranks if rank == 5 else own))}
     binary = tuple(at for at in ranks if ranks[at] >= 3 and _is_class_column(rows, at))
     ones = _ones(rows, binary)
     several_ones = sum(count > 1 for count in ones)
@@ -321,23 +337,26 @@ def _label_columns(
     one_hot = binary if rows.headed and each_one and min(fit.values(), default=9) > 0 else ()
     strong = [at for at in fit if fit[at] <= 2 and at not in one_hot]
     series = _series(rows, strong)
-    choice = _answered(answer, keys, binary, series, prediction)
+    choice = _answered(answer, keys, binary, series, prediction, shares)
     if choice is None:
-        choice = _likeliest(rows, fit, one_hot, series, strong, prediction, keys, len(ranks))
+        choice = _likeliest(rows, fit, one_hot, series, strong, prediction, shares, keys, len(own))
         if choice.one_hot and several_ones:
             choice = replace(choice, doubt=True)
     return replace(choice, series=series, binary=binary if len(binary) > 1 else ())
 
 
 def _answered(
-    answer: str, keys: Sequence[str], binary: tuple[int, ...], series: tuple[int, ...], prediction: int | None
-) -> _Choice | None:
+    answer: str, keys: Sequence[str], binary: tuple[int, ...], series: tuple[int, ...], prediction: int | None,
+    shares: Shares,
+) -> _Choice | None:  # fmt: skip
     if answer == NO_COLUMN:
         return _Choice()
     if answer == ONE_HOT and binary:
         return _Choice(one_hot=binary, key=ONE_HOT)
     if answer == ALL and series:
         return _Choice(series, key=ALL)
+    if answer == LIKELIEST and shares.columns:
+        return _Choice(key=LIKELIEST)
     if answer in keys:
         at = keys.index(answer)
         return _Choice((at,), key=answer, prediction_is_label=at == prediction)
@@ -346,7 +365,7 @@ def _answered(
 
 def _likeliest(
     rows: Rows, fit: dict[int, int], one_hot: tuple[int, ...], series: tuple[int, ...], strong: Sequence[int],
-    prediction: int | None, keys: Sequence[str], count: int,
+    prediction: int | None, shares: Shares, keys: Sequence[str], count: int,
 ) -> _Choice:  # fmt: skip
     """Of `count` columns that are for nothing else, those that hold labels; fit: the rank of each that can."""
     if series and len(series) == len(strong):
@@ -356,10 +375,14 @@ def _likeliest(
         each = "Columns of 0 and 1 are taken as one class each."
         return _Choice(one_hot=one_hot, key=ONE_HOT, doubt=bool(strong), hint=each)
     order = sorted(fit, key=lambda at: (fit[at], _is_number_column(rows, at) and fit[at] > 0, at))
+    others = set(range(len(rows.header))) - {prediction, *shares.columns}
     if not order:
-        return _Choice()
-    if prediction is not None and fit[order[0]] > 3:
-        return _Choice(doubt=True, hint="No header says that a column holds labels; one holds what a model said.")
+        only_shares = prediction is None and bool(shares.columns)
+        unsure = only_shares or (prediction is not None and _unknown_texts(rows, others))
+        return _Choice(doubt=True, hint=_ONLY_SAID) if unsure else _Choice()
+    only_said = prediction is not None or (shares.columns and agrees(rows, order[0], shares))
+    if only_said and fit[order[0]] > 3:
+        return _Choice(doubt=True, hint=_ONLY_SAID)
     best = order[0]
     rank = fit[best]
     if rank <= 2:
@@ -394,6 +417,16 @@ def _fits(rows: Rows, at: int, rank: int, count: int) -> bool:
     only = count == 1 and rank < 5 and (total < FEW or len(counts) == 1) and (not rows.headed or not numbers)
     measures = numbers == total and len(counts) > max(20, total // 20)
     return (repeats or only or (rank == 3 and total < FEW)) and not measures and len(max(counts, key=len)) <= 200
+
+
+def _unknown_texts(rows: Rows, columns: set[int]) -> bool:
+    """Return whether one of some columns holds texts that could be labels, by a header that says nothing of them."""
+    headers = rows.header
+    return any(
+        label_rank(headers[at]) in (3, 4) and not is_group_header(headers[at]) and not is_file_header(headers[at])
+        and any(cell and not _NUMBER.fullmatch(cell) for cell in set(map(str.strip, rows.columns[at])))
+        for at in columns
+    )  # fmt: skip
 
 
 def _repeats(rows: Rows, at: int) -> bool:
@@ -452,8 +485,10 @@ def _options(rows: Rows, keys: Sequence[str], columns: Sequence[int]) -> tuple[t
     return tuple(options)
 
 
-def _label_options(rows: Rows, keys: Sequence[str], file: int, choice: _Choice) -> tuple[tuple[str, str], ...]:
-    columns = [at for at in range(len(rows.header)) if at != file]
+def _label_options(
+    rows: Rows, keys: Sequence[str], file: int, choice: _Choice, shares: Shares
+) -> tuple[tuple[str, str], ...]:
+    columns = [at for at in range(len(rows.header)) if at != file and at not in shares.columns]
     if choice.binary:
         columns = [at for at in columns if at not in choice.binary] + list(choice.binary)
     options = list(_options(rows, keys, columns))
@@ -463,14 +498,22 @@ def _label_options(rows: Rows, keys: Sequence[str], file: int, choice: _Choice) 
     if choice.series:
         names = ", ".join(shown(rows.header[at], 30) for at in choice.series[:5])
         options.append((ALL, f"all of {names}"))
+    if shares.columns:
+        names = ", ".join(shown(one, 30) for one in shares.classes[:5]) + " …" * (len(shares.classes) > 5)
+        options.append((LIKELIEST, f"the class with the largest share, of {names}"))
     if not options:
         return ()
     if choice.key not in {key for key, _ in options} and choice.labels:
         options += _options(rows, keys, choice.labels)
-    return (*options, (NO_COLUMN, "no column: the images stay unlabeled"))
+    without = (
+        "no column: the shares are what a model said" if shares.columns else "no column: the images stay unlabeled"
+    )
+    return (*options, (NO_COLUMN, without))
 
 
-def _notices(rows: Rows, folder: int | None, choice: _Choice) -> tuple[str, ...]:
+def _notices(
+    rows: Rows, folder: int | None, choice: _Choice, prediction: int | None, shares: Shares
+) -> tuple[str, ...]:
     notices = list(rows.notices)
     title = shown(rows.title)
     if not rows.headed:
@@ -481,4 +524,8 @@ def _notices(rows: Rows, folder: int | None, choice: _Choice) -> tuple[str, ...]
         notices.append(f"{title} is about boxes in images; an image has a label where all its boxes have the same one")
     if choice.one_hot:
         notices.append(f"{title}: {len(choice.one_hot)} columns of 0 and 1 are read as one class each")
+    if shares.columns and prediction is None:
+        names = ", ".join(shown(one, 40) for one in shares.classes[:3]) + " …" * (len(shares.classes) > 3)
+        as_what = "the class with the largest is the label" if choice.key == LIKELIEST else "it is what a model said"
+        notices.append(f"{title}: {len(shares.columns)} columns of shares that add up to 1 ({names}): {as_what}")
     return tuple(notices)

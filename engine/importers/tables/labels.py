@@ -15,6 +15,7 @@ from engine.importers.tables.headers import plain
 from engine.importers.tables.load import Table
 from engine.importers.tables.rows import Answers, place
 from engine.importers.tables.several import Several, find_several
+from engine.importers.tables.shares import likeliest
 from engine.records.imports import GivenPrediction, Question, Refusal
 
 _LEAST_SEEN = ("train", "val", "test")
@@ -56,6 +57,7 @@ def label_by_tables(
         refused += rows.refused
         sources = rows.columns[plan.source] if plan.source is not None else None
         words = _splits(table)
+        said_most = likeliest(rows, plan.shares) if not plan.likeliest else []
         by_place = plan.split is None and plan.flag is None
         for at, labels in enumerate(_labels(table, several)):
             name, why = table.found[at]
@@ -82,7 +84,12 @@ def label_by_tables(
                 sure = rows.columns[plan.confidence][at] if plan.confidence is not None else ""
                 if label_flaw(said) is None:
                     label = unicodedata.normalize("NFC", names.get(said, said))
-                    predictions.setdefault(name, GivenPrediction(label, confidence(sure)))
+                    share = said_most[at] if said_most and not sure else None
+                    known_share = share[1] if share is not None and share[0] == said.strip() else confidence(sure)
+                    predictions.setdefault(name, GivenPrediction(label, known_share))
+            elif plan.prediction is None and said_most and (most := said_most[at]) is not None:
+                label = unicodedata.normalize("NFC", most[0])
+                predictions.setdefault(name, GivenPrediction(label, most[1]))
     many = {name: tuple(labels) for name, labels in given.items() if len(labels) > 1}
     labels_found = {name: next(iter(labels)) for name, labels in given.items() if len(labels) == 1}
     found = Labeling(
@@ -90,6 +97,7 @@ def label_by_tables(
         classes=tuple(dict.fromkeys(table.rows.header[at] for table in tables for at in table.plan.one_hot)),
         columns=columns_of_tables(tables, taken), questions=_questions(tables, several),
         used=frozenset(table.rows.name for table in tables),
+        spelled=frozenset(label for labels in tidy for label in labels if not label.isascii()),
     )  # fmt: skip
     notices = _notices(tables, found, several, pseudo)
     if in_several:
@@ -146,6 +154,8 @@ def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
                 if cell in says_yes:
                     ones[at].append(rows.header[column])
         yield from map(tuple, ones)
+    elif plan.likeliest:
+        yield from (() if most is None else (most[0],) for most in likeliest(rows, plan.shares))
     elif not plan.labels:
         yield from (() for _ in rows.lines)
     else:
@@ -187,7 +197,7 @@ def _questions(tables: Sequence[Table], several: Several) -> tuple[Question, ...
 
 
 def _notices(tables: Sequence[Table], found: Labeling, several: Several, pseudo: int) -> tuple[str, ...]:
-    said = [table for table in tables if table.plan.labels or table.plan.one_hot]
+    said = [table for table in tables if table.plan.says_labels]
     listed = ", ".join(dict.fromkeys(shown(table.rows.name) for table in said))
     notices = [f"labels are read from {listed}; folder names do not count"] if listed else []
     notices += dict.fromkeys(notice for table in tables for notice in table.plan.notices)
@@ -200,8 +210,6 @@ def _notices(tables: Sequence[Table], found: Labeling, several: Several, pseudo:
         notices.append("labels that are written as lists of one are taken without the brackets")
     if found.test:
         notices.append(about_test(len(found.test)))
-    if found.predictions:
-        notices.append(f"{len(found.predictions):,} images come with what a model said of them; these are no labels")
     if pseudo:
         notices.append(f"{pseudo:,} of the labels are pseudo-labels of a model; they are taken as labels")
     return tuple(notices)

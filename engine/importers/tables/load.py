@@ -16,6 +16,7 @@ from engine.importers.tables.excel import read_workbook
 from engine.importers.tables.parquet import read_parquet
 from engine.importers.tables.records import read_records
 from engine.importers.tables.rows import Answers, Rows
+from engine.importers.tables.shares import NO_SHARES
 from engine.importers.tables.text import encoding_key, read_text
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt")
@@ -148,7 +149,7 @@ def _of_own_split(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, 
 def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:
     """A guess at labels does not count beside a table whose header says that it has them, and neither does a sample of
     what a competition wants to be handed in."""
-    if not any(table.plan.labeled and table.plan.strong and not _is_sample(table) for table in tables):
+    if not any(table.plan.says_labels and table.plan.strong and not _is_sample(table) for table in tables):
         return list(tables)
     kept = []
     for table in tables:
@@ -161,7 +162,8 @@ def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table
                 for one in plan.questions
             )
             plan = replace(
-                plan, labels=(), one_hot=(), prediction=None, others=(*plan.others, *plan.labels), questions=questions,
+                plan, labels=(), one_hot=(), prediction=None, shares=NO_SHARES, likeliest=False,
+                others=(*plan.others, *plan.labels), questions=questions,
                 notices=(f"{shown(table.rows.title)} is not taken for labels: {why}",), put_back=True,
             )  # fmt: skip
         kept.append(replace(table, plan=plan))

@@ -23,8 +23,8 @@ def run(*arguments: object) -> str:
 
 def test_frames_are_asked_for_and_set(tmp_path: Path) -> None:
     source = folder(tmp_path / "set", {"cat/a.gif": animation("GIF"), "dog/b.gif": animation("GIF", [1, 2, 3])})
-    told = run("import", tmp_path / "pets", source, "--dry-run")
-    assert "Frames to take" in told
+    assert "--all-questions shows more: Frames to take" in run("import", tmp_path / "pets", source, "--dry-run")
+    told = run("import", tmp_path / "pets", source, "--dry-run", "--all-questions")
     assert "--set frames=first: the first frame alone (taken)" in told
     assert "--set frames=every:N: every n-th frame" in told
     assert "--set frames=every:2: every n-th frame (taken)" in run(
@@ -51,3 +51,28 @@ def test_a_packed_tar_by_itself_is_imported(tmp_path: Path, ending: str) -> None
     path = tmp_path / f"pets{ending}"
     path.write_bytes(PACKERS[ending]({"in.tar": tarred({"cat/1.png": png(1), "dog/2.png": png(2)})}))
     assert "Imported 2 images with 2 labels" in run("import", tmp_path / "pets", path)
+
+
+def test_a_dry_run_asks_what_is_in_doubt_and_says_how_to_see_the_rest(tmp_path: Path) -> None:
+    files = {f"{at}.png": png(at) for at in range(4)}
+    rows = "".join(f"{at}.png,{('cat', 'Cat')[at % 2]},{at},x\n" for at in range(4))
+    source = folder(tmp_path / "set", {**files, "labels.csv": f"filename,label,note,more\n{rows}".encode()})
+    told = run("import", tmp_path / "pets", source, "--dry-run")
+    assert "--set merge=keep: keep them apart (taken)" in told
+    assert "--set label_column" not in told
+    assert "without a doubt; --all-questions shows more: Column of labels.csv" in told
+    assert "classes: Cat (2), cat (2)" in told
+    assert "check class Cat: almost the same as “cat”" in told
+    every = run("import", tmp_path / "pets", source, "--dry-run", "--all-questions")
+    assert "--set label_column=note" in every
+    assert "without a doubt" not in every
+    answered = run("import", tmp_path / "pets", source, "--dry-run", "--set", "label_column=more")
+    assert "--set label_column=more: more: x, x, x, x (taken)" in answered
+
+
+def test_a_dry_run_names_some_of_many_classes(tmp_path: Path) -> None:
+    source = folder(tmp_path / "set", {f"class{at:02d}/{at}.png": png(at) for at in range(20)})
+    told = run("import", tmp_path / "pets", source, "--dry-run")
+    assert "class11 (1) and 8 more" in told
+    assert "… and 8 more to check" in told
+    assert "class19 (1)" in run("import", tmp_path / "pets", source, "--dry-run", "--all-questions")

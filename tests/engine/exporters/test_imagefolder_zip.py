@@ -156,7 +156,7 @@ def test_manifest_fits_its_schema(root: Path, add: Add, tmp_path: Path) -> None:
     assert found["images"] == 3
     assert found["batches"] == batches
     assert found["class_folders"] == {"cat": "cat", "a:b": "a_b"}
-    assert found["notes"] == ["1 labeled GIF images: torchvision's ImageFolder skips .gif by default."]
+    assert found["notes"] == ["1 labeled GIF image: torchvision's ImageFolder skips .gif by default."]
     for broken in (
         {"counts": {}},
         {"round": 0},

@@ -1,11 +1,15 @@
 """What an export says when it is imported again: the same labels, by its table and, for plain names, by its folders."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from engine.exporters import EXPORTERS, ExportRow
 from engine.importers.formats import read_labels
+from engine.importers.scan import ImportSource, read_again, scan
 from engine.importers.source_view import SourceView
 from tests.engine.exporters.export_samples import entry, manifest, quiet
 
@@ -60,3 +64,29 @@ def test_a_class_named_like_the_unlabeled_pool_is_still_a_class_by_folders(
 ) -> None:
     target, _ = exported([add("a.png", "unlabeled"), add("b.png")], root, tmp_path)
     assert labels(target, "class_tree") == {"train/unlabeled_/a.png": "unlabeled_"}
+
+
+@pytest.mark.parametrize("label", ["cat", None])
+@pytest.mark.parametrize("split", ["", "test"])
+@pytest.mark.parametrize("key", sorted(EXPORTERS))
+def test_a_set_of_one_row_says_so_and_comes_back(
+    root: Path, add: Add, tmp_path: Path, key: str, label: str | None, split: str
+) -> None:
+    row = add("a.png", label, split=split)
+    target = tmp_path / f"out{EXPORTERS[key].suffix}"
+    EXPORTERS[key].write([row], root, target, manifest(classes=["cat"]), [entry(1, 1, "cat")], quiet)
+    if target.suffix != ".zip":
+        return  # a table alone: it has no words about itself
+    with zipfile.ZipFile(target) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist() if name.lower().startswith("readme")}
+    for text in texts.values():
+        assert not re.search(r"\b1 (images|classes|samples|rows)\b", text)
+        part = re.search(r'data\["(\w+)"\]', text)
+        if part:
+            assert label is not None
+            assert f'split: "{part[1]}"' in text, "the example names a split that the card does not"
+    found = scan(ImportSource("zip", target, name=target.name), tmp_path / "staging", quiet)
+    if key == "cvat_imagenet" and label is not None:  # nothing but a folder, which may only hold the set: it is told
+        assert any("a single folder is not taken as a class" in one for one in found.notices)
+        found = read_again(found, answers={"level": "1"})
+    assert [image.label for image in found.found] == [label]

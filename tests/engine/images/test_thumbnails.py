@@ -1,4 +1,6 @@
 import io
+import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +8,13 @@ import pytest
 from PIL import Image
 
 from engine.errors import ConfigError, ProjectCorrupt
+from engine.images.files import thumb_path
 from engine.images.shrink import encode_thumbnail
-from engine.images.thumbnails import display_bytes, thumbnail_bytes, verify_original
+from engine.images.thumbnails import VERSION, display_bytes, drop_deep, thumbnail_bytes, verify_original
+from engine.importers.scan import ImportSource
+from engine.project.imports import Imports
+from engine.project.workspace import THUMBNAILS, Workspace
+from engine.records.labels import ImageItem
 from tests.engine.images.image_samples import encoded, keep, solid
 
 
@@ -79,3 +86,49 @@ def test_a_missing_original_is_reported(tmp_path: Path) -> None:
 def test_only_a_sha256_is_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError):
         display_bytes(tmp_path, name)
+
+
+def _image(root: Path, number: int, data: bytes, kind: str) -> ImageItem:
+    """An image of a project, with a thumbnail that shows nothing of it."""
+    sha256 = keep(root, data)
+    path = thumb_path(root, sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"old")
+    return ImageItem(number, sha256, f"{number}", kind, 8, 8, 1, len(data))
+
+
+def test_only_thumbnails_of_deep_images_are_made_anew(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 60)
+    images = [
+        _image(tmp_path, 1, encoded(deep), "PNG"),
+        _image(tmp_path, 2, encoded(deep, "TIFF"), "TIFF"),
+        _image(tmp_path, 3, encoded(solid(9)), "PNG"),
+        _image(tmp_path, 4, encoded(solid(9), "JPEG"), "JPEG"),
+    ]
+    assert drop_deep(tmp_path, images) == 2
+    shown = [thumbnail_bytes(tmp_path, one.sha256) for one in images]
+    assert shown[2:] == [b"old", b"old"]
+    for picture in shown[:2]:
+        assert np.asarray(opened(picture).convert("L")).max() > 200
+    assert drop_deep(tmp_path, [ImageItem(5, "0" * 64, "gone", "PNG", 8, 8, 1, 1)]) == 0
+
+
+def test_a_project_of_before_makes_them_anew_once(tmp_path: Path) -> None:
+    path = tmp_path / "deep.zip"
+    deep = encoded(Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 60))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/1.png", deep)
+    with closing(Workspace.create(tmp_path / "set")) as workspace:
+        imports = Imports(workspace)
+        imports.commit(imports.scan(ImportSource("zip", path)))
+        stored = thumb_path(workspace.root, workspace.items()[0].sha256)
+        made = stored.read_bytes()
+        workspace.store.set_meta(THUMBNAILS, "1")
+    stored.write_bytes(b"wrong")
+    for _ in range(2):
+        with closing(Workspace.open(tmp_path / "set")) as workspace:
+            assert thumbnail_bytes(workspace.root, workspace.items()[0].sha256) == made
+            assert workspace.store.meta(THUMBNAILS) == VERSION
+    stored.write_bytes(b"wrong")
+    with closing(Workspace.open(tmp_path / "set")):
+        assert stored.read_bytes() == b"wrong", "looked at again though the version is the present one"

@@ -22,12 +22,11 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 
 from engine.images.pool import ChildLimits, DecodePool
-from engine.importers.archive import ZipContents
+from engine.importers.archive import ZipContents, other_names
 from engine.importers.contents import Limits
 from engine.importers.folder import FolderContents
 from engine.importers.names import shown, tidy_label
 from engine.importers.scan import ImportSource, Scanned, read_again
-from engine.importers.scan import _other_names as other_names
 from engine.importers.staging import stage
 from engine.records.imports import ImportPreview
 from tests.engine.importers.import_samples import by_hand, folder, png, quiet, zipped
@@ -262,7 +261,7 @@ class Door:
         finally:
             contents.close()
         files = frozenset(one.name for one in contents.listing.entries if one.name not in staged.unpacked.expanded)
-        names = other_names(source, contents.listing, Limits())
+        names = other_names(source.path, contents.listing, Limits()) if source.kind == "zip" else {}
         scanned = Scanned(source, contents.listing, None, staged, root / "staging", files, names)
         empty = ImportPreview("", "", (), (), {}, 0, 0, (), (), root / "staging", scanned=scanned)
         return read_again(empty, answers=answers)

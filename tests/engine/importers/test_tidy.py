@@ -7,6 +7,7 @@ import pytest
 from engine.importers.labeling import Labeling
 from engine.importers.tidy import tidied
 from engine.records.imports import GivenPrediction
+from tests.engine.importers.import_samples import Importer, png
 
 
 def labeled(*labels: str, **others: object) -> Labeling:
@@ -78,3 +79,47 @@ def test_of_several_labels_those_that_say_there_is_none_can_be_left_out() -> Non
     found = tidied(given, {"nothing": "leave"})
     assert found.labels == {"0.png": "cat", "9.png": "cat"}
     assert found.conflicts == {"8.png": ("cat", "dog")}
+
+
+FORMS = ("\u00e9tude", "e\u0301tude")  # é as one character, and as two
+
+
+def _rows_of(names: list[str], written: list[str], line: str, header: str = "") -> bytes:
+    rows = "".join(line.format(name, label) + "\n" for name, label in zip(names, written, strict=True))
+    return (header + rows).encode()
+
+
+TABLES: dict[str, tuple[str, str, str]] = {
+    "table": ("labels.csv", "{},{}", "filename,label\n"),
+    "text list": ("labels.txt", "{} {}", ""),
+    "Hugging Face": ("metadata.jsonl", '{{"file_name": "{}", "label": "{}"}}', ""),
+    "CVAT": ("a.xml", '<image name="{}"><tag label="{}"/></image>', ""),
+    "Vertex CSV": ("v.csv", "gs://x/{},{}", ""),
+    "Vertex lines": (
+        "v.jsonl", '{{"imageGcsUri": "gs://x/{}", "classificationAnnotation": {{"displayName": "{}"}}}}', ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*TABLES, "folders", "folders of splits"])
+@pytest.mark.parametrize("alike", [True, False])
+def test_names_that_only_unicode_tells_apart_become_one_class_with_a_word(
+    importer: Importer, what: str, alike: bool
+) -> None:
+    forms = FORMS[:1] * 2 if alike else FORMS
+    if what in TABLES:
+        file, line, header = TABLES[what]
+        names = [f"{at}.png" for at in range(6)]
+        body = _rows_of(names, [forms[0], forms[1], "cat"] * 2, line, header)
+        body = b"<annotations><version>1.1</version>" + body + b"</annotations>" if file.endswith(".xml") else body
+        files = {name: png(at) for at, name in enumerate(names)} | {file: body}
+    elif what == "folders":
+        folders = [*forms, "cat"]
+        files = {f"{folder}/{at}{side}.png": png(2 * at + side) for at, folder in enumerate(folders) for side in (0, 1)}
+    else:
+        tops = [f"train/{forms[0]}", f"val/{forms[1]}", "train/cat", "val/cat"]
+        files = {f"{top}/{at}.png": png(at) for at, top in enumerate(tops)}
+    preview = importer.files(files)
+    assert set(preview.counts) == {FORMS[0], "cat"}, preview.layout
+    told = [one for one in preview.notices if "Unicode" in one and FORMS[0] in one]
+    assert len(told) == (0 if alike else 1)

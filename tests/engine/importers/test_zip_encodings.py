@@ -12,7 +12,11 @@ import pytest
 from engine.errors import ConfigError
 from engine.importers.archive import ZipContents
 from engine.importers.contents import Limits, Listing
-from tests.engine.importers.import_samples import Importer, by_hand, labels, png, zipped
+from engine.importers.scan import ImportSource, kind_of, read_again, scan
+from engine.importers.spellings import AS_GUESSED, ENCODING, INNER
+from engine.records.imports import ImportPreview, Question
+from tests.engine.importers.container_samples import tarred
+from tests.engine.importers.import_samples import Importer, by_hand, folder, labels, png, quiet, zipped
 
 UTF8_FLAG = 0x800
 
@@ -146,3 +150,78 @@ def test_backslashes_inside_japanese_characters_are_no_separators(tmp_path: Path
 
 def test_plain_names_have_no_encoding(tmp_path: Path) -> None:
     assert listed(tmp_path, zipped({"a.png": b"x"})).encoding is None
+
+
+def _inner(word: str, encoding: str, *more: tuple[bytes, bytes]) -> bytes:
+    """A zip of two images in a folder of this name, which does not say its encoding."""
+    raw = word.encode(encoding)
+    return by_hand([(raw + b"/1.png", png(len(raw))), (raw + b"/2.png", png(len(raw) + 90)), *more])
+
+
+def _question(preview: ImportPreview) -> Question:
+    return next(one for one in preview.questions if one.key == INNER)
+
+
+@pytest.mark.parametrize("outer", ["zip", "folder", "tar"])
+def test_names_in_a_zip_inside_are_asked_about_as_those_of_an_outer_one(importer: Importer, outer: str) -> None:
+    files = {"in.zip": _inner("猫と犬", "cp932"), "plain/3.png": png(7)}
+    path = importer.source / outer
+    if outer == "folder":
+        folder(path, files)
+    else:
+        path = path.with_suffix(f".{outer}")
+        path.write_bytes(zipped(files) if outer == "zip" else tarred(files))
+    preview = scan(ImportSource(kind_of(path), path, name=path.name), importer.staging, quiet)
+    asked = _question(preview)
+    assert asked.chosen == AS_GUESSED
+    assert "猫と犬/1.png" in dict(asked.options)[AS_GUESSED]
+    assert any("in.zip: the encoding of file names" in one for one in preview.notices)
+    names = {one.name for one in preview.found}
+    assert sum("猫と犬/" in one for one in names) == 2
+    encoding, words = next(one for one in asked.options if one[0] != AS_GUESSED)
+    other = read_again(preview, answers={INNER: encoding})
+    wrong = "猫と犬".encode("cp932").decode(encoding)
+    assert wrong in words
+    assert {one.name for one in other.found} == {one.replace("猫と犬", wrong) for one in names}
+    assert _question(other).chosen == encoding
+    assert not any("猫と犬" in one for one in other.notices), "a notice of the reading before"
+    assert {one.name for one in read_again(other, answers={INNER: AS_GUESSED}).found} == names
+
+
+def test_an_encoding_that_cannot_be_is_refused_for_zips_inside(importer: Importer) -> None:
+    preview = importer.files({"in.zip": _inner("猫と犬", "cp932")})
+    with pytest.raises(ConfigError, match=r"klingon.*guessed, cp932"):
+        read_again(preview, answers={INNER: "klingon"})
+
+
+def test_zips_inside_of_several_packers_each_read_as_it_seems_and_together_as_chosen(importer: Importer) -> None:
+    plain = zipped({"x/1.png": png(1)})
+    files = {"a.zip": _inner("Käfer", "cp1252"), "b.zip": _inner("Собаки и кошки", "cp866"), "c.zip": plain}
+    preview = importer.files(files)
+    asked = _question(preview)
+    assert "cp1252, cp866" in dict(asked.options)[AS_GUESSED]
+    found = {one.name for one in preview.found}
+    assert found == {"a/Käfer/1.png", "a/Käfer/2.png", "b/Собаки и кошки/1.png", "b/Собаки и кошки/2.png", "c/x/1.png"}
+    assert {"cp1252", "cp866"} <= dict(asked.options).keys()
+    again = read_again(preview, answers={INNER: "cp1252"})
+    assert {"a/Käfer/1.png", "c/x/1.png"} <= {one.name for one in again.found}
+
+
+def test_the_name_of_a_zip_in_a_zip_is_that_of_its_folder_in_every_encoding(importer: Importer) -> None:
+    deep = by_hand([("鳥の巣.zip".encode("cp932"), _inner("猫と犬", "cp932"))])
+    preview = importer.files({"top.zip": deep})
+    assert {one.name for one in preview.found} == {f"top/鳥の巣/猫と犬/{at}.png" for at in (1, 2)}
+    encoding = next(key for key, _ in _question(preview).options if key not in (AS_GUESSED, "cp932"))
+    again = read_again(preview, answers={INNER: encoding})
+    nest, pets = (word.encode("cp932").decode(encoding) for word in ("鳥の巣", "猫と犬"))
+    assert {one.name for one in again.found} == {f"top/{nest}/{pets}/{at}.png" for at in (1, 2)}
+
+
+def test_what_is_told_of_names_follows_what_was_chosen(importer: Importer) -> None:
+    preview = importer.zip(by_hand([("Käfer/1.png".encode("cp1252"), png(1)), ("Bär/1.png".encode("cp1252"), png(2))]))
+    asked = next(one for one in preview.questions if one.key == ENCODING)
+    assert any("(cp1252)" in one for one in preview.notices)
+    other = next(key for key, _ in asked.options if key != asked.chosen)
+    told = read_again(preview, answers={ENCODING: other}).notices
+    assert any(f"({other})" in one for one in told)
+    assert not any("(cp1252)" in one for one in told)
