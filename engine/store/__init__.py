@@ -11,7 +11,9 @@ import is one transaction (imports.py). Rounds move along a table of allowed mov
 (rounds.py). schema.py and migrations/ define the tables; sqlite.py alone speaks SQLite's own dialect.
 """
 
+from engine.store.backup import copy as copy_database
 from engine.store.label_table import LabelTable
+from engine.store.sqlite import BESIDE
 from engine.store.store import Store
 
-__all__ = ["LabelTable", "Store"]
+__all__ = ["BESIDE", "LabelTable", "Store", "copy_database"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.exc import DBAPIError
 
-from engine.errors import ProjectCorrupt
+from engine.errors import RESTORE, ProjectCorrupt
 from engine.records.labels import LabelState
 from engine.store.database import GENESIS, HEAD_KEY
 from engine.store.projection import state_after
@@ -50,9 +50,7 @@ def read_head(connection: Connection) -> tuple[int, str]:
     text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
     seq, _, digest = (text or "").partition(":")
     if not seq.isdigit() or len(digest) != len(GENESIS):
-        raise ProjectCorrupt(
-            "not saved: the head of the ledger is damaged", value=text, way_out="Restore the last backup."
-        )
+        raise ProjectCorrupt("not saved: the head of the ledger is damaged", value=text, way_out=RESTORE)
     return int(seq), digest
 
 

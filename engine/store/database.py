@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.errors import (
+    RESTORE,
     ConfigError,
     LedgerError,
     ProjectCorrupt,
@@ -159,7 +160,7 @@ def _upgrade(database: Database) -> None:
                 raise ProjectCorrupt(
                     "the upgrade of the project was taken back: its data do not fit",
                     value=problems[0],
-                    way_out="Restore the last backup.",
+                    way_out=RESTORE,
                 )
     except DBAPIError as error:
         raise explain(database.url, error, writing=True) from error

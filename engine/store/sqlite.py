@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import (
+    RESTORE,
     ConfigError,
     LedgerError,
     NotAProject,
@@ -30,6 +31,8 @@ from engine.errors import (
 )
 
 BUSY_SECONDS = 10.0
+BESIDE = ("", "-wal", "-shm", "-journal")
+"""Endings of the files that make up a database, its own first."""
 _READ_ONLY_WAY_OUT = "Make its folder writable, or open the project read-only."
 
 
@@ -224,5 +227,5 @@ def damaged(error: BaseException, lost: str = "") -> ProjectCorrupt:
     return ProjectCorrupt(
         f"{lost}the project database is damaged",
         value=str(error),
-        way_out="Stop working on it and restore the last backup.",
+        way_out=f"Stop working on it. {RESTORE}",
     )
