@@ -92,6 +92,8 @@ def restore(
     out.print(f"{escape(done.name)}: {what}; {done.files:,} files written.", soft_wrap=True)
     if done.aside is not None:
         out.print(f"What was there before lies in {escape(str(done.aside))}", soft_wrap=True)
+    for folder in done.rounds_aside:
+        out.print(f"The folder of a round that the project does not have now: {escape(str(folder))}", soft_wrap=True)
 
 
 def doctor(project: ProjectArgument) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.files import PARTIAL
 from engine.project.given_predictions import FILE as GIVEN_PREDICTIONS
 from engine.rounds.folder import files as round_files
+from engine.rounds.folder.identity import ASIDE
 
 SINGLE = (GIVEN_PREDICTIONS,)
 """Files beside the database."""
@@ -29,7 +30,7 @@ def units(root: Path) -> list[str]:
         for top in UNITS
         if (root / top).is_dir()
         for child in sorted((root / top).iterdir())
-        if child.is_dir() and not child.name.startswith((".", "aside-"))
+        if child.is_dir() and not child.name.startswith((".", ASIDE))
     ]
 
 

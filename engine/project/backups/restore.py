@@ -33,6 +33,7 @@ from engine.project.workspace import DATABASE, DATABASE_URL, RESTORING, is_proje
 from engine.records.progress import Progress
 from engine.records.rounds import COMPLETE_STATES
 from engine.rounds.folder import files as round_files
+from engine.rounds.folder.identity import move_strangers
 from engine.rounds.folder.lock import WorkerBusy, lock_folder
 from engine.rounds.folder.plan import ROUNDS, round_folders
 from engine.store import BESIDE, Store, copy_database
@@ -51,6 +52,7 @@ class Restored:
         ledger_seq: the last entry of the ledger now.
         files: how many files were put in place, the database among them.
         aside: where what was there before lies; None where there was nothing.
+        rounds_aside: folders of rounds that the project does not have now, where they lie.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Restored:
     ledger_seq: int
     files: int
     aside: Path | None
+    rounds_aside: tuple[Path, ...]
 
 
 def restore(root: Path, backup: Path, progress: Progress = quiet, *, files_only: bool = False) -> Restored:
@@ -161,6 +164,7 @@ class _Restoring:
     files_only: bool
     moved: int = 0
     staged: list[str] = field(default_factory=list)
+    rounds_aside: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -176,12 +180,13 @@ class _Restoring:
                 self._check_identity(store)
                 name, seq = store.name, store.head_seq()
                 changed = self._stage_files(store)
+                uids = {record.number: record.uid for record in store.rounds()}
             os.sync()
-            self._replace(changed)
+            self._replace(changed, uids)
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
         made = "" if self.manifest is None else self.manifest.made
-        return Restored(name, made, seq, len(self.staged), self.aside if self.moved else None)
+        return Restored(name, made, seq, len(self.staged), self.aside if self.moved else None, tuple(self.rounds_aside))
 
     @contextmanager
     def _database(self) -> Iterator[Store]:
@@ -280,7 +285,7 @@ class _Restoring:
         os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
         self.staged.append(entry.path)
 
-    def _replace(self, changed: list[str]) -> None:
+    def _replace(self, changed: list[str], uids: Mapping[int, str | None]) -> None:
         """Move what is there aside and put the copies in its place; a marker stands as long as that is not done."""
         self.progress("Putting it in place", 0, 0)
         write_json(self.root / RESTORING, {"backup": str(self.backup), "aside": str(self.aside)})
@@ -289,6 +294,7 @@ class _Restoring:
             self._move_aside(path)
         for path in (*changed, *(part for part in parts if (self.staging / part).exists())):
             self._put(path)
+        self.rounds_aside = move_strangers(self.root, uids) if not self.files_only else []
         os.sync()
         (self.root / RESTORING).unlink()
         sync(self.root)

@@ -382,6 +382,45 @@ def test_a_copy_from_before_an_upgrade_is_restored_and_upgraded(root: Path, tmp_
         assert workspace.store.verify() == []
 
 
+def test_after_a_restore_a_round_number_given_again_has_nothing_of_the_round_before(root: Path, tmp_path: Path) -> None:
+    """Found by an attack: the new round 1 reported epochs, ledger position and accuracy of the one before."""
+    backup(root, tmp_path / "kept")
+    with Project.open(root) as project:
+        second = make_round(project, SURE[:, ::-1])
+        assert second == 2
+    done = restore(root, tmp_path / "kept")
+    [aside] = done.rounds_aside
+    assert aside.parent == root / "rounds"
+    assert aside.name.startswith("aside-0002-")
+    with Project.open(root) as project:
+        assert project.upkeep.doctor() == []
+        assert make_round(project, SURE) == 2
+
+
+def test_a_copy_of_the_database_alone_takes_no_round_of_another_time(root: Path, tmp_path: Path) -> None:
+    """Round 2 was made twice: before and after a restore that nobody told the folders of."""
+    with Project.open(root) as project:
+        project.store.backup(tmp_path / "before.db")
+        make_round(project, SURE)
+        project.store.backup(tmp_path / "first.db")
+    restore(root, tmp_path / "before.db")
+    with Project.open(root) as project:
+        make_round(project, SURE[:, ::-1])
+    assert [path.name[:10] for path in restore(root, tmp_path / "first.db").rounds_aside] == ["aside-0002"]
+    assert not (root / "rounds" / "0002").exists()
+    assert (root / "rounds" / "0001" / "report.json").exists()
+
+
+def test_doctor_lists_folders_of_rounds_that_the_project_does_not_have(root: Path) -> None:
+    shutil.copytree(root / "rounds" / "0001", root / "rounds" / "0002")
+    plan = root / "rounds" / "0001" / "config.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"uid": "another"}))
+    with Project.open(root) as project:
+        told = project.upkeep.doctor()
+    assert [("0001: it is of another round" in told[0]), ("0002: there is no such round" in told[1])] == [True, True]
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize("path", ["../evil", "/evil", "images/../../evil", "images\\evil", "."])
 def test_a_backup_that_names_files_outside_the_project_is_refused(kept: Path, tmp_path: Path, path: str) -> None:
     file = BackupFolder(kept).newest()
@@ -451,7 +490,7 @@ def test_every_message_that_speaks_of_restoring_names_the_command() -> None:
     speaking = [text for text in texts if re.search(r"\b[Rr]estore\b.*\bbackup|\bfrom a backup:", text)]
     silent = [text for text in speaking if "starling restore" not in text and "being restored" not in text]
     assert silent == []
-    assert len(speaking) >= 3
+    assert len(speaking) >= 2
 
 
 def _sources() -> Iterator[Path]:
