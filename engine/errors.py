@@ -9,6 +9,7 @@ StarlingError
 │   ├── ProjectReadOnly    the folder cannot be written
 │   ├── SchemaTooNew       written by a newer Starling
 │   └── ProjectCorrupt     a check of stored data failed
+│       └── EntriesLost    the ledger ends before an entry that was written
 ├── ImportRefused          nothing of this import was written
 │   ├── SourceMissing      the path does not exist
 │   ├── ArchiveRefused     not a zip, empty, encrypted, or over a cap
@@ -87,6 +88,10 @@ class SchemaTooNew(ProjectError):
 
 class ProjectCorrupt(ProjectError):
     """A check of stored data failed."""
+
+
+class EntriesLost(ProjectCorrupt):
+    """The ledger ends before an entry that was written, or is another one."""
 
 
 class ImportRefused(StarlingError):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from app.cli.terminal import ProjectArgument, out, progress_bar
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EntriesLost
 
 TARGET = (
     "The folder that keeps the backups of this project, best on another disk. With --labels-only the file to write; "
@@ -23,6 +24,9 @@ BACKUP = (
 FILES_ONLY = (
     "Put back only originals, thumbnails and files of complete rounds that are missing or damaged; labels and rounds "
     "stay as they are."
+)
+ACCEPT_LOSS = (
+    "Go on where the end of the ledger was lost and no backup has more: what is lost is written down in the project."
 )
 
 
@@ -96,22 +100,38 @@ def restore(
         out.print(f"The folder of a round that the project does not have now: {escape(str(folder))}", soft_wrap=True)
 
 
-def doctor(project: ProjectArgument) -> None:
+def doctor(
+    project: ProjectArgument,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help=ACCEPT_LOSS)] = False,
+) -> None:
     """Check the database, the ledger's chain and every original; exit with 1 if something is wrong."""
     from engine.project.upkeep import Upkeep
     from engine.project.workspace import Workspace
 
-    opened = Workspace.open(project, read_only=not os.access(project, os.W_OK))
+    try:
+        opened = Workspace.open(project, read_only=not os.access(project, os.W_OK), accept_loss=accept_loss)
+    except EntriesLost:
+        opened = Workspace.open(project, read_only=True)
     try:
         with progress_bar() as progress:
             problems = Upkeep(opened).doctor(progress)
+        losses = opened.store.losses()
     finally:
         opened.close()
+    for loss in losses:
+        out.print(escape(_loss(loss)), soft_wrap=True)
     for problem in problems:
         out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     out.print("Sound: the database, the ledger's chain and all originals agree.")
+
+
+def _loss(loss: Mapping[str, Any]) -> str:
+    lost = (
+        "an unknown number of entries" if loss["noted_seq"] is None else f"those after it up to {loss['noted_seq']:,}"
+    )
+    return f"Accepted on {loss['time'][:10]}: the ledger went on after entry {loss['seq']:,}, {lost} were lost."
 
 
 def _megabytes(size: int) -> str:

@@ -92,10 +92,11 @@ class Workspace:
             return cls(root, store, held)
 
     @classmethod
-    def open(cls, root: Path, *, read_only: bool = False) -> Self:
+    def open(cls, root: Path, *, read_only: bool = False, accept_loss: bool = False) -> Self:
         """Open the project in `root`.
 
         Raises:
+            EntriesLost: the end of its ledger was lost, and `accept_loss` is False.
             NotAProject: the folder does not exist or holds no project.
             ProjectInUse: it is being restored from a backup.
             SchemaTooNew, ProjectCorrupt, ProjectReadOnly: see there.
@@ -111,7 +112,7 @@ class Workspace:
             _refuse_half_restored(root)
             url_file = root / DATABASE_URL
             url = url_file.read_text().strip() if url_file.is_file() else f"sqlite:///{root / DATABASE}"
-            store = Store.open(url, read_only=read_only)
+            store = Store.open(url, read_only=read_only, accept_loss=accept_loss)
             if not read_only:
                 for folder in FOLDERS:
                     (root / folder).mkdir(exist_ok=True)

@@ -59,9 +59,8 @@ def write_head(connection: Connection, seq: int, digest: str) -> None:
     connection.execute(update(meta).where(meta.c.key == HEAD_KEY).values(value=f"{seq}:{digest}"))
 
 
-def stream(connection: Connection) -> Iterator[RowMapping]:
-    """Yield every ledger row, oldest first, a page at a time."""
-    last = 0
+def stream(connection: Connection, last: int = 0) -> Iterator[RowMapping]:
+    """Yield every ledger row after entry `last`, oldest first, a page at a time."""
     while True:
         page = select(entries).where(entries.c.seq > last).order_by(entries.c.seq).limit(CHUNK)
         rows = connection.execute(page).mappings().all()
@@ -99,7 +98,29 @@ def replay(connection: Connection) -> Replay:
     return result
 
 
+def find_broken_link(connection: Connection, seq: int, digest: str) -> str | None:
+    """Return what breaks the chain from entry `seq`, whose hash is `digest`, to the head; None when it holds."""
+    try:
+        for row in stream(connection, seq):
+            if (problem := _broken_hash(row, seq, digest)) is not None:
+                return f"ledger entry {seq + 1}: {problem}"
+            seq, digest = row["seq"], row["hash"]
+        return None if read_head(connection) == (seq, digest) else f"ledger: entries after {seq} are missing"
+    except (DBAPIError, ProjectCorrupt) as error:
+        return f"ledger: cannot be read after entry {seq}: {error}"
+
+
 def _broken_link(row: RowMapping, seq: int, digest: str, states: Mapping[int, LabelState]) -> str | None:
+    problem = _broken_hash(row, seq, digest)
+    if problem is not None:
+        return problem
+    before = states.get(row["image_id"])
+    if row["base_version"] != (0 if before is None else before.version):
+        return "was not based on the version then in force"
+    return None
+
+
+def _broken_hash(row: RowMapping, seq: int, digest: str) -> str | None:
     if row["seq"] != seq + 1:
         return f"missing; the next one is {row['seq']}"
     if row["prev_hash"] != digest:
@@ -109,7 +130,4 @@ def _broken_link(row: RowMapping, seq: int, digest: str, states: Mapping[int, La
             return "its content does not match its hash"
     except (TypeError, ValueError) as error:
         return f"its content is damaged ({error})"
-    before = states.get(row["image_id"])
-    if row["base_version"] != (0 if before is None else before.version):
-        return "was not based on the version then in force"
     return None

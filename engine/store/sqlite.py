@@ -5,6 +5,7 @@ Another database needs a file with the same function names; no other file of thi
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
@@ -30,8 +31,11 @@ from engine.errors import (
     StarlingError,
 )
 
+log = logging.getLogger("starling.store")
 BUSY_SECONDS = 10.0
-BESIDE = ("", "-wal", "-shm", "-journal")
+HEAD = "-head"
+"""Ends the name of the file that witnesses the ledger's end, see `engine.store.witness`."""
+BESIDE = ("", "-wal", "-shm", "-journal", HEAD)
 """Endings of the files that make up a database, its own first."""
 _READ_ONLY_WAY_OUT = "Make its folder writable, or open the project read-only."
 
@@ -177,6 +181,24 @@ def vacuum_into(source: Source, target: Path) -> None:
     except sqlite3.Error as error:
         target.unlink(missing_ok=True)
         raise explain(error, writing=True) from error
+
+
+def checkpoint(engine: Engine, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
+    """Bring what stands in the write-ahead log alone into the database file, as far as readers let it.
+
+    Args:
+        engine: a writer's, with no transaction open.
+        mode: PASSIVE waits for nobody; TRUNCATE waits for readers up to half a second, then empties the log.
+    """
+    with closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        try:
+            cursor.execute("PRAGMA busy_timeout=500")
+            cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+        except sqlite3.Error as error:  # nothing is lost: the log is as good, and the next checkpoint tries again
+            log.warning("the log of the database could not be written into it: %s", error)
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
 
 
 def check_storage(connection: Connection) -> list[str]:

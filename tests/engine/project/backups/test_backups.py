@@ -18,7 +18,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import ConfigError, LedgerError, NotAProject, ProjectCorrupt, ProjectInUse, ProjectReadOnly
+from engine.errors import (
+    ConfigError,
+    EntriesLost,
+    LedgerError,
+    NotAProject,
+    ProjectCorrupt,
+    ProjectInUse,
+    ProjectReadOnly,
+)
 from engine.exporters.collect import ExportOptions
 from engine.images.files import original_path
 from engine.project.backups import folder as folders
@@ -239,6 +247,18 @@ def test_a_restore_after_a_kill_is_sound_and_moves_the_log_of_the_killed_aside(
         assert (project.store.head_seq(), project.upkeep.doctor()) == (2, [])
     with closing(sqlite3.connect(done.aside / "project.db")) as connection:
         assert connection.execute("SELECT count(*) FROM annotations").fetchone() == (32,)
+
+
+def test_a_project_that_lost_the_end_of_its_ledger_is_restored(root: Path, kept: Path) -> None:
+    say(root, "u1", 3, "dog")
+    newest = (root / "project.db-head").read_bytes()
+    restore(root, kept)
+    assert (root / "project.db-head").read_bytes() != newest
+    (root / "project.db-head").write_bytes(newest)
+    with pytest.raises(EntriesLost):
+        Workspace.open(root)
+    assert restore(root, kept).ledger_seq == 2
+    Workspace.open(root).close()
 
 
 def test_nothing_that_a_restore_replaces_is_lost_and_equal_files_stay(root: Path, kept: Path) -> None:
