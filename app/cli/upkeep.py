@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from app.cli.terminal import ProjectArgument, out, progress_bar
+from app.loss_words import loss_words
 from engine.errors import ConfigError, EntriesLost
 
 TARGET = (
@@ -119,19 +119,12 @@ def doctor(
     finally:
         opened.close()
     for loss in losses:
-        out.print(escape(_loss(loss)), soft_wrap=True)
+        out.print(escape(loss_words(loss)), soft_wrap=True)
     for problem in problems:
         out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     out.print("Sound: the database, the ledger's chain and all originals agree.")
-
-
-def _loss(loss: Mapping[str, Any]) -> str:
-    lost = (
-        "an unknown number of entries" if loss["noted_seq"] is None else f"those after it up to {loss['noted_seq']:,}"
-    )
-    return f"Accepted on {loss['time'][:10]}: the ledger went on after entry {loss['seq']:,}, {lost} were lost."
 
 
 def _megabytes(size: int) -> str:

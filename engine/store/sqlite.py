@@ -190,15 +190,25 @@ def checkpoint(engine: Engine, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
         engine: a writer's, with no transaction open.
         mode: PASSIVE waits for nobody; TRUNCATE waits for readers up to half a second, then empties the log.
     """
-    with closing(engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        try:
+    if not _has_log(file_of(engine.url)):
+        return
+    try:
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
             cursor.execute("PRAGMA busy_timeout=500")
-            cursor.execute(f"PRAGMA wal_checkpoint({mode})")
-        except sqlite3.Error as error:  # nothing is lost: the log is as good, and the next checkpoint tries again
-            log.warning("the log of the database could not be written into it: %s", error)
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+            try:
+                cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    except (sqlite3.Error, DBAPIError) as error:  # nothing is lost: the log is as good, and the next one tries again
+        log.warning("the log of the database could not be written into it: %s", error)
+
+
+def _has_log(file: Path) -> bool:
+    try:
+        return file.with_name(file.name + "-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def check_storage(connection: Connection) -> list[str]:
