@@ -83,8 +83,7 @@ class Witness:
 
     def see(self, connection: Connection) -> None:
         """Read the head that the transaction on this connection will leave."""
-        text = _head_text(connection)
-        self._seen = text if text is not None and _HEAD.fullmatch(text) else None
+        self._seen = _head_text(connection)
 
     def note(self) -> None:
         """Note the head that was seen, once it is committed; on the disk when this returns.
@@ -157,8 +156,8 @@ def find_loss(connection: Connection, noted: Head | None) -> EntriesLost | None:
     if noted is None or (text := _head_text(connection)) is None:
         return None
     seq, _, digest = text.partition(":")
-    if not _HEAD.fullmatch(text) or text == f"{noted.seq}:{noted.hash}":
-        return None  # a damaged head is found by the chain
+    if text == f"{noted.seq}:{noted.hash}":
+        return None
     if noted.seq > int(seq):
         cause = f"the end of the ledger is lost: entry {noted.seq} was written and the last one now is"
         return EntriesLost(cause, value=seq, way_out=f"{RESTORE} {_ACCEPT}")
@@ -191,7 +190,9 @@ def _write_down(connection: Connection, noted: Head | None) -> None:
 
 
 def _head_text(connection: Connection) -> str | None:
-    return connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
+    """Return the head as the ledger has it; None where it is damaged, which the chain finds."""
+    text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
+    return text if isinstance(text, str) and _HEAD.fullmatch(text) else None
 
 
 def _hash_at(connection: Connection, seq: int) -> str | None:
