@@ -200,11 +200,8 @@ def checkpoint(engine: Engine, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
                 cursor.execute(f"PRAGMA wal_checkpoint({mode})")
             finally:
                 cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
-    except (
-        sqlite3.Error,
-        DBAPIError,
-        UnicodeDecodeError,
-    ) as error:  # nothing is lost: the log is as good, and the next one tries again
+    except (sqlite3.Error, DBAPIError, UnicodeDecodeError) as error:
+        # nothing is lost by it: the log is as good, and the next checkpoint tries again
         log.warning("the log of the database could not be written into it: %s", error)
 
 
