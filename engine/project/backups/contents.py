@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from engine.files import PARTIAL
 from engine.project.given_predictions import FILE as GIVEN_PREDICTIONS
+from engine.project.workspace import DATABASE
 from engine.rounds.folder import files as round_files
 from engine.rounds.folder.identity import ASIDE
 
@@ -21,6 +22,14 @@ BY_IMAGE = ("images", "thumbs")
 UNITS = ("rounds", "map", "checks")
 """Folders whose sub-folders belong together: one round, one map, one check each."""
 _LEFT_OUT = frozenset({"lock", Path(round_files.LOCK).name, Path(round_files.RESERVE).name})
+
+
+def belongs(path: str) -> bool:
+    """Return whether a path, with slashes, is one of a file that a backup may hold: all others stay out of a restore."""
+    plain = PurePosixPath(path)
+    if plain.is_absolute() or ".." in plain.parts or "\\" in path or str(plain) != path:
+        return False
+    return path in (DATABASE, *SINGLE) or (len(plain.parts) > 1 and plain.parts[0] in (*BY_IMAGE, *UNITS))
 
 
 def units(root: Path) -> list[str]:

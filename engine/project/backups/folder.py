@@ -20,10 +20,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from engine.errors import ConfigError, NotAProject, ProjectCorrupt, ProjectInUse, first_line
 from engine.files import by_content, keep_content, read_json, replacing, write_json
+from engine.project.backups import contents
 
 IDENTITY = "backup.json"
 FILES = "files"
@@ -197,23 +198,18 @@ def read(path: Path) -> Manifest:
     """Read a backup's manifest.
 
     Raises:
-        ProjectCorrupt: it cannot be read, or names a file outside the project.
+        ProjectCorrupt: it cannot be read, or names a file that no backup of a project has.
     """
     try:
         value = json.loads(gzip.decompress(path.read_bytes()))
         files = tuple(Entry(**entry) for entry in value.pop("files"))
         manifest = Manifest(**value, files=files)
         for entry in files:
-            if not _inside(entry.path) or len(bytes.fromhex(entry.sha256)) != 32:
+            if not contents.belongs(entry.path) or len(bytes.fromhex(entry.sha256)) != 32:
                 raise ValueError(f"no file of a project: {entry.path!r}")
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
     return manifest
-
-
-def _inside(path: str) -> bool:
-    parts = PurePosixPath(path)
-    return not parts.is_absolute() and ".." not in parts.parts and "\\" not in path and str(parts) == path != "."
 
 
 def _size(path: Path) -> int:

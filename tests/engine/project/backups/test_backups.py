@@ -441,7 +441,9 @@ def test_doctor_lists_folders_of_rounds_that_the_project_does_not_have(root: Pat
     assert len(told) == 2
 
 
-@pytest.mark.parametrize("path", ["../evil", "/evil", "images/../../evil", "images\\evil", "."])
+@pytest.mark.parametrize(
+    "path", ["../evil", "/evil", "images/../../evil", "images\\evil", ".", "database.url", "exports/evil"]
+)
 def test_a_backup_that_names_files_outside_the_project_is_refused(kept: Path, tmp_path: Path, path: str) -> None:
     file = BackupFolder(kept).newest()
     value = json.loads(gzip.decompress(file.read_bytes()))
