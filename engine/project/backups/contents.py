@@ -25,7 +25,7 @@ _LEFT_OUT = frozenset({"lock", Path(round_files.LOCK).name, Path(round_files.RES
 
 
 def belongs(path: str) -> bool:
-    """Return whether a path, with slashes, is one of a file that a backup may hold: all others stay out of a restore."""
+    """Return whether a backup may hold a file of this path, with slashes: all others stay out of a restore."""
     plain = PurePosixPath(path)
     if plain.is_absolute() or ".." in plain.parts or "\\" in path or str(plain) != path:
         return False
