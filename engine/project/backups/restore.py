@@ -91,6 +91,12 @@ def restore(root: Path, backup: Path, progress: Progress = quiet, *, files_only:
             value=backup,
             way_out="Leave --files-only out, or give a folder that `starling backup PROJECT FOLDER` wrote.",
         )
+    if files_only and (root / RESTORING).is_file():
+        raise ConfigError(
+            "A restore of this project was cut off, and files alone do not end it",
+            value=root,
+            way_out="Restore it without --files-only first.",
+        )
     made_here = not root.exists()
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -133,7 +139,8 @@ def _check_target(root: Path, known: bool, *, whole: bool) -> None:
         )
     if root.exists() and not root.is_dir():
         raise NotAProject("A project is a folder", value=root, way_out="Give another one.")
-    if whole and not known and root.exists() and any(path.name != lock.LOCK for path in root.iterdir()):
+    headless = all((root / name).is_dir() for name in ("images", "rounds"))  # a project whose database is gone
+    if whole and not (known or headless) and root.exists() and any(path.name != lock.LOCK for path in root.iterdir()):
         raise NotAProject(
             "The folder holds something else than a project", value=root, way_out="Give a project or a new folder."
         )

@@ -318,11 +318,21 @@ def test_a_restore_that_is_cut_off_is_told_and_done_again(
     assert is_project(root)
     with pytest.raises(ProjectCorrupt, match=rf"cut off.*starling restore {root} {kept}\. What was"):
         Workspace.open(root)
+    with pytest.raises(ConfigError, match="without --files-only"):
+        restore(root, kept, files_only=True)
     restore(root, kept)
     with Project.open(root) as project:
         assert (project.store.head_seq(), project.upkeep.doctor()) == (2, [])
     older = [path for path in (root / "aside").rglob("project.db") if b"u1" in path.read_bytes()]
     assert len(older) == 1
+
+
+def test_a_project_whose_database_was_deleted_is_restored(root: Path, kept: Path) -> None:
+    for path in root.glob("project.db*"):
+        path.unlink()
+    restore(root, kept)
+    with Project.open(root) as project:
+        assert project.upkeep.doctor() == []
 
 
 def test_while_a_restore_goes_on_the_project_is_not_opened(
