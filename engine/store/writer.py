@@ -80,6 +80,8 @@ class Writer:
             try:
                 job = self._queue.get(timeout=None if idle else IDLE_SECONDS)
             except queue.Empty:
+                if self._witness is not None:
+                    self._witness.sync()
                 self._database.checkpoint()
                 idle = True
                 continue

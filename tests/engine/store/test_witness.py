@@ -13,6 +13,7 @@ import pytest
 from engine.errors import EntriesLost
 from engine.records.labels import Decision
 from engine.store import Store, writer
+from engine.store import witness as witness_module
 from engine.store.witness import Witness
 
 Make = Callable[..., Decision]
@@ -152,6 +153,31 @@ def test_a_note_that_cannot_be_written_keeps_no_decision_from_being_saved(
     store.close()
     with Store.open(url) as opened:
         assert (opened.head_seq(), opened.verify()) == (3, [])
+
+
+def test_the_note_comes_to_the_disk_once_a_second_after_a_pause_and_at_the_end(
+    store: Store, decide: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(witness_module, "_sync", synced.append)
+    monkeypatch.setattr(witness_module, "SYNC_SECONDS", 1e9)
+    store.record([decide("u1", 5)])
+    store.record([decide("u2", 5)])
+    assert synced == []
+    monkeypatch.setattr(witness_module, "SYNC_SECONDS", 0.0)
+    store.record([decide("u3", 5)])
+    assert len(synced) == 1
+    monkeypatch.setattr(witness_module, "SYNC_SECONDS", 1e9)
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.02)
+    store.record([decide("u4", 5)])
+    deadline = time.monotonic() + 60
+    while len(synced) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(synced) == 2
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 60.0)
+    store.record([decide("u5", 5)])
+    store.close()
+    assert len(synced) == 3
 
 
 def test_after_a_pause_the_database_file_alone_has_everything(
