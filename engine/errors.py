@@ -5,10 +5,11 @@ StarlingError
 ├── ProjectError
 │   ├── NotAProject        the folder holds no project
 │   ├── ProjectExists      a project is already there
-│   ├── ProjectInUse       another Starling serves this project
+│   ├── ProjectInUse       another process has this project open
 │   ├── ProjectReadOnly    the folder cannot be written
 │   ├── SchemaTooNew       written by a newer Starling
 │   └── ProjectCorrupt     a check of stored data failed
+│       └── EntriesLost    the ledger ends before an entry that was written
 ├── ImportRefused          nothing of this import was written
 │   ├── SourceMissing      the path does not exist
 │   ├── ArchiveRefused     not a zip, empty, encrypted, or over a cap
@@ -28,6 +29,11 @@ StarlingError
 ├── ExportError            the export could not be completed; nothing is left behind
 └── ServerError            the app could not start (port in use, no such address)
 """
+
+RESTORE = "Restore the last backup: starling restore PROJECT BACKUP."
+"""The way out of damage that only a backup can mend."""
+RESTORE_FILES = "starling restore PROJECT BACKUP --files-only"
+"""Puts back files that are missing or damaged and leaves the labels as they are."""
 
 
 class StarlingError(Exception):
@@ -69,7 +75,7 @@ class ProjectExists(ProjectError):
 
 
 class ProjectInUse(ProjectError):
-    """Another Starling serves this project."""
+    """Another process has this project open, serves it, or is restoring it."""
 
 
 class ProjectReadOnly(ProjectError):
@@ -82,6 +88,10 @@ class SchemaTooNew(ProjectError):
 
 class ProjectCorrupt(ProjectError):
     """A check of stored data failed."""
+
+
+class EntriesLost(ProjectCorrupt):
+    """The ledger ends before an entry that was written, or is another one."""
 
 
 class ImportRefused(StarlingError):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,12 +32,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield aside
         if durable:
-            _sync(aside)
+            sync(aside)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
     if durable:
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def write_atomic(path: Path, fill: Callable[[Path], object]) -> None:
@@ -78,6 +79,31 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def by_content(folder: Path, sha256: str) -> Path:
+    """Return where a folder of files that are named by their SHA-256 keeps one: ab/<sha256>."""
+    return folder / sha256[:2] / sha256
+
+
+def keep_content(source: Path, folder: Path) -> tuple[str, int]:
+    """Copy a file to `by_content(folder, …)`; return SHA-256 and size of the copy, read back.
+
+    It is whole there, but survives a power cut only after an `os.sync`.
+
+    Raises:
+        OSError: the source cannot be read or the copy not be written; nothing is left of it.
+    """
+    aside = folder / f".copy.{secrets.token_hex(4)}{PARTIAL}"
+    try:
+        shutil.copyfile(source, aside)
+        digest, size = sha256_of(aside), aside.stat().st_size
+        path = by_content(folder, digest)
+        path.parent.mkdir(exist_ok=True)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return digest, size
+
+
 @contextmanager
 def syncing(every: float) -> Iterator[None]:
     """Bring what is written within the block to the disk while it goes on, so that who must wait for it waits less.
@@ -87,18 +113,18 @@ def syncing(every: float) -> Iterator[None]:
     """
     ended = threading.Event()
 
-    def sync() -> None:
+    def sync_all() -> None:
         while not ended.wait(every):
             os.sync()
 
-    threading.Thread(target=sync, name="sync", daemon=True).start()
+    threading.Thread(target=sync_all, name="sync", daemon=True).start()
     try:
         yield
     finally:
         ended.set()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Bring a file's content, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

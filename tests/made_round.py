@@ -53,7 +53,9 @@ def make_round(
     roles = np.where(label < 0, "unlabeled", np.where(np.isin(table.image_ids, list(heldout)), "heldout", "train"))
     frame = pd.DataFrame({"image_id": table.image_ids, "sha256": "", "role": roles, "label": label})
     frame.to_parquet(folder / files.LABELS, index=False)
-    write_json(folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}})
+    write_json(
+        folder / files.CONFIG, {"number": record.number, "classes": list(classes), "train": {}, "uid": record.uid}
+    )
     recorder = RoundRecorder(folder, "token")
     free = label < 0
     for number, said in enumerate(epochs, 1):

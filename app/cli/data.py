@@ -1,4 +1,4 @@
-"""Data in and out: import, export, backup, doctor."""
+"""Data in and out: import, export, revisions, groups."""
 
 from __future__ import annotations
 
@@ -343,25 +343,6 @@ def _show_changes(changes: Sequence[Change], to: Path | None) -> None:
         out.print(f"Wrote {escape(str(to))}", soft_wrap=True)
 
 
-def backup(
-    project: ProjectArgument,
-    target: Annotated[Path | None, typer.Argument(help="The file to write; the backups folder if not given.")] = None,
-) -> None:
-    """Write a verified copy of all labels and rounds, also while people label."""
-    from datetime import UTC, datetime
-
-    from engine.project.opened import Project
-
-    opened = Project.open(project)
-    try:
-        name = f"project-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
-        written = target or opened.root / "backups" / name
-        opened.store.backup(written)
-    finally:
-        opened.close()
-    out.print(f"Wrote and verified {escape(str(written))}", soft_wrap=True)
-
-
 def groups(
     project: ProjectArgument,
     near_duplicates: Annotated[
@@ -381,20 +362,3 @@ def groups(
             out.print(escape(line), soft_wrap=True)
     finally:
         opened.close()
-
-
-def doctor(project: ProjectArgument) -> None:
-    """Check the database, the ledger's chain and every original; exit with 1 if something is wrong."""
-    from engine.project.opened import Project
-
-    opened = Project.open(project, read_only=not os.access(project, os.W_OK))
-    try:
-        with progress_bar() as progress:
-            problems = opened.upkeep.doctor(progress)
-    finally:
-        opened.close()
-    for problem in problems:
-        out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
-    if problems:
-        raise typer.Exit(1)
-    out.print("Sound: the database, the ledger's chain and all originals agree.")

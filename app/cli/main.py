@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import data, goal, rounds, serve
+from app.cli import data, goal, rounds, serve, upkeep
 from app.cli.bench import bench
 from engine.errors import StarlingError
 
@@ -23,9 +23,10 @@ app.command()(rounds.status)
 app.command()(rounds.evaluate)
 app.command("goal")(goal.goal_)
 app.command()(goal.verify)
-app.command()(data.backup)
+app.command()(upkeep.backup)
+app.command()(upkeep.restore)
 app.command()(data.groups)
-app.command()(data.doctor)
+app.command()(upkeep.doctor)
 app.command()(bench)
 
 

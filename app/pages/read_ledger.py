@@ -8,6 +8,7 @@ from app import state
 from app.components.history.batches import batches_part
 from app.components.history.entries import image_part, newest_part
 from app.components.history.then_and_now import state_part
+from app.loss_words import loss_words
 
 
 def page() -> None:
@@ -17,6 +18,8 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; every decision on them is then kept here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    for loss in opened.project.store.losses():
+        st.warning(loss_words(loss))
     for draw in (batches_part, image_part, newest_part, state_part):
         state.guarded(draw)(opened)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Protocol
 
-from engine.errors import ConfigError, ExportError
+from engine.errors import RESTORE_FILES, ConfigError, ExportError
 from engine.exporters.evidence import LEDGER, TABLE_OF_OTHERS, beside, info, ledger_lines
 from engine.exporters.names import class_folders, collision_key, distinct, file_name, stem_key
 from engine.exporters.rows import COLUMNS, MEANING, ExportRow, as_text, cells
@@ -366,7 +366,7 @@ def original(root: Path, row: ExportRow) -> bytes:
     return data
 
 
-_REPAIR = "Import this image again or restore it from a backup; `starling doctor` lists every damaged file."
+_REPAIR = f"Import this image again, or take it from a backup: {RESTORE_FILES}. `starling doctor` lists all damage."
 
 
 def _manifest_text(layout: Layout, contents: Contents, manifest: Mapping[str, Any]) -> bytes:

@@ -35,7 +35,6 @@ from engine.project.review.ref import QueueRef
 from engine.project.workspace import Workspace
 from engine.records.labels import ImageItem
 from engine.records.rounds import LIVE
-from engine.rounds.folder.plan import ROUNDS
 from engine.rounds.live import FIRST_GUESS, Fit, LiveRound, end_live
 from engine.rounds.supervisor import prepare
 from engine.store import LabelTable
@@ -440,7 +439,7 @@ class Live:
         assert model is not None
         if self._round is None:
             self._round = LiveRound.begin(
-                self._store, self._workspace.root / ROUNDS, self._ids, images.shas, classes,
+                self._store, self._workspace.root, self._ids, images.shas, classes,
                 _train(images), self._workspace.array_spec(),
             )  # fmt: skip
             self._asked = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.images import thumbnails
 from engine.project.workspace import Workspace, quiet
 from engine.records.progress import Progress
+from engine.rounds.folder import identity
 
 
 class Upkeep:
@@ -14,8 +15,15 @@ class Upkeep:
         self._workspace = workspace
 
     def doctor(self, progress: Progress = quiet) -> list[str]:
-        """Check the database, the ledger's chain and every original's bytes; return the problems found."""
+        """Check the database, the ledger's chain, whose the rounds' folders are and every original's bytes.
+
+        Returns:
+            The problems found, a sentence each.
+        """
         problems = self._workspace.store.verify()
+        uids = {record.number: record.uid for record in self._workspace.store.rounds()}
+        for folder, why in identity.strangers(self._workspace.root, uids).items():
+            problems.append(f"folder {folder}: {why}; move it away, or leave it for a round of this number to do so")
         items = self._workspace.items()
         for done, item in enumerate(items):
             if done % 500 == 0:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
+import shlex
 import shutil
 import threading
 import unicodedata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-from engine.errors import NotAProject, ProjectExists, ProjectReadOnly
+from engine.errors import NotAProject, ProjectCorrupt, ProjectExists, ProjectReadOnly
+from engine.files import read_json
 from engine.images import thumbnails
 from engine.images.array_cache import ArraySpec, recommend_spec
+from engine.project import lock
 from engine.records.labels import ImageItem
 from engine.rounds.folder.plan import round_folder
 from engine.store import Store
@@ -22,6 +28,8 @@ DATABASE = "project.db"
 DATABASE_URL = "database.url"
 THUMBNAILS = "thumbnails"
 """Key of the version that a project's thumbnails were made by."""
+RESTORING = "restoring.json"
+"""There while a restore replaces files: `backup` and `aside`, the paths it puts back and moves what was there to."""
 FOLDERS = ("images", "thumbs", "cache", "staging", "rounds", "map", "exports", "backups")
 
 
@@ -38,8 +46,9 @@ class Workspace:
         uid: an id no other project has.
     """
 
-    def __init__(self, root: Path, store: Store) -> None:
+    def __init__(self, root: Path, store: Store, held: int | None) -> None:
         self.root = root
+        self._held = held
         self.store = store
         self.uid = store.meta("uid") or ""
         self._lock = threading.Lock()
@@ -80,17 +89,20 @@ class Workspace:
                 value=root,
                 way_out="Choose another folder.",
             ) from error
-        store = Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name)
-        store.set_meta("uid", uuid.uuid4().hex)
-        store.set_meta(THUMBNAILS, thumbnails.VERSION)
-        return cls(root, store)
+        with _held(root, read_only=False) as held:
+            store = Store.create(url or f"sqlite:///{root / DATABASE}", name or root.name)
+            store.set_meta("uid", uuid.uuid4().hex)
+            store.set_meta(THUMBNAILS, thumbnails.VERSION)
+            return cls(root, store, held)
 
     @classmethod
-    def open(cls, root: Path, *, read_only: bool = False) -> Self:
+    def open(cls, root: Path, *, read_only: bool = False, accept_loss: bool = False) -> Self:
         """Open the project in `root`.
 
         Raises:
+            EntriesLost: the end of its ledger was lost, and `accept_loss` is False.
             NotAProject: the folder does not exist or holds no project.
+            ProjectInUse: it is being restored from a backup.
             SchemaTooNew, ProjectCorrupt, ProjectReadOnly: see there.
         """
         root = root.expanduser().resolve()
@@ -100,22 +112,27 @@ class Workspace:
                 value=root,
                 way_out="Import a set with “starling import PROJECT PATH”, or try “starling demo”.",
             )
-        url_file = root / DATABASE_URL
-        url = url_file.read_text().strip() if url_file.is_file() else f"sqlite:///{root / DATABASE}"
-        store = Store.open(url, read_only=read_only)
-        if not read_only:
-            for folder in FOLDERS:
-                (root / folder).mkdir(exist_ok=True)
-            if store.meta(THUMBNAILS) != thumbnails.VERSION:  # of before deep values were shown by one rule
-                thumbnails.drop_deep(root, store.images())
-                store.set_meta(THUMBNAILS, thumbnails.VERSION)
-        return cls(root, store)
+        with _held(root, read_only=read_only) as held:
+            _refuse_half_restored(root)
+            url_file = root / DATABASE_URL
+            url = url_file.read_text().strip() if url_file.is_file() else f"sqlite:///{root / DATABASE}"
+            store = Store.open(url, read_only=read_only, accept_loss=accept_loss)
+            if not read_only:
+                for folder in FOLDERS:
+                    (root / folder).mkdir(exist_ok=True)
+                if store.meta(THUMBNAILS) != thumbnails.VERSION:  # of before deep values were shown by one rule
+                    thumbnails.drop_deep(root, store.images())
+                    store.set_meta(THUMBNAILS, thumbnails.VERSION)
+            return cls(root, store, held)
 
     def close(self) -> None:
         """Flush and close the database."""
         if self._leftovers is not None:
             self._leftovers.close()
         self.store.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def items(self) -> list[ImageItem]:
         """Return all images, ascending by id; a shared list, read again when there are more."""
@@ -152,7 +169,31 @@ class Workspace:
 
 def is_project(root: Path) -> bool:
     """Return whether a folder holds a project."""
-    return (root / DATABASE).is_file() or (root / DATABASE_URL).is_file()
+    return any((root / name).is_file() for name in (DATABASE, DATABASE_URL, RESTORING))
+
+
+@contextmanager
+def _held(root: Path, *, read_only: bool) -> Iterator[int | None]:
+    """Share the project's lock; an error within the block lets go of it, else it is the caller's."""
+    held = lock.share(root, read_only=read_only)
+    try:
+        yield held
+    except BaseException:
+        if held is not None:
+            os.close(held)
+        raise
+
+
+def _refuse_half_restored(root: Path) -> None:
+    if not (root / RESTORING).is_file():
+        return
+    cut_off = read_json(root / RESTORING)
+    raise ProjectCorrupt(
+        "A restore of this project was cut off",
+        value=root,
+        way_out=f"Do it again: starling restore {shlex.quote(str(root))} {shlex.quote(cut_off['backup'])}. What was "
+        f"there before lies in {cut_off['aside']}.",
+    )
 
 
 def slug(name: str) -> str:

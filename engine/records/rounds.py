@@ -178,7 +178,10 @@ def of_json(kind: type[Record], values: Mapping[str, Any]) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """One round as stored. `config` is its whole plan, `progress` the last thing the worker said."""
+    """One round as stored. `config` is its whole plan, `progress` the last thing the worker said.
+
+    `uid` is its own for good, where `token` is that of an attempt; None for rounds from before there were any.
+    """
 
     number: int
     state: RoundStateName
@@ -195,6 +198,7 @@ class RoundRecord:
     pid_created: float | None
     token: str
     attempt: int
+    uid: str | None
 
     @property
     def active(self) -> bool:

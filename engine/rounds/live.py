@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
 from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import RoundPlan, read_plan
+from engine.rounds.folder.identity import folder_uid, make_room
+from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
 from engine.rounds.tracked import tracked_rows
 from engine.rounds.worker.recorder import RoundRecorder
 
@@ -92,14 +94,14 @@ class LiveRound:
 
     @classmethod
     def begin(
-        cls, store: Store, rounds: Path, ids: NDArray[np.int64], shas: Sequence[str], classes: Sequence[str],
+        cls, store: Store, root: Path, ids: NDArray[np.int64], shas: Sequence[str], classes: Sequence[str],
         train: dict[str, Any], spec: ArraySpec,
     ) -> LiveRound:  # fmt: skip
         """Add a live round to the store and make its folder.
 
         Args:
             store: the project's database.
-            rounds: the folder of the project's rounds.
+            root: the project's folder.
             ids, shas: (N,) of its images, ids ascending.
             classes: names of the classes that have a label, or that there is a guess of.
             train: settings that say where its features come from, as other rounds keep them.
@@ -107,13 +109,14 @@ class LiveRound:
         """
         unwritten = [one for one in store.rounds() if one.live and one.report is None]  # making its folder had failed
         record = unwritten[0] if unwritten else store.begin_live(ALGORITHM, _settings(train))
-        folder = rounds / f"{record.number:04d}"
+        folder = round_folder(root, record.number)
+        make_room(root, record.number, record.uid)
         for name in files.FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         plan = RoundPlan(
             algorithm=ALGORITHM, config={}, train=train, classes=list(classes), number=record.number,
             token=record.token, attempt=record.attempt, code_version=__version__, ledger_seq=record.ledger_seq,
-            spec={"size": spec.size, "channels": spec.channels},
+            spec={"size": spec.size, "channels": spec.channels}, uid=record.uid,
         )  # fmt: skip
         write_json(folder / files.CONFIG, asdict(plan))
         live = cls(store, record, folder, ids, shas)
@@ -124,10 +127,14 @@ class LiveRound:
     def going_on(
         cls, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]
     ) -> LiveRound | None:
-        """Return the live round that an earlier process left; None where it is of other images, was never whole or can
-        not be read."""
+        """Return the live round that an earlier process left; None where it is of other images, was never whole, can
+        not be read, or its folder is another round's."""
         try:
-            if record.report is None or sorted(results.roles(folder)) != ids.tolist():
+            if (
+                record.report is None
+                or folder_uid(folder) != record.uid
+                or sorted(results.roles(folder)) != ids.tolist()
+            ):
                 return None
             return cls(store, record, folder, ids, shas)
         except (StarlingError, OSError, ValueError, KeyError):
@@ -273,8 +280,8 @@ def _settings(train: dict[str, Any]) -> dict[str, Any]:
 
 def end_live(store: Store, record: RoundRecord, folder: Path) -> None:
     """End a live round as its folder has it; one that never wrote anything is no round in force."""
-    try:
-        report = results.read_report(folder).to_json()  # a process killed since may not have told the store
-    except (OSError, ValueError, KeyError, TypeError):
-        report = {} if record.report is None else record.report.to_json()
+    report = {} if record.report is None else record.report.to_json()
+    if folder_uid(folder) == record.uid:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it can not be read: what the store knows counts
+            report = results.read_report(folder).to_json()  # a process killed since may not have told the store
     store.update_live(record.number, token=record.token, report=report, seq=record.ledger_seq, live=False)

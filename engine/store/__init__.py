@@ -8,10 +8,14 @@ sources.py. Undo adds entries, it erases none (undo.py). A batch may carry facts
 chain, vouches for (batches.py, facts.py); an audit is accepted with its batch in one transaction (audits.py).
 people.py reads pace and disagreement out of the ledger. measured.py keeps the images that measure models. An
 import is one transaction (imports.py). Rounds move along a table of allowed moves and are fenced by tokens
-(rounds.py). schema.py and migrations/ define the tables; sqlite.py alone speaks SQLite's own dialect.
+(rounds.py). witness.py notes the ledger's end beside an SQLite database, so that a lost log does not pass for a
+whole one; backup.py copies and checks. schema.py and migrations/ define the tables; sqlite.py alone speaks SQLite's own
+dialect.
 """
 
+from engine.store.backup import copy as copy_database
 from engine.store.label_table import LabelTable
+from engine.store.sqlite import BESIDE
 from engine.store.store import Store
 
-__all__ = ["LabelTable", "Store"]
+__all__ = ["BESIDE", "LabelTable", "Store", "copy_database"]

@@ -37,6 +37,19 @@ def backup(database: Database, target: Path) -> None:
         raise LedgerError("not saved: the backup could not be written", value=str(error)) from error
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a database that nobody need have open, with the commits in a log beside it, into a new file.
+
+    Raises:
+        NotAProject, ProjectCorrupt, ProjectReadOnly, LedgerError: it is no database, or cannot be read or copied.
+    """
+    found = sqlite.find_source(parse_url("sqlite://").set(database=str(source)), read_only=True)
+    try:
+        sqlite.vacuum_into(found, target)
+    finally:
+        found.close()
+
+
 def _check(aside: Path) -> None:
     url = parse_url("sqlite://").set(database=str(aside))
     copy = Database(url, read_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.exc import DBAPIError
 
-from engine.errors import ProjectCorrupt
+from engine.errors import RESTORE, ProjectCorrupt
 from engine.records.labels import LabelState
 from engine.store.database import GENESIS, HEAD_KEY
 from engine.store.projection import state_after
@@ -50,9 +50,7 @@ def read_head(connection: Connection) -> tuple[int, str]:
     text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
     seq, _, digest = (text or "").partition(":")
     if not seq.isdigit() or len(digest) != len(GENESIS):
-        raise ProjectCorrupt(
-            "not saved: the head of the ledger is damaged", value=text, way_out="Restore the last backup."
-        )
+        raise ProjectCorrupt("not saved: the head of the ledger is damaged", value=text, way_out=RESTORE)
     return int(seq), digest
 
 
@@ -61,9 +59,8 @@ def write_head(connection: Connection, seq: int, digest: str) -> None:
     connection.execute(update(meta).where(meta.c.key == HEAD_KEY).values(value=f"{seq}:{digest}"))
 
 
-def stream(connection: Connection) -> Iterator[RowMapping]:
-    """Yield every ledger row, oldest first, a page at a time."""
-    last = 0
+def stream(connection: Connection, last: int = 0) -> Iterator[RowMapping]:
+    """Yield every ledger row after entry `last`, oldest first, a page at a time."""
     while True:
         page = select(entries).where(entries.c.seq > last).order_by(entries.c.seq).limit(CHUNK)
         rows = connection.execute(page).mappings().all()
@@ -101,7 +98,29 @@ def replay(connection: Connection) -> Replay:
     return result
 
 
+def find_broken_link(connection: Connection, seq: int, digest: str) -> str | None:
+    """Return what breaks the chain from entry `seq`, whose hash is `digest`, to the head; None when it holds."""
+    try:
+        for row in stream(connection, seq):
+            if (problem := _broken_hash(row, seq, digest)) is not None:
+                return f"ledger entry {seq + 1}: {problem}"
+            seq, digest = row["seq"], row["hash"]
+        return None if read_head(connection) == (seq, digest) else f"ledger: entries after {seq} are missing"
+    except (DBAPIError, ProjectCorrupt) as error:
+        return f"ledger: cannot be read after entry {seq}: {error}"
+
+
 def _broken_link(row: RowMapping, seq: int, digest: str, states: Mapping[int, LabelState]) -> str | None:
+    problem = _broken_hash(row, seq, digest)
+    if problem is not None:
+        return problem
+    before = states.get(row["image_id"])
+    if row["base_version"] != (0 if before is None else before.version):
+        return "was not based on the version then in force"
+    return None
+
+
+def _broken_hash(row: RowMapping, seq: int, digest: str) -> str | None:
     if row["seq"] != seq + 1:
         return f"missing; the next one is {row['seq']}"
     if row["prev_hash"] != digest:
@@ -111,7 +130,4 @@ def _broken_link(row: RowMapping, seq: int, digest: str, states: Mapping[int, La
             return "its content does not match its hash"
     except (TypeError, ValueError) as error:
         return f"its content is damaged ({error})"
-    before = states.get(row["image_id"])
-    if row["base_version"] != (0 if before is None else before.version):
-        return "was not based on the version then in force"
     return None

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.errors import (
+    RESTORE,
     ConfigError,
     LedgerError,
     ProjectCorrupt,
@@ -71,10 +72,17 @@ class Database:
             connection.execute(select(meta.c.value).where(meta.c.key == HEAD_KEY).with_for_update())
             yield connection
 
+    def checkpoint(self) -> None:
+        """Bring what stands in SQLite's log alone into the database file: there it outlives the log."""
+        if self.source is not None and self.writers is not None:
+            sqlite.checkpoint(self.writers, "PASSIVE")
+
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; SQLite's log is emptied into the database file."""
         self._readers.dispose()
         if self.writers is not None:
+            if self.source is not None:
+                sqlite.checkpoint(self.writers, "TRUNCATE")
             self.writers.dispose()
         if self.source is not None:
             self.source.close()
@@ -159,7 +167,7 @@ def _upgrade(database: Database) -> None:
                 raise ProjectCorrupt(
                     "the upgrade of the project was taken back: its data do not fit",
                     value=problems[0],
-                    way_out="Restore the last backup.",
+                    way_out=RESTORE,
                 )
     except DBAPIError as error:
         raise explain(database.url, error, writing=True) from error

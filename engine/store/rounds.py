@@ -100,6 +100,7 @@ def _added(connection: Connection, algorithm: str, config: Mapping[str, Any], **
         "progress": {},
         "token": secrets.token_hex(16),
         "attempt": 1,
+        "uid": secrets.token_hex(16),
     }
     connection.execute(insert(rounds), row | fields)
     return read_round(connection, number)

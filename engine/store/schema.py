@@ -139,6 +139,7 @@ rounds = Table(
     Column("pid_created", Float(53)),
     Column("token", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("uid", Text),  # random, in its folder's plan too; NULL for rounds from before revision 0009
     CheckConstraint("active IS NULL OR active = 1", name="ck_rounds_active"),
     # NULLs are distinct in a unique index, so this index covers the active rounds alone: at most one.
     Index("uq_rounds_active", "active", unique=True),

@@ -5,6 +5,7 @@ Another database needs a file with the same function names; no other file of thi
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -13,13 +14,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import (
+    RESTORE,
     ConfigError,
     LedgerError,
     NotAProject,
@@ -29,7 +31,12 @@ from engine.errors import (
     StarlingError,
 )
 
+log = logging.getLogger("starling.store")
 BUSY_SECONDS = 10.0
+HEAD = "-head"
+"""Ends the name of the file that witnesses the ledger's end, see `engine.store.witness`."""
+BESIDE = ("", "-wal", "-shm", "-journal", HEAD)
+"""Endings of the files that make up a database, its own first."""
 _READ_ONLY_WAY_OUT = "Make its folder writable, or open the project read-only."
 
 
@@ -176,6 +183,35 @@ def vacuum_into(source: Source, target: Path) -> None:
         raise explain(error, writing=True) from error
 
 
+def checkpoint(engine: Engine, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
+    """Bring what stands in the write-ahead log alone into the database file, as far as readers let it.
+
+    Args:
+        engine: a writer's, with no transaction open.
+        mode: PASSIVE waits for nobody; TRUNCATE waits for readers up to half a second, then empties the log.
+    """
+    if not _has_log(file_of(engine.url)):
+        return
+    try:
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=500")
+            try:
+                cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    except (sqlite3.Error, DBAPIError, UnicodeDecodeError) as error:
+        # nothing is lost by it: the log is as good, and the next checkpoint tries again
+        log.warning("the log of the database could not be written into it: %s", error)
+
+
+def _has_log(file: Path) -> bool:
+    try:
+        return file.with_name(file.name + "-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def check_storage(connection: Connection) -> list[str]:
     """Return what SQLite itself finds wrong: pages, indexes, foreign keys. Empty when sound."""
     problems = [
@@ -224,5 +260,5 @@ def damaged(error: BaseException, lost: str = "") -> ProjectCorrupt:
     return ProjectCorrupt(
         f"{lost}the project database is damaged",
         value=str(error),
-        way_out="Stop working on it and restore the last backup.",
+        way_out=f"Stop working on it. {RESTORE}",
     )

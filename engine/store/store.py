@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from engine.errors import ProjectReadOnly
+from engine.errors import EntriesLost, ProjectReadOnly
 from engine.records.goal import Goal, GoalSet
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.records.labels import Ack, Decision, ImageItem, LabelState, LedgerEntry, ProjectCounts
@@ -37,6 +37,7 @@ from engine.store import (
     rounds,
     undo,
     verify,
+    witness,
 )
 from engine.store.audit_draws import AuditNews
 from engine.store.audits import AuditFields
@@ -56,11 +57,12 @@ class Store:
     says 'not saved' means that nothing of the call remains.
     """
 
-    def __init__(self, opened: database.Database) -> None:
+    def __init__(self, opened: database.Database, witnessing: witness.Witness | None) -> None:
         self._database = opened
+        self._witness = witnessing
         self._label_table = LabelTableReader(opened)
         self._groups = groups.GroupReader(opened)
-        self._writer = None if opened.writers is None else Writer(opened)
+        self._writer = None if opened.writers is None else Writer(opened, witnessing)
         self.name = self.meta("name") or ""
 
     @classmethod
@@ -76,19 +78,30 @@ class Store:
         return cls.open(url)
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False) -> Self:
+    def open(cls, url: str, *, read_only: bool = False, accept_loss: bool = False) -> Self:
         """Open a project database; an older one is copied to backups/ beside it, then upgraded.
 
         Raises:
             NotAProject, SchemaTooNew, ProjectCorrupt: it is not a project this program can use.
+            EntriesLost: it is to be written, entries of its ledger were lost, and `accept_loss` is False.
             ProjectReadOnly: it cannot be written and `read_only` is False.
         """
-        return cls(database.open_database(database.parse_url(url), read_only=read_only))
+        opened = database.open_database(database.parse_url(url), read_only=read_only)
+        try:
+            witnessing = witness.beside(opened)
+            if witnessing is not None and not read_only:
+                witness.settle(witnessing, opened, accept_loss=accept_loss)
+            return cls(opened, witnessing)
+        except BaseException:
+            opened.close()
+            raise
 
     def close(self) -> None:
         """Finish the writes that were handed in and let go of the database."""
         if self._writer is not None:
             self._writer.close()
+        if self._witness is not None:
+            self._witness.close()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -264,7 +277,16 @@ class Store:
 
     def verify(self) -> list[str]:
         """Return everything that is wrong with the stored data; empty when sound."""
-        return self._read(verify.find_problems)
+        try:
+            noted = None if self._witness is None else self._witness.read()  # before the ledger, which only grows
+        except EntriesLost as error:
+            return [str(error), *self._read(verify.find_problems)]
+        lost = self._read(lambda connection: witness.find_loss(connection, noted))
+        return [*([] if lost is None else [str(lost)]), *self._read(verify.find_problems)]
+
+    def losses(self) -> list[dict[str, Any]]:
+        """Return what the ledger lost and somebody accepted, oldest first; see engine.store.witness."""
+        return self._read(witness.read_losses)
 
     def rebuild_projection(self) -> None:
         """Write what is in force anew from the ledger. Raises ProjectCorrupt when the ledger is damaged."""

@@ -8,7 +8,7 @@ from operator import itemgetter
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from engine.errors import ProjectCorrupt
+from engine.errors import RESTORE, ProjectCorrupt
 from engine.records.labels import LabelState
 from engine.store import audits, facts, measured, past_audits, rounds, sqlite
 from engine.store.chain import replay
@@ -47,9 +47,7 @@ def rebuild_projection(connection: Connection) -> None:
     """
     replayed = replay(connection)
     if replayed.problems:
-        raise ProjectCorrupt(
-            "not saved: the ledger is damaged", value=replayed.problems[0], way_out="Restore the last backup."
-        )
+        raise ProjectCorrupt("not saved: the ledger is damaged", value=replayed.problems[0], way_out=RESTORE)
     replace_all(connection, replayed.states.values())
 
 

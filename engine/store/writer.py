@@ -20,8 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import ProjectError
 from engine.store.database import Database, explain
+from engine.store.witness import Witness
 
 GROUP_SIZE = 256
+IDLE_SECONDS = 2.0
+"""After so long without a write the database's log is brought into its file."""
 
 T = TypeVar("T")
 
@@ -33,10 +36,16 @@ class _Job:
 
 
 class Writer:
-    """Runs jobs on one connection, in the order they were handed in."""
+    """Runs jobs on one connection, in the order they were handed in.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: open for writing.
+        witness: notes the ledger's end after each commit; None where the database has none.
+    """
+
+    def __init__(self, database: Database, witness: Witness | None) -> None:
         self._database = database
+        self._witness = witness
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -66,7 +75,19 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
+        idle = True
+        while True:
+            try:
+                job = self._queue.get(timeout=None if idle else IDLE_SECONDS)
+            except queue.Empty:
+                if self._witness is not None:
+                    self._witness.sync()
+                self._database.checkpoint()
+                idle = True
+                continue
+            if job is None:
+                return
+            idle = False
             group = [job]
             stopping = False
             while len(group) < GROUP_SIZE and not self._queue.empty():
@@ -101,7 +122,12 @@ class Writer:
 
     def _commit(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
         with self._database.write() as connection:
-            return [_attempt(job, connection) for job in group]
+            outcomes = [_attempt(job, connection) for job in group]
+            if self._witness is not None:
+                self._witness.see(connection)
+        if self._witness is not None:
+            self._witness.note()
+        return outcomes
 
 
 def _attempt(job: _Job, connection: Connection) -> tuple[Any, Exception | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def _page() -> AppTest:
     assert not page.exception
     assert not page.error
     return page
+
+
+def test_what_the_ledger_lost_and_somebody_accepted_stands_first(opened: OpenProject) -> None:
+    lost = {"time": "2026-12-01T05:00:00+00:00", "noted_seq": 12, "noted_hash": "", "seq": 4, "hash": ""}
+    opened.project.store.set_meta("losses", json.dumps([lost]))
+    [warning] = _page().warning
+    assert warning.value == (
+        "The ledger lost its end: entries up to 12 are gone. It went on after entry 4, on 2026-12-01."
+    )
 
 
 def _texts(page: AppTest) -> str:

@@ -22,6 +22,7 @@ from PIL import Image
 from app.cli import main
 from engine.exporters.rows import SOURCES
 from engine.project.opened import Project
+from engine.records.labels import Decision
 from tests.auditing import answer_audit, frozen_label
 from tests.browser.digits import digit_pictures, digits_zip
 from tests.ready_project import ReadyProjects
@@ -95,9 +96,46 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     }  # fmt: skip
     assert "heldout" not in manifest
     assert (manifest["measured"]["round"], manifest["measured"]["share"]) == (1, None), "nobody has measured it"
-    run("backup", digits, tmp_path / "copy.db")
+    run("backup", digits, tmp_path / "copy.db", "--labels-only")
     assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"
     assert "Sound" in run("doctor", digits).stdout
+
+
+def test_a_backup_is_restored_over_the_project_and_into_a_new_folder(run: Run, digits: Path, tmp_path: Path) -> None:
+    assert "needs a folder outside" in _flat(run("backup", digits, ok=False).stderr)
+    assert "copied 601 that are new" in _flat(run("backup", digits, tmp_path / "kept").stdout), "with thumbnails"
+    assert "601 files" in _flat(run("backup", digits, tmp_path / "kept").stdout)
+    original = next((digits / "images").rglob("?" * 64))
+    original.write_bytes(b"damaged")
+    assert original.name in "".join(path.name for path in (tmp_path / "kept").rglob(original.name))
+    assert "was changed after the import" in _flat(run("doctor", digits, ok=False).stdout)
+    refused = _flat(run("backup", digits, tmp_path / "fresh", ok=False).stdout)
+    assert "was changed after the import" in refused
+    said = _flat(run("restore", digits, tmp_path / "kept", "--files-only").stdout)
+    assert "digits: put back; 1 files written." in said
+    assert "Sound" in run("doctor", digits).stdout
+    said = _flat(run("restore", digits, tmp_path / "kept").stdout)
+    assert "80 entries in the ledger" in said
+    assert f"What was there before lies in {digits / 'aside'}" in said
+    run("restore", tmp_path / "copy", tmp_path / "kept")
+    assert "Sound" in run("doctor", tmp_path / "copy").stdout
+
+
+def test_a_lost_end_of_the_ledger_is_told_and_can_be_accepted(run: Run, digits: Path) -> None:
+    head = digits / "project.db-head"
+    before = (digits / "project.db").read_bytes()
+    with Project.open(digits) as project:
+        [ack] = project.store.record([Decision("u1", 300, 0, "label", "1")])
+        assert ack.seq == 81
+    (digits / "project.db").write_bytes(before)
+    refused = _flat(run("round", digits, ok=False).stderr)
+    assert "starling doctor PROJECT --accept-loss" in refused
+    assert "entry 81 was written and the last one now is: 80" in _flat(run("doctor", digits, ok=False).stdout)
+    said = _flat(run("doctor", digits, "--accept-loss").stdout)
+    assert "entries up to 81 are gone. It went on after entry 80" in said
+    assert "Sound" in said
+    assert "went on after entry 80" in _flat(run("doctor", digits).stdout)
+    assert head.stat().st_size == 128
 
 
 def test_without_an_algorithm_the_recommended_round_starts_and_says_what_and_why(run: Run, digits: Path) -> None:

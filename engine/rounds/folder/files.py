@@ -2,7 +2,8 @@
 
 Names are relative to the folder, epochs count from 1, and each file but events.jsonl is whole or absent.
 
-config.json                       the plan (`RoundPlan`), written anew for each attempt, whose token it carries
+config.json                       the plan (`RoundPlan`), written anew for each attempt, whose token it carries; its uid
+                                  says which round the folder is of, see `identity`
 labels.parquet                    image_id, sha256, label (class index, −1 none), role, group, stratum: pinned
 events.jsonl                      what happens, a line an event (`events`); the last of an attempt says how it ended
 worker.lock, worker.log           held while a worker lives (`lock`); what it prints

@@ -31,6 +31,7 @@ class RoundPlan:
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
     force when this attempt was planned, or None. `token` fences the attempt; all else stays the same on a resume.
+    `uid` is the round's, as in the store; None for one from before rounds had any.
     """
 
     algorithm: str
@@ -44,6 +45,7 @@ class RoundPlan:
     ledger_seq: int
     spec: dict[str, int]
     previous: PreviousRound | None = None
+    uid: str | None = None
 
 
 def round_folder(root: Path, number: int) -> Path:

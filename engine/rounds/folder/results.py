@@ -15,12 +15,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from engine.errors import ProjectCorrupt, RoundError
+from engine.errors import RESTORE_FILES, ProjectCorrupt, RoundError
 from engine.files import read_json
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
 
+FROM_BACKUP = f"Take its files from a backup ({RESTORE_FILES}), or train another round."
 TRIES, PAUSE = 5, 0.05
 """How often and how many seconds apart predictions are looked for that a report names and that are not there."""
 
@@ -100,7 +101,7 @@ def final_predictions(folder: Path) -> Predictions:
         raise ProjectCorrupt(
             "The round's predictions differ from what it wrote",
             value=path,
-            way_out="Restore the file from a backup, or train another round.",
+            way_out=FROM_BACKUP,
         )
     return _predictions(int(plan["number"]), report, content, tuple(plan["classes"]))
 
@@ -316,7 +317,7 @@ def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tupl
         raise ProjectCorrupt(
             "The recorded epochs of a round are not of the same images",
             value=path,
-            way_out="Restore the round's folder from a backup, or train another round.",
+            way_out=FROM_BACKUP,
         )
     return columns[1:]
 

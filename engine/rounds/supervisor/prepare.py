@@ -23,7 +23,9 @@ from engine.query import random_order
 from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import LIVE, HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
+from engine.rounds.folder.identity import make_room
 from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
+from engine.rounds.worker.recorder import RoundRecorder
 from engine.training.config import TrainConfig
 from engine.training.settings import settings_from
 
@@ -145,6 +147,8 @@ def check_labels(labels: Sequence[str], images: int, algorithm: str) -> None:
 def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     """Write config.json and, the first time only, labels.parquet at the round's pinned ledger seq.
 
+    A folder of another round, which had this number before the project was restored, is moved aside.
+
     A resumed round keeps its images, labels, split, classes, array size and code version note; only the token,
     the attempt and the round in force that it is compared with change.
 
@@ -158,8 +162,10 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
 
     Raises:
         RoundBlocked: the labels at the pinned seq are not enough; nothing was written.
+        WorkerBusy: a worker of another round, which had this number before a restore, still writes there.
     """
     folder = round_folder(root, record.number)
+    aside = make_room(root, record.number, record.uid)
     if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
         previous = previous_round(store, record.number)
         plan = replace(read_plan(folder), token=record.token, attempt=record.attempt, previous=previous)
@@ -181,6 +187,8 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     ids = frame["image_id"].to_numpy(np.int64)
     decided = [state.image_id for state in states.values() if state.label is not None or state.mark is not None]
     frame["drawn"] = drawn(ids, np.isin(ids, decided) & ~np.isin(ids, store.unseen()), store.imported())
+    if aside is not None:
+        _tell_moved(folder, record.token, aside)
     frame["stratum"] = strata(ids, classes, _predicted(root, previous))
     write_atomic(folder / files.LABELS, lambda path: frame.to_parquet(path, index=False))
     spec = _spec(items, train)
@@ -196,9 +204,18 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         ledger_seq=record.ledger_seq,
         spec={"size": spec.size, "channels": spec.channels},
         previous=previous,
+        uid=record.uid,
     )
     write_json(folder / files.CONFIG, asdict(plan))
     return folder
+
+
+def _tell_moved(folder: Path, token: str, aside: Path) -> None:
+    """Say, where the round's page and its report say what was done otherwise, that another round's folder was there."""
+    recorder = RoundRecorder(folder, token)
+    message = f"The folder of another round of this number was moved to {aside.name}"
+    recorder.event("recovery", durable=True, phase="", kind="folder", message=message)
+    recorder.close()
 
 
 def label_frame(

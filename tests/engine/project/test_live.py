@@ -13,6 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, LedgerError
+from engine.files import read_json, write_json
 from engine.jobs import child, features, features_work, guess, guess_work
 from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
@@ -247,9 +248,8 @@ def test_the_live_round_goes_on_with_better_features_of_the_same_images(
         project.live.close()
     with Project.open(root) as project:
         assert begun(project) == 3
-        (project.workspace.round_folder(3) / "config.json").write_text(
-            (project.workspace.round_folder(1) / "config.json").read_text()
-        )
+        older, newer = (project.workspace.round_folder(number) / "config.json" for number in (1, 3))
+        write_json(newer, read_json(newer) | {"train": read_json(older)["train"]})
         project.live.close()
     with Project.open(root) as project:
         assert begun(project) == 3, "it goes on with other features"

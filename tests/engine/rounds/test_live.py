@@ -17,7 +17,7 @@ from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
 from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import ROUNDS, read_plan
+from engine.rounds.folder.plan import read_plan
 from engine.rounds.live import Fit, LiveRound, end_live
 from engine.rounds.worker import apply
 from tests.browser.digits import digit_pictures
@@ -48,7 +48,7 @@ def begun(project: Project) -> LiveRound:
     items = project.workspace.items()
     ids = np.array([item.id for item in items], np.int64)
     return LiveRound.begin(
-        project.store, project.root / ROUNDS, ids, [item.sha256 for item in items], ["0", "1"], {}, ArraySpec(8, 1)
+        project.store, project.root, ids, [item.sha256 for item in items], ["0", "1"], {}, ArraySpec(8, 1)
     )
 
 

@@ -107,6 +107,17 @@ def test_audits_of_revision_0006_are_read_as_what_they_said_and_new_ones_count_o
         assert store.verify() == []
 
 
+def test_rounds_of_revision_0008_have_no_uid_and_new_ones_have(tmp_path: Path) -> None:
+    restore(FIXTURES / "schema_0008.sql", tmp_path / "project.db")
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        assert [record.uid for record in store.rounds()] == [None, None]
+        uid = store.queue_round("pseudo_label", {}).uid
+        assert uid is not None
+        assert len(uid) == 32
+        assert store.frozen_labels(4).suspicion is not None
+        assert store.verify() == []
+
+
 def test_a_copy_from_before_the_upgrade_is_kept(old: str, tmp_path: Path) -> None:
     Store.open(old).close()
     [copy] = (tmp_path / "backups").iterdir()

@@ -150,4 +150,4 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     with Store.open(f"sqlite:///{file}") as store:
         store.backup(file.with_name("copy.db"))
     assert file.exists()
-    assert sorted(path.name for path in file.parent.iterdir()) == ["copy.db", "project.db"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["copy.db", "project.db", "project.db-head"]

@@ -21,7 +21,7 @@ Make = Callable[..., Decision]
 @pytest.fixture
 def writer(store: Store, url: str):
     database = Database(parse_url(url), read_only=False)
-    opened = Writer(database)
+    opened = Writer(database, None)
     yield opened
     opened.close()
     database.close()
