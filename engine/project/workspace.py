@@ -120,7 +120,7 @@ class Workspace:
             if not read_only:
                 for folder in FOLDERS:
                     (root / folder).mkdir(exist_ok=True)
-                if store.meta(THUMBNAILS) != thumbnails.VERSION:  # of before deep values were shown by one rule
+                if store.meta(THUMBNAILS) != thumbnails.VERSION:  # another rule showed deep values
                     thumbnails.drop_deep(root, store.images())
                     store.set_meta(THUMBNAILS, thumbnails.VERSION)
             return cls(root, store, held)

@@ -70,7 +70,7 @@ def read_plan(folder: Path) -> RoundPlan:
         FileNotFoundError: the round was never planned.
     """
     plan = read_json(folder / files.CONFIG)
-    steps = plan["config"].pop("finetune_steps", None)  # plans of 0.1 count them; the share is the algorithm's own
+    steps = plan["config"].pop("finetune_steps", None)  # a stored plan may count them
     if steps == 0:
         plan["config"]["finetune_share"] = 0.0
     previous = plan.pop("previous", None)
