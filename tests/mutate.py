@@ -692,7 +692,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         25,
         "a round is measured by images that it learned from",
-        "engine/project/quality/measured.py",
+        "engine/rounds/folder/results.py",
         'LEARNED = ("train", "heldout")',
         'LEARNED = ("heldout",)',
         MEASURED_TESTS,

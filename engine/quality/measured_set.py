@@ -14,6 +14,7 @@ one model is better than another may be looked at after every answer: see `evide
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,11 +84,11 @@ def upcoming(
     """
     counts = [int(np.isin(one, list(taken)).sum()) for one in orders]
     gone = [*taken, *passed_over]
-    left = [one[~np.isin(one, gone)].tolist() for one in orders]
+    left = [deque(one[~np.isin(one, gone)].tolist()) for one in orders]
     while waiting := [number for number, ids in enumerate(left) if ids]:
         number = min(waiting, key=lambda one: (counts[one] / max(sizes[one], 1), one))
         counts[number] += 1
-        yield int(left[number].pop(0))
+        yield int(left[number].popleft())
 
 
 def share_by_order(right: Counts, asked: Counts, sizes: Counts, how: str) -> Estimate:

@@ -11,6 +11,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,18 +91,20 @@ def read_answers(connection: Connection) -> MeasuredAnswers:
     """
     drawn = select(measured.c.image_id, measured.c.ledger_seq).order_by(measured.c.place)
     draws = connection.execute(drawn).cursor.fetchall()
-    place = {image_id: at for at, (image_id, _) in enumerate(draws)}
-    says_so = set(connection.scalars(select(_ENTRY.seq).where(_ENTRY.asked == MEASURES)))
-    query = (
-        select(_ENTRY.image_id, _ENTRY.seq, _ENTRY.action, _ENTRY.label, _ENTRY.asked)
-        .join(measured, measured.c.image_id == _ENTRY.image_id)
-        .where(_ENTRY.seq > measured.c.ledger_seq, _ENTRY.action.not_in(("import", "undo")), ALONE, _STANDING)
-        .order_by(_ENTRY.seq)
-    )
+    place = {image_id: (at, seq) for at, (image_id, seq) in enumerate(draws)}
+    own = select(_ENTRY.seq).join(measured, _ENTRY.seq == measured.c.ledger_seq + 1).where(_ENTRY.asked == MEASURES)
+    says_so = set(connection.scalars(own))
+    # joined, or asked for in order, SQLite would read the whole ledger instead of these images' entries
+    said = connection.execute(
+        select(_ENTRY.seq, _ENTRY.image_id, _ENTRY.action, _ENTRY.label, _ENTRY.asked).where(
+            _ENTRY.image_id.in_(select(measured.c.image_id)),
+            _ENTRY.action.not_in(("import", "undo")), ALONE, _STANDING,
+        )
+    )  # fmt: skip
     answered, labels = np.zeros(len(draws), np.bool_), np.full(len(draws), None, np.object_)
-    for image_id, _, action, label, asked in connection.execute(query).cursor.fetchall():
-        at = place[image_id]
-        if asked is not None or draws[at][1] + 1 not in says_so:
+    for seq, image_id, action, label, asked in sorted(said.cursor.fetchall(), key=itemgetter(0)):
+        at, drawn_at = place[image_id]
+        if seq > drawn_at and (asked is not None or drawn_at + 1 not in says_so):
             answered[at], labels[at] = True, label if action in GIVES_LABEL else None
     return MeasuredAnswers(answered, labels)
 

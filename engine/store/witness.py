@@ -2,9 +2,9 @@
 
 A database whose write-ahead log is gone looks whole to SQLite, and its shorter ledger is chained as well as the longer
 one was. So the writer notes the head here after each commit and before it answers: the note outlives the process. It
-is brought to the disk once a second, when nothing is written and at the end. To do so with each commit would double
-the waits for the disk, and find no more than a log that is lost in the same power cut as the note's last second. Found
-at the next start:
+is brought to the disk after an answer, once a second at most, when nothing is written, and at the end. To do so with
+each commit would double the waits for the disk, and find no more than a log that is lost in the same power cut as the
+note's last second. Found at the next start:
 
 - the same head: nothing is lost;
 - an earlier one: the process ended between commit and note, or several wrote at once; it is noted anew;
@@ -109,6 +109,9 @@ class Witness:
             self._noted = self._seen
         except OSError as error:
             log.warning("the ledger's end could not be noted in %s: %s", self.path, error)
+
+    def sync_if_due(self) -> None:
+        """Bring what was noted to the disk, once in SYNC_SECONDS at most; meant for after an answer, not before it."""
         if time.monotonic() - self._synced_at >= SYNC_SECONDS:
             self.sync()
 

@@ -97,6 +97,8 @@ class Writer:
                     break
                 group.append(following)
             self._save(group)
+            if self._witness is not None:
+                self._witness.sync_if_due()
             if stopping:
                 return
 

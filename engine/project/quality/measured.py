@@ -40,12 +40,13 @@ from engine.records.quality import (
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import heldout, results
 from engine.store import LabelTable
-from engine.store.measured import MeasuredAnswers
+from engine.store.measured import MeasuredAnswers, MeasuredOrder
 
-LEARNED = ("train", "heldout")
 FOLDS = 5
 AHEAD = 400
 """Images of the measured set that are looked up at once."""
+Order = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Image ids (n,) in the order in which they are drawn, and the group (n,) of each."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Measured:
         self._workspace, self._store, self._results = workspace, workspace.store, results
         self._scales: dict[int, tuple[tuple[int, int, str], Scale]] = {}
         self._next: tuple[tuple[int, ...], NDArray[np.int64]] | None = None
+        self._whole: tuple[tuple[int, int, int], list[Order]] | None = None
         self._answered: tuple[tuple[int, int], MeasuredAnswers] | None = None
         self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
         self._remaining: tuple[tuple[object, ...], tuple[int | None, Between | None]] | None = None
@@ -194,16 +196,29 @@ class Measured:
         groups = self._store.groups()[: len(ids)]  # images may have come since the ids were read
         key = len(orders), len(drawn), hash(rejected.tobytes()), hash(groups.tobytes()), count
         if self._next is None or self._next[0] != key:
-            of_order = np.searchsorted([one.last_image for one in orders], ids)
-            sizes = np.bincount(of_order, minlength=len(orders))
-            free = ~np.isin(groups, groups[np.searchsorted(ids, drawn)]) | np.isin(ids, drawn)
+            whole, lasts = self._whole_orders(ids, groups, orders), [one.last_image for one in orders]
+            gone, of_drawn = groups[np.searchsorted(ids, drawn)], np.searchsorted(lasts, drawn)
             along = [
-                measured_set.order(ids[free & (of_order == n)], groups[free & (of_order == n)], one.salt)
-                for n, one in enumerate(orders)
+                np.concatenate([drawn[of_drawn == n], firsts[~np.isin(their_groups, gone)]])
+                for n, (firsts, their_groups) in enumerate(whole)
             ]
+            sizes = np.bincount(np.searchsorted(lasts, ids), minlength=len(orders))
             following = measured_set.upcoming(along, sizes.tolist(), drawn.tolist(), rejected.tolist())
             self._next = key, np.array(list(islice(following, count)), np.int64)
         return self._next[1]
+
+    def _whole_orders(
+        self, ids: NDArray[np.int64], groups: NDArray[np.int64], orders: Sequence[MeasuredOrder]
+    ) -> list[Order]:
+        """Each order of the first images of all groups, whatever was drawn; kept until images or groups change."""
+        key = len(orders), len(ids), hash(groups.tobytes())
+        if self._whole is None or self._whole[0] != key:
+            of_order = np.searchsorted([one.last_image for one in orders], ids)
+            firsts = [
+                measured_set.order(ids[of_order == n], groups[of_order == n], one.salt) for n, one in enumerate(orders)
+            ]
+            self._whole = key, [(one, groups[np.searchsorted(ids, one)]) for one in firsts]
+        return self._whole[1]
 
     def through(self, image_id: int) -> tuple[int, ...]:
         """Return the images that the measured set takes in with a blind answer to this one: it and those before it.
@@ -268,9 +283,7 @@ class Measured:
         version = self._results.needed(number).version  # a live round's changes with each fit
         cached = self._learned.get(number)
         if cached is None or cached[0] != version:
-            roles = results.roles(self._workspace.round_folder(number))
-            learned = sorted(image_id for image_id, role in roles.items() if role in LEARNED)
-            cached = self._learned[number] = version, np.array(learned, np.int64)
+            cached = self._learned[number] = version, results.learned_ids(self._workspace.round_folder(number))
         return cached[1]
 
     def undecided_right(self, number: int) -> ShareRight | None:

@@ -22,6 +22,8 @@ from engine.rounds.folder import damage, files
 from engine.rounds.folder.events import read_events
 
 FROM_BACKUP = f"Take its files from a backup ({RESTORE_FILES}), or train another round."
+LEARNED = ("train", "heldout")
+"""Roles of images whose labels a round knew."""
 TRIES, PAUSE = 5, 0.05
 """How often and how many seconds apart predictions are looked for that a report names and that are not there."""
 
@@ -127,6 +129,15 @@ def roles(folder: Path) -> dict[int, str]:
         return {}
     frame = _whole(path, ["image_id", "role"])
     return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
+
+
+def learned_ids(folder: Path) -> NDArray[np.int64]:
+    """Return the images, ascending, whose labels the round knew: to train on, or to choose and calibrate by."""
+    path = folder / files.LABELS
+    if not path.is_file():
+        return np.empty(0, np.int64)
+    read = pq.read_table(io.BytesIO(path.read_bytes()), columns=["image_id"], filters=[("role", "in", LEARNED)])
+    return np.sort(read["image_id"].to_numpy().astype(np.int64))
 
 
 def _whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, event, update
 
 from engine.errors import ConfigError
 from engine.quality.measured_set import order
 from engine.records.labels import Decision
 from engine.store import Store
-from engine.store.measured import salt_of
+from engine.store.measured import read_answers, salt_of
 from engine.store.schema import measured_orders
 from tests.engine.store.store_samples import found
 
@@ -92,3 +92,23 @@ def test_another_order_and_other_draws_are_found(store: Store) -> None:
     assert store.verify() == ["measured set: images of order 0 were not drawn along it"]
     store._write(lambda connection: connection.execute(update(measured_orders).values(salt=5)))
     assert store.verify() == ["measured set: order 0 is not the one that its ledger entry gives"]
+
+
+def test_what_was_answered_is_found_without_reading_the_whole_ledger(store: Store) -> None:
+    store.begin_measured()
+    answer(store, along(store)[0], along(store)[:1])
+    plans: list[str] = []
+
+    def explained(connection: Connection) -> None:
+        statements: list[tuple[str, object]] = []
+        listen = lambda _c, _cursor, text, values, *_: statements.append((text, values))  # noqa: E731
+        event.listen(connection, "before_cursor_execute", listen)
+        read_answers(connection)
+        event.remove(connection, "before_cursor_execute", listen)
+        for text, values in statements:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()  # type: ignore[call-overload]
+            plans.extend(str(row[-1]) for row in plan)
+
+    store._read(explained)
+    assert any("annotations" in step for step in plans)
+    assert [step for step in plans if step.startswith("SCAN annotations")] == []

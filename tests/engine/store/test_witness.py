@@ -3,8 +3,10 @@
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -30,6 +32,14 @@ def without_log(folder: Path, target: Path) -> str:
     for name in ("project.db", "project.db-head"):
         shutil.copy(folder / name, target)
     return f"sqlite:///{target / 'project.db'}"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something has come about, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_decision_is_noted_before_it_is_answered(
@@ -166,18 +176,33 @@ def test_the_note_comes_to_the_disk_once_a_second_after_a_pause_and_at_the_end(
     assert synced == []
     monkeypatch.setattr(witness_module, "SYNC_SECONDS", 0.0)
     store.record([decide("u3", 5)])
-    assert len(synced) == 1
+    wait_for(lambda: len(synced) == 1)
     monkeypatch.setattr(witness_module, "SYNC_SECONDS", 1e9)
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.02)
     store.record([decide("u4", 5)])
-    deadline = time.monotonic() + 60
-    while len(synced) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(synced) == 2
+    wait_for(lambda: len(synced) == 2)
     monkeypatch.setattr(writer, "IDLE_SECONDS", 60.0)
     store.record([decide("u5", 5)])
     store.close()
     assert len(synced) == 3
+
+
+def test_an_answer_does_not_wait_for_the_notes_way_to_the_disk(
+    store: Store, decide: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        begun.set()
+        assert free.wait(60)
+
+    monkeypatch.setattr(witness_module, "_sync", slow)
+    monkeypatch.setattr(witness_module, "SYNC_SECONDS", 0.0)
+    acks = ThreadPoolExecutor(1).submit(store.record, [decide("u1", 5)]).result(60)
+    assert begun.wait(60)
+    assert not free.is_set()
+    assert acks[0].status == "saved"
+    free.set()
 
 
 def test_after_a_pause_the_database_file_alone_has_everything(
