@@ -667,11 +667,11 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         24,
-        "the mixture takes the least doubtful of a class",
-        "engine/query/mixture.py",
-        "every = margin(pool.probabilities, pool.ids)",
-        "every = -margin(pool.probabilities, pool.ids)",
-        "tests/engine/query/test_mixture.py",
+        "the recommended order begins with the surest by a live model",
+        "engine/query/least_sure.py",
+        "doubt = 1.0 - pool.sureness.astype(np.float64)",
+        "doubt = pool.sureness.astype(np.float64)",
+        "tests/engine/query/test_least_sure.py",
     ),
     Defect(
         25,

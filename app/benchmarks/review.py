@@ -131,10 +131,10 @@ def queues(project: Project) -> Figures:
 
 def surface(project: Project) -> Figures:
     """Time the next items of a queue that is on its way, and what stands beside 20 images."""
-    items, _ = project.queue.next("mixture", SHOWN)
+    items, _ = project.queue.next("least_sure", SHOWN)
     ids = [item.image_id for item in items]
     return {
-        "next items": least(lambda: project.queue.next("mixture", SHOWN, exclude=ids)),
+        "next items": least(lambda: project.queue.next("least_sure", SHOWN, exclude=ids)),
         "beside 20 images": least(lambda: project.signals.context(ids[:20], project.results.predictions())),
     }
 

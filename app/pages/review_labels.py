@@ -16,7 +16,6 @@ from engine.project.review.queue import DEFAULT
 from engine.project.review.ref import OPEN, QueueRef
 from engine.query import QUERY_STRATEGIES
 
-LIVE_ORDER = "least_sure"
 ONE, GRID = "One by one", "Grid"
 LOOK_AGAIN_SECONDS = 1.0
 SHOWN = {
@@ -181,8 +180,7 @@ def _strategy(opened: OpenProject, number: int | None) -> str:
     reasons = opened.project.queue.strategies(number)
     usable = [key for key in QUERY_STRATEGIES if not reasons.get(key)]
     if st.session_state.get("review_strategy") not in usable:
-        live = opened.live is not None and opened.project.live.wanted and LIVE_ORDER in usable
-        state.preset("review_strategy", LIVE_ORDER if live else usable[0], again=True)
+        state.preset("review_strategy", DEFAULT, again=True)
     missing = [f"**{QUERY_STRATEGIES[key].title}**: not now. {why}" for key, why in reasons.items() if why]
     about = [f"**{QUERY_STRATEGIES[key].title}**: {QUERY_STRATEGIES[key].summary}" for key in usable]
     return str(

@@ -134,7 +134,6 @@ def pool_of(
         probabilities=predicted.probabilities[~decided],
         features=predicted.features[~decided],
         labeled_features=predicted.features[decided],
-        class_counts=np.bincount(truth[decided], minlength=classes),
         classes=tuple(map(str, range(classes))),
     )
 

@@ -40,6 +40,8 @@ FIRST = Row("first", ALGORITHM, {}, CONFIG, TRAIN)
 """The first round."""
 SET = Row("set", "transductive", {}, {}, NETWORK)
 """The rounds of the model that labels a set as a whole; networks are trained beside it in some of them."""
+QUEUE = "least_sure"
+"""The order that the goals are of, which the app recommends."""
 SHOWN = (0, 50, 100, 200, 300)
 """Numbers of answers at which the table shows the share of right labels."""
 GOALS = {("fixmatch", 100, ""): 300, ("transductive", 100, ""): 205, ("transductive", 10, ""): 230}
@@ -67,7 +69,7 @@ class DecisionSettings:
     per_round: int = 100
     budget: int = 300
     target: float = 0.995
-    strategies: str = "mixture,least_confidence,random"
+    strategies: str = "least_sure,random"
     later_steps: int = 700
     later_rate: float = 0.04
     warm_start: bool = True
@@ -156,10 +158,9 @@ class _Replay:
 
 def goal_of(settings: DecisionSettings, strategy: str) -> int | None:
     """Return the most decisions wanted of this replay, or None where none is named."""
-    wanted = {"fixmatch": "mixture", "transductive": "least_sure"}
     usual = settings.images == DecisionSettings.images and settings.target == DecisionSettings.target
     known = GOALS.get((settings.model, settings.labels, settings.network_at))
-    return known if usual and wanted[settings.model] == strategy else None
+    return known if usual and strategy == QUEUE else None
 
 
 def _check_model(settings: DecisionSettings) -> None:
@@ -233,4 +234,4 @@ def _needed(reached: Sequence[int], runs: int) -> str:
     return results.mean_spread(reached, 0) if len(reached) == runs else f"{len(reached)} of {runs} reached"
 
 
-DECISIONS = Study("MNIST: human decisions to 99.5 % right labels, for the mixture, least confidence and random", run)
+DECISIONS = Study("MNIST: human decisions to 99.5 % right labels, for the least sure and random", run)

@@ -35,8 +35,6 @@ AGAIN = 2
 """Times as many labels as before choose the view again."""
 FIRST_PICKS = 3
 """Typical images a class, at the start from nothing."""
-PARTS = ("variety", "balance")
-"""Of the mixture: images unlike each other by their features; more of the classes with few labels."""
 
 
 class Labeler(Protocol):
@@ -142,7 +140,7 @@ class LogisticRegression:
 class QuickRounds:
     """Quick rounds as the product trains them: a classifier on the features, a fifth of the labels held out."""
 
-    def __init__(self, features: Tensor, classes: int, row: Row, seed: int, strategy: str = "mixture") -> None:
+    def __init__(self, features: Tensor, classes: int, row: Row, seed: int, strategy: str = "least_sure") -> None:
         self.strategy, self.features = strategy, features.numpy()
         self._rounds = Rounds(features, classes, (row, row), devices.resolve("cpu"), seed)
         self._number = 0
@@ -183,7 +181,7 @@ class Replay:
 
 def replay(
     labeler: Labeler, truth: Ints, first: Ints, *, per_fit: int, budget: int, target: float, seed: int,
-    measured: bool = False, one_random_in: int = 0, without: str = "",
+    measured: bool = False, one_random_in: int = 0,
 ) -> Replay:  # fmt: skip
     """Answer until the target is reached or the budget spent.
 
@@ -199,7 +197,6 @@ def replay(
         measured: whether one answer in five, later one in ten, is to the next image of the measured set, which no fit
             learns from, whatever label it had; see `engine.quality.measured_set`.
         one_random_in: one answer in so many is to an image drawn at random, learned from like the others; 0: none.
-        without: one of `PARTS` that the strategy is not told enough for, or "".
     """
     ids, classes = np.arange(len(truth)), int(truth.max()) + 1
     rows, drawn = first.tolist(), [False] * len(first)
@@ -222,7 +219,7 @@ def replay(
         answered = len(right) - 1
         if right[-1] >= target or answered >= budget or decided.all():
             return Replay(np.array(right), tuple(times[1:]))
-        pool = _pool(labeler.features, ids, truth, decided, probabilities, classes, without)
+        pool = _pool(labeler.features, ids, decided, probabilities, classes)
         wanted = per_fit if probabilities is not None else FIRST_PICKS * classes
         picks = pick(labeler.strategy, pool, min(wanted, budget - answered, len(pool)), seed=seed)
         asked = ids[~decided][picks.rows]
@@ -253,19 +250,16 @@ def _right(wrong: Bools, decided: Bools) -> float:
     return 1.0 - float(np.count_nonzero(wrong & ~decided)) / len(wrong)
 
 
-def _pool(
-    features: Floats, ids: Ints, truth: Ints, decided: Bools, probabilities: Floats | None, classes: int, without: str
-) -> Pool:
-    """Return what a strategy picks from: the images without a label; of `truth` only labels in force are read."""
+def _pool(features: Floats, ids: Ints, decided: Bools, probabilities: Floats | None, classes: int) -> Pool:
+    """Return what a strategy picks from: the images without a label."""
     trained = probabilities is not None
     if probabilities is None:
         probabilities = np.full((len(ids), classes), 1 / classes, np.float32)
     return Pool(
         ids=ids[~decided],
         probabilities=probabilities[~decided],
-        features=None if without == "variety" else features[~decided],
-        labeled_features=None if without == "variety" else features[decided],
-        class_counts=None if without == "balance" else np.bincount(truth[decided], minlength=classes),
+        features=features[~decided],
+        labeled_features=features[decided],
         classes=tuple(map(str, range(classes))),
         trained=trained,
     )

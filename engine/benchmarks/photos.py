@@ -26,7 +26,7 @@ from torch import Tensor
 from engine.algorithms.transductive import one_thread
 from engine.benchmarks import data, overrides, results
 from engine.benchmarks.options import Options, data_root, parse_seeds
-from engine.benchmarks.photo_decisions import PARTS, Labeler, Live, LogisticRegression, QuickRounds, Seen, replay
+from engine.benchmarks.photo_decisions import Labeler, Live, LogisticRegression, QuickRounds, Seen, replay
 from engine.benchmarks.spec import Row
 from engine.benchmarks.study import RunFile, Say, Study
 from engine.errors import ConfigError
@@ -59,7 +59,6 @@ class PhotoSettings:
         measured: whether decisions hold answers to a measured set, of which nothing is learned, as in the app.
         one_random_in: one decision in so many is to an image drawn at random, learned from like the others; 0: none.
         queue, rounds_queue: in which order live labels and quick rounds ask, keys of `engine.query.QUERY_STRATEGIES`.
-        without: a part of the mixture left out, of "variety" and "balance", or "".
         per_fit, budget: answers between two fits of live labels and of the regression; most answers.
         per_round: answers between two quick rounds.
     """
@@ -70,8 +69,7 @@ class PhotoSettings:
     starts: str = "5,0"
     views: str = CHOSEN
     queue: str = "least_sure"
-    rounds_queue: str = "mixture"
-    without: str = ""
+    rounds_queue: str = "least_sure"
     per_fit: int = 10
     per_round: int = 50
     budget: int = 800
@@ -96,8 +94,6 @@ def run(options: Options, say: Say) -> str:
         if queue not in QUERY_STRATEGIES:
             known = ", ".join(QUERY_STRATEGIES)
             raise ConfigError("There is no such query strategy", value=queue, way_out=f"Use {known}.")
-    if settings.without not in ("", *PARTS):
-        raise ConfigError("The mixture has no such part", value=settings.without, way_out=f"Use {' or '.join(PARTS)}.")
     devices.set_threads(int(quick.train.get("threads", 0)))
     device = devices.resolve("cpu")
     file, runs = RunFile(options, device), []
@@ -169,7 +165,7 @@ def _one(root: Path, net: str, method: str, settings: PhotoSettings, quick: Row,
             played = replay(
                 labeler(), truth, _first(truth, start, seed) if start else np.zeros(0, np.int64), per_fit=per_fit,
                 budget=settings.budget, target=TARGETS[-1], seed=seed, measured=settings.measured,
-                one_random_in=settings.one_random_in, without=settings.without,
+                one_random_in=settings.one_random_in,
             )  # fmt: skip
             name = f"from {start} a class" if start else "from zero"
             more |= {f"{name}, {100 * target:.0f} %": played.needed(target) for target in TARGETS}

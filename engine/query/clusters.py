@@ -71,23 +71,21 @@ def nearest(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.
 
 
 def k_means_groups(
-    x: NDArray[np.float32], count: int, seed: int, *, weights: NDArray[Any] | None = None, fit_on: int = 10_000
+    x: NDArray[np.float32], count: int, seed: int, *, fit_on: int = 10_000
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the group of each row by k-means: (N,) numbers in 0..count-1, and the centres (count, D).
 
     k-means++ start, 12 Lloyd steps, on at most `fit_on` rows drawn at random (never fewer than 8 a group); then every
-    row goes to the nearest centre. A group may stay empty where rows are equal. `weights` (N,) >= 0 pull the centres.
+    row goes to the nearest centre. A group may stay empty where rows are equal.
 
     Sources: Lloyd (1982); Arthur and Vassilvitskii, "k-means++" (2007).
     """
     rows = sample_rows(len(x), max(fit_on, 8 * count), seed)
     part = x[rows]
-    weight = np.ones(len(rows)) if weights is None else np.asarray(weights, np.float64)[rows]
-    weight = weight if weight.sum() > 0 else np.ones(len(rows))
-    centres = part[_spread_start(part, min(count, len(part)), weight, seed)]
+    centres = part[_spread_start(part, min(count, len(part)), seed)]
     for _ in range(12):
         group, _gap = nearest(part, centres)
-        sums = csr_matrix((weight, (group, np.arange(len(part)))), shape=(len(centres), len(part)))
+        sums = csr_matrix((np.ones(len(part)), (group, np.arange(len(part)))), shape=(len(centres), len(part)))
         total = np.asarray(sums.sum(axis=1)).ravel()
         filled = total > 0
         moved = centres.copy()
@@ -98,17 +96,17 @@ def k_means_groups(
     return nearest(x, centres)[0], centres
 
 
-def _spread_start(x: NDArray[np.float32], count: int, weight: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Rows drawn one after the other with probability weight × squared distance to the rows drawn before."""
+def _spread_start(x: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+    """Rows drawn one after the other with probability in proportion to the squared distance to those drawn before."""
     rng = np.random.default_rng(seed)
     square = np.einsum("nd,nd->n", x, x)
-    chosen = [int(draw(weight, rng))]
+    chosen = [draw(np.ones(len(x)), rng)]
     gap = np.full(len(x), np.inf, np.float32)
     while len(chosen) < count:
         last = chosen[-1]
         gap = np.minimum(gap, np.maximum(square + square[last] - 2.0 * products(x, x[last]), 0.0))
         gap[last] = 0.0
-        chosen.append(draw(weight * gap, rng))
+        chosen.append(draw(gap, rng))
     return np.array(chosen, np.int64)
 
 

@@ -28,7 +28,6 @@ _MISSING = {
         "The round measured no dropout disagreement",
         "Run a round with a network that has dropout, or choose another order.",
     ),
-    "labels": ("No image has a label yet", "Label a few images first, or choose another order."),
 }
 
 
@@ -77,8 +76,6 @@ def _reason(pool: Pool, strategy: Strategy) -> str:
 
 
 def _has(pool: Pool, need: str) -> bool:
-    if need == "labels":
-        return bool(pool.counts.any())
     values = getattr(pool, need)
     if values is None:
         return False

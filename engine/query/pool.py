@@ -22,14 +22,13 @@ class Pool:
         features: (N, D) finite numbers, or those of more images, (M, D), where `feature_rows` says which are whose;
             None when there are none.
         labeled_features: (L, D) of the images with a label in force, same features; None when there are none.
-        class_counts: (K,) labels in force in each class; None counts as 0 each.
         flips: (N,) how often the pseudo-label changed over the epochs; -1 unknown.
         disagreement: (N,) Jensen–Shannon divergence of teacher and student in nats; NaN unknown.
         bald: (N,) mutual information of prediction and weights by MC dropout in nats; NaN unknown.
         classes: K class names, the columns of `probabilities`.
         trained: whether the probabilities come from a round.
         teacher: (N,) class index the teacher predicts; -1 unknown.
-        young: whether there are so few labels that typical images come before doubtful ones in the mixed orders.
+        young: whether there are so few labels that typical images come before doubtful ones in the recommended order.
         sureness: (N,) how sure a live model is of its first class, for an order alone; None where there is no such.
         feature_rows: (N,) row of each image in `features`, which most orders of many images never read; None where row
             n is that of image n.
@@ -43,7 +42,6 @@ class Pool:
     probabilities: NDArray[np.float32]
     features: NDArray[Any] | None = None
     labeled_features: NDArray[Any] | None = None
-    class_counts: NDArray[Any] | None = None
     flips: NDArray[Any] | None = None
     disagreement: NDArray[Any] | None = None
     bald: NDArray[Any] | None = None
@@ -71,13 +69,6 @@ class Pool:
         """(N,) the most probable class; of equal ones the first."""
         best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return best
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(K,) labels in force in each class; 0 each where nothing was said."""
-        if self.class_counts is None:
-            return np.zeros(self.probabilities.shape[1], np.int64)
-        return np.asarray(self.class_counts, np.int64)
 
     def described(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
         """Return the features (R, D) of these rows, of all by default.
@@ -168,10 +159,6 @@ def _check_features(pool: Pool) -> None:
         width = values.shape[1]
         if name != "features" or at is None:
             _check_finite(name, values)
-    counts = pool.class_counts
-    if counts is not None:
-        fits = counts.shape == (pool.probabilities.shape[1],) and not (counts < 0).any()
-        _fits(fits, "class_counts must have one number >= 0 a class", counts.shape)
 
 
 def _check_finite(name: str, values: NDArray[Any]) -> None:

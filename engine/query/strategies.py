@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.query import chance, cold_start, diversity, mixture, signals, uncertainty
+from engine.query import chance, cold_start, diversity, least_sure, signals, uncertainty
 from engine.query.signals import Choose, Score, Why
 
 
@@ -17,7 +17,7 @@ class Strategy:
         title: what the person chooses.
         summary: when it helps, in one or two sentences.
         choose: (pool by ascending id, limit, seed) -> picks; its docstring says what the scores mean.
-        needs: what the pool must hold beside probabilities: "features", "flips", "disagreement", "bald", "labels".
+        needs: what the pool must hold beside probabilities: "features", "flips", "disagreement", "bald".
     """
 
     key: str
@@ -36,17 +36,10 @@ def _scored(key: str, title: str, summary: str, score: Score, why: Why) -> Strat
 
 _ALL = (
     Strategy(
-        "mixture",
-        "Recommended mixture",
-        "Doubtful images that are unlike each other, spread over the classes. Before the first round: typical images "
-        "of every group.",
-        mixture.choose_mixture,
-    ),
-    Strategy(
         "least_sure",
-        "Least sure",
-        "The images of the lowest confidence. For rounds of seconds, trained again after a few answers.",
-        mixture.choose_least_sure,
+        "Recommended: the least sure",
+        "The images of the lowest confidence. Before the first round: typical images of every group.",
+        least_sure.choose_least_sure,
     ),
     _scored(
         "least_confidence",

@@ -87,7 +87,7 @@ def test_the_switch_turns_live_labels_on_and_the_page_follows_the_round(opened: 
     page = page_of("review_labels")
     switch = page.toggle(key="live_labels")
     assert not switch.value
-    assert page.selectbox(key="review_strategy").value == "mixture"
+    assert page.selectbox(key="review_strategy").value == "least_sure"
     switch.set_value(True).run()
     assert opened.project.live.wanted
     assert page.selectbox(key="review_strategy").value == "least_sure"

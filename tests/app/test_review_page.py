@@ -63,7 +63,7 @@ def test_before_any_round_the_surface_gets_the_classes_and_no_round(opened: Open
     page = _page()
     assert _data(page) == {
         "base": opened.base,
-        "strategy": "mixture",
+        "strategy": "least_sure",
         "round": None,
         "only": "unreviewed",
         "classes": ["left", "right"],
@@ -133,7 +133,7 @@ def test_a_list_is_looked_at_one_by_one(opened: OpenProject) -> None:
     _complete(opened, "promoted")
     page = _page()
     page.selectbox(key="review_only").select("conflicts").run()
-    assert (_data(page)["only"], _data(page)["strategy"]) == ("conflicts", "mixture")
+    assert (_data(page)["only"], _data(page)["strategy"]) == ("conflicts", "least_sure")
     assert page.get("button_group")[0].disabled
 
 

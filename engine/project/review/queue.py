@@ -29,7 +29,7 @@ from engine.records.review import Beside, ReviewItem
 from engine.records.rounds import Predictions
 from engine.store import LabelTable
 
-DEFAULT = "mixture"
+DEFAULT = "least_sure"
 YOUNG = 3
 """Labels a class, on average, up to which typical images come first where a live model could order them already."""
 RESERVED = 20
@@ -253,7 +253,6 @@ class Queue:
             features=features,
             feature_rows=feature_rows,
             labeled_features=labeled_features,
-            class_counts=np.bincount(label[known], minlength=columns),
             flips=recorded.flips,
             disagreement=recorded.disagreement,
             bald=recorded.bald,

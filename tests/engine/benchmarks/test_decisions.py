@@ -232,7 +232,7 @@ def test_a_model_or_times_of_the_network_that_cannot_be_are_refused(text: str, t
 
 
 def options(tmp_path: Path, **more: Any) -> Options:
-    return Options("decisions", tmp_path, "2", "cpu", tmp_path / "out.json", QUICK, **more)
+    return Options("decisions", tmp_path, "3", "cpu", tmp_path / "out.json", QUICK, **more)
 
 
 def test_the_command_keeps_each_replay_and_goes_on_where_it_stopped(opened: list[str], tmp_path: Path) -> None:
@@ -247,18 +247,18 @@ def test_the_command_keeps_each_replay_and_goes_on_where_it_stopped(opened: list
         command.run(options(tmp_path), stop)
     before = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert [(run["row"], run["seed"]) for run in before] == [
-        ("mixture", 0), ("least_confidence", 0), ("random", 0), ("mixture", 1),
+        ("least_sure", 0), ("random", 0), ("least_sure", 1), ("random", 1),
     ]  # fmt: skip
     shown = command.run(options(tmp_path, resume=True), lines.append)
     after = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert after[:4] == before
     assert len(after) == 6
     assert [line.endswith("kept from the file") for line in lines[4:]] == [True] * 4 + [False] * 2
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         firsts = {run["right"][0] for run in after if run["seed"] == seed}
         assert len(firsts) == 1  # one first round for all
     assert all(len(run["right"]) == 21 and run["rounds"][0] == 0 for run in after)
-    for key in ("mixture", "least_confidence", "random", "% at 0"):
+    for key in ("least_sure", "random", "% at 0"):
         assert key in shown
     assert "300 of MNIST's training images" in shown
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.benchmarks import command, decisions_study, results
+from engine.benchmarks import overview as overview_module
 from engine.benchmarks.options import Options
 from engine.benchmarks.spec import Benchmark, Row
 from engine.errors import ConfigError, SourceMissing
@@ -44,19 +45,43 @@ def test_rows_of_several_files_stand_in_one_table_with_targets_seeds_and_cpu_sec
     said: list[str] = []
     lines = overview(tmp_path, said)
     assert lines[2:] == [
-        "| x | a | 90.00 | 93.00 | 92.00 ± 2.83, missed | 2 | 4 |",
-        "| x | b | – | – | 80.00 | 1 | 7 |",
         "| decisions | transductive, 10,000 images, 100 labels, least_sure | – | 205 decisions | 180 in 1 of 2, missed "
         "| 2 | 20 |",
+        "| x | a | 90.00 | 93.00 | 92.00 ± 2.83, missed | 2 | 4 |",
+        "| x | b | – | – | 80.00 | 1 | 7 |",
     ]
-    assert said == ["z.json: photos has a table of its own"]
+    assert said == ["z.json: photos, a table of its own"]
 
 
 def test_fewer_decisions_than_the_goal_are_no_miss(tmp_path: Path) -> None:
     asked = dataclasses.asdict(decisions_study.DecisionSettings())
-    one = {"row": "mixture", "seed": 0, "asked": asked, "value": 250, "more": {}, "goal": 300}
+    one = {"row": "least_sure", "seed": 0, "asked": asked, "value": 250, "more": {}, "goal": 300}
     saved(tmp_path, "y.json", {"benchmark": "decisions", "runs": [one]})
     assert "missed" not in overview(tmp_path, [])[2]
+
+
+def test_rows_are_kept_in_a_file_until_they_are_measured_again(tmp_path: Path) -> None:
+    folder, out = tmp_path / "results", tmp_path / "measured.json"
+    folder.mkdir()
+    saved(
+        folder, "x.json", results.document("x", SPEC, [A, B], [made(A, 0, 90.0, 3), made(B, 0, 80.0, 7)], {"code": "1"})
+    )
+    first = command.run(Options("overview", folder, out=out), print)
+    with pytest.raises(ConfigError, match="there already"):
+        command.run(Options("overview", folder, out=out), print)
+    saved(folder, "x.json", results.document("x", SPEC, [A], [made(A, 0, 95.0, 3)], {"code": "2"}))
+    again = command.run(Options("overview", folder, out=out, resume=True), print)
+    assert again == first.replace("90.00, missed", "95.00")
+    assert [(line.row, line.code) for line in overview_module.kept(out)] == [("a", "2"), ("b", "1")]
+    assert overview_module.table(overview_module.kept(out)) == again
+    out.write_text("{}")
+    with pytest.raises(ConfigError, match="no file of rows"):
+        command.run(Options("overview", folder, out=out, resume=True), print)
+
+
+def test_the_table_in_the_readme_is_that_of_the_rows_kept_beside_it() -> None:
+    folder = Path(overview_module.__file__).parent
+    assert overview_module.table(overview_module.kept(folder / "measured.json")) in (folder / "README.md").read_text()
 
 
 def test_what_is_no_file_of_results_is_named(tmp_path: Path) -> None:

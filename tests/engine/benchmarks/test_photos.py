@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from engine.algorithms.taught_start import TaughtStart
-from engine.benchmarks import command, live, photo_decisions, photo_rounds, run
+from engine.benchmarks import command, live, photo_rounds, run
 from engine.benchmarks.options import Options
 from engine.benchmarks.photo_decisions import Live, Seen, replay
 from engine.benchmarks.photos import net_features, sets_in
 from engine.errors import ConfigError
 from engine.live.model import ImageSet
 from engine.nets import frozen
-from engine.query.pick import pick
-from engine.query.pool import Pool
 
 TRUTH = np.arange(60) % 3
 
@@ -93,23 +91,9 @@ def test_one_answer_in_five_at_random_is_learned_from_and_pushes_the_doubtful_ba
     assert (len(asked), len(plainly)) == (9, 8)
 
 
-@pytest.mark.parametrize("without", ["", "variety", "balance"])
-def test_a_part_of_the_mixture_that_is_left_out_is_not_told(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pools: list[Pool] = []
-    monkeypatch.setattr(
-        photo_decisions, "pick", lambda key, pool, *a, **k: pools.append(pool) or pick(key, pool, *a, **k)
-    )
-    labeler = Told(list(range(3, 43)), "mixture")
-    replay(labeler, TRUTH, np.arange(9), per_fit=8, budget=16, target=1.0, seed=0, without=without)
-    assert len(pools) == 2
-    assert all((pool.features is None) == (without == "variety") for pool in pools)
-    assert all(bool(pool.counts.any()) != (without == "balance") for pool in pools)
-
-
-@pytest.mark.parametrize("wrong", ["rounds_queue=luck", "without=doubt"])
-def test_an_order_of_quick_rounds_or_a_part_that_is_unknown_is_refused(wrong: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"Use mixture|Use variety or balance"):
-        command.run(Options("photos", tmp_path, set=(wrong,)))
+def test_an_order_of_quick_rounds_that_is_unknown_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Use least_sure"):
+        command.run(Options("photos", tmp_path, set=("rounds_queue=luck",)))
 
 
 def test_the_budget_ends_it() -> None:

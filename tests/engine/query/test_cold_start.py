@@ -86,12 +86,6 @@ def test_distances_and_nearest_rows() -> None:
     assert gap.tolist() == [0, 0]
 
 
-def test_weights_pull_the_centres() -> None:
-    x = np.array([[0.0], [1.0]], np.float32)
-    _, centres = k_means_groups(x, 1, 0, weights=np.array([3.0, 1.0]))
-    np.testing.assert_allclose(centres, [[0.25]])
-
-
 def test_groups_are_found_from_a_part_and_hold_for_all_rows() -> None:
     x = np.repeat(np.array([[0.0], [10.0]], np.float32), 500, axis=0)
     group, centres = k_means_groups(x, 2, 0, fit_on=40)

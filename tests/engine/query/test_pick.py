@@ -9,7 +9,7 @@ from engine.errors import ConfigError
 from engine.query import QUERY_STRATEGIES, Pool, available, pick, random_order
 
 KEYS = (
-    "mixture", "least_sure", "least_confidence", "margin", "entropy", "random", "core_set", "badge", "typiclust",
+    "least_sure", "least_confidence", "margin", "entropy", "random", "core_set", "badge", "typiclust",
     "k_means",
     "bald", "disagreement", "flips",
 )  # fmt: skip
@@ -26,7 +26,6 @@ def whole_pool(n: int = 120, seed: int = 3) -> Pool:
         probabilities=rng.dirichlet(np.ones(3), n).astype(np.float32),
         features=rng.normal(size=(n, 4)).astype(np.float16),
         labeled_features=rng.normal(size=(7, 4)).astype(np.float16),
-        class_counts=np.array([3, 2, 2]),
         flips=rng.integers(0, 5, n).astype(np.int16),
         disagreement=rng.random(n).astype(np.float32),
         bald=rng.random(n).astype(np.float32),
@@ -81,7 +80,7 @@ def test_images_that_are_all_alike_come_by_ascending_id_but_for_random_ones(key:
     ids = np.array([40, 10, 30, 20], np.int64)
     pool = Pool(
         ids, np.full((4, 2), 0.5, np.float32), np.ones((4, 3)), np.zeros((1, 3)),
-        np.array([1, 0]), np.ones(4), np.ones(4), np.ones(4), ("a", "b"),
+        np.ones(4), np.ones(4), np.ones(4), ("a", "b"),
     )  # fmt: skip
     found = ids[pick(key, pool, 4).rows].tolist()
     assert found == (sorted(ids, key=lambda i: random_order(np.array([i]))[0]) if key == "random" else [10, 20, 30, 40])
@@ -94,7 +93,7 @@ def test_a_strategy_without_what_it_needs_is_refused_with_a_way_out(key: str, ne
         pick(key, pool, 3)
     assert "choose another order" in caught.value.way_out
     assert available(pool)[key] == f"{caught.value.cause}."
-    assert available(pool)["mixture"] == available(pool)["margin"] == ""
+    assert available(pool)["least_sure"] == available(pool)["margin"] == ""
     assert set(available(whole_pool()).values()) == {""}
 
 
@@ -107,12 +106,12 @@ def test_a_signal_known_of_no_image_counts_as_missing() -> None:
 
 
 def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"magic.*mixture, least_sure"):
+    with pytest.raises(ConfigError, match=r"magic.*least_sure, least_confidence"):
         pick("magic", whole_pool(), 3)
     with pytest.raises(ConfigError, match="-2"):
         pick("margin", whole_pool(), -2)
     with pytest.raises(ConfigError, match="-1"):
-        pick("mixture", whole_pool(), 3, seed=-1)
+        pick("least_sure", whole_pool(), 3, seed=-1)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +129,6 @@ def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
         ({"features": np.array([[0.0, 1.0], [np.nan, 0.0], [0.0, 0.0], [0.0, 0.0]])}, "features is not finite"),
         ({"labeled_features": np.ones((5, 3))}, "labeled_features must have"),
         ({"labeled_features": np.full((1, 2), np.inf)}, "labeled_features is not finite"),
-        ({"class_counts": np.ones(3, np.int64)}, "class_counts"),
-        ({"class_counts": np.array([1, -1])}, "class_counts"),
         ({"flips": np.ones(5)}, "flips must have one value an image"),
         ({"bald": np.ones(5)}, "bald must have one value an image"),
         ({"disagreement": np.full(4, np.inf)}, "disagreement must not be infinite"),
@@ -141,7 +138,7 @@ def test_unknown_strategies_and_negative_numbers_are_refused() -> None:
 def test_a_pool_that_does_not_fit_together_cannot_be_made(change: dict[str, object], said: str) -> None:
     good = Pool(
         np.arange(4), np.full((4, 2), 0.5, np.float32), np.ones((4, 2)), np.ones((1, 2)),
-        np.array([1, 0]), classes=("a", "b"),
+        classes=("a", "b"),
     )  # fmt: skip
     with pytest.raises(ConfigError, match=said):
         replace(good, **change)

@@ -18,7 +18,7 @@ def test_probability_strategies_take_the_highest_score_and_show_it() -> None:
     assert found.why[1] == "close call: “3” or “8”"
 
 
-@pytest.mark.parametrize("key", ["least_confidence", "margin", "entropy", "random", "mixture"])
+@pytest.mark.parametrize("key", ["least_confidence", "margin", "entropy", "random", "least_sure"])
 def test_before_any_round_the_random_order_comes_and_says_so(key: str) -> None:
     pool = Pool(IDS, np.full((4, 2), 0.5, np.float32), classes=CLASSES, trained=False)
     found = pick(key, pool, 3)

@@ -26,8 +26,7 @@ def large_pool() -> Pool:
     n = 50_000
     return Pool(
         rng.permutation(n) + 1, (p / p.sum(axis=1, keepdims=True)).astype(np.float32), features[:n], features[n:],
-        rng.integers(0, 10, 1000), np.full(10, 100), rng.integers(0, 9, n), rng.random(n), rng.random(n),
-        tuple("0123456789"),
+        rng.integers(0, 9, n), rng.random(n), rng.random(n), tuple("0123456789"),
     )  # fmt: skip
 
 

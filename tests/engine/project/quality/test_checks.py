@@ -73,7 +73,7 @@ def test_copies_conflict_only_by_images_that_are_not_rejected(project: Project) 
     assert [one.image_ids for one in project.lists.conflicts()] == [tuple(ids[1:])]
     decide(project, ids[3], None, "reject")
     assert [(one.image_ids, one.labels) for one in project.lists.conflicts()] == [(tuple(ids[1:3]), ("cat", "dog"))]
-    items, total = project.queue.next("mixture", 5, ref=QueueRef.parse("conflicts"))
+    items, total = project.queue.next("least_sure", 5, ref=QueueRef.parse("conflicts"))
     assert total == 2
     assert [one.image_id for one in items[0].beside] == [ids[2]]
     decide(project, ids[1], None, "reject")

@@ -46,10 +46,10 @@ def decide(project: Project, image_id: int, label: str | None, action: str = "la
 
 def test_a_queue_goes_on_where_it_was_as_images_are_decided(project: Project) -> None:
     make_round(project, said(project, list(np.linspace(0.5, 0.99, FREE))))
-    whole = [item.image_id for item in project.queue.next("mixture", FREE)[0]]
+    whole = [item.image_id for item in project.queue.next("least_sure", FREE)[0]]
     decide(project, whole[0], "cat")
     decide(project, whole[1], None, "skip")
-    items, total = project.queue.next("mixture", 5, exclude=[whole[2]])
+    items, total = project.queue.next("least_sure", 5, exclude=[whole[2]])
     assert [item.image_id for item in items] == whole[3:8]
     assert total == FREE - 2
 
@@ -71,11 +71,11 @@ def test_another_selection_and_a_reload_get_picks_of_their_own(project: Project,
 
 def test_a_decision_taken_back_comes_again(project: Project) -> None:
     make_round(project, said(project, list(np.linspace(0.5, 0.99, FREE))))
-    first = project.queue.next("mixture", 1)[0][0].image_id
+    first = project.queue.next("least_sure", 1)[0][0].image_id
     decide(project, first, "cat")
-    assert project.queue.next("mixture", 1)[0][0].image_id != first
+    assert project.queue.next("least_sure", 1)[0][0].image_id != first
     project.store.undo(new_uid(), "local")
-    assert project.queue.next("mixture", 1)[0][0].image_id == first
+    assert project.queue.next("least_sure", 1)[0][0].image_id == first
 
 
 def test_a_strategy_that_knows_few_images_is_followed_by_the_least_confident(
@@ -92,7 +92,7 @@ def test_a_strategy_that_knows_few_images_is_followed_by_the_least_confident(
 def test_strategies_say_what_a_round_lacks(project: Project) -> None:
     make_round(project, said(project, [0.9] * FREE))
     reasons = project.queue.strategies()
-    assert reasons["mixture"] == ""
+    assert reasons["least_sure"] == ""
     assert "features" in reasons["core_set"]
     with pytest.raises(ConfigError, match="features"):
         project.queue.next("core_set", 3)
@@ -100,11 +100,11 @@ def test_strategies_say_what_a_round_lacks(project: Project) -> None:
 
 def test_unknown_queues_are_refused_with_the_known_ones(project: Project) -> None:
     with pytest.raises(ConfigError, match="unreviewed"):
-        project.queue.next("mixture", 3, ref=QueueRef.parse("unseen"))
-    with pytest.raises(ConfigError, match="mixture"):
+        project.queue.next("least_sure", 3, ref=QueueRef.parse("unseen"))
+    with pytest.raises(ConfigError, match="least_sure"):
         project.queue.next("best", 3)
     with pytest.raises(ConfigError, match="audit"):
-        project.queue.next("mixture", 3, ref=QueueRef.parse("audit:x"))
+        project.queue.next("least_sure", 3, ref=QueueRef.parse("audit:x"))
     for text in ("audit:3", "audit:3:open", "audit:3:class:a: b", "audit:3:source:human"):
         assert str(QueueRef.parse(text)) == text
     assert QueueRef.parse("audit:3:class:a: b") == QueueRef.of_audit(3, "class:a: b")
@@ -187,7 +187,7 @@ def test_a_confident_prediction_against_an_older_label_is_a_conflict_until_the_l
     assert [(one.kind, one.image_ids, one.labels, one.suggested) for one in conflicts] == [
         ("prediction", (int(ids[0]),), ("cat",), "dog")
     ]
-    items, total = project.queue.next("mixture", 5, ref=QueueRef.parse("conflicts"))
+    items, total = project.queue.next("least_sure", 5, ref=QueueRef.parse("conflicts"))
     assert (total, items[0].label, items[0].prediction) == (1, "cat", "dog")
     decide(project, int(ids[0]), "cat")
     assert project.lists.conflicts() == []
@@ -202,7 +202,7 @@ def test_a_contradicted_label_is_shown_beside_the_nearest_image_with_it_and_with
     features = np.zeros((len(ids), 1))
     features[:LABELED, 0] = [0, 5, 2, 1]  # cat, cat, dog, dog
     make_round(project, p, features=features)
-    (item,) = project.queue.next("mixture", 5, ref=QueueRef.parse("conflicts"))[0]
+    (item,) = project.queue.next("least_sure", 5, ref=QueueRef.parse("conflicts"))[0]
     assert [(one.image_id, one.label) for one in item.beside] == [(int(ids[1]), "cat"), (int(ids[3]), "dog")]
 
 
@@ -210,7 +210,7 @@ def test_two_people_who_disagree_are_a_conflict_until_one_sees_both(project: Pro
     image = int(free[0])
     first = project.labels.decide([Decision(new_uid(), image, 0, "label", "cat", actor="Ada")])[0]
     second = project.labels.decide([Decision(new_uid(), image, first.seq or 0, "correct", "dog", actor="Bo")])[0]
-    items, _ = project.queue.next("mixture", 5, ref=QueueRef.parse("conflicts"))
+    items, _ = project.queue.next("least_sure", 5, ref=QueueRef.parse("conflicts"))
     assert [(one.who, one.label) for one in items[0].beside] == [("Ada", "cat"), ("Bo", "dog")]
     project.labels.decide([Decision(new_uid(), image, second.seq or 0, "label", "dog", actor="Ada")])
-    assert project.queue.next("mixture", 5, ref=QueueRef.parse("conflicts")) == ([], 0)
+    assert project.queue.next("least_sure", 5, ref=QueueRef.parse("conflicts")) == ([], 0)

@@ -65,8 +65,8 @@ def test_a_damaged_file_beside_the_predictions_is_told_and_every_queue_goes_on(
     number = make_round(project, p, epochs=[p, p], features=features, signals={"flips": 1})
     harm(project.workspace.round_folder(number) / name)
     queue, last = project.queue, ids_of(project)[-1]
-    assert len(queue.next("mixture", FREE)[0]) == FREE
-    assert queue.strategies()["mixture"] == ""
+    assert len(queue.next("least_sure", FREE)[0]) == FREE
+    assert queue.strategies()["least_sure"] == ""
     context = project.signals.context([last], project.results.predictions())[0]
     assert bool(context.neighbours) == (name != files.FINAL_FEATURES)
     assert bool(context.epochs) == (name != EPOCH)
@@ -83,7 +83,7 @@ def test_an_old_round_with_a_damaged_epoch_has_no_flips_and_no_path(project: Pro
     p = said_of(0.9)
     number = make_round(project, p, epochs=[p, p])
     garbage(project.workspace.round_folder(number) / EPOCH)
-    assert len(project.queue.next("mixture", 3)[0]) == 3
+    assert len(project.queue.next("least_sure", 3)[0]) == 3
     assert project.queue.strategies()["flips"] != ""
     assert project.signals.context([ids_of(project)[-1]], project.results.predictions())[0].epochs == ()
     assert project.signals.notices
@@ -92,7 +92,7 @@ def test_an_old_round_with_a_damaged_epoch_has_no_flips_and_no_path(project: Pro
 
 def test_a_round_that_recorded_nothing_beside_its_predictions_is_no_damage(project: Project) -> None:
     make_round(project, said_of(0.9))
-    project.queue.next("mixture", 3)
+    project.queue.next("least_sure", 3)
     project.signals.context(ids_of(project)[-1:], project.results.predictions())
     assert project.signals.notices == ()
 
