@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -16,11 +17,12 @@ from app.components.next_step import next_step
 from app.components.quality.goal import goal_line
 from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
+from app.server.deliveries import Delivery
 from app.server.scans import BackgroundScan
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import FILE, NONE, warning
-from engine.importers.scan import ImportSource, discard, kind_of
+from engine.importers.scan import ImportSource, kind_of
 from engine.records.imports import Grouping, ImportPreview, ImportResult
 from engine.records.progress import Progress
 
@@ -52,10 +54,8 @@ def page() -> None:
     opened = state.current()
     if opened is None:
         _start()
-    elif state.get("scan") is not None:
-        _watch(state.get("scan"))
-    elif state.get("preview") is not None:
-        _confirm(opened, state.get("preview"))
+    elif (delivery := _looked_at(opened)) is not None:
+        _draw(opened, delivery)
     else:
         add, project = st.columns([2, 1], gap="large")
         with add:
@@ -64,6 +64,39 @@ def page() -> None:
             st.subheader("Project")
             _open(opened)
             _create(first=False)
+
+
+def _looked_at(opened: OpenProject) -> Delivery | None:
+    """Return the delivery that this browser looks at: the one it chose, and at first one that waits for a decision.
+
+    A browser that has begun with none keeps its ways in, whatever others hand over meanwhile; they are listed there.
+    """
+    chosen = state.get("delivery")
+    if chosen is None:
+        waiting = opened.deliveries.all()
+        _look_at(waiting[0] if waiting else None)
+        return waiting[0] if waiting else None
+    delivery = opened.deliveries.get(chosen)
+    if delivery is None and chosen:
+        state.put("went", True)
+        _look_at(None)
+    return delivery
+
+
+def _look_at(delivery: Delivery | None) -> None:
+    for name in ("preview", "foreseen"):
+        state.forget(name)
+    state.put("delivery", "" if delivery is None else delivery.id)
+
+
+def _draw(opened: OpenProject, delivery: Delivery) -> None:
+    """Draw a delivery: how far the look into it is, or what was found."""
+    if delivery.scan is None:
+        _offer(opened, delivery)
+    elif state.get("preview") is None:
+        _watch(opened, delivery, delivery.scan)
+    else:
+        _confirm(opened, delivery, state.get("preview"))
 
 
 def _start() -> None:
@@ -123,51 +156,103 @@ def _add(opened: OpenProject) -> None:
     if failed is not None:
         state.forget("scan_failed")
         state.show_error(failed)
+    if state.get("went"):
+        state.forget("went")
+        st.info("What was shown here was imported or thrown away meanwhile, in another window.")
+    _waiting(opened)
     by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:
         uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
-        path = opened.uploads.pop(uploaded.id, None) if uploaded is not None else None
-        if uploaded is not None and path is not None:
-            _look_into(opened, ImportSource(kind_of(path), path, name=uploaded.name), uploaded=True)
+        if uploaded is not None and (delivery := opened.deliveries.get(uploaded.id)) is not None:
+            _open_delivery(delivery)
     with by_folder, st.form("folder", border=False):
         text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
-            _look_into(opened, ImportSource(kind_of(given), given, name=given.name), uploaded=False)
+            source = ImportSource(kind_of(given), given, name=given.name)
+            _open_delivery(opened.deliveries.begin(source, uploaded=False))
     with st.expander("What can be read"):
         st.markdown(ABOUT)
 
 
-def _look_into(opened: OpenProject, source: ImportSource, *, uploaded: bool) -> None:
-    """Begin to look at a source; the next run of the page shows nothing else."""
+def _waiting(opened: OpenProject) -> None:
+    """Draw what was handed over and is not decided about, to be opened."""
+    for one in opened.deliveries.all():
+        with st.container(horizontal=True, vertical_alignment="center", key=f"waiting_{one.id}"):
+            st.markdown(f"**{state.plain(one.source.name)}** {_how_far(one)}")
+            if st.button("Show", icon=":material/visibility:", key=f"show_{one.id}"):
+                _open_delivery(one)
+
+
+def _how_far(delivery: Delivery) -> str:
+    if delivery.scan is None:
+        return "was not read to its end"
+    return "is read and waits for a decision" if delivery.scan.wait(0) else "is being read"
+
+
+def _open_delivery(delivery: Delivery) -> None:
+    """Look at a delivery; the next run of the page shows nothing else."""
     state.forget("imported")
-    state.put("scan", opened.look_into(source, uploaded=uploaded))
+    _look_at(delivery)
     st.rerun()
 
 
-def _watch(scan: BackgroundScan) -> None:
+def _offer(opened: OpenProject, delivery: Delivery) -> None:
+    """Offer to read anew what a stop of Starling has cut off."""
+    st.subheader(f"{state.plain(delivery.source.name)} is not imported yet")
+    kept = "The upload is still here" if delivery.uploaded else f"It lies in {state.plain(delivery.source.path)}"
+    st.markdown(
+        f"Starling was stopped before anything of it was written to the project. {kept}, and what was chosen about it "
+        "is remembered."
+    )
+    with st.container(horizontal=True):
+        again = st.button("Look again", icon=":material/search:", type="primary", key="look_again")
+        dropped = st.button("Discard", icon=":material/close:", key="discard")
+        _later()
+    if again:
+        opened.deliveries.look_again(delivery)
+        st.rerun()
+    if dropped:
+        _drop(opened, delivery)
+
+
+def _later() -> None:
+    """Let a person add something else first."""
+    if st.button("Add another source", type="tertiary", key="later", help="This one waits until you decide about it."):
+        _look_at(None)
+        st.rerun()
+
+
+def _drop(opened: OpenProject, delivery: Delivery) -> None:
+    opened.deliveries.drop(delivery)
+    _look_at(None)
+    st.rerun()
+
+
+def _watch(opened: OpenProject, delivery: Delivery, scan: BackgroundScan) -> None:
     """Draw how far a scan is until it ends. Leaving the page ends the drawing alone: it is taken up again here."""
     st.subheader(f"Reading {state.plain(scan.source.name)}")
     bar = st.progress(0.0, "Looking inside")
     st.caption(
-        "You can use the other pages meanwhile and come back here. Nothing is written to the project before you say so."
+        "You can use the other pages meanwhile, or close this one, and come back here. Nothing is written to the "
+        "project before you say so."
     )
-    if st.button("Stop", icon=":material/close:", key="stop_scan"):
-        scan.stop()
-        state.forget("scan")
-        st.rerun()
+    with st.container(horizontal=True):
+        stopped = st.button("Stop", icon=":material/close:", key="stop_scan")
+        _later()
+    if stopped:
+        _drop(opened, delivery)
     tell = _telling(bar.progress)
     while not scan.wait(LOOKED_EVERY):
         tell(scan.told.label, scan.told.done, scan.told.total)
-    state.forget("scan")
     try:
-        preview = scan.preview()
+        preview = delivery.preview or scan.preview()
     except StarlingError as error:
         state.put("scan_failed", error)
+        _drop(opened, delivery)
     else:
-        state.forget("foreseen")
-        state.put("preview", preview)
-    st.rerun()
+        state.put("preview", preview)  # None where another window has stopped it: then the delivery is gone, too
+        st.rerun()
 
 
 def _telling(draw: Callable[[float, str], object]) -> Progress:
@@ -188,7 +273,7 @@ def _left(seconds: float) -> str:
     return f"about {max(1, round(seconds)):,} s" if seconds < 90 else f"about {round(seconds / 60):,} min"
 
 
-def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
+def _confirm(opened: OpenProject, delivery: Delivery, preview: ImportPreview) -> None:
     labeled = sum(preview.counts.values())
     st.subheader(f"Add images to {state.plain(opened.project.store.name)}")
     st.markdown(_summary(preview, labeled))
@@ -201,7 +286,8 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
         )
     elif len(preview.counts) == 1 and len(opened.project.store.classes()) <= 1:
         st.warning("All labels are of one class. At least 2 are needed; add another on the Review page.")
-    ask(preview)
+    read = partial(opened.deliveries.read_again, delivery)
+    ask(preview, read)
     guessed = any(one.sure or one.proposed for one in preview.groupings)
     group_by = _groups(preview) if guessed else NONE
     class_list(opened.base, preview)
@@ -209,11 +295,11 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
     listing("Refused files", preview.refused)
     listing("Conflicting labels: imported without a label", preview.conflicts)
     with st.expander("More choices"):
-        choose_reading(preview)
+        choose_reading(preview, read)
         if not guessed:
             group_by = _groups(preview)
         use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0, key="take_labels")
-    _bar(opened, preview, use_labels=use_labels, group_by=group_by)
+    _bar(opened, delivery, preview, use_labels=use_labels, group_by=group_by)
 
 
 def _summary(preview: ImportPreview, labeled: int) -> str:
@@ -231,20 +317,19 @@ def _summary(preview: ImportPreview, labeled: int) -> str:
     )
 
 
-def _bar(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
+def _bar(opened: OpenProject, delivery: Delivery, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
     with next_step():
         wanted = st.button(
             f"Import {some(len(preview.found), 'image')}", type="primary", icon=":material/check:", key="import"
         )
         dropped = st.button("Discard", icon=":material/close:", key="discard")
+        _later()
         place = st.empty()
     if dropped:
-        discard(preview)
-        state.forget("preview")
-        st.rerun()
+        _drop(opened, delivery)
     if wanted:
         with place:
-            _commit(opened, preview, use_labels=use_labels, group_by=group_by)
+            _commit(opened, delivery, preview, use_labels=use_labels, group_by=group_by)
 
 
 def _groups(preview: ImportPreview) -> str:
@@ -280,17 +365,20 @@ def _group_words(one: Grouping) -> str:
     return f"{one.title}{mark}: {some(one.images, 'image')} in {some(one.groups, 'group')}"
 
 
-def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
+def _commit(
+    opened: OpenProject, delivery: Delivery, preview: ImportPreview, *, use_labels: bool, group_by: str
+) -> None:
     bar = st.progress(0.0, "Importing")
     try:
-        result = opened.project.imports.commit(
-            preview, _telling(bar.progress), use_labels=use_labels, group_by=group_by
-        )
+        with opened.deliveries.taking(delivery):
+            result = opened.project.imports.commit(
+                preview, _telling(bar.progress), use_labels=use_labels, group_by=group_by
+            )
     except StarlingError as error:
         bar.empty()
         state.show_error(error)
         return
-    state.forget("preview")
+    _look_at(None)
     state.put("imported", result)
     st.rerun()
 
