@@ -25,6 +25,7 @@ from engine.importers.formats.text_lists import (
     split_in,
     stems_of,
 )
+from engine.importers.formats.voc_lists import find_lists
 from engine.importers.labeling import Labeling, about_test
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView, folder_of
@@ -103,7 +104,8 @@ def _lists(source: SourceView) -> list[str]:
         lists = source.ending(*ENDINGS)
         beside = stems_of(source) if lists else {}  # a text file for each image says something else: boxes, a caption
         lists += source.ending(*SPACED)
-        names = [name for name in lists if name.rpartition(".")[0] not in beside]
+        signs = {one.name for one in find_lists(source)}  # 1 and -1 there are no labels
+        names = [name for name in lists if name.rpartition(".")[0] not in beside and name not in signs]
         return [name for name in names[:_LOOKED_AT] if _is_list(source, name)]
 
     return source.once("text lists", look)
