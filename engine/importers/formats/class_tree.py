@@ -3,7 +3,8 @@ below.
 
 1. Folders that hold the whole set are stripped, however many lie inside each other, whether images lie loose beside
    the inner one or not. Where one of several top folders has a generic name (images, data …) and folders of its own,
-   and the others have none, the set is in it; so where all others are called as what only lies beside a set.
+   and the others have none, the set is in it; so where all others are called as what only lies beside a set. A single
+   folder of images beside one of unlabeled images is a class.
 2. Where top folders are splits (train, val, test …), one more level is stripped. A folder beside them that has the
    same folders inside is one more split; one that has none is without labels. Splits may also lie inside the classes.
    Where all folders are splits and none has folders inside, nothing names a class.
@@ -11,8 +12,8 @@ below.
    the second. Images with no folder left, or in a folder such as unlabeled or no_label, are unlabeled.
 
 All files count for the structure, refused ones and empty folders too: a class whose images cannot be read is a class.
-The level can be chosen; where folders on another one could be the classes as well, a person should look. So where a
-class is called as what only lies beside a set (masks, previews, unsorted …).
+The level can be chosen; where folders on another one could be the classes as well, or the only folder could, a person
+should look. So where a class is called as what only lies beside a set (masks, previews, unsorted …).
 """
 
 from __future__ import annotations
@@ -162,7 +163,11 @@ def _shape(paths: Sequence[Folders]) -> Shape:
         inside = _inside(paths, root)
         tops = sorted(inside)
         named = [top for top in tops if not split_of(top) and not is_pool(top)]
-        alone = len(named) == 1 and all(map(is_pool, set(tops) - set(named)))
+        pools = set(tops) - set(named)
+        alone = len(named) == 1 and all(map(is_pool, pools))
+        if alone and pools and not inside[named[0]] and _could_be_class(named[0]):
+            doubtful = True
+            break
         if alone and (not _are_sessions(inside[named[0]]) or _words(named[0]) in GENERIC):
             root = (*root, named[0])
             continue
@@ -232,6 +237,11 @@ def _class_level(paths: Sequence[Folders], shape: Shape) -> Shape:
         shape, splits=splits, split_at=split_at, class_at=at, doubtful=doubtful or several or lone or odd,
         below=tuple(below),
     )  # fmt: skip
+
+
+def _could_be_class(folder: str) -> bool:
+    """Whether a folder that holds all images may be named after what they show."""
+    return _words(folder) not in GENERIC and not (split_of(folder) or is_pool(folder) or _are_sessions((folder,)))
 
 
 def _lone_generic(holding: Sequence[str]) -> bool:
@@ -341,10 +351,11 @@ def _level_question(source: SourceView, shape: Shape, answer: str) -> tuple[Ques
         more = " …" if len(counts) > 4 else ""
         options.append((str(level), f"level {level}: {_counted(len(counts), counts.total())} ({names}{more})"))
     options.append((NO_LEVEL, "no folder: the images stay unlabeled"))
+    lone = not chosen and not answer and bool(shape.root) and _could_be_class(shape.root[-1])
     return (
         Question(
             LEVEL, "Folders that name the class", tuple(options), str(chosen),
-            "Folders above it only hold them; folders below it may be sessions or scenes.", shape.doubtful,
+            "Folders above it only hold them; folders below it may be sessions or scenes.", shape.doubtful or lone,
         ),
     )  # fmt: skip
 
