@@ -11,6 +11,8 @@ below.
 3. The first folder that is left is the class; where the first level is dates or sessions that hold the same folders,
    the second. Images with no folder left, or in a folder such as unlabeled or no_label, are unlabeled.
 
+Folders that are called by numbers have the names that a list of classes at the top gives them, if it names all.
+
 All files count for the structure, refused ones and empty folders too: a class whose images cannot be read is a class.
 The level can be chosen; where folders on another one could be the classes as well, or the only folder could, a person
 should look. So where a class is called as what only lies beside a set (masks, previews, unsorted …).
@@ -21,10 +23,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.importers.formats.base import LIKELY, POSSIBLE, Answers, Detection, Format
+from engine.importers.formats.class_lists import NOTHING, ClassNames, names_of_numbers, number_of
 from engine.importers.labeling import Labeling, about_test, is_pool, split_of
 from engine.importers.names import label_flaw, natural_key, shown
 from engine.importers.source_view import SIDE_ENDINGS, SourceView
@@ -42,7 +45,8 @@ BESIDE = frozenset(
     | {"unsorted", "tosort", "todo", "tolabel", "inbox", "unclassified", "uncategorized", "uncategorised"}
 )
 """What folders beside the classes are called, casefolded, without marks between words."""
-LEVEL, ASIDE = "level", "aside"
+LEVEL, ASIDE, NAMES = "level", "aside", "names"
+WORDS, NUMBERS = "words", "numbers"
 NO_LEVEL, KEEP, LEAVE = "0", "keep", "leave"
 MOST_LEVELS = 6
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?(0?[1-9]|1[0-2])([-_. ]?\d{1,2})?)?|\d{1,2}[-_.]\d{1,2}[-_.](19|20)\d\d")
@@ -86,7 +90,8 @@ def detect(source: SourceView) -> Detection | None:
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return the labels that the folders say; `answers` may hold "level" and "aside"."""
+    """Return the labels that the folders say; `answers` may hold "level" and "aside", and "names" and "count_from"
+    where a list of classes names the folders."""
     all_folders = _all_folders(source)
     shape = _shape(all_folders)
     level = answers.get(LEVEL, "")
@@ -116,15 +121,47 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             refused.append(Refusal(shown(name), f"{flaw}; imported without a label"))
         else:
             labels[name] = label
+    named = _names_of_numbers(source, declared, answers)
+    if named.names and answers.get(NAMES) != NUMBERS:
+        by_folder = {label: named.names[int(label)] for label in declared if label not in left}
+        labels = {name: by_folder[label] for name, label in labels.items()}
+        declared = set(by_folder.values())
+        spelled |= declared
     empty = sorted(label for label in declared - set(labels.values()) - left if label_flaw(label) is None)
     found = Labeling(CLASS_TREE if labels else IMAGES_ONLY, labels, splits=splits)
     return Labeling(
         found.layout, labels, tuple(refused), splits=splits,
-        notices=_notices(source, shape, labels, len(found.test), empty),
+        notices=(*_notices(source, shape, labels, len(found.test), empty), *named.notices),
         classes=tuple(sorted({*labels.values(), *empty}, key=natural_key)) if labels else (),
-        questions=(*_level_question(source, shape, level), *_aside_question(aside, labels, bool(left))),
-        spelled=frozenset(spelled),
+        questions=(
+            *_level_question(source, shape, level), *_aside_question(aside, labels, bool(left)), *named.questions
+        ),
+        used=frozenset({named.file} - {""}), spelled=frozenset(spelled),
     )  # fmt: skip
+
+
+def _names_of_numbers(source: SourceView, folders: Collection[str], answers: Answers) -> ClassNames:
+    """Return the names of class folders that are all called by numbers, where a list at the top names each of them, and
+    the question whether they are called so."""
+    numbers = {folder: number_of(folder) for folder in folders}
+    said = {number for number in numbers.values() if number is not None}
+    if not said or None in numbers.values() or len(said) < len(numbers):
+        return NOTHING
+    found = names_of_numbers(source, "", said, answers)
+    if not said <= found.names.keys():
+        return ClassNames({}, questions=() if found.names else found.questions)
+    first = sorted(numbers, key=natural_key)[:3]
+    listed = ", ".join(f"{shown(one, 20)} is {shown(found.names[int(one)], 40)}" for one in first)
+    by_number = answers.get(NAMES) == NUMBERS
+    question = Question(
+        NAMES, "Names of the classes",
+        ((WORDS, f"those in {shown(found.file, 60)}: {listed}"), (NUMBERS, f"the folders: {', '.join(first)}")),
+        NUMBERS if by_number else WORDS,
+    )  # fmt: skip
+    told = () if by_number else (f"the class folders are numbers, which {shown(found.file)} names: {listed}",)
+    return replace(
+        found, notices=(*(() if by_number else found.notices), *told), questions=(question, *found.questions)
+    )
 
 
 def class_folder(folders: Folders, shape: Shape) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -16,11 +16,15 @@ from engine.importers.source_view import SIDE_ENDINGS
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL_FILE = re.compile(r"[?&]d=([^&]+)")
 _UPLOADED = re.compile(r"[0-9a-f]{6,8}-(.+)")
+_DECIMAL = re.compile(r"(\d{1,18})\.0+")
+_MARKS = re.compile(r"[\s_+\-.()\[\]]+")
 _IMAGE = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|heic|heif|jp2|jxl|dcm|ppm|pgm)$", re.IGNORECASE)
 
 NAME, PREFIXED, STEM, OTHER_ENDING, NUMBER = "name", "prefixed", "stem", "other ending", "number"
+DECIMAL, OTHER_MARKS = "decimal", "other marks"
 """How a cell named a file: in full; behind a prefix that an upload put before it; without its ending; with another
-ending of images; by its number, without the zeros before it."""
+ending of images; by its number, without the zeros before it; by its number, with zeros behind a point; with other
+marks between the words."""
 
 
 def looks_like_image(cell: str) -> bool:
@@ -75,10 +79,23 @@ class CellFiles:
         name = self._below(path)
         if name is not None:
             return name, NAME, ""
-        alike = self._by_number.get(int(number), []) if (number := _number(path)) else []
-        if len(alike) == 1:
-            return alike[0], NUMBER, ""
-        return None, "", SEVERAL if alike else MISSING
+        for how, alike in self._alike(path, folder):
+            if alike:
+                return (alike[0], how, "") if len(alike) == 1 else (None, "", SEVERAL)
+        return None, "", MISSING
+
+    def _alike(self, path: str, folder: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield how a cell could still be meant, and the files that it would mean then, the likeliest first."""
+        if number := _number(path):
+            yield NUMBER, self._by_number.get(int(number), [])
+        if (whole := _DECIMAL.fullmatch(path)) is not None:  # as a table of numbers with a gap is written
+            name, _, why = self._find(whole[1], folder)
+            yield DECIMAL, [name] if name is not None else ["", ""] if why == SEVERAL else []
+        above, _, base = path.replace("\\", "/").rpartition("/")
+        if key := _words(_without_ending(base) or base):
+            own = name_key(above.rpartition("/")[2])
+            alike = self._by_words.get(key, [])
+            yield OTHER_MARKS, [one for one in alike if not own or f"/{name_key(one)}".split("/")[-2] == own]
 
     def _below(self, path: str) -> str | None:
         """Return the file whose whole path is the end of this one, which begins further up than the source does."""
@@ -127,6 +144,14 @@ class CellFiles:
         return numbers
 
     @cached_property
+    def _by_words(self) -> dict[str, list[str]]:
+        words: dict[str, list[str]] = defaultdict(list)
+        for stem, names in self._stems.items():
+            if key := _words(stem.rpartition("/")[2]):
+                words[key] += names
+        return words
+
+    @cached_property
     def _by_stem(self) -> NameIndex:
         return NameIndex(self._stems)
 
@@ -143,6 +168,12 @@ def _number(path: str) -> str:
     """Return the digits of a name that has nothing else but an ending of images, "" for any other."""
     stem = _without_ending(path) or path
     return stem if stem.isascii() and stem.isdigit() and len(stem) < 20 else ""
+
+
+def _words(stem: str) -> str:
+    """Return what names share that differ only in the marks between their words; "" for one without such a mark."""
+    parts = [part for part in _MARKS.split(name_key(stem)) if part]
+    return " ".join(parts) if len(parts) > 1 else ""
 
 
 def _without_ending(path: str) -> str:
