@@ -10,10 +10,11 @@ import streamlit as st
 from app import state
 from app.components.quality.words import some
 from engine.errors import StarlingError
-from engine.importers.formats import FORMATS, class_tree, csv_table, images_only
+from engine.importers.formats import FORMATS, class_tree, csv_table, file_names, images_only
+from engine.importers.formats.class_lists import COUNT_FROM
 from engine.importers.scan import read_again
 from engine.importers.spellings import ENCODING, INNER
-from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
+from engine.importers.tables.columns import DENIED, FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
 from engine.importers.tidy import NOTHING, TWINS
 from engine.records.imports import ImportPreview, Question, Reading
@@ -23,7 +24,7 @@ MOST_SIDE_BY_SIDE = 6
 """Answers that are shown beside each other at most; more are a list that opens."""
 FORESEEN = (
     class_tree.LEVEL, class_tree.ASIDE, TWINS, NOTHING, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control",
-    "names",
+    "names", "difficult", COUNT_FROM, DENIED,
 )  # fmt: skip
 """How the keys of questions begin whose answers are tried out, to say what follows: they read the labels anew, and
 decode nothing."""
@@ -40,6 +41,7 @@ _TITLES = {
     class_tree.FORMAT.key: "Folders named after the classes",
     csv_table.FORMAT.key: "A table beside the images",
     images_only.FORMAT.key: "The images alone, without labels",
+    file_names.FORMAT.key: "How the names of the files begin",
 }
 """What a format is called for a person, where it has no name that is known."""
 
