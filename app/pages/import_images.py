@@ -33,10 +33,12 @@ ABOUT = """
 - **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
   folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
 - **A table beside the images**: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a class. An empty
-  cell is no label. Labels are text: “007” stays “007”. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`.
-- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, Datumaro, Hugging Face, WebDataset,
+  cell is no label. Labels are text: “007” stays “007”, unless a list beside it (`classes.txt`, `data.yaml`, a table)
+  names the numbers. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`. `train.txt` and `test.txt` with
+  paths are splits.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, YOLO, Datumaro, Hugging Face, WebDataset,
   ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a column of shares a class, is what a
-  model said.
+  model said. Of boxes, the class that all have in an image is its label.
 - **Archives**, zip or tar (also packed), and archives in these: each is a folder called like it, `cat.zip` a folder
   `cat`.
 - **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as
