@@ -36,9 +36,9 @@ ABOUT = """
   cell is no label. Labels are text: “007” stays “007”, unless a list beside it (`classes.txt`, `data.yaml`, a table)
   names the numbers. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`. `train.txt` and `test.txt` with
   paths are splits.
-- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, YOLO, Datumaro, Hugging Face, WebDataset,
-  ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a column of shares a class, is what a
-  model said. Of boxes, the class that all have in an image is its label.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, YOLO, LabelMe, CreateML, Supervisely,
+  Datumaro, Hugging Face, WebDataset, ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a
+  column of shares a class, is what a model said. Of boxes, the class that all have in an image is its label.
 - **Archives**, zip or tar (also packed), and archives in these: each is a folder called like it, `cat.zip` a folder
   `cat`.
 - **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -112,9 +112,51 @@ class CellFiles:
         """Return whether a cell is the name or the path of a folder of the source."""
         return name_key(cell.replace("\\", "/").strip(" /")) in self._folders
 
+    def images_in(self, cell: str, folder: str) -> Sequence[str]:
+        """Return the files in the only folder that a cell names, and in those below it, sorted; none where it names no
+        folder or several.
+
+        Args:
+            cell: its name or path; of a number the zeros before it may be missing.
+            folder: the table's own, "" at the top.
+        """
+        path = cell.replace("\\", "/").strip().strip("/")
+        name, why = self._folder_index.find(path, folder) if path else (None, MISSING)
+        if name is None and why == MISSING and (number := _number(path)):
+            alike = self._folders_by_number.get(int(number), [])
+            name = alike[0] if len(alike) == 1 else None
+        return () if name is None else self._inside[name]
+
     def folders_of(self, split: str) -> tuple[str, ...]:
         """Return the paths of the folders that are called after a split, sorted."""
         return self._split_folders.get(split, ())
+
+    @cached_property
+    def images(self) -> int:
+        """How many files are there that are not beside the images to describe them."""
+        return sum(not name.lower().endswith(SIDE_ENDINGS) for name in self.names)
+
+    @cached_property
+    def _inside(self) -> dict[str, list[str]]:
+        inside: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self.names):
+            if not name.lower().endswith(SIDE_ENDINGS):
+                parts = name.split("/")[:-1]
+                for end in range(1, len(parts) + 1):
+                    inside["/".join(parts[:end])].append(name)
+        return inside
+
+    @cached_property
+    def _folder_index(self) -> NameIndex:
+        return NameIndex(self._inside)
+
+    @cached_property
+    def _folders_by_number(self) -> dict[int, list[str]]:
+        numbers: dict[int, list[str]] = defaultdict(list)
+        for folder in self._inside:
+            if number := _number(folder.rpartition("/")[2]):
+                numbers[int(number)].append(folder)
+        return numbers
 
     @cached_property
     def _split_folders(self) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.importers.labeling import split_of
+from engine.importers.name_index import SEVERAL
 from engine.importers.tables.cell_files import (
     DECIMAL,
     NAME,
@@ -22,6 +24,18 @@ _WEIGHT = {NAME: 1.0, PREFIXED: 0.9, OTHER_ENDING: 0.8, NUMBER: 0.4, DECIMAL: 0.
 """How much it says that a column names images, where one of its cells names a file so; 0.5 for any other way."""
 
 
+def find_file(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, str, str]:
+    """Return what a cell of a table means, as `CellFiles.find` does; of several files of a name the one that lies in
+    the folder of the split that the table is called after."""
+    found = files.find(cell, rows.folder)
+    if found[2] != SEVERAL:
+        return found
+    split = split_of(rows.name.rpartition("/")[2].rpartition(".")[0])
+    places = files.folders_of(split) if split else ()
+    inside = [one for place in places if (one := files.find(f"{place}/{cell.strip()}", ""))[0] is not None]
+    return inside[0] if len(inside) == 1 else found
+
+
 def file_column(
     rows: Rows, files: CellFiles, keys: Sequence[str], wanted: str
 ) -> tuple[int | None, bool, tuple[int, ...]]:
@@ -33,7 +47,7 @@ def file_column(
         cells = [rows.columns[at][row] for row in sample]
         if not any(cells) or (len(set(cells)) <= 2 and BINARY.issuperset(map(str.casefold, set(cells) - {""}))):
             continue
-        answers = [files.find(cell, rows.folder) if cell.strip() else (None, "", "") for cell in cells]
+        answers = [find_file(cell, rows, files) if cell.strip() else (None, "", "") for cell in cells]
         weight = {name: _WEIGHT.get(how, 0.5) for name, how, _ in answers if name is not None}
         known = is_file_header(rows.header[at])
         numbers = all(cell.strip().isdigit() for cell in cells)
@@ -68,7 +82,7 @@ def file_column(
     )
     known = is_file_header(rows.header[best]) or not rows.headed
     share = sum(name is not None for name in found[best]) / max(1, len(sample))
-    full = all(_WEIGHT.get(files.find(rows.columns[best][row], rows.folder)[1]) for row in sample[:20])
+    full = all(_WEIGHT.get(find_file(rows.columns[best][row], rows, files)[1]) for row in sample[:20])
     doubt = (differ and best not in sure) or not (known or (share >= 0.5 and full))
     return best, doubt, possible
 
@@ -99,4 +113,4 @@ def joined(folder: str, cell: str) -> str:
 
 
 def _named(cells: Sequence[str], rows: Rows, files: CellFiles) -> int:
-    return len({name for cell in cells if (name := files.find(cell, rows.folder)[0]) is not None})
+    return len({name for cell in cells if (name := find_file(cell, rows, files)[0]) is not None})

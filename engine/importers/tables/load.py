@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
-from engine.importers.labeling import split_of
-from engine.importers.name_index import SEVERAL
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
 from engine.importers.tables.cell_files import DECIMAL, NUMBER, OTHER_ENDING, OTHER_MARKS, CellFiles, settled
@@ -16,7 +14,8 @@ from engine.importers.tables.class_tables import ENDINGS as CLASS_TABLES
 from engine.importers.tables.class_tables import is_called_so, names_in_table
 from engine.importers.tables.columns import LABEL_COLUMN, Plan, plan_columns
 from engine.importers.tables.excel import read_workbook
-from engine.importers.tables.file_column import joined
+from engine.importers.tables.file_column import find_file, joined
+from engine.importers.tables.folder_rows import of_images
 from engine.importers.tables.label_columns import NO_COLUMN
 from engine.importers.tables.parquet import read_parquet
 from engine.importers.tables.records import read_records
@@ -73,7 +72,7 @@ def tables_of(
         refusals: dict[str, ImportRefused] = {}
         for name in looked_at:
             try:
-                every += _rows_of(source, name, finder, answers)
+                every += (of_images(rows, finder) for rows in _rows_of(source, name, finder, answers))
             except ImportRefused as error:
                 refusals[name] = error
         first: dict[tuple[str, ...], str] = {}
@@ -125,9 +124,7 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
     in_full: set[str] = set()
     for cell in cells:
         if cell not in once:
-            name, how, why = files.find(cell, rows.folder)
-            if why == SEVERAL:
-                name, how, why = _of_own_split(cell, rows, files)
+            name, how, why = find_file(cell, rows, files)
             once[cell] = (name, why)
             if name is not None and how in _AS:
                 others[how][cell] = name
@@ -164,14 +161,6 @@ def _without_rivals(
             else:
                 continue
             del pairs[cell]
-
-
-def _of_own_split(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, str, str]:
-    """Return the one of several files of a name that lies in the folder of the split that the table is called after."""
-    split = split_of(rows.name.rpartition("/")[2].rpartition(".")[0])
-    places = files.folders_of(split) if split else ()
-    found = [one for place in places if (one := files.find(f"{place}/{cell.strip()}", ""))[0] is not None]
-    return found[0] if len(found) == 1 else (None, "", SEVERAL)
 
 
 def _without_class_tables(source: SourceView, tables: Sequence[Table]) -> list[Table]:

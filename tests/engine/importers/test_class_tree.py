@@ -324,3 +324,16 @@ def test_an_only_folder_beside_one_of_unlabeled_images_is_a_class(above: str, po
 
 def test_an_only_folder_of_a_generic_name_beside_unlabeled_images_is_no_class() -> None:
     assert label_by_folder(["images/1.png", "unlabeled/2.png"]).labels == {}
+
+
+def test_a_split_whose_images_lie_in_one_folder_of_a_generic_name_has_no_classes() -> None:
+    names = ["train/cat/images/1.png", "train/dog/images/2.png", "val/images/3.png", "test/images/4.png"]
+    labeling = label_by_folder(names)
+    assert labeling.labels == {names[0]: "cat", names[1]: "dog"}
+    assert "images" not in labeling.classes
+    assert any("2 images in test, val have no class folder" in one for one in labeling.notices)
+
+
+def test_a_class_of_a_generic_name_in_all_splits_is_one() -> None:
+    names = ["train/data/1.png", "train/dog/2.png", "val/data/3.png"]
+    assert label_by_folder(names).labels == {names[0]: "data", names[1]: "dog", names[2]: "data"}

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from engine.importers.formats import read_labels
 from engine.importers.labeling import Labeling
 from tests.engine.importers.table_samples import doubts, read_files, read_text
 
@@ -125,3 +126,55 @@ def test_a_mark_that_no_class_has_in_its_name_is_always_asked_about(mark: str) -
     text = f'image,finding\n1.jpg,Mass\n2.jpg,"Edema{mark}Hernia"\n3.jpg,Mass\n4.jpg,Nodule\n'
     labeling = read_text(text, [f"{at}.jpg" for at in range(1, 5)])
     assert doubts(labeling) == {"several"}
+
+
+PATIENTS = [f"data/{patient:03d}/{at}.png" for patient in (1, 2, 30) for at in range(2)]
+
+
+@pytest.mark.parametrize("cells", [("001", "002", "030"), ("1", "2", "30"), ("data/001", "data\\002", "./data/030/")])
+def test_a_row_that_names_a_folder_counts_for_all_images_in_it(cells: tuple[str, str, str]) -> None:
+    rows = zip(cells, ("cat", "dog", "cat"), strict=True)
+    labeling = read_text("patient;age;diagnosis\n" + "".join(f"{one};4,5;{label}\n" for one, label in rows), PATIENTS)
+    assert [labeling.labels.get(name) for name in PATIENTS] == ["cat", "cat", "dog", "dog", "cat", "cat"]
+    assert labeling.columns["patient"][PATIENTS[2]] == cells[1], "the folder is a group"
+    assert any("names folders" in one and "2" in one for one in labeling.notices)
+
+
+def test_a_row_of_a_folder_that_is_not_here_is_told() -> None:
+    rows = "".join(f"{patient},cat\n" for patient in (1, 2, *range(60, 70)))
+    labeling = read_text(f"patient,diagnosis\n{rows}", PATIENTS)
+    assert labeling.labels == dict.fromkeys(PATIENTS[:4], "cat")
+    assert any("10 rows name no folder that is here, such as row 4" in one for one in labeling.notices)
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "labels"),
+    [
+        (  # the folder and the file in two columns
+            "session,frame,label\ns0,0,cat\ns0,1,dog\ns1,0,dog\ns1,1,cat\n",
+            ["s0/0.png", "s0/1.png", "s1/0.png", "s1/1.png"], ["cat", "dog", "dog", "cat"],
+        ),
+        (  # files that are called as folders are
+            "id,label\n1,cat\n2,dog\n", ["1/x.png", "2/x.png", "1.png", "2.png"], [None, None, "cat", "dog"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_table_that_names_files_is_none_of_folders(text: str, images: list[str], labels: list[str | None]) -> None:
+    labeling = read_text(text, images)
+    assert [labeling.labels.get(name) for name in images] == labels
+
+
+def test_a_table_about_class_folders_takes_no_label_from_them() -> None:
+    images = ["cat/1.png", "cat/2.png", "dog/1.png"]
+    found = read_files({"info.csv": b"class,latin\ncat,felis\ndog,canis\n"}, images, read=lambda source, answers:
+                       read_labels(source, answers=answers).labeling)  # fmt: skip
+    assert found.labels == {"cat/1.png": "cat", "cat/2.png": "cat", "dog/1.png": "dog"}
+
+
+@pytest.mark.parametrize("header", ["id_code,diagnosis", "image,label"])
+def test_a_table_called_as_a_split_means_the_files_in_the_folder_of_that_split(header: str) -> None:
+    images = [f"{part}_images/{at:03d}.png" for part in ("train", "test") for at in range(4)]
+    rows = "".join(f"{at:03d},{at % 2}\n" for at in range(4))
+    files = {"train.csv": f"{header}\n{rows}", "test.csv": header.partition(",")[0] + "\n000\n001\n"}
+    labeling = read_files({name: text.encode() for name, text in files.items()}, images)
+    assert labeling.labels == {f"train_images/{at:03d}.png": str(at % 2) for at in range(4)}
