@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +9,17 @@ import streamlit as st
 
 from app import state
 from app.components.class_list import class_list
+from app.components.import_deliveries import (
+    drop,
+    later,
+    look_at,
+    looked_at,
+    offer,
+    open_delivery,
+    telling,
+    waiting,
+    watch,
+)
 from app.components.import_reading import ask, choose_reading, notices, why_read_so
 from app.components.listing import listing
 from app.components.next_step import next_step
@@ -18,17 +27,13 @@ from app.components.quality.goal import goal_line
 from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
 from app.server.deliveries import Delivery
-from app.server.scans import BackgroundScan
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import FILE, NONE, warning
 from engine.importers.scan import ImportSource, kind_of
 from engine.records.imports import Grouping, ImportPreview, ImportResult
-from engine.records.progress import Progress
 
 TRAIN, REVIEW = "pages/train_rounds.py", "pages/review_labels.py"
-TOLD_AFTER = 2.0  # seconds after which it is said how long a piece of work will take
-LOOKED_EVERY = 0.2  # seconds after which it is said anew how far a scan is
 ABOUT = """
 - **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
   folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
@@ -56,7 +61,7 @@ def page() -> None:
     opened = state.current()
     if opened is None:
         _start()
-    elif (delivery := _looked_at(opened)) is not None:
+    elif (delivery := looked_at(opened)) is not None:
         _draw(opened, delivery)
     else:
         add, project = st.columns([2, 1], gap="large")
@@ -68,35 +73,12 @@ def page() -> None:
             _create(first=False)
 
 
-def _looked_at(opened: OpenProject) -> Delivery | None:
-    """Return the delivery that this browser looks at: the one it chose, and at first one that waits for a decision.
-
-    A browser that has begun with none keeps its ways in, whatever others hand over meanwhile; they are listed there.
-    """
-    chosen = state.get("delivery")
-    if chosen is None:
-        waiting = opened.deliveries.all()
-        _look_at(waiting[0] if waiting else None)
-        return waiting[0] if waiting else None
-    delivery = opened.deliveries.get(chosen)
-    if delivery is None and chosen:
-        state.put("went", True)
-        _look_at(None)
-    return delivery
-
-
-def _look_at(delivery: Delivery | None) -> None:
-    for name in ("preview", "foreseen"):
-        state.forget(name)
-    state.put("delivery", "" if delivery is None else delivery.id)
-
-
 def _draw(opened: OpenProject, delivery: Delivery) -> None:
     """Draw a delivery: how far the look into it is, or what was found."""
     if delivery.scan is None:
-        _offer(opened, delivery)
+        offer(opened, delivery)
     elif state.get("preview") is None:
-        _watch(opened, delivery, delivery.scan)
+        watch(opened, delivery, delivery.scan)
     else:
         _confirm(opened, delivery, state.get("preview"))
 
@@ -161,118 +143,20 @@ def _add(opened: OpenProject) -> None:
     if state.get("went"):
         state.forget("went")
         st.info("What was shown here was imported or thrown away meanwhile, in another window.")
-    _waiting(opened)
+    waiting(opened)
     by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:
         uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
         if uploaded is not None and (delivery := opened.deliveries.get(uploaded.id)) is not None:
-            _open_delivery(delivery)
+            open_delivery(delivery)
     with by_folder, st.form("folder", border=False):
         text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
             source = ImportSource(kind_of(given), given, name=given.name)
-            _open_delivery(opened.deliveries.begin(source, uploaded=False))
+            open_delivery(opened.deliveries.begin(source, uploaded=False))
     with st.expander("What can be read"):
         st.markdown(ABOUT)
-
-
-def _waiting(opened: OpenProject) -> None:
-    """Draw what was handed over and is not decided about, to be opened."""
-    for one in opened.deliveries.all():
-        with st.container(horizontal=True, vertical_alignment="center", key=f"waiting_{one.id}"):
-            st.markdown(f"**{state.plain(one.source.name)}** {_how_far(one)}")
-            if st.button("Show", icon=":material/visibility:", key=f"show_{one.id}"):
-                _open_delivery(one)
-
-
-def _how_far(delivery: Delivery) -> str:
-    if delivery.scan is None:
-        return "was not read to its end"
-    return "is read and waits for a decision" if delivery.scan.wait(0) else "is being read"
-
-
-def _open_delivery(delivery: Delivery) -> None:
-    """Look at a delivery; the next run of the page shows nothing else."""
-    state.forget("imported")
-    _look_at(delivery)
-    st.rerun()
-
-
-def _offer(opened: OpenProject, delivery: Delivery) -> None:
-    """Offer to read anew what a stop of Starling has cut off."""
-    st.subheader(f"{state.plain(delivery.source.name)} is not imported yet")
-    kept = "The upload is still here" if delivery.uploaded else f"It lies in {state.plain(delivery.source.path)}"
-    st.markdown(
-        f"Starling was stopped before anything of it was written to the project. {kept}, and what was chosen about it "
-        "is remembered."
-    )
-    with st.container(horizontal=True):
-        again = st.button("Look again", icon=":material/search:", type="primary", key="look_again")
-        dropped = st.button("Discard", icon=":material/close:", key="discard")
-        _later()
-    if again:
-        opened.deliveries.look_again(delivery)
-        st.rerun()
-    if dropped:
-        _drop(opened, delivery)
-
-
-def _later() -> None:
-    """Let a person add something else first."""
-    if st.button("Add another source", type="tertiary", key="later", help="This one waits until you decide about it."):
-        _look_at(None)
-        st.rerun()
-
-
-def _drop(opened: OpenProject, delivery: Delivery) -> None:
-    opened.deliveries.drop(delivery)
-    _look_at(None)
-    st.rerun()
-
-
-def _watch(opened: OpenProject, delivery: Delivery, scan: BackgroundScan) -> None:
-    """Draw how far a scan is until it ends. Leaving the page ends the drawing alone: it is taken up again here."""
-    st.subheader(f"Reading {state.plain(scan.source.name)}")
-    bar = st.progress(0.0, "Looking inside")
-    st.caption(
-        "You can use the other pages meanwhile, or close this one, and come back here. Nothing is written to the "
-        "project before you say so."
-    )
-    with st.container(horizontal=True):
-        stopped = st.button("Stop", icon=":material/close:", key="stop_scan")
-        _later()
-    if stopped:
-        _drop(opened, delivery)
-    tell = _telling(bar.progress)
-    while not scan.wait(LOOKED_EVERY):
-        tell(scan.told.label, scan.told.done, scan.told.total)
-    try:
-        preview = delivery.preview or scan.preview()
-    except StarlingError as error:
-        state.put("scan_failed", error)
-        _drop(opened, delivery)
-    else:
-        state.put("preview", preview)  # None where another window has stopped it: then the delivery is gone, too
-        st.rerun()
-
-
-def _telling(draw: Callable[[float, str], object]) -> Progress:
-    """Return what tells a bar how far a piece of work is and, after a while, how long it will take."""
-    begun: dict[str, float] = {}
-
-    def progress(label: str, done: int, total: int) -> None:
-        passed = time.monotonic() - begun.setdefault(label, time.monotonic())
-        words = f"{label}: {done:,} of {total:,}" if total else label
-        if passed > TOLD_AFTER and 0 < done < total:
-            words += f" · {_left(passed * (total - done) / done)} left"
-        draw(done / total if total else 0.0, words)
-
-    return progress
-
-
-def _left(seconds: float) -> str:
-    return f"about {max(1, round(seconds)):,} s" if seconds < 90 else f"about {round(seconds / 60):,} min"
 
 
 def _confirm(opened: OpenProject, delivery: Delivery, preview: ImportPreview) -> None:
@@ -325,10 +209,10 @@ def _bar(opened: OpenProject, delivery: Delivery, preview: ImportPreview, *, use
             f"Import {some(len(preview.found), 'image')}", type="primary", icon=":material/check:", key="import"
         )
         dropped = st.button("Discard", icon=":material/close:", key="discard")
-        _later()
+        later()
         place = st.empty()
     if dropped:
-        _drop(opened, delivery)
+        drop(opened, delivery)
     if wanted:
         with place:
             _commit(opened, delivery, preview, use_labels=use_labels, group_by=group_by)
@@ -374,13 +258,13 @@ def _commit(
     try:
         with opened.deliveries.taking(delivery):
             result = opened.project.imports.commit(
-                preview, _telling(bar.progress), use_labels=use_labels, group_by=group_by
+                preview, telling(bar.progress), use_labels=use_labels, group_by=group_by
             )
     except StarlingError as error:
         bar.empty()
         state.show_error(error)
         return
-    _look_at(None)
+    look_at(None)
     state.put("imported", result)
     st.rerun()
 

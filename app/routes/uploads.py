@@ -34,6 +34,8 @@ async def upload(request: Request, opened: OpenProject) -> Response:
                 if size > UPLOAD_CAP:
                     raise ConfigError("The upload is too large", value=name, way_out="Import it as a folder instead.")
                 await run_in_threadpool(out.write, chunk)
+        source = ImportSource(kind_of(target), target, name=name)
+        delivery = await run_in_threadpool(partial(opened.deliveries.begin, source, uploaded=True))
     except ClientDisconnect:
         target.unlink(missing_ok=True)
         return Response(status_code=499)
@@ -45,8 +47,6 @@ async def upload(request: Request, opened: OpenProject) -> Response:
     except ConfigError:
         target.unlink(missing_ok=True)
         raise
-    source = ImportSource(kind_of(target), target, name=name)
-    delivery = await run_in_threadpool(partial(opened.deliveries.begin, source, uploaded=True))
     return JSONResponse({"upload": delivery.id, "name": name, "bytes": size}, headers=FRESH)
 
 
