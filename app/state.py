@@ -36,9 +36,7 @@ def current() -> OpenProject | None:
 
 
 def choose(opened: OpenProject) -> None:
-    """Look at this project from now on; states kept for another one are dropped, and its scan is ended."""
-    if (scan := get("scan")) is not None:
-        scan.stop()
+    """Look at this project from now on; states kept for another one are dropped."""
     st.session_state[_PROJECT] = opened.key
     forget_all()
 

@@ -55,6 +55,11 @@ READ_BY_TESTS: Mapping[str, str] = {
     "test_ids_become_the_first_word_and_equal_words_keep_their_id",
     "labels_txt": f"{_FORMATS}/test_labels_txt.py::test_the_files_of_cub_are_read_together",
     "pascal_voc": f"{_FORMATS}/test_pascal_voc.py::test_objects_of_one_class_give_the_label_wherever_the_files_lie",
+    "labelme": f"{_FORMATS}/test_files_of_boxes.py::test_flags_or_shapes_of_labelme_are_the_label",
+    "createml": f"{_FORMATS}/test_files_of_boxes.py::test_boxes_of_createml_give_the_label",
+    "supervisely": f"{_FORMATS}/test_files_of_boxes.py::test_tags_or_objects_of_supervisely_are_the_label",
+    "yolo_boxes": f"{_FORMATS}/test_yolo_boxes.py::test_the_class_that_all_boxes_of_an_image_have_is_its_label",
+    "file_names": f"{_FORMATS}/test_file_names.py::test_beginnings_before_a_number_are_offered_and_read_if_wished",
     "text_an_image": f"{_FORMATS}/test_text_an_image.py::test_the_text_beside_an_image_is_its_class",
     "images_only": f"{_TESTS}/test_class_tree.py::test_one_flat_folder_is_not_taken_as_a_class",
 }

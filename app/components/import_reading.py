@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import streamlit as st
@@ -10,19 +10,21 @@ import streamlit as st
 from app import state
 from app.components.quality.words import some
 from engine.errors import StarlingError
-from engine.importers.formats import FORMATS, class_tree, csv_table, images_only
+from engine.importers.formats import FORMATS, class_tree, csv_table, file_names, images_only
+from engine.importers.formats.class_lists import COUNT_FROM
 from engine.importers.scan import read_again
 from engine.importers.spellings import ENCODING, INNER
-from engine.importers.tables.columns import FILE_COLUMN, LABEL_COLUMN
+from engine.importers.tables.columns import DENIED, FILE_COLUMN, LABEL_COLUMN
 from engine.importers.taken_frames import FRAMES
 from engine.importers.tidy import NOTHING, TWINS
 from engine.records.imports import ImportPreview, Question, Reading
+from engine.records.progress import Progress
 
 MOST_SIDE_BY_SIDE = 6
 """Answers that are shown beside each other at most; more are a list that opens."""
 FORESEEN = (
     class_tree.LEVEL, class_tree.ASIDE, TWINS, NOTHING, LABEL_COLUMN, FILE_COLUMN, "several", "column", "control",
-    "names",
+    "names", "difficult", COUNT_FROM, DENIED,
 )  # fmt: skip
 """How the keys of questions begin whose answers are tried out, to say what follows: they read the labels anew, and
 decode nothing."""
@@ -33,10 +35,13 @@ NAMED = 4
 OF_THE_SOURCE = (ENCODING, INNER, FRAMES)
 """Questions whose answers hold whatever a source is read as."""
 USUAL_NUMBER = 10
+ReadAgain = Callable[[ImportPreview, str, Mapping[str, str], Progress], ImportPreview]
+"""Returns the preview of another reading, as `engine.importers.scan.read_again` does."""
 _TITLES = {
     class_tree.FORMAT.key: "Folders named after the classes",
     csv_table.FORMAT.key: "A table beside the images",
     images_only.FORMAT.key: "The images alone, without labels",
+    file_names.FORMAT.key: "How the names of the files begin",
 }
 """What a format is called for a person, where it has no name that is known."""
 
@@ -46,8 +51,8 @@ def title_of(reading: str) -> str:
     return _TITLES.get(reading, FORMATS[reading].title)
 
 
-def ask(preview: ImportPreview) -> None:
-    """Draw what is doubtful about a source, to be answered; another answer reads it again."""
+def ask(preview: ImportPreview, read: ReadAgain) -> None:
+    """Draw what is doubtful about a source, to be answered; another answer has it read again by `read`."""
     failed = state.get("reading_failed")
     if failed is not None:
         state.forget("reading_failed")
@@ -61,11 +66,12 @@ def ask(preview: ImportPreview) -> None:
         st.markdown("**Please check**")
         reading = _which(preview, others) if others else preview.reading
         answers = {one.key: _beside_table(preview, one) for one in doubtful}
-    _take(preview, reading, answers)
+    _take(preview, read, reading, answers)
 
 
-def choose_reading(preview: ImportPreview) -> None:
-    """Draw what need not be asked: what the source is read as, and the questions that are not doubtful."""
+def choose_reading(preview: ImportPreview, read: ReadAgain) -> None:
+    """Draw what need not be asked: what the source is read as, and the questions that are not doubtful; another choice
+    has it read again by `read`."""
     if not preview.reading:
         return
     found = {one.key: one for one in preview.readings}
@@ -75,7 +81,8 @@ def choose_reading(preview: ImportPreview) -> None:
         format_func=lambda key: _words(found[key]) if key in found else f"{title_of(key)} (does not fit)",
         key=f"reading_{_key(preview)}",
     )  # fmt: skip
-    _take(preview, str(reading), {one.key: _answer(preview, one) for one in preview.questions if not one.doubtful})
+    answers = {one.key: _answer(preview, one) for one in preview.questions if not one.doubtful}
+    _take(preview, read, str(reading), answers)
 
 
 def why_read_so(preview: ImportPreview) -> str:
@@ -204,24 +211,24 @@ def _outcome(preview: ImportPreview, answers: Mapping[str, str]) -> str:
     return f"{some(labeled, 'label')} in {some(len(found.counts), 'class', 'classes')}: {named}{more}"
 
 
-def _take(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> None:
+def _take(preview: ImportPreview, read: ReadAgain, reading: str, answers: Mapping[str, str]) -> None:
     """Read the source again where something else was chosen than it was read by."""
     asked = {one.key: one.chosen for one in preview.questions}
     now = {**asked, **answers}
     if reading != preview.reading:
-        _read(preview, reading, {key: answer for key, answer in now.items() if key in OF_THE_SOURCE})
+        _read(preview, read, reading, {key: answer for key, answer in now.items() if key in OF_THE_SOURCE})
     elif now != asked:
-        _read(preview, reading, now)
+        _read(preview, read, reading, now)
 
 
-def _read(preview: ImportPreview, reading: str, answers: Mapping[str, str]) -> None:
+def _read(preview: ImportPreview, read: ReadAgain, reading: str, answers: Mapping[str, str]) -> None:
     bar = st.progress(0.0, "Reading again")
 
     def progress(label: str, done: int, total: int) -> None:
         bar.progress(done / total if total else 0.0, f"{label}: {done:,} of {total:,}" if total else label)
 
     try:
-        state.put("preview", read_again(preview, reading, answers, progress))
+        state.put("preview", read(preview, reading, answers, progress))
     except StarlingError as error:
         state.put("reading_failed", error)
         state.put("readings_failed", state.get("readings_failed", 0) + 1)

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from app import state
 from app.components.class_list import class_list
+from app.components.import_deliveries import (
+    drop,
+    later,
+    look_at,
+    looked_at,
+    offer,
+    open_delivery,
+    telling,
+    waiting,
+    watch,
+)
 from app.components.import_reading import ask, choose_reading, notices, why_read_so
 from app.components.listing import listing
 from app.components.next_step import next_step
 from app.components.quality.goal import goal_line
 from app.components.quality.words import some
 from app.components.upload_box.component import upload_box
-from app.server.scans import BackgroundScan
+from app.server.deliveries import Delivery
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.importers.grouping import FILE, NONE, warning
-from engine.importers.scan import ImportSource, discard, kind_of
+from engine.importers.scan import ImportSource, kind_of
 from engine.records.imports import Grouping, ImportPreview, ImportResult
-from engine.records.progress import Progress
 
 TRAIN, REVIEW = "pages/train_rounds.py", "pages/review_labels.py"
-TOLD_AFTER = 2.0  # seconds after which it is said how long a piece of work will take
-LOOKED_EVERY = 0.2  # seconds after which it is said anew how far a scan is
 ABOUT = """
 - **Folders named after the classes**: `cat/001.jpg` or `train/cat/001.jpg` is labeled “cat”. Images outside these
   folders, or in `_unlabeled`, `unlabeled` or `no_label`, have no label.
 - **A table beside the images**: CSV, TSV, Excel, JSON Lines or Parquet with any header, or one column a class. An empty
-  cell is no label. Labels are text: “007” stays “007”. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`.
-- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, Datumaro, Hugging Face, WebDataset,
-  ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a column of shares a class, is what a
-  model said.
+  cell is no label. Labels are text: “007” stays “007”, unless a list beside it (`classes.txt`, `data.yaml`, a table)
+  names the numbers. Or lines such as `001.jpg cat`, or `001.txt` beside `001.jpg`. `train.txt` and `test.txt` with
+  paths are splits.
+- **Files of other tools**: Label Studio, FiftyOne, CVAT, COCO, Pascal VOC, YOLO, LabelMe, CreateML, Supervisely,
+  Datumaro, Hugging Face, WebDataset, ImageNet lists, Ground Truth, Vertex, Azure ML; MegaDetector, or a table with a
+  column of shares a class, is what a model said. Of boxes, the class that all have in an image is its label.
 - **Archives**, zip or tar (also packed), and archives in these: each is a folder called like it, `cat.zip` a folder
   `cat`.
 - **Animations, TIFFs of several pages, videos** (extra `video`): the first frame, every n-th, or one each n seconds, as
@@ -52,10 +61,8 @@ def page() -> None:
     opened = state.current()
     if opened is None:
         _start()
-    elif state.get("scan") is not None:
-        _watch(state.get("scan"))
-    elif state.get("preview") is not None:
-        _confirm(opened, state.get("preview"))
+    elif (delivery := looked_at(opened)) is not None:
+        _draw(opened, delivery)
     else:
         add, project = st.columns([2, 1], gap="large")
         with add:
@@ -64,6 +71,16 @@ def page() -> None:
             st.subheader("Project")
             _open(opened)
             _create(first=False)
+
+
+def _draw(opened: OpenProject, delivery: Delivery) -> None:
+    """Draw a delivery: how far the look into it is, or what was found."""
+    if delivery.scan is None:
+        offer(opened, delivery)
+    elif state.get("preview") is None:
+        watch(opened, delivery, delivery.scan)
+    else:
+        _confirm(opened, delivery, state.get("preview"))
 
 
 def _start() -> None:
@@ -123,72 +140,26 @@ def _add(opened: OpenProject) -> None:
     if failed is not None:
         state.forget("scan_failed")
         state.show_error(failed)
+    if state.get("went"):
+        state.forget("went")
+        st.info("What was shown here was imported or thrown away meanwhile, in another window.")
+    waiting(opened)
     by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:
         uploaded = upload_box(opened.base, key=f"upload_{opened.key}")
-        path = opened.uploads.pop(uploaded.id, None) if uploaded is not None else None
-        if uploaded is not None and path is not None:
-            _look_into(opened, ImportSource(kind_of(path), path, name=uploaded.name), uploaded=True)
+        if uploaded is not None and (delivery := opened.deliveries.get(uploaded.id)) is not None:
+            open_delivery(delivery)
     with by_folder, st.form("folder", border=False):
         text = st.text_input("Folder or file (zip, tar, Arrow, Parquet, video)", placeholder="/path/to/images")
         if st.form_submit_button("Look inside", icon=":material/search:") and text.strip():
             given = Path(text.strip()).expanduser()
-            _look_into(opened, ImportSource(kind_of(given), given, name=given.name), uploaded=False)
+            source = ImportSource(kind_of(given), given, name=given.name)
+            open_delivery(opened.deliveries.begin(source, uploaded=False))
     with st.expander("What can be read"):
         st.markdown(ABOUT)
 
 
-def _look_into(opened: OpenProject, source: ImportSource, *, uploaded: bool) -> None:
-    """Begin to look at a source; the next run of the page shows nothing else."""
-    state.forget("imported")
-    state.put("scan", opened.look_into(source, uploaded=uploaded))
-    st.rerun()
-
-
-def _watch(scan: BackgroundScan) -> None:
-    """Draw how far a scan is until it ends. Leaving the page ends the drawing alone: it is taken up again here."""
-    st.subheader(f"Reading {state.plain(scan.source.name)}")
-    bar = st.progress(0.0, "Looking inside")
-    st.caption(
-        "You can use the other pages meanwhile and come back here. Nothing is written to the project before you say so."
-    )
-    if st.button("Stop", icon=":material/close:", key="stop_scan"):
-        scan.stop()
-        state.forget("scan")
-        st.rerun()
-    tell = _telling(bar.progress)
-    while not scan.wait(LOOKED_EVERY):
-        tell(scan.told.label, scan.told.done, scan.told.total)
-    state.forget("scan")
-    try:
-        preview = scan.preview()
-    except StarlingError as error:
-        state.put("scan_failed", error)
-    else:
-        state.forget("foreseen")
-        state.put("preview", preview)
-    st.rerun()
-
-
-def _telling(draw: Callable[[float, str], object]) -> Progress:
-    """Return what tells a bar how far a piece of work is and, after a while, how long it will take."""
-    begun: dict[str, float] = {}
-
-    def progress(label: str, done: int, total: int) -> None:
-        passed = time.monotonic() - begun.setdefault(label, time.monotonic())
-        words = f"{label}: {done:,} of {total:,}" if total else label
-        if passed > TOLD_AFTER and 0 < done < total:
-            words += f" · {_left(passed * (total - done) / done)} left"
-        draw(done / total if total else 0.0, words)
-
-    return progress
-
-
-def _left(seconds: float) -> str:
-    return f"about {max(1, round(seconds)):,} s" if seconds < 90 else f"about {round(seconds / 60):,} min"
-
-
-def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
+def _confirm(opened: OpenProject, delivery: Delivery, preview: ImportPreview) -> None:
     labeled = sum(preview.counts.values())
     st.subheader(f"Add images to {state.plain(opened.project.store.name)}")
     st.markdown(_summary(preview, labeled))
@@ -201,7 +172,8 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
         )
     elif len(preview.counts) == 1 and len(opened.project.store.classes()) <= 1:
         st.warning("All labels are of one class. At least 2 are needed; add another on the Review page.")
-    ask(preview)
+    read = partial(opened.deliveries.read_again, delivery)
+    ask(preview, read)
     guessed = any(one.sure or one.proposed for one in preview.groupings)
     group_by = _groups(preview) if guessed else NONE
     class_list(opened.base, preview)
@@ -209,11 +181,11 @@ def _confirm(opened: OpenProject, preview: ImportPreview) -> None:
     listing("Refused files", preview.refused)
     listing("Conflicting labels: imported without a label", preview.conflicts)
     with st.expander("More choices"):
-        choose_reading(preview)
+        choose_reading(preview, read)
         if not guessed:
             group_by = _groups(preview)
         use_labels = st.checkbox("Take the labels too", value=True, disabled=labeled == 0, key="take_labels")
-    _bar(opened, preview, use_labels=use_labels, group_by=group_by)
+    _bar(opened, delivery, preview, use_labels=use_labels, group_by=group_by)
 
 
 def _summary(preview: ImportPreview, labeled: int) -> str:
@@ -231,20 +203,19 @@ def _summary(preview: ImportPreview, labeled: int) -> str:
     )
 
 
-def _bar(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
+def _bar(opened: OpenProject, delivery: Delivery, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
     with next_step():
         wanted = st.button(
             f"Import {some(len(preview.found), 'image')}", type="primary", icon=":material/check:", key="import"
         )
         dropped = st.button("Discard", icon=":material/close:", key="discard")
+        later()
         place = st.empty()
     if dropped:
-        discard(preview)
-        state.forget("preview")
-        st.rerun()
+        drop(opened, delivery)
     if wanted:
         with place:
-            _commit(opened, preview, use_labels=use_labels, group_by=group_by)
+            _commit(opened, delivery, preview, use_labels=use_labels, group_by=group_by)
 
 
 def _groups(preview: ImportPreview) -> str:
@@ -280,17 +251,20 @@ def _group_words(one: Grouping) -> str:
     return f"{one.title}{mark}: {some(one.images, 'image')} in {some(one.groups, 'group')}"
 
 
-def _commit(opened: OpenProject, preview: ImportPreview, *, use_labels: bool, group_by: str) -> None:
+def _commit(
+    opened: OpenProject, delivery: Delivery, preview: ImportPreview, *, use_labels: bool, group_by: str
+) -> None:
     bar = st.progress(0.0, "Importing")
     try:
-        result = opened.project.imports.commit(
-            preview, _telling(bar.progress), use_labels=use_labels, group_by=group_by
-        )
+        with opened.deliveries.taking(delivery):
+            result = opened.project.imports.commit(
+                preview, telling(bar.progress), use_labels=use_labels, group_by=group_by
+            )
     except StarlingError as error:
         bar.empty()
         state.show_error(error)
         return
-    state.forget("preview")
+    look_at(None)
     state.put("imported", result)
     st.rerun()
 

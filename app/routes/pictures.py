@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.routes.requests import IMMUTABLE
+from app.routes.requests import FRESH, IMMUTABLE
 from app.server.workbench import OpenProject
 from engine.errors import NotAProject
+from engine.images import thumbnails
 from engine.images.files import thumb_path
 from engine.images.thumbnails import display_bytes, thumbnail_bytes
 
@@ -47,4 +48,5 @@ async def _picture(request: Request, opened: OpenProject, encode: Callable[[Path
 
     data = await run_in_threadpool(read)
     media_type = "image/png" if data[:4] == b"\x89PNG" else "image/webp"
-    return Response(data, media_type=media_type, headers=IMMUTABLE)
+    kept = request.query_params.get("look") == thumbnails.VERSION  # of another look nothing is kept by a browser
+    return Response(data, media_type=media_type, headers=IMMUTABLE | ({} if kept else FRESH))

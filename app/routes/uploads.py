@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -14,16 +15,17 @@ from app.routes.sent_file import SentFile
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.importers.archive_kinds import STREAMED, ZIP
+from engine.importers.scan import ImportSource, kind_of
 
 UPLOAD_CAP = 64 * 1024**3
 
 
 async def upload(request: Request, opened: OpenProject) -> Response:
-    """Stream an upload to disk; the import page looks at it next, as what the ending of its name says."""
+    """Stream an upload to disk and begin to look into it, as what the ending of its name says; the import page shows
+    it, also to a browser that comes later."""
     name = Path(request.query_params.get("name", "upload.zip").replace("\\", "/")).name[:200] or "upload.zip"
-    upload_id = uuid.uuid4().hex
     ending = next((one for one in STREAMED if name.lower().endswith(one)), ZIP)
-    target = opened.project.root / "staging" / f"upload-{upload_id}{ending}"
+    target = opened.project.root / "staging" / f"upload-{uuid.uuid4().hex}{ending}"
     size = 0
     try:
         with open(target, "xb") as out:
@@ -32,6 +34,8 @@ async def upload(request: Request, opened: OpenProject) -> Response:
                 if size > UPLOAD_CAP:
                     raise ConfigError("The upload is too large", value=name, way_out="Import it as a folder instead.")
                 await run_in_threadpool(out.write, chunk)
+        source = ImportSource(kind_of(target), target, name=name)
+        delivery = await run_in_threadpool(partial(opened.deliveries.begin, source, uploaded=True))
     except ClientDisconnect:
         target.unlink(missing_ok=True)
         return Response(status_code=499)
@@ -43,8 +47,7 @@ async def upload(request: Request, opened: OpenProject) -> Response:
     except ConfigError:
         target.unlink(missing_ok=True)
         raise
-    opened.uploads[upload_id] = target
-    return JSONResponse({"upload": upload_id, "name": name, "bytes": size}, headers=FRESH)
+    return JSONResponse({"upload": delivery.id, "name": name, "bytes": size}, headers=FRESH)
 
 
 async def download(request: Request, opened: OpenProject) -> Response:

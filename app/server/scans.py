@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.importers.formats import AUTO
 from engine.importers.scan import ImportSource, discard
 from engine.project.imports import Imports
 from engine.records.imports import ImportPreview
@@ -33,13 +35,16 @@ class BackgroundScan:
     Args:
         imports: of the project.
         source: what to look at.
-        uploaded: the source is an upload, which is removed afterwards.
+        reading: what to take it for; see `engine.importers.scan.scan`.
+        answers: what a person decided about it before.
     """
 
-    def __init__(self, imports: Imports, source: ImportSource, *, uploaded: bool) -> None:
+    def __init__(
+        self, imports: Imports, source: ImportSource, *, reading: str = AUTO, answers: Mapping[str, str] | None = None
+    ) -> None:
         self.source = source
         self.told = Told()
-        self._imports, self._uploaded = imports, uploaded
+        self._imports, self._reading, self._answers = imports, reading, answers
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._preview: ImportPreview | None = None
         self._error: Exception | None = None
@@ -51,8 +56,8 @@ class BackgroundScan:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def preview(self) -> ImportPreview:
-        """Return what was found, once it has ended. The caller discards or commits it.
+    def preview(self) -> ImportPreview | None:
+        """Return what was found, once it has ended; None where it was stopped. `stop` throws it away again.
 
         Raises:
             StarlingError: why the source cannot be read; see `engine.importers.scan.scan`.
@@ -61,8 +66,6 @@ class BackgroundScan:
         with self._lock:
             if self._error is not None:
                 raise self._error
-            if self._preview is None:
-                raise RuntimeError("a scan that was stopped has no preview")
             return self._preview
 
     def stop(self) -> None:
@@ -75,15 +78,12 @@ class BackgroundScan:
 
     def _run(self) -> None:
         try:
-            found = self._imports.scan(self.source, self._progress)
+            found = self._imports.scan(self.source, self._progress, reading=self._reading, answers=self._answers)
         except _Stopped:
             return
         except Exception as error:  # whoever asks for the preview is told
             self._error = error
             return
-        finally:
-            if self._uploaded:
-                self.source.path.unlink(missing_ok=True)
         with self._lock:
             if not self._stop.is_set():
                 self._preview = found

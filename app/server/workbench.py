@@ -6,53 +6,37 @@ import fcntl
 import json
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app.server.scans import BackgroundScan
+from app.server.deliveries import Deliveries
 from engine.errors import ConfigError, ProjectInUse
-from engine.importers.scan import ImportSource
 from engine.jobs import timing
 from engine.project.live import LiveThread
 from engine.project.opened import Project
 from engine.project.workspace import slug
 from engine.rounds.supervisor.thread import EngineThread
 
-SCAN_ENDS = 5.0
-"""Seconds that a scan gets to end when its project is closed."""
-
 
 @dataclass
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
-    images last handed over from the map; `live` follows the answers, None where nobody asked for it; `scans` are looks
-    into sources that were begun."""
+    images last handed over from the map; `live` follows the answers, None where nobody asked for it; `deliveries` are
+    the sources that are not imported yet."""
 
     key: str
     project: Project
     engine: EngineThread
     lock: IO[str]
-    uploads: dict[str, Path] = field(default_factory=dict)
+    deliveries: Deliveries
     selection: tuple[int, ...] = ()
     live: LiveThread | None = None
-    scans: list[BackgroundScan] = field(default_factory=list)
 
     @property
     def base(self) -> str:
         """Start of this project's routes."""
         return f"/starling/p/{self.key}"
-
-    def look_into(self, source: ImportSource, *, uploaded: bool) -> BackgroundScan:
-        """Begin to look into a source, in the background.
-
-        Args:
-            source: what to look at.
-            uploaded: the source is an upload, which is removed afterwards.
-        """
-        self.scans = [one for one in self.scans if not one.wait(0)]
-        self.scans.append(BackgroundScan(self.project.imports, source, uploaded=uploaded))
-        return self.scans[-1]
 
 
 class Workbench:
@@ -111,7 +95,8 @@ class Workbench:
             project.workspace.sweep()
             engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
-            opened = OpenProject(self._key(project), project, engine, lock)
+            deliveries = Deliveries(project.imports, project.root / "staging")
+            opened = OpenProject(self._key(project), project, engine, lock, deliveries)
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()
@@ -133,10 +118,7 @@ class Workbench:
         timing.SHARED.drop_all()
         with self._lock:
             for opened in self._open.values():
-                for one in opened.scans:
-                    one.stop()
-                for one in opened.scans:
-                    one.wait(SCAN_ENDS)
+                opened.deliveries.close()
                 if opened.live is not None:
                     opened.live.stop()
                 opened.engine.stop()

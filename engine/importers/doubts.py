@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from engine.importers.formats.class_tree import GENERIC
+from engine.importers.formats.tree_shape import GENERIC
 from engine.importers.labeling import is_pool, split_of
 from engine.importers.names import shown, twins
 from engine.records.imports import ImportPreview

@@ -47,12 +47,12 @@ class NameIndex:
             return (same[0], None) if found else (None, MISSING)
         if not absolute:
             match = self._at(plain, folder)
-            return (match, None) if match is not None else self._ending(plain)
+            return (match, None) if match is not None else self._ending(plain, folder)
         for start in range(len(parts)):
             match = self._at("/".join(parts[start:]), folder)
             if match is not None:
                 return match, None
-        return self._ending(parts[-1])
+        return self._ending(parts[-1], folder)
 
     def _at(self, path: str, folder: str) -> str | None:
         """Return the file at a path relative to the table's folder or any folder above it."""
@@ -66,14 +66,19 @@ class NameIndex:
                 return same[0]
         return None
 
-    def _ending(self, path: str) -> tuple[str | None, str | None]:
-        """Return the only file anywhere whose path ends with this one."""
+    def _ending(self, path: str, folder: str) -> tuple[str | None, str | None]:
+        """Return the file whose path ends with this one: the only one anywhere, or the only one in the table's folder
+        and those below it, or so in the nearest folder above that has one."""
         same = self._by_base.get(name_key(path.rpartition("/")[2]), [])
         if len(same) > MANY:
             return None, SEVERAL
         ending = f"/{path}"
         exact = [name for name in same if f"/{name}".endswith(ending)]
         alike = exact or [name for name in same if name_key(f"/{name}").endswith(name_key(ending))]
+        while folder and len(alike) > 1:
+            near = [name for name in alike if name.startswith(f"{folder}/")]
+            alike = near or alike
+            folder = "" if near else folder.rpartition("/")[0]
         if len(alike) == 1:
             return alike[0], None
         return None, SEVERAL if alike else MISSING

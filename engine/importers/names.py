@@ -26,6 +26,7 @@ _LITTER_STARTS = ("._", ".trash-", ".nfs", ".fuse_hidden", ".~lock.")
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BLANKS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")  # letters and marks that are drawn as nothing
 _JOINS = re.compile(r"[\s_\-\u2010-\u2015\u2212]")
+_NEGATIVE = re.compile(r"[-\u2212]\d")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d) +(?=\d)")
 _DIGITS = re.compile(r"(\d+)")
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -123,7 +124,8 @@ def spelled_twice(texts: Iterable[str]) -> list[str]:
 def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the groups of class names that are probably one: they differ only in case, in how accents are written, in
     what cannot be seen, or in the spaces, underscores and hyphens inside ("Ice cream", "ice_cream", "icecream").
-    Between two digits such a mark counts: "1-2" is no twin of "12". Each group is sorted, as are the groups.
+    Between two digits such a mark counts, and as the sign of a number: "1-2" is no twin of "12", "-1" none of "1". Each
+    group is sorted, as are the groups.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for label in set(labels):
@@ -133,8 +135,9 @@ def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _twin_key(label: str) -> str:
     text = name_key(name_key(tidy_label(label)))
+    sign = "-" if _NEGATIVE.match(text) else ""
     text = "".join(" " if _JOINS.match(one) else one for one in text if one in "\t\n\r" or not _zero_width(one))
-    return _BETWEEN_DIGITS.sub("-", text).replace(" ", "") or label
+    return sign + _BETWEEN_DIGITS.sub("-", text).replace(" ", "") or label
 
 
 def _unseen(character: str) -> bool:

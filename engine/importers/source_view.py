@@ -27,6 +27,8 @@ SIDE_ENDINGS = (
 MOST_OBJECTS, MOST_VALUES = 10_000_000, 40_000_000
 """How many lists and objects, and how many values a JSON file may hold: some 2 GB of memory."""
 _DEEPEST = 64
+_PICTURE = "imageData"
+"""Key under which LabelMe keeps the whole image as text, which would fill the memory."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -109,7 +111,8 @@ class SourceView:
 
         def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             made = dict(pairs)
-            if len(made) != len(pairs):
+            made.pop(_PICTURE, None)
+            if len({key for key, _ in pairs}) != len(pairs):
                 counts = Counter(key for key, _ in pairs)
                 self.repeated.setdefault(name, []).extend(key for key, count in counts.items() if count > 1)
             return made

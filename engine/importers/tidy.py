@@ -61,6 +61,8 @@ def _nothings(labeling: Labeling, answers: Answers) -> tuple[frozenset[str], tup
     found = [label for label in counts if tidy_label(label).casefold() in _NOTHINGS or is_pool(label)]
     if any(tidy_label(label) == "+" for label in counts):
         found = [label for label in found if tidy_label(label) != "-"]
+    if "-1" in counts and set(counts) - {"1", "-1"}:  # beside 1 alone it is the other of two classes
+        found.append("-1")
     if not found or len(found) == len(counts):
         return frozenset(), ()
     listed = ", ".join(f"{shown(label, 40)} ({counts[label]:,})" for label in sorted(found)[:_LISTED])

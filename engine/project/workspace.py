@@ -28,6 +28,8 @@ DATABASE = "project.db"
 DATABASE_URL = "database.url"
 THUMBNAILS = "thumbnails"
 """Key of the version that a project's thumbnails were made by."""
+DELIVERY = "delivery-"
+"""How the names of files in `staging` begin that are kept until a person decides about them."""
 RESTORING = "restoring.json"
 """There while a restore replaces files: `backup` and `aside`, the paths it puts back and moves what was there to."""
 FOLDERS = ("images", "thumbs", "cache", "staging", "rounds", "map", "exports", "backups")
@@ -150,13 +152,15 @@ class Workspace:
         return round_folder(self.root, number)
 
     def sweep(self) -> None:
-        """Remove what imports and exports that were cut off have left, unless one runs in any process."""
+        """Remove what imports and exports that were cut off have left, unless one runs in any process. What was handed
+        over to be imported stays: see DELIVERY."""
         with open(self.root / "staging.lock", "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 return
-            for leftover in [*(self.root / "staging").glob("*"), *(self.root / "exports").glob(".*.partial")]:
+            staged = [one for one in (self.root / "staging").iterdir() if not one.name.startswith(DELIVERY)]
+            for leftover in [*staged, *(self.root / "exports").glob(".*.partial")]:
                 shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
     def hold_leftovers(self) -> None:

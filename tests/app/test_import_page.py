@@ -32,11 +32,14 @@ def opened(tmp_path: Path) -> Iterator[workbench.OpenProject]:
 
 def page(opened: workbench.OpenProject, path: Path) -> AppTest:
     """The page with a scanned source on it."""
-    preview = opened.project.imports.scan(ImportSource("zip", path))
-    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    return looking_at(opened, ImportSource("zip", path))
+
+
+def looking_at(opened: workbench.OpenProject, source: ImportSource) -> AppTest:
+    """The page of a browser that comes when a source was handed over."""
+    opened.deliveries.begin(source, uploaded=False)
+    page = AppTest.from_file(str(MAIN), default_timeout=120).run()
     page.switch_page("pages/import_images.py").run()
-    page.session_state["starling_page_preview"] = preview
-    page.run()
     assert not page.exception
     return page
 
@@ -238,11 +241,7 @@ def test_a_reading_that_does_not_fit_says_why_and_keeps_the_preview(
 
 def test_frames_are_taken_as_chosen_once_the_choice_is_complete(opened: workbench.OpenProject, tmp_path: Path) -> None:
     source = folder(tmp_path / "set", {"cat/a.gif": animation("GIF"), "dog/b.png": png(1)})
-    preview = opened.project.imports.scan(ImportSource("folder", source))
-    shown = AppTest.from_file(str(MAIN), default_timeout=60).run()
-    shown.switch_page("pages/import_images.py").run()
-    shown.session_state["starling_page_preview"] = preview
-    shown.run()
+    shown = looking_at(opened, ImportSource("folder", source))
     assert box(shown, "Frames to take").value == "first"
     assert not any(one.label == "Take these" for one in shown.button)
     box(shown, "Frames to take").set_value("every").run()

@@ -311,7 +311,7 @@ def test_images_of_a_cell_are_shown_as_text_and_handed_over_to_review(opened: Op
     cell.select((CAT, DOG)).run()
     assert "**1** images labeled **\\*cat\\*** and predicted **dog**" in _texts(page)
     (wrong,) = opened.project.measured.confusion_ids(number, CAT, DOG)
-    assert f'src="{opened.base}/thumb/{wrong}"' in _html(page)
+    assert f'src="{opened.base}/thumb/{wrong}?' in _html(page)
     page.button(key="review_cell").click().run()
     assert opened.selection == (wrong,)
     assert _surface(page)["only"] == "selection"

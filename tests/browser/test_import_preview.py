@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,19 @@ def test_a_tar_is_uploaded_as_a_zip_is(page: Any, start_app: Callable[..., Any],
     page.get_by_text("Imported 3 images with 3 labels").wait_for()
 
 
-def test_a_scan_goes_on_while_a_person_looks_at_another_page(
-    page: Any, start_app: Callable[..., Any], tmp_path: Path
-) -> None:
-    source = tmp_path / "many"
+def _many_images(source: Path) -> Path:
+    """5,000 images of two classes, which take a while to be read."""
     for label in ("cat", "dog"):
         (source / label).mkdir(parents=True)
         for at in range(2500):
             (source / label / f"{at}.png").write_bytes(png(at + 3000 * (label == "dog")))
+    return source
+
+
+def test_a_scan_goes_on_while_a_person_looks_at_another_page(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = _many_images(tmp_path / "many")
     app = start_app()
     page.goto(app.url)
     page.get_by_label("New project").fill("Pets")
@@ -110,3 +116,33 @@ def test_a_scan_goes_on_while_a_person_looks_at_another_page(
     page.get_by_text("You can use the other pages meanwhile").wait_for(state="detached")
     page.get_by_role("link", name="Import", exact=True).first.click()
     page.get_by_role("button", name="Import 5,000 images").wait_for()
+
+
+def test_an_upload_is_there_in_a_page_that_is_loaded_again_and_after_a_restart(
+    page: Any, start_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    archive = tmp_path / "many.zip"
+    source = _many_images(tmp_path / "many")
+    with zipfile.ZipFile(archive, "w") as out:
+        for path in sorted(source.rglob("*.png")):
+            out.write(path, path.relative_to(source))
+    app = start_app()
+    page.goto(app.url)
+    page.get_by_label("New project").fill("Pets")
+    page.get_by_role("button", name="Create").click()
+    page.locator("input[type=file]").set_input_files(archive)
+    page.get_by_text("You can use the other pages meanwhile").wait_for()
+    page.reload()
+    page.get_by_text("Reading many.zip").or_(page.get_by_role("button", name="Import 5,000 images")).first.wait_for()
+    page.get_by_role("button", name="Import 5,000 images").wait_for(timeout=120_000)
+    page.reload()
+    page.get_by_role("button", name="Import 5,000 images").wait_for()
+    app.kill()
+    again = start_app()
+    page.goto(again.url)
+    page.get_by_label("Open a project").click()
+    page.get_by_role("option", name="pets").click()
+    page.get_by_text("many.zip is not imported yet").wait_for()
+    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Import 5,000 images").click(timeout=120_000)
+    page.get_by_text("Imported 5,000 images with 5,000 labels").wait_for(timeout=120_000)

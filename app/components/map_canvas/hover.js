@@ -3,6 +3,7 @@
 
 import { count, el, inkOf, setText, show } from "../common/dom.js";
 import { fetchJson, messageOf } from "../common/http.js";
+import { thumbOf } from "../common/pictures.js";
 import { pixelate } from "../common/pixels.js";
 import { sureWords } from "../common/words.js";
 import { NO_CLASS, UNKNOWN } from "./codes.js";
@@ -62,7 +63,7 @@ export function buildHover(model, base, roundNow) {
     if (i !== shown) {
       shown = i;
       image.classList.remove("pixels");
-      image.src = `${base}/thumb/${model.points.ids[i]}`;
+      image.src = thumbOf(base, model.points.ids[i]);
     }
     asker.want(model.points.ids[i], roundNow());
     words(i);

@@ -2,6 +2,7 @@
 
 import { el, setText, show } from "../common/dom.js";
 import { fetchJson, messageOf } from "../common/http.js";
+import { pictureOf, thumbOf } from "../common/pictures.js";
 import { pixelate } from "../common/pixels.js";
 import { aboutImage, classSwatch, standingWords } from "./image_words.js";
 import { inOrder, placesFor, placesOf } from "./places.js";
@@ -84,7 +85,7 @@ export function buildNeighbours(model, base, actions, screen) {
    * @param {number} amount of neighbours
    */
   function paintHead(i, amount) {
-    const source = `${base}/image/${idOf(i)}`;
+    const source = pictureOf(base, idOf(i));
     if (picture.getAttribute("src") !== source) {
       screen.unwatch(picture);
       picture.classList.remove("pixels");
@@ -160,7 +161,7 @@ export function buildNeighbours(model, base, actions, screen) {
       "aria-label": `${wordsOf(j)}, distance ${near}. Show its neighbours`, onclick: () => open(j),
       onmouseenter: () => actions.point(j), onmouseleave: () => actions.point(-1),
     },
-    el("img", { src: `${base}/thumb/${idOf(j)}`, alt: "", width: 56, height: 56, onload: pixelate }),
+    el("img", { src: thumbOf(base, idOf(j)), alt: "", width: 56, height: 56, onload: pixelate }),
     el("span", { class: "near-line" }, classSwatch(model, model.shownClass[j]),
       el("span", { class: "chip-name" }, model.className(model.shownClass[j]))),
     el("span", { class: "near-line faint" }, el("span", {}, standingWords(model, j)),

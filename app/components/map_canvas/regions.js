@@ -2,6 +2,7 @@
 
 import { count, el, percent, setText, show } from "../common/dom.js";
 import { fetchJson, messageOf, statusOf } from "../common/http.js";
+import { thumbOf } from "../common/pictures.js";
 import { pixelate } from "../common/pixels.js";
 import { buildNamer } from "./chips.js";
 import { inOrder, placesFor } from "./places.js";
@@ -186,7 +187,7 @@ function buildRegion(model, base, actions, region, onDismiss) {
   const choose = el("button", { type: "button", testid: "map-region-select", onclick: select }, "Select");
   const first = region.indices.slice(0, REGION_THUMBS);
   const thumbs = el("div", { class: "region-thumbs", "aria-hidden": "true" }, ...first.map((i) => el("img", {
-    src: `${base}/thumb/${ids[i]}`, alt: "", width: 34, height: 34, loading: "lazy", onload: pixelate,
+    src: thumbOf(base, ids[i]), alt: "", width: 34, height: 34, loading: "lazy", onload: pixelate,
     onmouseenter: () => actions.point(i), onmouseleave: () => actions.point(-1),
   })));
   const amount = `${count(size)} ${size === 1 ? "image" : "images"}`;

@@ -2,6 +2,7 @@
 // a double click opens its neighbours. One Tab stop: arrows move, Space leaves out, n opens the neighbours.
 
 import { el, setText } from "../common/dom.js";
+import { thumbOf } from "../common/pictures.js";
 import { pixelate } from "../common/pixels.js";
 import { aboutImage, standingWords } from "./image_words.js";
 
@@ -73,7 +74,7 @@ export function buildThumbs(model, base, actions, { out, onToggle, onOpen }, scr
     const name = el("span", { class: "chip-name" });
     const value = el("span", { class: "faint" });
     const id = idOf(i);
-    const image = el("img", { src: `${base}/thumb/${id}`, alt: "", loading: "lazy", width: 64, height: 64, draggable: "false" });
+    const image = el("img", { src: thumbOf(base, id), alt: "", loading: "lazy", width: 64, height: 64, draggable: "false" });
     image.addEventListener("load", (event) => {
       pixelate(event);
       if (image.isConnected) screen.watch(image, id);

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import state
 from app.server.workbench import OpenProject
+from engine.images import thumbnails
 from engine.project.review.ref import QueueRef
 
 REVIEW_PAGE = "pages/review_labels.py"
@@ -43,7 +44,7 @@ def tiles_html(base: str, tiles: Sequence[Tile]) -> str:
 
 
 def _figure(base: str, tile: Tile) -> str:
-    source = html.escape(f"{base}/thumb/{int(tile.image_id)}", quote=True)
+    source = html.escape(f"{base}/thumb/{int(tile.image_id)}?look={thumbnails.VERSION}", quote=True)
     words = html.escape(tile.title, quote=True)
     detail = f"<br><small>{html.escape(tile.detail, quote=True)}</small>" if tile.detail else ""
     return (

@@ -2,6 +2,7 @@
 
 import { el, part, setText, show } from "../common/dom.js";
 import { fetchJson } from "../common/http.js";
+import { pictureOf } from "../common/pictures.js";
 import { pixelate } from "../common/pixels.js";
 import { gridSureWords } from "./table.js";
 
@@ -79,7 +80,7 @@ export function buildGridLens(base, session, where, onOver) {
     const frame = where().getBoundingClientRect();
     const box = tile.getBoundingClientRect();
     cardImage.removeAttribute("src"); // not the picture before
-    cardImage.src = `${base}/image/${session.table.ids[row]}`;
+    cardImage.src = pictureOf(base, session.table.ids[row]);
     cardWords.replaceChildren(el("strong", {}, session.table.className(row)), el("span", { class: "faint" }, words(row)));
     show(card, true);
     const width = Math.max(GRID_CARD, part(tile, "img").clientWidth * GRID_CARD_ZOOM);
@@ -127,7 +128,7 @@ export function buildGridLens(base, session, where, onOver) {
       shown = id;
       session.screen.unwatch(image);
       image.removeAttribute("src");
-      image.src = `${base}/image/${id}`;
+      image.src = pictureOf(base, id);
       setText(file, "");
       nameOf(id);
     }

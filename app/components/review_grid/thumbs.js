@@ -1,5 +1,6 @@
 // Loads small pictures, a few at a time: those on the screen first, then those ahead.
 
+import { thumbOf } from "../common/pictures.js";
 import { markPixels } from "../common/pixels.js";
 
 const GRID_AT_ONCE = 5; // leaves a connection of the browser's six free for answers
@@ -49,7 +50,7 @@ export function createGridThumbs(base, onShown) {
       image.dataset.state = "failed";
       over(image);
     };
-    image.src = `${base}/thumb/${id}`;
+    image.src = thumbOf(base, id);
   }
 
   /** @param {HTMLImageElement} image */

@@ -3,6 +3,7 @@
 
 import { el, show, svgPart } from "../common/dom.js";
 import { postJson } from "../common/http.js";
+import { thumbOf } from "../common/pictures.js";
 import { isPixelArt } from "../common/pixels.js";
 
 /** @import { ContextAnswer, ImageContext, Neighbour, ReviewItem } from "../common/wire.d.ts" */
@@ -120,7 +121,7 @@ function neighbourCard({ image_id, label, distance }, item, base) {
     class: "near-card", "data-differs": differs ? "yes" : "no", testid: "review-neighbour",
     title: `${words} · distance ${distance.toPrecision(3)}`,
   },
-  el("img", { src: `${base}/thumb/${image_id}`, alt: words, draggable: "false", class: isPixelArt(item) ? "pixels" : null }),
+  el("img", { src: thumbOf(base, image_id), alt: words, draggable: "false", class: isPixelArt(item) ? "pixels" : null }),
   el("figcaption", {}, differs ? `≠ ${label}` : label));
 }
 

@@ -2,6 +2,7 @@
 
 import { afterPaint } from "../common/dom.js";
 import { messageOf, postJson } from "../common/http.js";
+import { pictureOf } from "../common/pictures.js";
 
 /** @import { Action, QueueAnswer, ReviewItem } from "../common/wire.d.ts" */
 
@@ -152,7 +153,7 @@ export function createDeck(onChange, onClasses) {
     asked.image.decoding = "sync";
     asked.image.onload = onChange;
     asked.image.onerror = failed;
-    asked.image.src = `${query?.base}/image/${item.image_id}`;
+    asked.image.src = pictureOf(query?.base, item.image_id);
     asked.image.decode().catch(() => (asked.failed = true));
     pictures.set(item.image_id, asked);
     return asked;

@@ -3,6 +3,7 @@
 import { buildAdder } from "../common/adder.js";
 import { el, setText, show } from "../common/dom.js";
 import { classKeys, FIND_FROM, keyCap, matchingNames } from "../common/keys.js";
+import { thumbOf } from "../common/pictures.js";
 import { isPixelArt } from "../common/pixels.js";
 import { isDoubted } from "../common/queue_ref.js";
 import { sureWords } from "../common/words.js";
@@ -251,7 +252,7 @@ function besideCard({ image_id, label, who }, item, base) {
   const itself = image_id === item.image_id;
   return el("figure", { class: "beside-card", "data-itself": itself ? "yes" : "no", testid: "review-beside-image" },
     el("img", {
-      src: `${base}/thumb/${image_id}`, alt: itself ? "this image" : "the other image", draggable: "false",
+      src: thumbOf(base, image_id), alt: itself ? "this image" : "the other image", draggable: "false",
       class: isPixelArt(item) ? "pixels" : null,
     }),
     el("figcaption", {}, el("strong", {}, words), who ? el("span", { class: "faint" }, who) : null));

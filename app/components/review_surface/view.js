@@ -4,6 +4,7 @@ import { count, el, releaseAfterClick, setText, show, watchTheme } from "../comm
 import { buildHelp } from "../common/help.js";
 import { REVIEW_KEYS } from "../common/keys.js";
 import { buildNotices } from "../common/notices.js";
+import { thumbOf } from "../common/pictures.js";
 import { isPixelArt } from "../common/pixels.js";
 import { waitingWords } from "../common/words.js";
 import { ACTION_WORDS, buildPanel } from "./panel.js";
@@ -287,7 +288,7 @@ function buildRecent(record, session, base) {
     onclick: () => session.reopen(record.item),
   },
   el("img", {
-    src: `${base}/thumb/${record.item.image_id}`, alt: "", draggable: "false",
+    src: thumbOf(base, record.item.image_id), alt: "", draggable: "false",
     class: isPixelArt(record.item) ? "pixels" : null,
   }),
   el("span", { class: "recent-label", "data-action": record.action }, words), state);

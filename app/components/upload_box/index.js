@@ -53,9 +53,19 @@ function mountUpload(parent, first) {
   /** @param {string} text */
   function fail(text) {
     setText(problem, text);
-    request = null;
+    ended();
     show(busy, false);
     show(drop, true);
+  }
+
+  /** @param {Event} event loading the page again, or closing it, would lose what was sent */
+  function warn(event) {
+    event.preventDefault();
+  }
+
+  function ended() {
+    request = null;
+    window.removeEventListener("beforeunload", warn);
   }
 
   /** @param {File[]} files */
@@ -95,6 +105,7 @@ function mountUpload(parent, first) {
     request.onabort = () => fail("Upload cancelled; nothing was kept.");
     request.onerror = () => fail("The connection to Starling was lost; nothing was kept. Try again.");
     request.onload = () => finished(mine, file);
+    window.addEventListener("beforeunload", warn);
     request.send(file);
   }
 
@@ -110,7 +121,7 @@ function mountUpload(parent, first) {
     }
     progressed(file.size, file.size);
     setText(amount, "uploaded");
-    request = null;
+    ended();
     current.setTriggerValue("uploaded", { id: answer.upload, name: file.name });
     show(busy, false);
     show(drop, true);
@@ -139,6 +150,7 @@ function mountUpload(parent, first) {
     update,
     remove() {
       request?.abort();
+      ended();
       box.remove();
     },
   };

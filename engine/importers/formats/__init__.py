@@ -13,10 +13,12 @@ from engine.importers.formats import (
     azure_ml,
     class_tree,
     coco,
+    createml,
     csv_table,
     cvat_images,
     datumaro,
     fiftyone,
+    file_names,
     hf_arrow,
     hf_imagefolder,
     imagenet_synsets,
@@ -24,16 +26,20 @@ from engine.importers.formats import (
     images_only,
     label_studio,
     label_studio_min,
+    labelme,
     labels_txt,
     megadetector,
     pascal_voc,
     sagemaker,
+    supervisely,
     text_an_image,
     vertex_csv,
     vertex_jsonl,
     webdataset,
+    yolo_boxes,
 )
-from engine.importers.formats.base import ONLY, POSSIBLE, Answers, Detection, Format
+from engine.importers.formats.base import OFFERED, ONLY, POSSIBLE, Answers, Detection, Format
+from engine.importers.formats.split_lists import about_lists, listed_splits
 from engine.importers.labeling import Labeling, about_test, for_frames, split_of
 from engine.importers.names import shown, tidy_label
 from engine.importers.source_view import SourceView
@@ -47,6 +53,9 @@ FORMATS: dict[str, Format] = {
         label_studio_min.FORMAT,
         fiftyone.FORMAT,
         coco.FORMAT,
+        labelme.FORMAT,
+        createml.FORMAT,
+        supervisely.FORMAT,
         datumaro.FORMAT,
         megadetector.FORMAT,
         sagemaker.FORMAT,
@@ -58,6 +67,7 @@ FORMATS: dict[str, Format] = {
         webdataset.FORMAT,
         cvat_images.FORMAT,
         pascal_voc.FORMAT,
+        yolo_boxes.FORMAT,
         imagenet_txt.FORMAT,
         imagenet_synsets.FORMAT,
         labels_txt.FORMAT,
@@ -65,6 +75,7 @@ FORMATS: dict[str, Format] = {
         csv_table.FORMAT,
         class_tree.FORMAT,
         images_only.FORMAT,
+        file_names.FORMAT,
     )
 }
 """By key; of two that fit equally well and label as many images, the earlier one is taken."""
@@ -101,8 +112,9 @@ def check_reading(key: str) -> None:
 def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None = None) -> Found:
     """Return the labels of a source, as the format that fits best reads them or as `reading` does.
 
-    The most surely recognised format that labels an image is taken; of several, the one that labels most images. Where
-    all images came in containers, the folders that these stand for are no classes, unless a person says so.
+    The most surely recognised format that labels an image is taken; of several, the one that labels most images. One
+    that is only offered is never taken by itself, and told only where no other gives labels. Where all images came in
+    containers, the folders that these stand for are no classes, unless a person says so.
 
     Args:
         source: the staged source.
@@ -133,6 +145,8 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
     taken = order[0] if reading == AUTO else reading
     if failed and reading == AUTO and not _says_something(read[taken]):
         raise next(iter(failed.values()))
+    if _says_something(read[order[0]]):
+        order = [key for key in order if key == taken or key not in detected or detected[key].strength != OFFERED]
     readings = tuple(
         Reading(
             key,
@@ -153,6 +167,8 @@ def read_labels(source: SourceView, reading: str = AUTO, answers: Answers | None
         and not (one.labels or one.predictions)
     }
     labeling = _with_predictions(read[taken], others)
+    if not labeling.splits and labeling.labels:
+        labeling = _with_listed_splits(labeling, source)
     if taken != class_tree.FORMAT.key:
         labeling = _with_folder_splits(labeling, source)
     same = frozenset(key for key, one in read.items() if one.labels == read[taken].labels)
@@ -173,6 +189,16 @@ def _with_predictions(labeling: Labeling, others: Sequence[Labeling]) -> Labelin
         notices=(*labeling.notices, *only.notices), used=labeling.used | only.used,
         questions=(*labeling.questions, *only.questions),
     )  # fmt: skip
+
+
+def _with_listed_splits(labeling: Labeling, source: SourceView) -> Labeling:
+    """Return a labeling that says no splits with those of the lists of files that lie beside it, if several."""
+    splits, lists = listed_splits(source, labeling.used)
+    if not splits:
+        return labeling
+    found = replace(labeling, splits=splits, used=labeling.used | set(lists))
+    told = [about_lists(splits, lists), *([about_test(len(found.test))] if found.test else [])]
+    return replace(found, notices=(*labeling.notices, *told))
 
 
 def _with_folder_splits(labeling: Labeling, source: SourceView) -> Labeling:
@@ -198,6 +224,8 @@ def _with_folder_splits(labeling: Labeling, source: SourceView) -> Labeling:
 
 def _rank(detection: Detection | None, labeling: Labeling) -> tuple[bool, bool, int, int]:
     strength = 0 if detection is None else detection.strength
+    if strength == OFFERED:
+        return False, False, strength, 0
     labels = bool(labeling.labels or labeling.conflicts)
     return labels, _says_something(labeling), strength, len(labeling.labels)
 

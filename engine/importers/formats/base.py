@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from engine.importers.labeling import Labeling
 from engine.importers.source_view import SourceView
 
-ONLY, SIGNATURE, LIKELY, POSSIBLE = 4, 3, 2, 1
+ONLY, SIGNATURE, LIKELY, POSSIBLE, OFFERED = 4, 3, 2, 1, -1
 """How surely a format is recognised: by containers that all images came in, whose folders are no classes; by keys or
-names that only it has; by what fits well; by what could be."""
+names that only it has; by what fits well; by what could be; by what a person alone may take for labels, where nothing
+else gives any."""
 
 Answers = Mapping[str, str]
 """What a person decided, by the key of the question; what is absent is the format's own proposal."""
@@ -22,7 +23,7 @@ class Detection:
 
     Attributes:
         why: for a person, as “labels.json has the keys classes and labels”.
-        strength: ONLY, SIGNATURE, LIKELY or POSSIBLE.
+        strength: ONLY, SIGNATURE, LIKELY, POSSIBLE or OFFERED.
     """
 
     why: str

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from engine.errors import ImportRefused
 from engine.importers.formats.base import LIKELY, POSSIBLE, SIGNATURE, Answers, Detection, Format
-from engine.importers.formats.text_lists import declared_names
+from engine.importers.formats.class_lists import NOTHING, ClassNames, names_of_numbers, number_of
 from engine.importers.formats.vertex_csv import vertex_names
 from engine.importers.grouping import is_group_header
 from engine.importers.labeling import Labeling
@@ -24,6 +24,8 @@ from engine.importers.tables.load import TEXT_ENDINGS, Table, tables_of
 from engine.records.imports import Refusal
 
 IMAGES_AND_CSV, IMAGES_AND_TABLE = "images + CSV", "images + table"
+NOT_KNOWN = "-1"
+"""Stands among numbers of classes for none of them; what becomes of it is asked."""
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
@@ -68,10 +70,13 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             "There is no table of labels in the source",
             way_out="Add a CSV with the columns filename,label, or choose another format.",
         )
-    names, told, lists = _class_names(labeled, source)
-    found = label_by_tables(_layout(counted), counted, source.taken, answers, names)
-    classes = dict.fromkeys((*found.classes, *names.values()))
-    found = replace(found, notices=(*found.notices, *told), used=found.used | lists, classes=tuple(classes))
+    by_cell, named = _class_names(labeled, source, answers)
+    found = label_by_tables(_layout(counted), counted, source.taken, answers, by_cell)
+    classes = dict.fromkeys((*found.classes, *by_cell.values()))
+    found = replace(
+        found, notices=(*found.notices, *named.notices), questions=(*found.questions, *named.questions),
+        used=found.used | ({named.file} - {""}), classes=tuple(classes),
+    )  # fmt: skip
     unread = tuple(Refusal(shown(name), str(error)) for name, error in refusals.items())
     return replace(found, refused=(*found.refused, *unread), used=found.used | refusals.keys())
 
@@ -86,22 +91,25 @@ def group_columns(source: SourceView) -> tuple[Mapping[str, Mapping[str, str]], 
     return columns_of_tables(told, source.taken), frozenset(table.rows.name for table in told)
 
 
-def _class_names(tables: Sequence[Table], source: SourceView) -> tuple[dict[str, str], tuple[str, ...], frozenset[str]]:
-    """Return the names of classes by the numbers that stand for them, where a list beside the tables names all of them;
-    what a person should know of it; and the lists."""
-    said = {cell.strip() for table in tables for at in table.plan.labels for cell in set(table.rows.columns[at])} - {""}
-    if not said or not all(cell.isascii() and cell.isdigit() and len(cell) < 10 for cell in said):
-        return {}, (), frozenset()
-    names, file = declared_names(source, tables[0].rows.name)
-    if not names:
-        return {}, (), frozenset()
-    if not all(int(cell) in names for cell in said):
-        return {}, (f"{shown(file)} does not name all numbers that stand for labels; they stay numbers",), frozenset()
-    examples = ", ".join(f"{cell} is {shown(names[int(cell)], 40)}" for cell in sorted(said, key=int)[:3])
+def _class_names(tables: Sequence[Table], source: SourceView, answers: Answers) -> tuple[dict[str, str], ClassNames]:
+    """Return the names of classes by the cells that stand for them, where a list beside the tables names all of them;
+    and what a person should know and may decide about it."""
     cells = {cell for table in tables for at in table.plan.labels for cell in set(table.rows.columns[at])}
-    by_number = {str(number): names[number] for number in sorted(names)}
-    by_cell = by_number | {cell: names[int(cell)] for cell in cells if cell.strip()}
-    return by_cell, (f"numbers are named by {shown(file)}: {examples}",), frozenset({file})
+    numbers = {cell: number_of(cell) for cell in cells if cell.strip() not in ("", NOT_KNOWN)}
+    said = {number for number in numbers.values() if number is not None}
+    if not numbers or None in numbers.values():
+        return {}, NOTHING
+    found = names_of_numbers(source, tables[0].rows.name, said, answers)
+    if not found.names:
+        return {}, found
+    if not said <= found.names.keys():
+        told = f"{shown(found.file)} does not name all numbers that stand for labels; they stay numbers"
+        return {}, ClassNames({}, notices=(told,), questions=found.questions)
+    examples = ", ".join(f"{one} is {shown(found.names[one], 40)}" for one in sorted(said)[:3])
+    by_cell = {str(number): name for number, name in sorted(found.names.items())}
+    by_cell |= {cell: found.names[number] for cell, number in numbers.items() if number is not None}
+    told = f"numbers are named by {shown(found.file)}: {examples}"
+    return by_cell, replace(found, notices=found.notices or (told,))
 
 
 def mute_tables(source: SourceView) -> frozenset[str]:

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.errors import ImportRefused
@@ -211,7 +211,9 @@ class Gathering:
             frozenset(text for text in self._flaws if not text.isascii()),
         )  # fmt: skip
 
-    def choose(self, title: str, counts: Mapping[str, int], answers: Answers, hint: str) -> str:
+    def choose(
+        self, title: str, counts: Mapping[str, int], answers: Answers, hint: str, *, varied: Collection[str] = ()
+    ) -> str:
         """Return which of several things that could each be the label is it, after asking where there are several.
 
         Args:
@@ -219,10 +221,11 @@ class Gathering:
             counts: by name, how many labels it would give; of equals the first is proposed.
             answers: "control" may be one of the names.
             hint: what the question is about.
+            varied: those that give several classes, which go before the others.
         """
         if not counts:
             return ""
-        names = sorted(counts, key=lambda name: -counts[name])[:_MOST_CONTROLS]
+        names = sorted(counts, key=lambda name: (name not in varied, -counts[name]))[:_MOST_CONTROLS]
         keys = {shown(name, 80): name for name in reversed(names)}
         chosen = keys.get(answers.get(CONTROL, ""), names[0])
         if len(counts) > 1:

@@ -1,8 +1,8 @@
 """Class folders called by WordNet ids (n01440764), with a file that says what each id means.
 
 Such files: LOC_synset_mapping.txt, synset_words.txt, words.txt, imagenet_class_index.json. The class is the first word
-of an id, or the id, as is chosen; where two ids have the same first word, the id is added. LOC_val_solution.csv gives
-the labels of images that lie in no class folder.
+of an id, or the id, as is chosen; where two ids have the same first word, the id is added. LOC_val_solution.csv, or
+val_annotations.txt, gives the labels of images that lie in no class folder.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ TITLE = "ImageNet folders"
 NAMES = "names"
 IDS, WORDS = "ids", "words"
 MAPPINGS = ("loc_synset_mapping.txt", "synset_words.txt", "imagenet_class_index.json", "words.txt")
-SOLUTIONS = ("loc_val_solution.csv", "loc_train_solution.csv")
+SOLUTIONS = ("loc_val_solution.csv", "loc_train_solution.csv", "val_annotations.txt")
 _ID = re.compile(r"n\d{8}")
 _LINE = re.compile(r"(n\d{8})[ \t]+(\S.*)")
-_SOLVED = re.compile(r"([^,]+),(n\d{8})\b(.*)")
+_SOLVED = re.compile(r"([^,\t]+)[,\t](n\d{8})\b(.*)")
 
 
 def detect(source: SourceView) -> Detection | None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
+from collections.abc import Mapping
 
 from engine.errors import ImportRefused
 from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
+from engine.importers.formats.class_lists import counted_right, list_in
 from engine.importers.formats.several import settle
-from engine.importers.formats.text_lists import find_file, lines_of, numbered_names
+from engine.importers.formats.text_lists import find_file, lines_of
 from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView, folder_of
-from engine.records.imports import Refusal
+from engine.records.imports import Question, Refusal
 
 TITLE = "ImageNet lists"
 SYNSETS = "synsets.txt"
@@ -33,7 +35,7 @@ def detect(source: SourceView) -> Detection | None:
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return the labels of all lists; `answers` may hold "several".
+    """Return the labels of all lists; `answers` may hold "several" and "count_from".
 
     Raises:
         ImportRefused: there is no synsets.txt with a list beside it, or one cannot be read.
@@ -48,8 +50,13 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     refused: list[Refusal] = []
     splits: dict[str, str] = {}
     classes: dict[str, None] = {}
+    notices = [f"labels are read from {', '.join(shown(name, 80) for name in list(lists)[:5])}"]
+    asked: dict[str, Question] = {}
     for name, synsets in lists.items():
-        names = {number: unicodedata.normalize("NFC", one) for number, one in numbered_names(source, synsets).items()}
+        known = counted_right(list_in(source, synsets), _numbers_of(source, synsets, lists), answers)
+        notices += [one for one in known.notices if one not in notices]
+        asked |= {one.key: one for one in known.questions}
+        names = {number: unicodedata.normalize("NFC", one) for number, one in known.names.items()}
         classes.update(dict.fromkeys(names.values()))
         split = split_of(name.rpartition("/")[2][: -len(".txt")])
         for number, line in lines_of(source, name):
@@ -69,13 +76,19 @@ def read(source: SourceView, answers: Answers) -> Labeling:
                 splits[image] = split
     labels, conflicts, questions = settle({name: labels for name, labels in given.items() if labels}, answers)
     found = Labeling(TITLE, labels, splits=splits)
-    notices = [f"labels are read from {', '.join(shown(name, 80) for name in list(lists)[:5])}"]
     if found.test:
         notices.append(about_test(len(found.test)))
     return Labeling(
-        TITLE, labels, tuple(refused), conflicts, tuple(notices), splits, tuple(classes), questions=questions,
+        TITLE, labels, tuple(refused), conflicts, tuple(notices), splits, tuple(classes),
+        questions=(*questions, *asked.values()),
         used=frozenset([*lists, *lists.values()]),
     )  # fmt: skip
+
+
+def _numbers_of(source: SourceView, synsets: str, lists: Mapping[str, str]) -> set[int]:
+    """The numbers of all lists that go by one synsets.txt."""
+    lines = (line for name, own in lists.items() if own == synsets for _, line in lines_of(source, name))
+    return {int(one) for line in lines for one in _parts(line)[1]}
 
 
 def _lists(source: SourceView) -> dict[str, str]:
@@ -85,7 +98,7 @@ def _lists(source: SourceView) -> dict[str, str]:
         found = {}
         for synsets in source.called(SYNSETS):
             folder = folder_of(synsets)
-            if not numbered_names(source, synsets):
+            if not list_in(source, synsets).names:
                 continue
             for name in source.ending(".txt"):
                 if name != synsets and folder_of(name) == folder and _is_list(source, name):

@@ -1,8 +1,9 @@
 """Labels from a Label Studio export: a list of tasks with `data` and `annotations`, `completions` or `predictions`.
 
 A choice of a finished annotation is a label, a cancelled annotation is none. Where annotations of an image differ, it
-stays unlabeled, with who said what; one marked as ground truth counts alone. Predictions stay predictions. A labeling
-configuration beside the tasks, an XML file, lists the classes.
+stays unlabeled, with who said what; one marked as ground truth counts alone. Predictions stay predictions. The classes
+of boxes and outlines count where no task has a choice. A labeling configuration beside the tasks, an XML file, lists
+the classes.
 """
 
 from __future__ import annotations
@@ -75,6 +76,15 @@ class Opinions:
             for control, choices in opinion.choices.items()
             if choices
         )
+
+    def varied(self) -> frozenset[str]:
+        """Return the fields that are answered in several ways."""
+        given: defaultdict[str, set[str]] = defaultdict(set)
+        for opinions in self.by_image.values():
+            for opinion in opinions:
+                for control, choices in opinion.choices.items():
+                    given[control].update(choices)
+        return frozenset(control for control, choices in given.items() if len(choices) > 1)
 
     def settle(self, gathering: Gathering, control: str) -> None:
         """Put the labels of images on which all agree into `gathering`, the others into its conflicts."""
@@ -185,9 +195,10 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     finder, opinions, left = Finder(gathering), Opinions(), Counter[str]()
     guesses: list[tuple[str, str, dict[str, list[str]], object]] = []
     cancelled = 0
+    boxed = not any(_has_choices(task) for _, value in files for task in objects(_tasks(value)))
     for file, value in files:
         gathering.enter(file)
-        tasks = value if isinstance(value, list) else [value]
+        tasks = _tasks(value)
         key, others = image_key(finder, (_data(task) for task in objects(tasks)))
         if others:
             both = f"“{shown(key, 40)}” and “{shown(others[0], 40)}”"
@@ -206,14 +217,15 @@ def read(source: SourceView, answers: Answers) -> Labeling:
                     cancelled += 1
                     continue
                 who = who_said(annotation.get("completed_by") or annotation.get("created_username"))
-                opinions.add(
-                    name, place, Opinion(who, _choices(annotation, left), annotation.get("ground_truth") is True)
-                )
+                made = _choices(annotation, left, boxed)
+                opinions.add(name, place, Opinion(who, made, annotation.get("ground_truth") is True))
             for prediction in _predicted(task, left):
-                guesses.append((name, place, _choices(prediction, left), prediction.get("score")))
+                guesses.append((name, place, _choices(prediction, left, boxed), prediction.get("score")))
     counts = opinions.counts() or Counter(control for _, _, choices, _ in guesses for control in choices)
-    control = gathering.choose(CONTROL_TITLE, counts, answers, CONTROL_HINT)
+    control = gathering.choose(CONTROL_TITLE, counts, answers, CONTROL_HINT, varied=opinions.varied())
     opinions.settle(gathering, control)
+    if boxed and control:
+        gathering.notices.append("the class of its boxes is an image's label; where they lie in it is not taken in")
     for name, place, choices, score in guesses:
         said = choices.get(control, [])
         if len(said) == 1:
@@ -295,14 +307,35 @@ def _predicted(task: Record, left: Counter[str]) -> Iterator[Record]:
             left["predictions that are given as numbers only"] += 1
 
 
-def _choices(annotation: Record, left: Counter[str]) -> dict[str, list[str]]:
-    """The choices of an annotation by field; what it says beside them is counted in `left`."""
+def _tasks(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _has_choices(task: Record) -> bool:
+    """Whether a task has a choice for the whole image."""
+    return any(_choices(one, Counter()) for one in (*_made(task, Counter()), *_predicted(task, Counter())))
+
+
+def _choices(annotation: Record, left: Counter[str], boxed: bool = False) -> dict[str, list[str]]:
+    """The choices of an annotation by field; what it says beside them is counted in `left`.
+
+    Args:
+        annotation: or a prediction.
+        left: what is left out, by what it is.
+        boxed: the classes of boxes and outlines count as choices do, each once.
+    """
     choices: dict[str, list[str]] = {}
     for result in objects(annotation.get("result")):
         value = result.get("value")
         said = value.get("choices") if isinstance(value, dict) else None
         if isinstance(said, str):
             said = [said]
+        if boxed and isinstance(value, dict):
+            known = choices.setdefault(text_of(result.get("from_name")) or "label", [])
+            every = [one for key, many in value.items() if key.endswith("labels") for one in _listed(many)]
+            known += [text for one in every if (text := text_of(one)) is not None and text not in known]
+            if every:
+                continue
         if not isinstance(said, list) or (isinstance(value, dict) and "width" in value and "x" in value):
             left[f"results of type {shown(text_of(result.get('type')) or 'unknown', 40)}"] += 1
             continue
@@ -310,6 +343,10 @@ def _choices(annotation: Record, left: Counter[str]) -> dict[str, list[str]]:
         left["choices that are not text"] += len(said) - len(texts)
         choices.setdefault(text_of(result.get("from_name")) or "choice", []).extend(texts)
     return choices
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _usual(key: str) -> int:

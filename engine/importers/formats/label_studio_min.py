@@ -71,7 +71,7 @@ def read(source: SourceView, answers: Answers) -> Labeling:
             gathering.keep(name, {one: said for one, said in record.items() if one not in fields})
             choices = {field: said for field in fields if (said := _choices(record.get(field)))}
             opinions.add(name, place, Opinion(who_said(record.get("annotator")), choices))
-    control = gathering.choose(CONTROL_TITLE, opinions.counts(), answers, CONTROL_HINT)
+    control = gathering.choose(CONTROL_TITLE, opinions.counts(), answers, CONTROL_HINT, varied=opinions.varied())
     opinions.settle(gathering, control)
     return gathering.labeling(FORMAT.title, answers)
 

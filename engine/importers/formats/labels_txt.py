@@ -16,19 +16,14 @@ from itertools import islice
 
 from engine.errors import ImportRefused
 from engine.importers.formats.base import LIKELY, POSSIBLE, SIGNATURE, Answers, Detection, Format
+from engine.importers.formats.class_lists import list_in, names_of_numbers, nearest_list
 from engine.importers.formats.several import settle
-from engine.importers.formats.text_lists import (
-    declared_names,
-    find_file,
-    lines_of,
-    numbered_names,
-    split_in,
-    stems_of,
-)
+from engine.importers.formats.text_lists import find_file, lines_of, split_in, stems_of
+from engine.importers.formats.voc_lists import find_lists
 from engine.importers.labeling import Labeling, about_test
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView, folder_of
-from engine.records.imports import Refusal
+from engine.records.imports import Question, Refusal
 
 TITLE = "text list of labels"
 IMAGES, LABELS, SPLIT = "images.txt", "image_class_labels.txt", "train_test_split.txt"
@@ -54,6 +49,7 @@ class _Said:
     refused: list[Refusal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    questions: dict[str, Question] = field(default_factory=dict)
     spelled: set[str] = field(default_factory=set)
 
 
@@ -70,7 +66,7 @@ def detect(source: SourceView) -> Detection | None:
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return the labels of all lists together; `answers` may hold "several".
+    """Return the labels of all lists together; `answers` may hold "several" and "count_from".
 
     Raises:
         ImportRefused: there is no list, or one cannot be read.
@@ -85,14 +81,14 @@ def read(source: SourceView, answers: Answers) -> Labeling:
     for name in numbered:
         _read_numbered(source, folder_of(name), said)
     for name in lists if not numbered else ():
-        _read_list(source, name, said)
+        _read_list(source, name, said, answers)
     labels, conflicts, questions = settle(said.given, answers)
     found = Labeling(TITLE, labels, splits=said.splits)
     if found.test:
         said.notices.append(about_test(len(found.test)))
     return Labeling(
         TITLE, labels, tuple(said.refused), conflicts, tuple(said.notices), said.splits, tuple(said.classes),
-        questions=questions, used=frozenset(said.used), spelled=frozenset(said.spelled),
+        questions=(*questions, *said.questions.values()), used=frozenset(said.used), spelled=frozenset(said.spelled),
     )  # fmt: skip
 
 
@@ -103,7 +99,8 @@ def _lists(source: SourceView) -> list[str]:
         lists = source.ending(*ENDINGS)
         beside = stems_of(source) if lists else {}  # a text file for each image says something else: boxes, a caption
         lists += source.ending(*SPACED)
-        names = [name for name in lists if name.rpartition(".")[0] not in beside]
+        signs = {one.name for one in find_lists(source)}  # 1 and -1 there are no labels
+        names = [name for name in lists if name.rpartition(".")[0] not in beside and name not in signs]
         return [name for name in names[:_LOOKED_AT] if _is_list(source, name)]
 
     return source.once("text lists", look)
@@ -127,7 +124,7 @@ def _says_names(source: SourceView, name: str) -> bool:
         words = {line.rpartition(_separator(source, [line], folder_of(name)))[2] for _, line in _first(source, name)}
     except ImportRefused:
         return True  # reading it says why
-    return not all(_whole(_unquoted(word)) for word in words) or bool(declared_names(source, name)[0])
+    return not all(_whole(_unquoted(word)) for word in words) or bool(nearest_list(source, name).names)
 
 
 def _first(source: SourceView, name: str) -> list[tuple[int, str]]:
@@ -166,7 +163,7 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _read_list(source: SourceView, name: str, said: _Said) -> None:
+def _read_list(source: SourceView, name: str, said: _Said, answers: Answers) -> None:
     folder = folder_of(name)
     lines = list(lines_of(source, name))
     separator = _separator(source, [line for _, line in lines[:_LINES]], folder)
@@ -174,10 +171,13 @@ def _read_list(source: SourceView, name: str, said: _Said) -> None:
     labels = {label for _, _, image, label in found if image is not None and label}
     names: Mapping[int, str] = {}
     if labels and all(map(_whole, labels)):
-        names, used = declared_names(source, name)
-        said.used |= {used} - {""}
+        known = names_of_numbers(source, name, set(map(int, labels)), answers)
+        names = known.names
+        said.used |= {known.file} - {""}
+        said.questions |= {one.key: one for one in known.questions}
+        said.notices += known.notices
         said.notices.append(
-            f"the names of the classes are read from {shown(used)}" if names
+            f"the names of the classes are read from {shown(known.file)}" if names
             else f"the labels of {shown(name, 80)} are numbers: no list of class names, as classes.txt, is beside it"
         )  # fmt: skip
         said.classes.update(dict.fromkeys(names.values()))
@@ -222,7 +222,7 @@ def _read_numbered(source: SourceView, folder: str, said: _Said) -> None:
         return next((one for one in source.called(base) if folder_of(one) == folder), "")
 
     lists = {base: beside(base) for base in (IMAGES, LABELS, "classes.txt", SPLIT)}
-    names = numbered_names(source, lists["classes.txt"]) if lists["classes.txt"] else {}
+    names = list_in(source, lists["classes.txt"]).names if lists["classes.txt"] else {}
     said.classes.update(dict.fromkeys(names.values()))
     said.used |= set(lists.values()) - {""}
     said.notices.append(f"labels are read from {shown(lists[LABELS])}")

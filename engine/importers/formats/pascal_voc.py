@@ -1,4 +1,4 @@
-"""Labels from the XML files of Pascal VOC: one file an image, with a class for each object in it.
+"""Labels from Pascal VOC: an XML file an image, with a class for each object in it, and the lists in ImageSets/Main.
 
 An image whose objects are all of one class has it as its label; where they are of several, a person decides. Boxes are
 not taken in. The image is the one that the file names, or else the one that is called like the file.
@@ -14,6 +14,7 @@ from defusedxml.ElementTree import fromstring
 
 from engine.importers.formats.base import SIGNATURE, Answers, Detection, Format
 from engine.importers.formats.gathering import Gathering, no_such_file
+from engine.importers.formats.voc_lists import find_lists, read_lists
 from engine.importers.labeling import Labeling
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
@@ -24,21 +25,24 @@ _HEAD = 4096
 
 
 def detect(source: SourceView) -> Detection | None:
-    """Return that there are XML files of Pascal VOC."""
-    found = _files(source)
-    return Detection(f"{shown(found[0], 80)} is an XML file of Pascal VOC", SIGNATURE) if found else None
+    """Return that there are XML files of Pascal VOC, or lists of its classes."""
+    if found := _files(source):
+        return Detection(f"{shown(found[0], 80)} is an XML file of Pascal VOC", SIGNATURE)
+    if found := [one.name for one in find_lists(source) if one.label]:
+        return Detection(f"{shown(found[0], 80)} lists the images of a class of Pascal VOC", SIGNATURE)
+    return None
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return the labels of all such files together; `answers` may hold "several".
+    """Return the labels of all such files together; `answers` may hold "several" and "difficult".
 
     Raises:
-        ImportRefused: there is none.
+        ImportRefused: there is none, or a list is no text.
     """
-    files = _files(source)
-    if not files:
+    files, lists = _files(source), find_lists(source)
+    if not files and not any(one.label for one in lists):
         raise no_such_file(TITLE)
-    gathering = Gathering(source, files)
+    gathering = Gathering(source, [*files, *(one.name for one in lists)])
     boxes = 0
     for name in files:
         gathering.enter(name)
@@ -51,6 +55,8 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         for label in root.findall("object/name"):
             gathering.label(image, label.text or "", name)
         boxes += root.find("object/bndbox") is not None
+    if lists:
+        read_lists(gathering, lists, answers)
     if boxes:
         gathering.notices.append("the class of its objects is an image's label; where they lie in it is not taken in")
     return gathering.labeling(TITLE, answers)

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from engine.importers.formats.base import Answers
+from engine.importers.formats.class_lists import names_of_numbers
 from engine.importers.formats.several import settle
-from engine.importers.formats.text_lists import declared_names, split_in
+from engine.importers.formats.text_lists import split_in
 from engine.importers.labeling import Labeling, about_test
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView
@@ -47,7 +48,7 @@ def read_records(
         source: for lists of class names beside the containers.
         records: by image name.
         title: of the format.
-        answers: "column" may name the column, or "none"; "several" as in `settle`.
+        answers: "column" may name the column, or "none"; "several" as in `settle`, "count_from" as in `class_lists`.
     """
     counts, classes = _columns(records)
     fitting = _fitting(records, counts, classes)
@@ -58,13 +59,16 @@ def read_records(
     refused: list[Refusal] = []
     notices: list[str] = []
     names: Mapping[int, str] = {}
+    asked: tuple[Question, ...] = ()
     spelled: set[str] = set()
     used = ""
     tables = {id(record["names"]): record["names"] for record in records.values()}  # few, shared by many records
     by_table = {key: dict(enumerate(table.get(chosen, ()))) for key, table in tables.items()}
     if chosen != NONE:
         if chosen not in classes and _whole(record["row"].get(chosen) for record in records.values()):
-            names, used = declared_names(source, next(iter(records)))
+            named = names_of_numbers(source, next(iter(records)), _numbers(records, chosen), answers)
+            names, used, asked = named.names, named.file, named.questions
+            notices += named.notices
             notices.append(
                 f"the names of the classes are read from {shown(used)}" if used
                 else "the labels are numbers: no list of class names (such as classes.txt) lies beside them"
@@ -87,7 +91,7 @@ def read_records(
         title, labels_by_name, tuple(refused), conflicts, tuple(notices), splits,
         tuple(dict.fromkeys([*(one for several in by_table.values() for one in several.values()), *names.values()])),
         _texts(records, [one for one in counts if one != chosen]),
-        questions=(*_questions(counts, fitting, chosen), *questions),
+        questions=(*_questions(counts, fitting, chosen), *asked, *questions),
         used=frozenset({used} - {""}), spelled=frozenset(spelled),
     )  # fmt: skip
 
@@ -143,6 +147,14 @@ def _number(value: Any) -> bool:
     if isinstance(value, str):
         return value.isascii() and value.removeprefix("-").isdigit() and len(value) < 10
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _numbers(records: Mapping[str, Mapping[str, Any]], column: str) -> set[int]:
+    """Return the class numbers in a column that holds nothing else; -1, which `datasets` writes for “not known”, is
+    none."""
+    values = (record["row"].get(column) for record in records.values())
+    every = (one for value in values for one in (value if isinstance(value, list) else [value]))
+    return {int(one) for one in every if one not in (None, "") and _number(one)} - {-1}
 
 
 def _labels(value: Any, names: Mapping[int, str]) -> tuple[list[str], str]:

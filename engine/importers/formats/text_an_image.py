@@ -11,8 +11,9 @@ from collections import Counter
 
 from engine.errors import ImportRefused
 from engine.importers.formats.base import POSSIBLE, Answers, Detection, Format
+from engine.importers.formats.class_lists import NOTHING, names_of_numbers
 from engine.importers.formats.gathering import Gathering
-from engine.importers.formats.text_lists import declared_names, stems_of
+from engine.importers.formats.text_lists import stems_of
 from engine.importers.labeling import Labeling
 from engine.importers.names import label_flaw, shown
 from engine.importers.source_view import SourceView
@@ -43,7 +44,7 @@ def detect(source: SourceView) -> Detection | None:
 
 
 def read(source: SourceView, answers: Answers) -> Labeling:
-    """Return what these files say; `answers` may hold "several".
+    """Return what these files say; `answers` may hold "several" and "count_from".
 
     Raises:
         ImportRefused: there is none.
@@ -55,7 +56,11 @@ def read(source: SourceView, answers: Answers) -> Labeling:
         )
     said = {name: _lines(source, name) for name in files}
     numbers = all(_NUMBER.fullmatch(line) for lines in said.values() for line in lines or ())
-    names, used = declared_names(source, next(iter(files))) if numbers else ({}, "")
+    known = NOTHING
+    if numbers:
+        every = {int(line) for lines in said.values() for line in lines or ()}
+        known = names_of_numbers(source, next(iter(files)), every, answers)
+    names = known.names
     gathering = Gathering(source, list(files))
     for name, image in files.items():
         gathering.enter(name)
@@ -68,8 +73,9 @@ def read(source: SourceView, answers: Answers) -> Labeling:
                 gathering.refuse("the file", f"class {line} is not among the {len(names):,} that are named")
             else:
                 gathering.label(image, names[int(line)] if names else line, name)
+    gathering.questions += known.questions
     if names:
-        gathering.notices.append(f"the names of the classes are read from {shown(used)}")
+        gathering.notices += [*known.notices, f"the names of the classes are read from {shown(known.file)}"]
         gathering.classes.update(dict.fromkeys(names.values()))
     return gathering.labeling(TITLE, answers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -16,11 +16,15 @@ from engine.importers.source_view import SIDE_ENDINGS
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL_FILE = re.compile(r"[?&]d=([^&]+)")
 _UPLOADED = re.compile(r"[0-9a-f]{6,8}-(.+)")
+_DECIMAL = re.compile(r"(\d{1,18})\.0+")
+_MARKS = re.compile(r"[\s_+\-.()\[\]]+")
 _IMAGE = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|heic|heif|jp2|jxl|dcm|ppm|pgm)$", re.IGNORECASE)
 
 NAME, PREFIXED, STEM, OTHER_ENDING, NUMBER = "name", "prefixed", "stem", "other ending", "number"
+DECIMAL, OTHER_MARKS = "decimal", "other marks"
 """How a cell named a file: in full; behind a prefix that an upload put before it; without its ending; with another
-ending of images; by its number, without the zeros before it."""
+ending of images; by its number, without the zeros before it; by its number, with zeros behind a point; with other
+marks between the words."""
 
 
 def looks_like_image(cell: str) -> bool:
@@ -75,10 +79,23 @@ class CellFiles:
         name = self._below(path)
         if name is not None:
             return name, NAME, ""
-        alike = self._by_number.get(int(number), []) if (number := _number(path)) else []
-        if len(alike) == 1:
-            return alike[0], NUMBER, ""
-        return None, "", SEVERAL if alike else MISSING
+        for how, alike in self._alike(path, folder):
+            if alike:
+                return (alike[0], how, "") if len(alike) == 1 else (None, "", SEVERAL)
+        return None, "", MISSING
+
+    def _alike(self, path: str, folder: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield how a cell could still be meant, and the files that it would mean then, the likeliest first."""
+        if number := _number(path):
+            yield NUMBER, self._by_number.get(int(number), [])
+        if (whole := _DECIMAL.fullmatch(path)) is not None:  # as a table of numbers with a gap is written
+            name, _, why = self._find(whole[1], folder)
+            yield DECIMAL, [name] if name is not None else ["", ""] if why == SEVERAL else []
+        above, _, base = path.replace("\\", "/").rpartition("/")
+        if key := _words(_without_ending(base) or base):
+            own = name_key(above.rpartition("/")[2])
+            alike = self._by_words.get(key, [])
+            yield OTHER_MARKS, [one for one in alike if not own or f"/{name_key(one)}".split("/")[-2] == own]
 
     def _below(self, path: str) -> str | None:
         """Return the file whose whole path is the end of this one, which begins further up than the source does."""
@@ -95,9 +112,51 @@ class CellFiles:
         """Return whether a cell is the name or the path of a folder of the source."""
         return name_key(cell.replace("\\", "/").strip(" /")) in self._folders
 
+    def images_in(self, cell: str, folder: str) -> Sequence[str]:
+        """Return the files in the only folder that a cell names, and in those below it, sorted; none where it names no
+        folder or several.
+
+        Args:
+            cell: its name or path; of a number the zeros before it may be missing.
+            folder: the table's own, "" at the top.
+        """
+        path = cell.replace("\\", "/").strip().strip("/")
+        name, why = self._folder_index.find(path, folder) if path else (None, MISSING)
+        if name is None and why == MISSING and (number := _number(path)):
+            alike = self._folders_by_number.get(int(number), [])
+            name = alike[0] if len(alike) == 1 else None
+        return () if name is None else self._inside[name]
+
     def folders_of(self, split: str) -> tuple[str, ...]:
         """Return the paths of the folders that are called after a split, sorted."""
         return self._split_folders.get(split, ())
+
+    @cached_property
+    def images(self) -> int:
+        """How many files are there that are not beside the images to describe them."""
+        return sum(not name.lower().endswith(SIDE_ENDINGS) for name in self.names)
+
+    @cached_property
+    def _inside(self) -> dict[str, list[str]]:
+        inside: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self.names):
+            if not name.lower().endswith(SIDE_ENDINGS):
+                parts = name.split("/")[:-1]
+                for end in range(1, len(parts) + 1):
+                    inside["/".join(parts[:end])].append(name)
+        return inside
+
+    @cached_property
+    def _folder_index(self) -> NameIndex:
+        return NameIndex(self._inside)
+
+    @cached_property
+    def _folders_by_number(self) -> dict[int, list[str]]:
+        numbers: dict[int, list[str]] = defaultdict(list)
+        for folder in self._inside:
+            if number := _number(folder.rpartition("/")[2]):
+                numbers[int(number)].append(folder)
+        return numbers
 
     @cached_property
     def _split_folders(self) -> dict[str, tuple[str, ...]]:
@@ -127,6 +186,14 @@ class CellFiles:
         return numbers
 
     @cached_property
+    def _by_words(self) -> dict[str, list[str]]:
+        words: dict[str, list[str]] = defaultdict(list)
+        for stem, names in self._stems.items():
+            if key := _words(stem.rpartition("/")[2]):
+                words[key] += names
+        return words
+
+    @cached_property
     def _by_stem(self) -> NameIndex:
         return NameIndex(self._stems)
 
@@ -143,6 +210,12 @@ def _number(path: str) -> str:
     """Return the digits of a name that has nothing else but an ending of images, "" for any other."""
     stem = _without_ending(path) or path
     return stem if stem.isascii() and stem.isdigit() and len(stem) < 20 else ""
+
+
+def _words(stem: str) -> str:
+    """Return what names share that differ only in the marks between their words; "" for one without such a mark."""
+    parts = [part for part in _MARKS.split(name_key(stem)) if part]
+    return " ".join(parts) if len(parts) > 1 else ""
 
 
 def _without_ending(path: str) -> str:

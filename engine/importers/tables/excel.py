@@ -7,10 +7,11 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from openpyxl import load_workbook
+from openpyxl.utils.cell import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from engine.errors import ImportRefused
@@ -23,6 +24,8 @@ OLD_ENDINGS = (".xls", ".ods", ".numbers", ".xlsb")
 """Spreadsheets that are not read, each of which can be saved as one that is."""
 WAY_OUT = "Save it as .xlsx or as “CSV UTF-8”, and import again."
 _NEVER_CALCULATED = re.compile(rb"</f>\s*(<v\s*/>|<v></v>)?\s*</c>|<f[^>]*/>\s*(<v\s*/>|<v></v>)?\s*</c>")
+_MERGED = re.compile(rb'<mergeCell\b[^>]*\bref="([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})"')
+Merged = tuple[int, int, int]
 _ERRORS = frozenset({"#N/A", "#REF!", "#NAME?", "#DIV/0!", "#VALUE!", "#NULL!", "#NUM!"})
 
 
@@ -42,17 +45,16 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
             entries = archive.infolist()
             if sum(entry.file_size for entry in entries) > limits.MAX_UNPACKED:
                 raise ImportRefused("A spreadsheet is too large", value=shown(name), way_out="Save it as a CSV.")
-            merged = uncalculated = False
+            merged: dict[str, list[Merged]] = {}
+            uncalculated = False
             for entry in entries:
                 if entry.filename.startswith("xl/worksheets/sheet"):
                     sheet = archive.read(entry)
-                    merged = merged or b"<mergeCell " in sheet
+                    if ranges := _merged_downwards(sheet):
+                        merged[entry.filename] = ranges
                     uncalculated = uncalculated or _NEVER_CALCULATED.search(sheet) is not None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         raise _damaged(name) from error
-    notices: tuple[str, ...] = ()
-    if merged:
-        notices = (f"{shown(name)} has merged cells; each counts for its first row alone",)
     tables = []
     try:
         with warnings.catch_warnings():
@@ -62,7 +64,8 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
                 visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
                 for page in visible:
                     title = name if len(visible) == 1 else f"{name}, sheet “{page.title}”"
-                    table = _read_sheet(name, title, page, files, notices)
+                    ranges = merged.get(page._worksheet_path.lstrip("/"), [])  # nothing public says it
+                    table = _read_sheet(name, title, page, files, ranges)
                     tables += [] if table is None else [table]
             finally:
                 book.close()
@@ -78,9 +81,21 @@ def read_workbook(name: str, data: bytes, files: CellFiles) -> list[Rows]:
     return tables
 
 
-def _read_sheet(name: str, title: str, sheet: Any, files: CellFiles, notices: tuple[str, ...]) -> Rows | None:
+def _merged_downwards(sheet: bytes) -> list[Merged]:
+    """Return the merged cells of several rows in the XML of a sheet: the first column, and the first and last row."""
+    found = []
+    for match in _MERGED.finditer(sheet):
+        left, top, _, bottom = range_boundaries(match[1].decode("ascii", "replace"))
+        if left and top and bottom and bottom > top:
+            found.append((left - 1, top, bottom))
+    return found
+
+
+def _read_sheet(name: str, title: str, sheet: Any, files: CellFiles, merged: Sequence[Merged]) -> Rows | None:
     head: list[Row] = []
-    given = _lines(sheet)
+    told = f"{shown(title)} has merged cells; what one says counts for each of its rows"
+    notices: tuple[str, ...] = (told,) if merged else ()
+    given = _filled(_lines(sheet), merged)
     for row in given:
         head.append(row)
         if len(head) == limits.SAMPLED:
@@ -106,6 +121,25 @@ def _chain(head: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
 
 def _at(name: str) -> str:
     return name.rpartition("/")[0]
+
+
+def _filled(rows: Iterator[Row], merged: Sequence[Merged]) -> Iterator[Row]:
+    """Yield rows in which a cell that is merged with one above it says the same."""
+    ranges = sorted(merged, key=lambda one: one[1])
+    at = 0
+    open_ones: list[tuple[int, int, str]] = []
+    for number, row in rows:
+        open_ones = [one for one in open_ones if one[1] >= number]
+        cells = list(row)
+        for column, _, text in open_ones:
+            cells += [""] * (column + 1 - len(cells))
+            cells[column] = cells[column] or text
+        while at < len(ranges) and ranges[at][1] <= number:
+            column, top, bottom = ranges[at]
+            if top == number and column < len(cells):
+                open_ones.append((column, bottom, cells[column]))
+            at += 1
+        yield number, cells
 
 
 def _lines(sheet: Any) -> Iterator[Row]:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from engine.importers.labeling import Labeling, about_test, split_of
 from engine.importers.names import label_flaw, shown
-from engine.importers.tables.columns import is_yes
+from engine.importers.tables.columns import Plan
 from engine.importers.tables.headers import plain
+from engine.importers.tables.label_columns import is_yes
 from engine.importers.tables.load import Table
-from engine.importers.tables.rows import Answers, place
+from engine.importers.tables.rows import Answers, Rows, place
 from engine.importers.tables.several import Several, find_several
 from engine.importers.tables.shares import likeliest
 from engine.records.imports import GivenPrediction, Question, Refusal
@@ -163,8 +164,18 @@ def _labels(table: Table, several: Several) -> Iterator[tuple[str, ...]]:
         if _is_export(table):
             yield from (tuple(filter(str.strip, cells)) for cells in zip(*by_column, strict=True))
             return
-        for cells in zip(*by_column, strict=True):
-            yield tuple(dict.fromkeys(label for cell in cells for label in several.labels(cell)))
+        denied = _denied(rows, plan)
+        for at, cells in enumerate(zip(*by_column, strict=True)):
+            yield (
+                () if at in denied else tuple(dict.fromkeys(label for cell in cells for label in several.labels(cell)))
+            )
+
+
+def _denied(rows: Rows, plan: Plan) -> frozenset[int]:
+    """The rows that say that an image does not show a class."""
+    if not plan.denied or plan.confidence is None:
+        return frozenset()
+    return frozenset(at for at, cell in enumerate(rows.columns[plan.confidence]) if confidence(cell) == 0)
 
 
 def _split_of_folder(name: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import ImportRefused
-from engine.importers.labeling import split_of
-from engine.importers.name_index import SEVERAL
 from engine.importers.names import shown
 from engine.importers.source_view import SourceView
-from engine.importers.tables.cell_files import NUMBER, OTHER_ENDING, CellFiles, settled
-from engine.importers.tables.columns import LABEL_COLUMN, NO_COLUMN, Plan, joined, plan_columns
+from engine.importers.tables.cell_files import DECIMAL, NUMBER, OTHER_ENDING, OTHER_MARKS, CellFiles, settled
+from engine.importers.tables.class_tables import ENDINGS as CLASS_TABLES
+from engine.importers.tables.class_tables import is_called_so, names_in_table
+from engine.importers.tables.columns import LABEL_COLUMN, Plan, plan_columns
 from engine.importers.tables.excel import read_workbook
+from engine.importers.tables.file_column import find_file, joined
+from engine.importers.tables.folder_rows import of_images
+from engine.importers.tables.label_columns import NO_COLUMN
 from engine.importers.tables.parquet import read_parquet
 from engine.importers.tables.records import read_records
 from engine.importers.tables.rows import Answers, Rows
@@ -23,7 +27,10 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt")
 RECORD_ENDINGS = (".jsonl", ".ndjson", ".json")
 ENDINGS = (*TEXT_ENDINGS, *RECORD_ENDINGS, ".xlsx", ".xlsm", ".parquet")
 
-_AS = {OTHER_ENDING: "with another ending", NUMBER: "without the zeros before their numbers"}
+_AS = {
+    OTHER_ENDING: "with another ending", NUMBER: "without the zeros before their numbers",
+    DECIMAL: "by numbers with a point", OTHER_MARKS: "with other marks between the words",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def tables_of(
         refusals: dict[str, ImportRefused] = {}
         for name in looked_at:
             try:
-                every += _rows_of(source, name, finder, answers)
+                every += (of_images(rows, finder) for rows in _rows_of(source, name, finder, answers))
             except ImportRefused as error:
                 refusals[name] = error
         first: dict[tuple[str, ...], str] = {}
@@ -80,7 +87,7 @@ def tables_of(
             if plan is not None:
                 found, notices = _found(rows, plan, finder)
                 tables.append(Table(rows, replace(plan, notices=(*plan.notices, *notices)), found))
-        return _weak_ones_put_back(tables, answers), refusals
+        return _weak_ones_put_back(_without_class_tables(source, tables), answers), refusals
 
     return source.once(f"tables {kind} {looked_at} {said}", look)
 
@@ -114,14 +121,16 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
         cells = [joined(*pair) for pair in zip(rows.columns[plan.folder], cells, strict=True)]
     once: dict[str, tuple[str | None, str]] = {}
     others: dict[str, dict[str, str]] = {how: {} for how in _AS}
+    in_full: set[str] = set()
     for cell in cells:
         if cell not in once:
-            name, how, why = files.find(cell, rows.folder)
-            if why == SEVERAL:
-                name, how, why = _of_own_split(cell, rows, files)
+            name, how, why = find_file(cell, rows, files)
             once[cell] = (name, why)
             if name is not None and how in _AS:
-                others[how].setdefault(cell, name)
+                others[how][cell] = name
+            elif name is not None:
+                in_full.add(name)
+    _without_rivals(once, others, in_full)
     once, by_name_alone = settled(once)
     notices = []
     for how, pairs in others.items():
@@ -138,12 +147,42 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
     return [once[cell] for cell in cells], tuple(notices)
 
 
-def _of_own_split(cell: str, rows: Rows, files: CellFiles) -> tuple[str | None, str, str]:
-    """Return the one of several files of a name that lies in the folder of the split that the table is called after."""
-    split = split_of(rows.name.rpartition("/")[2].rpartition(".")[0])
-    places = files.folders_of(split) if split else ()
-    found = [one for place in places if (one := files.find(f"{place}/{cell.strip()}", ""))[0] is not None]
-    return found[0] if len(found) == 1 else (None, "", SEVERAL)
+def _without_rivals(
+    once: dict[str, tuple[str | None, str]], others: Mapping[str, dict[str, str]], in_full: set[str]
+) -> None:
+    """Take from cells that do not name a file in full the file that another cell names in full, or names as well."""
+    for pairs in others.values():
+        times = Counter(pairs.values())
+        for cell, name in [*pairs.items()]:
+            if name in in_full:
+                once[cell] = (None, f"there is no such file; the one most like it, {shown(name, 80)}, has its own row")
+            elif times[name] > 1:
+                once[cell] = (None, f"several rows could mean {shown(name, 80)}")
+            else:
+                continue
+            del pairs[cell]
+
+
+def _without_class_tables(source: SourceView, tables: Sequence[Table]) -> list[Table]:
+    """Leave out tables that name classes instead of images: those that are called so, and those that name the numbers
+    of another table."""
+
+    def names(table: Table) -> Mapping[int, str]:
+        name = table.rows.name
+        return names_in_table(name, source.data(name)) if name.lower().endswith(CLASS_TABLES) else {}
+
+    def numbers(table: Table) -> set[int]:
+        cells = {cell.strip() for at in table.plan.labels for cell in set(table.rows.columns[at])} - {""}
+        return set(map(int, cells)) if all(one.isascii() and one.isdigit() for one in cells) else set()
+
+    kept = []
+    for table in tables:
+        known = names(table)
+        others = [numbers(other) for other in tables if other is not table]
+        if known and (is_called_so(table.rows.name) or any(one and one <= known.keys() for one in others)):
+            continue
+        kept.append(table)
+    return kept
 
 
 def _weak_ones_put_back(tables: Sequence[Table], answers: Answers) -> list[Table]:

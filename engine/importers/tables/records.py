@@ -1,4 +1,5 @@
-"""Rows of JSON: a list of flat records, one record a line, or an object of a label by file or of files by label."""
+"""Rows of JSON: a list of flat records, also the only one in an object, one record a line, or an object of a label by
+file or of files by label."""
 
 from __future__ import annotations
 
@@ -37,8 +38,11 @@ def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> 
     lines = name.lower().endswith((".jsonl", ".ndjson"))
     if not lines and len(data) > limits.MAX_BYTES:
         return None
+    held: list[Mapping[str, Any]] = []
     if not lines and data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        return _read_object(name, data, files)
+        held = _only_list_in(data)
+        if not held:
+            return _read_object(name, data, files)
     if len(data) > limits.MAX_BYTES:
         start = read_records(name, data[: limits.MAX_BYTES // 8], files, answers)
         if start is not None and says_labels(start.header):
@@ -47,7 +51,7 @@ def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> 
     decoded = decode(data, answers.get(encoding_key(name), ""))
     text = decoded.text
     refused: list[Refusal] = []
-    numbered = list(_of_lines(name, text, refused) if lines else _of_list(text))
+    numbered = list(_of_lines(name, text, refused) if lines else enumerate(held, start=1) if held else _of_list(text))
     if not numbered:
         return None
     header: dict[str, int] = {}
@@ -60,6 +64,8 @@ def read_records(name: str, data: bytes, files: CellFiles, answers: Answers) -> 
                 nested.setdefault(key)
     rows = [(number, _row(record, header)) for number, record in numbered]
     step = max(1, len(rows) // limits.SAMPLED)
+    if held and not says_labels(list(header)):
+        return None
     if not header or not may_be_labels(list(header), [row for _, row in rows[::step]], files, name.rpartition("/")[0]):
         return None
     left_out = [key for key in nested if key not in header]
@@ -101,6 +107,16 @@ def _read_object(name: str, data: bytes, files: CellFiles) -> Rows | None:
     if not rows or 2 * found < len(sample) or not (told or repeated):
         return None
     return make_rows(name, name, enumerate(rows, start=1), files, header=("file", "label"))
+
+
+def _only_list_in(data: bytes) -> list[Mapping[str, Any]]:
+    """Return the records of {"version": 2, "data": [{…}]}: an object with one list of objects; [] for any other."""
+    if len(data) > limits.MAX_BYTES // 4 or b"[" not in data:
+        return []
+    read = _parse(decode(data).text)
+    values = read.values() if isinstance(read, dict) else ()
+    lists = [value for value in values if isinstance(value, list) and any(isinstance(one, dict) for one in value)]
+    return lists[0] if len(lists) == 1 and all(isinstance(one, dict) for one in lists[0]) else []
 
 
 def _of_lines(name: str, text: str, refused: list[Refusal]) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -169,7 +169,20 @@ def may_be_labels(header: Sequence[str], rows: Collection[Sequence[str]], files:
         named = max(named, len({name or cell for cell, (name, _, why) in answers.items() if name or why == SEVERAL}))
     if named:
         return named + 1
-    return int(says_labels(header))
+    return int(says_labels(header)) or _names_folders(header, rows, files)
+
+
+def _names_folders(header: Sequence[str], rows: Collection[Sequence[str]], files: CellFiles) -> int:
+    """Return how many folders of the source the most telling column names, beside one that is called as one of labels;
+    0 where there is none, or fewer than two."""
+    if not any(map(is_label_header, header)):
+        return 0
+    named = 0
+    for at in range(min(len(header), 64)):
+        cells = {row[at] for row in rows if len(row) > at and row[at].strip()}
+        if not is_label_header(header[at]):
+            named = max(named, sum(map(files.is_folder, cells)))
+    return named if named > 1 else 0
 
 
 def says_labels(header: Sequence[str]) -> bool:

@@ -78,6 +78,7 @@ def find_several(cells: Mapping[str, int], answers: Answers, tags: bool = False)
     lists = {cell: members for cell in cells if (members := _list(cell)) is not None}
     found = dict(lists)
     maybe: dict[str, tuple[str, ...]] = {}
+    marked = False
     for separator in (*SEPARATORS, *((" ",) if tags else ())):
         split = {cell: ends for cell in cells if cell not in found and (ends := _split(cell, separator))}
         if not split:
@@ -93,6 +94,7 @@ def find_several(cells: Mapping[str, int], answers: Answers, tags: bool = False)
         if separator == "," or (with_it < MANY * total and shared < FEWEST_SHARED):
             if separator != "," or shared >= FEWEST_SHARED:
                 maybe |= split
+                marked = marked or separator in "|;"  # of which no name of a class is likely
         elif separator != " " or shared >= FEWEST_SHARED:
             found |= split
     several = {cell: many for cell, many in found.items() if len(many) > 1}
@@ -105,7 +107,7 @@ def find_several(cells: Mapping[str, int], answers: Answers, tags: bool = False)
         parts, how, doubt = found, LEAVE, True
     else:
         parts, how = found, LEAVE
-        doubt = _shared(maybe) >= FEWEST_SHARED
+        doubt = marked or _shared(maybe) >= FEWEST_SHARED
     asked = several or {cell: split for cell, split in maybe.items() if len(split) > 1}
     if maybe and not several and not answer:
         how = LEAVE if lists else WHOLE

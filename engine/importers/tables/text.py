@@ -6,7 +6,8 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from engine.errors import ImportRefused
 from engine.importers.names import shown
@@ -20,6 +21,7 @@ SEPARATORS = (",", "\t", ";", "|")
 MAX_FIELD = 131_072
 MOST_TITLES = 8
 _SAMPLED_LINES = 64
+_SINGLE_QUOTED = re.compile(r"\s*'[^']*'(?:\s*[,;\t|]\s*(?:'[^']*'|[\d.]*))+\s*")
 _SAVE_UTF8 = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) to be sure."
 
 
@@ -39,6 +41,7 @@ def read_text(name: str, data: bytes, files: CellFiles, answers: Answers) -> Row
     decoded = decode(data, answers.get(encoding_key(name), ""))
     text, separator = _told_separator(decoded.text)
     title, text = _without_title(text)
+    text, single = _double_quoted(text)
     folder = name.rpartition("/")[0]
     separator = separator or _separator(text, files, folder, name.lower().endswith(".txt"))
     if not separator:
@@ -46,8 +49,17 @@ def read_text(name: str, data: bytes, files: CellFiles, answers: Answers) -> Row
     questions, notices = about_encoding(name, decoded)
     if title:
         notices = (*notices, f"{shown(name)}: what stands above the table is left out: {shown(title[0], 80)}")
-    rows = ((number + len(title), row) for number, row in parsed(name, text, separator))
-    return make_rows(name, name, rows, files, questions=questions, notices=notices)
+    if single:
+        notices = (*notices, f"{shown(name)}: the single quotes around its cells are left out")
+    other: list[int] = []
+    rows = _evened(parsed(name, text, separator), files, folder, other)
+    rows = ((number + len(title), row) for number, row in rows)
+    made = make_rows(name, name, rows, files, questions=questions, notices=notices)
+    if made is None or not other:
+        return made
+    lines = "1 row has" if len(other) == 1 else f"{len(other):,} rows have"
+    told = f"{shown(name)}: {lines} another separator than its first one, such as row {other[0] + len(title):,}"
+    return replace(made, notices=(*made.notices, told))
 
 
 def encoding_key(name: str) -> str:
@@ -101,6 +113,35 @@ def _without_title(text: str) -> tuple[list[str], str]:
     below = any(one in lines[0] for one in SEPARATORS)
     told = [line for line in above if line.strip()]
     return (above, "\n".join(lines)) if told and below else ([], text)
+
+
+def _double_quoted(text: str) -> tuple[str, bool]:
+    """Return a text all of whose first lines are cells in single quotes with double ones, and whether it is one."""
+    lines = [line for line in text[: 1 << 16].splitlines() if line.strip()][:_SAMPLED_LINES]
+    if '"' in text or len(lines) < 2 or not all(map(_SINGLE_QUOTED.fullmatch, lines[:-1])):
+        return text, False
+    return text.replace("'", '"'), True
+
+
+def _evened(rows: Iterable[Row], files: CellFiles, folder: str, other: list[int]) -> Iterator[Row]:
+    """Yield rows; one of a single cell, in which another separator gives as many as the first row has, is divided by
+    that, and its number is added to `other`. Of a space the first part must name a file."""
+    width = 0
+    for number, row in rows:
+        width = width or len(row)
+        if len(row) == 1 < width:
+            for separator in SEPARATORS:
+                cells = next(csv.reader([row[0]], delimiter=separator), [])
+                if len(cells) == width:
+                    row = [cell.strip() for cell in cells]
+                    break
+            else:
+                parts = row[0].rsplit(None, 1)
+                if len(parts) == width == 2 and files.find(parts[0], folder)[0] is not None:
+                    row = parts
+            if len(row) == width:
+                other.append(number)
+        yield number, row
 
 
 def _separator(text: str, files: CellFiles, folder: str, only_files: bool) -> str:

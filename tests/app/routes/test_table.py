@@ -142,7 +142,9 @@ def test_upload_lies_on_disk_as_sent(client: TestClient) -> None:
     data = b"not a zip but streamed" * 1000
     found = client.post("upload?name=../../evil.zip", content=data).json()
     opened = workbench.current().opened()[0]
-    path = opened.uploads[found["upload"]]
+    delivery = opened.deliveries.get(found["upload"])
+    assert delivery is not None
+    path = delivery.source.path
     assert path.parent == opened.project.root / "staging"
     assert path.read_bytes() == data
     assert found["name"] == "evil.zip"

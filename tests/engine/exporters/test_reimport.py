@@ -86,7 +86,18 @@ def test_a_set_of_one_row_says_so_and_comes_back(
             assert label is not None
             assert f'split: "{part[1]}"' in text, "the example names a split that the card does not"
     found = scan(ImportSource("zip", target, name=target.name), tmp_path / "staging", quiet)
-    if key == "cvat_imagenet" and label is not None:  # nothing but a folder, which may only hold the set: it is told
-        assert any("a single folder is not taken as a class" in one for one in found.notices)
+    if key == "cvat_imagenet" and label is not None:  # nothing but a folder, which may only hold the set: it is asked
+        (question,) = [one for one in found.questions if one.doubtful]
+        assert (question.key, dict(question.options)["1"]) == ("level", "level 1: 1 folder, 1 image (cat)")
         found = read_again(found, answers={"level": "1"})
     assert [image.label for image in found.found] == [label]
+
+
+@pytest.mark.parametrize("key", sorted(key for key in EXPORTERS if EXPORTERS[key].suffix == ".zip"))
+def test_a_set_of_one_class_and_the_unlabeled_comes_back(root: Path, add: Add, tmp_path: Path, key: str) -> None:
+    rows = [add("a.png", "cat"), add("b.png", "cat"), add("c.png"), add("d.png")]
+    target = tmp_path / "out.zip"
+    EXPORTERS[key].write(rows, root, target, manifest(classes=["cat"]), [entry(1, 1, "cat")], quiet)
+    found = scan(ImportSource("zip", target, name=target.name), tmp_path / "staging", quiet)
+    came = {image.name.rpartition("/")[2]: image.label for image in found.found}
+    assert sorted(came.values(), key=str) == [None, None, "cat", "cat"]

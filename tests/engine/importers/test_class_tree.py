@@ -293,3 +293,47 @@ def test_the_time_for_a_tree_grows_with_its_folders_and_not_with_their_square() 
         return count
 
     assert steps(400) < 6 * steps(100)
+
+
+def doubtful(labeling: Labeling) -> list[str]:
+    return [one.key for one in labeling.questions if one.doubtful]
+
+
+@pytest.mark.parametrize("names", [("cat/1.png", "cat/2.png"), ("images/cat/1.png",), ("cat/1.png", "2.png")])
+def test_an_only_folder_that_could_be_a_class_is_asked_about(names: tuple[str, ...]) -> None:
+    labeling = label_by_folder(names)
+    assert (labeling.labels, doubtful(labeling)) == ({}, ["level"])
+    (question,) = labeling.questions
+    level = next(key for key, words in question.options if "(cat)" in words)
+    source = SourceView(tuple(sorted(names)), frozenset(names))
+    assert set(class_tree.read(source, {"level": level}).labels.values()) == {"cat"}
+    assert doubtful(class_tree.read(source, {"level": "0"})) == []
+
+
+@pytest.mark.parametrize("only", ["images", "JPEGImages", "2024-05-01", "session_3", "train", "DCIM"])
+def test_an_only_folder_that_says_nothing_of_what_is_shown_is_not_asked_about(only: str) -> None:
+    assert doubtful(label_by_folder([f"{only}/1.png", f"{only}/2.png"])) == []
+
+
+@pytest.mark.parametrize("above", ["", "export/"])
+@pytest.mark.parametrize("pool", ["no_label", "_unlabeled"])
+def test_an_only_folder_beside_one_of_unlabeled_images_is_a_class(above: str, pool: str) -> None:
+    labeling = label_by_folder([f"{above}cat/1.png", f"{above}{pool}/2.png"])
+    assert labeling.labels == {f"{above}cat/1.png": "cat"}
+
+
+def test_an_only_folder_of_a_generic_name_beside_unlabeled_images_is_no_class() -> None:
+    assert label_by_folder(["images/1.png", "unlabeled/2.png"]).labels == {}
+
+
+def test_a_split_whose_images_lie_in_one_folder_of_a_generic_name_has_no_classes() -> None:
+    names = ["train/cat/images/1.png", "train/dog/images/2.png", "val/images/3.png", "test/images/4.png"]
+    labeling = label_by_folder(names)
+    assert labeling.labels == {names[0]: "cat", names[1]: "dog"}
+    assert "images" not in labeling.classes
+    assert any("2 images in test, val have no class folder" in one for one in labeling.notices)
+
+
+def test_a_class_of_a_generic_name_in_all_splits_is_one() -> None:
+    names = ["train/data/1.png", "train/dog/2.png", "val/data/3.png"]
+    assert label_by_folder(names).labels == {names[0]: "data", names[1]: "dog", names[2]: "data"}

@@ -100,6 +100,7 @@ def test_twins_differ_only_in_case_accent_form_and_marks_between() -> None:
 def test_marks_between_digits_and_alone_tell_labels_apart() -> None:
     assert twins(["1-2", "12", "1_23", "12_3", "-", "_", "a1", "a2", "Kafer", "Käfer", "cat", "cat"]) == []
     assert twins(["1-2", "1_2"]) == [("1-2", "1_2")]
+    assert twins(["-1", "1", "\u22121"]) == [("-1", "\u22121")]
 
 
 @given(st.lists(st.text(max_size=4)))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.importers.doubts import doubts_of
 from engine.importers.scan import read_again
-from engine.importers.tables.columns import LIKELIEST, NO_COLUMN
+from engine.importers.tables.label_columns import LIKELIEST, NO_COLUMN
 from engine.records.imports import GivenPrediction
 from tests.engine.importers.import_samples import Importer, labels, png
 from tests.engine.importers.table_samples import asked, doubts, read_text

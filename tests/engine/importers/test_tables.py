@@ -519,15 +519,23 @@ def test_boxes_of_one_class_are_its_label_and_told() -> None:
     assert "boxes" in about(labeling)
 
 
-def test_merged_cells_are_told() -> None:
+@pytest.mark.parametrize("title", [None, "Delivery 3"])
+def test_a_merged_cell_counts_for_each_of_its_rows(title: str | None) -> None:
     book = openpyxl.Workbook()
-    for row in (["image", "label"], ["0.jpg", "cat"], ["1.jpg", None]):
-        book.active.append(row)
-    book.active.merge_cells("B2:B3")
+    book.create_sheet("other").append(["nothing", "here"])
+    sheet = book.active
+    if title is not None:
+        sheet.append([title])
+        sheet.merge_cells("A1:C1")
+    for row in (["image", "label"], ["0.jpg", "cat"], ["1.jpg"], ["2.jpg", "dog"], ["3.jpg"]):
+        sheet.append(row)
+    top = sheet.max_row - 3
+    sheet.merge_cells(f"B{top}:B{top + 1}")
     out = io.BytesIO()
     book.save(out)
-    labeling = read_files({"l.xlsx": out.getvalue()}, IMAGES)
-    assert labeling.labels == {IMAGES[0]: "cat"}
+    images = [f"{at}.jpg" for at in range(4)]
+    labeling = read_files({"l.xlsx": out.getvalue()}, images)
+    assert labeling.labels == {"0.jpg": "cat", "1.jpg": "cat", "2.jpg": "dog"}
     assert "merged cells" in about(labeling)
 
 
@@ -663,9 +671,9 @@ def test_numbers_are_named_by_the_list_beside_the_table() -> None:
 
 
 def test_a_list_that_does_not_name_all_numbers_names_none_and_it_is_told() -> None:
-    table = rows_of("0.jpg", "1.jpg", labels=("1", "2")).encode()
+    table = rows_of("0.jpg", "1.jpg", labels=("1", "5")).encode()
     found = read_files({"labels.csv": table, "classes.txt": b"cat\ndog\n"}, IMAGES)
-    assert found.labels == {"images/0.jpg": "1", "images/1.jpg": "2"}
+    assert found.labels == {"images/0.jpg": "1", "images/1.jpg": "5"}
     assert any("classes.txt does not name all numbers" in notice for notice in found.notices)
 
 

@@ -69,7 +69,12 @@ def test_labels_that_may_say_there_is_none_stay_and_are_asked_about() -> None:
     assert [one.doubtful for one in left.questions] == [False]
 
 
-@pytest.mark.parametrize("labels", [("+", "-"), ("none", "unknown"), ("no", "yes")])
+def test_minus_1_among_other_classes_may_say_that_there_is_none() -> None:
+    found = tidied(labeled("cat", "dog", "-1"), {"nothing": "leave"})
+    assert found.labels == {"0.png": "cat", "1.png": "dog"}
+
+
+@pytest.mark.parametrize("labels", [("+", "-"), ("none", "unknown"), ("no", "yes"), ("1", "-1")])
 def test_labels_that_only_look_like_none_are_not_asked_about(labels: tuple[str, ...]) -> None:
     assert tidied(labeled(*labels), {}).questions == ()
 

@@ -69,3 +69,15 @@ def test_folders_without_ids_or_without_words_are_a_class_tree(tmp_path: Path) -
     assert imagenet_synsets.detect(view(tmp_path, ["cat/1.png", "dog/2.png"], {"words.txt": WORDS})) is None
     with pytest.raises(ImportRefused, match="WordNet"):
         imagenet_synsets.read(view(tmp_path, IMAGES, {}), {})
+
+
+def test_the_images_of_a_split_without_folders_are_labeled_by_its_annotations(tmp_path: Path) -> None:
+    """As Tiny ImageNet comes: val/images/val_0.JPEG, and val/val_annotations.txt with boxes."""
+    train = [f"train/{one}/images/{one}_{at}.JPEG" for one in ("n01440764", "n02012849") for at in range(2)]
+    val = [f"val/images/val_{at}.JPEG" for at in range(3)]
+    said = "val_0.JPEG\tn02012849\t0\t32\t44\t62\nval_1.JPEG\tn01440764\t52\t55\t57\t59\n"
+    found = read_labels(view(tmp_path, [*train, *val], {"words.txt": WORDS, "val/val_annotations.txt": said}))
+    assert found.key == "imagenet_synsets"
+    assert [found.labeling.labels.get(name) for name in train] == ["tench", "tench", "crane", "crane"]
+    assert [found.labeling.labels.get(name) for name in val] == ["crane", "tench", None]
+    assert found.labeling.splits[val[0]] == "val"

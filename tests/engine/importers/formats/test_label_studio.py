@@ -220,3 +220,34 @@ def test_the_configuration_beside_the_tasks_lists_the_classes_in_its_order(tmp_p
 def test_a_configuration_that_cannot_be_read_lists_nothing(tmp_path: Path, text: str) -> None:
     found = label_studio.read(view(tmp_path, IMAGES, {"export.json": [task("000.png", ["cat"])], "c.xml": text}), {})
     assert (found.classes, found.used) == ((), {"export.json"})
+
+
+@pytest.mark.parametrize("kind", ["rectanglelabels", "polygonlabels", "brushlabels"])
+def test_the_classes_of_boxes_count_where_no_task_has_a_choice(tmp_path: Path, kind: str) -> None:
+    def boxed(at: int, *classes: str) -> dict[str, object]:
+        results = [
+            {"from_name": "box", "to_name": "image", "type": kind, "value": {"x": 1, "width": 2, kind: [one]}}
+            for one in classes
+        ]
+        return {"id": at, "data": {"image": f"{at}.png"}, "annotations": [{"result": results}]}
+
+    tasks = [boxed(1, "cat"), boxed(2, "dog", "dog"), boxed(3, "cat", "dog"), boxed(4)]
+    images = tuple(f"{at}.png" for at in range(1, 5))
+    labeling = read(tmp_path, tasks, images)
+    assert labeling.labels == {"1.png": "cat", "2.png": "dog"}
+    assert labeling.conflicts == {"3.png": ("cat", "dog")}
+    assert any("where they lie" in one for one in labeling.notices)
+    assert read(tmp_path, [*tasks, task("4.png", ["owl"])], images).labels == {"4.png": "owl"}
+
+
+def test_of_several_questions_one_that_has_several_answers_is_proposed(tmp_path: Path) -> None:
+    tasks = [
+        {"id": at, "data": {"image": f"{at}.png"}, "annotations": [{"result": [
+            {"from_name": "quality", "to_name": "image", "type": "choices", "value": {"choices": ["good"]}},
+            {"from_name": "animal", "to_name": "image", "type": "choices", "value": {"choices": [label]}},
+        ]}]}
+        for at, label in enumerate(("cat", "dog"))
+    ]  # fmt: skip
+    labeling = read(tmp_path, tasks, ("0.png", "1.png"))
+    assert labeling.labels == {"0.png": "cat", "1.png": "dog"}
+    assert [one.key for one in labeling.questions if one.doubtful] == ["control"]
