@@ -22,7 +22,7 @@ from engine.quality import scale
 from engine.quality.audit_length import looks_to_goal, too_many
 from engine.quality.betting import ALPHA, ConfidenceSequence, allowed
 from engine.quality.measured_set import wanted
-from engine.quality.people import PeopleError, settled
+from engine.quality.people import PeopleError, Slips, settled, slips
 from engine.quality.plan import DRAWS, MORE_LOOKS, Plan, best_plan
 from engine.quality.standing import ASSUMED_MISS, SHOWN, missed_by
 from engine.query.order import highest
@@ -94,6 +94,7 @@ class GoalProject:
         self.placed: list[int] = []
         self._model = LiveModel(pool.images, pool.votes)
         self._wrong_measured, self._suspected = 0, 0.0
+        self._asked_again = self._differed = 0
         self.predicted, self.confidence = np.zeros(size, np.int64), np.zeros(size)
         self._doubt = np.zeros(size)
         self._fit()
@@ -130,6 +131,10 @@ class GoalProject:
         """Return how many labels that nobody had looked at the measured set found wrong, and the sum of their
         suspicions before."""
         return self._wrong_measured, self._suspected
+
+    def slips(self) -> Slips:
+        """Return how often the person slips, by their labels that the measured set asked again."""
+        return slips(self._asked_again, self._differed)
 
     def plan(self, rate: float, *, whole: bool, seed: int = 0) -> Plan | None:
         """Return the way to at most a share `rate` of wrong labels, as the app makes it before an audit.
@@ -241,7 +246,10 @@ class GoalProject:
     def _measure(self) -> None:
         row = self._to_measure[len(self.placed)]
         answer = self._ask(row)
-        if not self.looked[row]:
+        if self.looked[row]:
+            self._asked_again += 1
+            self._differed += int(answer != self.label[row])
+        else:
             self._suspected += float(self.suspicion()[row])
             self._wrong_measured += int(answer != self.exported()[row])
         self._give(row, answer)

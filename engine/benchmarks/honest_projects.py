@@ -205,7 +205,7 @@ def _on_the_way(project: GoalProject, told: Told) -> None:
     confidence, right = project.measured()
     undecided, truth = project.label < 0, project.pool.truth
     if len(right) >= SHARE and undecided.any():
-        said = undecided_share(confidence, right, project.confidence[undecided], PEOPLE)
+        said = undecided_share(confidence, right, project.confidence[undecided], project.slips())
         true = float((project.predicted == truth)[undecided].mean())
         told.undecided.append(said.low <= true <= said.high)
         weight = float(undecided.mean())
