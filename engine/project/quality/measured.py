@@ -47,6 +47,8 @@ LEARNED = ("train", "heldout")
 FOLDS = 5
 AHEAD = 400
 """Images of the measured set that are looked up at once."""
+SOON = 100
+"""Answers ahead of which it is told how many measure."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,12 @@ class Measured:
         What was looked at before the set began has no part in it.
         """
         return measured_set.wanted(max(answers - self._store.measured().answers, 0), len(self._store.measured_orders()))
+
+    def measuring(self) -> float:
+        """Return which share of the next answers, 0..1, is to images of the measured set."""
+        table = self._store.label_table()
+        looked_at = int((table.reviewed | table.marked).sum())
+        return (self.due(looked_at + SOON) - self.due(looked_at)) / SOON
 
     def compare(self, number: int, other: int) -> Comparison:
         """Return how two rounds do on the images of the measured set that neither has learned from."""
