@@ -64,14 +64,17 @@ def source_words(standing: GoalStanding) -> str:
 
 
 def way_words(way: Way) -> str:
-    """Return the way to the goal: what is looked at, how many answers that takes, and how long."""
-    looks = f"look at {way.first:,} doubtful {'image' if way.first == 1 else 'images'}, then " if way.first else ""
+    """Return the way to the goal: what is labeled and looked at, how many answers that takes, and how long."""
+    looks = f"label about {way.label:,} more, which live labels learn from, then " if way.label else ""
+    looks += f"look at {way.first:,} doubtful {'image' if way.first == 1 else 'images'}, then " if way.first else ""
     pace = ""
     if way.minutes is not None:
         minutes = max(1, round(way.minutes))
         pace = f", about {minutes:,} {'minute' if minutes == 1 else 'minutes'} at your pace"
     answers = "audit answer" if way.audit == 1 else "audit answers"
     text = f"{looks}about {way.audit:,} {answers}{pace}: {_span(way.low, way.high)} in all."
+    if way.first and not way.learns:
+        text += " This supposes that no model learns from them."
     return text[0].upper() + text[1:]
 
 

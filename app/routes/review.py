@@ -90,14 +90,25 @@ async def item(request: Request, opened: OpenProject) -> Response:
     return JSONResponse(asdict(shown), headers=FRESH)
 
 
-async def context(request: Request, opened: OpenProject) -> Response:
-    """Neighbours and trajectories of the images named by {"ids": […], "round": …}."""
-    body = await request_body(request)
+async def figures(request: Request, opened: OpenProject) -> Response:
+    """What a round says now of the images named by {"ids": […], "round": …}, and how that is written."""
+    ids, number = _images_of_a_round(await request_body(request))
+    shown = await run_in_threadpool(opened.project.queue.figures, ids, number)
+    return JSONResponse({"items": [asdict(one) for one in shown]}, headers=FRESH)
+
+
+def _images_of_a_round(body: dict[str, Any]) -> tuple[list[int], int | None]:
     ids, number = body.get("ids"), body.get("round")
     if not isinstance(ids, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in ids):
         raise ConfigError("“ids” must be a list of image ids")
     if len(ids) > MOST_CONTEXT or not (number is None or type(number) is int):
         raise ConfigError(f"At most {MOST_CONTEXT} images at once, of a round by its number", value=len(ids))
+    return ids, number
+
+
+async def context(request: Request, opened: OpenProject) -> Response:
+    """Neighbours and trajectories of the images named by {"ids": […], "round": …}."""
+    ids, number = _images_of_a_round(await request_body(request))
     project = opened.project
     contexts = await run_in_threadpool(lambda: project.signals.context(ids, project.results.predictions(number)))
     return JSONResponse({"contexts": [asdict(one) for one in contexts]}, headers=FRESH)

@@ -63,6 +63,7 @@ ROUTES = [
     _route("/staged/{scan}/{sha256}", staged),
     _route("/item/{image_id:int}", review_routes.item),
     _route("/queue", review_routes.queue, "GET", "POST"),
+    _route("/figures", review_routes.figures, "POST"),
     _route("/decisions", review_routes.decisions, "POST"),
     _route("/undo", review_routes.undo, "POST"),
     _route("/classes", review_routes.classes, "POST"),

@@ -46,6 +46,9 @@ DIGITS, MNIST = "digits", "MNIST"
 EACH = 5
 BATCH, PER_FIT = 50, 25
 """Answers between two plans, and between two fits."""
+MANY, PART = 2000, 40
+"""From so many answers on the rule before fits after each such part of them more: thousands come before its sample
+where people slip, since confidence stays low."""
 SLOWER = 10
 """Labels drawn at random for the model are so many times as many between two fits and plans: far more are needed."""
 SLIPS = 0.02
@@ -127,7 +130,8 @@ def before(project: GoalProject, rate: float) -> bool:
         if len(undecided) <= at_most:
             return True
         if look or (1.0 - project.confidence[undecided]).sum() > at_most:
-            project.learn(project.answers + (BATCH if look else PER_FIT), PER_FIT)
+            fit_after = fits_after(project.answers)
+            project.learn(project.answers + (max(BATCH, fit_after) if look else fit_after), fit_after)
         undecided = np.flatnonzero(project.label < 0)
         if (1.0 - project.confidence[undecided]).sum() > at_most or len(undecided) <= at_most:
             continue
@@ -136,6 +140,11 @@ def before(project: GoalProject, rate: float) -> bool:
         wrong = project.answer_sample(size)
         if left_at_most(wrong, size, len(undecided), look) <= at_most:
             return True
+
+
+def fits_after(answers: int) -> int:
+    """Return after how many answers the rule before fits its model anew."""
+    return PER_FIT if answers < MANY else answers // PART
 
 
 def left_at_most(wrong: int, answered: int, population: int, look: int = 1) -> int:

@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from engine.algorithms.transductive import one_thread
 from engine.live.graph import Ints
 from engine.live.model import ImageSet, Labeled
-from engine.live.refit import LiveModel
+from engine.live.refit import LiveModel, LiveRefit
 from engine.quality import scale
 from engine.quality.audit_length import looks_to_goal, too_many
 from engine.quality.betting import ALPHA, ConfidenceSequence, allowed
+from engine.quality.learning import LEAST_ANSWERS, PARTS, Learning, labels_an_answer, learning
 from engine.quality.measured_set import wanted
-from engine.quality.people import PeopleError, settled
+from engine.quality.people import PeopleError, Slips, settled, slips
 from engine.quality.plan import DRAWS, MORE_LOOKS, Plan, best_plan
 from engine.quality.standing import ASSUMED_MISS, SHOWN, missed_by
 from engine.query.order import highest
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+NEXT = 100
+"""Answers ahead by which it is told how many of them measure."""
 GIVEN = 0.02
 """Suspicion of labels that came with the import."""
 
@@ -94,8 +97,10 @@ class GoalProject:
         self.placed: list[int] = []
         self._model = LiveModel(pool.images, pool.votes)
         self._wrong_measured, self._suspected = 0, 0.0
+        self._asked_again = self._differed = 0
         self.predicted, self.confidence = np.zeros(size, np.int64), np.zeros(size)
         self._doubt = np.zeros(size)
+        self._given = [*pool.first.tolist(), *pool.imported.tolist()]
         self._fit()
 
     def learn(self, until: int, per_fit: int) -> None:
@@ -131,7 +136,28 @@ class GoalProject:
         suspicions before."""
         return self._wrong_measured, self._suspected
 
-    def plan(self, rate: float, *, whole: bool, seed: int = 0) -> Plan | None:
+    def slips(self) -> Slips:
+        """Return how often the person slips, by their labels that the measured set asked again."""
+        return slips(self._asked_again, self._differed)
+
+    def learning(self) -> Learning | None:
+        """Return how the model goes on learning, by its fits to the first half and three quarters of the labels; None
+        below 20 answers of the measured set."""
+        if len(self.placed) < LEAST_ANSWERS:
+            return None
+        rows, placed = self._learned_from(), np.array(self.placed, np.int64)
+        counts = [max(1, round(part * len(rows))) for part in PARTS]
+        wrong = []
+        for count in counts:
+            predicted, _ = self._fitted(LiveModel(self.pool.images, self.pool.votes), rows[:count])
+            wrong.append(int((predicted[placed] != self.label[placed]).sum()))
+        measuring = (wanted(self.answers + NEXT) - wanted(self.answers)) / NEXT
+        apart = np.isin(self.pool.groups, self.pool.groups[placed])
+        useful = float((~apart)[self.label < 0].mean()) if (self.label < 0).any() else 0.0
+        groups = len(np.unique(self.pool.groups[~apart]))
+        return learning(counts, wrong, measuring, labels_an_answer(measuring, useful, len(rows), groups))
+
+    def plan(self, rate: float, *, whole: bool, seed: int = 0, learns: bool = False) -> Plan | None:
         """Return the way to at most a share `rate` of wrong labels, as the app makes it before an audit.
 
         Args:
@@ -139,9 +165,13 @@ class GoalProject:
             whole: whether labels that people gave are to be audited too. Nothing is known of people then: they are
                 taken to err as imports do and to pass a tenth of the wrong labels (`engine.quality.standing`).
             seed: see `best_plan`.
+            learns: whether the model is expected to go on learning, as `learning` says.
         """
-        people = GIVEN if whole else None
-        return best_plan(self.suspicion(), self.looked, _shown(rate, whole), self.random_answers(), people, seed=seed)
+        people, learns_on = GIVEN if whole else None, self.learning() if learns else None
+        return best_plan(
+            self.suspicion(), self.looked, _shown(rate, whole), self.random_answers(), people, seed=seed,
+            learning=learns_on,
+        )  # fmt: skip
 
     def knowing_looks(self, first: int, rate: float, *, whole: bool, seed: int = 0) -> int:
         """Return a plan's forecast of the looks in all by one who knows which labels are wrong.
@@ -227,6 +257,8 @@ class GoalProject:
         return true
 
     def _give(self, row: int, label: int) -> None:
+        if self.label[row] < 0:
+            self._given.append(row)
         self.label[row], self.looked[row] = label, True
 
     def _look_again(self, row: int) -> tuple[float, bool]:
@@ -241,7 +273,10 @@ class GoalProject:
     def _measure(self) -> None:
         row = self._to_measure[len(self.placed)]
         answer = self._ask(row)
-        if not self.looked[row]:
+        if self.looked[row]:
+            self._asked_again += 1
+            self._differed += int(answer != self.label[row])
+        else:
             self._suspected += float(self.suspicion()[row])
             self._wrong_measured += int(answer != self.exported()[row])
         self._give(row, answer)
@@ -257,17 +292,25 @@ class GoalProject:
         free = np.flatnonzero(~self.looked)
         return [int(row) for row in free[highest(self.suspicion()[free], free, count)]]
 
+    def _learned_from(self) -> Ints:
+        """Return the rows with a label, in the order given, but for groups that the measured set has an image of."""
+        rows = np.array(self._given, np.int64)
+        return rows[~np.isin(self.pool.groups[rows], self.pool.groups[self.placed])]
+
     def _fit(self) -> None:
-        """Fit the labels given, but for groups of which one image is in the measured set."""
-        apart = np.isin(self.pool.groups, self.pool.groups[self.placed])
-        rows = np.flatnonzero((self.label >= 0) & ~apart)
+        """Fit the labels given."""
+        self.predicted, fitted = self._fitted(self._model, self._learned_from())
+        self._doubt = 1.0 - fitted.probabilities.max(1).astype(np.float64)
+        self.confidence = np.clip(fitted.confidence.astype(np.float64), 0.0, 1.0)
+
+    def _fitted(self, model: LiveModel, rows: Ints) -> tuple[Ints, LiveRefit]:
+        """Fit a model to the labels of these rows; return the class of each image (N,) and what else it says."""
+        rows = np.sort(rows)
         present, places = np.unique(self.label[rows], return_inverse=True)
         labeled = Labeled(rows, places, np.zeros(len(present), np.int64), self.pool.groups[rows])
         with one_thread():
-            fitted = self._model.refit(labeled)
-        self.predicted = present[fitted.probabilities.argmax(1)]
-        self._doubt = 1.0 - fitted.probabilities.max(1).astype(np.float64)
-        self.confidence = np.clip(fitted.confidence.astype(np.float64), 0.0, 1.0)
+            fitted = model.refit(labeled)
+        return present[fitted.probabilities.argmax(1)], fitted
 
 
 def _shown(rate: float, whole: bool) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from engine.benchmarks.honest_lines import Control, Line, percent_of, worst
+from engine.quality import people
 from engine.quality.measured_set import undecided_share
 from engine.quality.reliability import gap
 from engine.quality.sample import share
@@ -27,7 +28,7 @@ WORLDS = ((0.0, 0.0), (-0.8, 0.0), (0.5, -0.5), (0.0, 0.4), (-0.5, -0.4))
 UNDECIDED, THRESHOLD, SIZES = 3000, 0.9, (20, 100, 300)
 
 
-SLIPPING, SLIP_ANSWERS, OTHER_CLASSES = (0.0, GIVEN, 2 * GIVEN), 300, 4
+SLIPPING, SLIP_ANSWERS, OTHER_CLASSES, ASKED_AGAIN = (0.0, GIVEN, 2 * GIVEN), 300, 4, 100
 
 
 def _keep(into: Held, key: str, low: float, high: float, truth: float) -> None:
@@ -131,13 +132,16 @@ def too_sure(runs: int, rng: np.random.Generator) -> list[Line]:
 
 
 def slips(runs: int, rng: np.random.Generator) -> list[Line]:
-    """The share right of the undecided by answers of which some are slips, where 2 % are supposed to be.
+    """The share right of the undecided by answers of which some are slips, before and after people were asked again.
 
-    Promised where there are as many or none; told besides where there are twice as many.
+    Before, they are supposed to slip in 2 %, and it is promised where there are as many or none; told besides where
+    there are twice as many. After, it is promised there too.
     """
-    held: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    before: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    asked: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
+    supposed: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
     plain: dict[float, Held] = {slipping: {} for slipping in SLIPPING}
-    widths = []
+    widths: dict[str, list[float]] = {"before": [], "asked": []}
     for slipping in SLIPPING:
         for place, world in enumerate(WORLDS):
             for _ in range(max(20, runs // 4)):
@@ -146,18 +150,40 @@ def slips(runs: int, rng: np.random.Generator) -> list[Line]:
                 slipped, alike = rng.random(SLIP_ANSWERS) < slipping, rng.random(SLIP_ANSWERS) < 1 / OTHER_CLASSES
                 said = np.where(slipped, ~right & alike, right)
                 truth = float((rng.random(UNDECIDED) < _true_share(others, world)).mean())
-                for into, taken_out in ((held, GIVEN), (plain, 0.0)):
-                    told = undecided_share(confidence, said, others, taken_out)
-                    _keep(into[slipping], f"{place}", told.low, told.high, truth)
-                    if into is held:
-                        widths.append(told.high - told.low)
-    promised = min((_worst(held[slipping]) for slipping in SLIPPING[:-1]), key=lambda one: one[0])
+                differed = _differences(slipping, rng)
+                rules = (
+                    (before, people.slips()), (asked, people.slips(ASKED_AGAIN, differed)),
+                    (supposed, people.Slips(GIVEN, GIVEN)), (plain, people.NO_SLIPS),
+                )  # fmt: skip
+                told = [undecided_share(confidence, said, others, rule) for _, rule in rules]
+                for (into, _), one in zip(rules, told, strict=True):
+                    _keep(into[slipping], f"{place}", one.low, one.high, truth)
+                widths["before"].append(told[0].high - told[0].low)
+                widths["asked"].append(told[1].high - told[1].low)
     most = f"{100 * SLIPPING[-1]:g} %"
+    not_taken_out = Control(f"slips not taken out, where they slip in {most}", *_worst(plain[SLIPPING[-1]]))
+    number, of = "share right of the undecided", f"of {SLIP_ANSWERS} answers"
     return [
-        Line("share right of the undecided", f"people slip in none or {100 * GIVEN:g} % of {SLIP_ANSWERS} answers", 95,
-             False, *promised, f"{_half(widths)}; {_worst(held[SLIPPING[-1]])[0]:.1f} % where they slip in {most}",
-             (Control(f"slips not taken out, where they slip in {most}", *_worst(plain[SLIPPING[-1]])),)),
+        Line(number, f"people slip in none or {100 * GIVEN:g} % {of}, none asked again", 95, False,
+             *_worst_of([before[slipping] for slipping in SLIPPING[:-1]]),
+             f"{_half(widths['before'])}; {_worst(before[SLIPPING[-1]])[0]:.1f} % where they slip in {most}",
+             (not_taken_out,)),
+        Line(number, f"people slip in none, {100 * GIVEN:g} or {most} {of}, {ASKED_AGAIN} of theirs asked again", 95,
+             False, *_worst_of([*asked.values()]), _half(widths["asked"]),
+             (Control(f"{100 * GIVEN:g} % supposed, where they slip in {most}", *_worst(supposed[SLIPPING[-1]])),
+              not_taken_out)),
     ]  # fmt: skip
+
+
+def _differences(slipping: float, rng: np.random.Generator) -> int:
+    """Return how many of the labels asked again get another answer: one of two looks slips, or both, not alike."""
+    looks = rng.random((2, ASKED_AGAIN)) < slipping
+    alike = rng.random(ASKED_AGAIN) < 1 / OTHER_CLASSES
+    return int((looks.any(0) & ~(looks.all(0) & alike)).sum())
+
+
+def _worst_of(held: list[Held]) -> tuple[float, float]:
+    return min((_worst(one) for one in held), key=lambda one: one[0])
 
 
 def _worst(held: Held) -> tuple[float, float]:

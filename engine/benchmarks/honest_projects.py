@@ -177,7 +177,7 @@ def play(kind: str, sets: Sets, runs: int, answers: int, per_fit: int, rate: flo
     """
     told = Told()
     rng = np.random.default_rng([seed, len(kind)])
-    pools = [KINDS[kind](*_at_most(x, y, rng), votes, rng) for x, y, votes in sets.by_name.values()]
+    pools = [KINDS[kind](*at_most_images(x, y, rng), votes, rng) for x, y, votes in sets.by_name.values()]
     for run in range(runs):
         project = GoalProject(pools[run % len(pools)], seed + run, slips=SLIPS)
         project.learn(answers, per_fit)
@@ -195,7 +195,8 @@ def play(kind: str, sets: Sets, runs: int, answers: int, per_fit: int, rate: flo
     return told
 
 
-def _at_most(x: Features, y: Ints, rng: np.random.Generator) -> tuple[Features, Ints]:
+def at_most_images(x: Features, y: Ints, rng: np.random.Generator) -> tuple[Features, Ints]:
+    """Return some images and their classes, drawn at random, where there are more than a project has."""
     rows = np.sort(rng.permutation(len(y))[:MOST_IMAGES])
     return x[rows], y[rows]
 
@@ -205,7 +206,7 @@ def _on_the_way(project: GoalProject, told: Told) -> None:
     confidence, right = project.measured()
     undecided, truth = project.label < 0, project.pool.truth
     if len(right) >= SHARE and undecided.any():
-        said = undecided_share(confidence, right, project.confidence[undecided], PEOPLE)
+        said = undecided_share(confidence, right, project.confidence[undecided], project.slips())
         true = float((project.predicted == truth)[undecided].mean())
         told.undecided.append(said.low <= true <= said.high)
         weight = float(undecided.mean())

@@ -20,6 +20,8 @@ import torch
 
 from engine.benchmarks import data, results
 from engine.benchmarks.honest_bounds import BOUNDS, bounds
+from engine.benchmarks.honest_learning import ROW as LEARNING
+from engine.benchmarks.honest_learning import learning_on
 from engine.benchmarks.honest_lines import Line, counted, table
 from engine.benchmarks.honest_pages import WORLDS_OF_PAGES
 from engine.benchmarks.honest_plans import WORLDS_OF_PLANS
@@ -35,7 +37,7 @@ from engine.training import pairs
 
 VOTES_OF_DIGITS, VOTES = 8.0, 4.0
 ESTIMATES = WORLDS_OF_ESTIMATES | WORLDS_OF_PAGES | WORLDS_OF_PLANS
-ROWS = (*BOUNDS, *ESTIMATES, *KINDS)
+ROWS = (*BOUNDS, *ESTIMATES, LEARNING, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,10 @@ def _measured(name: str, root: Path | None, settings: HonestySettings, seed: int
         found = bounds(name, settings.runs, settings.answers, rng)
     elif name in ESTIMATES:
         found = ESTIMATES[name](settings.runs, rng)
+    elif name == LEARNING:
+        sets = sets_of(root, settings.net)
+        began = time.perf_counter()
+        found = learning_on(sets, settings.projects, settings.goal, seed)
     else:
         sets = sets_of(root, settings.net)
         began = time.perf_counter()

@@ -25,7 +25,7 @@ from engine.errors import CheckpointCorrupt, ConfigError
 from engine.jobs import features, guess
 from engine.jobs.features import DescribedSet, View
 from engine.jobs.guess import NameGuess
-from engine.live.model import LEAST_CLASSES, Labeled
+from engine.live.model import LEAST_CLASSES, ImageSet, Labeled
 from engine.live.refit import LiveModel
 from engine.live.stated import stated
 from engine.project import given_predictions
@@ -80,6 +80,22 @@ class LiveState:
     refits: int = 0
     seconds: float = 0.0
     guess_say: float = 0.0
+
+
+@dataclass(frozen=True)
+class LearnedFrom:
+    """What the last fit learned from.
+
+    number: of the live round. images, votes: see `engine.live.model`. ids: (M,) of the images. label: (M,) the place of
+    each one's label among the classes, −1 without one.
+    """
+
+    number: int
+    images: ImageSet
+    votes: float
+    ids: NDArray[np.int64]
+    label: NDArray[np.int64]
+    classes: tuple[str, ...]
 
 
 class Live:
@@ -187,6 +203,14 @@ class Live:
         number = self._round.record.number
         exports = [one for one in self._store.audits() if one.scope == "export" and one.state == "open"]
         return any(one.round == number for one in exports)
+
+    def learned(self) -> LearnedFrom | None:
+        """Return what the last fit learned from; None before one, and where a guess of the classes counts in it."""
+        with self._lock:
+            if self._round is None or self._images is None or self._known is None or self._fitted_guess is not None:
+                return None
+            number, classes = self._round.record.number, tuple(self._round.classes)
+            return LearnedFrom(number, self._images.images, self._images.votes, self._ids, self._known, classes)
 
     def view(self) -> View | None:
         """Return how labels chose that photos be shown to the network, None before."""

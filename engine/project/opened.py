@@ -15,6 +15,7 @@ from engine.project.quality.audits import Audits
 from engine.project.quality.by_class import ByClass
 from engine.project.quality.checks import Checks
 from engine.project.quality.goal import Goals
+from engine.project.quality.learning_curve import LearningCurve
 from engine.project.quality.measured import Measured
 from engine.project.quality.suspicions import Suspicions
 from engine.project.results import Results
@@ -36,7 +37,7 @@ class Project:
         workspace: both, and the list of images.
         results, imports, labels, training, groups, live, maps, exports, upkeep: one desk a subject.
         queue, lists, grid, likeness, signals: the review.
-        measured, suspicions, audits, checks, goals, by_class: the quality.
+        measured, suspicions, audits, checks, curve, goals, by_class: the quality.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -56,7 +57,10 @@ class Project:
         self.labels = Labels(workspace, self.measured, self.audits, self.suspicions)
         self.signals = Signals(workspace)
         self.by_class = ByClass(workspace, self.results, self.measured, self.signals)
-        self.goals = Goals(workspace, self.results, self.measured, self.audits, self.suspicions, self.by_class)
+        self.curve = LearningCurve(workspace, self.results, self.live, self.measured)
+        self.goals = Goals(
+            workspace, self.results, self.measured, self.audits, self.suspicions, self.by_class, self.curve
+        )
         self.exports = Exports(workspace, self.results, self.measured, self.audits, self.goals)
         self.lists = Lists(workspace, self.results, self.audits, self.checks, self.goals, self.by_class)
         self.likeness = Likeness(workspace)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln  # type: ignore[import-untyped]
 
 from engine.errors import ConfigError
+from engine.quality.people import NO_SLIPS, Slips
 from engine.quality.sample import share
 from engine.quality.scale import fit, platt
 from engine.query.order import random_order
@@ -157,7 +158,10 @@ class ShareRight:
 
 
 def undecided_share(
-    confidence: NDArray[np.floating], right: NDArray[np.bool_], undecided: NDArray[np.floating], slips: float = 0.0
+    confidence: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    undecided: NDArray[np.floating],
+    slips: Slips = NO_SLIPS,
 ) -> ShareRight:
     """Return the share of right predictions among undecided images, whose confidences differ from the measured set's.
 
@@ -167,16 +171,18 @@ def undecided_share(
     two parts, with q = (right + 1) / (n + 2): Σ w² q (1 − q) / n of the answers, and Σ w q (1 − q) / U since which of
     the undecided are right is chance as well. Interval ± 1.96 deviations, the shares' ends kept within 0..1.
 
-    Where the person slips, a right prediction is taken for a wrong one: the share and the upper end are divided by
-    1 − slips. The lower end is not, for nobody may have slipped.
+    Where the person slips, a right prediction is taken for a wrong one: the share and its deviation are divided by
+    1 − the expected slips. At the upper end, what the share would be with as many slips as are to be reckoned with is
+    joined to the deviation by squares (see `share_by_order`). The lower end is not changed, for nobody may have
+    slipped.
 
     Args:
         confidence, right: (n,) of the measured set, n at least 1.
         undecided: (U,) confidences, U at least 1.
-        slips: share of the answers that are taken to be slips, 0..1, 1 excluded.
+        slips: how often an answer is a slip.
 
     Raises:
-        ConfigError: nothing was measured, nothing is undecided, or the slips are outside their range.
+        ConfigError: nothing was measured, or nothing is undecided.
 
     Sources: Cochran 1977, Sampling Techniques, section 5A.9 (post-stratification); Särndal, Swensson and Wretman 1992,
     Model Assisted Survey Sampling, section 6.3 (the difference to a model's predictions); Agresti and Caffo 2000,
@@ -188,8 +194,6 @@ def undecided_share(
             value=f"{len(right)} answers, {len(undecided)} undecided",
             way_out="Answer images of the measured set.",
         )
-    if not 0.0 <= slips < 1.0:
-        raise ConfigError("The share of slips is outside 0 to 1", value=slips, way_out="Choose 0.02 for 2 %.")
     edges = cuts(confidence)
     band, of_undecided = (np.searchsorted(edges, one, side="right") for one in (confidence, undecided))
     bands = len(edges) + 1
@@ -205,7 +209,9 @@ def undecided_share(
     careful = (hits + 1.0) / (count + 2.0)
     chance = careful * (1.0 - careful)
     spread = 1.96 * float(np.sqrt((weight**2 * chance / count).sum() + (weight * chance).sum() / len(undecided)))
-    low, middle, high = np.clip([value - spread, value / (1.0 - slips), (value + spread) / (1.0 - slips)], 0.0, 1.0)
+    middle, most = value / (1.0 - slips.expected), value / (1.0 - slips.careful)
+    above = float(np.hypot(spread / (1.0 - slips.expected), most - middle))
+    low, middle, high = np.clip([value - spread, middle, middle + above], 0.0, 1.0)
     return ShareRight(float(middle), float(low), float(high))
 
 

@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from scipy.stats import beta  # type: ignore[import-untyped]
+
 from engine.errors import ConfigError
 from engine.quality.betting import ALPHA, ConfidenceSequence, threshold
 
 Label = TypeVar("Label")
+SUPPOSED = 1, 24
+"""Before a label was asked again: as if of 25 of them one had been answered otherwise, of which half are slips: 2 %."""
+CAREFUL = 0.975
+"""Quantile of how often people may slip that an interval reckons with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +84,42 @@ def people_error(disagreed: Sequence[bool], humans: int, alpha: float = ALPHA) -
     for place, differs in enumerate(disagreed):
         sequence.add(place, "random", 1, float(differs))
     return PeopleError(sum(disagreed) / len(disagreed) / 2, sequence.upper / humans / 2, len(disagreed))
+
+
+@dataclass(frozen=True, slots=True)
+class Slips:
+    """How often an answer is a slip, 0..1: to be expected, and what is to be reckoned with in one case of 40."""
+
+    expected: float
+    careful: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.expected <= self.careful < 1.0:
+            raise ConfigError(
+                "The share of slips is outside its range",
+                value=f"{self.expected}, {self.careful}",
+                way_out="Give a share from 0, and one that is no less and below 1.",
+            )
+
+
+NO_SLIPS = Slips(0.0, 0.0)
+
+
+def slips(asked: int = 0, differed: int = 0) -> Slips:
+    """Return how often people slip, by their labels that were asked again, blind.
+
+    How often two answers differ has a Beta(1, 24) distribution before the first, which they update to
+    Beta(1 + differed, 24 + asked − differed); half of it are slips, as in `people_error`. Unlike the limit there this
+    is for one look at a time.
+
+    Args:
+        asked: labels that people gave and that chance chose to be asked again.
+        differed: how many of these got another answer.
+
+    Raises:
+        ConfigError: there are more differences than answers, or fewer than none.
+    """
+    if not 0 <= differed <= asked:
+        raise ConfigError("More answers differ than there are", value=f"{differed} of {asked}", way_out="Count again.")
+    a, b = SUPPOSED[0] + differed, SUPPOSED[1] + asked - differed
+    return Slips(a / (a + b) / 2, float(beta.ppf(CAREFUL, a, b)) / 2)

@@ -89,14 +89,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The rest of the way: looks at doubtful images, then random answers of the audit, both together at least and at
-    most; minutes that `first` and `audit` take at the measured pace, None where nobody's is measured."""
+    """The rest of the way: answers that live labels learn from, looks at doubtful images, then random answers of the
+    audit, all together at least and at most; minutes that they take at the measured pace, None where nobody's is
+    measured. learns: whether it is known how live labels go on learning; else the way is of labels as they are."""
 
     first: int
     audit: int
     low: int
     high: int
     minutes: float | None
+    label: int = 0
+    learns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

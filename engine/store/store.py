@@ -19,6 +19,7 @@ from engine.records.labels import Ack, Decision, ImageItem, LabelState, LedgerEn
 from engine.records.quality import AuditRecord, BatchInfo, FrozenLabels, PastAudit
 from engine.records.rounds import RoundRecord, RoundStateName
 from engine.store import (
+    asked_again,
     audit_draws,
     audits,
     backup,
@@ -39,6 +40,7 @@ from engine.store import (
     verify,
     witness,
 )
+from engine.store.asked_again import AskedAgain
 from engine.store.audit_draws import AuditNews
 from engine.store.audits import AuditFields
 from engine.store.groups import GroupsSet
@@ -274,6 +276,10 @@ class Store:
     def relabeled(self) -> list[tuple[int, list[tuple[str, str, int]]]]:
         """Return the images on which people disagree, with each one's last label; see engine.store.people."""
         return self._read(people.read_relabeled)
+
+    def asked_again(self) -> AskedAgain:
+        """Return how often people's labels got another answer when they were asked again, blind."""
+        return self._read(asked_again.read_asked_again)
 
     def verify(self) -> list[str]:
         """Return everything that is wrong with the stored data; empty when sound."""

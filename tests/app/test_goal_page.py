@@ -161,7 +161,13 @@ def test_words_say_what_is_known_and_no_more() -> None:
     assert "What was suspected before the answers was not noted at their time" in standing_words(rebuilt)
     way = Way(120, 340, 320, 610, 36.4)
     assert way_words(way) == (
-        "Look at 120 doubtful images, then about 340 audit answers, about 36 minutes at your pace: 320 to 610 in all."
+        "Look at 120 doubtful images, then about 340 audit answers, about 36 minutes at your pace: 320 to 610 in all. "
+        "This supposes that no model learns from them."
     )
+    assert way_words(Way(9, 200, 180, 410, None, 70, True)) == (
+        "Label about 70 more, which live labels learn from, then look at 9 doubtful images, then about 200 audit "
+        "answers: 180 to 410 in all."
+    )
+    assert way_words(Way(9, 200, 180, 410, None, 0, True)).endswith("180 to 410 in all.")
     assert way_words(Way(0, 1, 1, 1, None)) == "About 1 audit answer: 1 in all."
     assert step_words(Step("look", 1)) == "Look at 1 image"

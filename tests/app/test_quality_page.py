@@ -217,7 +217,7 @@ def test_before_twenty_random_images_are_answered_nothing_is_said_to_be_measured
     assert {one.label: one.value for one in page.metric}["Measured accuracy"] == "100.0 %"
     assert "Of 20 random images 20 were predicted right, 95 % interval 83.2 % to 100.0 %" in _texts(page)
     assert "images that are still undecided about 100 % are predicted right" in _texts(page)
-    assert "if 2 % of the answers were slips" in _texts(page)
+    assert "if 2 % of the answers were slips, a guess, since none was asked again yet" in _texts(page)
 
 
 def test_confidences_that_are_not_calibrated_promise_no_errors(opened: OpenProject) -> None:

@@ -238,6 +238,47 @@ test("a live model that was fitted anew brings other images, but for the one in 
   assert.equal(server.requests.filter(({ path }) => path === "queue").length > 1, true);
 });
 
+/** How confidences are written after so many measured answers. */
+const scaleOf = (n) => ({ tier: "tens", n, right: n, a: 0, b: 0, words: [], brief: `by ${n} measured answers`, note: "" });
+
+test("after a measured answer every image that lies here is written by all answers there are", async (t) => {
+  let n = 2;
+  let said = "cat";
+  const written = (id, more) => anItem(id, { prediction: said, scale: scaleOf(n), step: n, top: [[said, n / 100]], ...more });
+  items = [anItem(1, { blind: true, prediction: null, top: [], round: null, scale: null, step: null }), ...[2, 3, 4].map((id) => written(id))];
+  const queued = server.routes;
+  server.routes = (path, body) => (path === "figures" ? jsonAnswer({ items: body.ids.map((id) => written(id)) }) : queued(path, body));
+  await open(t);
+  assert.equal(session.deck.cardOf(4).item.scale.n, 2);
+  n = 3;
+  session.press({ index: 0 }); // of the image that measures
+  await settle(t);
+  assert.deepEqual([2, 3, 4].map((id) => session.deck.cardOf(id).item.scale.brief), Array(3).fill("by 3 measured answers"));
+  assert.deepEqual([2, 3, 4].map((id) => session.deck.cardOf(id).item.step), [3, 3, 3]);
+  const asked = server.requests.filter(({ path }) => path === "figures").map(({ body }) => body);
+  assert.deepEqual(asked, [{ ids: [2, 3, 4], round: 1 }]);
+  session.press({ index: 0 }); // no answer that measures
+  await settle(t);
+  assert.equal(server.requests.filter(({ path }) => path === "figures").length, 1);
+});
+
+test("a model fitted anew changes how the image in front is written, but never what a key would accept", async (t) => {
+  let n = 2;
+  let said = "cat";
+  ordered = server.live = "first";
+  const written = (id) => anItem(id, { prediction: said, scale: scaleOf(n), step: n });
+  items = [1, 2, 3].map((id) => written(id));
+  const queued = server.routes;
+  server.routes = (path, body) => (path === "figures" ? jsonAnswer({ items: body.ids.map((id) => written(id)) }) : queued(path, body));
+  await open(t);
+  [n, said, ordered, server.live] = [9, "dog", "second", "second"];
+  items = [1, 2, 3].map((id) => written(id));
+  session.press({ index: 0 });
+  await settle(t);
+  const cards = [2, 3].map((id) => session.deck.cardOf(id).item);
+  assert.deepEqual(cards.map((item) => [item.prediction, item.step, item.scale.n]), [["cat", 2, 9], ["dog", 9, 9]]);
+});
+
 test("a queue that no live model orders stays as it is", async (t) => {
   server.live = "first";
   await open(t);

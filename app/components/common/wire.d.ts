@@ -67,6 +67,16 @@ export interface QueueAnswer {
   live: string | null;
 }
 
+/** What /figures takes and answers: what a round says of images now. */
+export interface FiguresRequest {
+  ids: number[];
+  round: number | null;
+}
+
+export interface FiguresAnswer {
+  items: ReviewItem[];
+}
+
 export interface Neighbour {
   image_id: number;
   label: string;

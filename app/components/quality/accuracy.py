@@ -17,10 +17,9 @@ from app.components.quality.chosen_round import chosen_round
 from app.components.quality.sureness import sureness_part
 from app.components.quality.words import chart_text, some
 from app.server.workbench import OpenProject
-from engine.percent import percent
+from engine.percent import percent, short
 from engine.quality import scale
 from engine.quality.reliability import MANY
-from engine.quality.suspicion import GIVEN
 from engine.records.quality import Reliability
 from engine.records.rounds import RoundRecord, RoundReport
 
@@ -70,10 +69,13 @@ def _measured_set(opened: OpenProject, record: RoundRecord) -> None:
     )
     rest = opened.project.measured.undecided_right(record.number)
     if rest is not None:
+        slips, asked = opened.project.measured.slips()
+        labels = "label of people's that was" if asked == 1 else "labels of people's that were"
+        known = f"as {asked:,} {labels} asked again let expect" if asked else "a guess, since none was asked again yet"
         st.markdown(
             f"Of the images that are still undecided about {percent(rest.value, 0)} are predicted right "
             f"({percent(rest.low, 0)} to {percent(rest.high, 0)}): as the random ones were, at like confidence, if "
-            f"{percent(GIVEN, 0)} of the answers were slips."
+            f"{short(round(slips.expected, 3))} of the answers were slips, {known}."
         )
 
 

@@ -4,7 +4,7 @@ import { afterPaint } from "../common/dom.js";
 import { messageOf, postJson } from "../common/http.js";
 import { pictureOf } from "../common/pictures.js";
 
-/** @import { Action, QueueAnswer, ReviewItem } from "../common/wire.d.ts" */
+/** @import { Action, FiguresAnswer, FiguresRequest, QueueAnswer, ReviewItem } from "../common/wire.d.ts" */
 
 const DECK_FETCH = 60; // items asked for at once
 const DECK_REFILL = 30; // fewer than this many undecided ahead: fetch more
@@ -57,6 +57,8 @@ export function createDeck(onChange, onClasses) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retry;
   let tidying = false;
+  let measuring = false;
+  let measuredSince = false; // more was measured while figures were on their way
   /** @type {Map<number, Picture>} */
   const pictures = new Map();
 
@@ -134,6 +136,44 @@ export function createDeck(onChange, onClasses) {
     cards = cards.filter((card, at) => at <= position + DECK_SURE || card.decision);
     dry = false;
     refill();
+    measured();
+  }
+
+  /**
+   * More was measured, or the model was fitted anew: how sure it is of the images that lie here is written anew, by all
+   * answers there are. The image in front keeps its prediction, which a key may be about to accept.
+   */
+  async function measured() {
+    measuredSince = true;
+    if (measuring) return;
+    measuring = true;
+    while (query && measuredSince) {
+      measuredSince = false;
+      const mine = generation;
+      const { base, round } = query;
+      const shown = cards.slice(position).filter(({ item, decision }) => !decision && item.scale && !item.blind);
+      const ids = shown.map((card) => card.item.image_id).slice(0, DECK_FETCH);
+      if (!ids.length) break;
+      try {
+        const wanted = /** @type {FiguresRequest} */ ({ ids, round });
+        const answer = /** @type {FiguresAnswer} */ (await postJson(`${base}/figures`, wanted));
+        if (mine === generation) answer.items.forEach(rewrite);
+      } catch (error) {
+        if (mine === generation) problem = messageOf(error);
+      }
+      onChange();
+    }
+    measuring = false;
+  }
+
+  /** @param {ReviewItem} now */
+  function rewrite(now) {
+    const at = cards.findLastIndex((card) => card.item.image_id === now.image_id);
+    if (at < position || !now.scale || cards[at].decision) return;
+    const { prediction, confidence, top, round, scale, step } = now;
+    const { item } = cards[at];
+    if (at > position || item.prediction === prediction) Object.assign(item, { prediction, confidence, top, round, scale, step });
+    else Object.assign(item, { scale });
   }
 
   /**
@@ -222,7 +262,7 @@ export function createDeck(onChange, onClasses) {
   }
 
   return {
-    start, refill, renew, go, nextOpen, open, picture, pictureState,
+    start, refill, renew, measured, go, nextOpen, open, picture, pictureState,
     again() {
       if (query) start(query);
     },

@@ -172,7 +172,10 @@ export function createSession(base, paint, paintImage) {
     const record = recent.find((other) => other.uid === entry.uid);
     if (record) record.status = ack.status === "duplicate" ? "saved" : ack.status;
     if (ack.state) refreshImage(ack.state);
-    if (isRecorded(ack)) return;
+    if (isRecorded(ack)) {
+      if (entry.blind && !entry.asked) deck.measured();
+      return;
+    }
     const card = deck.cardOf(entry.image_id);
     if (card?.decision?.uid === entry.uid) card.decision = null;
     notices.push({ kind: ack.status, item: record?.item || card?.item || null, text: ackWords(entry, ack, record) });
@@ -185,6 +188,7 @@ export function createSession(base, paint, paintImage) {
    */
   function onUndone(entry, acks, image) {
     for (const ack of acks) if (ack.state) refreshImage(ack.state);
+    if (image?.blind) deck.measured();
     if (acks.some((ack) => ack.status === "conflict")) {
       notices.push({ kind: "conflict", item: image, text: undoConflictWords(acks, image) });
     } else if (entry.kind === "undo" && entry.target === null && image) {

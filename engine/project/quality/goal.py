@@ -21,6 +21,7 @@ from engine.ids import rows_of
 from engine.percent import at_least, at_most
 from engine.project.quality.audits import Audits
 from engine.project.quality.by_class import LOOKS, ByClass
+from engine.project.quality.learning_curve import LearningCurve
 from engine.project.quality.measured import Measured
 from engine.project.quality.suspicions import Compared, LabelsNow, Suspicions
 from engine.project.results import Results
@@ -28,6 +29,7 @@ from engine.project.workspace import Workspace
 from engine.quality import plan, suspicion
 from engine.quality.audit_length import too_many
 from engine.quality.betting import allowed, threshold
+from engine.quality.learning import Learning
 from engine.quality.scale import SHARE
 from engine.quality.standing import ASSUMED_MISS, Audit, PartStanding
 from engine.records.goal import Goal, GoalReport, GoalSet, GoalStanding, SourceShare, Step, Way
@@ -59,8 +61,9 @@ class Goals:
         audits: Audits,
         suspicions: Suspicions,
         by_class: ByClass,
+        curve: LearningCurve,
     ) -> None:
-        self._store, self._results, self._by_class = workspace.store, results, by_class
+        self._store, self._results, self._by_class, self._curve = workspace.store, results, by_class, curve
         self._measured, self._audits, self._suspicions = measured, audits, suspicions
         self._lock = threading.Lock()
         self._working: tuple[tuple[Any, ...], Future[GoalReport]] | None = None
@@ -138,13 +141,14 @@ class Goals:
         under_way = audit if audit is not None and audit.open else None
         if under_way is not None and (why := _why_anew(goal, under_way)):
             return GoalReport(goal, standing, None, Step("freeze"), why, audit=number)
-        best = self._plan(goal, now, audit, under_way)
+        learning = None if goal.per_class or under_way is not None else self._curve.now()
+        best = self._plan(goal, now, audit, under_way, learning)
         if best is None:
             return GoalReport(goal, standing, None, Step("look"), NO_PLAN, audit=number)
         step = _next(best, under_way, goal, 0 if under_way is None else self._looked_first(under_way))
         if step.kind == "audit":
             best = plan.Plan(0, best.looks, best.low, best.high)
-        return GoalReport(goal, standing, self._way(best), step, audit=number)
+        return GoalReport(goal, standing, self._way(best, learning is not None), step, audit=number)
 
     def _audit(self) -> Audit | None:
         """The audit of all labels that is under way, else the last one that has an answer."""
@@ -224,8 +228,10 @@ class Goals:
         whole = bool(there.all()) and not audit.added
         return whole and sure and audit.reached(goal.rate, each_class=goal.per_class)
 
-    def _plan(self, goal: Goal, now: LabelsNow, audit: Audit | None, under_way: Audit | None) -> plan.Plan | None:
-        """The plan with the fewest looks; of a goal for every class, those of all classes together."""
+    def _plan(
+        self, goal: Goal, now: LabelsNow, audit: Audit | None, under_way: Audit | None, learning: Learning | None
+    ) -> plan.Plan | None:
+        """The plan with the fewest answers; of a goal for every class, those of all classes together."""
         trusting = under_way is not None and under_way.trusting
         people = None if trusting else _error_of_people(audit)
         missed = ASSUMED_MISS if audit is None or (audit.trusting and not trusting) else audit.missed
@@ -253,13 +259,13 @@ class Goals:
         for mask, part in parts:
             best = plan.best_plan(
                 suspected[mask], looked[mask], _stricter(goal.rate, missed, part), compared, people,
-                threshold(1.0 - goal.level, place), None if part is None else part.sequence,
+                threshold(1.0 - goal.level, place), None if part is None else part.sequence, learning=learning,
             )  # fmt: skip
             if best is None:
                 return None
             whole = plan.Plan(*(ours + theirs for ours, theirs in zip(astuple(whole), astuple(best), strict=True)))
         first = int(ahead.sum())
-        return plan.Plan(whole.first + first, whole.audit, whole.low + first, whole.high + first)
+        return plan.Plan(whole.first + first, whole.audit, whole.low + first, whole.high + first, whole.label)
 
     def _looked_first(self, audit: Audit) -> int:
         """D: images that a person looked at after the round whose predictions were frozen had learned, before the
@@ -269,9 +275,10 @@ class Goals:
         since = 0 if by is None or LIVE in by.progress else by.ledger_seq
         return self._store.looked_between(since, record.ledger_seq)
 
-    def _way(self, best: plan.Plan) -> Way:
+    def _way(self, best: plan.Plan, learns: bool) -> Way:
         seconds = self._measured.seconds_each()
-        return Way(best.first, best.audit, best.low, best.high, None if seconds is None else best.looks * seconds / 60)
+        minutes = None if seconds is None else best.looks * seconds / 60
+        return Way(best.first, best.audit, best.low, best.high, minutes, best.label, learns)
 
     def _key(self) -> tuple[Any, ...]:
         """What changes when the report does."""
@@ -343,6 +350,8 @@ def _next(best: plan.Plan, audit: Audit | None, goal: Goal, looked_first: int) -
     Where too many answers find a wrong label, a fifth of the D images looked at first is looked at in between; then
     answers are counted anew. A look for another reason changes nothing of that.
     """
+    if audit is None and best.label:
+        return Step("label", best.label)
     if audit is None:
         return Step("look", best.first) if best.first else Step("freeze", best.audit)
     more = max(1, looked_first // plan.MORE_LOOKS)

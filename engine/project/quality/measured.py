@@ -20,12 +20,12 @@ from engine.groups import FEW_GROUPS
 from engine.ids import rows_of
 from engine.project.results import Results, undecided
 from engine.project.workspace import Workspace
-from engine.quality import audit, measured_set, pace, reliability, sample, scale, stopping
+from engine.quality import audit, measured_set, pace, people, reliability, sample, scale, stopping
 from engine.quality.class_shares import class_shares
 from engine.quality.measured_set import ShareRight
+from engine.quality.people import Slips
 from engine.quality.reliability import Gap
 from engine.quality.stopping import Comparison
-from engine.quality.suspicion import GIVEN
 from engine.records.labels import ACCEPTED
 from engine.records.quality import (
     AcceptRule,
@@ -40,6 +40,7 @@ from engine.records.quality import (
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import heldout, results
 from engine.store import LabelTable
+from engine.store.asked_again import AskedAgain
 from engine.store.measured import MeasuredAnswers, MeasuredOrder
 
 FOLDS = 5
@@ -47,6 +48,8 @@ AHEAD = 400
 """Images of the measured set that are looked up at once."""
 Order = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Image ids (n,) in the order in which they are drawn, and the group (n,) of each."""
+SOON = 100
+"""Answers ahead of which it is told how many measure."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Measured:
         self._answered: tuple[tuple[int, int], MeasuredAnswers] | None = None
         self._learned: dict[int, tuple[str, NDArray[np.int64]]] = {}
         self._remaining: tuple[tuple[object, ...], tuple[int | None, Between | None]] | None = None
+        self._again: tuple[int, AskedAgain] | None = None
 
     def accuracy(self, number: int) -> Estimate:
         """Return the share of the measured set that a round predicts right, with its exact interval.
@@ -236,6 +240,12 @@ class Measured:
         """
         return measured_set.wanted(max(answers - self._store.measured().answers, 0), len(self._store.measured_orders()))
 
+    def measuring(self) -> float:
+        """Return which share of the next answers, 0..1, is to images of the measured set."""
+        table = self._store.label_table()
+        looked_at = int((table.reviewed | table.marked).sum())
+        return (self.due(looked_at + SOON) - self.due(looked_at)) / SOON
+
     def compare(self, number: int, other: int) -> Comparison:
         """Return how two rounds do on the images of the measured set that neither has learned from."""
         this, that = self.answers(number), self.answers(other)
@@ -288,12 +298,21 @@ class Measured:
 
     def undecided_right(self, number: int) -> ShareRight | None:
         """Return the share right among the undecided images, by bands of confidence; None below 20 answers or where
-        nothing is undecided. As many answers are taken to be slips as people's labels are suspected to be wrong."""
+        nothing is undecided. How often people slip is what `slips` says."""
         probabilities = undecided(self._store.label_table(), self._results.needed(number))[1]
         answers = self.answers(number)
         if len(answers.right) < scale.SHARE or not len(probabilities):
             return None
-        return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1), GIVEN)
+        return measured_set.undecided_share(answers.confidence, answers.right, probabilities.max(1), self.slips()[0])
+
+    def slips(self) -> tuple[Slips, int]:
+        """Return how often people's answers are taken to be slips, and how many labels of theirs were asked again to
+        know it; see `engine.quality.people.slips`."""
+        head = self._store.label_table().head
+        if self._again is None or self._again[0] != head:
+            self._again = head, self._store.asked_again()
+        again = self._again[1]
+        return people.slips(again.asked, again.differed), again.asked
 
     def sureness_of_undecided(self, number: int) -> Gap | None:
         """Return how much too sure a round is of what is undecided, by bands of confidence; None as `undecided_right`.

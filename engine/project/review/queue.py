@@ -215,6 +215,20 @@ class Queue:
         entries = [entry]
         return self._items(entries, self._store.label_table(), self._results.predictions(number))[0]
 
+    def figures(self, image_ids: Collection[int], number: int | None = None) -> list[ReviewItem]:
+        """Return images as `item` does, several at once, for what a round says of them now and how that is written.
+
+        Images that the measured set or an audit asks about blind are left out, and ids that there are none of.
+
+        Args:
+            image_ids: whose.
+            number: the round; the one in force when None.
+        """
+        known = id_array(image_ids)
+        known = known[np.isin(known, self._store.image_ids()) & ~np.isin(known, self._store.measured().image_ids)]
+        entries = [_Entry(one, "") for one in known.tolist() if self._lists.asks_blind(one) is None]
+        return self._items(entries, self._store.label_table(), self._results.predictions(number))
+
     def _kept_plan(
         self, question: tuple[Any, ...], wanted: NDArray[np.int64], held: NDArray[np.int64], limit: int
     ) -> _Plan | None:

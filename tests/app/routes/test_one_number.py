@@ -17,6 +17,7 @@ from app.server import workbench
 from engine.project.opened import Project
 from engine.quality.scale import NOT_WRITTEN
 from engine.records.quality import Tier
+from tests.auditing import answer_audit
 from tests.made_round import make_round
 from tests.measuring import answer_measured
 from tests.ready_project import ReadyProjects, noisy_pets
@@ -104,3 +105,25 @@ def test_labeled_images_of_a_round_without_them_have_no_step_on_the_map(
     labeled = [label is not None for label in project.store.label_table().label[:4]]
     assert all(labeled)
     assert set(body[-4 - FREE : -FREE]) == {NOT_WRITTEN}  # an epoch holds the unlabeled ones
+
+
+def test_figures_are_by_all_measured_answers_and_tell_nothing_of_what_is_asked_blind(
+    client: TestClient, project: Project, number: int
+) -> None:
+    held = client.get("queue", params={"limit": 40}).json()["items"]
+    shown = [one for one in held if not one["blind"]]
+    blind = [one["image_id"] for one in held if one["blind"]]
+    measure(project, 25)
+    told = client.post("figures", json={"ids": [*[one["image_id"] for one in shown], *blind, 99_999], "round": number})
+    now = {one["image_id"]: one for one in told.json()["items"]}
+    measured = set(project.store.measured().image_ids.tolist())
+    assert set(now) == {one["image_id"] for one in shown} - measured
+    before = {one["image_id"]: one for one in shown}
+    for image_id, one in now.items():
+        assert one["scale"]["n"] == project.measured.scale(number).n > before[image_id]["scale"]["n"]
+        assert one["scale"]["brief"] == project.measured.scale(number).brief
+        assert (one["prediction"], one["round"]) == (before[image_id]["prediction"], number)
+    audit = project.audits.freeze()
+    [asked] = answer_audit(project, audit.number, 1, "dog")
+    assert client.post("figures", json={"ids": [asked], "round": number}).json()["items"] == []
+    assert client.post("figures", json={"ids": "all", "round": number}).status_code == 400

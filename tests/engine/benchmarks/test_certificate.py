@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from engine.benchmarks import command
-from engine.benchmarks.certificate import WAYS, before, by_plan, least_size, left_at_most, no_model
+from engine.benchmarks.certificate import WAYS, before, by_plan, fits_after, least_size, left_at_most, no_model
 from engine.benchmarks.goal_projects import GoalProject, Pool, _reached
 from engine.benchmarks.options import Options
 from engine.errors import ConfigError
@@ -37,6 +37,10 @@ def test_the_reference_bound_is_the_binomial_limit() -> None:
     assert left_at_most(5, 50, 50) == 0
     with pytest.raises(ConfigError):
         left_at_most(3, 2, 10)
+
+
+def test_the_rule_before_fits_less_often_where_thousands_of_answers_were_given() -> None:
+    assert [fits_after(answers) for answers in (0, 1999, 2000, 8000)] == [25, 25, 50, 200]
 
 
 def test_the_plan_ends_with_few_answers_that_are_all_counted() -> None:

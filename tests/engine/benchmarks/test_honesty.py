@@ -12,6 +12,7 @@ import pytest
 from engine.benchmarks import command
 from engine.benchmarks.goal_projects import GoalProject
 from engine.benchmarks.honest_bounds import BOUNDS, bounds
+from engine.benchmarks.honest_learning import learning_on
 from engine.benchmarks.honest_lines import Control, Line, counted, percent_of, table
 from engine.benchmarks.honest_pages import WORLDS_OF_PAGES
 from engine.benchmarks.honest_plans import first_looks, looks_by_strata
@@ -227,3 +228,12 @@ def test_settings_that_cannot_be_are_refused(wrong: str) -> None:
     with pytest.raises(ConfigError):
         command.run(Options("honesty", set=(wrong,)))
     assert len(set(ROWS)) == len(ROWS)
+
+
+def test_projects_by_a_plan_that_learns_are_told_beside_the_plan_of_labels_as_they_are() -> None:
+    interval, near, off, taken, certified = learning_on(sets_of(None, ""), 2, 0.05, 0)
+    assert [one.number for one in (interval, near, off, taken)] == ["answers to the goal, after 100"] * 4
+    assert off.got != pytest.approx(off.nominal, abs=0.1), "the two plans say the same"
+    assert f"by {interval.controls[0].rule}" in interval.width
+    assert 0 < taken.got < 300
+    assert certified.got == 0.0

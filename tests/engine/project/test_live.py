@@ -20,6 +20,8 @@ from engine.live.model import ImageSet
 from engine.project import live as live_desk
 from engine.project.labels import new_uid
 from engine.project.opened import Project
+from engine.project.quality import learning_curve
+from engine.quality.learning import Learning, learning
 from engine.records.labels import Decision
 from engine.records.review import ReviewItem
 from engine.rounds import live as live_rounds
@@ -373,6 +375,38 @@ def test_the_measured_set_is_never_learned_from_and_measures_every_fit(project: 
     standing = project.measured.standing(1, 0.98)
     assert standing.low < standing.right <= standing.high
     assert (standing.decisions_left, standing.decisions_between) == (None, None), "40 answers are too few"
+
+
+def test_how_live_labels_learn_is_told_by_fits_to_fewer_of_the_labels_given_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(project)
+    assert project.curve.now() is None, "nothing was measured"
+    answer_measured(project, 30, lambda image_id: digit(project, image_id))
+    for item in to_learn(project, 18):  # all wrong, and after the labels that came with the images
+        wrongly = str((int(digit(project, item.image_id)) + 1) % 10)
+        decision = Decision(new_uid(), item.image_id, item.version, "correct", wrongly, round=1, seconds=1.0)
+        assert project.labels.decide([decision])[0].status == "saved"
+    assert fitted(project)
+    told: list[tuple[list[int], list[int]]] = []
+
+    def keep(labels: list[int], wrong: list[int], measuring: float, taught: float) -> Learning:
+        told.append((labels, wrong))
+        return learning(labels, wrong, measuring, taught)
+
+    monkeypatch.setattr(learning_curve, "learning", keep)
+    curve = project.curve.now()
+    assert curve is not None
+    [(labels, wrong)] = told
+    known = project.live.state().labels
+    assert labels == [round(known / 2), round(0.75 * known), known]
+    answers = project.measured.answers(1)
+    assert wrong[2] == (~answers.right).sum(), "the fit to all labels is the round in force"
+    assert wrong[0] < wrong[2], "the first half are those that came with the images"
+    assert (curve.labels, curve.measuring) == (known, 0.2)
+    assert curve.taught == pytest.approx(0.8 - 0.2 * known / (IMAGES - 30))
+    assert project.curve.now() is curve
+    assert len(told) == 1, "and fits are not made anew for every look"
 
 
 def test_wrong_answers_to_the_measured_set_change_no_prediction(project: Project) -> None:

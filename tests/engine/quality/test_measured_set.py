@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError
 from engine.quality import measured_set
 from engine.quality.measured_set import evidence, order, share_by_order, undecided_share, upcoming, wanted
+from engine.quality.people import Slips
 from engine.quality.sample import share
 from engine.query.order import random_order
 
@@ -140,12 +141,20 @@ def test_slips_are_taken_out_of_the_share_and_its_upper_end_alone() -> None:
     rng = np.random.default_rng(0)
     confidence, others = rng.uniform(0.4, 1, 100), rng.uniform(0.4, 1, 500)
     right = rng.random(100) < 0.6
-    plain, mended = (undecided_share(confidence, right, others, slips) for slips in (0.0, 0.1))
+    plain, mended = (undecided_share(confidence, right, others, one) for one in (Slips(0, 0), Slips(0.1, 0.1)))
     assert mended.low == plain.low
     assert mended.value == pytest.approx(plain.value / 0.9)
     assert mended.high == pytest.approx(plain.high / 0.9)
-    with pytest.raises(ConfigError, match="slips"):
-        undecided_share(confidence, right, others, 1.0)
+
+
+def test_how_little_is_known_of_slips_widens_the_upper_end_alone() -> None:
+    rng = np.random.default_rng(0)
+    confidence, others = rng.uniform(0.4, 1, 100), rng.uniform(0.4, 1, 500)
+    right = rng.random(100) < 0.6
+    sure, careful = (undecided_share(confidence, right, others, one) for one in (Slips(0.1, 0.1), Slips(0.1, 0.2)))
+    assert (careful.low, careful.value) == (sure.low, sure.value)
+    moved = sure.value * 0.9 * (1 / 0.8 - 1 / 0.9)
+    assert careful.high == pytest.approx(sure.value + np.hypot(sure.high - sure.value, moved))
 
 
 def test_a_small_pool_is_less_sure_than_a_large_one() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
-from engine.quality.people import PeopleError, Settled, people_error, settled
+from engine.quality.people import PeopleError, Settled, Slips, people_error, settled, slips
 
 
 def test_an_answer_that_agrees_settles_a_label() -> None:
@@ -56,3 +56,26 @@ def test_the_limit_holds_where_two_people_slip_independently() -> None:
     assert float(np.mean(held)) >= 0.95
     assert float(np.mean(shares)) == pytest.approx(0.0196, abs=0.002)
     assert float(np.std(shares)) == pytest.approx(0.007, abs=0.0015)
+
+
+def test_before_a_label_was_asked_again_people_are_supposed_to_slip_in_2_percent() -> None:
+    assert slips().expected == pytest.approx(0.02)
+    # The 97.5 % quantile of Beta(1, 24) is 1 − 0.025^(1/24) = 14.2 % of differences.
+    assert slips().careful == pytest.approx((1 - 0.025 ** (1 / 24)) / 2)
+
+
+def test_labels_asked_again_move_what_is_supposed_and_make_it_surer() -> None:
+    none, often = slips(75, 0), slips(75, 9)
+    assert none.expected == pytest.approx(0.005)  # 1 of 100, halved
+    assert often.expected == pytest.approx(0.05)  # 10 of 100, halved
+    assert none.careful < slips().careful < often.careful
+    assert slips(7500, 300).careful < 0.023
+
+
+def test_slips_outside_their_range_are_refused() -> None:
+    with pytest.raises(ConfigError, match="differ"):
+        slips(3, 4)
+    with pytest.raises(ConfigError, match="slips"):
+        Slips(0.1, 0.05)
+    with pytest.raises(ConfigError, match="slips"):
+        Slips(0.1, 1.0)

@@ -8,6 +8,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.quality.audit_length import audit_answers, looks_to_goal
 from engine.quality.betting import ConfidenceSequence
+from engine.quality.learning import Learning
 from engine.quality.plan import Plan, best_plan, scale, wrong_now
 
 
@@ -164,3 +165,54 @@ def test_columns_that_do_not_fit_are_refused() -> None:
             best_plan(suspicion, looked, 0.01)
     with pytest.raises(ConfigError):
         wrong_now(np.zeros(3), looked, np.full(2, "human", object), 1.0)
+
+
+def test_a_model_that_learns_fast_is_given_labels_before_any_look() -> None:
+    suspicion, looked = np.random.default_rng(0).beta(0.8, 2.5, 2000), np.zeros(2000, np.bool_)
+    static = best_plan(suspicion, looked, 0.02, (10, 10.0), people=0.02)
+    slow, fast = (
+        best_plan(suspicion, looked, 0.02, (10, 10.0), people=0.02, learning=Learning(50, exponent, 0.1, 0.2, 0.8))
+        for exponent in (0.2, 1.5)
+    )
+    assert static is not None
+    assert slow is not None
+    assert fast is not None
+    assert (static.label, static.looks) == (0, static.first + static.audit)
+    assert fast.label > 0
+    assert fast.looks == fast.label + fast.first + fast.audit
+    assert fast.looks < slow.looks <= static.looks
+    assert fast.low < fast.looks < fast.high
+
+
+def test_a_model_that_learns_nothing_more_changes_no_plan() -> None:
+    suspicion, looked = np.random.default_rng(0).beta(0.8, 2.5, 1000), np.zeros(1000, np.bool_)
+    static = best_plan(suspicion, looked, 0.02, (10, 10.0), people=0.02)
+    assert (
+        best_plan(suspicion, looked, 0.02, (10, 10.0), people=0.02, learning=Learning(500, 0.0, 0.0, 0.2, 0.8))
+        == static
+    )
+
+
+def test_answers_that_measure_take_no_doubt_away() -> None:
+    suspicion, looked = np.random.default_rng(0).beta(0.8, 2.5, 1000), np.zeros(1000, np.bool_)
+    few, many = (
+        best_plan(
+            suspicion, looked, 0.02, (10, 10.0), people=0.02, learning=Learning(50, 1.0, 0.1, measuring, 1 - measuring)
+        )
+        for measuring in (0.0, 0.5)
+    )
+    assert few is not None
+    assert many is not None
+    assert few.looks < many.looks
+
+
+def test_how_unsure_it_is_how_a_model_learns_widens_the_plan() -> None:
+    suspicion, looked = np.random.default_rng(0).beta(0.8, 2.5, 2000), np.zeros(2000, np.bool_)
+    sure, unsure = (
+        best_plan(suspicion, looked, 0.02, (400, 400.0), people=0.02, learning=Learning(50, 1.0, spread, 0.2, 0.8))
+        for spread in (0.0, 0.8)
+    )
+    assert sure is not None
+    assert unsure is not None
+    assert sure.label == unsure.label > 0
+    assert unsure.high - unsure.low > 1.2 * (sure.high - sure.low)

@@ -11,7 +11,10 @@ import pytest
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.quality import goal
+from engine.project.results import undecided
 from engine.project.review.ref import QueueRef
+from engine.quality import people
+from engine.quality.measured_set import undecided_share
 from engine.quality.sample import share
 from engine.records.goal import Goal, Step
 from engine.records.labels import Decision
@@ -41,6 +44,21 @@ def number(project: Project) -> int:
     features = np.random.default_rng(0).normal(size=(LABELED + FREE, 3))
     features[-LYNX - 1 :] += 20
     return make_round(project, said, features=features)
+
+
+def test_labels_of_people_asked_again_tell_how_many_answers_are_slips(project: Project, number: int) -> None:
+    assert project.measured.slips() == (people.slips(), 0)
+    drawn = project.measured.upcoming(40).tolist()
+    for image_id in drawn[:30]:
+        version = project.store.states([image_id])[0].version if image_id <= LABELED else 0
+        one = Decision(new_uid(), image_id, version, "label", "cat", seconds=1.0)
+        assert project.labels.decide([one])[0].status == "saved"
+    answer_measured(project, 40, lambda image_id: "dog" if image_id in drawn[:9] else "cat")
+    assert project.measured.slips() == (people.slips(30, 9), 30)
+    answers, table = project.measured.answers(number), project.store.label_table()
+    rest = undecided(table, project.results.needed(number))[1].max(1)
+    told = undecided_share(answers.confidence, answers.right, rest, people.slips(30, 9))
+    assert project.measured.undecided_right(number) == told
 
 
 def test_each_class_is_counted_and_measured_by_what_it_is_predicted_as(project: Project, number: int) -> None:

@@ -18,6 +18,7 @@ from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.project.quality.goal import _next
 from engine.quality.betting import ConfidenceSequence
+from engine.quality.learning import Learning
 from engine.quality.plan import Plan
 from engine.quality.standing import ASSUMED_MISS
 from engine.records.goal import Goal, GoalReport, Step
@@ -160,6 +161,24 @@ def test_plan_looks_at_the_doubtful_first_then_freezes(project: Project) -> None
     assert after.way.minutes == pytest.approx((after.way.first + after.way.audit) * 2.0 / 60)
 
 
+def test_plan_of_a_model_that_learns_asks_for_labels_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.goals.set(Goal(0.05))
+    round_of(project, sure=0.6)
+    as_it_is = now(project).way
+    assert as_it_is is not None
+    assert (as_it_is.label, as_it_is.learns) == (0, False)
+    monkeypatch.setattr(project.curve, "now", lambda: Learning(20, 2.0, 0.1, 0.2, 0.8))
+    report = project.goals.compute()
+    assert report.way is not None
+    assert report.way.learns
+    assert report.step == Step("label", report.way.label)
+    assert 0 < report.way.label + report.way.first + report.way.audit < as_it_is.first + as_it_is.audit
+    project.audits.freeze(rate=0.05)
+    within = project.goals.compute().way
+    assert within is not None
+    assert (within.label, within.learns) == (0, False), "while an audit is open no model learns"
+
+
 def test_report_is_worked_out_anew_only_when_something_changed(project: Project) -> None:
     round_of(project)
     first = now(project)
@@ -204,6 +223,21 @@ def test_audit_narrows_the_estimate_and_reaching_the_goal_stops_the_asking(proje
         assert now(again).reached == report.reached
         again.goals.set(Goal(0.1, 0.99))  # the audit was frozen for 95 %
         assert (now(again).reached, now(again).step.kind) == ("", "freeze")
+
+
+def test_where_few_labels_are_left_looking_at_all_of_them_is_the_certificate(project: Project) -> None:
+    """That none is wrong no sample of most of them shows; all of them do."""
+    project.goals.set(Goal(0.0))
+    round_of(project, sure=0.97)
+    truth = frozen_truth(project)
+    number = project.audits.freeze(rate=0.0).number
+    answer_audit(project, number, 100, truth)
+    last = now(project)
+    assert last.reached == ""
+    assert last.way is not None
+    assert 0 < last.way.first + last.way.audit <= 20
+    answer_audit(project, number, 20, truth)
+    assert now(project).reached == "at most 0.00 % wrong, 95 % sure"
 
 
 def test_scale_follows_from_suspicion_as_it_was_before_the_answers(project: Project) -> None:
