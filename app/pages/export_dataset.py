@@ -246,8 +246,8 @@ def _address(opened: OpenProject, file: ExportFile) -> str:
 def _command(opened: OpenProject, file: ExportFile) -> str:
     """The command that downloads a file, or goes on where it broke off."""
     here = urlsplit(st.context.url or workbench.current().url)
-    cookie = f"{COOKIE}_{here.port or (443 if here.scheme == 'https' else 80)}"
-    token = f"--cookie {cookie}=TOKEN " if cookie in st.context.cookies else ""
+    signed_in = any(name.startswith(COOKIE) for name in st.context.cookies)
+    token = "--header 'Authorization: Bearer TOKEN' " if signed_in else ""
     address = shlex.quote(f"{here.scheme}://{here.netloc}{_address(opened, file)}")
     return f"curl --fail --continue-at - {token}--output {shlex.quote(file.name)} {address}"
 

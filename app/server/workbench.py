@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -27,7 +28,7 @@ SCAN_ENDS = 5.0
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
     images last handed over from the map; `live` follows the answers, None where nobody asked for it; `scans` are looks
-    into sources that were begun."""
+    into sources that were begun; `base_path` is where the app lies on its host."""
 
     key: str
     project: Project
@@ -37,11 +38,12 @@ class OpenProject:
     selection: tuple[int, ...] = ()
     live: LiveThread | None = None
     scans: list[BackgroundScan] = field(default_factory=list)
+    base_path: str = ""
 
     @property
     def base(self) -> str:
         """Start of this project's routes."""
-        return f"/starling/p/{self.key}"
+        return f"{self.base_path}/starling/p/{self.key}"
 
     def look_into(self, source: ImportSource, *, uploaded: bool) -> BackgroundScan:
         """Begin to look into a source, in the background.
@@ -61,10 +63,13 @@ class Workbench:
     Args:
         home: the folder whose sub-folders are the projects offered in the app.
         live: whether live labels follow the answers to the projects that are opened.
+        base_path: where the app lies on its host, "" or as "/lab".
+        reviewers: names of those who may take back what others decided.
     """
 
-    def __init__(self, home: Path, *, live: bool = False) -> None:
+    def __init__(self, home: Path, *, live: bool = False, base_path: str = "", reviewers: Collection[str] = ()) -> None:
         self.home = home.expanduser().resolve()
+        self.base_path, self.reviewers = base_path, frozenset(reviewers)
         self._live = live
         self.url = ""
         self._open: dict[str, OpenProject] = {}
@@ -111,7 +116,7 @@ class Workbench:
             project.workspace.sweep()
             engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
-            opened = OpenProject(self._key(project), project, engine, lock)
+            opened = OpenProject(self._key(project), project, engine, lock, base_path=self.base_path)
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()
