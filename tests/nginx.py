@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -56,6 +58,46 @@ def nginx(folder: Path, app_port: int) -> Iterator[int]:
     finally:
         server.terminate()
         server.wait(20)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A Starling behind nginx: the port at which nginx speaks TLS, the token, and what Starling has printed."""
+
+    port: int
+    token: str
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where a browser opens it."""
+        return f"https://{NAME}:{self.port}{BASE}/?token={self.token}"
+
+
+@contextmanager
+def served(folder: Path, project: Path) -> Iterator[Served]:
+    """Run Starling with a project, and nginx before it, until the block ends.
+
+    Args:
+        folder: for their files; it is there.
+        project: its folder; the one above is the home.
+    """
+    port, token, log = free_port(), "a-token-of-the-lab-itself", folder / "app.log"
+    command = [sys.executable, "-m", "app.cli", "ui", str(project), "--home", str(project.parent), "--port", str(port)]
+    environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1", "STARLING_TOKEN": token}
+    with open(log, "wb") as out:
+        app = subprocess.Popen([*command, *OPTIONS], stdout=out, stderr=out, env=environment, start_new_session=True)
+    try:
+        with nginx(folder / "nginx", port) as tls_port:
+            deadline = time.monotonic() + 240
+            while not _listens(port):
+                assert app.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield Served(tls_port, token, log)
+    finally:
+        app.kill()
+        app.wait(20)
 
 
 def _configuration(folder: Path, port: int, app_port: int) -> str:

@@ -7,6 +7,7 @@ is kept, in the folder of the projects, so that a restart signs nobody out and `
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -31,6 +32,7 @@ NOTED = 3600
 MOST = 1000
 """Sessions that are kept; beyond them the one unused the longest ends."""
 _SECRET = 32
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Session:
 
 class Sessions:
     """The sessions of one folder of projects, shared by every process that serves it and by the command line.
+
+    Of a folder that cannot be written they last as long as the process.
 
     Args:
         home: the folder; it is made when the first session begins.
@@ -130,7 +134,8 @@ class Sessions:
             self._name, self._seen = str(kept["name"]), seen
             self._sessions = {one.digest: one for one in sessions}
         except FileNotFoundError:
-            self._seen, self._sessions = None, {}
+            if self._seen is not None:  # somebody removed it
+                self._seen, self._sessions = None, {}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ServerError(
                 "The list of sessions cannot be read",
@@ -143,16 +148,22 @@ class Sessions:
         """Change the sessions with no other process in between, and keep what came of it."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path.with_name(f"{FILE}.lock"), "w", encoding="utf-8") as held:
-                fcntl.flock(held, fcntl.LOCK_EX)
-                self._look()
-                yield
-                self._name = self._name or secrets.token_hex(4)
-                self._keep()
+            held = open(self._path.with_name(f"{FILE}.lock"), "w", encoding="utf-8")  # noqa: SIM115 - entered below
         except OSError as error:
-            raise ServerError(
-                f"The session cannot be kept ({error.strerror})", value=self._path, way_out="Make its folder writable."
-            ) from error
+            if error.errno not in _UNWRITABLE:
+                raise _not_kept(self._path, error) from error
+            yield
+            self._name = self._name or secrets.token_hex(4)
+            return
+        with held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self._look()
+            yield
+            self._name = self._name or secrets.token_hex(4)
+            try:
+                self._keep()
+            except OSError as error:
+                raise _not_kept(self._path, error) from error
 
     def _keep(self) -> None:
         kept = sorted(self._standing(), key=lambda one: -one.used)[:MOST]
@@ -163,6 +174,11 @@ class Sessions:
             found = os.stat(aside)
         self._sessions = {one.digest: one for one in kept}
         self._seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+def _not_kept(path: Path, error: OSError) -> ServerError:
+    words = f"The session cannot be kept ({error.strerror})"
+    return ServerError(words, value=path, way_out="Free some disk space, or see why.")
 
 
 def _digest(secret: str) -> str:

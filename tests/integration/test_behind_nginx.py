@@ -8,9 +8,6 @@ import os
 import re
 import socket
 import ssl
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,28 +62,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory, ready: ReadyProjects) -> I
     folder = tmp_path_factory.mktemp("served")
     (folder / "home").mkdir()
     root = ready.copy(SPOTS, folder / "home" / "spots")
-    port, token = front.free_port(), "a-token-of-the-lab-itself"
-    command = [sys.executable, "-m", "app.cli", "ui", str(root), "--home", str(folder / "home"), "--port", str(port)]
-    environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1", "STARLING_TOKEN": token}
-    with open(folder / "app.log", "wb") as log:
-        app = subprocess.Popen(
-            [*command, *front.OPTIONS], stdout=log, stderr=log, env=environment, start_new_session=True
-        )
-    try:
-        with front.nginx(folder / "nginx", port) as tls_port:
-            made = Browser(tls_port, root, token)
-            deadline = time.monotonic() + 240
-            while made.ask("GET", f"{front.BASE}/")[0] == 502:
-                assert app.poll() is None, (folder / "app.log").read_text()
-                assert time.monotonic() < deadline, (folder / "app.log").read_text()
-                time.sleep(0.3)
-            assert f"https://{front.NAME}{front.BASE}/?token={token}" in (folder / "app.log").read_text()
-            status, headers, _ = made.ask("GET", f"{front.BASE}/?token={token}")
-            assert (status, headers["location"]) == (303, f"{front.BASE}/")
-            yield made
-    finally:
-        app.kill()
-        app.wait(20)
+    with front.served(folder, root) as served:
+        made = Browser(served.port, root, served.token)
+        assert f"https://{front.NAME}{front.BASE}/?token={served.token}" in served.log.read_text()
+        status, headers, _ = made.ask("GET", f"{front.BASE}/?token={served.token}")
+        assert (status, headers["location"]) == (303, f"{front.BASE}/")
+        yield made
 
 
 def test_cookies_keep_to_tls_and_to_the_path(browser: Browser) -> None:

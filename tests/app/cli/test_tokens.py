@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from app.cli import serve
 from app.cli.main import app
 from app.components import modules
 from app.routes.review import WHO
+from app.server import sessions as sessions_module
 from app.server.sessions import FILE, Sessions
 from engine.errors import ConfigError, ServerError
 
@@ -57,6 +59,32 @@ def test_two_processes_lose_no_session_of_each_other(tmp_path: Path) -> None:
     one, other = Sessions(tmp_path), Sessions(tmp_path)
     secrets = [(one if n % 2 else other).begin() for n in range(10)]
     assert all(one.knows(secret) and other.knows(secret) for secret in secrets)
+
+
+def test_folder_that_cannot_be_written_keeps_sessions_as_long_as_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    kept = Sessions(tmp_path).begin()
+    monkeypatch.setattr(sessions_module, "open", refuse, raising=False)
+    for home in (tmp_path, tmp_path / "empty"):
+        sessions = Sessions(home)
+        assert sessions.name
+        secret = sessions.begin()
+        assert sessions.knows(secret)
+        assert not Sessions(home).knows(secret)
+        assert sessions.knows(kept) == (home == tmp_path)
+
+
+def test_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sessions_module, "open", refuse, raising=False)
+    with pytest.raises(ServerError, match="No space left on device"):
+        Sessions(tmp_path).begin()
 
 
 def test_token_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
