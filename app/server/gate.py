@@ -144,8 +144,7 @@ class Gate:
             return f"{base}/"
         raise Refused(404, f"Starling lies below {base}/ on this server.")
 
-    @staticmethod
-    def _check_site(scope: Scope, asked: Asked) -> None:
+    def _check_site(self, scope: Scope, asked: Asked) -> None:
         """Let in what a page of this app asks, and a person who follows a link; nothing that another site's page does.
 
         Other ports of the host count as the same site, to which browsers send the cookie.
@@ -167,7 +166,7 @@ class Gate:
                 raise Refused(400, "The Origin header is no origin.") from None
             if not same:
                 raise Refused(403, "A page of another site asked; Starling refused.")
-        elif scope["type"] == "http" and method not in _READING and "authorization" not in asked.headers:
+        elif scope["type"] == "http" and method not in _READING and not self._has_token(asked):
             raise Refused(403, "A change needs an Origin header of this server.")
 
     async def _answer(self, scope: Scope, asked: Asked, path: str) -> Response | None:
@@ -177,10 +176,9 @@ class Gate:
         location = quote(path) + (f"?{urlencode(query, doseq=True)}" if query else "")
         if given and scope["type"] == "http" and self._is_token(given):
             return await self._signed_in(asked, location)
-        bearer = asked.headers.get("authorization", "")
-        if self.token and not (bearer[:7].lower() == "bearer " and self._is_token(bearer[7:].strip())):
+        if self.token and not self._has_token(asked):
             secret = self._secret(asked)
-            if bearer or not secret or not await run_in_threadpool(self.sessions.knows, secret):
+            if not secret or not await run_in_threadpool(self.sessions.knows, secret):
                 raise Refused(401, SIGN_IN)
         moved = path != scope["path"] and not asked.by_proxy
         return RedirectResponse(location, status_code=303) if moved else None
@@ -194,6 +192,11 @@ class Gate:
             secure=asked.secure, httponly=True, samesite="strict",
         )  # fmt: skip
         return response
+
+    def _has_token(self, asked: Asked) -> bool:
+        """Return whether a script sent the token; what a proxy's own sign-in passes on is not looked at."""
+        scheme, _, given = asked.headers.get("authorization", "").partition(" ")
+        return bool(self.token) and scheme.lower() == "bearer" and self._is_token(given.strip())
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(errors="surrogateescape"), self.token.encode())

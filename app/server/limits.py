@@ -21,7 +21,7 @@ SENT_SECONDS = 300.0
 """Until a browser has taken what waits for it; one that lets a download rest goes on with it by its range."""
 
 Rule = tuple[str, int]
-"""A regular expression for the end of a path, and the bytes that a body sent there may have."""
+"""A regular expression for a path, and the bytes that a body sent there may have."""
 
 
 class TooLarge(Exception):
@@ -54,7 +54,7 @@ class Limits:
         sent_seconds: float = SENT_SECONDS,
     ) -> None:
         self.app = app
-        self._rules = [(re.compile(f".*{end}"), most) for end, most in rules]
+        self._rules = [(re.compile(path), most) for path, most in rules]
         self._stalled_seconds, self._sent_seconds = stalled_seconds, sent_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most = next((most for end, most in self._rules if end.fullmatch(scope["path"])), MOST_BYTES)
+        most = next((most for path, most in self._rules if path.fullmatch(scope["path"])), MOST_BYTES)
         told = Headers(scope=scope).get("content-length", "0")
         if not told.isdecimal() or len(told) > 18 or int(told) > most:
             await _too_large(most)(scope, receive, send)

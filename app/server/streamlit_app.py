@@ -8,6 +8,7 @@ the policy's headers along.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def build(token: str, reached: Access, sessions: Sessions) -> st.App:
     """
     PagesManager.uses_pages_directory = False
     patience.install()
-    large = [(reached.base_path + path, most) for path, most in routes.LARGE]
+    large = [(re.escape(reached.base_path) + path, most) for path, most in routes.LARGE]
     return st.App(
         str(MAIN),
         lifespan=lifespan,
