@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import uvicorn
@@ -192,7 +191,8 @@ def test_streamlits_server_takes_the_protocol() -> None:
     assert config.http_protocol_class is patience.PatientProtocol
 
 
-def test_large_body_holds_nobody_up_for_long(tmp_path: Path) -> None:
+@pytest.mark.speed
+def test_large_body_holds_nobody_up_for_long() -> None:
     """The parser lets other threads go on: no wait as long as the whole takes."""
     from app.routes.requests import parsed
 
