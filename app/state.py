@@ -66,6 +66,11 @@ def actor() -> str:
     return str(name) if name else actor_of(st.context.cookies)
 
 
+def is_reviewer() -> bool:
+    """Return whether this browser's person may take back what others decided."""
+    return actor() in workbench.current().reviewers
+
+
 def take_actor(name: str | None) -> None:
     """Take over a name that was just given; the routes read it from the browser's cookie."""
     if name is not None:

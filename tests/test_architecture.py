@@ -131,7 +131,7 @@ def test_top_level_holds_only_what_the_layout_names() -> None:
 
 
 def test_streamlit_settings_file_says_what_the_command_sets() -> None:
-    from app.server import gate, streamlit_app
+    from app.server import access, streamlit_app
 
     found = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     flat = {}
@@ -141,6 +141,6 @@ def test_streamlit_settings_file_says_what_the_command_sets() -> None:
                 flat |= {f"{section}.{name}.{inner}": one for inner, one in value.items()}
             else:
                 flat[f"{section}.{name}"] = value
-    shipped = streamlit_app.settings("127.0.0.1", 8501, gate.LOOPBACK)
+    shipped = streamlit_app.settings("127.0.0.1", 8501, access.Access())
     del shipped["server.port"]
     assert flat == shipped

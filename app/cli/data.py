@@ -226,6 +226,10 @@ PSEUDO = (
 )
 
 
+GUARD = (
+    "With --format csv: begin cells with an apostrophe that a spreadsheet would take for a formula. They are then no "
+    "longer what was stored: leave it off for programs, and for importing them again."
+)
 AUDITED = (
     "Export the labels as the last audit of all labels froze them: predictions are those of then, however sure. Their "
     "certificate is in every export of audited labels."
@@ -262,6 +266,7 @@ def export(
     ] = None,
     split_seed: Annotated[int, typer.Option(min=0, help="Chooses which images go into which split.")] = 0,
     at: Annotated[str | None, typer.Option(help=AT, metavar="REVISION")] = None,
+    for_spreadsheets: Annotated[bool, typer.Option("--for-spreadsheets", help=GUARD)] = False,
     push: Annotated[str | None, typer.Option(help=PUSH, metavar="OWNER/NAME")] = None,
     public: Annotated[bool, typer.Option("--public", help="With --push: a data set that is made is public.")] = False,
 ) -> None:
@@ -283,7 +288,7 @@ def export(
         options = ExportOptions(
             format.value, frozenset(sources), 0.95 if pseudo is None else pseudo, not labeled_only, round,
             split=None if split is None else shares_of(split), split_seed=split_seed,
-            audit=None if last is None else last.number, at=at,
+            audit=None if last is None else last.number, at=at, for_spreadsheets=for_spreadsheets,
         )  # fmt: skip
         counts = None if at is not None else opened.exports.counts(options)
         with progress_bar() as progress:

@@ -8,13 +8,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import data, goal, rounds, serve, upkeep
+from app.cli import data, goal, rounds, serve, tokens, upkeep
 from app.cli.bench import bench
 from engine.errors import StarlingError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.command()(serve.ui)
 app.command()(serve.demo)
+app.command()(tokens.tokens)
 app.command("import")(data.import_)
 app.command()(data.export)
 app.command()(data.revisions)

@@ -6,7 +6,6 @@ import streamlit as st
 
 from app import state
 from app.components.who_box.component import who_box
-from app.routes.review import WHO
 from app.server.workbench import OpenProject
 from engine.percent import percent
 
@@ -28,7 +27,7 @@ def header(live: bool = False) -> None:
     with right:
         _running(opened)
     with who:
-        state.take_actor(who_box(WHO, state.actor()))
+        state.take_actor(who_box(state.actor()))
 
 
 def _counts(opened: OpenProject) -> None:

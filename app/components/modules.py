@@ -10,6 +10,8 @@ import posixpath
 import re
 from pathlib import Path
 
+from app.server import workbench
+
 HERE = Path(__file__).parent
 ROOT = "/starling/js"
 SOURCES = {path.relative_to(HERE).as_posix(): path.read_bytes() for path in sorted(HERE.rglob("*.js"))}
@@ -21,7 +23,7 @@ _IMPORT = re.compile(r'^(?:import|export)\b[^;"]*?\bfrom "(\.[^"]+)";', re.MULTI
 
 def address(path: str) -> str:
     """Return where the browser finds a module."""
-    return f"{ROOT}/{VERSION}/{path}"
+    return f"{workbench.current().base_path}{ROOT}/{VERSION}/{path}"
 
 
 def imports(path: str) -> list[str]:

@@ -42,6 +42,13 @@ _COMMAND = (
     "Run it again after a break. TOKEN is the one in the address that Starling printed when it started. A browser can "
     "go on with a download here too."
 )
+GUARD = "Guard cells for spreadsheets"
+GUARD_HELP = (
+    "A spreadsheet computes a cell that begins with =, +, -, @ or a tab, even in a CSV that somebody sent. With the "
+    "guard an apostrophe stands before such names and labels, so that they are no longer what was stored: leave it off "
+    "for programs and for importing the file again. No certificate goes with a guarded file. In an Excel table no text "
+    "is ever computed."
+)
 SPLIT = "Split into train, val and test"
 SPLIT_HELP = (
     "By class as far as it goes. Images of one group, such as frames of a scene, are all in one split. An image that "
@@ -118,10 +125,12 @@ def _options(opened: OpenProject) -> tuple[ExportOptions, ConfigError | None, De
     unlabeled = st.checkbox("Images without a label too", value=True, key="export_unlabeled")
     audit = None if at is not None else _audited(opened)
     shares, seed, wrong = _split()
+    guard = form == "csv" and audit is None and st.checkbox(GUARD, key="export_guard", help=GUARD_HELP)
     if wrong is not None:
         state.show_error(wrong)
     options = ExportOptions(
-        form, sources, least, unlabeled, images=images, split=shares, split_seed=seed, audit=audit, at=at
+        form, sources, least, unlabeled, images=images, split=shares, split_seed=seed, audit=audit, at=at,
+        for_spreadsheets=guard,
     )  # fmt: skip
     return options, wrong, below_sources
 
@@ -246,8 +255,8 @@ def _address(opened: OpenProject, file: ExportFile) -> str:
 def _command(opened: OpenProject, file: ExportFile) -> str:
     """The command that downloads a file, or goes on where it broke off."""
     here = urlsplit(st.context.url or workbench.current().url)
-    cookie = f"{COOKIE}_{here.port or (443 if here.scheme == 'https' else 80)}"
-    token = f"--cookie {cookie}=TOKEN " if cookie in st.context.cookies else ""
+    signed_in = any(name.startswith(COOKIE) for name in st.context.cookies)
+    token = "--header 'Authorization: Bearer TOKEN' " if signed_in else ""
     address = shlex.quote(f"{here.scheme}://{here.netloc}{_address(opened, file)}")
     return f"curl --fail --continue-at - {token}--output {shlex.quote(file.name)} {address}"
 

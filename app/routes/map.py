@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.routes import map_wire
-from app.routes.requests import FRESH, MOST_ID, number_of, request_body
+from app.routes.requests import FRESH, Fields
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project import map_pictures
@@ -39,40 +39,34 @@ async def points(request: Request, opened: OpenProject) -> Response:
 
 async def epochs(request: Request, opened: OpenProject) -> Response:
     """Pseudo-label and confidence of every mapped image at the recorded epochs of a round, from the `from`-th on."""
-    number, first = _needed(request, "round"), number_of(request, "from") or 0
-    if first < 0:
-        raise ConfigError("“from” counts epochs from 0", value=first)
+    fields = Fields.of_address(request)
+    number, first = fields.needed("round"), fields.number("from") or 0
     body = await run_in_threadpool(map_wire.epochs, opened, _source(request), number, first)
     return await run_in_threadpool(binary, request, body)
 
 
 async def frames(request: Request, opened: OpenProject) -> Response:
     """The moving map of a round, as far as it is laid out."""
-    body = await run_in_threadpool(map_wire.frames, opened, _needed(request, "round"))
+    body = await run_in_threadpool(map_wire.frames, opened, Fields.of_address(request).needed("round"))
     return await run_in_threadpool(binary, request, body)
 
 
 async def moving(request: Request, opened: OpenProject) -> Response:
     """Start, start anew or cancel laying out a round's epochs."""
-    body = await request_body(request)
-    number, action = body.get("round"), body.get("action")
-    if type(number) is not int:
-        raise ConfigError("A round is needed", value=number)
+    body = await Fields.of_body(request)
+    number, action = body.needed("round"), body.choice("action", ("start", "fresh", "cancel"))
     maps = opened.project.maps
-    if action in {"start", "fresh"}:
-        await run_in_threadpool(lambda: maps.start_moving(number, fresh=action == "fresh"))
-    elif action == "cancel":
+    if action == "cancel":
         await run_in_threadpool(maps.cancel_moving, number)
     else:
-        raise ConfigError("There is no such action", value=action, way_out="Use start, fresh or cancel.")
+        await run_in_threadpool(lambda: maps.start_moving(number, fresh=action == "fresh"))
     return JSONResponse(asdict(maps.moving_state(number)), headers=FRESH)
 
 
 async def neighbours(request: Request, opened: OpenProject) -> Response:
     """The images most like one, nearest first, with their distance in feature space."""
-    image, count = _needed(request, "image"), number_of(request, "k") or 12
-    if not 1 <= count <= MOST_NEIGHBOURS:
-        raise ConfigError("“k” is out of range", value=count, way_out=f"Use 1 to {MOST_NEIGHBOURS}.")
+    fields = Fields.of_address(request)
+    image, count = fields.needed("image"), fields.number("k", 1, MOST_NEIGHBOURS) or 12
     maps = opened.project.maps
     ids, distances = await run_in_threadpool(maps.neighbours, image, _source(request), count)
     return JSONResponse({"ids": ids.tolist(), "distances": _rounded(distances)}, headers=FRESH)
@@ -80,7 +74,7 @@ async def neighbours(request: Request, opened: OpenProject) -> Response:
 
 async def regions(request: Request, opened: OpenProject) -> Response:
     """The regions of the map that labels do not cover."""
-    number = number_of(request, "round")
+    number = Fields.of_address(request).number("round")
     flagged = await run_in_threadpool(opened.project.maps.regions, _source(request), number)
     names = opened.project.store.classes() if number is None else opened.project.results.classes(number)
     rows = [
@@ -98,21 +92,20 @@ async def regions(request: Request, opened: OpenProject) -> Response:
 
 async def selection(request: Request, opened: OpenProject) -> Response:
     """Keep the images selected on the map for the review queue and the export."""
-    ids = (await request_body(request)).get("ids")
-    if not isinstance(ids, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in ids[: MOST_SELECTED + 1]):
-        raise ConfigError("“ids” must be a list of image ids")
-    if len(ids) > MOST_SELECTED:
-        raise ConfigError("Too many images are selected", value=len(ids), way_out=f"Hand over at most {MOST_SELECTED}.")
+    body = await Fields.of_body(request)
+    if "ids" not in body:
+        raise ConfigError("“ids” must be a list of image ids", way_out="Give an empty one for no images.")
+    ids = await run_in_threadpool(body.ids, "ids", MOST_SELECTED)
     opened.selection = tuple(dict.fromkeys(ids))
     return JSONResponse({"count": len(opened.selection)}, headers=FRESH)
 
 
 async def picture(request: Request, opened: OpenProject) -> Response:
     """A still or an animation of the map, as a file."""
-    query, project = request.query_params, opened.project
+    fields, project = Fields.of_address(request), opened.project
     wanted = map_pictures.Wanted(
-        kind=query.get("kind", "png"), layout=query.get("layout", "fixed"), source=_source(request),
-        number=number_of(request, "round"), epoch=number_of(request, "epoch"), dark=query.get("dark") == "1",
+        kind=fields.text("kind") or "png", layout=fields.text("layout") or "fixed", source=_source(request),
+        number=fields.number("round"), epoch=fields.number("epoch"), dark=fields.flag("dark"),
     )  # fmt: skip
     made = await run_in_threadpool(map_pictures.make, project.workspace, project.results, project.maps, wanted)
     headers = FRESH | {"Content-Disposition": f'attachment; filename="{made.name}"'}
@@ -121,14 +114,7 @@ async def picture(request: Request, opened: OpenProject) -> Response:
 
 
 def _source(request: Request) -> str:
-    return request.query_params.get("source") or "pixels"
-
-
-def _needed(request: Request, name: str) -> int:
-    value = number_of(request, name)
-    if value is None:
-        raise ConfigError("A number is missing in the address", value=name, way_out=f"Add {name}=N.")
-    return value
+    return Fields.of_address(request).text("source") or "pixels"
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[float]:

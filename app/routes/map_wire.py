@@ -97,7 +97,8 @@ def pack(header: dict[str, Any], *arrays: NDArray[Any]) -> bytes:
 
 def points(opened: OpenProject, source: str) -> bytes:
     """int32 id[n], int32 version[n], int16 x[n], y[n], label[n], truth[n] (-1 none), uint8 flags[n], uint8 grid."""
-    project, images = opened.project, shown(opened, source)
+    project, version = opened.project, opened.project.maps.stamp(source)
+    images = shown(opened, source)  # after the stamp: what comes in between is fetched once more, never missed
     table, names = project.store.label_table(), project.store.classes()
     index = {name: k for k, name in enumerate(names)}
     rows = table.rows(images.ids)
@@ -110,7 +111,7 @@ def points(opened: OpenProject, source: str) -> bytes:
     header = {
         "n": len(images.ids), "total": images.total, "mark": images.mark, "classes": list(names), "source": source,
         "positions": images.xy is not None, "truth": truth is not None, "placed": state.placed,
-        "grid": 0 if images.grid is None else GRID, "version": project.maps.stamp(source),
+        "grid": 0 if images.grid is None else GRID, "version": version,
         "status": state.status, "stage": state.stage, "fraction": state.fraction, "error": state.error,
         "hidden_classes": sorted(set(hidden.values()) - set(names)),
     }  # fmt: skip

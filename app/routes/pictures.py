@@ -10,14 +10,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.routes.requests import FRESH, IMMUTABLE
+from app.routes.requests import FRESH, IMMUTABLE, path_number, shown
 from app.server.workbench import OpenProject
 from engine.errors import NotAProject
 from engine.images import thumbnails
 from engine.images.files import thumb_path
 from engine.images.thumbnails import display_bytes, thumbnail_bytes
 
-_SCAN = re.compile(r"import-\w+")
+_SCAN = re.compile(r"import-\w{1,80}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 async def thumb(request: Request, opened: OpenProject) -> Response:
@@ -33,17 +34,25 @@ async def image(request: Request, opened: OpenProject) -> Response:
 async def staged(request: Request, opened: OpenProject) -> Response:
     """Small picture of an image that a scan has read and that is not imported yet."""
     scan, sha256 = request.path_params["scan"], request.path_params["sha256"]
+    if _SCAN.fullmatch(scan) is None or _SHA256.fullmatch(sha256) is None:
+        raise _no_scan(scan)
     path = thumb_path(opened.project.root / "staging" / scan, sha256)
-    if _SCAN.fullmatch(scan) is None or not path.is_file():
-        raise NotAProject(
-            "This scan is not there any more", value=ascii(scan[:80]), way_out="Look at the source again."
-        )
-    return Response(await run_in_threadpool(path.read_bytes), media_type="image/webp", headers=IMMUTABLE)
+    try:
+        data = await run_in_threadpool(path.read_bytes)
+    except OSError as error:  # the scan was discarded, at the latest while it was read
+        raise _no_scan(scan) from error
+    return Response(data, media_type="image/webp", headers=IMMUTABLE)
+
+
+def _no_scan(name: str) -> NotAProject:
+    return NotAProject("This scan is not there any more", value=shown(name), way_out="Look at the source again.")
 
 
 async def _picture(request: Request, opened: OpenProject, encode: Callable[[Path, str], bytes]) -> Response:
+    image_id = path_number(request, "image_id")
+
     def read() -> bytes:
-        item = opened.project.store.image(request.path_params["image_id"])
+        item = opened.project.store.image(image_id)
         return encode(opened.project.root, item.sha256)
 
     data = await run_in_threadpool(read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import numpy as np
@@ -14,21 +14,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.routes.requests import FRESH, MOST_ID, number_of, request_body
+from app.routes.requests import FRESH, MOST_TEXT, Fields, path_number, shown
+from app.server import workbench
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
 from engine.project.labels import new_uid
 from engine.project.review.queue import DEFAULT
 from engine.project.review.ref import QueueRef
-from engine.records.labels import Decision
+from engine.records.labels import ACTIONS_OF_PEOPLE, Ack, Action, Decision, is_reserved
 from engine.records.review import GridTable
 
 ACTOR = "local"
 WHO = "starling_who"
 """The cookie in which a browser keeps the name under which its decisions are recorded."""
 MOST_DECISIONS = 100_000
+MOST_HELD = 1_000_000
+"""Images that one browser says it has already."""
+MOST_QUEUE = 500
 MOST_CONTEXT = 100
 MOST_NAME = 60
+MOST_UID = 100
 OTHER_CLASS = -2
 """In place of the index of a label whose class the round does not know."""
 
@@ -39,21 +44,41 @@ def actor_of(cookies: Any) -> str:
     return name[:MOST_NAME] if name.isprintable() and name else ACTOR
 
 
+def stamped(fields: Fields, otherwise: str) -> str:
+    """Return under whose name something is recorded: who was set when the key was pressed, where the browser says it.
+
+    Raises:
+        ConfigError: it is no name that a person can have.
+    """
+    name = (fields.text("actor", MOST_NAME) or otherwise).strip()
+    if not name or not name.isprintable() or is_reserved(name):
+        raise ConfigError(
+            "Nobody's decisions can be recorded under this name", value=shown(name), way_out="Set another name."
+        )
+    return name
+
+
 async def queue(request: Request, opened: OpenProject) -> Response:
     """The next images to review. POST takes the same fields as JSON: a long `exclude` does not fit an address."""
-    asked = _queue_fields(await request_body(request)) if request.method == "POST" else _queue_query(request)
-    limit, project = min(asked["limit"] or 20, 500), opened.project
-    ref = QueueRef.parse(asked["only"] or "unreviewed")
-    live = opened.project.live.version if opened.project.live.orders(ref, asked["round"]) else None
+    asked = await Fields.of_body(request) if request.method == "POST" else Fields.of_address(request)
+    limit, number, project = asked.number("limit", 1, MOST_QUEUE) or 20, asked.number("round"), opened.project
+    strategy, ref = asked.text("strategy") or DEFAULT, _ref(asked)
+    exclude = set(await run_in_threadpool(asked.ids, "exclude", MOST_HELD))
+    live = opened.project.live.version if opened.project.live.orders(ref, number) else None
     items, total = await run_in_threadpool(
         lambda: project.queue.next(
-            asked["strategy"] or DEFAULT, limit,
-            number=asked["round"], ref=ref, exclude=asked["exclude"], among=_among(opened, ref),
+            strategy, limit, number=number, ref=ref, exclude=exclude, among=_among(opened, ref),
             actor=actor_of(request.cookies),
         )
     )  # fmt: skip
-    shown, names = [asdict(item) for item in items], list(project.store.classes())
-    return JSONResponse({"items": shown, "total": total, "classes": names, "live": live}, headers=FRESH)
+    names = list(project.store.classes())
+    return JSONResponse(
+        {"items": [asdict(item) for item in items], "total": total, "classes": names, "live": live}, headers=FRESH
+    )
+
+
+def _ref(fields: Fields) -> QueueRef:
+    return QueueRef.parse(fields.text("only", 2 * MOST_TEXT) or "unreviewed")
 
 
 def _among(opened: OpenProject, ref: QueueRef) -> tuple[int, ...] | None:
@@ -61,54 +86,29 @@ def _among(opened: OpenProject, ref: QueueRef) -> tuple[int, ...] | None:
     return opened.selection if ref.kind == "selection" else None
 
 
-def _queue_query(request: Request) -> dict[str, Any]:
-    query = request.query_params
-    exclude = {int(part) for part in query.get("exclude", "").split(",") if part.isdecimal() and len(part) < 19}
-    return {
-        "strategy": query.get("strategy"), "only": query.get("only"), "exclude": exclude,
-        "limit": number_of(request, "limit"), "round": number_of(request, "round"),
-    }  # fmt: skip
-
-
-def _queue_fields(body: dict[str, Any]) -> dict[str, Any]:
-    kinds = {"strategy": str, "only": str, "limit": int, "round": int}
-    for name, kind in kinds.items():
-        value = body.get(name)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise ConfigError("A field of the queue has the wrong type", value=f"{name}={value!r}"[:200])
-    exclude = body.get("exclude") or []
-    if not isinstance(exclude, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in exclude):
-        raise ConfigError("“exclude” must be a list of image ids")
-    return {name: body.get(name) for name in kinds} | {"exclude": set(exclude)}
-
-
 async def item(request: Request, opened: OpenProject) -> Response:
     """One image as the review page shows it."""
-    shown = await run_in_threadpool(
-        opened.project.queue.item, request.path_params["image_id"], number_of(request, "round")
-    )
-    return JSONResponse(asdict(shown), headers=FRESH)
+    image_id, number = path_number(request, "image_id"), Fields.of_address(request).number("round")
+    found = await run_in_threadpool(opened.project.queue.item, image_id, number)
+    return JSONResponse(asdict(found), headers=FRESH)
 
 
 async def figures(request: Request, opened: OpenProject) -> Response:
     """What a round says now of the images named by {"ids": […], "round": …}, and how that is written."""
-    ids, number = _images_of_a_round(await request_body(request))
-    shown = await run_in_threadpool(opened.project.queue.figures, ids, number)
-    return JSONResponse({"items": [asdict(one) for one in shown]}, headers=FRESH)
+    ids, number = _images_of_a_round(await Fields.of_body(request))
+    said = await run_in_threadpool(opened.project.queue.figures, ids, number)
+    return JSONResponse({"items": [asdict(one) for one in said]}, headers=FRESH)
 
 
-def _images_of_a_round(body: dict[str, Any]) -> tuple[list[int], int | None]:
-    ids, number = body.get("ids"), body.get("round")
-    if not isinstance(ids, list) or not all(type(i) is int and 0 <= i <= MOST_ID for i in ids):
-        raise ConfigError("“ids” must be a list of image ids")
-    if len(ids) > MOST_CONTEXT or not (number is None or type(number) is int):
-        raise ConfigError(f"At most {MOST_CONTEXT} images at once, of a round by its number", value=len(ids))
-    return ids, number
+def _images_of_a_round(body: Fields) -> tuple[list[int], int | None]:
+    if "ids" not in body:
+        raise ConfigError("“ids” must be a list of image ids", way_out=f"Give at most {MOST_CONTEXT}.")
+    return body.ids("ids", MOST_CONTEXT), body.number("round")
 
 
 async def context(request: Request, opened: OpenProject) -> Response:
     """Neighbours and trajectories of the images named by {"ids": […], "round": …}."""
-    ids, number = _images_of_a_round(await request_body(request))
+    ids, number = _images_of_a_round(await Fields.of_body(request))
     project = opened.project
     contexts = await run_in_threadpool(lambda: project.signals.context(ids, project.results.predictions(number)))
     return JSONResponse({"contexts": [asdict(one) for one in contexts]}, headers=FRESH)
@@ -116,8 +116,8 @@ async def context(request: Request, opened: OpenProject) -> Response:
 
 async def grid(request: Request, opened: OpenProject) -> Response:
     """The whole grid as flat arrays of equal length, grouped by predicted class, or by likeness."""
-    ref = QueueRef.parse(request.query_params.get("only") or "unreviewed")
-    sort, number = request.query_params.get("sort") or "confidence", number_of(request, "round")
+    fields = Fields.of_address(request)
+    ref, sort, number = _ref(fields), fields.text("sort") or "confidence", fields.number("round")
     table = await run_in_threadpool(opened.project.grid.table, number, ref, sort, _among(opened, ref))
     return await run_in_threadpool(_sent, request, table)
 
@@ -152,63 +152,73 @@ def _sent(request: Request, table: GridTable) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-FIELDS = {
-    "uid": str, "image_id": int, "base_version": int, "action": str, "label": str, "round": int,
-    "confidence": (int, float), "batch": str, "seconds": (int, float), "seen_seconds": (int, float),
-}  # fmt: skip
-NEEDED = ("uid", "image_id", "base_version", "action")
+def parse_decision(fields: Fields, actor: str = ACTOR) -> Decision:
+    """Make a decision of untrusted fields.
 
-
-def parse_decision(fields: Any, actor: str = ACTOR) -> Decision:
-    """Make a decision of untrusted JSON.
+    Args:
+        fields: of one decision.
+        actor: who is recorded where the decision itself does not say it.
 
     Raises:
-        ConfigError: a field is missing or of the wrong type.
+        ConfigError: a field is missing or is not what it must be.
     """
-    if not isinstance(fields, dict) or any(fields.get(name) is None for name in NEEDED):
-        raise ConfigError("A decision needs uid, image_id, base_version and action", value=str(fields)[:200])
-    given = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
-    for name, value in given.items():
-        if not isinstance(value, FIELDS[name]) or isinstance(value, bool):  # type: ignore[arg-type]
-            raise ConfigError("A field of a decision has the wrong type", value=f"{name}={value!r}")
-    if len(given["uid"]) > 100 or given["action"] in {"import", "undo"}:
-        raise ConfigError("A decision has a bad uid or action", value=str(fields)[:200])
-    return Decision(actor=actor, **given)
+    uid = fields.text("uid", MOST_UID)
+    if not uid:
+        raise ConfigError("A decision needs a uid", value=shown(uid), way_out="Reload the page and decide again.")
+    return Decision(
+        uid=uid,
+        image_id=fields.needed("image_id"),
+        base_version=fields.needed("base_version"),
+        action=cast(Action, fields.choice("action", ACTIONS_OF_PEOPLE)),
+        label=fields.text("label"),
+        actor=stamped(fields, actor),
+        round=fields.number("round"),
+        confidence=fields.decimal("confidence", 1.0),
+        batch=fields.text("batch"),
+        seconds=fields.decimal("seconds"),
+        seen_seconds=fields.decimal("seen_seconds"),
+    )
 
 
 async def decisions(request: Request, opened: OpenProject) -> Response:
     """Record decisions; the answer comes after the commit."""
-    given = (await request_body(request)).get("decisions")
-    if not isinstance(given, list) or len(given) > MOST_DECISIONS:
-        raise ConfigError("“decisions” must be a list", way_out=f"At most {MOST_DECISIONS} at a time.")
-    actor = actor_of(request.cookies)
+    body, actor = await Fields.of_body(request), actor_of(request.cookies)
+    acks = await run_in_threadpool(_decide, opened, body.each("decisions", MOST_DECISIONS), actor)
+    opened.project.live.tell()
+    shown_acks = [asdict(ack) for ack in acks]
+    return JSONResponse({"acks": shown_acks, "live": opened.project.live.version}, headers=FRESH)
+
+
+def _decide(opened: OpenProject, given: list[Fields], actor: str) -> list[Ack]:
     parsed = [parse_decision(one, actor) for one in given]
     batches = {one.batch for one in parsed}
     batch = batches.pop() if len(batches) == 1 else None
-    pairs = list(zip(parsed, given, strict=True))
-    asked = {one.image_id: fields["asked"] for one, fields in pairs if isinstance(fields.get("asked"), str)}
-    blind = {one.image_id for one, fields in pairs if fields.get("blind") is True and one.image_id not in asked}
-    acks = await run_in_threadpool(lambda: opened.project.labels.decide(parsed, batch, blind=blind, asked=asked))
-    opened.project.live.tell()
-    shown = [asdict(ack) for ack in acks]
-    return JSONResponse({"acks": shown, "live": opened.project.live.version}, headers=FRESH)
+    asked: dict[int, str] = {}
+    blind: set[int] = set()
+    for decision, fields in zip(parsed, given, strict=True):
+        text, measures = fields.text("asked", 2 * MOST_TEXT), fields.flag("blind")
+        if text is not None:
+            asked[decision.image_id] = text
+        elif measures:
+            blind.add(decision.image_id)
+    return opened.project.labels.decide(parsed, batch, blind=blind - set(asked), asked=asked)
 
 
 async def undo(request: Request, opened: OpenProject) -> Response:
     """Take back the last decision, or the one named."""
-    body = await request_body(request)
-    uid, target = str(body.get("uid") or new_uid()), body.get("target")
-    acks = await run_in_threadpool(
-        opened.project.store.undo, uid, actor_of(request.cookies), str(target) if target else None
-    )
-    shown = None
+    body = await Fields.of_body(request)
+    uid, target = body.text("uid", MOST_UID) or new_uid(), body.text("target")
+    actor = stamped(body, actor_of(request.cookies))
+    anyones = actor in workbench.current().reviewers
+    acks = await run_in_threadpool(lambda: opened.project.store.undo(uid, actor, target, anyones=anyones))
+    image = None
     if len(acks) == 1 and acks[0].state is not None:
-        shown = asdict(await run_in_threadpool(opened.project.queue.item, acks[0].state.image_id))
-    return JSONResponse({"acks": [asdict(ack) for ack in acks], "image": shown}, headers=FRESH)
+        image = asdict(await run_in_threadpool(opened.project.queue.item, acks[0].state.image_id))
+    return JSONResponse({"acks": [asdict(ack) for ack in acks], "image": image}, headers=FRESH)
 
 
 async def classes(request: Request, opened: OpenProject) -> Response:
     """Add a class."""
-    name = str((await request_body(request)).get("name") or "")
+    name = (await Fields.of_body(request)).text("name") or ""
     names = await run_in_threadpool(opened.project.labels.add_class, name)
     return JSONResponse({"classes": list(names)}, headers=FRESH)

@@ -17,7 +17,7 @@ from app.routes import modules as module_routes
 from app.routes import review as review_routes
 from app.routes.pictures import image, staged, thumb
 from app.routes.requests import FRESH
-from app.routes.uploads import download, upload
+from app.routes.uploads import UPLOAD_CAP, download, upload
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine import __version__
@@ -40,7 +40,8 @@ def _guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             status = 404 if isinstance(error, NotAProject | MapError) else 400
             if isinstance(error, LedgerError):
                 status = 409
-            return JSONResponse({"message": str(error)}, status_code=status, headers=FRESH)
+            words = str(error).encode(errors="backslashreplace").decode()  # what was refused may hold half a character
+            return JSONResponse({"message": words}, status_code=status, headers=FRESH)
 
     return call
 
@@ -55,13 +56,19 @@ def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
     return Route("/starling/p/{key}" + path, _guarded(endpoint), methods=list(methods or ("GET",)))
 
 
+LARGE = [
+    ("/starling/p/[^/]+/upload", UPLOAD_CAP),
+    ("/starling/p/[^/]+/decisions", 40 * 1024**2),  # MOST_DECISIONS of 400 bytes
+    ("/starling/p/[^/]+/(queue|map/selection)", 20 * 1024**2),  # a million ids
+]
+"""Where a body may be large, and how many bytes it may have; see app.server.limits."""
 ROUTES = [
     Route("/starling/health", health),
     Route(module_routes.PATH, module_routes.module),
-    _route("/thumb/{image_id:int}", thumb),
-    _route("/image/{image_id:int}", image),
+    _route("/thumb/{image_id}", thumb),
+    _route("/image/{image_id}", image),
     _route("/staged/{scan}/{sha256}", staged),
-    _route("/item/{image_id:int}", review_routes.item),
+    _route("/item/{image_id}", review_routes.item),
     _route("/queue", review_routes.queue, "GET", "POST"),
     _route("/figures", review_routes.figures, "POST"),
     _route("/decisions", review_routes.decisions, "POST"),
@@ -80,3 +87,8 @@ ROUTES = [
     _route("/upload", upload, "POST"),
     _route("/exports/{file}", download),
 ]
+
+
+def below(base_path: str) -> list[Route]:
+    """Return the routes of an app that lies below a path of its host, such as "/lab"."""
+    return [Route(base_path + one.path, one.endpoint, methods=sorted(one.methods or ())) for one in ROUTES]

@@ -6,7 +6,7 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_EXPORT = re.compile(r"/starling/p/[^/]+/exports/")
+_EXPORT = re.compile(r".*/starling/p/[^/]+/exports/")
 
 
 class AsTheyAre:

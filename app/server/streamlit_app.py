@@ -1,15 +1,14 @@
 """The web server: Streamlit's pages, Starling's own routes, and one gate in front of both.
 
 Pictures, map arrays, decisions, uploads and downloads are plain routes, so that a key press or a moving map needs no
-rerun of a page. The gate checks every request and web socket: the Host, the Origin, and a token that the printed URL
-carries once and a cookie keeps.
+rerun of a page. Every request and web socket passes the gate first, then limits of size and time; every answer takes
+the policy's headers along.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import socket
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,10 +19,13 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from app.routes import table as routes
-from app.server import workbench
+from app.server import patience, workbench
+from app.server.access import Access
 from app.server.as_they_are import AsTheyAre
-from app.server.gate import LOOPBACK, Gate
-from engine.errors import ServerError
+from app.server.gate import Gate
+from app.server.limits import Limits
+from app.server.policy import Policy
+from app.server.sessions import Sessions
 from engine.project import options
 
 MAIN = Path(__file__).resolve().parents[1] / "main.py"
@@ -55,55 +57,42 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         workbench.current().close()
 
 
-def build(token: str, hosts: tuple[str, ...] = LOOPBACK) -> st.App:
-    """Return the ASGI app with the gate in front.
+def build(token: str, reached: Access, sessions: Sessions) -> st.App:
+    """Return the ASGI app with its guards in front.
 
     Streamlit would serve files of a folder named “pages” by their own addresses, without main.py, until main.py has
     run once; that is switched off, so that a reloaded or bookmarked page comes with its header and navigation.
+
+    Args:
+        token: the secret that signs a browser in; empty asks nobody for it.
+        reached: by which names, and below which path.
+        sessions: who is signed in.
     """
     PagesManager.uses_pages_directory = False
+    patience.install()
+    large = [(re.escape(reached.base_path) + path, most) for path, most in routes.LARGE]
     return st.App(
         str(MAIN),
         lifespan=lifespan,
-        routes=routes.ROUTES,
-        middleware=[Middleware(Gate, token=token, hosts=hosts), Middleware(AsTheyAre)],
+        routes=routes.below(reached.base_path),
+        middleware=[
+            Middleware(Gate, token=token, reached=reached, sessions=sessions),
+            Middleware(Policy),
+            Middleware(Limits, rules=large),
+            Middleware(AsTheyAre),
+        ],
     )
 
 
-def free_port(address: str, port: int) -> int:
-    """Return `port` if it can be bound.
-
-    Raises:
-        ServerError: it is in use, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise ServerError(
-                    "The port is in use",
-                    value=f"{address}:{port}",
-                    way_out=f"Another Starling may be running there. Choose another: --port {port + 1}.",
-                ) from error
-            raise ServerError(
-                f"The address cannot be listened on ({error.strerror})",
-                value=f"{address}:{port}",
-                way_out="Use --address 127.0.0.1.",
-            ) from error
-        return int(probe.getsockname()[1])
-
-
-def settings(address: str, port: int, hosts: tuple[str, ...]) -> dict[str, Any]:
+def settings(address: str, port: int, reached: Access) -> dict[str, Any]:
     """Return the Streamlit settings Starling ships with, as `App.run` takes them."""
     return {
         "server.address": address,
         "server.port": port,
+        **({"server.baseUrlPath": reached.base_path.strip("/")} if reached.base_path else {}),
         "server.headless": True,
         "server.fileWatcherType": "none",
-        "server.allowedHosts": list(hosts),
+        "server.allowedHosts": list(reached.hosts),
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.enableStaticServing": False,

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,7 +24,7 @@ from engine.rounds.supervisor.thread import EngineThread
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
     images last handed over from the map; `live` follows the answers, None where nobody asked for it; `deliveries` are
-    the sources that are not imported yet."""
+    the sources that are not imported yet; `base_path` is where the app lies on its host."""
 
     key: str
     project: Project
@@ -32,11 +33,12 @@ class OpenProject:
     deliveries: Deliveries
     selection: tuple[int, ...] = ()
     live: LiveThread | None = None
+    base_path: str = ""
 
     @property
     def base(self) -> str:
         """Start of this project's routes."""
-        return f"/starling/p/{self.key}"
+        return f"{self.base_path}/starling/p/{self.key}"
 
 
 class Workbench:
@@ -45,10 +47,13 @@ class Workbench:
     Args:
         home: the folder whose sub-folders are the projects offered in the app.
         live: whether live labels follow the answers to the projects that are opened.
+        base_path: where the app lies on its host, "" or as "/lab".
+        reviewers: names of those who may take back what others decided.
     """
 
-    def __init__(self, home: Path, *, live: bool = False) -> None:
+    def __init__(self, home: Path, *, live: bool = False, base_path: str = "", reviewers: Collection[str] = ()) -> None:
         self.home = home.expanduser().resolve()
+        self.base_path, self.reviewers = base_path, frozenset(reviewers)
         self._live = live
         self.url = ""
         self._open: dict[str, OpenProject] = {}
@@ -96,7 +101,7 @@ class Workbench:
             engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
             deliveries = Deliveries(project.imports, project.root / "staging")
-            opened = OpenProject(self._key(project), project, engine, lock, deliveries)
+            opened = OpenProject(self._key(project), project, engine, lock, deliveries, base_path=self.base_path)
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()

@@ -37,6 +37,8 @@ class ExportOptions:
             frozen for it, however sure, and no other pseudo-label; None for pseudo-labels as they are now.
         at: the revision whose labels are exported: a name, the number of an entry of the ledger, or None for now. It
             holds labels, no predictions.
+        for_spreadsheets: of a CSV: cells that a spreadsheet would take for a formula begin with an apostrophe, so that
+            they are no longer what was stored, and no certificate goes with them.
     """
 
     format: str = "imagefolder_zip"
@@ -49,6 +51,7 @@ class ExportOptions:
     split_seed: int = 0
     audit: int | None = None
     at: str | None = None
+    for_spreadsheets: bool = False
 
     def __post_init__(self) -> None:
         wrong = set(self.sources) - set(SOURCES)
@@ -61,6 +64,12 @@ class ExportOptions:
                 way_out="Try 0.95.",
             )
 
+        if self.for_spreadsheets and (self.format != "csv" or self.audit is not None):
+            raise ConfigError(
+                "Cells are guarded for spreadsheets in a CSV alone, without an audit's labels",
+                value=self.format,
+                way_out="Export Excel, where no text is a formula, or CSV without the guard.",
+            )
         if self.at is not None and (self.audit is not None or "pseudo" in self.sources):
             raise ConfigError(
                 "A revision holds labels, no predictions",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,8 @@ from engine.records.labels import LedgerEntry
 from engine.records.progress import Progress
 
 BATCH = 10_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""With what a cell begins that some spreadsheet computes; the last four are the wide forms of the first."""
 _TYPES = {
     "confidence": pa.float64(), "round": pa.int32(), "reviewed": pa.bool_(), "seen_seconds": pa.float64(),
     "audit": pa.int32(), "bound": pa.float64(), "image_id": pa.int64(),
@@ -45,12 +47,45 @@ def write_csv(
     Raises:
         ExportError: the target could not be written; nothing is left behind.
     """
+    _write_csv(rows, target, entries, progress, evidence, str)
+
+
+def write_guarded_csv(
+    rows: Sequence[ExportRow],
+    root: Path,
+    target: Path,
+    manifest: Mapping[str, Any],
+    entries: Sequence[LedgerEntry],
+    progress: Progress,
+    evidence: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write the CSV for a spreadsheet: an apostrophe stands before what it would take for a formula.
+
+    Raises:
+        ExportError: the target could not be written; nothing is left behind.
+    """
+    _write_csv(rows, target, entries, progress, evidence, guarded)
+
+
+def guarded(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _write_csv(
+    rows: Sequence[ExportRow],
+    target: Path,
+    entries: Sequence[LedgerEntry],
+    progress: Progress,
+    evidence: Mapping[str, bytes],
+    cell: Callable[[str], str],
+) -> None:
     with complete_or_nothing(target) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         for batch in batches(rows, progress):
-            writer.writerows(as_text(values) for values in batch)
+            writer.writerows({name: cell(value) for name, value in as_text(values).items()} for values in batch)
         text.flush()
         text.detach()
         write_beside(target, evidence, entries)

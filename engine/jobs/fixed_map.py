@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from engine import whole
 from engine.errors import MapError
 from engine.files import read_json, write_atomic
 from engine.images.array_cache import ArraySpec
@@ -29,6 +30,8 @@ from engine.records.rounds import MapState
 PARAMETERS = "3"
 """Raised when the parameters of the map change, so that older maps are computed again."""
 MODULE = "engine.jobs.fixed_map_work"
+_TRIES = 5
+"""How often a picture is looked for whose folder goes while a newer one comes."""
 
 
 def version_of(items: Sequence[ImageItem], identity: str = PIXELS) -> str:
@@ -163,8 +166,14 @@ def laid_out(
 
 
 def _picture(root: Path, items: Sequence[ImageItem], source: str) -> tuple[Path, pd.DataFrame]:
-    folder = _picture_folder(root, items, source)
-    return folder, pd.read_parquet(folder / fixed_map_work.MAP)
+    for tries_left in reversed(range(_TRIES)):
+        folder = _picture_folder(root, items, source)
+        try:
+            return folder, whole.table(folder / fixed_map_work.MAP)
+        except FileNotFoundError:  # the folder went as a newer picture came
+            if not tries_left:
+                break
+    raise MapError("There is no map yet", value=source, way_out="Start it on the map page.")
 
 
 def _picture_folder(root: Path, items: Sequence[ImageItem], source: str) -> Path:
@@ -182,7 +191,7 @@ def _previous(root: Path, items: Sequence[ImageItem], features: dict[str, Any]) 
     for folder in _drawn(root, features["source"]):
         try:
             job = read_json(folder / JOB)
-            frame = pd.read_parquet(folder / fixed_map_work.IMAGES)
+            frame = whole.table(folder / fixed_map_work.IMAGES)
         except (OSError, ValueError):
             continue
         mapped = set(zip(frame["image_id"].tolist(), frame["sha256"].tolist(), strict=True))

@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import whole
 from engine.errors import ConfigError, MapError
 from engine.files import read_json, write_atomic
 from engine.images.array_cache import ArraySpec, build_arrays
@@ -167,7 +168,7 @@ def read_components(folder: Path) -> Components | None:
         with open(folder / BASIS, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             basis = Basis(arrays["mean"], arrays["axes"], float(arrays["scale"]))
             stamp, previous = str(arrays["stamp"]), str(arrays["previous"])
-        rows = np.load(folder / FEATURES, mmap_mode="r", allow_pickle=False)
+        rows = whole.mapped(folder / FEATURES)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return Components(rows, basis, stamp, previous)

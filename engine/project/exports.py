@@ -14,7 +14,7 @@ import numpy as np
 
 from engine import __version__
 from engine.errors import ConfigError, ExportError
-from engine.exporters import EXPORTERS, collect, huggingface
+from engine.exporters import EXPORTERS, collect, huggingface, tables
 from engine.exporters.bundle import FolderFiles, fill
 from engine.exporters.collect import ExportOptions, FrozenLabeling, InForce
 from engine.exporters.evidence import CERTIFICATE, FROZEN, TEXT, frozen_csv
@@ -75,12 +75,11 @@ class Exports:
                 could not be completed; nothing is left behind.
         """
         exporter, found = EXPORTERS[options.format], self._gathered(options)
+        write = tables.write_guarded_csv if options.for_spreadsheets else exporter.write
         if target is None:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(self._workspace.store.name) or 'project'}-{stamp}{exporter.suffix}"
-        exporter.write(
-            found.rows, self._workspace.root, target, found.manifest, found.entries, progress, found.evidence
-        )
+        write(found.rows, self._workspace.root, target, found.manifest, found.entries, progress, found.evidence)
         if target.parent == self.folder:
             progress("Computing its SHA-256", 0, 0)
             self.finished.sha256(target.name)
@@ -157,7 +156,8 @@ class Exports:
         manifest = self._manifest(options, predictions, rows, entries)
         manifest["split_made"] = None if shares is None else {"shares": list(shares), "seed": options.split_seed}
         manifest["revision"] = None if revision is None else {"name": revision.name, "seq": revision.seq}
-        evidence = {} if revision is not None else self._evidence(options, rows, entries)
+        bare = revision is not None or options.for_spreadsheets
+        evidence = {} if bare else self._evidence(options, rows, entries)
         return _Gathered(rows, manifest, entries, evidence)
 
     def counts(self, options: ExportOptions) -> dict[str, int]:

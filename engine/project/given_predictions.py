@@ -7,6 +7,7 @@ class has its confidence, the other classes share the rest, and an image without
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,10 +48,16 @@ def read(root: Path) -> dict[str, GivenPrediction]:
         ProjectCorrupt: the file is damaged.
     """
     path = root / FILE
-    if not path.exists():
-        return {}
     try:
-        columns = pq.read_table(path, columns=["sha256", "label", "confidence"]).to_pydict()
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ProjectCorrupt(
+            "The predictions that came with an import cannot be read", value=path, way_out="See why and try again."
+        ) from error
+    try:
+        columns = pq.read_table(io.BytesIO(content), columns=["sha256", "label", "confidence"]).to_pydict()
     except (OSError, pa.ArrowException) as error:
         raise ProjectCorrupt(
             "The predictions that came with an import cannot be read", value=path,

@@ -25,15 +25,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Action = Literal["import", "label", "accept", "correct", "reject", "skip", "unsure", "flag", "undo"]
 LabelSource = Literal["imported", "human", "confirmed", "accepted_in_batch", "accepted_by_threshold"]
 LedgerSource = LabelSource | Literal["accepted"]
 """As an entry has it; "accepted" in those from before revision 0005, see `engine.store.sources`."""
 Mark = Literal["reject", "skip", "unsure", "flag"]
+ACTIONS_OF_PEOPLE: tuple[Action, ...] = tuple(one for one in get_args(Action) if one not in ("import", "undo"))
+RESERVED = frozenset({"import", "starling", "system", "model", "pseudo"})
+"""Names that nobody may take: an export or a history would say that no person decided."""
 ACCEPTED: tuple[LabelSource, ...] = ("confirmed", "accepted_in_batch", "accepted_by_threshold")
 """Labels that began as a prediction: they may teach a model, but never measure one."""
+
+
+def is_reserved(actor: str) -> bool:
+    """Return whether a name is one that no person can have."""
+    return actor.strip().casefold() in RESERVED
 
 
 @dataclass(frozen=True, slots=True)

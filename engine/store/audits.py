@@ -24,7 +24,7 @@ from engine.store.batches import record_batch
 from engine.store.chain import read_head
 from engine.store.database import GENESIS
 from engine.store.rounds import read_round
-from engine.store.rows import now, plain, text_flaw
+from engine.store.rows import actor_flaw, now, plain
 from engine.store.schema import audits, batches, entries, images, past_audits
 
 SCOPES = ("export", "rule")
@@ -85,7 +85,7 @@ def add_audit(connection: Connection, fields: AuditFields) -> AuditRecord:
 
 
 def _check(fields: AuditFields) -> None:
-    if (flaw := text_flaw(fields["actor"])) is not None:
+    if (flaw := actor_flaw(fields["actor"])) is not None:
         raise ConfigError(f"the actor of an audit {flaw}", value=repr(fields["actor"]))
     if fields["scope"] not in SCOPES or (fields["scope"] == "rule" and not fields.get("thresholds")):
         raise ConfigError("an audit is of an export, or of a rule with thresholds", value=fields["scope"])

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from engine.errors import ConfigError
 from engine.records.goal import Goal, GoalSet
 from engine.store.database import read_setting
-from engine.store.rows import now, text_flaw
+from engine.store.rows import actor_flaw, now
 from engine.store.schema import meta
 
 GOALS_KEY = "goals"
@@ -20,9 +20,10 @@ def write_goal(connection: Connection, goal: Goal, actor: str) -> GoalSet:
     """Set the goal, in a writing transaction; what it was before stays on record.
 
     Raises:
-        ConfigError: the actor is empty, too long or holds a control character; nothing is changed.
+        ConfigError: the actor is empty, too long or holds a control character, or nobody can have
+            that name; nothing is changed.
     """
-    if (flaw := text_flaw(actor)) is not None:
+    if (flaw := actor_flaw(actor)) is not None:
         raise ConfigError(f"not saved: the actor of a goal {flaw}", value=repr(actor))
     entry = GoalSet(now(), actor, goal)
     value = json.dumps([*map(asdict, read_goals(connection)), asdict(entry)])

@@ -14,12 +14,21 @@ from typing import Any, TypedDict, cast
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
-from engine.records.labels import ACCEPTED, Ack, Action, Decision, LabelSource, LabelState, LedgerEntry, Mark
+from engine.records.labels import (
+    ACCEPTED,
+    Ack,
+    Action,
+    Decision,
+    LabelSource,
+    LabelState,
+    LedgerEntry,
+    Mark,
+)
 from engine.store import audit_draws
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.measured import MEASURES, add_draws
 from engine.store.projection import load_states, row_of
-from engine.store.rows import CHUNK, INTEGER_MAX, chunks, nfc, now, text_flaw
+from engine.store.rows import CHUNK, INTEGER_MAX, actor_flaw, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
 from engine.store.sources import is_alone, source_of_accepted
 
@@ -192,7 +201,9 @@ def _draft(decision: Decision, before: LabelState) -> Draft:
 
 def _flaw(decision: Decision) -> str | None:
     """Return why a decision cannot be recorded whatever is in the database; None when it can."""
-    texts = {"uid": decision.uid, "actor": decision.actor}
+    if (flaw := actor_flaw(decision.actor)) is not None:
+        return f"the actor {flaw}"
+    texts = {"uid": decision.uid}
     texts |= {} if decision.batch is None else {"batch": decision.batch}
     for name, text in texts.items():
         if (flaw := text_flaw(text)) is not None:

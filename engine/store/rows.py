@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 from sqlalchemy import RowMapping
 
+from engine.records.labels import is_reserved
+
 CHUNK = 5_000  # well under every database's limit on bound values
 INTEGER_MAX = 2**31 - 1
 TEXT_MAX = 200
@@ -43,6 +45,12 @@ def text_flaw(text: object) -> str | None:
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         return "contains a control character"
     return None
+
+
+def actor_flaw(actor: object) -> str | None:
+    """Return what keeps a text from being the name of a person who decides; None when it is fine."""
+    flaw = text_flaw(actor)
+    return "is a name that nobody can have" if flaw is None and is_reserved(str(actor)) else flaw
 
 
 def nfc(text: str) -> str:

@@ -212,13 +212,20 @@ class Store:
         """Record decisions that one undo takes back together, and their facts; see engine.store.batches."""
         return self._write(lambda connection: batches.record_batch(connection, decisions, batch, facts))
 
-    def undo(self, uid: str, actor: str, target: str | None = None) -> list[Ack]:
+    def undo(self, uid: str, actor: str, target: str | None = None, *, anyones: bool = False) -> list[Ack]:
         """Take back the actor's last decision or batch, or the one whose uid or batch is `target`.
+
+        Args:
+            uid: of the undo.
+            actor: who takes back.
+            target: the actor's own one, unless `anyones`.
+            anyones: the actor is a reviewer, who takes back what others decided too.
 
         Raises:
             NothingToUndo: no such decision is left.
+            LedgerError: another person decided it.
         """
-        return self._write(lambda connection: undo.undo(connection, uid, actor, target))
+        return self._write(lambda connection: undo.undo(connection, uid, actor, target, anyones=anyones))
 
     def states(self, ids: Sequence[int] | None = None) -> list[LabelState]:
         """Return what is in force for the images that have entries, ascending by image id."""

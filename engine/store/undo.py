@@ -11,7 +11,7 @@ from engine.errors import LedgerError, NothingToUndo
 from engine.records.labels import Ack
 from engine.store.ledger import Appending, Draft
 from engine.store.projection import load_states, state_after
-from engine.store.rows import chunks, text_flaw
+from engine.store.rows import actor_flaw, chunks, text_flaw
 from engine.store.schema import entries
 from engine.store.sources import Origins, RuleBatches
 
@@ -21,17 +21,25 @@ BY_A_PERSON = _ENTRY.action.not_in(("import", "undo"))
 NOT_UNDONE = ~select(_UNDOING.c.seq).where(_UNDOING.c.undoes == _ENTRY.seq).exists()
 
 
-def undo(connection: Connection, uid: str, actor: str, target: str | None) -> list[Ack]:
+def undo(connection: Connection, uid: str, actor: str, target: str | None, *, anyones: bool = False) -> list[Ack]:
     """Take back a decision or a batch; one answer for each of its entries, newest first.
 
     `conflict`: a later decision on the image is in force, which the undo would overwrite; it stays.
 
+    Args:
+        connection: of the transaction.
+        uid: of the undo.
+        actor: who takes back.
+        target: uid or batch of what is taken back; the actor's last one when None.
+        anyones: take back what another person decided too.
+
     Raises:
-        LedgerError: the uid or the actor is no clean text, or the uid belongs to a decision.
+        LedgerError: the uid or the actor is no clean text, the actor is no person, the uid belongs to a decision, or
+            another person decided the target.
         NothingToUndo: no such decision is left to take back.
     """
-    for name, text in (("uid", uid), ("actor", actor)):
-        if (flaw := text_flaw(text)) is not None:
+    for name, flaw in (("uid", text_flaw(uid)), ("actor", actor_flaw(actor))):
+        if flaw is not None:
             raise LedgerError(f"not saved: the {name} {flaw}", way_out="Reload the page and do it again.")
     repeated = _answer_again(connection, uid)
     if repeated:
@@ -40,6 +48,13 @@ def undo(connection: Connection, uid: str, actor: str, target: str | None) -> li
     if not targets:
         raise NothingToUndo(
             "no decision is left to take back", value=target or actor, way_out="Change the label instead."
+        )
+    others = {row["actor"] for row in targets} - {actor}
+    if others and not anyones:
+        raise LedgerError(
+            "not taken back: another person decided this",
+            value=", ".join(sorted(others)),
+            way_out="Change the label instead, or let that person or a reviewer (starling ui --reviewer NAME) undo it.",
         )
     return _take_back(connection, uid, actor, targets)
 

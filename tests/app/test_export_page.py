@@ -123,6 +123,22 @@ def test_only_sources_that_have_labels_are_offered_each_with_its_number(page: Ap
     assert "1 label, 119 unlabeled." in words(page)
 
 
+def test_cells_are_guarded_for_spreadsheets_only_where_that_is_chosen(page: AppTest, opened: OpenProject) -> None:
+    opened.project.labels.add_class("=1+1")
+    label_some(opened, 1, "=1+1")
+    assert "export_guard" not in [box.key for box in page.checkbox]
+    page.selectbox(key="export_format").set_value("csv").run()
+    assert not page.checkbox(key="export_guard").value
+    for guard, shown in ((False, "=1+1"), (True, "'=1+1")):
+        page.checkbox(key="export_guard").set_value(guard).run()
+        page.button(key="run_export").click().run()
+        assert not page.exception
+        (file,) = opened.project.exports.files()
+        with open(file, newline="") as table:
+            assert shown in {row["label"] for row in csv.DictReader(table)}
+        file.unlink()
+
+
 def test_the_labels_of_now_get_a_name_under_which_they_are_exported_later(page: AppTest, opened: OpenProject) -> None:
     page.text_input(key="revision_name").set_value("v1")
     page.button(key="name_them").click().run()

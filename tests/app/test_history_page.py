@@ -52,8 +52,10 @@ def _decide(opened: OpenProject, ids: Sequence[int], label: str, batch: str | No
     assert {ack.status for ack in opened.project.labels.decide(given, batch)} == {"saved"}
 
 
-def _page() -> AppTest:
-    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+def _page(who: str = "local") -> AppTest:
+    page = AppTest.from_file(str(MAIN), default_timeout=60)
+    page.session_state["starling_actor"] = who  # AppTest has no browser whose cookie says it
+    page.run()
     page.switch_page("pages/read_ledger.py").run()
     assert not page.exception
     assert not page.error
@@ -98,6 +100,17 @@ def test_batch_is_undone_as_a_whole_after_a_confirmation(opened: OpenProject) ->
     assert page.success[0].value == "5 decisions taken back."
     assert ":gray-badge[undone]" in _texts(page)
     assert "undo_b-1" not in [one.key for one in page.button]
+
+
+def test_batch_of_another_person_is_undone_by_a_reviewer_alone(opened: OpenProject, bench: workbench.Workbench) -> None:
+    _decide(opened, _free(opened)[:5], "cat", "b-1")
+    for reviewers, labeled in (((), 9), (("Ann", "Ben"), 4)):
+        bench.reviewers = frozenset(reviewers)
+        page = _page("Ben")
+        page.button(key="undo_b-1").click().run()
+        page.button(key="confirm_undo").click().run()
+        assert opened.project.store.counts().labeled == labeled
+        assert any("another person decided this" in one.value for one in page.error) == (labeled == 9)
 
 
 def test_later_decision_stays_and_the_result_says_so(opened: OpenProject) -> None:

@@ -25,7 +25,8 @@ from engine.project.opened import Project
 
 MEGABYTE = 1 << 20
 LARGE = 300 * MEGABYTE
-COOKIE = "starling_token_{}=sesame"
+TOKEN = "open-sesame-open-sesame"
+BEARER = f"Bearer {TOKEN}"
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Server:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Iterator[http.client.HTTPResponse]:
         """Yield the answer to a request; the connection is closed afterwards, read to the end or not."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        given = {"cookie": COOKIE.format(self.port), **{name.replace("_", "-"): text for name, text in headers.items()}}
+        given = {"authorization": BEARER, **{name.replace("_", "-"): text for name, text in headers.items()}}
         try:
             connection.request(method, path, body, {name: text for name, text in given.items() if text})
             with connection.getresponse() as answer:
@@ -69,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("home")
     Project.create(home / "pets").close()
     command = [sys.executable, "-m", "app.cli", "ui", str(home / "pets"), "--home", str(home), "--port", "0"]
-    environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1", "STARLING_TOKEN": "sesame"}
+    environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1", "STARLING_TOKEN": TOKEN}
     log = home / "app.log"
     with open(log, "wb") as out:
         app = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
@@ -168,9 +169,9 @@ def test_nobody_without_the_token_gets_an_export(server: Server) -> None:
     assert server.get(address) == (200, b"0123456789")
     with server.ask("HEAD", address) as answer:
         assert answer.getheader("content-length") == "10"
-    for wrong in ("", COOKIE.format(server.port) + "x"):
-        assert server.get(address, cookie=wrong)[0] == 401
-        assert server.get(address, range="bytes=0-1", cookie=wrong)[0] == 401
+    for wrong in ("", f"{BEARER}x"):
+        assert server.get(address, authorization=wrong)[0] == 401
+        assert server.get(address, range="bytes=0-1", authorization=wrong)[0] == 401
     assert server.get(address, host="evil.example")[0] == 421
     assert server.get(address, origin="http://evil.example")[0] == 403
     (server.root / "exports" / "link.zip").symlink_to(server.root / "project.db")
@@ -191,7 +192,7 @@ def test_curl_goes_on_and_never_mixes_two_versions(server: Server, large: Path, 
         (found,) = [one for one in project.exports.finished.all() if one.name == large.name]
     url = f"http://127.0.0.1:{server.port}{server.base}/exports/large.csv?version={found.version}"
     target = tmp_path / "got.csv"
-    command = ["curl", "--silent", "--fail", "--continue-at", "-", "--cookie", COOKIE.format(server.port)]
+    command = ["curl", "--silent", "--fail", "--continue-at", "-", "--header", f"Authorization: {BEARER}"]
     command += ["--output", str(target), url]
     whole = large.read_bytes()
     target.write_bytes(whole[: LARGE // 2])

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { gridDecisions, gridJob, gridSenderFor } from "../../app/components/review_grid/sender.js";
-import { aBase, browser, flush, pass } from "./fakes.js";
+import { aBase, browser, flush, pass, signAs } from "./fakes.js";
 
 let server;
 let base;
@@ -26,7 +26,7 @@ test("columns give back the answers they were made of", () => {
     { id: 3, version: 7, action: "label", label: "b", confidence: null, seconds: 0.01 },
     { id: 4, version: 8, action: "correct", label: "a", confidence: 1, seconds: 7 },
   ], { round: 2, batch: "B" });
-  const common = { batch: "B", seconds: null };
+  const common = { batch: "B", seconds: null, actor: "local" };
   assert.deepEqual(gridDecisions(job, 0, 4), [
     { uid: "B-1", image_id: 1, base_version: 5, action: "accept", label: "a", confidence: 0.123457, round: 2, ...common, seen_seconds: 2.5 },
     { uid: "B-2", image_id: 2, base_version: 6, action: "reject", label: null, confidence: null, round: 2, ...common, seen_seconds: 0 },
@@ -161,4 +161,19 @@ test("the images of all batches on their way are known", (t) => {
   sender.send(aBatch("one", [1, 2]));
   sender.send(aBatch("two", [3]));
   assert.deepEqual(sender.pendingImages(), [1, 2, 3]);
+});
+
+test("a batch that waits keeps the name that was set when it was answered, and so does its undo", async () => {
+  signAs("Ann");
+  const content = aBatch("one", [1, 2]);
+  signAs("Ben");
+  const sender = gridSenderFor(base);
+  sender.send(content);
+  await flush();
+  sender.undo();
+  signAs("Cleo");
+  await flush();
+  assert.deepEqual(server.requests[0].body.decisions.map((one) => one.actor), ["Ann", "Ann"]);
+  assert.equal(server.requests.at(-1).path, "undo");
+  assert.equal(server.requests.at(-1).body.actor, "Ben");
 });

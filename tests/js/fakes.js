@@ -153,6 +153,11 @@ export function browser({ broken = false } = {}) {
 let bases = 0;
 
 /** A base of its own for each test: queues live as long as the modules. */
+/** Sets the name under which decisions are recorded from now on. */
+export function signAs(name) {
+  document.cookie = `other=1; starling_who=${encodeURIComponent(name)}`;
+}
+
 export function aBase() {
   bases += 1;
   return `/starling/p/test-${bases}`;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { outboxFor } from "../../app/components/common/outbox.js";
-import { aBase, aDecision, browser, pass } from "./fakes.js";
+import { aBase, aDecision, browser, pass, signAs } from "./fakes.js";
 
 const WAITS = [800, 1600, 3200, 6400, 12800, 15000, 15000]; // ms before each new try, as the person waits for it
 let server;
@@ -40,7 +40,7 @@ test("an entry is kept under the key and in the form that earlier versions read"
   const entry = JSON.parse(localStorage.getItem(`starling.outbox|${base}|uid-7`));
   assert.equal(typeof entry.order, "number");
   assert.deepEqual({ ...entry, order: 0 }, {
-    ...aDecision(7, { label: "dog", confidence: 0.5, round: 2 }), kind: "decision", attempts: 0, order: 0,
+    ...aDecision(7, { label: "dog", confidence: 0.5, round: 2 }), kind: "decision", attempts: 0, order: 0, actor: "local",
   });
 });
 
@@ -224,4 +224,26 @@ test("a component that has gone is told nothing more, and sending goes on", asyn
   await pass(t, 200);
   assert.deepEqual(told, ["status"]);
   assert.equal(server.recorded.size, 1);
+});
+
+test("what waits is recorded under the name that was set when the key was pressed", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const outbox = outboxFor(base);
+  signAs("Ann");
+  outbox.decide(aDecision(1));
+  outbox.undo("uid-0", 3);
+  signAs("Ben M.");
+  outbox.decide(aDecision(2));
+  signAs("");
+  outbox.decide(aDecision(4));
+  const again = await reloaded(); // as after a crash of the tab
+  signAs("Cleo");
+  again.decide(aDecision(5));
+  await pass(t, 200);
+  await pass(t, 0);
+  const stamped = (one) => [one.uid, one.actor];
+  const named = new Map(server.requests.flatMap(({ body }) => (body.decisions ?? [body]).map(stamped)));
+  assert.deepEqual([1, 2, 4].map((id) => named.get(`uid-${id}`)), ["Ann", "Ben M.", "local"]);
+  const undos = server.requests.filter(({ path }) => path === "undo").map(({ body }) => body.actor);
+  assert.deepEqual(new Set(undos), new Set(["Ann"]));
 });

@@ -4,6 +4,7 @@ import { isRecorded } from "./acks.js";
 import { afterPaint, newUid } from "./dom.js";
 import { createDurableQueue, onePerBase } from "./durable_queue.js";
 import { postText, statusOf } from "./http.js";
+import { whoNow } from "./who.js";
 
 /** @import { DurableQueue, Encoding, Kept } from "./durable_queue.js" */
 /** @import { Ack, Decision, DecisionsAnswer, ReviewItem, UndoAnswer } from "./wire.d.ts" */
@@ -14,7 +15,7 @@ const KEEPALIVE_LIMIT = 60000; // bytes of a request that may arrive although th
 /**
  * `target`: uid of the decision taken back, null for "the last one", of which no image is known either.
  * @typedef {Decision & Kept & { kind: "decision" }} DecisionEntry
- * @typedef {Kept & { kind: "undo", uid: string, target: string | null, image_id: number | null }} UndoEntry
+ * @typedef {Kept & { kind: "undo", uid: string, target: string | null, image_id: number | null, actor?: string }} UndoEntry
  * @typedef {DecisionEntry | UndoEntry} Entry
  * @typedef {{ pending: number, flying: boolean, problem: string, kept: boolean, today: number }} OutboxStatus
  * @typedef {{ type: "status", status: OutboxStatus }
@@ -91,7 +92,7 @@ function createOutbox(base) {
 
   /** @param {UndoEntry} entry */
   async function sendUndo(entry) {
-    const answer = /** @type {UndoAnswer} */ (await post("/undo", { uid: entry.uid, target: entry.target }));
+    const answer = /** @type {UndoAnswer} */ (await post("/undo", { uid: entry.uid, target: entry.target, actor: entry.actor }));
     const acks = answer.acks || [];
     queue.remove(entry);
     const taken = acks.filter(isRecorded);
@@ -144,14 +145,14 @@ function createOutbox(base) {
     status,
     /** @param {Decision} decision */
     decide(decision) {
-      queue.push({ ...decision, kind: "decision" });
+      queue.push({ actor: whoNow(), ...decision, kind: "decision" });
     },
     /**
      * @param {string | null} target
      * @param {number | null} imageId
      */
     undo(target, imageId) {
-      queue.push({ kind: "undo", uid: newUid(), target, image_id: imageId });
+      queue.push({ kind: "undo", uid: newUid(), target, image_id: imageId, actor: whoNow() });
     },
     /**
      * Takes a decision that was never sent out again; returns whether it could.
@@ -180,8 +181,8 @@ function createOutbox(base) {
  * @param {DecisionEntry} entry
  * @returns {Decision}
  */
-function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind, asked }) {
-  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, seen_seconds: null, blind, asked };
+function decisionOf({ uid, image_id, base_version, action, label, round, confidence, batch, seconds, blind, asked, actor }) {
+  return { uid, image_id, base_version, action, label, round, confidence, batch, seconds, seen_seconds: null, blind, asked, actor };
 }
 
 /**

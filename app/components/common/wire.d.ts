@@ -113,6 +113,8 @@ export interface Decision {
   seen_seconds: number | null;
   blind?: boolean;
   asked?: string | null;
+  /** who was set when the key was pressed; left out by an earlier version */
+  actor?: string;
 }
 
 /** The label in force of an image and how it came about. */

@@ -91,7 +91,9 @@ def _dialog(opened: OpenProject, one: BatchInfo) -> None:
     if st.button("Undo the batch", type="primary", icon=":material/undo:", key="confirm_undo"):
         state.forget("undoing")
         try:
-            acks = opened.project.store.undo(new_uid(), state.actor(), one.batch)
+            acks = opened.project.store.undo(
+                new_uid(), state.actor(), one.batch, anyones=state.is_reviewer()
+            )  # fmt: skip
         except StarlingError as error:
             state.show_error(error)
             return

@@ -3,6 +3,7 @@
 import { isRecorded } from "../common/acks.js";
 import { count, el, newUid, show } from "../common/dom.js";
 import { messageOf, postJson } from "../common/http.js";
+import { whoNow } from "../common/who.js";
 import { UNKNOWN } from "./codes.js";
 import { placesFor } from "./places.js";
 
@@ -43,13 +44,14 @@ export function acceptable(model, indices) {
  */
 export function batchDecisions(model, indices, classOf, { round, batch, seconds }) {
   const { ids, versions, label } = model.loaded();
+  const actor = whoNow();
   return indices.map((i) => {
     const k = classOf(i);
     const guess = model.pseudo(i);
     const seen = label[i] < 0 && guess !== UNKNOWN; // the pseudo-label is what the person looked at
     return {
       uid: newUid(), image_id: ids[i], base_version: versions[i], label: model.classes[k], batch, seconds: null,
-      seen_seconds: seconds(ids[i]),
+      seen_seconds: seconds(ids[i]), actor,
       action: seen && guess === k ? "accept" : seen || label[i] >= 0 ? "correct" : "label",
       round: seen ? round : null,
       confidence: null, // the map's is of the epoch shown, coarse and not calibrated: not the round's
@@ -168,19 +170,20 @@ export function createBatches(model, base, actions, paint) {
   // Takes back the last batch and shows its images again, for a better answer.
   async function undo() {
     const last = done.at(-1);
-    if (!busy && last) await takeBack(last, newUid());
+    if (!busy && last) await takeBack(last, newUid(), whoNow());
   }
 
   /**
    * @param {Done} last
    * @param {string} uid
+   * @param {string} actor
    */
-  async function takeBack(last, uid) {
+  async function takeBack(last, uid, actor) {
     busy = true;
     outcome = { kind: "good", text: "Taking back…" };
     paint();
     try {
-      const asks = { uid, target: last.batch };
+      const asks = { uid, target: last.batch, actor };
       const { acks } = /** @type {UndoAnswer} */ (await postJson(`${base}/undo`, asks, { timeout: BATCH_PATIENCE }));
       done.splice(done.indexOf(last), 1);
       learn(acks);
@@ -191,7 +194,7 @@ export function createBatches(model, base, actions, paint) {
       actions.select(placesFor(model.loaded(), last.ids));
       actions.saved();
     } catch (error) {
-      outcome = { kind: "bad", text: `Not taken back: ${messageOf(error)}.`, retry: () => takeBack(last, uid) };
+      outcome = { kind: "bad", text: `Not taken back: ${messageOf(error)}.`, retry: () => takeBack(last, uid, actor) };
     }
     busy = false;
     actions.changed();

@@ -5,6 +5,7 @@ import { isRecorded } from "../common/acks.js";
 import { newUid } from "../common/dom.js";
 import { createDurableQueue, onePerBase } from "../common/durable_queue.js";
 import { postJson, statusOf } from "../common/http.js";
+import { whoNow } from "../common/who.js";
 
 /** @import { DurableQueue, Encoding, Kept } from "../common/durable_queue.js" */
 /** @import { Ack, Action, Decision, DecisionsAnswer, UndoAnswer } from "../common/wire.d.ts" */
@@ -17,12 +18,13 @@ export const GRID_ACTIONS = ["accept", "correct", "reject", "label"];
 
 /**
  * A batch as columns, which keeps 50,000 answers under localStorage's limit. `actions`: one digit an image, a place in
- * GRID_ACTIONS; `given`: places in `labels`, -1 without one; `seconds`: how long each tile was on the screen, left out by an
- * earlier version; `part`: how many travel in one request.
+ * GRID_ACTIONS; `given`: places in `labels`, -1 without one; `seconds`: how long each tile was on the screen, and `actor`: who
+ * answered, both left out by an earlier version; `part`: how many travel in one request.
  * @typedef {{ kind: "decide", batch: string, round: number | null, labels: string[], ids: number[], versions: number[],
- *   actions: string, given: number[], confidence: (number | null)[], seconds?: number[], part?: number }} BatchContent
+ *   actions: string, given: number[], confidence: (number | null)[], seconds?: number[], part?: number,
+ *   actor?: string }} BatchContent
  * @typedef {BatchContent & Kept} Batch
- * @typedef {{ kind: "undo", batch: string, uid: string, target: string } & Kept} BatchUndo
+ * @typedef {{ kind: "undo", batch: string, uid: string, target: string, actor?: string } & Kept} BatchUndo
  * @typedef {Batch | BatchUndo} Job
  * @typedef {{ id: number, version: number, action: Action, label: string | null, confidence: number | null,
  *   seconds: number }} Answer
@@ -47,7 +49,7 @@ export function gridJob(answers, { round, batch }) {
     given: answers.map((one) => (one.label === null ? -1 : place.get(one.label) ?? -1)),
     confidence: answers.map(({ confidence }) => (
       confidence !== null && Number.isFinite(confidence) ? Number(confidence.toFixed(6)) : null)),
-    seconds: answers.map((one) => one.seconds),
+    seconds: answers.map((one) => one.seconds), actor: whoNow(),
   };
 }
 
@@ -74,6 +76,7 @@ export function gridDecisions(job, from, to) {
       uid: `${job.batch}-${id}`, image_id: id, base_version: job.versions[i], action,
       label: job.given[i] < 0 ? null : job.labels[job.given[i]], confidence: job.confidence[i],
       round: action === "label" ? null : job.round, batch: job.batch, seconds: null, seen_seconds: job.seconds?.[i] ?? null,
+      ...(job.actor === undefined ? {} : { actor: job.actor }),
     };
   });
 }
@@ -137,7 +140,7 @@ function createGridSender(base) {
 
   /** @param {BatchUndo} job */
   async function sendUndo(job) {
-    const asks = { uid: job.uid, target: job.target };
+    const asks = { uid: job.uid, target: job.target, actor: job.actor };
     const { acks } = /** @type {UndoAnswer} */ (await postJson(`${base}/undo`, asks, { timeout: GRID_PATIENCE }));
     queue.remove(job);
     forget(job.target);
@@ -165,7 +168,7 @@ function createGridSender(base) {
     }
     const target = waiting?.batch ?? recorded.findLast((one) => !undone.has(one.batch))?.batch;
     if (!target) return false;
-    queue.push({ kind: "undo", batch: `undo-${target}`, uid: newUid(), target });
+    queue.push({ kind: "undo", batch: `undo-${target}`, uid: newUid(), target, actor: whoNow() });
     return true;
   }
 

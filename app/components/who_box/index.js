@@ -1,25 +1,13 @@
-// The name this browser's decisions carry. It lives in a cookie, so that every request to Starling brings it along.
+// Shows the name that this browser's decisions carry, and lets it be changed.
 
 import { el, releaseAfterClick, setText, show, watchTheme } from "../common/dom.js";
 import { mountedOnce } from "../common/mounts.js";
+import { WHO_NONE, givenName, keepName, whoNow } from "../common/who.js";
 
 /** @import { Given } from "../common/mounts.js" */
 
 const WHO_LENGTH = 60;
-const WHO_SECONDS = 365 * 24 * 3600;
-const WHO_NONE = "local";
-
-/** @typedef {{ cookie: string, name: string }} WhoData */
-
-/** @param {string} cookie its name */
-function readWho(cookie) {
-  const pair = document.cookie.split("; ").find((one) => one.startsWith(`${cookie}=`));
-  try {
-    return pair ? decodeURIComponent(pair.slice(cookie.length + 1)) : "";
-  } catch {
-    return ""; // written by something else
-  }
-}
+/** @typedef {{ name: string, reserved: string[] }} WhoData `reserved`: names in lower case that nobody may take */
 
 /**
  * @param {HTMLElement} parent
@@ -31,7 +19,8 @@ function mountWho(parent, first) {
   const change = el("button", { type: "button", class: "quiet", testid: "who-change", onclick: open,
     title: "The name under which your decisions are recorded" }, "Labeling as ", shown);
   const input = el("input", { type: "text", maxlength: WHO_LENGTH, "aria-label": "Your name", testid: "who-input" });
-  const form = el("form", { hidden: true }, input, el("button", { type: "submit", class: "solid" }, "Set"));
+  const problem = el("p", { class: "problem", role: "alert", testid: "who-problem" });
+  const form = el("form", { hidden: true }, input, el("button", { type: "submit", class: "solid" }, "Set"), problem);
   const node = el("div", { class: "surface who" }, change, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -52,22 +41,26 @@ function mountWho(parent, first) {
   }
 
   function open() {
-    input.value = readWho(current.data.cookie);
+    input.value = givenName();
+    setText(problem, "");
     toggle(true);
     input.focus();
   }
 
   /** @param {string} name */
   function keep(name) {
-    const age = name && name !== WHO_NONE ? WHO_SECONDS : 0;
-    document.cookie = `${current.data.cookie}=${encodeURIComponent(name)}; path=/; max-age=${age}; SameSite=Strict`;
+    if (current.data.reserved.includes(name.toLowerCase())) {
+      setText(problem, `Nobody can be called “${name}”: it would say that no person decided.`);
+      return;
+    }
+    keepName(name);
     toggle(false);
     paint();
     current.setTriggerValue("who", name || WHO_NONE);
   }
 
   function paint() {
-    setText(shown, readWho(current.data.cookie) || WHO_NONE);
+    setText(shown, whoNow());
   }
 
   paint();

@@ -18,6 +18,8 @@ ListKind = Literal["measured", "doubtful", "issues", "conflicts", "rare", "audit
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIT = "audit:"
 OPEN = "open"
+MOST_DIGITS = 9
+"""Of an audit's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class QueueRef:
             if text == kind:
                 return cls(kind)
         number, colon, part = text.removeprefix(AUDIT).partition(":")
-        if text.startswith(AUDIT) and number.isdecimal():
+        if text.startswith(AUDIT) and number.isdecimal() and len(number) <= MOST_DIGITS:
             return cls("audit", int(number), part if not colon or part == OPEN else str(Part.parse(part)))
         way_out = f"Use {', '.join(KINDS)}, measured, doubtful, issues, conflicts, rare or {AUDIT}1."
         raise ConfigError("There is no such queue", value=text, way_out=way_out)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from engine import whole
 from engine.errors import RESTORE_FILES, ProjectCorrupt, RoundError
 from engine.files import read_json
 from engine.records.rounds import Predictions, RoundReport
@@ -66,12 +67,13 @@ def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDAr
         ProjectCorrupt: its file can not be read.
     """
     path = folder / files.epoch_predictions(epoch)
-    if not path.is_file():
-        raise RoundError(
-            "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
-        )
     with damage.told(path):
-        frame = pd.read_parquet(path, columns=["image_id", "class", "confidence"])
+        try:
+            frame = whole.table(path, ["image_id", "class", "confidence"])
+        except FileNotFoundError as error:
+            raise RoundError(
+                "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
+            ) from error
         return (
             frame["image_id"].to_numpy(np.int64),
             frame["class"].to_numpy(np.int16),
@@ -127,7 +129,7 @@ def roles(folder: Path) -> dict[int, str]:
     path = folder / files.LABELS
     if not path.is_file():
         return {}
-    frame = _whole(path, ["image_id", "role"])
+    frame = whole.table(path, ["image_id", "role"])
     return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
 
 
@@ -138,11 +140,6 @@ def learned_ids(folder: Path) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     read = pq.read_table(io.BytesIO(path.read_bytes()), columns=["image_id"], filters=[("role", "in", LEARNED)])
     return np.sort(read["image_id"].to_numpy().astype(np.int64))
-
-
-def _whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table of which a live round may put the next in place meanwhile: pyarrow opens a path more than once."""
-    return pd.read_parquet(io.BytesIO(path.read_bytes()), columns=columns)
 
 
 def tracked_epochs(folder: Path) -> list[int]:
@@ -186,7 +183,10 @@ def tracked_predictions(
     ids = _load(folder / files.TRACKED_IDS, cause, value)
     student = _load(folder / files.epoch_student(epoch), cause, value).astype(np.float32)
     path = folder / files.epoch_teacher(epoch)
-    return ids, student, np.load(path).astype(np.float32) if path.is_file() else None
+    try:
+        return ids, student, np.load(path).astype(np.float32)
+    except FileNotFoundError:
+        return ids, student, None
 
 
 SIGNAL_COLUMNS = {
@@ -239,7 +239,7 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     if not path.is_file():
         return None
     with damage.told(path):
-        features: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+        features: NDArray[np.float16] = whole.mapped(path)
     if features.ndim != 2 or features.dtype.kind != "f":
         raise damage.corrupt("A file that a round wrote holds no features", path)
     damage.check_rows(folder, path, len(features))
@@ -255,7 +255,7 @@ def signals(folder: Path) -> RoundSignals:
     path = folder / files.SIGNALS
     if path.is_file():
         with damage.told(path):
-            frame = _whole(path)
+            frame = whole.table(path)
             ids = frame["image_id"].to_numpy(np.int64)
             if "sureness" not in frame:  # rounds of earlier versions
                 frame["sureness"] = np.nan
@@ -322,7 +322,7 @@ def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tupl
     """Return columns of an epoch's predictions, which must be of these images in this order."""
     path = folder / files.epoch_predictions(epoch)
     with damage.told(path):
-        table = pq.read_table(path, columns=["image_id", *names], use_threads=False)
+        table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["image_id", *names], use_threads=False)
         columns = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
     if not np.array_equal(columns[0], ids):
         raise ProjectCorrupt(

@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 from app.routes import map_wire
 from app.routes.map_wire import REACH, MapImages
 from app.server import workbench
+from engine.jobs import fixed_map_work
 from engine.jobs.moving_map import Frames
 from engine.project.maps import Maps, TrackedPredictions
 from engine.project.opened import Project
@@ -21,6 +23,7 @@ from engine.project.results import Results
 from engine.quality import scale
 from engine.records.rounds import MapState
 from engine.store import Store
+from tests.engine.test_whole import replaced
 
 pytestmark = pytest.mark.usefixtures("jobs_here")
 
@@ -240,7 +243,7 @@ def test_neighbours_are_the_nearest_by_features(client: TestClient) -> None:
     assert {names[i] for i in found["ids"]} == {"left/1.png", "right/3.png"}  # grey 80 is between 40 and 120
     assert found["distances"] == sorted(found["distances"])
     assert client.get("map/neighbours", params={"image": 99}).status_code == 404
-    assert client.get("map/neighbours", params={"image": middle, "k": 0, "source": "pixels"}).status_code == 200
+    assert client.get("map/neighbours", params={"image": middle, "k": 0, "source": "pixels"}).status_code == 400
     assert client.get("map/neighbours", params={"image": middle, "k": 1000}).status_code == 400
 
 
@@ -265,3 +268,18 @@ def wait(holds: Any, seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
+
+
+def test_map_that_is_drawn_anew_all_the_time_is_always_sent_whole(client: TestClient) -> None:
+    project().maps.start("pixels")
+    wait(lambda: project().maps.state("pixels").status == "ready")
+    (path,) = (project().workspace.root / "map").glob(f"pixels-*/{fixed_map_work.MAP}")
+    frame = pd.read_parquet(path)
+    wide, narrow = path.with_name("wide"), path.with_name("narrow")
+    frame.assign(**{f"more_{n}": "x" * 5000 for n in range(20)}).to_parquet(wide)
+    frame.to_parquet(narrow, compression=None)
+    with replaced(path, [wide, narrow]):
+        for _ in range(100):
+            answer = client.get("map/points")
+            assert answer.status_code == 200
+            assert header_of(answer.content)[0]["positions"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -12,7 +13,9 @@ from starlette.testclient import TestClient
 
 from app.components import modules, mount
 from app.routes import table as routes
-from app.server.gate import LOOPBACK, Gate
+from app.server.access import Access
+from app.server.gate import Gate
+from app.server.sessions import Sessions
 
 COMPONENTS = sorted(path.split("/")[0] for path in modules.SOURCES if path.endswith("/index.js"))
 
@@ -72,12 +75,13 @@ def test_only_modules_are_served(client: TestClient, path: str) -> None:
     assert client.get(f"{modules.ROOT}/{modules.VERSION}/{path}").status_code == 404
 
 
-def test_modules_lie_behind_the_gate() -> None:
-    guarded = Starlette(routes=routes.ROUTES, middleware=[Middleware(Gate, token="sesame", hosts=LOOPBACK)])
+def test_modules_lie_behind_the_gate(tmp_path: Path) -> None:
+    gate = Middleware(Gate, token="sesame", reached=Access(), sessions=Sessions(tmp_path))
+    guarded = Starlette(routes=routes.ROUTES, middleware=[gate])
     client = TestClient(guarded, base_url="http://127.0.0.1:8501")
     path = modules.address("common/dom.js")
     assert client.get(path).status_code == 401
-    assert client.get(path, headers={"cookie": "starling_token_8501=sesame"}).status_code == 200
+    assert client.get(path, headers={"authorization": "Bearer sesame"}).status_code == 200
 
 
 def _loaded(component: str) -> tuple[str, list[str]]:

@@ -162,3 +162,40 @@ def test_an_audit_asks_blind_and_its_answer_draws_the_image(client: TestClient, 
         assert client.post("queue", json={"only": wrong}).status_code in {400, 409}
     unknown = {**sent, "uid": "v", "asked": "1 colour:red"}
     assert client.post("decisions", json={"decisions": [unknown]}).status_code == 400
+
+
+def _label(client: TestClient, image: int, uid: str, **more: object) -> dict[str, object]:
+    one = {"uid": uid, "image_id": image, "base_version": 0, "action": "label", "label": "left", **more}
+    answer = client.post("decisions", json={"decisions": [one]})
+    return answer.json() if answer.status_code == 200 else {"status": answer.status_code, **answer.json()}
+
+
+def test_decision_that_waited_is_recorded_under_the_name_of_when_the_key_was_pressed(
+    client: TestClient, project: Project
+) -> None:
+    first, second = free(project)
+    client.cookies.set("starling_who", "Ben")
+    _label(client, first, "u1", actor="Ann")
+    _label(client, second, "u2")
+    assert [project.store.history(one)[0].actor for one in (first, second)] == ["Ann", "Ben"]
+    assert client.post("undo", json={"uid": "z1", "actor": "Ann"}).json()["acks"][0]["state"]["image_id"] == first
+    assert project.store.history(first)[0].actor == "Ann"
+
+
+@pytest.mark.parametrize("name", ["import", " Import", "STARLING", "a\u202eb", "a\nb", "x" * 61, " "])
+def test_name_that_nobody_can_have_records_nothing(client: TestClient, project: Project, name: str) -> None:
+    image, before = free(project)[0], project.store.head_seq()
+    assert _label(client, image, "u1", actor=name)["status"] == 400
+    assert client.post("undo", json={"uid": "z1", "actor": name}).status_code == 400
+    assert project.store.head_seq() == before
+
+
+def test_others_decisions_are_taken_back_by_reviewers_alone(client: TestClient, project: Project) -> None:
+    image = free(project)[0]
+    _label(client, image, "u1", actor="Ann")
+    refused = client.post("undo", json={"uid": "z1", "target": "u1", "actor": "Ben"})
+    assert refused.status_code == 409
+    assert "another person decided this: Ann" in refused.json()["message"]
+    workbench.current().reviewers = frozenset({"Ben"})
+    taken = client.post("undo", json={"uid": "z1", "target": "u1", "actor": "Ben"}).json()
+    assert taken["image"]["label"] is None

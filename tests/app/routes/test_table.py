@@ -36,7 +36,7 @@ def test_queue_goes_on_until_every_image_was_shown(client: TestClient) -> None:
         shown += [item["image_id"] for item in found["items"]]
     assert sorted(shown) == [1, 2, 3, 4, 5, 6]
     assert client.post("queue", json={"only": "all", "exclude": shown}).json()["items"] == []
-    by_query = _queue(client, only="all", exclude="1,2,x,,4")["items"]
+    by_query = _queue(client, only="all", exclude="1,2,4")["items"]
     by_body = client.post("queue", json={"only": "all", "exclude": [1, 2, 4]}).json()["items"]
     assert by_body == by_query
     assert sorted(item["image_id"] for item in by_body) == [3, 5, 6]
@@ -111,7 +111,7 @@ def test_nothing_to_undo_is_said(client: TestClient) -> None:
 def test_malformed_decision_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
     answer = client.post("decisions", json={"decisions": [_decision(**wrong)]})
     assert answer.status_code == 400
-    assert "decision" in answer.json()["message"].lower()
+    assert next(iter(wrong)) in answer.json()["message"]
 
 
 def test_label_of_no_class_is_refused_by_the_ledger(client: TestClient) -> None:

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from engine.errors import ExportError
+from engine.errors import ConfigError, ExportError
 from engine.exporters import EXPORTERS, tables
+from engine.exporters.collect import ExportOptions
 from engine.exporters.rows import COLUMNS, ExportRow
 from tests.engine.exporters.export_samples import manifest, quiet
 
@@ -124,3 +126,25 @@ def test_an_error_midway_leaves_nothing(key: str, rows: list[ExportRow], root: P
     with pytest.raises(ExportError, match="disk is full"):
         EXPORTERS[key].write(rows, root, out / "set", manifest(), [], fail)
     assert list(out.iterdir()) == []
+
+
+def test_cells_that_a_spreadsheet_would_compute_are_guarded_only_where_that_is_wanted(tmp_path: Path) -> None:
+    wild = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "＝1", "plain", "a=1", "'=1", ""]
+    rows = [ExportRow(n, f"{text}.png", "0" * 64, "PNG", label=text or None) for n, text in enumerate(wild)]
+
+    def read(write: Callable[..., None]) -> list[dict[str, str]]:
+        write(rows, tmp_path, tmp_path / "set.csv", {}, [], quiet)
+        with open(tmp_path / "set.csv", encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, strict=True))
+
+    assert [row["label"] for row in read(tables.write_csv)] == wild
+    table = read(tables.write_guarded_csv)
+    assert [row["label"] for row in table] == [*(f"'{text}" for text in wild[:7]), *wild[7:]]
+    assert [row["file_name"][0] for row in table] == [*"'''''''", "p", "a", "'", "."]
+    assert {row["sha256"] for row in table} == {"0" * 64}
+
+
+@pytest.mark.parametrize("wrong", [{"format": "parquet"}, {"format": "csv", "audit": 1}])
+def test_guard_is_for_a_csv_without_an_audit(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="guarded for spreadsheets"):
+        ExportOptions(**wrong, for_spreadsheets=True)

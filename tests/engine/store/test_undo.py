@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.errors import LedgerError, NothingToUndo
+from engine.errors import ConfigError, LedgerError, NothingToUndo
+from engine.records.goal import Goal
 from engine.records.labels import Decision, LabelState
 from engine.store import Store
 
@@ -83,9 +84,11 @@ def test_undo_takes_back_only_what_the_same_person_did_and_never_an_import(store
     store.record([decide("u1", 5, actor="anna"), decide("u2", 6, actor="ben")])
     store.undo("z1", "anna")
     assert sorted(store.state_at(store.head_seq())) == [1, 2, 6]
-    for actor in ("anna", "import", "nobody"):
+    for actor in ("anna", "nobody"):
         with pytest.raises(NothingToUndo):
             store.undo("z2", actor)
+    with pytest.raises(LedgerError, match="a name that nobody can have"):
+        store.undo("z2", "import")
 
 
 def test_undo_does_not_overwrite_what_another_person_did_since(store: Store, decide: Make) -> None:
@@ -119,3 +122,31 @@ def test_the_uid_of_a_decision_cannot_serve_an_undo(store: Store, decide: Make) 
     store.record([decide("u1", 5)])
     with pytest.raises(LedgerError, match="belongs to a decision"):
         store.undo("u1", "local")
+
+
+def test_nobody_but_a_reviewer_takes_back_what_another_person_decided(store: Store, decide: Make) -> None:
+    store.record([decide("u1", 5, actor="anna")])
+    store.record_batch(
+        [decide("b1", 6, actor="anna", batch="page"), decide("b2", 7, actor="anna", batch="page")], "page"
+    )
+    before = store.head_seq()
+    for target in ("u1", "page"):
+        with pytest.raises(LedgerError, match=r"another person decided this: anna.*--reviewer"):
+            store.undo("z1", "ben", target)
+    assert store.head_seq() == before
+    assert [ack.status for ack in store.undo("z1", "ben", "page", anyones=True)] == ["saved", "saved"]
+    assert [ack.status for ack in store.undo("z2", "anna", "u1")] == ["saved"]
+    assert store.history(6)[0].actor == "ben"
+
+
+@pytest.mark.parametrize("name", ["import", "Import", " IMPORT ", "starling", "model"])
+def test_name_that_would_say_that_no_person_decided_is_refused(store: Store, decide: Make, name: str) -> None:
+    before = store.head_seq()
+    [ack] = store.record([decide("u1", 5, actor=name)])
+    assert (ack.status, ack.message) == ("refused", "the actor is a name that nobody can have")
+    store.record([decide("u2", 5, actor="anna")])
+    with pytest.raises(LedgerError, match="a name that nobody can have"):
+        store.undo("z1", name, "u2", anyones=True)
+    with pytest.raises(ConfigError, match="a name that nobody can have"):
+        store.set_goal(Goal(0.01, 0.95, "all"), name)
+    assert store.head_seq() == before + 1
