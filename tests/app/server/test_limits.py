@@ -106,7 +106,7 @@ def test_upload_that_is_refused_leaves_nothing(client: TestClient, monkeypatch: 
     answer = TestClient(guarded).post(f"{opened.base}/upload?name=a.zip", content=noise())
     assert answer.status_code == 413
     assert list((opened.project.root / "staging").iterdir()) == []
-    assert opened.uploads == {}
+    assert opened.deliveries.all() == []
 
 
 def test_routes_take_what_the_browser_sends_at_most() -> None:
