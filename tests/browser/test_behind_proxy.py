@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ import pytest
 
 from engine.project.opened import Project
 from tests import nginx as front
-from tests.browser.test_keyboard_review import wait_saved
 from tests.browser.test_whole_loop import export, go, settle, wait_until
 from tests.ready_project import ReadyProjects, grey, noisy_pets, write_zip
 
-pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(front.NGINX is None, reason="needs nginx")]
 PAGES = ("Train", "Map", "Quality", "History")
 
@@ -56,7 +56,9 @@ def test_whole_way_behind_a_proxy_below_a_path(tab: Any, ready: ReadyProjects, t
             wait_until(
                 tab, lambda was=front_image: tab.get_by_test_id("review-image").get_attribute("data-image-id") != was
             )
-        wait_saved(tab)
+        expect(tab.get_by_test_id("review-save-state")).to_have_text(
+            re.compile("^saved", re.IGNORECASE), timeout=60_000
+        )
         assert [one.label for one in project.store.history(limit=3)] == ["cat", "dog", "cat"]
         assert project.store.head_seq() == before + 3
         tab.reload()  # a page below the path, opened by its own address
