@@ -100,7 +100,8 @@ def browser() -> Iterator[playwright.Browser]:
 
 @pytest.fixture
 def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    # Playwright waits for functions by evaluating text, which the policy forbids; test_behind_proxy goes by the policy.
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
     opened = context.new_page()
     opened.set_default_timeout(30_000)
     yield opened

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.project.opened import Project
 from tests import nginx as front
-from tests.browser.test_keyboard_review import wait_saved
 from tests.browser.test_whole_loop import export, go, settle, wait_until
+from tests.made_round import make_round
 from tests.ready_project import ReadyProjects, grey, noisy_pets, write_zip
 
-pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+expect = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright").expect
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(front.NGINX is None, reason="needs nginx")]
 PAGES = ("Train", "Map", "Quality", "History")
 
@@ -32,6 +34,9 @@ def tab(browser: Any) -> Iterator[Any]:
 def test_whole_way_behind_a_proxy_below_a_path(tab: Any, ready: ReadyProjects, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     root = ready.copy(noisy_pets(20, 40, ("cat", "dog")), tmp_path / "home" / "pets")
+    with Project.open(root) as planned:
+        p = np.tile([0.7, 0.3], (60, 1))
+        make_round(planned, p, epochs=[p])
     more = write_zip(tmp_path / "more.zip", grey(8, {"cat/a.png": 10, "cat/b.png": 90, "dog/c.png": 170}))
     refused: list[str] = []
     tab.on("console", lambda told: refused.append(told.text) if "Content Security Policy" in told.text else None)
@@ -56,7 +61,9 @@ def test_whole_way_behind_a_proxy_below_a_path(tab: Any, ready: ReadyProjects, t
             wait_until(
                 tab, lambda was=front_image: tab.get_by_test_id("review-image").get_attribute("data-image-id") != was
             )
-        wait_saved(tab)
+        expect(tab.get_by_test_id("review-save-state")).to_have_text(
+            re.compile("^saved", re.IGNORECASE), timeout=60_000
+        )
         assert [one.label for one in project.store.history(limit=3)] == ["cat", "dog", "cat"]
         assert project.store.head_seq() == before + 3
         tab.reload()  # a page below the path, opened by its own address
@@ -67,6 +74,9 @@ def test_whole_way_behind_a_proxy_below_a_path(tab: Any, ready: ReadyProjects, t
             assert tab.url.startswith(address)
             tab.get_by_text("pets", exact=True).first.wait_for()
 
+        go(tab, "Quality")
+        tab.get_by_test_id("stMain").get_by_text("Accuracy", exact=True).first.click()
+        tab.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
         go(tab, "Export")
         downloaded = export(tab, tmp_path, 63)
         (written,) = (one for one in (root / "exports").iterdir() if not one.name.startswith("."))

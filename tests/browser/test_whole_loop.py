@@ -115,7 +115,7 @@ def go(page: Any, title: str) -> None:
 def settle(page: Any) -> None:
     """Wait until the page has finished running."""
     page.wait_for_timeout(300)
-    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=30_000)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=30_000)
 
 
 def wait_until(page: Any, holds: Callable[[], bool], seconds: float = 120) -> None:
