@@ -118,7 +118,7 @@ def test_a_scan_goes_on_while_a_person_looks_at_another_page(
     page.get_by_role("button", name="Import 5,000 images").wait_for()
 
 
-def test_an_upload_is_there_in_a_page_that_is_loaded_again(
+def test_an_upload_is_there_in_a_page_that_is_loaded_again_and_after_a_restart(
     page: Any, start_app: Callable[..., Any], tmp_path: Path
 ) -> None:
     archive = tmp_path / "many.zip"
@@ -137,5 +137,13 @@ def test_an_upload_is_there_in_a_page_that_is_loaded_again(
     page.get_by_role("button", name="Import 5,000 images").wait_for(timeout=120_000)
     page.reload()
     page.get_by_role("button", name="Import 5,000 images").wait_for()
-    page.get_by_role("button", name="Import 5,000 images").click()
+    app.kill()
+    again = start_app()
+    page.goto(again.url)
+    page.get_by_label("Open a project").click()
+    page.get_by_role("option", name="pets").click()
+    page.get_by_role("link", name="Import", exact=True).first.click()
+    page.get_by_text("many.zip is not imported yet").wait_for()
+    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Import 5,000 images").click(timeout=120_000)
     page.get_by_text("Imported 5,000 images with 5,000 labels").wait_for(timeout=120_000)
