@@ -130,7 +130,7 @@ def test_upload_decision_and_download_go_through(browser: Browser) -> None:
     data = os.urandom(3 << 20)
     status, _, body = browser.ask("POST", f"{base}/upload?name=more.zip", data)
     assert (status, json.loads(body)["bytes"]) == (200, len(data))
-    (kept,) = (browser.root / "staging").glob("upload-*")
+    (kept,) = (browser.root / "staging").glob("delivery-upload-*")
     assert kept.read_bytes() == data
 
     item = json.loads(browser.ask("GET", f"{base}/queue")[2])["items"][0]

@@ -147,7 +147,7 @@ def test_server_holds_little_of_what_it_sends_and_takes(server: Server, large: P
             server.ask("POST", f"{server.base}/upload?name=a.zip", body, origin=origin, content_length=size) as taken,
         ):
             assert taken.status == 200, taken.read()
-    (uploaded,) = (server.root / "staging").glob("upload-*.zip")
+    (uploaded,) = (server.root / "staging").glob("delivery-upload-*.zip")
     assert uploaded.stat().st_size == LARGE
     uploaded.unlink()
     assert max(seen) - before < 30 * MEGABYTE

@@ -81,7 +81,7 @@ def test_every_share_of_a_page_has_a_control_that_misses_by_far() -> None:
     }  # fmt: skip
     for line in found:
         assert line.controls
-        assert all(missed(line, one.got, one.error) > SLACK for one in line.controls), line
+        assert any(missed(line, one.got, one.error) > SLACK for one in line.controls), line
 
 
 def test_cross_validation_on_random_answers_that_also_teach_is_too_low() -> None:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from engine.errors import ConfigError, LedgerError
@@ -19,8 +21,10 @@ from engine.jobs.parent import JobState
 from engine.live.model import ImageSet
 from engine.project import live as live_desk
 from engine.project.labels import new_uid
+from engine.project.live import LearnedFrom
 from engine.project.opened import Project
 from engine.project.quality import learning_curve
+from engine.project.quality.learning_curve import LearningCurve
 from engine.quality.learning import Learning, learning
 from engine.records.labels import Decision
 from engine.records.review import ReviewItem
@@ -48,7 +52,7 @@ def described(ready: ReadyProjects, tmp_path_factory: pytest.TempPathFactory) ->
     with Project.open(folder) as opened:
         opened.live.turn(True)
         assert not opened.live.step(), "features come first"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while features.state(folder, opened.workspace.items()).status != "ready":
             assert time.monotonic() < deadline, features.state(folder, opened.workspace.items())
             assert opened.live.state().status == "features"
@@ -394,15 +398,24 @@ def test_how_live_labels_learn_is_told_by_fits_to_fewer_of_the_labels_given_firs
         told.append((labels, wrong))
         return learning(labels, wrong, measuring, taught)
 
+    fits: list[NDArray[np.int64]] = []
+    counted = LearningCurve._wrong
+
+    def rows_kept(self: LearningCurve, learned: LearnedFrom, rows: NDArray[np.int64], *asked: Any) -> int:
+        fits.append(self._store.label_table().rows(learned.ids[rows]))
+        return counted(self, learned, rows, *asked)
+
     monkeypatch.setattr(learning_curve, "learning", keep)
+    monkeypatch.setattr(LearningCurve, "_wrong", rows_kept)
     curve = project.curve.now()
     assert curve is not None
     [(labels, wrong)] = told
+    assert project.store.label_table().has_source("imported")[fits[0]].all(), "the first half came with the images"
+    assert not project.store.label_table().has_source("imported")[fits[2]].all()
     known = project.live.state().labels
     assert labels == [round(known / 2), round(0.75 * known), known]
     answers = project.measured.answers(1)
     assert wrong[2] == (~answers.right).sum(), "the fit to all labels is the round in force"
-    assert wrong[0] < wrong[2], "the first half are those that came with the images"
     assert (curve.labels, curve.measuring) == (known, 0.2)
     assert curve.taught == pytest.approx(0.8 - 0.2 * known / (IMAGES - 30))
     assert project.curve.now() is curve

@@ -38,14 +38,14 @@ def test_every_acknowledged_decision_survives_kill_nine(store: Store, url: str) 
     store.close()
     acknowledged: dict[str, int] = {}
     for run in range(4):
-        process = start_python(RECORDER, url, run)
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(40)]
-        time.sleep(0.013 * run)
-        process.send_signal(signal.SIGKILL)
-        rest, errors = process.communicate(timeout=60)
-        lines += rest.splitlines(keepends=True)
-        assert errors == ""
+        with start_python(RECORDER, url, run) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            lines = [process.stdout.readline() for _ in range(40)]
+            time.sleep(0.013 * run)
+            process.send_signal(signal.SIGKILL)
+            lines += process.stdout.readlines()  # communicate() would begin behind what readline() has read ahead
+            assert process.stderr.read() == ""
         for line in lines:
             if line.endswith("\n"):
                 uid, seq = line.split()
