@@ -35,7 +35,7 @@ LONG = {"device": "cpu", "epochs": 5000, "steps_per_epoch": 50, "run_baseline": 
 
 WATCH = """frame => {
   const watch = (window.watch = { presses: [], painted: 0, times: [], waiting: null });
-  const numberOf = (image) => Number(image.src.split("/").at(-1));
+  const numberOf = (image) => Number(new URL(image.src).pathname.split("/").at(-1));
   watch.fronts = [numberOf(frame.querySelector("img"))];
   let framed = false, swapped = false;
   window.addEventListener("keydown", (event) => {
