@@ -83,6 +83,7 @@ def test_wrong_uploads_are_explained_and_a_first_batch_can_be_labeled(
     page.get_by_test_id("review-new-class-name").fill("cat")
     page.get_by_test_id("review-new-class-add").click()
     page.get_by_test_id("review-class").first.wait_for()
+    page.get_by_test_id("review-new-class").wait_for()  # the field is gone, which would have taken the key
     page.keyboard.press("1")
     page.get_by_test_id("review-recent").first.wait_for()
     page.get_by_text(re.compile("saved · 1 today")).wait_for()
