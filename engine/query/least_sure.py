@@ -1,9 +1,9 @@
 """The default: what the model is least sure of, and before it knows anything typical images.
 
 The aim is the fewest decisions until labels and predictions together are right, and a decision helps most where the
-prediction is likely wrong. Variety among the picks and quotas for the classes save no decisions on photos or digits
-(`starling bench photos`, the table of queues), so they have no part in it. No image of it is drawn at random: those
-that are measure, and come between these (`engine.quality.measured_set`).
+prediction is likely wrong. Variety among the picks and quotas for the classes have no part in it: no decisions were
+saved by them. No image of it is drawn at random: those that are measure, and come between these
+(`engine.quality.measured_set`).
 
 Before any round nothing is sure or unsure: typical images of every group (TypiClust) come first, and without features
 the random order does. So it is of a young pool, in which a live model knows too few labels.
