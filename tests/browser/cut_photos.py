@@ -1,7 +1,12 @@
-"""Photos without a label as a person would bring them: pieces of two of scikit-learn's, cut at four places."""
+"""Photos without a label as a person would bring them: pieces of two of scikit-learn's, cut at four places.
+
+STARLING_PHOTOS names folders of class folders to try the tests on besides, separated by colons.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ from sklearn.datasets import load_sample_images
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 
+MORE_PHOTOS = [Path(one) for one in os.environ.get("STARLING_PHOTOS", "").split(":") if one]
 IMAGES = 300
 PLACES = {"roof": (0, (0, 60, 640, 250)), "stairs": (0, (0, 250, 640, 427)),
           "petals": (1, (150, 80, 480, 350)), "leaves": (1, (0, 0, 190, 427))}  # fmt: skip
@@ -34,9 +40,21 @@ def cut(folder: Path) -> dict[str, str]:
     return truth
 
 
-def photo_project(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Import such photos into a project below `folder`; return the project's folder and each class by file name."""
-    truth = cut(folder / "photos")
+def drawn(classes: Path, folder: Path) -> dict[str, str]:
+    """Copy photos drawn at random from the class folders in `classes`; return the class of each by its file name."""
+    files = sorted(path for path in classes.glob("*/*") if path.is_file())
+    truth = {}
+    folder.mkdir()
+    for number, which in enumerate(np.random.default_rng(0).permutation(len(files))[:IMAGES]):
+        name = f"{number:04d}{files[which].suffix}"
+        truth[name] = files[which].parent.name
+        shutil.copy(files[which], folder / name)
+    return truth
+
+
+def photo_project(folder: Path, classes: Path | None = None) -> tuple[Path, dict[str, str]]:
+    """Import such photos, or some of `classes`, without a label; return the project's folder and the class by name."""
+    truth = drawn(classes, folder / "photos") if classes else cut(folder / "photos")
     root = folder / "home" / "photos"
     root.parent.mkdir()
     with Project.create(root, "Photos") as project:

@@ -1,11 +1,7 @@
-"""One label a class, the first button: a round that labels all others within seconds, and the map that shows it.
-
-STARLING_PHOTOS names more folders of class folders to try it on, separated by colons.
-"""
+"""One label a class, the first button: a round that labels all others within seconds, and the map that shows it."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +14,7 @@ import pytest
 from engine.importers.scan import ImportSource
 from engine.project.opened import Project
 from engine.records.rounds import ACTIVE_STATES, RoundRecord
-from tests.browser.cut_photos import cut
+from tests.browser.cut_photos import MORE_PHOTOS, cut
 from tests.browser.test_map_hand import INKED
 from tests.browser.test_whole_loop import go, wait_until
 
@@ -26,7 +22,6 @@ expect = pytest.importorskip("playwright.sync_api", reason="the browser tests ne
 pytestmark = pytest.mark.browser
 TARGET = 20.0
 """Seconds from the press to a round that ended."""
-MORE_PHOTOS = [Path(one) for one in os.environ.get("STARLING_PHOTOS", "").split(":") if one]
 
 
 @pytest.mark.parametrize("images", ["digits", "cut photos", *MORE_PHOTOS], ids=lambda one: Path(one).name)
