@@ -15,7 +15,7 @@ from engine.benchmarks import BENCHMARKS, overrides, results
 from engine.benchmarks.audit_study import AUDIT
 from engine.benchmarks.audited_rounds import AUDITED_ROUNDS, CALIBRATION
 from engine.benchmarks.certificate import CERTIFICATE
-from engine.benchmarks.data import load_problem
+from engine.benchmarks.data import find_sets, load_problem
 from engine.benchmarks.decisions_study import DECISIONS
 from engine.benchmarks.first_guess import FIRST_GUESS
 from engine.benchmarks.groups import GROUPS
@@ -85,10 +85,16 @@ def run(options: Options, say: Say = lambda line: None) -> str:
     runs = stored(options)
     devices.set_threads(int(next((row.train["threads"] for row in rows if "threads" in row.train), 0)))
     made = origin(options, context.device, minutes)
+    kept = {
+        (row.label, seed): results.done_already(runs, row, seed, minutes, made["device"])
+        for row in rows
+        for seed in seeds
+    }
+    find_sets((row for row in rows if any(kept[row.label, seed] is None for seed in seeds)), context.root)
     content: dict[str, Any] = {}
     for seed in seeds:
         for row in rows:
-            done = results.done_already(runs, row, seed, minutes, made["device"])
+            done = kept[row.label, seed]
             one = done or _one(benchmark, row, seed, context, minutes) | {"code": made["code"]}
             runs = runs if done else [*runs, one]
             content = results.document(options.name, benchmark, rows, runs, made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.benchmarks.spec import Row
 from engine.benchmarks.two_moons import two_moons
 from engine.errors import ConfigError, SourceMissing
 from engine.live.space import evenly
@@ -22,6 +23,9 @@ from engine.nets import frozen
 from engine.nets.net_name import WHOLE, NetName
 from engine.training.evaluate import chunks
 from engine.training.pools import Pools
+
+OF_TORCHVISION = ("MNIST", "CIFAR10")
+"""Sets that lie in a folder."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
     if name == "random":
         images, y = random_images(int(data.get("images", 50_000)), seed)
         return Problem(pools_of(images, y, choose_labels(y, labels, seed)), lambda: (images, y))
-    if name not in ("MNIST", "CIFAR10"):
+    if name not in OF_TORCHVISION:
         raise ConfigError("There is no set of this name", value=name, way_out="Choose MNIST, CIFAR10 or two_moons.")
     images, y = training(name, root)
     if "images" in data:
@@ -76,6 +80,16 @@ def load_problem(data: Mapping[str, Any], root: Path, seed: int) -> Problem:
         return described(images[rows], features), y[rows]
 
     return Problem(pools, test, lambda: y[pools.unlabeled_idx])
+
+
+def find_sets(rows: Iterable[Row], root: Path) -> None:
+    """Read the sets of these rows, so that one that is missing is told before the first run and not after hours.
+
+    Raises:
+        SourceMissing: a set does not lie under `root`.
+    """
+    for name in {str(row.data["set"]) for row in rows} & set(OF_TORCHVISION):
+        training(name, root)
 
 
 def described(images: Tensor, net: str) -> Tensor:
