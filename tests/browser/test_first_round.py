@@ -24,6 +24,7 @@ TARGET = 20.0
 """Seconds from the press to a round that ended."""
 
 
+@pytest.mark.speed
 @pytest.mark.parametrize("images", ["digits", "cut photos", *MORE_PHOTOS], ids=lambda one: Path(one).name)
 def test_one_label_a_class_gets_a_round_from_the_first_button(
     images: str | Path, page: Any, start_app: Callable[..., Any], tmp_path: Path

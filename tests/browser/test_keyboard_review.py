@@ -205,6 +205,7 @@ def run_round(page: Any, project: Project, train: dict[str, Any], states: set[st
     wait_until(page, lambda: project.store.round(number).state in states, 60)
 
 
+@pytest.mark.speed
 def test_a_hundred_labels_by_keyboard_while_a_round_trains(
     page: Any, start_app: Callable[..., Any], project: Project
 ) -> None:
