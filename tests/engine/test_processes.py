@@ -41,3 +41,17 @@ def test_a_zombie_is_the_same_process_and_does_not_live(tmp_path: Path) -> None:
 def test_a_number_that_is_no_process_does_not_live(tmp_path: Path) -> None:
     assert not processes.alive(-1, tmp_path)
     assert not processes.alive(0, tmp_path)
+
+
+def test_a_clock_that_is_set_makes_no_process_another(tmp_path: Path) -> None:
+    """The system counts a creation time from the boot, whose time moves with the clock."""
+    child = subprocess.Popen([sys.executable, "-c", IDLE, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    try:
+        child.stdout.readline()
+        before = psutil.Process(child.pid).create_time() - 86_400
+        assert processes.alive(child.pid, tmp_path, before)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
