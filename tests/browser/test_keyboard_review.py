@@ -205,6 +205,21 @@ def run_round(page: Any, project: Project, train: dict[str, Any], states: set[st
     wait_until(page, lambda: project.store.round(number).state in states, 60)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (1280, 640)])
+def test_the_whole_image_and_its_name_stand_in_the_window(
+    page: Any, start_app: Callable[..., Any], project: Project, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    open_review(page, start_app(None, str(project.root)).url, project)
+    image, name = page.get_by_test_id("review-image").bounding_box(), page.get_by_test_id("review-name").bounding_box()
+    assert image["height"] >= 0.4 * height
+    assert height < 700 or name["y"] + name["height"] < height, "a low window is scrolled"
+    page.mouse.move(400, 500)
+    page.mouse.wheel(0, 200)
+    page.set_viewport_size({"width": width, "height": height + 50})
+    wait_until(page, lambda: page.get_by_test_id("review-image").bounding_box()["height"] >= image["height"] + 20, 10)
+
+
 @pytest.mark.speed
 def test_a_hundred_labels_by_keyboard_while_a_round_trains(
     page: Any, start_app: Callable[..., Any], project: Project

@@ -15,7 +15,8 @@ import { ACTION_WORDS, buildPanel } from "./panel.js";
 /** @import { Card, Deck } from "./deck.js" */
 /** @import { Decided, Look, ReviewNotice, Session } from "./session.js" */
 
-const STAGE_SHARE = 0.62; // of the window's height; the style sheet's .frame has the same
+const LEAST_STAGE = 0.42; // of the window's height; else the image ends where the window does
+const BELOW_STAGE = 64; // the line with the file's name, and a margin
 const PIXEL_ART_ZOOM = 40;
 const MARK_WORDS = { reject: "rejected", skip: "skipped", unsure: "unsure", flag: "flagged" };
 
@@ -119,22 +120,24 @@ function buildStage(session) {
   const node = el("figure", { class: "stage" }, frame, empty, hint, caption);
   /** @type {{ item: ReviewItem, image: HTMLImageElement } | null} */
   let shown = null;
-  let roomAcross = 9999;
-  let windowHeight = globalThis.innerHeight; // kept: asking for it makes the browser lay the page out at once
-  const watcher = new ResizeObserver(() => {
+  let roomAcross = 9999; // kept, as the next: asking for them makes the browser lay the page out at once
+  let roomDown = 0.6 * globalThis.innerHeight;
+  const measure = () => {
     roomAcross = frame.clientWidth || 9999;
-    fit();
-  });
-  watcher.observe(frame);
-  const onResize = () => {
-    windowHeight = globalThis.innerHeight;
+    const above = frame.getBoundingClientRect().top + scrolled(node);
+    roomDown = Math.floor(Math.max(LEAST_STAGE * globalThis.innerHeight, globalThis.innerHeight - above - BELOW_STAGE));
+    node.style.setProperty("--stage", `${roomDown}px`);
     fit();
   };
-  globalThis.addEventListener("resize", onResize);
+  const watcher = new ResizeObserver(measure);
+  watcher.observe(frame);
+  const page = document.querySelector("[data-testid=stMainBlockContainer]"); // what stands above may become higher
+  if (page) watcher.observe(page);
+  globalThis.addEventListener("resize", measure);
 
   function stop() {
     watcher.disconnect();
-    globalThis.removeEventListener("resize", onResize);
+    globalThis.removeEventListener("resize", measure);
   }
 
   function fit() {
@@ -142,7 +145,7 @@ function buildStage(session) {
     const { item, image } = shown;
     const width = item.width || image.naturalWidth || 1;
     const height = item.height || image.naturalHeight || 1;
-    let scale = Math.min((windowHeight * STAGE_SHARE) / height, roomAcross / width);
+    let scale = Math.min(roomDown / height, roomAcross / width);
     if (isPixelArt({ width, height })) {
       scale = Math.min(scale, PIXEL_ART_ZOOM);
       if (scale > 2) scale = Math.floor(scale); // whole pixels stay square
@@ -186,6 +189,19 @@ function buildStage(session) {
     frame.dataset.imageId = String(item.image_id);
   }
   return { node, paint, stop };
+}
+
+/**
+ * How far what holds a node is scrolled, in pixels.
+ *
+ * @param {Node} node
+ */
+function scrolled(node) {
+  let sum = 0;
+  for (let at = /** @type {Node | null} */ (node); at; at = at.parentNode ?? /** @type {ShadowRoot} */ (at).host ?? null) {
+    if (at instanceof Element) sum += at.scrollTop;
+  }
+  return sum;
 }
 
 /**
