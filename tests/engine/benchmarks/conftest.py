@@ -26,6 +26,10 @@ def small_set(n: int, channels: int, side: int, seed: int) -> tuple[Tensor, Tens
     return images, y
 
 
+TRAIN_IMAGES = {"MNIST": 1500, "CIFAR10": 4500}
+"""Training images of the small sets."""
+
+
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Put small sets in the place of torchvision's and tell which split was opened when."""
@@ -34,8 +38,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
         found.append(f"{name} {'train' if train else 'test'}")
         shape = (1, 28) if name == "MNIST" else (3, 32)
-        images = 1500 if name == "MNIST" else 4500
-        return small_set(images if train else 50, *shape, seed=int(train))
+        return small_set(TRAIN_IMAGES[name] if train else 50, *shape, seed=int(train))
 
     def photo_features(root: Path, net: str) -> tuple[Tensor, Tensor]:
         y = torch.arange(120) % 4
