@@ -29,6 +29,8 @@ for _name in ("logreg", "logreg-curve"):
 for _name in ("mnist-1000", "mnist-article", "mnist-article-whole"):
     QUICK[_name] += ("unlabeled_batches=2", "labeled_epoch_every=2", "t1=0")
 
+QUICK["failures"] += ("start_steps=2",)
+
 
 def known(name: str) -> bool:
     return all(row.algorithm in ALGORITHMS for row in BENCHMARKS[name].rows(CONTEXT))
