@@ -18,8 +18,9 @@ MOSTLY = 0.9
 """A class that has this share of the labels may be nearly all of the unlabeled images too."""
 LEAST_PREDICTED = 20
 """Fewer unlabeled images than this may well be of one class."""
-BY_LUCK = 0.3
-"""A round is held back where always guessing the largest class reaches as many right by luck in a larger share."""
+BY_LUCK = 0.1
+"""A round is held back where always guessing the largest class reaches as many right by luck in a larger share, unless
+it has all of them right: of few held-out labels nothing more can be asked."""
 HARDLY_ANY = 0.01
 """Below this share in every epoch, pseudo-labels were hardly used."""
 CHOSEN = "chosen by them, so no measure of accuracy"
@@ -65,8 +66,8 @@ def verdict(
     same held-out images, see `better_alone`. The result is held back when one of these is so:
 
     - It is not above the share of the largest class among the held-out labels, or so little that always guessing that
-      class would have as many right by luck in 3 of 10 cases; with labels held out of one class alone, when none is
-      right.
+      class would have as many right by luck in 1 of 10 cases, and not all right; with labels held out of one class
+      alone, when none is right.
     - Nearly all unlabeled images are predicted as one class that does not have as much of the labels, unless the lower
       end of its 95 % Clopper–Pearson interval lies above the share of the largest class among the held-out labels.
     - Pseudo-labels were hardly used in any epoch, and no baseline is measured that the round is at least as good as.
@@ -109,7 +110,7 @@ def _no_better_than_a_guess(own: HeldoutFigures, judged: Judged) -> str | None:
     largest = max(judged.heldout_labels)
     name = judged.classes[list(judged.heldout_labels).index(largest)]
     luck = float(binom.sf(own.correct - 1, own.n, largest / own.n))
-    if own.correct > largest and luck <= BY_LUCK:
+    if own.correct > largest and (luck <= BY_LUCK or own.correct == own.n):
         return None
     if own.correct > largest:
         return (
