@@ -66,8 +66,8 @@ def verdict(
     same held-out images, see `better_alone`. The result is held back when one of these is so:
 
     - It is not above the share of the largest class among the held-out labels, or so little that always guessing that
-      class would have as many right by luck in 1 of 10 cases, and not all right; with labels held out of one class
-      alone, when none is right.
+      class would have as many right by luck in 1 of 10 cases, the better of two such guesses where a baseline is
+      measured, and not all right; with labels held out of one class alone, when none is right.
     - Nearly all unlabeled images are predicted as one class that does not have as much of the labels, unless the lower
       end of its 95 % Clopper–Pearson interval lies above the share of the largest class among the held-out labels.
     - Pseudo-labels were hardly used in any epoch, and no baseline is measured that the round is at least as good as.
@@ -88,7 +88,7 @@ def verdict(
         passed_over: what the round's algorithm reached, where the result is the baseline's; else None.
     """
     hardly_used = passed_over is None and bool(judged.used) and max(judged.used) < HARDLY_ANY
-    problem = _no_better_than_a_guess(own, judged) or _nearly_one_class(own, judged)
+    problem = _no_better_than_a_guess(own, baseline, judged) or _nearly_one_class(own, judged)
     if hardly_used and (baseline is None or not baseline.n):
         problem = problem or _nothing_used(max(judged.used))
     if problem is not None:
@@ -101,7 +101,7 @@ def verdict(
     return Verdict(True, f"{_promoted(own, baseline, previous, passed_over)}{hint}{_silent_on(judged)}")
 
 
-def _no_better_than_a_guess(own: HeldoutFigures, judged: Judged) -> str | None:
+def _no_better_than_a_guess(own: HeldoutFigures, baseline: HeldoutFigures | None, judged: Judged) -> str | None:
     if not own.n:
         return None
     several = sum(count > 0 for count in judged.heldout_labels) > 1
@@ -109,7 +109,8 @@ def _no_better_than_a_guess(own: HeldoutFigures, judged: Judged) -> str | None:
         return None if own.correct else f"{_say(own)}. {WAY_OUT}"
     largest = max(judged.heldout_labels)
     name = judged.classes[list(judged.heldout_labels).index(largest)]
-    luck = float(binom.sf(own.correct - 1, own.n, largest / own.n))
+    tries = 2 if baseline is not None and baseline.n else 1  # the better one of two models is lucky more often
+    luck = 1.0 - float(binom.cdf(own.correct - 1, own.n, largest / own.n)) ** tries
     if own.correct > largest and (luck <= BY_LUCK or own.correct == own.n):
         return None
     if own.correct > largest:
