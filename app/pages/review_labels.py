@@ -37,11 +37,11 @@ def page() -> None:
     live_labels(opened)
     for notice in opened.project.signals.notices:
         st.warning(state.plain(notice))
-    way, shown, predictions, order = st.columns([1.3, 2, 2, 2], vertical_alignment="bottom")
-    with shown:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        way = st.container(width="content")  # drawn last: what it offers hangs on the others
         ref = _images(opened)
-    with predictions:
         number = _round(opened, listed=ref.kind in ("issues", "audit"))
+        order = st.container()
     rounds = opened.project.results.complete()
     predicted = bool(rounds) and number is not None
     with way:
