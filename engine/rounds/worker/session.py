@@ -17,6 +17,7 @@ from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
 from engine.algorithms.taught_start import TaughtStart, set_targets
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
+from engine.images.array_cache import DAMAGED
 from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
 from engine.rounds.folder import files
 from engine.rounds.folder.events import read_events
@@ -319,6 +320,8 @@ class Session:
         if self.stop():
             raise Stopped
         changed, self._label = label != self._label, label
+        if changed and label.startswith(DAMAGED):
+            self.recorder.event("recovery", durable=True, phase="", kind="cache", message=label)
         self._progress("preparing", force=changed, message=label, step=done, steps=total)
 
     def _progress(self, phase: str, *, force: bool = False, **fields: Any) -> None:
