@@ -1,0 +1,141 @@
+"""Digests of what is stored and not in the ledger: the classes, the hidden labels, each round.
+
+Each is a SHA-256 in the table meta, written in the transaction that changes what it is of, and compared where that is
+read. What an earlier version wrote has none until it is changed, or `starling doctor --repair` gives it one, and is
+read as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, String, cast, insert, literal, select, update
+
+from engine.errors import RESTORE, ProjectCorrupt
+from engine.store.schema import classes, meta, truth
+
+PREFIX = "digest of "
+CLASSES, TRUTH, ROUND = (f"{PREFIX}{name}" for name in ("classes", "hidden labels", "round "))
+"""Keys; the last is followed by a round's number."""
+
+
+def digest_of(rows: Iterable[Iterable[Any]]) -> str:
+    """Return the SHA-256, as hex, of rows in their order."""
+    return hashlib.sha256(json.dumps([list(row) for row in rows], separators=(",", ":")).encode()).hexdigest()
+
+
+def stored(key: str | ColumnElement[str]) -> ColumnElement[str | None]:
+    """Return the digest under a key as a column of a query; NULL where there is none."""
+    return select(meta.c.value).where(meta.c.key == key).scalar_subquery()
+
+
+def round_key(number: ColumnElement[int]) -> ColumnElement[str]:
+    """Return the key of the digest of a round, for a query."""
+    return literal(ROUND) + cast(number, String)
+
+
+def write(connection: Connection, key: str, digest: str) -> None:
+    """Put a digest under its key, in a writing transaction."""
+    if connection.execute(update(meta).where(meta.c.key == key).values(value=digest)).rowcount == 0:
+        connection.execute(insert(meta), {"key": key, "value": digest})
+
+
+def seal_classes(connection: Connection) -> None:
+    """Write the digest of the classes as they are."""
+    write(connection, CLASSES, digest_of(_class_rows(connection)))
+
+
+def seal_truth(connection: Connection) -> None:
+    """Write the digest of the hidden labels as they are."""
+    write(connection, TRUTH, digest_of(_truth_rows(connection)))
+
+
+def class_names(connection: Connection) -> tuple[str, ...]:
+    """Return the class names in position order.
+
+    Raises:
+        ProjectCorrupt: the classes are not those that were written.
+    """
+    columns = (classes.c.id, classes.c.name, classes.c.position, stored(CLASSES))
+    rows = connection.execute(select(*columns).order_by(classes.c.id)).all()
+    digest = rows[0][3] if rows else None
+    if digest is not None and digest != digest_of(row[:3] for row in rows):
+        raise corrupt("The classes are not those that were written", "`starling doctor --repair` may know their order.")
+    return tuple(row.name for row in sorted(rows, key=lambda row: (row.position, row.id)))
+
+
+def truth_rows(connection: Connection) -> dict[int, str]:
+    """Return the hidden labels by image id, ascending.
+
+    Raises:
+        ProjectCorrupt: they are not those that were written.
+    """
+    rows = _truth_rows(connection)
+    digest = connection.scalar(select(stored(TRUTH)))
+    if digest is not None and digest != digest_of(rows):
+        raise corrupt("The hidden labels are not those that were written")
+    return {number: label for number, label in rows}
+
+
+def corrupt(cause: str, more: str = "") -> ProjectCorrupt:
+    """Return the error that says so of rows that only a backup has as they were."""
+    return ProjectCorrupt(cause, way_out=f"{more} {RESTORE}".strip())
+
+
+def find_flaws(connection: Connection) -> list[str]:
+    """Return which of the classes and hidden labels differ from their digest, a sentence each."""
+    flaws = []
+    for key, what, rows in _sealed(connection):
+        digest = connection.scalar(select(stored(key)))
+        if digest is not None and digest != digest_of(rows):
+            flaws.append(f"{what}: they are not those that were written. {RESTORE}")
+    return flaws
+
+
+def find_unsealed(connection: Connection) -> list[str]:
+    """Return which of the classes and hidden labels have no digest, in words."""
+    return [what for key, what, rows in _sealed(connection) if rows and connection.scalar(select(stored(key))) is None]
+
+
+def order_is_known(connection: Connection) -> bool:
+    """Return whether the digest of the classes is of the order in which they were added, so that it can be restored."""
+    return connection.scalar(select(stored(CLASSES))) == digest_of(_as_added(connection))
+
+
+def reorder_classes(connection: Connection) -> None:
+    """Put the classes in the order in which they were added; only where `order_is_known`.
+
+    Raises:
+        ProjectCorrupt: their digest is of something else; nothing is changed.
+    """
+    if not order_is_known(connection):
+        raise corrupt("not saved: the classes are not those that were written")
+    for number, _, position in _as_added(connection):
+        connection.execute(update(classes).where(classes.c.id == number).values(position=position))
+
+
+def _as_added(connection: Connection) -> list[tuple[Any, ...]]:
+    return [(number, name, place) for place, (number, name, _) in enumerate(_class_rows(connection))]
+
+
+def sealed_rounds(connection: Connection) -> list[int]:
+    """Return the numbers of the rounds that have a digest, ascending."""
+    keys = connection.scalars(select(meta.c.key).where(meta.c.key.startswith(ROUND)))
+    return sorted(int(key.removeprefix(ROUND)) for key in keys)
+
+
+def _sealed(connection: Connection) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
+    return [(CLASSES, "classes", _class_rows(connection)), (TRUTH, "hidden labels", _truth_rows(connection))]
+
+
+def _class_rows(connection: Connection) -> list[tuple[Any, ...]]:
+    query = select(classes.c.id, classes.c.name, classes.c.position).order_by(classes.c.id)
+    return [tuple(row) for row in connection.execute(query)]
+
+
+def _truth_rows(connection: Connection) -> list[tuple[Any, ...]]:
+    query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
+    return [tuple(row) for row in connection.execute(query)]
