@@ -29,12 +29,14 @@ from engine.errors import (
 )
 from engine.exporters.collect import ExportOptions
 from engine.images.files import original_path
+from engine.project import given_predictions
 from engine.project.backups import folder as folders
 from engine.project.backups.folder import BackupFolder
 from engine.project.backups.restore import restore
 from engine.project.backups.take import take
 from engine.project.opened import Project
 from engine.project.workspace import Workspace, is_project
+from engine.records.imports import GivenPrediction
 from engine.records.labels import Decision
 from engine.rounds.folder.lock import lock_folder
 from tests.engine.store.store_samples import start_python
@@ -47,6 +49,7 @@ SURE = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], np.float32)
 LABELER = """
 import os, sys, threading
 from engine.project.workspace import Workspace
+from engine.records.imports import GivenPrediction
 from engine.records.labels import Decision
 workspace = Workspace.open(__import__("pathlib").Path(sys.argv[1]))
 version = 0
@@ -66,7 +69,7 @@ def root(ready: ReadyProjects, tmp_path: Path) -> Path:
         make_round(project, SURE, features=SURE, epochs=[SURE])
         (made / "map" / "pixels-1").mkdir()
         (made / "map" / "pixels-1" / "map.parquet").write_bytes(b"a map")
-        (made / "given_predictions.parquet").write_bytes(b"predictions")
+        given_predictions.keep(made, {"0" * 64: GivenPrediction("cat", 0.9)})
         (made / "cache" / "arrays.npy").write_bytes(b"can be made again")
     return made
 
