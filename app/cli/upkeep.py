@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,11 +51,16 @@ def backup(
     from datetime import UTC, datetime
 
     from engine.project.backups.take import take
-    from engine.project.workspace import Workspace
+    from engine.project.workspace import Workspace, is_writable
 
-    opened = Workspace.open(project, read_only=not os.access(project, os.W_OK))
+    opened = Workspace.open(project, read_only=not is_writable(project))
     try:
         if labels_only:
+            if target is None and opened.store.read_only:
+                raise ConfigError(
+                    "The project cannot be written, so a backup cannot be kept in it",
+                    way_out="Name a file elsewhere: starling backup PROJECT FILE --labels-only.",
+                )
             name = f"project-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
             written = target or opened.root / "backups" / name
             opened.store.backup(written)
@@ -114,12 +118,10 @@ def doctor(
     Exits with 1 if something is wrong.
     """
     from engine.project.upkeep import Upkeep
-    from engine.project.workspace import Workspace
+    from engine.project.workspace import Workspace, is_writable
 
     try:
-        opened = Workspace.open(
-            project, read_only=not repair and not os.access(project, os.W_OK), accept_loss=accept_loss
-        )
+        opened = Workspace.open(project, read_only=not repair and not is_writable(project), accept_loss=accept_loss)
     except EntriesLost:
         opened, repair = Workspace.open(project, read_only=True), False
     try:

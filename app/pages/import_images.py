@@ -143,6 +143,9 @@ def _add(opened: OpenProject) -> None:
     if state.get("went"):
         state.forget("went")
         st.info("What was shown here was imported or thrown away meanwhile, in another window.")
+    if opened.read_only:
+        st.info("Nothing can be imported into a project that is open read-only.")
+        return
     waiting(opened)
     by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:
