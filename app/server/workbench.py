@@ -66,7 +66,7 @@ class Workbench:
     ) -> None:
         self.home = home.expanduser().resolve()
         self.base_path, self.reviewers = base_path, frozenset(reviewers)
-        self._live, self._read_only = live, read_only
+        self._live, self.read_only = live, read_only
         self.url = ""
         self._open: dict[str, OpenProject] = {}
         self._lock = threading.RLock()
@@ -86,7 +86,7 @@ class Workbench:
             ProjectExists: there is one already.
             ProjectReadOnly: Starling was started with --read-only, or `home` cannot be written.
         """
-        if self._read_only:
+        if self.read_only:
             raise ProjectReadOnly(
                 "Starling was started with --read-only, so no project can be made", way_out="Start it without."
             )
@@ -132,7 +132,7 @@ class Workbench:
 
     def _why_read_only(self, root: Path) -> str:
         """Return why a project can only be opened read-only, as a sentence; "" where it can be written."""
-        if self._read_only:
+        if self.read_only:
             return "Starling was started with --read-only."
         if is_project(root) and not is_writable(root):
             return f"Its folder cannot be written: {root}."

@@ -139,16 +139,15 @@ def stream_arrays(
 ) -> Generator[NDArray[np.uint8], None, None]:
     """Yield the images as (n, C, size, size) uint8 in the order of `shas`, `batch` at a time; nothing is kept.
 
-    The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end. An
-    array is valid until the next one is drawn. The pixels are those of `build_arrays`, unless `whole` or `resample` ask
-    for others, see `array_row`.
+    The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end; where
+    that cannot be written, in the system's folder for such files. An array is valid until the next one is drawn. The
+    pixels are those of `build_arrays`, unless `whole` or `resample` ask for others, see `array_row`.
 
     Raises:
         DecodeError: an original is gone, changed or unreadable.
     """
     row_bytes = spec.channels * spec.size**2
-    (root / "cache").mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=root / "cache") as ring, DecodePool(workers) as pool:
+    with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=_scratch(root)) as ring, DecodePool(workers) as pool:
         # no place is written again before its batch is done with; few images need no more room than themselves
         rows = min(batch * (1 + -(-pool.ahead // batch)), batch * max(1, -(-len(shas) // batch)))
         _reserve(Path(ring.name), rows * row_bytes)
@@ -162,6 +161,14 @@ def stream_arrays(
             if done % batch == 0 or done == len(shas):
                 first = (done - 1) // batch * batch
                 yield array[first % rows : first % rows + done - first]
+
+
+def _scratch(root: Path) -> Path | None:
+    """Return the project's cache; None, for the system's own folder, where that cannot be written."""
+    if not os.access(root, os.W_OK):
+        return None
+    (root / "cache").mkdir(exist_ok=True)
+    return root / "cache"
 
 
 def sweep(folder: Path, seconds: float = 3600.0) -> None:

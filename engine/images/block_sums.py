@@ -66,4 +66,4 @@ def read_sums(path: Path) -> BlockSums | None:
 
 
 def _sum(rows: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(rows).hexdigest()
+    return hashlib.sha256(rows.data).hexdigest()

@@ -200,8 +200,8 @@ def damaged_parts(root: Path) -> list[Path]:
 
 def _digest(folder: Path, shas: NDArray[np.bytes_], features: NDArray[np.float16]) -> NDArray[np.uint8]:
     digest = hashlib.sha256(folder.name.encode())
-    digest.update(np.ascontiguousarray(shas))
-    digest.update(np.ascontiguousarray(features))
+    digest.update(np.ascontiguousarray(shas).data)
+    digest.update(np.ascontiguousarray(features).data)
     return np.frombuffer(digest.digest(), np.uint8)
 
 

@@ -140,9 +140,9 @@ class Upkeep:
         if not record.live and (folder / files.DIGESTS).exists():
             for flaw in ROUND.find_flaws(folder):
                 yield Finding(f"round {record.number}: {flaw}")
-        flaw = self._predictions_flaw(record, folder)
-        if flaw is not None:
-            yield Finding(f"round {record.number}: {flaw}")
+        unusable = self._predictions_flaw(record, folder)
+        if unusable is not None:
+            yield Finding(f"round {record.number}: {unusable}")
         elif not record.live and not (folder / files.DIGESTS).exists():
             text = f"No digest: the files of round {record.number} but its predictions, which are sound."
             yield Finding(text, partial(digests.seal, folder), damage=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
-from app.components.lock import writing
+from app.components.lock import REASON, writing
 from app.goal_words import goal_words, next_words, source_words, span_words, standing_words, step_words
 from app.server.workbench import OpenProject
 from app.source_words import BRIEF
@@ -180,9 +180,10 @@ def _page_of(report: GoalReport) -> str:
 
 def _button(opened: OpenProject, report: GoalReport, where: str, *, primary: bool = False) -> None:
     """Draw the button of the next step."""
+    locked = report.step.kind == "freeze" and bool(opened.read_only)
     st.button(
         step_words(report.step), key=f"goal_step_{where}", type="primary" if primary else "secondary",
-        on_click=_begin, args=(opened, report), **(writing(opened) if report.step.kind == "freeze" else {}),
+        on_click=_begin, args=(opened, report), disabled=locked, help=REASON if locked else None,
     )  # fmt: skip
 
 
