@@ -38,6 +38,7 @@ from engine.project.opened import Project
 from engine.project.workspace import Workspace, is_project
 from engine.records.imports import GivenPrediction
 from engine.records.labels import Decision
+from engine.rounds.folder import digests
 from engine.rounds.folder.lock import lock_folder
 from tests.engine.store.store_samples import start_python
 from tests.made_round import make_round
@@ -442,6 +443,24 @@ def test_a_copy_of_the_database_alone_takes_no_round_of_another_time(root: Path,
     assert [path.name[:10] for path in restore(root, tmp_path / "first.db").rounds_aside] == ["aside-0002"]
     assert not (root / "rounds" / "0002").exists()
     assert (root / "rounds" / "0001" / "report.json").exists()
+
+
+def test_a_round_that_was_damaged_since_the_last_backup_stays_in_the_next_one_as_it_was(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = root / "rounds" / "0001"
+    digests.seal(folder)
+    backup(root, tmp_path / "kept")
+    whole = (folder / "labels.parquet").read_bytes()
+    (folder / "labels.parquet").write_bytes(whole[:-1] + b"!")
+    for target, stays in (("kept", True), ("new", False)):
+        with closing(Workspace.open(root)) as workspace:
+            [flaw] = take(workspace, tmp_path / target).flaws
+        assert ("labels.parquet" in flaw, "keeps the files that it had" in flaw) == (True, stays)
+    restore(root, tmp_path / "kept", files_only=True)
+    assert (folder / "labels.parquet").read_bytes() == whole
+    with Project.open(root) as project:
+        assert project.upkeep.doctor().problems == ()
 
 
 def test_doctor_lists_folders_of_rounds_that_the_project_does_not_have(root: Path) -> None:
