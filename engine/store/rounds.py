@@ -217,9 +217,11 @@ def _query() -> Select[Any]:
 
 
 def _digest(row: RowMapping) -> str:
-    """The digest of a row: of all but `progress`, of which only counts whether the round is live."""
+    """The digest of a row: of all but `progress`, of which only counts whether the round is live. A column that holds
+    nothing is left out, so that digests outlive a column that is added."""
+    names = sorted(column.name for column in rounds.columns if column.name != "progress")
     live = bool((json.loads(row["progress"]) or {}).get(LIVE))
-    return seals.digest_of([[row[column.name] for column in rounds.columns if column.name != "progress"], [live]])
+    return seals.digest_of([*((name, row[name]) for name in names if row[name] is not None), (LIVE, live)])
 
 
 def _record(row: RowMapping) -> RoundRecord:

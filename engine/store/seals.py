@@ -2,7 +2,7 @@
 
 Each is a SHA-256 in the table meta, written in the transaction that changes what it is of, and compared where that is
 read. What an earlier version wrote has none until it is changed, or `starling doctor --repair` gives it one, and is
-read as it is.
+read as it is. A migration that changes such rows removes their digests.
 """
 
 from __future__ import annotations
