@@ -94,7 +94,7 @@ class Upkeep:
                 problems.append(f"{finding.text} {flaw}".strip())
                 mendable += finding.mend is not None
             else:
-                notes.append(finding.text)
+                notes.append(f"{finding.text} {flaw}".strip())
         return Health(tuple(problems), tuple(notes), tuple(repaired), mendable)
 
     def _findings(self, progress: Progress) -> Iterator[Finding]:

@@ -176,11 +176,11 @@ class _Taking:
         which had it whole, that one's files stay.
         """
         if unit.startswith(f"{ROUNDS}/") and (flaws := ROUND.find_flaws(self.workspace.root / unit)):
-            before = self._whole_before(unit)
-            stays = " The backup keeps the files that it had." if before else ""
+            whole = self._whole_before(unit)
+            stays = " The backup keeps the files that it had." if whole else ""
             self.flaws += [f"{unit}: {flaw}{stays}" for flaw in flaws]
-            if before:
-                self.entries += before
+            if whole:
+                self.entries += whole
                 return
         for _ in range(TRIES):
             report = self.workspace.root / unit / round_files.REPORT
