@@ -41,7 +41,7 @@ def _guarded(endpoint: Endpoint, *, writes: bool = False) -> Callable[[Request],
                 raise NotAProject("This project is not open here", way_out="Open it in Starling and reload the page.")
             if writes and opened.read_only:
                 raise ProjectReadOnly(
-                    f"Not saved: the project is open read-only. {opened.read_only.rstrip('.')}",
+                    f"The project is open read-only: {opened.read_only.rstrip('.')}",
                     way_out="Open it where its folder can be written, without --read-only.",
                 )
             return await endpoint(request, opened)

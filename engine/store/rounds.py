@@ -238,7 +238,8 @@ def _record(row: RowMapping) -> RoundRecord:
 
 def _damaged(values: Mapping[str, Any]) -> RoundRecord:
     """Return what is told of a round that is not what was written: no figures, and why."""
-    error = {"kind": DAMAGED, "cause": _DIFFERS[0].upper() + _DIFFERS[1:], "way_out": RESTORE}
+    cause = "What the database says of this round is not what was written"
+    error = {"kind": DAMAGED, "cause": cause, "way_out": RESTORE}
     shown: dict[str, Any] = {"state": "failed", "report": None, "error": error, "progress": {}}
     return RoundRecord(**{**values, **shown, "config": {"algorithm": {}, "train": {}}})
 

@@ -139,7 +139,7 @@ def test_routes_that_write_say_that_the_project_is_read_only(opened: OpenProject
     sent = {"content": body} if isinstance(body, bytes) else {"json": body}
     answer = client.post(route, **sent)  # type: ignore[arg-type]
     assert answer.status_code == 423, "neither refused for good nor taken: the browser keeps it"
-    assert "Not saved: the project is open read-only. Starling was started with --read-only" in answer.json()["message"]
+    assert "The project is open read-only: Starling was started with --read-only" in answer.json()["message"]
 
 
 def test_every_post_route_is_sorted_into_those_that_write_and_those_that_do_not(opened: OpenProject) -> None:
