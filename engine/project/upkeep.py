@@ -20,7 +20,7 @@ from engine.jobs.fixed_map_sources import DIGESTS as MAP_DIGESTS
 from engine.project import given_predictions
 from engine.project.workspace import Workspace, quiet
 from engine.records.progress import Progress
-from engine.records.rounds import COMPLETE_STATES, MapState, RoundRecord
+from engine.records.rounds import COMPLETE_STATES, RESUMABLE_STATES, MapState, RoundRecord
 from engine.rounds.folder import digests, files, identity, results
 from engine.rounds.folder.digests import FROM_BACKUP, ROUND
 
@@ -105,6 +105,9 @@ class Upkeep:
             progress("Checking rounds", done, len(records))
             if record.state in COMPLETE_STATES:
                 yield from self._round(record)
+            elif record.state in RESUMABLE_STATES and record.report is None:
+                folder = self._workspace.round_folder(record.number)
+                yield from (Finding(f"round {record.number}: {flaw}") for flaw in ROUND.find_flaws(folder))
         yield from self._images(progress)
         progress("Checking caches, maps and checks", 0, 0)
         yield from self._caches()

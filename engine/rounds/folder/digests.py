@@ -1,7 +1,7 @@
 """What a round's files were when the round ended; see `engine.digests`.
 
-Rounds that run, that did not end whole, and those of earlier versions have no digests. Logs, locks and the moving map,
-which is another job's, are left out.
+Rounds that run, those whose worker was killed, and those of earlier versions have no digests. Logs, locks and the
+moving map, which is another job's, are left out.
 """
 
 from __future__ import annotations

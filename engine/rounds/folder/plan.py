@@ -32,7 +32,8 @@ class RoundPlan:
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
     force when this attempt was planned, or None. `token` fences the attempt; all else stays the same on a resume.
-    `uid` is the round's, as in the store; None for one from before rounds had any.
+    `uid` is the round's, as in the store; None for one from before rounds had any. `labels_sha256` is of labels.parquet
+    as it was planned; None for a live round, which writes it anew, and for one from before there was any.
     """
 
     algorithm: str
@@ -47,6 +48,7 @@ class RoundPlan:
     spec: dict[str, int]
     previous: PreviousRound | None = None
     uid: str | None = None
+    labels_sha256: str | None = None
 
 
 def round_folder(root: Path, number: int) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
-from engine.files import write_atomic, write_json
+from engine.files import sha256_of, write_atomic, write_json
 from engine.groups import first_of_each
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.nets.net_name import NetName
@@ -207,6 +207,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         spec={"size": spec.size, "channels": spec.channels},
         previous=previous,
         uid=record.uid,
+        labels_sha256=sha256_of(folder / files.LABELS),
     )
     write_json(folder / files.CONFIG, asdict(plan))
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from engine import whole
+from engine.errors import ProjectCorrupt
 from engine.groups import some_shared
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records.progress import Progress
 from engine.rounds.folder import files
-from engine.rounds.folder.digests import ROUND
+from engine.rounds.folder.digests import FROM_BACKUP, ROUND
 from engine.rounds.folder.plan import ROLES, RoundPlan, project_root
 from engine.rounds.tracked import tracked_rows
 from engine.rounds.worker import feature_cache
@@ -48,10 +50,16 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
 
     Raises:
         DecodeError: an original can no longer be read.
-        ProjectCorrupt: the round is complete, and its labels are not what it wrote.
+        ProjectCorrupt: the labels are not those that the round was planned with.
         ConfigError: a frozen network's weights are not on this machine and cannot be downloaded.
     """
-    frame = whole.table_in(ROUND.content(folder, files.LABELS))
+    content = ROUND.content(folder, files.LABELS)
+    if plan.labels_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise ProjectCorrupt(
+            "The labels of a round are not those that it was planned with", value=folder / files.LABELS,
+            way_out=FROM_BACKUP,
+        )  # fmt: skip
+    frame = whole.table_in(content)
     shas = frame["sha256"].tolist()
     roles = frame["role"].to_numpy(object)
     label = frame["label"].to_numpy(np.int64)

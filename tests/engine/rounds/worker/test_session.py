@@ -145,6 +145,8 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
     pulse = Pulse(recorder, stop, "t")
     pulse.start()
     assert worker.run(folder, plan, recorder, stop, pulse) == worker.EXIT_FAILED
+    assert files.CONFIG in ROUND.known(folder), "also of a round that failed"
+    assert ROUND.find_flaws(folder) == []
     recorder.close()
     (failed,) = told(folder, "failed")
     assert failed["kind"] == "DiskFull"
