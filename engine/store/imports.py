@@ -21,11 +21,11 @@ from engine.errors import ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
 from engine.store.groups import write_groups
-from engine.store.images import OTHER_NAMES, SPLITS, TEST_SPLIT, add_classes, read_classes, read_truth
+from engine.store.images import OTHER_NAMES, SPLITS, TEST_SPLIT, add_classes, read_classes
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
-from engine.store.seals import seal_truth
+from engine.store.seals import check_truth, seal_truth
 
 ACTOR = "import"
 LISTED_REFUSALS = 1_000
@@ -263,6 +263,6 @@ def _add_truth(connection: Connection, incoming_images: Sequence[FoundImage], id
             del hidden[known]
     if hidden:
         rows = [{"image_id": number, "label": label} for number, label in sorted(hidden.items())]
-        read_truth(connection)  # what is damaged is not given a digest of its own
+        check_truth(connection, hidden)
         connection.execute(insert(truth), rows)
-        seal_truth(connection)
+        seal_truth(connection, hidden)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, cast, insert, literal, select, update
@@ -18,8 +19,10 @@ from engine.errors import RESTORE, ProjectCorrupt
 from engine.store.schema import classes, meta, truth
 
 PREFIX = "digest of "
-CLASSES, TRUTH, ROUND = (f"{PREFIX}{name}" for name in ("classes", "hidden labels", "round "))
-"""Keys; the last is followed by a round's number."""
+CLASSES, TRUTH, ROUND = (f"{PREFIX}{name}" for name in ("classes", "hidden labels ", "round "))
+"""Keys; the last two are followed by the number of a block of images and of a round."""
+BLOCK = 4096
+"""Images whose hidden labels have one digest: an import that comes in parts looks at few labels again for each."""
 
 
 def digest_of(rows: Sequence[Sequence[Any]]) -> str:
@@ -49,9 +52,22 @@ def seal_classes(connection: Connection) -> None:
     write(connection, CLASSES, digest_of(_class_rows(connection)))
 
 
-def seal_truth(connection: Connection) -> None:
-    """Write the digest of the hidden labels as they are."""
-    write(connection, TRUTH, digest_of(_truth_rows(connection)))
+def seal_truth(connection: Connection, image_ids: Iterable[int]) -> None:
+    """Write the digests of the blocks that hold the hidden labels of these images, as they are."""
+    for block in {_block(number) for number in image_ids}:
+        write(connection, f"{TRUTH}{block}", digest_of(_truth_of(connection, block)))
+
+
+def check_truth(connection: Connection, image_ids: Iterable[int]) -> None:
+    """Check the blocks that the hidden labels of these images come into.
+
+    Raises:
+        ProjectCorrupt: the hidden labels there are not those that were written; a new digest would hide that.
+    """
+    kept = _truth_digests(connection)
+    for block in {_block(number) for number in image_ids} & kept.keys():
+        if kept[block] != digest_of(_truth_of(connection, block)):
+            raise corrupt(f"not saved: {_TRUTH_DIFFERS}")
 
 
 def class_names(connection: Connection) -> tuple[str, ...]:
@@ -64,7 +80,10 @@ def class_names(connection: Connection) -> tuple[str, ...]:
     rows = connection.execute(select(*columns).order_by(classes.c.id)).all()
     digest = rows[0][3] if rows else None
     if digest is not None and digest != digest_of([tuple(row[:3]) for row in rows]):
-        raise corrupt("The classes are not those that were written", "`starling doctor --repair` may know their order.")
+        raise corrupt(
+            "The classes are not those that were written",
+            "Where only their order changed, `starling doctor PROJECT --repair` puts it right.",
+        )
     return tuple(row.name for row in sorted(rows, key=lambda row: (row.position, row.id)))
 
 
@@ -75,9 +94,8 @@ def truth_rows(connection: Connection) -> dict[int, str]:
         ProjectCorrupt: they are not those that were written.
     """
     rows = _truth_rows(connection)
-    digest = connection.scalar(select(stored(TRUTH)))
-    if digest is not None and digest != digest_of(rows):
-        raise corrupt("The hidden labels are not those that were written")
+    if _truth_differs(connection, rows):
+        raise corrupt(f"The {_TRUTH_DIFFERS}")
     return dict(rows)
 
 
@@ -88,17 +106,25 @@ def corrupt(cause: str, more: str = "") -> ProjectCorrupt:
 
 def find_flaws(connection: Connection) -> list[str]:
     """Return which of the classes and hidden labels differ from their digest, a sentence each."""
-    flaws = []
-    for key, what, rows in _sealed(connection):
-        digest = connection.scalar(select(stored(key)))
-        if digest is not None and digest != digest_of(rows):
-            flaws.append(f"{what}: they are not those that were written. {RESTORE}")
-    return flaws
+    digest = connection.scalar(select(stored(CLASSES)))
+    differ = {
+        "classes": digest is not None and digest != digest_of(_class_rows(connection)),
+        "hidden labels": _truth_differs(connection, _truth_rows(connection)),
+    }
+    return [f"{what}: they are not those that were written. {RESTORE}" for what, damaged in differ.items() if damaged]
 
 
 def find_unsealed(connection: Connection) -> list[str]:
     """Return which of the classes and hidden labels have no digest, in words."""
-    return [what for key, what, rows in _sealed(connection) if rows and connection.scalar(select(stored(key))) is None]
+    no_digest = _class_rows(connection) and connection.scalar(select(stored(CLASSES))) is None
+    found = ["classes"] if no_digest else []
+    return [*found, "hidden labels"] if unsealed_truth(connection) else found
+
+
+def unsealed_truth(connection: Connection) -> list[int]:
+    """Return the images, ascending, whose hidden label is in a block without a digest."""
+    kept = _truth_digests(connection)
+    return [number for number, _ in _truth_rows(connection) if _block(number) not in kept]
 
 
 def order_is_known(connection: Connection) -> bool:
@@ -128,13 +154,34 @@ def sealed_rounds(connection: Connection) -> list[int]:
     return sorted(int(key.removeprefix(ROUND)) for key in keys)
 
 
-def _sealed(connection: Connection) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    return [(CLASSES, "classes", _class_rows(connection)), (TRUTH, "hidden labels", _truth_rows(connection))]
+_TRUTH_DIFFERS = "hidden labels are not those that were written"
+
+
+def _truth_differs(connection: Connection, rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether hidden labels, all of them and ascending by image, are others than their blocks' digests are of."""
+    blocks = {block: list(part) for block, part in groupby(rows, key=lambda row: _block(row[0]))}
+    kept = _truth_digests(connection)
+    return any(digest != digest_of(blocks.get(block, [])) for block, digest in kept.items())
+
+
+def _truth_digests(connection: Connection) -> dict[int, str]:
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(TRUTH))
+    return {int(key.removeprefix(TRUTH)): digest for key, digest in connection.execute(query)}
+
+
+def _block(image_id: int) -> int:
+    return (image_id - 1) // BLOCK
 
 
 def _class_rows(connection: Connection) -> list[tuple[Any, ...]]:
     query = select(classes.c.id, classes.c.name, classes.c.position).order_by(classes.c.id)
     return [tuple(row) for row in connection.execute(query)]
+
+
+def _truth_of(connection: Connection, block: int) -> list[tuple[Any, ...]]:
+    inside = truth.c.image_id.between(block * BLOCK + 1, (block + 1) * BLOCK)
+    query = select(truth.c.image_id, truth.c.label).where(inside).order_by(truth.c.image_id)
+    return list(connection.execute(query).cursor.fetchall())
 
 
 def _truth_rows(connection: Connection) -> list[tuple[Any, ...]]:

@@ -88,9 +88,9 @@ def find_unsealed(connection: Connection) -> list[str]:
 
 def seal_all(connection: Connection) -> None:
     """Give a digest, of what it is, to all that has none."""
-    for what, seal in (("classes", seals.seal_classes), ("hidden labels", seals.seal_truth)):
-        if what in seals.find_unsealed(connection):
-            seal(connection)
+    if "classes" in seals.find_unsealed(connection):
+        seals.seal_classes(connection)
+    seals.seal_truth(connection, seals.unsealed_truth(connection))
     rounds.seal_all(connection)
 
 

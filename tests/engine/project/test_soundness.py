@@ -25,7 +25,7 @@ from engine.jobs import check_work
 from engine.nets.net_name import FeatureSource
 from engine.project import given_predictions
 from engine.project.opened import Project
-from engine.records.imports import GivenPrediction
+from engine.records.imports import FoundImage, GivenPrediction
 from engine.rounds.folder import digests, files, results
 from tests.made_round import make_round
 from tests.ready_project import ReadyProjects, grey
@@ -199,12 +199,34 @@ def test_changed_hidden_labels_measure_nothing(root: Path) -> None:
         from engine.store.schema import truth
 
         project.store._write(lambda c: c.execute(truth.insert(), [{"image_id": 5, "label": "cat"}]))
-        project.store._write(seals.seal_truth)
+        project.store._write(lambda c: seals.seal_truth(c, [5]))
         assert project.results.true_accuracy(1) is not None
     change(root, "UPDATE truth SET label = 'dog'")
     with Project.open(root) as project, pytest.raises(ProjectCorrupt, match="hidden labels are not those"):
         project.results.true_accuracy(1)
     assert ["hidden labels: they are not those" in told for told in problems(root)] == [True]
+    change(root, "DELETE FROM truth")
+    assert ["hidden labels: they are not those" in told for told in problems(root)] == [True]
+
+
+def test_an_import_gives_hidden_labels_a_digest_a_block_and_covers_nothing_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.store import seals
+    from engine.store.imports import _add_truth
+    from engine.store.schema import truth
+
+    monkeypatch.setattr(seals, "BLOCK", 4)
+    with Project.open(root) as project:
+        found = [FoundImage(f"{n}", Path(), f"{n}", "PNG", 8, 8, 1, 1, truth="cat") for n in (1, 4, 5, 8)]
+        ids = {image.sha256: int(image.sha256) for image in found}
+        project.store._write(lambda c: _add_truth(c, found[:3], ids))
+        assert project.store.truth() == {1: "cat", 4: "cat", 5: "cat"}
+        project.store._write(lambda c: c.execute(truth.update().where(truth.c.image_id == 5).values(label="dog")))
+        with pytest.raises(ProjectCorrupt, match="not saved: hidden labels are not those"):
+            project.store._write(lambda c: _add_truth(c, found[3:], ids))
+        with pytest.raises(ProjectCorrupt, match="The hidden labels"):
+            project.store.truth()
 
 
 def test_doctor_finds_and_makes_again_thumbnails_caches_and_labels_in_force(root: Path) -> None:
