@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import garbage, state
 from app.components.header import header
+from app.components.lock import notice
 from app.components.look import look
 
 st.set_page_config(page_title="Starling", page_icon=str(Path(__file__).with_name("favicon.png")), layout="wide")
@@ -23,5 +24,6 @@ page = st.navigation(
 )
 look()
 state.guarded(header)(page.title == "Review")
+state.guarded(notice)()
 state.guarded(page.run)()
 garbage.spare_modules()

@@ -55,6 +55,11 @@ def create_project(name: str) -> OpenProject:
     return opened
 
 
+def only_reads() -> bool:
+    """Return whether Starling was started with --read-only, so that no project can be made."""
+    return workbench.current().read_only
+
+
 def projects() -> list[Path]:
     """Return the folders of the projects that can be opened."""
     return workbench.current().projects()

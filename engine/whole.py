@@ -25,9 +25,14 @@ def table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         OSError: it cannot be read.
         pyarrow.ArrowException: it is no Parquet file, or has no such column.
     """
+    return table_in(path.read_bytes(), columns)
+
+
+def table_in(content: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a Parquet file's content, or some columns of it. Raises pyarrow.ArrowException as `table`."""
     import pandas as pd
 
-    return pd.read_parquet(io.BytesIO(path.read_bytes()), columns=None if columns is None else list(columns))
+    return pd.read_parquet(io.BytesIO(content), columns=None if columns is None else list(columns))
 
 
 def mapped(path: Path) -> NDArray[Any]:

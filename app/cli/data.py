@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import shlex
 import time
 from collections import Counter
@@ -274,11 +273,12 @@ def export(
     from engine.exporters.collect import ExportOptions
     from engine.exporters.split import shares_of
     from engine.project.opened import Project
+    from engine.project.workspace import is_writable
     from engine.records.labels import ACCEPTED
 
     sources = {"human", *ACCEPTED} | (set() if human_only else {"imported"})
     sources |= {"pseudo"} if pseudo is not None else set()
-    opened = Project.open(project)
+    opened = Project.open(project, read_only=not is_writable(project))
     try:
         last = opened.exports.audited() if audited else None
         if audited and last is None:
@@ -315,10 +315,11 @@ def revisions(
 ) -> None:
     """Name the labels as they are, list the names, or show what changed between two. “now” is a name too."""
     from engine.project.opened import Project
+    from engine.project.workspace import is_writable
 
     if (at is not None and name is None) or (to is not None and diff is None):
         raise ConfigError("--at goes with --name, and --out with --diff", way_out="See “starling revisions --help”.")
-    opened = Project.open(project, read_only=name is None and not os.access(project, os.W_OK))
+    opened = Project.open(project, read_only=name is None and not is_writable(project))
     try:
         desk = opened.exports.revisions
         if name is not None:
@@ -356,8 +357,9 @@ def groups(
 ) -> None:
     """Show which images belong together and how that came about."""
     from engine.project.opened import Project
+    from engine.project.workspace import is_writable
 
-    opened = Project.open(project, read_only=near_duplicates is None and not os.access(project, os.W_OK))
+    opened = Project.open(project, read_only=near_duplicates is None and not is_writable(project))
     try:
         if near_duplicates is not None:
             opened.groups.turn(near_duplicates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -27,11 +26,12 @@ def goal_(
 ) -> None:
     """Show how many labels are wrong, the goal and the way to it; set the goal with the options."""
     from engine.project.opened import Project
+    from engine.project.workspace import is_writable
 
     changes = {
         name: value for name, value in (("rate", rate), ("level", level), ("per_class", per_class)) if value is not None
     }
-    opened = Project.open(project, read_only=not changes and not os.access(project, os.W_OK))
+    opened = Project.open(project, read_only=not changes and not is_writable(project))
     try:
         if changes:
             opened.goals.set(replace(opened.goals.goal(), **changes))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -157,8 +156,9 @@ def status(project: ProjectArgument) -> None:
     """Show what a project holds and how its rounds ended."""
     from engine.project import options
     from engine.project.opened import Project
+    from engine.project.workspace import is_writable
 
-    opened = Project.open(project, read_only=not os.access(project, os.W_OK))
+    opened = Project.open(project, read_only=not is_writable(project))
     try:
         counts = opened.store.counts()
         labels = {source: getattr(counts, source) for source in get_args(LabelSource)}

@@ -32,6 +32,7 @@ class Serving:
     base_path: str = ""
     proxies: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
+    read_only: bool = False
 
 
 def serve(how: Serving, project: Path | None) -> None:
@@ -50,11 +51,16 @@ def serve(how: Serving, project: Path | None) -> None:
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     urls = access.urls(how.address, port, reached, how.allowed)
     bench = workbench.use(
-        workbench.Workbench(how.home, live=True, base_path=reached.base_path, reviewers=how.reviewers)
-    )
+        workbench.Workbench(
+            how.home, live=not how.read_only, base_path=reached.base_path, reviewers=how.reviewers,
+            read_only=how.read_only,
+        )
+    )  # fmt: skip
     bench.url = urls[0]
     if project is not None:
-        bench.open(project)
+        opened = bench.open(project)
+        if opened.read_only:
+            out.print(f"The project is open read-only: {escape(opened.read_only)}", soft_wrap=True)
     for number, url in enumerate(urls):
         where = "Starling is at" if number == 0 else "         or at"
         out.print(f"{where} [bold]{url}{f'?token={secret}' if secret else ''}[/bold]", soft_wrap=True)
@@ -103,6 +109,14 @@ Reviewer = Annotated[
     typer.Option(metavar="NAME", help="Who may take back what others decided; may be given again."),
 ]
 
+ReadOnly = Annotated[
+    bool,
+    typer.Option(
+        "--read-only",
+        help="Show projects and change nothing in them. A project whose folder cannot be written is opened so anyhow.",
+    ),
+]
+
 
 def ui(
     project: Annotated[Path | None, typer.Argument(help="A project to open at once.", metavar="[PROJECT]")] = None,
@@ -115,13 +129,14 @@ def ui(
     base_path: BasePath = "",
     behind_proxy: BehindProxy = None,
     reviewer: Reviewer = None,
+    read_only: ReadOnly = False,
 ) -> None:
     """Open the workbench in the browser."""
     from app.server import workbench
 
     how = Serving(
         home or workbench.default_home(), address, port, token, browser, tuple(allow_host or ()), base_path,
-        tuple(behind_proxy or ()), tuple(reviewer or ()),
+        tuple(behind_proxy or ()), tuple(reviewer or ()), read_only,
     )  # fmt: skip
     serve(how, project)
 

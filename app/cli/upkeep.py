@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,10 @@ BACKUP = (
 FILES_ONLY = (
     "Put back only originals, thumbnails and files of complete rounds that are missing or damaged; labels and rounds "
     "stay as they are."
+)
+REPAIR = (
+    "Make again what can be made: thumbnails, caches, maps, labels in force; and give a digest to what has none. What "
+    "only a backup has is named."
 )
 ACCEPT_LOSS = (
     "Go on where the end of the ledger was lost and no backup has more: what is lost is written down in the project."
@@ -48,11 +51,16 @@ def backup(
     from datetime import UTC, datetime
 
     from engine.project.backups.take import take
-    from engine.project.workspace import Workspace
+    from engine.project.workspace import Workspace, is_writable
 
-    opened = Workspace.open(project, read_only=not os.access(project, os.W_OK))
+    opened = Workspace.open(project, read_only=not is_writable(project))
     try:
         if labels_only:
+            if target is None and opened.store.read_only:
+                raise ConfigError(
+                    "The project cannot be written, so a backup cannot be kept in it",
+                    way_out="Name a file elsewhere: starling backup PROJECT FILE --labels-only.",
+                )
             name = f"project-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
             written = target or opened.root / "backups" / name
             opened.store.backup(written)
@@ -102,29 +110,49 @@ def restore(
 
 def doctor(
     project: ProjectArgument,
+    repair: Annotated[bool, typer.Option("--repair", help=REPAIR)] = False,
     accept_loss: Annotated[bool, typer.Option("--accept-loss", help=ACCEPT_LOSS)] = False,
 ) -> None:
-    """Check the database, the ledger's chain and every original; exit with 1 if something is wrong."""
+    """Check the database, the ledger's chain, the rounds' files, every original and what is made of them.
+
+    Exits with 1 if something is wrong.
+    """
     from engine.project.upkeep import Upkeep
-    from engine.project.workspace import Workspace
+    from engine.project.workspace import Workspace, is_writable
 
     try:
-        opened = Workspace.open(project, read_only=not os.access(project, os.W_OK), accept_loss=accept_loss)
+        opened = Workspace.open(project, read_only=not repair and not is_writable(project), accept_loss=accept_loss)
     except EntriesLost:
-        opened = Workspace.open(project, read_only=True)
+        opened, repair = Workspace.open(project, read_only=True), False
     try:
         with progress_bar() as progress:
-            problems = Upkeep(opened).doctor(progress)
+            health = Upkeep(opened).doctor(progress, repair=repair)
         losses = opened.store.losses()
     finally:
         opened.close()
     for loss in losses:
         out.print(escape(loss_words(loss)), soft_wrap=True)
-    for problem in problems:
+    for done in health.repaired:
+        out.print(f"[green]✓[/green] Repaired: {escape(done)}", soft_wrap=True)
+    for note in health.notes:
+        out.print(f"– {escape(note)}", soft_wrap=True)
+    for problem in health.problems:
         out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
-    if problems:
+    if health.notes:
+        out.print(
+            "What has no digest was written by an earlier version and may be sound; `starling doctor PROJECT --repair` "
+            "gives it one, of what it is now.",
+            soft_wrap=True,
+        )
+    if health.problems:
+        if health.mendable and not repair:
+            out.print(
+                f"`starling doctor PROJECT --repair` makes again what can be: {health.mendable:,} of these "
+                f"{len(health.problems):,} problems.",
+                soft_wrap=True,
+            )
         raise typer.Exit(1)
-    out.print("Sound: the database, the ledger's chain and all originals agree.")
+    out.print("Sound: the database, the ledger's chain, rounds, originals, thumbnails, caches, maps and checks agree.")
 
 
 def _megabytes(size: int) -> str:

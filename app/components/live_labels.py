@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.training_views import duration
 from app.server.workbench import OpenProject
 from engine.errors import ConfigError
@@ -38,7 +39,7 @@ def live_labels(opened: OpenProject) -> None:
     with line:
         if opened.project.live.wanted:
             st.fragment(_line, run_every=EVERY_SECONDS)(opened, opened.project.results.in_force())
-    if opened.project.live.wanted and not opened.project.store.read_only:
+    if opened.project.live.wanted and not opened.read_only:
         with settings:
             _settings(opened)
 
@@ -46,7 +47,7 @@ def live_labels(opened: OpenProject) -> None:
 def _switch(opened: OpenProject) -> None:
     wanted = opened.project.live.wanted
     state.preset("live_labels", wanted, again=st.session_state.get("live_labels") is None)
-    if st.toggle("Live labels", key="live_labels", help=ABOUT) != wanted:
+    if st.toggle("Live labels", key="live_labels", **writing(opened, help=ABOUT)) != wanted:
         opened.project.live.turn(not wanted)
         st.session_state.pop("review_strategy", None)  # the order that fits is chosen anew
         st.rerun()

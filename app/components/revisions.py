@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
@@ -29,7 +30,7 @@ def revisions_part(opened: OpenProject) -> None:
     form = st.form("name_revision", clear_on_submit=True, border=False)
     with form, st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name the labels of now", placeholder="Such as v1", key="revision_name", width=240)
-        wanted = st.form_submit_button("Name them", key="name_them", disabled=opened.project.store.read_only)
+        wanted = st.form_submit_button("Name them", key="name_them", **writing(opened))
     if wanted:
         try:
             opened.project.exports.revisions.add(name)

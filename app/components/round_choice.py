@@ -13,6 +13,7 @@ import streamlit as st
 
 from app import state
 from app.components.forms import config_form
+from app.components.lock import writing
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
 from engine.nets.net_name import NetName
@@ -75,8 +76,8 @@ def recommended(opened: OpenProject, *, active: bool) -> Chosen | None:
             "Start recommended round",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=active,
             key="start_recommended",
+            **writing(opened, disabled=active),
         )
         if recommendation.alternatives:
             with st.expander("Other ways to train these images", icon=":material/alt_route:"):
@@ -196,7 +197,9 @@ def own(opened: OpenProject, *, active: bool) -> Chosen | None:
         chosen = _form(opened, spec, start)
         if st.toggle("Estimate the time", key="own_time", disabled=active):
             _times(opened, {"These settings": chosen}, "These settings", active)
-        if st.button("Start round", icon=":material/play_arrow:", disabled=active, key="start_round"):
+        if st.button(
+            "Start round", icon=":material/play_arrow:", key="start_round", **writing(opened, disabled=active)
+        ):
             return chosen
     return None
 

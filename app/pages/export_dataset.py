@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import state
+from app.components.lock import writing
 from app.components.next_step import next_step
 from app.components.quality.goal import goal_line
 from app.components.quality.words import some
@@ -90,7 +91,7 @@ def _bar(opened: OpenProject, options: ExportOptions, counts: Mapping[str, int],
     with next_step():
         wanted = st.button(
             f"Export {some(images, 'image')}", type="primary", icon=":material/archive:",
-            disabled=images == 0 or refusal is not None, key="run_export",
+            key="run_export", **writing(opened, disabled=images == 0 or refusal is not None),
         )  # fmt: skip
         place = st.empty()
         place.caption(

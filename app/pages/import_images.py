@@ -121,7 +121,11 @@ def _open(opened: OpenProject | None) -> None:
 def _create(*, first: bool) -> None:
     with st.form("new_project", clear_on_submit=True, border=True):
         name = st.text_input("New project", placeholder="Name, such as Trash photos")
-        if st.form_submit_button("Create", icon=":material/add:", type="primary" if first else "secondary"):
+        locked, why = state.only_reads(), "Starling was started with --read-only."
+        if st.form_submit_button(
+            "Create", icon=":material/add:", type="primary" if first else "secondary", disabled=locked,
+            help=why if locked else None,
+        ):  # fmt: skip
             try:
                 state.create_project(name)
             except StarlingError as error:
@@ -143,6 +147,9 @@ def _add(opened: OpenProject) -> None:
     if state.get("went"):
         state.forget("went")
         st.info("What was shown here was imported or thrown away meanwhile, in another window.")
+    if opened.read_only:
+        st.info("Nothing can be imported into a project that is open read-only.")
+        return
     waiting(opened)
     by_zip, by_folder = st.tabs(["Upload a zip or tar", "Folder on this machine"])
     with by_zip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.map_canvas.component import Shown, map_canvas
 from app.components.training_views import state_word
 from app.server.workbench import OpenProject
@@ -91,16 +92,18 @@ def _first(opened: OpenProject, keys: list[str]) -> str:
 def _offer(opened: OpenProject, source: FeatureSource, map_state: MapState) -> None:
     """Offer to compute the fixed map, to cancel that, or to lay images out anew that were only placed."""
     if map_state.status == "running":
-        if st.button("Cancel", icon=":material/close:", key="cancel_map"):
+        if st.button("Cancel", icon=":material/close:", key="cancel_map", **writing(opened)):
             opened.project.maps.cancel(source.key)
             st.rerun()
         return
     if map_state.status == "ready":
-        if map_state.placed and st.button("Lay out anew", icon=":material/refresh:", key="fresh_map"):
+        if map_state.placed and st.button(
+            "Lay out anew", icon=":material/refresh:", key="fresh_map", **writing(opened)
+        ):
             _start(opened, source, fresh=True)
         return
     label = {"failed": "Try again", "cancelled": "Go on with the map"}.get(map_state.status, "Compute the map")
-    if st.button(label, type="primary", icon=":material/scatter_plot:", key="compute_map"):
+    if st.button(label, type="primary", icon=":material/scatter_plot:", key="compute_map", **writing(opened)):
         _start(opened, source)
 
 
@@ -136,6 +139,12 @@ def _progress(opened: OpenProject, source: FeatureSource) -> None:
     st.progress(min(max(map_state.fraction, 0.0), 1.0), text=state.plain(map_state.stage or "Starting"))
 
 
+def _moves(opened: OpenProject, number: int) -> bool:
+    """Whether a round has a moving map, or can get one."""
+    maps = opened.project.maps
+    return maps.can_move(number) and (not opened.read_only or bool(maps.moving_state(number).version))
+
+
 def _map(opened: OpenProject, source: FeatureSource, map_state: MapState, record: RoundRecord | None) -> None:
     shown = Shown(
         round=None if record is None else record.number,
@@ -144,7 +153,7 @@ def _map(opened: OpenProject, source: FeatureSource, map_state: MapState, record
         computing=map_state.status == "running",
         live=record is not None and (record.active or record.live),
         complete=record is not None and record.state in COMPLETE_STATES,
-        moving=record is not None and opened.project.maps.can_move(record.number),
+        moving=record is not None and _moves(opened, record.number),
     )
     asked = map_canvas(opened.base, shown, key=f"map_{opened.key}")
     if asked is not None and asked.page in PAGES:

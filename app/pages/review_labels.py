@@ -33,6 +33,8 @@ def page() -> None:
         st.info("This project has no images yet. Import some first; labels are then given here.")
         st.page_link("pages/import_images.py", label="Go to Import", icon=":material/upload:")
         return
+    if opened.read_only:
+        st.caption("What is decided here is not recorded. This browser keeps it until the project can be written.")
     reached = reached_line(opened, "review")
     live_labels(opened)
     for notice in opened.project.signals.notices:

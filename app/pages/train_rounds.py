@@ -9,6 +9,7 @@ import streamlit as st
 from app import state
 from app.components import round_choice, teacher_views, training_views
 from app.components.live_labels import live_labels
+from app.components.lock import writing
 from app.components.quality.gallery import review_queue
 from app.components.quality.goal import goal_line
 from app.server.workbench import OpenProject
@@ -98,13 +99,18 @@ def _live(opened: OpenProject, number: int, shown_state: str) -> None:
     training_views.state_line(record, opened.project.results.in_force())
     if record.active:
         training_views.progress(record)
-        if st.button("Cancel round", icon=":material/stop:", disabled=record.state == "cancelling", key="cancel_round"):
+        if st.button(
+            "Cancel round",
+            icon=":material/stop:",
+            key="cancel_round",
+            **writing(opened, disabled=record.state == "cancelling"),
+        ):
             _try(lambda: opened.project.training.cancel(number), opened)
     elif record.state in RESUMABLE_STATES and st.button(
         "Resume",
         icon=":material/resume:",
-        help="Continues from the last checkpoint, with the same split",
         key="resume",
+        **writing(opened, help="Continues from the last checkpoint, with the same split"),
     ):
         _try(lambda: opened.project.training.resume(number), opened)
     curves = opened.project.results.curves(number)

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from app.routes.requests import FRESH, IMMUTABLE, path_number, shown
 from app.server.workbench import OpenProject
-from engine.errors import NotAProject
+from engine.errors import NotAProject, ProjectCorrupt
 from engine.images import thumbnails
 from engine.images.files import thumb_path
+from engine.images.thumb_file import picture_in
 from engine.images.thumbnails import display_bytes, thumbnail_bytes
 
 _SCAN = re.compile(r"import-\w{1,80}", re.ASCII)
@@ -38,10 +39,16 @@ async def staged(request: Request, opened: OpenProject) -> Response:
         raise _no_scan(scan)
     path = thumb_path(opened.project.root / "staging" / scan, sha256)
     try:
-        data = await run_in_threadpool(path.read_bytes)
+        stored = await run_in_threadpool(path.read_bytes)
     except OSError as error:  # the scan was discarded, at the latest while it was read
         raise _no_scan(scan) from error
-    return Response(data, media_type="image/webp", headers=IMMUTABLE)
+    picture = picture_in(stored, sha256)
+    if picture is None:
+        raise ProjectCorrupt(
+            "The picture of an image that is to be imported is damaged", value=sha256,
+            way_out="Look at the source again.",
+        )  # fmt: skip
+    return Response(picture, media_type="image/webp", headers=IMMUTABLE)
 
 
 def _no_scan(name: str) -> NotAProject:

@@ -21,12 +21,16 @@ from app.routes.uploads import UPLOAD_CAP, download, upload
 from app.server import workbench
 from app.server.workbench import OpenProject
 from engine import __version__
-from engine.errors import LedgerError, MapError, NotAProject, StarlingError
+from engine.errors import LedgerError, MapError, NotAProject, ProjectReadOnly, StarlingError
 
 Endpoint = Callable[[Request, OpenProject], Awaitable[Response]]
 
 
-def _guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+LOCKED = 423
+"""Status of an answer that nothing can be saved: what a browser could not send it keeps until it can."""
+
+
+def _guarded(endpoint: Endpoint, *, writes: bool = False) -> Callable[[Request], Awaitable[Response]]:
     """Find the project of the path; turn intended errors into their message."""
 
     @functools.wraps(endpoint)
@@ -35,11 +39,18 @@ def _guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         try:
             if opened is None:
                 raise NotAProject("This project is not open here", way_out="Open it in Starling and reload the page.")
+            if writes and opened.read_only:
+                raise ProjectReadOnly(
+                    f"The project is open read-only: {opened.read_only.rstrip('.')}",
+                    way_out="Open it where its folder can be written, without --read-only.",
+                )
             return await endpoint(request, opened)
         except StarlingError as error:
             status = 404 if isinstance(error, NotAProject | MapError) else 400
             if isinstance(error, LedgerError):
                 status = 409
+            elif isinstance(error, ProjectReadOnly):
+                status = LOCKED
             words = str(error).encode(errors="backslashreplace").decode()  # what was refused may hold half a character
             return JSONResponse({"message": words}, status_code=status, headers=FRESH)
 
@@ -52,8 +63,9 @@ async def health(request: Request) -> Response:
     return JSONResponse({"starling": __version__, "projects": keys}, headers=FRESH)
 
 
-def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
-    return Route("/starling/p/{key}" + path, _guarded(endpoint), methods=list(methods or ("GET",)))
+def _route(path: str, endpoint: Endpoint, *methods: str, writes: bool = False) -> Route:
+    guarded = _guarded(endpoint, writes=writes)
+    return Route("/starling/p/{key}" + path, guarded, methods=list(methods or ("GET",)))
 
 
 LARGE = [
@@ -71,20 +83,20 @@ ROUTES = [
     _route("/item/{image_id}", review_routes.item),
     _route("/queue", review_routes.queue, "GET", "POST"),
     _route("/figures", review_routes.figures, "POST"),
-    _route("/decisions", review_routes.decisions, "POST"),
-    _route("/undo", review_routes.undo, "POST"),
-    _route("/classes", review_routes.classes, "POST"),
+    _route("/decisions", review_routes.decisions, "POST", writes=True),
+    _route("/undo", review_routes.undo, "POST", writes=True),
+    _route("/classes", review_routes.classes, "POST", writes=True),
     _route("/context", review_routes.context, "POST"),
     _route("/grid", review_routes.grid),
     _route("/map/points", map_routes.points),
     _route("/map/epochs", map_routes.epochs),
     _route("/map/frames", map_routes.frames),
-    _route("/map/moving", map_routes.moving, "POST"),
+    _route("/map/moving", map_routes.moving, "POST", writes=True),
     _route("/map/neighbours", map_routes.neighbours),
     _route("/map/regions", map_routes.regions),
     _route("/map/selection", map_routes.selection, "POST"),
     _route("/map/picture", map_routes.picture),
-    _route("/upload", upload, "POST"),
+    _route("/upload", upload, "POST", writes=True),
     _route("/exports/{file}", download),
 ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.server.scans import BackgroundScan
-from engine.errors import SourceMissing
+from engine.errors import ProjectReadOnly, SourceMissing
 from engine.files import read_json, write_json
 from engine.importers.formats import AUTO
 from engine.importers.scan import ImportSource, discard, read_again
@@ -60,14 +60,15 @@ class Deliveries:
 
     Args:
         imports: of the project.
-        staging: where uploads lie.
+        staging: where uploads lie; None for a project that is open read-only, which has no deliveries.
     """
 
-    def __init__(self, imports: Imports, staging: Path) -> None:
+    def __init__(self, imports: Imports, staging: Path | None) -> None:
         self._imports, self._staging = imports, staging
         self._lock = threading.Lock()
         self._all: dict[str, Delivery] = {}
-        self._find()
+        if staging is not None:
+            self._find(staging)
 
     def all(self) -> list[Delivery]:
         """Return those that are not imported yet, the oldest first."""
@@ -85,10 +86,13 @@ class Deliveries:
         Args:
             source: what to look at.
             uploaded: the source is an upload, which is the delivery's from here on and is moved to beside its note.
+
+        Raises:
+            ProjectReadOnly: the project is open read-only.
         """
         delivery = Delivery(uuid.uuid4().hex, source, uploaded)
         if uploaded:
-            kept = self._staging / f"{DELIVERY}{source.path.name}"
+            kept = self._folder / f"{DELIVERY}{source.path.name}"
             delivery.source = ImportSource(source.kind, kept, name=source.name)
             self._write(delivery)
             os.replace(source.path, kept)
@@ -171,7 +175,16 @@ class Deliveries:
         self._note(delivery.id).unlink(missing_ok=True)
 
     def _note(self, key: str) -> Path:
-        return self._staging / f"{DELIVERY}{key}{_NOTE}"
+        return self._folder / f"{DELIVERY}{key}{_NOTE}"
+
+    @property
+    def _folder(self) -> Path:
+        if self._staging is None:
+            raise ProjectReadOnly(
+                "The project is open read-only, so nothing can be imported",
+                way_out="Open it where its folder can be written, without --read-only.",
+            )
+        return self._staging
 
     def _write(self, delivery: Delivery) -> None:
         source = delivery.source
@@ -187,10 +200,10 @@ class Deliveries:
             },
         )
 
-    def _find(self) -> None:
+    def _find(self, staging: Path) -> None:
         """Find what an earlier process was given; an upload without its note, or the other way round, is removed."""
         kept: set[Path] = set()
-        for note in sorted(self._staging.glob(f"{DELIVERY}*{_NOTE}"), key=lambda path: path.stat().st_mtime):
+        for note in sorted(staging.glob(f"{DELIVERY}*{_NOTE}"), key=lambda path: path.stat().st_mtime):
             try:
                 delivery = self._noted(note)
             except (json.JSONDecodeError, KeyError):  # damaged: what it is about cannot be known any more
@@ -200,13 +213,13 @@ class Deliveries:
                 continue
             kept |= {note, path}
             self._all[delivery.id] = delivery
-        for path in self._staging.glob(f"{DELIVERY}*"):
+        for path in staging.glob(f"{DELIVERY}*"):
             if path not in kept:
                 path.unlink()
 
     def _noted(self, note: Path) -> Delivery:
         said = read_json(note)
-        path = self._staging / said["path"] if said["uploaded"] else Path(said["path"])
+        path = self._folder / said["path"] if said["uploaded"] else Path(said["path"])
         source = ImportSource(said["kind"], path, name=said["name"])
         key = note.name.removeprefix(DELIVERY).removesuffix(_NOTE)
         return Delivery(key, source, said["uploaded"], said["reading"], said["answers"])

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO
 
 from app.server.deliveries import Deliveries
-from engine.errors import ConfigError, ProjectInUse
+from engine.errors import ConfigError, ProjectInUse, ProjectReadOnly
 from engine.jobs import timing
 from engine.project.live import LiveThread
 from engine.project.opened import Project
-from engine.project.workspace import slug
+from engine.project.workspace import is_project, is_writable, slug
 from engine.rounds.supervisor.thread import EngineThread
 
 
@@ -24,16 +24,18 @@ from engine.rounds.supervisor.thread import EngineThread
 class OpenProject:
     """A project this process serves: its key in URLs, its engine thread, its lock; `selection` are the ids of the
     images last handed over from the map; `live` follows the answers, None where nobody asked for it; `deliveries` are
-    the sources that are not imported yet; `base_path` is where the app lies on its host."""
+    the sources that are not imported yet; `base_path` is where the app lies on its host; `read_only` says why nothing
+    can be saved, "" where it can: such a project has no lock, and its engine thread does not run."""
 
     key: str
     project: Project
     engine: EngineThread
-    lock: IO[str]
+    lock: IO[str] | None
     deliveries: Deliveries
     selection: tuple[int, ...] = ()
     live: LiveThread | None = None
     base_path: str = ""
+    read_only: str = ""
 
     @property
     def base(self) -> str:
@@ -49,12 +51,22 @@ class Workbench:
         live: whether live labels follow the answers to the projects that are opened.
         base_path: where the app lies on its host, "" or as "/lab".
         reviewers: names of those who may take back what others decided.
+        read_only: whether all projects are opened so that nothing in them can be changed; one whose folder cannot be
+            written is in any case.
     """
 
-    def __init__(self, home: Path, *, live: bool = False, base_path: str = "", reviewers: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        live: bool = False,
+        base_path: str = "",
+        reviewers: Collection[str] = (),
+        read_only: bool = False,
+    ) -> None:
         self.home = home.expanduser().resolve()
         self.base_path, self.reviewers = base_path, frozenset(reviewers)
-        self._live = live
+        self._live, self.read_only = live, read_only
         self.url = ""
         self._open: dict[str, OpenProject] = {}
         self._lock = threading.RLock()
@@ -72,7 +84,12 @@ class Workbench:
         Raises:
             ConfigError: the name is empty or has no letter or digit.
             ProjectExists: there is one already.
+            ProjectReadOnly: Starling was started with --read-only, or `home` cannot be written.
         """
+        if self.read_only:
+            raise ProjectReadOnly(
+                "Starling was started with --read-only, so no project can be made", way_out="Start it without."
+            )
         folder = slug(name)
         if not folder:
             raise ConfigError("A project needs a name with a letter or a digit", value=repr(name))
@@ -80,7 +97,7 @@ class Workbench:
         return self.open(self.home / folder)
 
     def open(self, root: Path) -> OpenProject:
-        """Open the project in `root`, once, and start its engine thread.
+        """Open the project in `root`, once, and start its engine thread; without one where it is read-only.
 
         Raises:
             ProjectInUse: another app serves it.
@@ -91,6 +108,8 @@ class Workbench:
             for other in self._open.values():
                 if other.project.root == root:
                     return other
+            if reason := self._why_read_only(root):
+                return self._keep(self._read_only_project(root, reason))
             project = Project.open(root)
             try:
                 lock = self._claim(root)
@@ -105,8 +124,26 @@ class Workbench:
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()
-            self._open[opened.key] = opened
-            return opened
+            return self._keep(opened)
+
+    def _keep(self, opened: OpenProject) -> OpenProject:
+        self._open[opened.key] = opened
+        return opened
+
+    def _why_read_only(self, root: Path) -> str:
+        """Return why a project can only be opened read-only, as a sentence; "" where it can be written."""
+        if self.read_only:
+            return "Starling was started with --read-only."
+        if is_project(root) and not is_writable(root):
+            return f"Its folder cannot be written: {root}."
+        return ""
+
+    def _read_only_project(self, root: Path, reason: str) -> OpenProject:
+        project = Project.open(root, read_only=True)
+        engine = EngineThread(project.store, root)  # never started: nothing is queued, and nothing could be written
+        deliveries = Deliveries(project.imports, None)
+        key = self._key(project)
+        return OpenProject(key, project, engine, None, deliveries, base_path=self.base_path, read_only=reason)
 
     def get(self, key: str) -> OpenProject | None:
         """Return the open project with this key."""
@@ -128,7 +165,8 @@ class Workbench:
                     opened.live.stop()
                 opened.engine.stop()
                 opened.project.close()
-                opened.lock.close()
+                if opened.lock is not None:
+                    opened.lock.close()
             self._open.clear()
 
     @staticmethod

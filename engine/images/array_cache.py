@@ -1,9 +1,14 @@
-"""The uint8 arrays that training and maps read: every image at one size, memory-mapped, made once a set."""
+"""The uint8 arrays that training and maps read: every image at one size, memory-mapped, made once a set.
+
+Each time that one is opened it is compared, block by block, with the digests beside it (`block_sums`): some 50 ms for
+60,000 images of 28 × 28. The images of a damaged block are decoded anew before anybody sees them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 import time
@@ -18,6 +23,7 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError, DecodeError
 from engine.files import PARTIAL, replacing
 from engine.images.array_row import Resample
+from engine.images.block_sums import read_sums, sums_of, sums_path, write_sums
 from engine.images.files import original_path
 from engine.images.pool import Answer, DecodePool, Job
 from engine.records.labels import ImageItem
@@ -26,6 +32,9 @@ from engine.records.progress import Progress
 VERSION = 2  # raise it when decoding or resizing changes: older caches are then made again
 KEPT = 3
 _LABEL = "Preparing images"
+DAMAGED = "Part of the image cache is damaged"
+"""How a progress begins that tells so; what is decoded anew then follows."""
+log = logging.getLogger("starling.images")
 
 
 @dataclass(frozen=True)
@@ -85,14 +94,37 @@ def build_arrays(
         return np.empty(shape, np.uint8)
     path = _cache_path(root, shas, spec)
     cached = _open(path, shape)
-    if cached is not None:
-        return cached
+    if cached is not None and _mended(path, cached, root, shas, progress, workers):
+        return cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
     with replacing(path, durable=False) as aside:
         _fill(aside, root, shas, shape, progress, workers)
+        write_sums(path, sums_of(np.load(aside, mmap_mode="r")))  # first: an array without them is made anew
     _prune(path.parent)
     return cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
+
+
+def damaged_arrays(root: Path) -> dict[Path, str]:
+    """Return the cached arrays of a project that differ from their digests, or have none, and in words how."""
+    found = {}
+    for path in sorted((root / "cache").glob("arrays-*.npy")):
+        try:
+            array, sums = np.load(path, mmap_mode="r"), read_sums(path)
+        except (OSError, ValueError, EOFError):
+            found[path] = "it cannot be read"
+            continue
+        if sums is None or not array.flags.c_contiguous or not sums.fits(array):
+            found[path] = "it has no digests"
+        elif len(rows := sums.damaged(array)):
+            found[path] = f"the blocks of {len(rows):,} images differ from their digests"
+    return found
+
+
+def drop_arrays(path: Path) -> None:
+    """Remove a cached array and its digests; it is made again when it is needed."""
+    path.unlink(missing_ok=True)
+    sums_path(path).unlink(missing_ok=True)
 
 
 def stream_arrays(
@@ -107,16 +139,15 @@ def stream_arrays(
 ) -> Generator[NDArray[np.uint8], None, None]:
     """Yield the images as (n, C, size, size) uint8 in the order of `shas`, `batch` at a time; nothing is kept.
 
-    The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end. An
-    array is valid until the next one is drawn. The pixels are those of `build_arrays`, unless `whole` or `resample` ask
-    for others, see `array_row`.
+    The next images are decoded meanwhile, into a small file in the project's cache that is removed in the end; where
+    that cannot be written, in the system's folder for such files. An array is valid until the next one is drawn. The
+    pixels are those of `build_arrays`, unless `whole` or `resample` ask for others, see `array_row`.
 
     Raises:
         DecodeError: an original is gone, changed or unreadable.
     """
     row_bytes = spec.channels * spec.size**2
-    (root / "cache").mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=root / "cache") as ring, DecodePool(workers) as pool:
+    with tempfile.NamedTemporaryFile(prefix=".tmp-stream-", dir=_scratch(root)) as ring, DecodePool(workers) as pool:
         # no place is written again before its batch is done with; few images need no more room than themselves
         rows = min(batch * (1 + -(-pool.ahead // batch)), batch * max(1, -(-len(shas) // batch)))
         _reserve(Path(ring.name), rows * row_bytes)
@@ -132,9 +163,18 @@ def stream_arrays(
                 yield array[first % rows : first % rows + done - first]
 
 
+def _scratch(root: Path) -> Path | None:
+    """Return the project's cache; None, for the system's own folder, where that cannot be written."""
+    if not os.access(root, os.W_OK):
+        return None
+    (root / "cache").mkdir(exist_ok=True)
+    return root / "cache"
+
+
 def sweep(folder: Path, seconds: float = 3600.0) -> None:
     """Remove what killed processes left in a cache folder; one that is being filled was changed lately."""
-    for path in (*folder.glob(f"*{PARTIAL}"), *folder.glob(".tmp-stream-*")):
+    alone = (path for path in folder.glob("arrays-*.sums") if not path.with_suffix(".npy").exists())
+    for path in (*folder.glob(f"*{PARTIAL}"), *folder.glob(".tmp-stream-*"), *alone):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()
@@ -151,10 +191,39 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         array = cast("NDArray[np.uint8]", np.load(path, mmap_mode="c"))
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    if array.shape != shape or array.dtype != np.uint8:
+    if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
         return None
     os.utime(path)
     return array
+
+
+def _mended(
+    path: Path, array: NDArray[np.uint8], root: Path, shas: Sequence[str], progress: Progress, workers: int
+) -> bool:
+    """Decode the images of damaged blocks anew, in place; return False where all must be made again."""
+    sums = read_sums(path)
+    if sums is None or not sums.fits(array):
+        log.warning("image cache %s has no digests; it is made anew", path)
+        return False
+    damaged = sums.damaged(array)
+    if not len(damaged):
+        return True
+    told = f"{DAMAGED}: {len(damaged):,} of {len(shas):,} images are decoded anew"
+    log.warning("%s (%s)", told, path)
+    progress(told, 0, len(damaged))
+    spec = ArraySpec(size=array.shape[2], channels=array.shape[1])
+    names, start, row_bytes = [shas[row] for row in damaged], _data_start(path), array.nbytes // len(array)
+    jobs = _jobs(path, root, names, spec, (start + int(row) * row_bytes for row in damaged))
+    with DecodePool(workers) as pool:
+        for done, (job, answer) in enumerate(pool.run(jobs), start=1):
+            _check(job, answer)
+            progress(told, done, len(damaged))
+    return not len(sums.damaged(np.load(path, mmap_mode="r")))  # else another decoder made the cache: all anew
+
+
+def _data_start(path: Path) -> int:
+    """Return the byte at which the pixels begin in a .npy file."""
+    return int(cast("np.memmap[tuple[int, ...], np.dtype[np.uint8]]", np.load(path, mmap_mode="r")).offset)
 
 
 def _fill(
@@ -212,4 +281,4 @@ def _prune(folder: Path) -> None:
     """Keep the arrays used last; an older one still mapped by a running round lives on until it is closed."""
     arrays = sorted(folder.glob("arrays-*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in arrays[KEPT:]:
-        old.unlink(missing_ok=True)
+        drop_arrays(old)

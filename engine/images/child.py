@@ -3,7 +3,7 @@
 `python -m engine.images.child MEMORY_MB` reads one JSON list of jobs a line from stdin and answers one JSON
 object a job, a line each, in order. Jobs:
 
-    {"op": "inspect", "path": …, "thumb": … or null}
+    {"op": "inspect", "path": …, "thumb": … or null, "sha256": … of the image}
         → {"format", "width", "height", "channels", "notices", "taken", "framed": has more frames or pages}
     {"op": "row", "path", "sha256", "size", "channels", "whole", "resample", "out", "offset"}  → {"ok": true}
         (the pixels are written into the file `out` at the byte `offset`)
@@ -30,6 +30,7 @@ from engine.errors import DecodeError
 from engine.images.decode import inspect_bytes, open_reduced
 from engine.images.kinds import FRAMED, SEVERAL
 from engine.images.shrink import encode_thumbnail, fit
+from engine.images.thumb_file import sealed
 
 if TYPE_CHECKING:
     from engine.images.frame_reader import FrameReader
@@ -64,7 +65,7 @@ def _inspect(job: dict[str, Any]) -> dict[str, Any]:
     decoded = inspect_bytes(_read(job["path"]))
     if job["thumb"] is not None:
         with open(job["thumb"], "wb") as thumb:
-            thumb.write(encode_thumbnail(decoded.image))
+            thumb.write(sealed(encode_thumbnail(decoded.image), job["sha256"]))
     return {
         "format": decoded.format,
         "width": decoded.width,

@@ -1,6 +1,7 @@
 """Features of a project's images as its cache keeps them; numpy alone, so that any process can read them.
 
-`<project>/cache/features-<network>-<version>.<key>/part-<digest>.npz` holds `shas` (n,) and `features` (n, D) float16.
+`<project>/cache/features-<network>-<version>.<key>/part-<digest>.npz` holds `shas` (n,), `features` (n, D) float16 and
+`digest`, over both and the folder's name: a part of another network's is not taken for one of this.
 The key covers the weights' content, how images are prepared and the precision, so that features made in different ways
 lie side by side; the folder used last is the one in force. Parts are only ever added: new images make a new part.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import time
@@ -27,6 +29,7 @@ PART_SECONDS = 20.0
 """After so long a part is written, so that a killed process loses little."""
 PART_IMAGES = 4096
 LEFTOVER_SECONDS = 3600.0
+log = logging.getLogger("starling.images")
 
 
 def known_features(root: Path, net: str, shas: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -95,14 +98,20 @@ class KnownFeatures:
         self.have = np.zeros(len(shas), bool)
         self._values: NDArray[np.float32] = np.empty((len(shas), 0), np.float32)
 
-    def read(self, folder: Path, *, clean: bool = False) -> None:
-        """Take over what a folder holds; `clean` removes damaged parts, so that they are made again."""
+    def read(self, folder: Path, *, clean: bool = False) -> int:
+        """Take over what a folder holds; return how many parts are damaged, which `clean` removes, so that they are
+        made again."""
+        damaged = 0
         for path in sorted(folder.glob("part-*.npz")):
             part = read_part(path)
-            if part is not None:
+            if part is not None and self._values.shape[1] in (0, part[1].shape[1]):
                 self.add(*part)
-            elif clean:
-                path.unlink(missing_ok=True)
+            elif path.exists():
+                log.warning("part of the features is damaged: %s", path)
+                damaged += 1
+                if clean:
+                    path.unlink(missing_ok=True)
+        return damaged
 
     def add(self, shas: Sequence[str], features: NDArray[np.float16]) -> None:
         """Take over the rows of a part that were asked for."""
@@ -152,16 +161,21 @@ class PartWriter:
 
         def fill(temporary: Path) -> None:
             with open(temporary, "wb") as handle:
-                np.savez(handle, shas=np.array(shas, "S64"), features=features)
+                kept = np.array(shas, "S64")
+                np.savez(handle, shas=kept, features=features, digest=_digest(self._folder, kept, features))
 
         write_atomic(self._folder / f"part-{digest}.npz", fill)
 
 
 def read_part(path: Path) -> tuple[list[str], NDArray[np.float16]] | None:
-    """Return (shas, features) of a part; None when it is damaged, which the checksums of the zip format show."""
+    """Return (shas, features) of a part; None when it is damaged or of other features.
+
+    The checksums of the zip format show damage, its digest that it is of others; parts of earlier versions have none.
+    """
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             shas, features = arrays["shas"], arrays["features"]
+            digest = bytes(arrays["digest"]) if "digest" in arrays else None
     except FileNotFoundError:
         return None
     except MemoryError:
@@ -174,7 +188,21 @@ def read_part(path: Path) -> tuple[list[str], NDArray[np.float16]] | None:
         return None
     if shas.ndim != 1 or features.ndim != 2 or len(shas) != len(features) or features.dtype != np.float16:
         return None
+    if digest is not None and digest != _digest(path.parent, shas, features).tobytes():
+        return None
     return [sha.decode() for sha in shas.tolist()], features
+
+
+def damaged_parts(root: Path) -> list[Path]:
+    """Return the parts of a project's features that cannot be read as they were written."""
+    return [path for path in sorted((root / "cache").glob("features-*/part-*.npz")) if read_part(path) is None]
+
+
+def _digest(folder: Path, shas: NDArray[np.bytes_], features: NDArray[np.float16]) -> NDArray[np.uint8]:
+    digest = hashlib.sha256(folder.name.encode())
+    digest.update(np.ascontiguousarray(shas).data)
+    digest.update(np.ascontiguousarray(features).data)
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def sweep_parts(folder: Path) -> None:

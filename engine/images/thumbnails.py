@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -16,31 +18,60 @@ from engine.images.decode import light, open_reduced
 from engine.images.files import original_path, thumb_path, write_whole
 from engine.images.pool import DecodePool
 from engine.images.shrink import THUMBNAIL_SIDE, encode_thumbnail, fit
+from engine.images.thumb_file import picture_in, sealed, undigested
 from engine.records.labels import ImageItem
 
 VERSION = "2"
 """Raise it when images of more than 8 bits a value come to look otherwise: their thumbnails are then made again."""
 _PNG_SIDE = 256
 _BIT_DEPTH_AT = 24  # in the header of a PNG
+log = logging.getLogger("starling.images")
 _DECODING = threading.BoundedSemaphore(2)  # a large photo takes hundreds of megabytes while it is decoded
 
 
 def thumbnail_bytes(root: Path, sha256: str) -> bytes:
-    """Return an image's thumbnail (WebP), made at import and made again here when it is gone.
+    """Return an image's thumbnail (WebP), made at import; made again here when it is gone, damaged or of another image.
 
     Raises:
         ProjectCorrupt: it is gone and so is the original, or the original is not what was imported.
     """
     path = thumb_path(root, sha256)
     try:
-        return path.read_bytes()
+        stored = path.read_bytes()
     except FileNotFoundError:
-        data = encode_thumbnail(_pixels(root, sha256, THUMBNAIL_SIDE))
+        stored = b""
+    except OSError as error:
+        log.warning("thumbnail %s cannot be read (%s); it is made anew", path, error.strerror)
+        stored = b""
+    else:
+        if (picture := picture_in(stored, sha256)) is not None:
+            return picture
+        why = "has no digest" if undigested(stored) else "is damaged or of another image"
+        log.warning("thumbnail %s %s; it is made anew", path, why)
+    return make_thumbnail(root, sha256)
+
+
+def make_thumbnail(root: Path, sha256: str) -> bytes:
+    """Make an image's thumbnail from its original, keep it, and return it. Raises as `thumbnail_bytes`."""
+    picture = encode_thumbnail(_pixels(root, sha256, THUMBNAIL_SIDE))
     try:
-        write_whole(path, data)
+        write_whole(thumb_path(root, sha256), sealed(picture, sha256))
     except OSError:  # a read-only or full disk: the picture can be shown all the same
-        return data
-    return data
+        return picture
+    return picture
+
+
+def thumbnail_flaw(root: Path, sha256: str) -> Literal["", "missing", "undigested", "damaged"]:
+    """Return what is wrong with an image's thumbnail: "undigested" is one that an earlier version made."""
+    try:
+        stored = thumb_path(root, sha256).read_bytes()
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "damaged"
+    if picture_in(stored, sha256) is not None:
+        return ""
+    return "undigested" if undigested(stored) else "damaged"
 
 
 def drop_deep(root: Path, images: Iterable[ImageItem]) -> int:

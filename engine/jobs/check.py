@@ -7,6 +7,7 @@ it was started; `stamp_of` tells whether they are the same now.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from engine.errors import ConfigError, RoundBlocked
+from engine.errors import ConfigError, ProjectCorrupt, RoundBlocked
 from engine.files import read_json, write_atomic
 from engine.jobs import check_work, parent
 from engine.nets.net_name import NetName
@@ -177,28 +178,30 @@ def result_path(root: Path, kind: str) -> Path:
 
 
 def read_labels(root: Path) -> LabelCheck | None:
-    """Return the last result of the check of labels; None without one, or where it can not be read."""
+    """Return the last result of the check of labels; None without one, or where it is not what was
+    written."""
     try:
-        path = result_path(root, "labels")
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+        content = check_work.DIGESTS.content(_folder(root, "labels"), check_work.LABELS_RESULT)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             ids, labels = arrays["image_ids"], arrays["labels"]
             classes, probabilities = tuple(arrays["classes"].tolist()), arrays["probabilities"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (ProjectCorrupt, OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     origin = (int(about["ledger_seq"]), str(about["stamp"]), str(about["made"]))
     return LabelCheck(ids, labels, classes, probabilities, *origin, facts=about["facts"])
 
 
 def read_duplicates(root: Path) -> DuplicateCheck | None:
-    """Return the last result of the search for duplicates; None without one, or where it can not be read."""
+    """Return the last result of the search for duplicates; None without one, or where it is not what was
+    written."""
     try:
-        result = read_json(result_path(root, "duplicates"))
+        result = _duplicates(_folder(root, "duplicates"))
         groups = tuple(
             (tuple(int(image) for image in group["image_ids"]), float(group["similarity"]), bool(group["exact"]))
             for group in result["groups"]
         )
-    except (OSError, ValueError, KeyError):
+    except (ProjectCorrupt, OSError, ValueError, KeyError):
         return None
     origin = (int(result["ledger_seq"]), str(result["stamp"]), str(result["made"]))
     return DuplicateCheck(groups, *origin, facts=result["facts"])
@@ -239,11 +242,23 @@ def _about(folder: Path, kind: str) -> dict[str, Any]:
     """Return made, stamp, ledger_seq and facts of the last result; empty without one."""
     try:
         if kind == "labels":
-            with open(folder / check_work.LABELS_RESULT, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            content = check_work.DIGESTS.content(folder, check_work.LABELS_RESULT)
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return dict(json.loads(str(arrays["about"])))
-        return read_json(folder / check_work.DUPLICATES_RESULT)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return _duplicates(folder)
+    except (ProjectCorrupt, OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}
+
+
+def _duplicates(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(check_work.DIGESTS.content(folder, check_work.DUPLICATES_RESULT))
+    return result
+
+
+def damaged(root: Path) -> list[Path]:
+    """Return the results of checks that are there and cannot be read as they were written."""
+    unread = {"labels": read_labels(root) is None, "duplicates": read_duplicates(root) is None}
+    return [path for kind, none in unread.items() if none and (path := result_path(root, kind)).exists()]
 
 
 def _check_kind(kind: str) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.digests import Digests
 from engine.errors import RoundBlocked
 from engine.files import read_json, write_atomic, write_json
 from engine.jobs import child
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 IMAGES = "images.parquet"
 LABELS_RESULT = "result.npz"
 DUPLICATES_RESULT = "result.json"
+DIGESTS = Digests("the check", "Check again on the quality page.")
 RESULTS = {"labels": LABELS_RESULT, "duplicates": DUPLICATES_RESULT}
 DUPLICATE_SIDE = 32
 _LUMA = (299, 587, 114)
@@ -45,7 +47,9 @@ PREPARING_SHARE = 0.1
 def work(folder: Path, progress: JobProgress) -> None:
     """Do the check of a job folder."""
     job = read_json(folder / JOB)
+    DIGESTS.unseal(folder)
     {"labels": check_labels, "duplicates": check_duplicates}[job["kind"]](folder, job, progress)
+    DIGESTS.seal(folder, [RESULTS[job["kind"]]])
 
 
 def check_labels(folder: Path, job: dict[str, Any], progress: JobProgress) -> None:

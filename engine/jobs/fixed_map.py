@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine import whole
-from engine.errors import MapError
+from engine.errors import MapError, ProjectCorrupt
 from engine.files import read_json, write_atomic
 from engine.images.array_cache import ArraySpec
 from engine.jobs import fixed_map_sources, fixed_map_work, parent
@@ -30,8 +31,8 @@ from engine.records.rounds import MapState
 PARAMETERS = "3"
 """Raised when the parameters of the map change, so that older maps are computed again."""
 MODULE = "engine.jobs.fixed_map_work"
-_TRIES = 5
-"""How often a picture is looked for whose folder goes while a newer one comes."""
+_TRIES, _PAUSE = 5, 0.05
+"""How often a picture is looked for while a newer one takes its place, and how many seconds apart."""
 
 
 def version_of(items: Sequence[ImageItem], identity: str = PIXELS) -> str:
@@ -66,6 +67,9 @@ def start(
     folder = _folder(root, items, source, identity)
 
     def plan() -> dict[str, Any]:
+        if damage(folder) is not None:
+            (folder / fixed_map_work.MAP).unlink(missing_ok=True)  # it would be shown until the new one is done
+            (folder / fixed_map_sources.BASIS).unlink(missing_ok=True)
         if fresh:
             (folder / fixed_map_sources.BASIS).unlink(missing_ok=True)
         _write_images(folder, items)
@@ -78,13 +82,13 @@ def start(
         previous = None if fresh else _previous(root, items, features)
         return {**features, "previous": previous, "fresh": fresh, "seed": 0}
 
-    parent.start(folder, MODULE, plan, due=lambda status: fresh or status != "ready")
+    parent.start(folder, MODULE, plan, due=lambda status: fresh or status != "ready" or damage(folder) is not None)
     return state(root, items, source)
 
 
 def cancel(root: Path, items: Sequence[ImageItem], source: str = PIXELS) -> bool:
     """Ask the map's process to end; what picture there is stays. Return whether one ran."""
-    folder = _own(root, items, source)
+    folder = folder_of(root, items, source)
     return folder is not None and parent.cancel(folder)
 
 
@@ -98,17 +102,27 @@ def state(root: Path, items: Sequence[ImageItem], source: str = PIXELS) -> MapSt
         identity = fixed_map_sources.identity(root, source)
     except MapError as refused:
         return MapState("none", error=str(refused), source=source)
-    job = parent.state(_folder(root, items, source, identity))
+    folder = _folder(root, items, source, identity)
+    job = parent.state(folder)
+    flaw = damage(folder) if job.status == "ready" else None
     return MapState(
-        job.status,
+        job.status if flaw is None else "failed",
         stage=job.stage,
         fraction=job.fraction,
         points=job.counts.get("points", 0),
         version=version_of(items, identity),
-        error=job.error,
+        error=job.error if flaw is None else flaw,
         source=source,
         placed=job.counts.get("placed", 0),
     )
+
+
+def damage(folder: Path) -> str | None:
+    """Return which file of a map differs from what was written, and what to do, in words; None when none does.
+
+    What was found sound is looked at again when it has changed.
+    """
+    return next(iter(fixed_map_sources.DIGESTS.find_flaws(folder)), None)
 
 
 def points(
@@ -119,6 +133,7 @@ def points(
     Raises:
         ConfigError: there is no such source.
         MapError: there is no picture yet.
+        ProjectCorrupt: it is not what was written.
     """
     frame = _picture(root, items, source)[1]
     return frame["image_id"].to_numpy(np.int64), frame[["x", "y"]].to_numpy(np.float32)
@@ -128,7 +143,7 @@ def placed(root: Path, items: Sequence[ImageItem], source: str = PIXELS) -> int:
     """Return how many images of the picture that `points` gives came after its layout; 0 without one."""
     try:
         return int(_picture(root, items, source)[1]["placed"].sum())
-    except MapError:
+    except (MapError, ProjectCorrupt):
         return 0
 
 
@@ -169,15 +184,19 @@ def _picture(root: Path, items: Sequence[ImageItem], source: str) -> tuple[Path,
     for tries_left in reversed(range(_TRIES)):
         folder = _picture_folder(root, items, source)
         try:
-            return folder, whole.table(folder / fixed_map_work.MAP)
+            return folder, whole.table_in(fixed_map_sources.DIGESTS.content(folder, fixed_map_work.MAP))
         except FileNotFoundError:  # the folder went as a newer picture came
             if not tries_left:
                 break
+        except ProjectCorrupt:  # or a newer picture and its digests came one after the other
+            if not tries_left:
+                raise
+            time.sleep(_PAUSE)
     raise MapError("There is no map yet", value=source, way_out="Start it on the map page.")
 
 
 def _picture_folder(root: Path, items: Sequence[ImageItem], source: str) -> Path:
-    own = _own(root, items, source)
+    own = folder_of(root, items, source)
     for folder in [*([] if own is None else [own]), *_drawn(root, source)]:
         if (folder / fixed_map_work.MAP).is_file():
             return folder
@@ -222,13 +241,27 @@ def _write_images(folder: Path, items: Sequence[ImageItem]) -> None:
     write_atomic(folder / fixed_map_work.IMAGES, frame.to_parquet)
 
 
-def _own(root: Path, items: Sequence[ImageItem], source: str) -> Path | None:
-    """Return the folder of the map of these images; None where a round has no features any more."""
+def _folder(root: Path, items: Sequence[ImageItem], source: str, identity: str) -> Path:
+    return root / "map" / f"{source}-{version_of(items, identity)}"
+
+
+def folder_of(root: Path, items: Sequence[ImageItem], source: str) -> Path | None:
+    """Return where the map of these images lies, or would; None where a round has no features any more.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
     try:
         return _folder(root, items, source, fixed_map_sources.identity(root, source))
     except MapError:
         return None
 
 
-def _folder(root: Path, items: Sequence[ImageItem], source: str, identity: str) -> Path:
-    return root / "map" / f"{source}-{version_of(items, identity)}"
+def seal(folder: Path) -> None:
+    """Give a finished map digests of what its files are. Raises OSError where that cannot be written."""
+    fixed_map_sources.DIGESTS.seal(folder, fixed_map_work.FILES)
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the folders of the project's maps."""
+    return sorted(path for path in (root / "map").glob("*") if (path / JOB).is_file())

@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import whole
-from engine.errors import ConfigError, MapError
-from engine.files import read_json, write_atomic
+from engine.digests import Digests
+from engine.errors import ConfigError, MapError, ProjectCorrupt
+from engine.files import write_atomic
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.maps.features import Basis
 from engine.nets.net_name import NetName
 from engine.records.progress import Progress
-from engine.rounds.folder import files, results
-from engine.rounds.folder.plan import round_folder
+from engine.rounds.folder import results
+from engine.rounds.folder.plan import read_config, round_folder
 
 if TYPE_CHECKING:
     from engine.training.config import TrainConfig
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 PIXELS = "pixels"
 FEATURES = "features.npy"
 BASIS = "basis.npz"
+DIGESTS = Digests("the map", "Compute the map anew.")
+"""Of a finished map; while one is computed it has none."""
 LABEL = "Looking with the round's model"
 _PATTERN = re.compile(r"pixels|pretrained-[a-z0-9_]+|round-[1-9][0-9]{0,8}")
 _CLASSICAL = "classical_self_training"
@@ -66,7 +69,7 @@ def identity(root: Path, source: str) -> str:
     if folder is None:
         return source
     try:
-        plan, report = read_json(folder / files.CONFIG), results.read_report(folder)
+        plan, report = read_config(folder), results.read_report(folder)
     except FileNotFoundError as error:
         raise MapError(
             "The features of a round are those of its final model, and this one has none yet",
@@ -163,13 +166,16 @@ class Components:
 
 
 def read_components(folder: Path) -> Components | None:
-    """Return what was written into a map's folder, the features memory-mapped; None when it is not all there."""
+    """Return what was written into a map's folder, the features memory-mapped; None when it is not all there, or not
+    what was written."""
     try:
+        for name in (BASIS, FEATURES):
+            DIGESTS.check(folder, name)
         with open(folder / BASIS, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             basis = Basis(arrays["mean"], arrays["axes"], float(arrays["scale"]))
             stamp, previous = str(arrays["stamp"]), str(arrays["previous"])
         rows = whole.mapped(folder / FEATURES)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (ProjectCorrupt, OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return Components(rows, basis, stamp, previous)
 
@@ -181,7 +187,7 @@ def _round_features(root: Path, folder: Path, shas: Sequence[str], progress: Pro
     from engine.rounds.worker import apply
     from engine.training import device, evaluate
 
-    plan = read_json(folder / files.CONFIG)
+    plan = read_config(folder)
     where = device.resolve("cpu" if plan["train"].get("device") == "cpu" else "auto")
     model = apply.final_run(folder, where, progress)[0].eval_model()
     images = torch.from_numpy(build_arrays(root, shas, ArraySpec(**plan["spec"]), progress))
@@ -200,7 +206,7 @@ def _frozen(root: Path, source: str) -> TrainConfig | None:
     folder = _round_folder(root, source)
     if folder is None:
         return TrainConfig(net=str(NetName("frozen", source.removeprefix("pretrained-"))))
-    plan = read_json(folder / files.CONFIG)
+    plan = read_config(folder)
     return settings_from(TrainConfig, plan["train"]) if NetName.parse(_net(plan)).is_frozen else None
 
 

@@ -4,15 +4,18 @@ Reads job.json {source, identity, parameters, spec {size, channels}, previous, f
 (image_id, sha256). Writes features.npy and basis.npz (see `fixed_map_sources.Components`) and map.parquet (image_id, x,
 y, placed), each whole or not at all. map.parquet holds the first picture within seconds and is replaced as the layout
 gets better; its positions are final when the job is ready. With `previous`, the name of a finished map of some of the
-images beside this one, those stay exactly where they are and only the others are placed. Never touches the database.
+images beside this one, those stay exactly where they are and only the others are placed. In the end digests.json
+says what the files are. Never touches the database.
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import ProjectCorrupt
 from engine.files import read_json, write_atomic
 from engine.jobs import child
 from engine.jobs.child import JobProgress
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 IMAGES = "images.parquet"
 MAP = "map.parquet"
+FILES = (IMAGES, "features.npy", "basis.npz", MAP)
 SOURCE_SHARE, FEATURES_SHARE = 0.2, 0.25
 
 
@@ -81,7 +85,10 @@ class MapWriter:
 
 def work(folder: Path, progress: JobProgress) -> None:
     """Compute the map of a job folder."""
+    from engine.jobs.fixed_map_sources import DIGESTS
+
     job = read_json(folder / JOB)
+    DIGESTS.unseal(folder)
     task = _task(folder, job, progress)
     # Where all images are laid out anew, the map there was stays until the new one is done.
     writer = MapWriter(folder, progress, task.ids, held=bool(job.get("fresh")) and (folder / MAP).exists())
@@ -90,6 +97,7 @@ def work(folder: Path, progress: JobProgress) -> None:
         _lay_out(task, writer)
     else:
         _place(task, before, writer)
+    DIGESTS.seal(folder, FILES)
 
 
 def _task(folder: Path, job: dict[str, Any], progress: JobProgress) -> MapTask:
@@ -200,8 +208,9 @@ def _before(folder: Path, task: MapTask) -> MapBefore | None:
     older = folder.parent / task.previous
     parts = fixed_map_sources.read_components(older)
     try:
-        table = pq.read_table(older / MAP, columns=["image_id", "x", "y", "placed"])
-    except (OSError, ValueError, KeyError):  # pyarrow's own errors are of these kinds
+        content = fixed_map_sources.DIGESTS.content(older, MAP)
+        table = pq.read_table(io.BytesIO(content), columns=["image_id", "x", "y", "placed"])
+    except (ProjectCorrupt, OSError, ValueError, KeyError):  # pyarrow's own errors are of these kinds
         return None
     ids = table.column("image_id").to_numpy()
     place_of = {image: row for row, image in enumerate(task.ids.tolist())}

@@ -94,11 +94,14 @@ def frames(round_dir: Path) -> Frames:
     if not course.frames:
         raise MapError("There is no moving map of this round yet", value=round_dir.name, way_out="Start it.")
     xy = np.stack([frame.xy for frame in course.frames])
+    ids = results.tracked_ids(round_dir)
+    if len(ids) != xy.shape[1]:
+        raise MapError("The moving map is of other images", value=round_dir.name, way_out="Compute it anew.")
     radius = float(np.sqrt(((xy[-1] - xy[-1].mean(0)) ** 2).sum(1).mean())) or 1.0
     moves = np.zeros(len(xy), np.float32)
     moves[1:] = np.linalg.norm(xy[1:] - xy[:-1], axis=2).mean(1) / radius
     return Frames(
-        ids=results.tracked_ids(round_dir),
+        ids=ids,
         epochs=tuple(course.epochs),
         xy=xy,
         repeated=np.array([frame.repeated for frame in course.frames], bool),
@@ -107,6 +110,12 @@ def frames(round_dir: Path) -> Frames:
         moves=moves,
         smoothed=course.smoothed,
     )
+
+
+def is_damaged(round_dir: Path) -> bool:
+    """Return whether there are frames that cannot be read."""
+    folder = round_dir / files.MOVING
+    return (folder / moving_map_work.FRAMES).is_file() and not moving_map_work.read_course(folder).frames
 
 
 def _complete(round_dir: Path) -> bool:

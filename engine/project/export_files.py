@@ -47,6 +47,8 @@ class ExportFiles:
     def all(self) -> list[ExportFile]:
         """Return what is there, the newest first."""
         sums, found = self._sums(), []
+        if not self.folder.is_dir():  # of a project that is open read-only and never had any
+            return []
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # removed while we look

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import __version__
-from engine.errors import ConfigError, ExportError
+from engine.errors import ConfigError, ExportError, ProjectReadOnly
 from engine.exporters import EXPORTERS, collect, huggingface, tables
 from engine.exporters.bundle import FolderFiles, fill
 from engine.exporters.collect import ExportOptions, FrozenLabeling, InForce
@@ -71,11 +71,17 @@ class Exports:
             target: the file to write; a new one in the project's exports folder when None.
 
         Raises:
+            ProjectReadOnly: it is to be kept in a project that is open read-only.
             ExportError: pseudo-labels are wanted at a threshold that too few answers and no audit stand behind, or it
                 could not be completed; nothing is left behind.
         """
         exporter, found = EXPORTERS[options.format], self._gathered(options)
         write = tables.write_guarded_csv if options.for_spreadsheets else exporter.write
+        if target is None and self._workspace.store.read_only:
+            raise ProjectReadOnly(
+                "The project is open read-only, so an export cannot be kept in it",
+                way_out="Name a file elsewhere: starling export PROJECT FILE.",
+            )
         if target is None:
             stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
             target = self.folder / f"{slug(self._workspace.store.name) or 'project'}-{stamp}{exporter.suffix}"

@@ -42,7 +42,9 @@ class Imports:
         Raises:
             ConfigError: there is no such format.
             ImportRefused: the source as a whole is not acceptable; nothing is left behind.
+            ProjectReadOnly: the project is open read-only.
         """
+        self._workspace.need_writable()
         self._workspace.hold_leftovers()
         return scan(source, self._workspace.root / "staging", progress, reading=reading, answers=answers)
 
@@ -66,7 +68,9 @@ class Imports:
         Raises:
             ConfigError: there is no such grouping; nothing was written.
             ImportRefused: a staged file is gone, or the disk is full.
+            ProjectReadOnly: the project is open read-only; nothing was written.
         """
+        self._workspace.need_writable()
         began = time.monotonic()
         grouping = choose_grouping(preview.groupings, preview.group_by if group_by is None else group_by)
         images = preview.found if use_labels else tuple(replace(image, label=None) for image in preview.found)

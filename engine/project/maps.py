@@ -86,8 +86,10 @@ class Maps:
         Raises:
             ConfigError: there is no such source.
             MapError: there are no images.
+            ProjectReadOnly: the project is open read-only.
         """
         self._known(source)
+        self._workspace.need_writable()
         workspace = self._workspace
         return fixed_map.start(workspace.root, workspace.items(), workspace.array_spec(), source, fresh=fresh)
 
@@ -100,7 +102,8 @@ class Maps:
         return fixed_map.drawn(self._workspace.root, source)
 
     def cancel(self, source: str) -> None:
-        """End the computation; the last picture stays."""
+        """End the computation; the last picture stays. Raises ProjectReadOnly as `start`."""
+        self._workspace.need_writable()
         fixed_map.cancel(self._workspace.root, self._workspace.items(), source)
 
     def state(self, source: str) -> MapState:
@@ -210,11 +213,14 @@ class Maps:
 
         Raises:
             MapError: the round has recorded no features.
+            ProjectReadOnly: the project is open read-only.
         """
+        self._workspace.need_writable()
         return moving_map.start(self._workspace.round_folder(number), fresh=fresh)
 
     def cancel_moving(self, number: int) -> None:
-        """End it; the frames so far stay."""
+        """End it; the frames so far stay. Raises ProjectReadOnly as `start_moving`."""
+        self._workspace.need_writable()
         moving_map.cancel(self._workspace.round_folder(number))
 
     def moving_state(self, number: int) -> MapState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import RoundError
+from engine.errors import ProjectCorrupt, RoundError
 from engine.ids import rows_of
 from engine.project.workspace import Workspace
 from engine.records.rounds import COMPLETE_STATES, Predictions, RoundRecord
-from engine.rounds.folder import files, results
+from engine.rounds.folder import results
+from engine.rounds.folder.digests import FROM_BACKUP
+from engine.rounds.folder.plan import read_config
 from engine.rounds.folder.teacher import TeacherCourse, teacher_course
 from engine.store import LabelTable
 
@@ -58,6 +59,7 @@ class Results:
 
         Raises:
             RoundError: that round has none.
+            ProjectCorrupt: they are not what the round wrote.
         """
         wanted = self.in_force() if number is None else number
         if wanted is None:
@@ -73,7 +75,12 @@ class Results:
                 value=f"round {wanted}",
                 way_out="Let it finish, or choose another.",
             )
-        predictions = results.final_predictions(self._workspace.round_folder(wanted))
+        folder = self._workspace.round_folder(wanted)
+        predictions = results.final_predictions(folder)
+        if not record.live and predictions.version != _written(record):
+            raise ProjectCorrupt(
+                "The round's predictions are not those that the database names", value=folder, way_out=FROM_BACKUP
+            )
         with self._lock:
             others = [(kept, older) for kept, older in self._predictions.items() if kept != wanted]
             self._predictions = {wanted: predictions, **dict(others[: KEPT - 1])}
@@ -136,8 +143,7 @@ class Results:
 
     def classes(self, number: int) -> tuple[str, ...]:
         """Return the class names a round was started with, in its column order."""
-        plan = json.loads((self._workspace.round_folder(number) / files.CONFIG).read_text())
-        return tuple(plan["classes"])
+        return tuple(read_config(self._workspace.round_folder(number))["classes"])
 
     def class_columns(self, number: int) -> NDArray[np.int64]:
         """Return the project's class index of each of a round's columns."""

@@ -127,6 +127,19 @@ class Workspace:
                     store.set_meta(THUMBNAILS, thumbnails.VERSION)
             return cls(root, store, held)
 
+    def need_writable(self) -> None:
+        """Refuse what would write into the project's folder where it is open read-only.
+
+        Raises:
+            ProjectReadOnly: it is; nothing was begun.
+        """
+        if self.store.read_only:
+            raise ProjectReadOnly(
+                "The project is open read-only, so nothing can be saved or computed in it",
+                value=self.root,
+                way_out="Open it where its folder can be written, without --read-only.",
+            )
+
     def close(self) -> None:
         """Flush and close the database."""
         if self._leftovers is not None:
@@ -153,7 +166,9 @@ class Workspace:
 
     def sweep(self) -> None:
         """Remove what imports and exports that were cut off have left, unless one runs in any process. What was handed
-        over to be imported stays: see DELIVERY."""
+        over to be imported stays: see DELIVERY. Does nothing where the project is open read-only."""
+        if self.store.read_only:
+            return
         with open(self.root / "staging.lock", "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,11 +179,17 @@ class Workspace:
                 shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
     def hold_leftovers(self) -> None:
-        """Keep other processes from sweeping what this one stages, until the project is closed."""
+        """Keep other processes from sweeping what this one stages, until the project is closed; one that is open
+        read-only stages nothing."""
         with self._lock:
-            if self._leftovers is None:
+            if self._leftovers is None and not self.store.read_only:
                 self._leftovers = open(self.root / "staging.lock", "a")  # noqa: SIM115 - held until close
                 fcntl.flock(self._leftovers, fcntl.LOCK_SH)
+
+
+def is_writable(root: Path) -> bool:
+    """Return whether a project's folder and its database can be written; one that is not there counts as writable."""
+    return all(os.access(path, os.W_OK) for path in (root, root / DATABASE) if path.exists())
 
 
 def is_project(root: Path) -> bool:

@@ -22,11 +22,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.errors import RoundError, RoundState, StarlingError
+from engine.errors import ProjectCorrupt, RoundError, RoundState, StarlingError
 from engine.files import write_atomic, write_json
 from engine.images.array_cache import ArraySpec
 from engine.records.rounds import PoolCounts, RoundRecord, RoundReport, Verdict, WrittenFile
-from engine.rounds.folder import files, results
+from engine.rounds.folder import digests, files, results
+from engine.rounds.folder.digests import ROUND
 from engine.rounds.folder.identity import folder_uid, make_room
 from engine.rounds.folder.plan import RoundPlan, read_plan, round_folder
 from engine.rounds.tracked import tracked_rows
@@ -80,6 +81,7 @@ class LiveRound:
 
     def __init__(self, store: Store, record: RoundRecord, folder: Path, ids: NDArray[np.int64], shas: Sequence[str]):
         self.record, self.folder, self.ids, self._shas = record, folder, ids, shas
+        ROUND.unseal(folder)
         self.classes: tuple[str, ...] = tuple(read_plan(folder).classes)
         self.refits = max(results.epochs(folder), default=0)
         self._store = store
@@ -282,6 +284,9 @@ def end_live(store: Store, record: RoundRecord, folder: Path) -> None:
     """End a live round as its folder has it; one that never wrote anything is no round in force."""
     report = {} if record.report is None else record.report.to_json()
     if folder_uid(folder) == record.uid:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # it can not be read: what the store knows counts
+        with suppress(
+            ProjectCorrupt, OSError, ValueError, KeyError, TypeError
+        ):  # it can not be read: what the store knows counts
             report = results.read_report(folder).to_json()  # a process killed since may not have told the store
+            digests.seal(folder)
     store.update_live(record.number, token=record.token, report=report, seq=record.ledger_seq, live=False)

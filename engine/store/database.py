@@ -193,7 +193,7 @@ def write_setting(connection: Connection, key: str, value: str) -> None:
     Raises:
         ConfigError: the store keeps this key for itself.
     """
-    if key in (HEAD_KEY, "name"):
+    if key in (HEAD_KEY, "name") or key.startswith("digest of "):
         raise ConfigError("this key belongs to the store", value=key)
     if connection.execute(update(meta).where(meta.c.key == key).values(value=value)).rowcount == 0:
         connection.execute(insert(meta), {"key": key, "value": value})

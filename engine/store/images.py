@@ -10,8 +10,9 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from engine.errors import ConfigError
 from engine.records.labels import ImageItem
+from engine.store import seals
 from engine.store.rows import INTEGER_MAX, chunks, nfc, text_flaw
-from engine.store.schema import classes, images, imports, truth
+from engine.store.schema import classes, images, imports
 
 _ITEM = tuple(column for column in images.columns if column.name not in ("import_id", "key", "group"))
 
@@ -24,8 +25,8 @@ OTHER_NAMES = "other_names"
 
 
 def read_classes(connection: Connection) -> tuple[str, ...]:
-    """Return the class names in position order."""
-    return tuple(connection.scalars(select(classes.c.name).order_by(classes.c.position, classes.c.id)))
+    """Return the class names in position order. Raises ProjectCorrupt where they are not those that were written."""
+    return seals.class_names(connection)
 
 
 def add_classes(connection: Connection, names: Sequence[str]) -> tuple[str, ...]:
@@ -44,6 +45,7 @@ def add_classes(connection: Connection, names: Sequence[str]) -> tuple[str, ...]
     if new:
         rows = [{"name": name, "position": start + offset} for offset, name in enumerate(new)]
         connection.execute(insert(classes), rows)
+        seals.seal_classes(connection)
     return new
 
 
@@ -72,9 +74,12 @@ def _item(row: RowMapping) -> ImageItem:
 
 
 def read_truth(connection: Connection) -> dict[int, str]:
-    """Return the hidden labels of demos and benchmarks, by image id."""
-    query = select(truth.c.image_id, truth.c.label).order_by(truth.c.image_id)
-    return {row.image_id: row.label for row in connection.execute(query)}
+    """Return the hidden labels of demos and benchmarks, by image id.
+
+    Raises:
+        ProjectCorrupt: they are not those that were written.
+    """
+    return seals.truth_rows(connection)
 
 
 def read_given_splits(connection: Connection) -> dict[int, str]:

@@ -25,6 +25,7 @@ from engine.store.images import OTHER_NAMES, SPLITS, TEST_SPLIT, add_classes, re
 from engine.store.ledger import Appending, Draft
 from engine.store.rows import Row, chunks, nfc, now, plain
 from engine.store.schema import images, imports, truth
+from engine.store.seals import check_truth, seal_truth
 
 ACTOR = "import"
 LISTED_REFUSALS = 1_000
@@ -262,4 +263,6 @@ def _add_truth(connection: Connection, incoming_images: Sequence[FoundImage], id
             del hidden[known]
     if hidden:
         rows = [{"image_id": number, "label": label} for number, label in sorted(hidden.items())]
+        check_truth(connection, hidden)
         connection.execute(insert(truth), rows)
+        seal_truth(connection, hidden)

@@ -1,20 +1,23 @@
 """Rounds as stored: at most one active, moved only along the table below, fenced by a token per attempt.
 
 The unique index on `active` decides between two that start at once. The token decides between two attempts of
-the same round: whoever holds an old one can change nothing any more.
+the same round: whoever holds an old one can change nothing any more. Each round has a digest over all but what its
+worker last said (`seals`): one that differs is told as failed, without its report, and is not moved.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import JSON, Connection, RowMapping, Select, Text, cast, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from engine.errors import ConfigError, RoundActive, RoundState
+from engine.errors import RESTORE, ConfigError, ProjectCorrupt, RoundActive, RoundState
 from engine.records.rounds import ACTIVE_STATES, LIVE, RESUMABLE_STATES, RoundRecord, RoundReport, RoundStateName
+from engine.store import seals
 from engine.store.ledger import read_head_seq
 from engine.store.rows import now, plain, text_flaw
 from engine.store.schema import rounds
@@ -31,6 +34,10 @@ MOVES: Mapping[str, frozenset[str]] = {
     "held_back": frozenset(),
 }
 FIELDS = frozenset({"started", "ended", "progress", "error", "report", "pid", "pid_created"})
+DAMAGED = "RoundDamaged"
+"""The kind of a round's error where the round is not what was written."""
+_JSON = tuple(column.name for column in rounds.columns if isinstance(column.type, JSON))
+_TEXTS = [cast(column, Text).label(column.name) if column.name in _JSON else column for column in rounds.columns]
 
 
 def queue_round(connection: Connection, algorithm: str, config: Mapping[str, Any]) -> RoundRecord:
@@ -70,11 +77,11 @@ def update_live(
     Raises:
         RoundState: no such round, the token is not its own, or it was ended.
     """
-    _fence_live(read_round(connection, number), token)
+    _fence_live(_sound_round(connection, number), token)
     ended = None if live else now()
     values = {"report": plain(report), "ledger_seq": seq, "progress": {LIVE: live}, "ended": ended}
     connection.execute(update(rounds).where(rounds.c.number == number).values(values))
-    return read_round(connection, number)
+    return _sealed(connection, number)
 
 
 def describe_live(connection: Connection, number: int, token: str, config: Mapping[str, Any]) -> RoundRecord:
@@ -83,9 +90,9 @@ def describe_live(connection: Connection, number: int, token: str, config: Mappi
     Raises:
         RoundState: no such round, the token is not its own, or it was ended.
     """
-    _fence_live(read_round(connection, number), token)
+    _fence_live(_sound_round(connection, number), token)
     connection.execute(update(rounds).where(rounds.c.number == number).values(config=plain(config)))
-    return read_round(connection, number)
+    return _sealed(connection, number)
 
 
 def _added(connection: Connection, algorithm: str, config: Mapping[str, Any], **fields: Any) -> RoundRecord:
@@ -103,7 +110,7 @@ def _added(connection: Connection, algorithm: str, config: Mapping[str, Any], **
         "uid": secrets.token_hex(16),
     }
     connection.execute(insert(rounds), row | fields)
-    return read_round(connection, number)
+    return _sealed(connection, number)
 
 
 def transition(
@@ -117,11 +124,12 @@ def transition(
         RoundState: no such round, no such move, or the token is not the one of this attempt.
         RoundActive: a resume while another round is active.
         ConfigError: a field no transition sets.
+        ProjectCorrupt: the round is not what was written.
     """
     unknown = set(fields) - FIELDS
     if unknown:
         raise ConfigError("a transition cannot set this field", value=min(unknown))
-    before = read_round(connection, number)
+    before = _sound_round(connection, number)
     _fence(before, token)
     if to not in MOVES[before.state]:
         raise RoundState(f"round {number} cannot go from {before.state} to", value=to, way_out="Reload the page.")
@@ -139,7 +147,7 @@ def transition(
             connection.execute(update(rounds).where(rounds.c.number == number).values(values))
     except IntegrityError as error:
         raise _already_active(connection) from error
-    return read_round(connection, number)
+    return _sealed(connection, number)
 
 
 def update_progress(connection: Connection, number: int, progress: Mapping[str, Any], token: str) -> None:
@@ -148,7 +156,7 @@ def update_progress(connection: Connection, number: int, progress: Mapping[str, 
     Raises:
         RoundState: the round is not active, or the token is not the one of this attempt.
     """
-    before = read_round(connection, number)
+    before = _sound_round(connection, number)
     _fence(before, token)
     if not before.active:
         raise RoundState(f"round {number} is over; its state is", value=before.state)
@@ -158,7 +166,7 @@ def update_progress(connection: Connection, number: int, progress: Mapping[str, 
 
 def read_rounds(connection: Connection) -> list[RoundRecord]:
     """Return all rounds, oldest first."""
-    return [_record(row) for row in connection.execute(select(rounds).order_by(rounds.c.number)).mappings()]
+    return [_record(row) for row in connection.execute(_query().order_by(rounds.c.number)).mappings()]
 
 
 def read_round(connection: Connection, number: int) -> RoundRecord:
@@ -167,7 +175,7 @@ def read_round(connection: Connection, number: int) -> RoundRecord:
     Raises:
         RoundState: there is none with this number.
     """
-    row = connection.execute(select(rounds).where(rounds.c.number == number)).mappings().first()
+    row = connection.execute(_query().where(rounds.c.number == number)).mappings().first()
     if row is None:
         raise RoundState("there is no such round", value=number, way_out="Choose one from the list.")
     return _record(row)
@@ -175,14 +183,89 @@ def read_round(connection: Connection, number: int) -> RoundRecord:
 
 def read_active(connection: Connection) -> RoundRecord | None:
     """Return the round that blocks others; None when there is none."""
-    row = connection.execute(select(rounds).where(rounds.c.active == 1)).mappings().first()
+    row = connection.execute(_query().where(rounds.c.active == 1)).mappings().first()
     return None if row is None else _record(row)
 
 
+def find_flaws(connection: Connection) -> list[str]:
+    """Return which rounds are not what was written, or are gone, a sentence each."""
+    records = read_rounds(connection)
+    flaws = [f"round {one.number}: {_DIFFERS}. {RESTORE}" for one in records if _is_damaged(one)]
+    kept = {one.number for one in records}
+    gone = [number for number in seals.sealed_rounds(connection) if number not in kept]
+    return flaws + [f"round {number}: it is gone from the database. {RESTORE}" for number in gone]
+
+
+def find_unsealed(connection: Connection) -> list[int]:
+    """Return the numbers of the rounds that have no digest, ascending."""
+    known = set(seals.sealed_rounds(connection))
+    return [number for number in connection.scalars(select(rounds.c.number)) if number not in known]
+
+
+def seal_all(connection: Connection) -> None:
+    """Give the rounds that have no digest one, of what they are."""
+    for number in find_unsealed(connection):
+        _sealed(connection, number)
+
+
+_DIFFERS = "what the database says of it is not what was written"
+
+
+def _query() -> Select[Any]:
+    """The rows of rounds, JSON as the text that is stored, each with the digest that was written of it."""
+    return select(*_TEXTS, seals.stored(seals.round_key(rounds.c.number)).label("digest"))
+
+
+def _digest(row: RowMapping) -> str:
+    """The digest of a row: of all but `progress`, of which only counts whether the round is live. A column that holds
+    nothing is left out, so that digests outlive a column that is added."""
+    names = sorted(column.name for column in rounds.columns if column.name != "progress")
+    live = bool((json.loads(row["progress"]) or {}).get(LIVE))
+    return seals.digest_of([*((name, row[name]) for name in names if row[name] is not None), (LIVE, live)])
+
+
 def _record(row: RowMapping) -> RoundRecord:
-    values = {name: value for name, value in row.items() if name != "active"}
-    report = values["report"]
-    return RoundRecord(**values | {"report": None if report is None else RoundReport.from_json(report)})
+    values = {name: value for name, value in row.items() if name not in ("active", "digest")}
+    try:
+        if row["digest"] not in (None, _digest(row)):
+            return _damaged(values)
+        values |= {name: None if values[name] is None else json.loads(values[name]) for name in _JSON}
+        report = values["report"]
+        return RoundRecord(**values | {"report": None if report is None else RoundReport.from_json(report)})
+    except (ValueError, TypeError, AttributeError):
+        return _damaged(values)
+
+
+def _damaged(values: Mapping[str, Any]) -> RoundRecord:
+    """Return what is told of a round that is not what was written: no figures, and why."""
+    cause = "What the database says of this round is not what was written"
+    error = {"kind": DAMAGED, "cause": cause, "way_out": RESTORE}
+    shown: dict[str, Any] = {"state": "failed", "report": None, "error": error, "progress": {}}
+    return RoundRecord(**{**values, **shown, "config": {"algorithm": {}, "train": {}}})
+
+
+def _is_damaged(record: RoundRecord) -> bool:
+    return record.error is not None and record.error.get("kind") == DAMAGED
+
+
+def _sound_round(connection: Connection, number: int) -> RoundRecord:
+    """Return a round that is to be changed.
+
+    Raises:
+        RoundState: there is none with this number.
+        ProjectCorrupt: it is not what was written; a new digest would hide that.
+    """
+    record = read_round(connection, number)
+    if _is_damaged(record):
+        raise ProjectCorrupt(f"not saved: {_DIFFERS}", value=f"round {number}", way_out=RESTORE)
+    return record
+
+
+def _sealed(connection: Connection, number: int) -> RoundRecord:
+    """Write the digest of a round that was changed; return it."""
+    row = connection.execute(_query().where(rounds.c.number == number)).mappings().one()
+    seals.write(connection, f"{seals.ROUND}{number}", _digest(row))
+    return read_round(connection, number)
 
 
 def _fence(record: RoundRecord, token: str | None) -> None:

@@ -36,6 +36,7 @@ from engine.store import (
     people,
     projection,
     rounds,
+    seals,
     undo,
     verify,
     witness,
@@ -296,6 +297,22 @@ class Store:
             return [str(error), *self._read(verify.find_problems)]
         lost = self._read(lambda connection: witness.find_loss(connection, noted))
         return [*([] if lost is None else [str(lost)]), *self._read(verify.find_problems)]
+
+    def unsealed(self) -> list[str]:
+        """Return what has no digest, because an earlier version wrote it, in words; it may be sound."""
+        return self._read(verify.find_unsealed)
+
+    def seal_all(self) -> None:
+        """Give a digest, of what it is, to all that has none."""
+        self._write(verify.seal_all)
+
+    def classes_can_be_ordered(self) -> bool:
+        """Return whether the classes' order can be restored where it was damaged; see engine.store.seals."""
+        return self._read(seals.order_is_known)
+
+    def reorder_classes(self) -> None:
+        """Put the classes in the order in which they were added. Raises ProjectCorrupt if that is not their order."""
+        self._write(seals.reorder_classes)
 
     def losses(self) -> list[dict[str, Any]]:
         """Return what the ledger lost and somebody accepted, oldest first; see engine.store.witness."""

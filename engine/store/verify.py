@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import RESTORE, ProjectCorrupt
 from engine.records.labels import LabelState
-from engine.store import audits, facts, measured, past_audits, rounds, sqlite
+from engine.store import audits, facts, measured, past_audits, rounds, seals, sqlite
 from engine.store.chain import replay
 from engine.store.imports import digest_images
 from engine.store.projection import read_states, replace_all
@@ -23,6 +23,7 @@ def find_problems(connection: Connection) -> list[str]:
     steps = {
         "labels": _labels,
         "images": _images,
+        "classes and hidden labels": seals.find_flaws,
         "rounds": _rounds,
         "batches": facts.find_flaws,
         "past audits": past_audits.find_flaws,
@@ -78,8 +79,23 @@ def _images(connection: Connection) -> list[str]:
     ]
 
 
+def find_unsealed(connection: Connection) -> list[str]:
+    """Return what has no digest, because an earlier version wrote it, in words; it may be sound."""
+    rounds_ = rounds.find_unsealed(connection)
+    named = [f"the database's row of round {number}" for number in rounds_]
+    return [*(f"the {what}" for what in seals.find_unsealed(connection)), *named]
+
+
+def seal_all(connection: Connection) -> None:
+    """Give a digest, of what it is, to all that has none."""
+    if "classes" in seals.find_unsealed(connection):
+        seals.seal_classes(connection)
+    seals.seal_truth(connection, seals.unsealed_truth(connection))
+    rounds.seal_all(connection)
+
+
 def _rounds(connection: Connection) -> list[str]:
-    return [
+    return rounds.find_flaws(connection) + [
         f"rounds: round {record.number} is in no known state: {record.state}"
         for record in rounds.read_rounds(connection)
         if record.state not in rounds.MOVES

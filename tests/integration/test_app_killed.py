@@ -109,7 +109,7 @@ def test_killed_app_leaves_the_round_running_and_the_next_app_takes_it_over(
     project.training.cancel(number)
     _until(lambda: project.store.round(number).state == "cancelled", 20)
     assert _workers(project) == []
-    assert project.upkeep.doctor() == []
+    assert project.upkeep.doctor().problems == ()
 
 
 def test_app_and_worker_killed_together_are_found_by_the_next_app_where_the_round_resumes(
@@ -133,4 +133,4 @@ def test_app_and_worker_killed_together_are_found_by_the_next_app_where_the_roun
     _until(lambda: project.store.round(number).state in {"promoted", "held_back"}, 120)
     assert project.store.round(number).attempt == 2
     assert project.results.epochs(number) == [1, 2, 3, 4]
-    assert project.upkeep.doctor() == []
+    assert project.upkeep.doctor().problems == ()

@@ -98,7 +98,10 @@ def test_import_round_status_export_backup_doctor(run: Run, tmp_path: Path) -> N
     assert (manifest["measured"]["round"], manifest["measured"]["share"]) == (1, None), "nobody has measured it"
     run("backup", digits, tmp_path / "copy.db", "--labels-only")
     assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"
-    assert "Sound" in run("doctor", digits).stdout
+    said = run("doctor", digits).stdout
+    assert "Sound" in said
+    assert "No digest" not in said, "the worker wrote down what its round's files are"
+    assert (digits / "rounds" / "0001" / "digests.json").exists()
 
 
 def test_a_backup_is_restored_over_the_project_and_into_a_new_folder(run: Run, digits: Path, tmp_path: Path) -> None:
@@ -200,6 +203,14 @@ def test_doctor_names_a_damaged_original(run: Run, digits: Path) -> None:
     path.write_bytes(data)
     done = run("doctor", digits, ok=False)
     assert item.name in done.stdout
+    assert "Import it again, or take it from a backup" in _flat(done.stdout)
+    thumbnail = digits / "thumbs" / item.sha256[:2] / f"{item.sha256}.webp"
+    other = next(path for path in (digits / "thumbs").rglob("*.webp") if path != thumbnail)
+    other.write_bytes(thumbnail.read_bytes())
+    assert "makes again what can be: 1 of these 2 problems" in _flat(run("doctor", digits, ok=False).stdout)
+    said = _flat(run("doctor", digits, "--repair", ok=False).stdout)
+    assert "Repaired: image" in said
+    assert "its thumbnail is damaged or of another image" not in _flat(run("doctor", digits, ok=False).stdout)
     refused = run("export", digits, "out.zip", ok=False)
     assert item.name in refused.stderr
     assert not (digits.parent / "out.zip").exists()

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
 from engine.errors import StarlingError
@@ -41,7 +42,7 @@ def batches_part(opened: OpenProject) -> None:
     for cell, title in zip(st.columns(WIDTHS), ("When", "Who", "What", "With", ""), strict=True):
         cell.caption(title)
     for one in batches[:wanted]:
-        _row(one)
+        _row(opened, one)
     if len(batches) > wanted and st.button("Older batches", icon=":material/expand_more:", key="older_batches"):
         state.put("history_batches", wanted + SHOWN)
         st.rerun()
@@ -50,7 +51,7 @@ def batches_part(opened: OpenProject) -> None:
         st.dialog("Undo this batch?", on_dismiss=lambda: state.forget("undoing"))(_dialog)(opened, asked)
 
 
-def _row(one: BatchInfo) -> None:
+def _row(opened: OpenProject, one: BatchInfo) -> None:
     cells = st.columns(WIDTHS, vertical_alignment="center")
     cells[0].markdown(f"{when(one.time)}")
     cells[1].markdown(state.plain(one.actor))
@@ -58,7 +59,7 @@ def _row(one: BatchInfo) -> None:
     cells[3].markdown(state.plain(facts_in_words(one.facts)) or "–")
     if one.undone >= one.decisions:
         cells[4].markdown(":gray-badge[undone]")
-    elif cells[4].button("Undo", icon=":material/undo:", key=f"undo_{one.batch}"):
+    elif cells[4].button("Undo", icon=":material/undo:", key=f"undo_{one.batch}", **writing(opened)):
         state.put("undoing", one.batch)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import state
 from app.components import training_views
+from app.components.lock import writing
 from app.components.quality import audits
 from app.components.quality.by_class import warn_of_rare
 from app.components.quality.chosen_round import chosen_round
@@ -152,7 +153,7 @@ def _draw(opened: OpenProject, preview: AcceptPreview, *, busy: bool) -> None:
         return
     wanted = st.button(
         f"Freeze these {preview.count:,} and audit them", type="primary", icon=":material/fact_check:",
-        key="draw_audit", disabled=busy,
+        key="draw_audit", **writing(opened, disabled=busy),
     )  # fmt: skip
     _forecast(opened, preview)
     if busy:

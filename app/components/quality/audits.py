@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.quality.gallery import Tile, gallery, review_queue, titles_of
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
@@ -64,7 +65,9 @@ def _freeze(opened: OpenProject) -> None:
             "At most so many wrong, in percent", 0.1, 50.0, wanted_rate, 0.5, key="audit_rate", width=240,
             help="The goal you would like to show. The audit can be stopped and gone on with at any answer.",
         )  # fmt: skip
-        wanted = st.button("Freeze the labels", type="primary", icon=":material/fact_check:", key="freeze_audit")
+        wanted = st.button(
+            "Freeze the labels", type="primary", icon=":material/fact_check:", key="freeze_audit", **writing(opened)
+        )
     trusting = st.checkbox(
         "My answers are the truth", key="audit_trusting",
         help="Labels that a person looked at, one image at a time, are taken as right and not asked again: fewer "
@@ -143,10 +146,10 @@ def _actions(opened: OpenProject, found: Audit) -> None:
             review_queue(QueueRef.of_audit(number, OPEN), f"review_open_{number}", words)
         if ready and st.button(
             f"Accept {some(found.rest, 'label')} as one batch", type="primary", icon=":material/done_all:",
-            key=f"accept_audit_{number}",
+            key=f"accept_audit_{number}", **writing(opened),
         ):  # fmt: skip
             state.put("accepting", number)
-        if st.button("Close this audit", icon=":material/close:", key=f"close_audit_{number}"):
+        if st.button("Close this audit", icon=":material/close:", key=f"close_audit_{number}", **writing(opened)):
             opened.project.audits.close(number)
             state.put("quality_told", f"Audit {number} is closed. Its answers stay as labels.")
             st.rerun()
@@ -302,7 +305,7 @@ def _go_on(opened: OpenProject, closed: list[AuditRecord]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.selectbox("A closed audit", [one.number for one in closed], key="reopen_number", width=160)
-        wanted = st.button("Go on with it", icon=":material/replay:", key="reopen_audit", help=GO_ON)
+        wanted = st.button("Go on with it", icon=":material/replay:", key="reopen_audit", **writing(opened, help=GO_ON))
     if not wanted:
         return
     try:

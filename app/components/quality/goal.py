@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.lock import REASON, writing
 from app.goal_words import goal_words, next_words, source_words, span_words, standing_words, step_words
 from app.server.workbench import OpenProject
 from app.source_words import BRIEF
@@ -111,7 +112,7 @@ def _form(opened: OpenProject) -> None:
         rate = st.number_input("At most % wrong", 0.0, 99.0, step=0.5, format="%.2f", key="goal_rate", help=ABOUT)
         level = st.number_input("% sure", 50.5, 99.9, step=0.5, format="%.1f", key="goal_level")
         scope = st.selectbox("Of", list(SCOPES), format_func=lambda one: SCOPES[one], key="goal_scope")
-        wanted = st.form_submit_button("Set goal", key="set_goal", disabled=opened.project.store.read_only)
+        wanted = st.form_submit_button("Set goal", key="set_goal", **writing(opened))
     if not wanted:
         return
     try:
@@ -179,9 +180,10 @@ def _page_of(report: GoalReport) -> str:
 
 def _button(opened: OpenProject, report: GoalReport, where: str, *, primary: bool = False) -> None:
     """Draw the button of the next step."""
+    locked = report.step.kind == "freeze" and bool(opened.read_only)
     st.button(
         step_words(report.step), key=f"goal_step_{where}", type="primary" if primary else "secondary",
-        on_click=_begin, args=(opened, report),
+        on_click=_begin, args=(opened, report), disabled=locked, help=REASON if locked else None,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import state
+from app.components.lock import writing
 from app.components.quality.gallery import Tile, gallery, review_queue, review_these, titles_of
 from app.components.quality.words import some, when
 from app.server.workbench import OpenProject
@@ -74,7 +75,13 @@ def _check(opened: OpenProject, kind: CheckKind) -> bool:
         st.caption(ABOUT[kind])
     label = STARTS[kind] if not has_result else "Check again"
     urgent = not has_result or check.stale
-    if st.button(label, type="primary" if urgent else "secondary", icon=":material/search:", key=f"check_{kind}"):
+    if st.button(
+        label,
+        type="primary" if urgent else "secondary",
+        icon=":material/search:",
+        key=f"check_{kind}",
+        **writing(opened),
+    ):
         _start(opened, kind)
     return has_result
 
@@ -99,7 +106,7 @@ def _running(opened: OpenProject, kind: CheckKind) -> None:
     if check.status != "running":
         st.rerun()
     st.progress(min(max(check.fraction, 0.0), 1.0), text=state.plain(check.stage or "Starting"))
-    if st.button("Cancel", icon=":material/close:", key=f"cancel_{kind}"):
+    if st.button("Cancel", icon=":material/close:", key=f"cancel_{kind}", **writing(opened)):
         opened.project.checks.cancel(kind)
         st.rerun()
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import ConfigError, LedgerError
-from engine.files import PARTIAL
+from engine.files import PARTIAL, sha256_of
 from engine.images.files import original_path
 from engine.project.backups import contents
 from engine.project.backups.folder import BackupFolder, Entry, Manifest, read
@@ -22,6 +22,8 @@ from engine.project.workspace import DATABASE, Workspace, quiet
 from engine.records.labels import ImageItem
 from engine.records.progress import Progress
 from engine.rounds.folder import files as round_files
+from engine.rounds.folder.digests import ROUND
+from engine.rounds.folder.plan import ROUNDS
 from engine.store import Store
 
 TRIES = 20
@@ -38,7 +40,8 @@ class Taken:
         path: its manifest.
         files, size: how many files it names, and their bytes.
         new_files, new_bytes: how many of them were copied now.
-        flaws: originals that are missing or were changed, so that it does not have them; a sentence each.
+        flaws: originals that are missing or were changed, so that it does not have them, and files of rounds that are
+            not what the round wrote; a sentence each.
     """
 
     path: Path
@@ -169,8 +172,16 @@ class _Taking:
         """Note the files of one round, map or check as they belong together.
 
         A live round removes the predictions of older fits while it writes new ones and then its report: where a file
-        goes or the report changes meanwhile, all is looked at again.
+        goes or the report changes meanwhile, all is looked at again. Of a round that was damaged since the last backup,
+        which had it whole, that one's files stay.
         """
+        if unit.startswith(f"{ROUNDS}/") and (flaws := ROUND.find_flaws(self.workspace.root / unit)):
+            whole = self._whole_before(unit)
+            stays = " The backup keeps the files that it had." if whole else ""
+            self.flaws += [f"{unit}: {flaw}{stays}" for flaw in flaws]
+            if whole:
+                self.entries += whole
+                return
         for _ in range(TRIES):
             report = self.workspace.root / unit / round_files.REPORT
             before = _stamp(report)
@@ -186,6 +197,15 @@ class _Taking:
             value=unit,
             way_out="Take it again when fewer labels are given.",
         )
+
+    def _whole_before(self, unit: str) -> list[Entry]:
+        """What the last backup has of a round, as it ended; [] where that is not the round as it is to be."""
+        kept = [entry for name, entry in self.kept.items() if name.startswith(f"{unit}/")]
+        sealed = self.kept.get(f"{unit}/{round_files.DIGESTS}")
+        digests = self.workspace.root / unit / round_files.DIGESTS
+        if sealed is None or not digests.is_file() or sha256_of(digests) != sealed.sha256:
+            return []
+        return kept if all(self.folder.has(entry.sha256, entry.size) for entry in kept) else []
 
     def _entry(self, path: Path) -> Entry:
         """Note a file, copying its content unless the last backup has it; raises FileNotFoundError if it goes."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ConfigError, ProjectReadOnly, StarlingError
+from engine.errors import ConfigError, StarlingError
 from engine.jobs import check
 from engine.project.workspace import Workspace
 from engine.quality import label_issues
@@ -41,11 +41,7 @@ class Checks:
             StarlingError: its process or its files could not be made.
         """
         _known(kind)
-        if self._store.read_only:
-            raise ProjectReadOnly(
-                "The check was not started: the project is open read-only",
-                way_out="Open it in a writable folder to check it.",
-            )
+        self._workspace.need_writable()
         items, labels = self._subject()
         spec = self._workspace.array_spec()
         settings = {"size": spec.size, "channels": spec.channels, "ledger_seq": self._store.head_seq()}
@@ -66,8 +62,9 @@ class Checks:
         return check.state(self._workspace.root, kind, self._stamp(kind))
 
     def cancel(self, kind: CheckKind) -> None:
-        """End a check that runs; the last result stays."""
+        """End a check that runs; the last result stays. Raises ProjectReadOnly as `start`."""
         _known(kind)
+        self._workspace.need_writable()
         check.cancel(self._workspace.root, kind)
 
     def label_issues(self) -> list[LabelIssue]:

@@ -20,6 +20,7 @@ features/student-003.npy          their probabilities (T, K) by the evaluated mo
 features/final.npy                features (N, D) of every image, rows as in final.parquet
 baseline.json, ablation.json      what was trained beside the round: `HeldoutFigures`, and the classes predicted
 report.json                       `RoundReport`: there once the round is complete
+digests.json                      what all of that was when the round ended (`digests`), written last
 moving/                           the moving map: a job of its own writes here, see `engine.jobs`
 """
 
@@ -36,6 +37,7 @@ EVENTS = "events.jsonl"
 LOCK = "worker.lock"
 LOG = "worker.log"
 REPORT = "report.json"
+DIGESTS = "digests.json"
 BASELINE = "baseline.json"
 ABLATION = "ablation.json"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.files import read_json
 from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files
+from engine.rounds.folder.digests import ROUND
 
 ROUNDS = "rounds"
 ROLES = ("train", "heldout", "unlabeled")
@@ -31,7 +32,8 @@ class RoundPlan:
     `config` and `train` are the fields of the algorithm's configuration and of TrainConfig. `classes` is the
     column order of every prediction. `spec` is the array size {size, channels}. `previous` is the round in
     force when this attempt was planned, or None. `token` fences the attempt; all else stays the same on a resume.
-    `uid` is the round's, as in the store; None for one from before rounds had any.
+    `uid` is the round's, as in the store; None for one from before rounds had any. `labels_sha256` is of labels.parquet
+    as it was planned; None for a live round, which writes it anew, and for one from before there was any.
     """
 
     algorithm: str
@@ -46,6 +48,7 @@ class RoundPlan:
     spec: dict[str, int]
     previous: PreviousRound | None = None
     uid: str | None = None
+    labels_sha256: str | None = None
 
 
 def round_folder(root: Path, number: int) -> Path:
@@ -63,13 +66,20 @@ def project_root(folder: Path) -> Path:
     return folder.parents[1]
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return config.json of a round's folder as it is stored. Raises as `read_plan`."""
+    config: dict[str, Any] = json.loads(ROUND.content(folder, files.CONFIG))
+    return config
+
+
 def read_plan(folder: Path) -> RoundPlan:
     """Read config.json of a round's folder.
 
     Raises:
         FileNotFoundError: the round was never planned.
+        ProjectCorrupt: it is not what the round ended with.
     """
-    plan = read_json(folder / files.CONFIG)
+    plan = read_config(folder)
     steps = plan["config"].pop("finetune_steps", None)  # a stored plan may count them
     if steps == 0:
         plan["config"]["finetune_share"] = 0.0

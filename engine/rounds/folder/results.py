@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine import whole
-from engine.errors import RESTORE_FILES, ProjectCorrupt, RoundError
-from engine.files import read_json
+from engine.errors import ProjectCorrupt, RoundError
 from engine.records.rounds import Predictions, RoundReport
 from engine.rounds.folder import damage, files
+from engine.rounds.folder.digests import FROM_BACKUP, ROUND
 from engine.rounds.folder.events import read_events
+from engine.rounds.folder.plan import read_config
 
-FROM_BACKUP = f"Take its files from a backup ({RESTORE_FILES}), or train another round."
 LEARNED = ("train", "heldout")
 """Roles of images whose labels a round knew."""
 TRIES, PAUSE = 5, 0.05
@@ -34,8 +36,9 @@ def read_report(folder: Path) -> RoundReport:
 
     Raises:
         FileNotFoundError: the round is not complete.
+        ProjectCorrupt: it is not what the round wrote.
     """
-    return RoundReport.from_json(read_json(folder / files.REPORT))
+    return RoundReport.from_json(json.loads(ROUND.content(folder, files.REPORT)))
 
 
 def curves(folder: Path) -> dict[str, list[Any]]:
@@ -44,7 +47,12 @@ def curves(folder: Path) -> dict[str, list[Any]]:
     The columns are "phase" ("ablation", "baseline" or "main"), "epoch" (counted from 1) and every metric that any
     epoch reported; None where an epoch did not report one. Rows are in the order of phase and epoch. An epoch that was
     trained twice, before and after an interruption, counts once. Empty lists before the first epoch.
+
+    Raises:
+        ProjectCorrupt: the events are not what the round wrote.
     """
+    with suppress(FileNotFoundError):
+        ROUND.check(folder, files.EVENTS)
     by_epoch: dict[tuple[str, int], dict[str, Any]] = {}
     for event in read_events(folder / files.EVENTS, {"epoch"}):
         by_epoch[(str(event["phase"]), int(event["epoch"]))] = event.get("metrics") or {}
@@ -64,12 +72,12 @@ def epoch_predictions(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDAr
 
     Raises:
         RoundError: this epoch is not recorded.
-        ProjectCorrupt: its file can not be read.
+        ProjectCorrupt: its file can not be read, or is not what the round wrote.
     """
-    path = folder / files.epoch_predictions(epoch)
-    with damage.told(path):
+    name = files.epoch_predictions(epoch)
+    with damage.told(folder / name):
         try:
-            frame = whole.table(path, ["image_id", "class", "confidence"])
+            frame = whole.table_in(ROUND.content(folder, name), ["image_id", "class", "confidence"])
         except FileNotFoundError as error:
             raise RoundError(
                 "This epoch has no recorded predictions", value=f"epoch {epoch}", way_out="Choose another epoch."
@@ -90,7 +98,7 @@ def final_predictions(folder: Path) -> Predictions:
     """
     for tries_left in reversed(range(TRIES)):
         try:
-            plan = read_json(folder / files.CONFIG)
+            plan = read_config(folder)
             report = read_report(folder)
             path = folder / (report.predictions.file or files.FINAL)
             content = path.read_bytes()
@@ -125,20 +133,29 @@ def _predictions(number: int, report: RoundReport, content: bytes, planned: tupl
 
 def roles(folder: Path) -> dict[int, str]:
     """Return each image's role in the round (train, heldout, unlabeled, aside or excluded); empty before it was
-    planned."""
-    path = folder / files.LABELS
-    if not path.is_file():
+    planned.
+
+    Raises:
+        ProjectCorrupt: they are not what the round wrote.
+    """
+    try:
+        frame = whole.table_in(ROUND.content(folder, files.LABELS), ["image_id", "role"])
+    except FileNotFoundError:
         return {}
-    frame = whole.table(path, ["image_id", "role"])
     return dict(zip(frame["image_id"].tolist(), frame["role"].tolist(), strict=True))
 
 
 def learned_ids(folder: Path) -> NDArray[np.int64]:
-    """Return the images, ascending, whose labels the round knew: to train on, or to choose and calibrate by."""
-    path = folder / files.LABELS
-    if not path.is_file():
+    """Return the images, ascending, whose labels the round knew: to train on, or to choose and calibrate by.
+
+    Raises:
+        ProjectCorrupt: they are not what the round wrote.
+    """
+    try:
+        content = ROUND.content(folder, files.LABELS)
+    except FileNotFoundError:
         return np.empty(0, np.int64)
-    read = pq.read_table(io.BytesIO(path.read_bytes()), columns=["image_id"], filters=[("role", "in", LEARNED)])
+    read = pq.read_table(io.BytesIO(content), columns=["image_id"], filters=[("role", "in", LEARNED)])
     return np.sort(read["image_id"].to_numpy().astype(np.int64))
 
 
@@ -153,7 +170,7 @@ def tracked_ids(folder: Path) -> NDArray[np.int64]:
     Raises:
         RoundError: the round has recorded none.
     """
-    ids: NDArray[np.int64] = _load(folder / files.TRACKED_IDS, "This round tracks no images", folder.name)
+    ids: NDArray[np.int64] = _load(folder, files.TRACKED_IDS, "This round tracks no images", folder.name)
     return ids
 
 
@@ -164,8 +181,8 @@ def tracked_features(folder: Path, epoch: int) -> tuple[NDArray[np.int64], NDArr
         RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded features", f"epoch {epoch}"
-    ids = _load(folder / files.TRACKED_IDS, cause, value)
-    return ids, _load(folder / files.epoch_features(epoch), cause, value)
+    ids = _load(folder, files.TRACKED_IDS, cause, value)
+    return ids, _load(folder, files.epoch_features(epoch), cause, value)
 
 
 def tracked_predictions(
@@ -180,13 +197,13 @@ def tracked_predictions(
         RoundError: this epoch has none.
     """
     cause, value = "This epoch has no recorded probabilities of tracked images", f"epoch {epoch}"
-    ids = _load(folder / files.TRACKED_IDS, cause, value)
-    student = _load(folder / files.epoch_student(epoch), cause, value).astype(np.float32)
-    path = folder / files.epoch_teacher(epoch)
+    ids = _load(folder, files.TRACKED_IDS, cause, value)
+    student = _load(folder, files.epoch_student(epoch), cause, value).astype(np.float32)
     try:
-        return ids, student, np.load(path).astype(np.float32)
+        content = ROUND.content(folder, files.epoch_teacher(epoch))
     except FileNotFoundError:
         return ids, student, None
+    return ids, student, np.load(io.BytesIO(content)).astype(np.float32)
 
 
 SIGNAL_COLUMNS = {
@@ -238,6 +255,7 @@ def final_features(folder: Path) -> NDArray[np.float16] | None:
     path = folder / files.FINAL_FEATURES
     if not path.is_file():
         return None
+    ROUND.check(folder, files.FINAL_FEATURES)
     with damage.told(path):
         features: NDArray[np.float16] = whole.mapped(path)
     if features.ndim != 2 or features.dtype.kind != "f":
@@ -255,7 +273,7 @@ def signals(folder: Path) -> RoundSignals:
     path = folder / files.SIGNALS
     if path.is_file():
         with damage.told(path):
-            frame = whole.table(path)
+            frame = whole.table_in(ROUND.content(folder, files.SIGNALS))
             ids = frame["image_id"].to_numpy(np.int64)
             if "sureness" not in frame:  # rounds of earlier versions
                 frame["sureness"] = np.nan
@@ -320,9 +338,10 @@ def trajectories(folder: Path) -> Trajectories:
 
 def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[Any]]:
     """Return columns of an epoch's predictions, which must be of these images in this order."""
-    path = folder / files.epoch_predictions(epoch)
+    name = files.epoch_predictions(epoch)
+    path = folder / name
     with damage.told(path):
-        table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["image_id", *names], use_threads=False)
+        table = pq.read_table(io.BytesIO(ROUND.content(folder, name)), columns=["image_id", *names], use_threads=False)
         columns = [np.asarray(table.column(name).to_numpy()) for name in ("image_id", *names)]
     if not np.array_equal(columns[0], ids):
         raise ProjectCorrupt(
@@ -333,10 +352,10 @@ def _epoch_columns(folder: Path, epoch: int, ids: NDArray[np.int64], names: tupl
     return columns[1:]
 
 
-def _load(path: Path, cause: str, value: str) -> NDArray[Any]:
+def _load(folder: Path, name: str, cause: str, value: str) -> NDArray[Any]:
     """Return a recorded array, or raise RoundError with this cause and value where it is not recorded."""
     try:
-        array: NDArray[Any] = np.load(path)
+        array: NDArray[Any] = np.load(io.BytesIO(ROUND.content(folder, name)))
     except FileNotFoundError as error:
         raise RoundError(cause, value=value, way_out="Choose another epoch or round.") from error
     return array

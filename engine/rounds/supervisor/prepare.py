@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from engine.errors import ConfigError, RoundBlocked, StarlingError
-from engine.files import write_atomic, write_json
+from engine.files import sha256_of, write_atomic, write_json
 from engine.groups import first_of_each
 from engine.images.array_cache import ArraySpec, recommend_spec
 from engine.nets.net_name import NetName
@@ -23,6 +23,7 @@ from engine.query import random_order
 from engine.records.labels import ImageItem, LabelSource, LabelState
 from engine.records.rounds import LIVE, HeldoutFigures, Predictions, RoundRecord
 from engine.rounds.folder import files, results
+from engine.rounds.folder.digests import ROUND
 from engine.rounds.folder.identity import make_room
 from engine.rounds.folder.plan import PreviousRound, RoundPlan, read_plan, round_folder
 from engine.rounds.worker.recorder import RoundRecorder
@@ -168,6 +169,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
     aside = make_room(root, record.number, record.uid)
     if (folder / files.LABELS).exists() and (folder / files.CONFIG).exists():
         previous = previous_round(store, record.number)
+        ROUND.unseal(folder)
         plan = replace(read_plan(folder), token=record.token, attempt=record.attempt, previous=previous)
         write_json(folder / files.CONFIG, asdict(plan))
         return folder
@@ -205,6 +207,7 @@ def write_plan(store: Store, record: RoundRecord, root: Path) -> Path:
         spec={"size": spec.size, "channels": spec.channels},
         previous=previous,
         uid=record.uid,
+        labels_sha256=sha256_of(folder / files.LABELS),
     )
     write_json(folder / files.CONFIG, asdict(plan))
     return folder

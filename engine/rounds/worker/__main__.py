@@ -7,6 +7,7 @@ storage).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import psutil
 
+from engine.rounds.folder import digests
 from engine.rounds.folder.lock import LOCK_VARIABLE, WorkerBusy, lock_folder
 from engine.rounds.folder.plan import RoundPlan, read_plan
 from engine.rounds.worker.recorder import RoundRecorder
@@ -58,6 +60,7 @@ def run(folder: Path, plan: RoundPlan, recorder: RoundRecorder, stop: Stop, puls
     except Stopped:
         pulse.end()
         recorder.event(stop.ending, durable=True)
+        _seal(folder)
         return EXIT_STOPPED
     except Exception as error:
         pulse.end()
@@ -65,11 +68,19 @@ def run(folder: Path, plan: RoundPlan, recorder: RoundRecorder, stop: Stop, puls
         print(failure["traceback"], file=sys.stderr, flush=True)
         recorder.give_reserve()
         recorder.event("failed", durable=True, **failure)
+        _seal(folder)
         return EXIT_FAILED
     pulse.end()
     recorder.give_reserve()
     recorder.event("finished", durable=True)
     return 0
+
+
+def _seal(folder: Path) -> None:
+    """Write down what the files of a round are that ends before it is complete, once its end is told: on a full disk
+    that needs the room."""
+    with contextlib.suppress(OSError):
+        digests.seal(folder)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.images.array_cache import ArraySpec, stream_arrays
+from engine.images.array_cache import DAMAGED, ArraySpec, stream_arrays
 from engine.images.array_row import Resample, array_row
 from engine.images.feature_parts import (
     KnownFeatures,
@@ -153,7 +153,8 @@ def _part(root: Path, source: FeatureSource, shas: Sequence[str], dtype: torch.d
     mark_used(folder)
     sweep_parts(folder)
     known = KnownFeatures(shas)
-    known.read(folder, clean=True)
+    if damaged := known.read(folder, clean=True):
+        progress(f"{DAMAGED}: {damaged} of its files hold features of {source}, which are computed anew", 0, 1)
     return _Part(source, folder, known, (made_by.side, made_by.channels, source.whole, made_by.resample))
 
 

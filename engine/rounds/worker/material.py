@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from engine import whole
+from engine.errors import ProjectCorrupt
 from engine.groups import some_shared
 from engine.images.array_cache import ArraySpec, build_arrays
 from engine.records.progress import Progress
 from engine.rounds.folder import files
+from engine.rounds.folder.digests import FROM_BACKUP, ROUND
 from engine.rounds.folder.plan import ROLES, RoundPlan, project_root
 from engine.rounds.tracked import tracked_rows
 from engine.rounds.worker import feature_cache
@@ -46,9 +50,16 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
 
     Raises:
         DecodeError: an original can no longer be read.
+        ProjectCorrupt: the labels are not those that the round was planned with.
         ConfigError: a frozen network's weights are not on this machine and cannot be downloaded.
     """
-    frame = pd.read_parquet(folder / files.LABELS)
+    content = ROUND.content(folder, files.LABELS)
+    if plan.labels_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise ProjectCorrupt(
+            "The labels of a round are not those that it was planned with", value=folder / files.LABELS,
+            way_out=FROM_BACKUP,
+        )  # fmt: skip
+    frame = whole.table_in(content)
     shas = frame["sha256"].tolist()
     roles = frame["role"].to_numpy(object)
     label = frame["label"].to_numpy(np.int64)
@@ -70,7 +81,7 @@ def load(folder: Path, plan: RoundPlan, where: torch.device, progress: Progress)
 def _tracked_before(folder: Path, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Return the rows that an earlier attempt recorded, so that its epochs and those to come are of the same images."""
     try:
-        tracked = np.load(folder / files.TRACKED_IDS)
+        tracked = np.load(io.BytesIO(ROUND.content(folder, files.TRACKED_IDS)))
     except (OSError, ValueError, EOFError):
         return None
     rows = np.flatnonzero(np.isin(ids, tracked))

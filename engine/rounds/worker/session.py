@@ -17,8 +17,10 @@ from engine.algorithms import ALGORITHMS, Algorithm, AlgorithmSpec
 from engine.algorithms.taught_start import TaughtStart, set_targets
 from engine.errors import CheckpointCorrupt, TrainingDiverged
 from engine.files import read_json
+from engine.images.array_cache import DAMAGED
 from engine.records.rounds import HeldoutFigures, WrittenFile, of_json
-from engine.rounds.folder import files
+from engine.rounds.folder import digests, files
+from engine.rounds.folder.digests import ROUND
 from engine.rounds.folder.events import read_events
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import failures, finish, material
@@ -89,6 +91,7 @@ class Session:
             Stopped: a stop was asked for.
             StarlingError, OSError, RuntimeError: the round failed; checkpoints of finished epochs are kept.
         """
+        ROUND.unseal(self.folder)
         files.sweep_partial(self.folder)
         self._progress("preparing", message="Reading the images", force=True)
         device.set_threads(self.train.threads)
@@ -108,6 +111,7 @@ class Session:
             shutil.rmtree(self._checkpoints(BASELINE), ignore_errors=True)
         self._progress("finishing", message="Calibrating and writing predictions", force=True)
         finish.complete(self.plan, self.recorder, algorithm, data, phases, self._facts(result), self.stop)
+        digests.seal(self.folder)
 
     def _baseline(self, data: Material) -> Phase | None:
         """Return what learns from the labels alone; None where it is not asked for, where the round does so itself, or
@@ -319,6 +323,8 @@ class Session:
         if self.stop():
             raise Stopped
         changed, self._label = label != self._label, label
+        if changed and label.startswith(DAMAGED):
+            self.recorder.event("recovery", durable=True, phase="", kind="cache", message=label)
         self._progress("preparing", force=changed, message=label, step=done, steps=total)
 
     def _progress(self, phase: str, *, force: bool = False, **fields: Any) -> None:

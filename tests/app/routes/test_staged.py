@@ -11,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from app.server import workbench
+from engine.images.files import thumb_path
 from engine.importers.scan import ImportSource, discard
 from tests.ready_project import write_zip
 
@@ -24,6 +25,8 @@ def test_pictures_of_a_scan_are_served_until_it_is_discarded(client: TestClient,
     assert answer.status_code == 200
     assert Image.open(io.BytesIO(answer.content)).size == (10, 20)
     assert client.get(f"staged/{preview.staging.name}/{'0' * 64}").status_code == 404
+    thumb_path(preview.staging, preview.found[0].sha256).write_bytes(b"RIFF")
+    assert "picture of an image that is to be imported is damaged" in client.get(place).json()["message"]
     discard(preview)
     assert client.get(place).status_code == 404
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from engine.errors import ConfigError, DecodeError
-from engine.images.array_cache import ArraySpec, build_arrays, recommend_spec, stream_arrays
+from engine.images import block_sums
+from engine.images.array_cache import ArraySpec, build_arrays, damaged_arrays, recommend_spec, stream_arrays
+from engine.images.block_sums import sums_of, sums_path, write_sums
 from engine.records.labels import ImageItem
 from tests.engine.images.image_samples import encoded, keep, solid
 
@@ -107,6 +109,51 @@ def test_a_broken_cache_is_made_again(tmp_path: Path) -> None:
     assert (build_arrays(tmp_path, [sha256], ArraySpec(16, 1), quiet) == 3).all()
 
 
+def test_images_of_a_block_with_a_flipped_byte_are_decoded_anew_with_a_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_sums, "BLOCK_BYTES", 3 * 16 * 16)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 16, 16), dtype=np.uint8)
+    shas = [keep(tmp_path, encoded(Image.fromarray(one))) for one in pixels]
+    build_arrays(tmp_path, shas, ArraySpec(16, 1), quiet)
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    whole = path.read_bytes()
+    for at in (len(whole) - 1, len(whole) - 5 * 256):
+        _flip(path, at)
+    assert "4 images differ" in damaged_arrays(tmp_path)[path], "rows 3, 4, 5 and, in a block of its own, 9"
+    for sha in shas[:3]:  # of sound blocks nothing is decoded
+        (tmp_path / "images" / sha[:2] / sha).unlink()
+    told: list[str] = []
+    arrays = build_arrays(tmp_path, shas, ArraySpec(16, 1), lambda label, done, total: told.append(label))
+    assert np.array_equal(arrays, pixels[:, None])
+    assert path.read_bytes() == whole
+    assert set(told) == {"Part of the image cache is damaged: 4 of 10 images are decoded anew"}
+    assert damaged_arrays(tmp_path) == {}
+
+
+@pytest.mark.parametrize("damage", ["no digests", "other digests", "another decoder"])
+def test_a_cache_that_cannot_be_checked_is_made_anew(tmp_path: Path, damage: str) -> None:
+    shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in (3, 4)]
+    build_arrays(tmp_path, shas, ArraySpec(16, 1), quiet)
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    _flip(path, -1)
+    if damage == "no digests":
+        sums_path(path).unlink()
+    elif damage == "other digests":
+        sums_path(path).write_text('{"rows": 4096, "sums": ["0", "0"]}')
+    else:
+        write_sums(path, sums_of(np.full((2, 1, 16, 16), 9, np.uint8)))
+    assert list(damaged_arrays(tmp_path)) == [path]
+    assert build_arrays(tmp_path, shas, ArraySpec(16, 1), quiet)[:, 0, -1, -1].tolist() == [3, 4]
+    assert damaged_arrays(tmp_path) == {}
+
+
+def _flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_lost_or_changed_original_stops_the_build_and_leaves_nothing(tmp_path: Path, damage: str) -> None:
     shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in (1, 2)]
@@ -121,7 +168,7 @@ def test_only_the_arrays_used_last_are_kept(tmp_path: Path) -> None:
     shas = [keep(tmp_path, encoded(solid(grey, (16, 16)))) for grey in range(5)]
     for count in range(1, 6):
         build_arrays(tmp_path, shas[:count], ArraySpec(16, 1), quiet)
-    assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == len(list((tmp_path / "cache").glob("*.sums"))) == 3
 
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:

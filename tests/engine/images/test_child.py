@@ -15,7 +15,7 @@ CODE = """
 import json, sys
 from engine.images import child
 for path in sys.argv[1:]:
-    answer = child._answer({"op": "inspect", "path": path, "thumb": path + ".webp"})
+    answer = child._answer({"op": "inspect", "path": path, "thumb": path + ".webp", "sha256": "0" * 64})
     print(json.dumps([answer["channels"], "numpy" in sys.modules, "PIL.FtexImagePlugin" in sys.modules]))
 """
 

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from engine.images import feature_parts
-from engine.images.feature_parts import KnownFeatures, PartWriter, folder_of, known_features, mark_used
+from engine.images.feature_parts import (
+    KnownFeatures,
+    PartWriter,
+    damaged_parts,
+    folder_of,
+    known_features,
+    mark_used,
+    read_part,
+)
 from engine.nets.net_name import FeatureSource
 
 A, B = FeatureSource("a"), FeatureSource("timm/b.c", whole=True)
@@ -86,3 +94,28 @@ def test_without_any_there_are_none(tmp_path: Path, net: str) -> None:
 def test_reading_them_loads_no_torch() -> None:
     code = "import sys, engine.images.feature_parts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
+
+
+def test_a_part_that_is_damaged_or_of_other_features_counts_for_nothing(tmp_path: Path) -> None:
+    folder = write(tmp_path, A, [1], np.array([[1.0, 2.0]]))
+    other = write(tmp_path, A, [2], np.array([[3.0, 4.0]]), weights="other")
+    (strange,) = other.iterdir()
+    (folder / strange.name).write_bytes(strange.read_bytes())
+    (whole,) = (path for path in folder.iterdir() if path.name != strange.name)
+    assert damaged_parts(tmp_path) == [folder / strange.name]
+    known = KnownFeatures([sha(1), sha(2)])
+    assert (known.read(folder, clean=True), known.have.tolist()) == (1, [True, False])
+    assert list(folder.iterdir()) == [whole]
+    data = bytearray(whole.read_bytes())
+    data[len(data) // 2] ^= 1
+    whole.write_bytes(data)
+    assert damaged_parts(tmp_path) == [whole]
+
+
+def test_a_part_of_before_there_were_digests_is_read(tmp_path: Path) -> None:
+    folder = write(tmp_path, A, [1], np.array([[1.0]]))
+    (path,) = folder.iterdir()
+    np.savez(path, shas=np.array([sha(7)], "S64"), features=np.array([[5.0]], np.float16))
+    part = read_part(path)
+    assert part is not None
+    assert (part[0], part[1].tolist()) == ([sha(7)], [[5.0]])

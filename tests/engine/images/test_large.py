@@ -116,7 +116,10 @@ def test_a_limited_child_takes_a_108_megapixel_photo_and_stays_in_its_memory(tmp
     photo, webp = tmp_path / "photo.jpg", tmp_path / "photo.webp"
     photo.write_bytes(encoded(halves(PHONE_108), "JPEG", quality=50))
     webp.write_bytes(encoded(halves(PHONE_108), "WEBP", quality=20, method=0))
-    jobs = [{"op": "inspect", "path": str(path), "thumb": str(path) + ".thumb"} for path in (photo, webp)]
+    jobs = [
+        {"op": "inspect", "path": str(path), "thumb": str(path) + ".thumb", "sha256": "0" * 64}
+        for path in (photo, webp)
+    ]
     with DecodePool(1, ChildLimits(seconds=60)) as pool:
         answers = [answer for _, answer in pool.run(jobs)]
     for answer, path in zip(answers, (photo, webp), strict=True):

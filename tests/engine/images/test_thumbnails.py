@@ -10,7 +10,15 @@ from PIL import Image
 from engine.errors import ConfigError, ProjectCorrupt
 from engine.images.files import thumb_path
 from engine.images.shrink import encode_thumbnail
-from engine.images.thumbnails import VERSION, display_bytes, drop_deep, thumbnail_bytes, verify_original
+from engine.images.thumb_file import picture_in, sealed
+from engine.images.thumbnails import (
+    VERSION,
+    display_bytes,
+    drop_deep,
+    thumbnail_bytes,
+    thumbnail_flaw,
+    verify_original,
+)
 from engine.importers.scan import ImportSource
 from engine.project.imports import Imports
 from engine.project.workspace import THUMBNAILS, Workspace
@@ -41,9 +49,31 @@ def test_a_lost_thumbnail_is_made_again(tmp_path: Path) -> None:
     sha256 = keep(tmp_path, encoded(solid(50, (300, 300))))
     first = thumbnail_bytes(tmp_path, sha256)
     stored = tmp_path / "thumbs" / sha256[:2] / f"{sha256}.webp"
-    assert stored.read_bytes() == first
-    stored.write_bytes(b"as stored")
+    assert picture_in(stored.read_bytes(), sha256) == first
+    stored.write_bytes(sealed(b"as stored", sha256))
     assert thumbnail_bytes(tmp_path, sha256) == b"as stored"
+
+
+def test_a_thumbnail_that_is_not_whole_or_of_another_image_is_never_served(tmp_path: Path) -> None:
+    one, other = (keep(tmp_path, encoded(solid(grey, (30, 30)))) for grey in (50, 90))
+    right, wrong = thumbnail_bytes(tmp_path, one), thumbnail_bytes(tmp_path, other)
+    path = thumb_path(tmp_path, one)
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[20] ^= 1
+    swapped = thumb_path(tmp_path, other).read_bytes()
+    assert (right != wrong, thumbnail_flaw(tmp_path, one)) == (True, "")
+    for stored in (b"", whole[:30], whole[:-1], bytes(flipped), swapped):
+        path.write_bytes(stored)
+        assert thumbnail_flaw(tmp_path, one) == "damaged"
+        assert thumbnail_bytes(tmp_path, one) == right
+        assert path.read_bytes() == whole, "made anew, for the next to look"
+    path.write_bytes(wrong)  # as an earlier version kept it: nobody can say of which image it is
+    assert thumbnail_flaw(tmp_path, one) == "undigested"
+    assert thumbnail_bytes(tmp_path, one) == right
+    path.unlink()
+    path.mkdir()
+    assert (thumbnail_bytes(tmp_path, one), thumbnail_flaw(tmp_path, one)) == (right, "damaged")
 
 
 def test_small_images_are_shown_as_png_and_large_ones_as_webp(tmp_path: Path) -> None:
@@ -93,7 +123,7 @@ def _image(root: Path, number: int, data: bytes, kind: str) -> ImageItem:
     sha256 = keep(root, data)
     path = thumb_path(root, sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"old")
+    path.write_bytes(sealed(b"old", sha256))
     return ImageItem(number, sha256, f"{number}", kind, 8, 8, 1, len(data))
 
 
@@ -122,13 +152,15 @@ def test_a_project_of_before_makes_them_anew_once(tmp_path: Path) -> None:
         imports = Imports(workspace)
         imports.commit(imports.scan(ImportSource("zip", path)))
         stored = thumb_path(workspace.root, workspace.items()[0].sha256)
-        made = stored.read_bytes()
+        made = picture_in(stored.read_bytes(), workspace.items()[0].sha256)
         workspace.store.set_meta(THUMBNAILS, "1")
-    stored.write_bytes(b"wrong")
+    stored.write_bytes(sealed(b"wrong", stored.stem))
     for _ in range(2):
         with closing(Workspace.open(tmp_path / "set")) as workspace:
             assert thumbnail_bytes(workspace.root, workspace.items()[0].sha256) == made
             assert workspace.store.meta(THUMBNAILS) == VERSION
-    stored.write_bytes(b"wrong")
+    stored.write_bytes(sealed(b"wrong", stored.stem))
     with closing(Workspace.open(tmp_path / "set")):
-        assert stored.read_bytes() == b"wrong", "looked at again though the version is the present one"
+        assert picture_in(stored.read_bytes(), stored.stem) == b"wrong", (
+            "looked at again though the version is the present one"
+        )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.errors import ConfigError, MapError
+from engine.errors import ConfigError, MapError, ProjectCorrupt
 from engine.images.array_cache import ArraySpec
 from engine.jobs import fixed_map, fixed_map_sources, parent
 from engine.maps.features import fit_basis
@@ -230,6 +230,25 @@ def test_the_number_placed_and_the_features_are_those_of_the_picture_on_screen(t
     (older / "features.npy").unlink()
     with pytest.raises(MapError, match="features of this map are gone"):
         fixed_map.features(tmp_path, everything)
+
+
+@pytest.mark.parametrize("name", ["map.parquet", "features.npy", "basis.npz"])
+def test_a_map_that_was_changed_is_told_not_shown_and_computed_anew(tmp_path: Path, stand_in: Any, name: str) -> None:
+    stand_in(IDLE)
+    folder = finished(tmp_path, ITEMS)
+    fixed_map.seal(folder)
+    assert fixed_map.start(tmp_path, ITEMS, SPEC).status == "ready"
+    data = bytearray((folder / name).read_bytes())
+    data[-9] ^= 1
+    (folder / name).write_bytes(data)
+    found = fixed_map.state(tmp_path, ITEMS)
+    assert found.status == "failed"
+    assert f"not what the map wrote: {folder / name}. Compute the map anew" in found.error
+    with pytest.raises((ProjectCorrupt, MapError)):
+        fixed_map.laid_out(tmp_path, ITEMS)
+    assert fixed_map.start(tmp_path, ITEMS, SPEC).status == "running"
+    assert not (folder / "map.parquet").exists(), "what is damaged would be shown meanwhile"
+    assert not (folder / "basis.npz").exists(), "it would be laid out by damaged features"
 
 
 def test_cancel_ends_the_process_even_before_it_can_say_so(tmp_path: Path, stand_in: Any) -> None:

@@ -16,7 +16,8 @@ from engine.images.array_cache import ArraySpec
 from engine.project.labels import new_uid
 from engine.project.opened import Project
 from engine.records.labels import Decision
-from engine.rounds.folder import files, results
+from engine.rounds.folder import digests, files, results
+from engine.rounds.folder.digests import ROUND
 from engine.rounds.folder.plan import read_plan
 from engine.rounds.live import Fit, LiveRound, end_live
 from engine.rounds.worker import apply
@@ -144,6 +145,19 @@ def test_a_fit_that_the_store_was_not_told_of_is_in_force_when_the_round_ends(
     assert not record.live
     assert record.report is not None
     assert record.report.predictions.sha256 == project.results.needed(number).version
+
+
+def test_a_live_round_gets_digests_when_it_ends_and_has_none_while_it_is_written(project: Project) -> None:
+    live = begun(project)
+    live.write(fit(0.6), FEATURES)
+    assert ROUND.known(live.folder) is None
+    live.end()
+    assert ROUND.known(live.folder) is not None
+    assert ROUND.find_flaws(live.folder) == []
+    digests.seal(live.folder)
+    project.store._write(lambda c: c.exec_driver_sql("UPDATE rounds SET progress = '{\"live\": true}'"))
+    LiveRound(project.store, live.record, live.folder, live.ids, [])
+    assert ROUND.known(live.folder) is None, "an end that was cut off: it goes on"
 
 
 def test_a_round_that_was_ended_elsewhere_is_not_written_any_more(project: Project) -> None:

@@ -12,6 +12,7 @@ from engine.records.imports import Refusal
 from engine.records.labels import Decision
 from engine.store import LabelTable, Store, imports
 from engine.store.schema import classes
+from engine.store.seals import seal_classes
 from tests.engine.store.store_samples import found
 
 Make = Callable[..., Decision]
@@ -83,6 +84,7 @@ def test_a_class_in_two_spellings_of_its_accents_is_one_class(store: Store) -> N
 
 def test_a_class_stored_in_the_other_spelling_before_still_takes_labels(store: Store) -> None:
     store._write(lambda connection: connection.execute(insert(classes), {"name": SPLIT, "position": 3}))
+    store._write(seal_classes)
     result = store.add_import("x", "csv", [found("n.png", COMPOSED)], [COMPOSED], [])
     [ack] = store.record([Decision("u1", 8, 0, "label", SPLIT)])
     assert (result.labels_added, result.classes_added, ack.status) == (1, (), "saved")

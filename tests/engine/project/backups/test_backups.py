@@ -29,13 +29,16 @@ from engine.errors import (
 )
 from engine.exporters.collect import ExportOptions
 from engine.images.files import original_path
+from engine.project import given_predictions
 from engine.project.backups import folder as folders
 from engine.project.backups.folder import BackupFolder
 from engine.project.backups.restore import restore
 from engine.project.backups.take import take
 from engine.project.opened import Project
 from engine.project.workspace import Workspace, is_project
+from engine.records.imports import GivenPrediction
 from engine.records.labels import Decision
+from engine.rounds.folder import digests
 from engine.rounds.folder.lock import lock_folder
 from tests.engine.store.store_samples import start_python
 from tests.made_round import make_round
@@ -47,6 +50,7 @@ SURE = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], np.float32)
 LABELER = """
 import os, sys, threading
 from engine.project.workspace import Workspace
+from engine.records.imports import GivenPrediction
 from engine.records.labels import Decision
 workspace = Workspace.open(__import__("pathlib").Path(sys.argv[1]))
 version = 0
@@ -66,7 +70,7 @@ def root(ready: ReadyProjects, tmp_path: Path) -> Path:
         make_round(project, SURE, features=SURE, epochs=[SURE])
         (made / "map" / "pixels-1").mkdir()
         (made / "map" / "pixels-1" / "map.parquet").write_bytes(b"a map")
-        (made / "given_predictions.parquet").write_bytes(b"predictions")
+        given_predictions.keep(made, {"0" * 64: GivenPrediction("cat", 0.9)})
         (made / "cache" / "arrays.npy").write_bytes(b"can be made again")
     return made
 
@@ -110,7 +114,7 @@ def test_a_backup_restored_elsewhere_is_the_same_project(root: Path, kept: Path,
     written = []
     for place in (root, there):
         with Project.open(place) as project:
-            assert project.upkeep.doctor() == []
+            assert project.upkeep.doctor().problems == ()
             predictions = project.results.predictions()
             assert predictions is not None
             assert np.array_equal(predictions.probabilities, SURE)
@@ -244,7 +248,7 @@ def test_a_restore_after_a_kill_is_sound_and_moves_the_log_of_the_killed_aside(
     assert done.aside is not None
     assert (done.aside / "project.db-wal").read_bytes() == log
     with Project.open(root) as project:
-        assert (project.store.head_seq(), project.upkeep.doctor()) == (2, [])
+        assert (project.store.head_seq(), project.upkeep.doctor().problems) == (2, ())
     with closing(sqlite3.connect(done.aside / "project.db")) as connection:
         assert connection.execute("SELECT count(*) FROM annotations").fetchone() == (32,)
 
@@ -275,7 +279,7 @@ def test_nothing_that_a_restore_replaces_is_lost_and_equal_files_stay(root: Path
     assert (root / "images" / "ab" / "newer").exists()
     assert untouched.stat().st_ino == inode
     with Project.open(root) as project:
-        assert project.upkeep.doctor() == []
+        assert project.upkeep.doctor().problems == ()
         assert project.results.predictions() is not None
 
 
@@ -322,7 +326,7 @@ def test_a_restore_that_is_cut_off_is_told_and_done_again(
         restore(root, kept, files_only=True)
     restore(root, kept)
     with Project.open(root) as project:
-        assert (project.store.head_seq(), project.upkeep.doctor()) == (2, [])
+        assert (project.store.head_seq(), project.upkeep.doctor().problems) == (2, ())
     older = [path for path in (root / "aside").rglob("project.db") if b"u1" in path.read_bytes()]
     assert len(older) == 1
 
@@ -332,7 +336,7 @@ def test_a_project_whose_database_was_deleted_is_restored(root: Path, kept: Path
         path.unlink()
     restore(root, kept)
     with Project.open(root) as project:
-        assert project.upkeep.doctor() == []
+        assert project.upkeep.doctor().problems == ()
 
 
 def test_while_a_restore_goes_on_the_project_is_not_opened(
@@ -381,7 +385,7 @@ def test_files_alone_are_put_back_and_the_labels_stay(root: Path, kept: Path) ->
     done = restore(root, kept, files_only=True)
     assert done.ledger_seq == 3
     with Project.open(root) as project:
-        assert (project.store.head_seq(), project.upkeep.doctor()) == (3, [])
+        assert (project.store.head_seq(), project.upkeep.doctor().problems) == (3, ())
         assert project.results.predictions() is not None
     assert (root / "map" / "pixels-1" / "map.parquet").read_bytes() == b"a newer map"
 
@@ -423,7 +427,7 @@ def test_after_a_restore_a_round_number_given_again_has_nothing_of_the_round_bef
     assert aside.parent == root / "rounds"
     assert aside.name.startswith("aside-0002-")
     with Project.open(root) as project:
-        assert project.upkeep.doctor() == []
+        assert project.upkeep.doctor().problems == ()
         assert make_round(project, SURE) == 2
 
 
@@ -441,12 +445,30 @@ def test_a_copy_of_the_database_alone_takes_no_round_of_another_time(root: Path,
     assert (root / "rounds" / "0001" / "report.json").exists()
 
 
+def test_a_round_that_was_damaged_since_the_last_backup_stays_in_the_next_one_as_it_was(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = root / "rounds" / "0001"
+    digests.seal(folder)
+    backup(root, tmp_path / "kept")
+    whole = (folder / "labels.parquet").read_bytes()
+    (folder / "labels.parquet").write_bytes(whole[:-1] + b"!")
+    for target, stays in (("kept", True), ("new", False)):
+        with closing(Workspace.open(root)) as workspace:
+            [flaw] = take(workspace, tmp_path / target).flaws
+        assert ("labels.parquet" in flaw, "keeps the files that it had" in flaw) == (True, stays)
+    restore(root, tmp_path / "kept", files_only=True)
+    assert (folder / "labels.parquet").read_bytes() == whole
+    with Project.open(root) as project:
+        assert project.upkeep.doctor().problems == ()
+
+
 def test_doctor_lists_folders_of_rounds_that_the_project_does_not_have(root: Path) -> None:
     shutil.copytree(root / "rounds" / "0001", root / "rounds" / "0002")
     plan = root / "rounds" / "0001" / "config.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"uid": "another"}))
     with Project.open(root) as project:
-        told = project.upkeep.doctor()
+        told = project.upkeep.doctor().problems
     assert [("0001: it is of another round" in told[0]), ("0002: there is no such round" in told[1])] == [True, True]
     assert len(told) == 2
 
@@ -494,7 +516,7 @@ def test_a_backup_says_which_originals_it_does_not_have_and_keeps_the_good_ones_
     assert all("changed after the import" in flaw for flaw in flaws)
     restore(tmp_path / "copy", kept)
     with Project.open(tmp_path / "copy") as project:
-        assert project.upkeep.doctor() == []
+        assert project.upkeep.doctor().problems == ()
 
 
 def test_two_backups_at_once_do_not_write_into_one_folder(root: Path, kept: Path) -> None:

@@ -7,13 +7,14 @@ import torch
 
 from engine.algorithms import ALGORITHMS
 from engine.errors import ConfigError, DeviceMissing, RoundBlocked
-from engine.files import read_json, write_json
+from engine.files import read_json, sha256_of, write_json
 from engine.nets import weights
 from engine.query import random_order
 from engine.records.imports import FoundImage
 from engine.records.labels import Decision
 from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, plan, results
+from engine.rounds.folder.plan import read_plan
 from engine.rounds.supervisor import prepare
 from engine.rounds.worker import material
 from engine.training.settings import settings_from
@@ -61,8 +62,10 @@ def test_one_class_alone_is_not_enough(make_store):
 def test_one_label_in_each_of_two_classes_is_enough_and_nothing_is_held_out(make_store, tmp_path):
     store = make_store({"cat": 1, "dog": 1, None: 5})
     prepare.check_round(store, "pseudo_label", {}, CPU)
-    frame = pd.read_parquet(prepare.write_plan(store, queue(store), tmp_path) / files.LABELS)
+    folder = prepare.write_plan(store, queue(store), tmp_path)
+    frame = pd.read_parquet(folder / files.LABELS)
     assert frame["role"].tolist() == ["train"] * 2 + ["unlabeled"] * 5
+    assert read_plan(folder).labels_sha256 == sha256_of(folder / files.LABELS), "what the worker compares"
 
 
 def test_a_class_with_a_single_label_trains_and_the_others_hold_out(make_store, tmp_path):

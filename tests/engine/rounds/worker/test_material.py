@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+from engine.errors import ProjectCorrupt
+from engine.files import sha256_of
 from engine.rounds.folder import files
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.tracked import TRACKED, tracked_rows
@@ -128,9 +130,18 @@ def planned(tmp_path, monkeypatch):
     return tmp_path, frame
 
 
-def load(folder):
-    plan = RoundPlan("supervised", {}, {}, ["a", "b", "c"], 1, "t", 1, "x", 0, {})
+def load(folder, **pinned):
+    plan = RoundPlan("supervised", {}, {}, ["a", "b", "c"], 1, "t", 1, "x", 0, {}, **pinned)
     return material.load(folder, plan, torch.device("cpu"), lambda *_: None)
+
+
+def test_labels_that_are_not_those_of_the_plan_are_never_trained_on(planned):
+    folder, frame = planned
+    pinned = sha256_of(folder / files.LABELS)
+    assert len(load(folder, labels_sha256=pinned).ids) == 3000
+    frame.assign(label=frame["label"].replace(0, 1)).to_parquet(folder / files.LABELS)
+    with pytest.raises(ProjectCorrupt, match=r"not those that it was planned with: .*labels\.parquet"):
+        load(folder, labels_sha256=pinned)
 
 
 def test_a_worker_tracks_by_the_strata_of_its_plan(planned):

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from engine.algorithms import regression, supervised
-from engine.errors import TrainingDiverged
+from engine.errors import ProjectCorrupt, TrainingDiverged
 from engine.files import read_json, write_json
+from engine.images.array_cache import DAMAGED
 from engine.records.rounds import HeldoutFigures
 from engine.rounds.folder import files, results
+from engine.rounds.folder.digests import ROUND
 from engine.rounds.folder.plan import RoundPlan
 from engine.rounds.worker import __main__ as worker
 from engine.rounds.worker import apply, session
@@ -38,6 +40,33 @@ def failing(monkeypatch, error, times: int, at_step: int = 0):
 
     monkeypatch.setattr(supervised.Supervised, "steps", steps)
     return seen
+
+
+def test_a_damaged_cache_is_told_in_the_report(folder, monkeypatch):
+    plain = session.material.load
+
+    def load(folder, plan, where, progress):
+        for done in range(3):
+            progress(f"{DAMAGED}: 3 of 24 images are decoded anew", done, 3)
+        return plain(folder, plan, where, progress)
+
+    monkeypatch.setattr(session.material, "load", load)
+    run(folder, epochs=1)
+    assert read_json(folder / files.REPORT)["recoveries"] == [f"{DAMAGED}: 3 of 24 images are decoded anew"]
+
+
+def test_a_round_says_in_the_end_what_its_files_are_and_forgets_it_when_it_goes_on(folder):
+    run(folder, epochs=1)
+    known = ROUND.known(folder)
+    assert {files.CONFIG, files.REPORT, files.FINAL, files.EVENTS, files.epoch_predictions(1)} <= set(known)
+    assert not {files.LOG, files.LOCK, files.DIGESTS} & set(known)
+    assert ROUND.find_flaws(folder) == []
+    report = folder / files.REPORT
+    report.write_text(report.read_text().replace('"attempts": 1', '"attempts": 2'))
+    with pytest.raises(ProjectCorrupt, match=r"not what the round wrote: .*report\.json.*--files-only"):
+        results.read_report(folder)
+    run(folder, epochs=1)
+    assert ROUND.find_flaws(folder) == []
 
 
 def test_out_of_memory_halves_the_batch_and_begins_again(folder, monkeypatch):
@@ -116,6 +145,8 @@ def test_a_full_disk_in_a_checkpoint_fails_with_the_old_checkpoint_kept(folder, 
     pulse = Pulse(recorder, stop, "t")
     pulse.start()
     assert worker.run(folder, plan, recorder, stop, pulse) == worker.EXIT_FAILED
+    assert files.CONFIG in ROUND.known(folder), "also of a round that failed"
+    assert ROUND.find_flaws(folder) == []
     recorder.close()
     (failed,) = told(folder, "failed")
     assert failed["kind"] == "DiskFull"
