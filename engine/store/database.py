@@ -69,7 +69,8 @@ class Database:
                 way_out="Open it in a writable folder to change it.",
             )
         with self.writers.begin() as connection:
-            connection.execute(select(meta.c.value).where(meta.c.key == HEAD_KEY).with_for_update())
+            if self.source is None:  # SQLite's BEGIN IMMEDIATE has the lock
+                connection.execute(select(meta.c.value).where(meta.c.key == HEAD_KEY).with_for_update())
             yield connection
 
     def checkpoint(self) -> None:

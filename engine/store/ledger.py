@@ -26,7 +26,7 @@ from engine.records.labels import (
 )
 from engine.store import audit_draws
 from engine.store.chain import entry_hash, read_head, write_head
-from engine.store.measured import MEASURES, add_draws
+from engine.store.measured import MEASURES, Drawing, add_draws
 from engine.store.projection import load_states, row_of
 from engine.store.rows import CHUNK, INTEGER_MAX, actor_flaw, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
@@ -34,6 +34,13 @@ from engine.store.sources import is_alone, source_of_accepted
 
 LABELS = frozenset({"label", "correct", "accept"})
 _MARKS = frozenset({"reject", "skip", "unsure", "flag"})
+# What each decision needs is asked with statements made once: to make one anew costs three times what SQLite takes.
+_OF_UIDS = select(entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.action).where(
+    entries.c.uid.in_(bindparam("uids", expanding=True))
+)
+_OF_NAMES = select(classes.c.name).where(classes.c.name.in_(bindparam("names", expanding=True)))
+_ADD_ENTRIES, _ADD_LABELS = insert(entries), insert(current_labels)
+_CHANGE_LABELS = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
 
 
 @dataclass(frozen=True)
@@ -105,15 +112,14 @@ class Appending:
         """Write the entries, the projection and the new head."""
         if not self._rows:
             return
-        self._connection.execute(insert(entries), self._rows)
+        self._connection.execute(_ADD_ENTRIES, self._rows)
         touched = [row_of(self.states[number]) for number in {row["image_id"] for row in self._rows}]
         fresh = [row for row in touched if row["image_id"] in self._without_row]
         known = [row for row in touched if row["image_id"] not in self._without_row]
         if fresh:
-            self._connection.execute(insert(current_labels), fresh)
+            self._connection.execute(_ADD_LABELS, fresh)
         if known:
-            change = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
-            self._connection.execute(change, [{**row, "changed": row["image_id"]} for row in known])
+            self._connection.execute(_CHANGE_LABELS, [{**row, "changed": row["image_id"]} for row in known])
         write_head(self._connection, self._seq, self._hash)
 
 
@@ -135,13 +141,13 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
         else:
             acks.append(_decide(next(following), appending, earlier, names, digests))
     appending.flush()
-    for decision, ack in zip(decisions, acks, strict=True):
-        if ack.status != "saved" or ack.seq is None:
-            continue
-        if decision.draws:
-            add_draws(connection, decision.draws, ack.seq - 1, decision.suspected)
-        if decision.asked is not None:
-            audit_draws.add_draws(connection, decision.asked, ack.seq - 1)
+    saved = [
+        (decision, ack.seq - 1)
+        for decision, ack in zip(decisions, acks, strict=True)
+        if ack.status == "saved" and ack.seq is not None
+    ]
+    add_draws(connection, [Drawing(one.draws, seq, one.suspected) for one, seq in saved if one.draws])
+    audit_draws.add_draws(connection, [(one.asked, seq) for one, seq in saved if one.asked is not None])
     return acks
 
 
@@ -246,20 +252,15 @@ def _tidy(decision: Decision) -> Decision:
 
 def find_uids(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[int, int, str]]:
     """Return (seq, image id, action) of the uids that are recorded already."""
-    columns = (entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.action)
     return {
         row.uid: (row.seq, row.image_id, row.action)
         for chunk in chunks(uids)
-        for row in connection.execute(select(*columns).where(entries.c.uid.in_(chunk)))
+        for row in connection.execute(_OF_UIDS, {"uids": chunk})
     }
 
 
 def _known_classes(connection: Connection, labels: set[str]) -> set[str]:
-    return {
-        name
-        for chunk in chunks(sorted(labels))
-        for name in connection.scalars(select(classes.c.name).where(classes.c.name.in_(chunk)))
-    }
+    return {name for chunk in chunks(sorted(labels)) for name in connection.scalars(_OF_NAMES, {"names": chunk})}
 
 
 def entry_of(row: RowMapping) -> LedgerEntry:

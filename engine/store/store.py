@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
@@ -121,13 +121,17 @@ class Store:
         with self._database.read() as connection:
             return work(connection)
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
+    @property
+    def _writing(self) -> Writer:
         if self._writer is None:
             raise ProjectReadOnly(
                 "not saved: the project is open read-only",
                 way_out="Open it in a writable folder to change it.",
             )
-        return self._writer.do(work)
+        return self._writer
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        return self._writing.do(work)
 
     # --- classes and images ---------------------------------------------------------------------------------
 
@@ -206,10 +210,12 @@ class Store:
 
     def record(self, decisions: Sequence[Decision]) -> list[Ack]:
         """Record decisions; return one answer each, in order, once the saved ones are on disk."""
-        return self._write(lambda connection: ledger.record(connection, decisions))
+        return self._writing.record(decisions)
 
     def record_batch(self, decisions: Sequence[Decision], batch: str, facts: Facts | None = None) -> list[Ack]:
         """Record decisions that one undo takes back together, and their facts; see engine.store.batches."""
+        if facts is None:
+            return self._writing.record([replace(decision, batch=batch) for decision in decisions])
         return self._write(lambda connection: batches.record_batch(connection, decisions, batch, facts))
 
     def undo(self, uid: str, actor: str, target: str | None = None, *, anyones: bool = False) -> list[Ack]:
