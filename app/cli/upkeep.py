@@ -115,11 +115,13 @@ def doctor(
     try:
         with progress_bar() as progress:
             problems = Upkeep(opened).doctor(progress)
-        losses = opened.store.losses()
+        losses, finished = opened.store.losses(), opened.store.finished
     finally:
         opened.close()
     for loss in losses:
         out.print(escape(loss_words(loss)), soft_wrap=True)
+    for words in finished:
+        out.print(escape(words), soft_wrap=True)
     for problem in problems:
         out.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
     if problems:

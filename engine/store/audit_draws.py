@@ -101,7 +101,7 @@ def _add_draws(connection: Connection, number: int, answers: Sequence[tuple[Aske
         return
     last = connection.scalar(select(func.max(audit_draws.c.place)).where(audit_draws.c.audit == number))
     first = 0 if last is None else last + 1
-    rows = []
+    rows: list[dict[str, object]] = []
     for asked, seq in answers:
         for image_id in asked.draws:
             if image_id not in known:

@@ -125,8 +125,7 @@ class Appending:
 
 def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     """Record each decision that is right and based on the version in force; answer every one, in order."""
-    flaws = [_flaw(decision) for decision in decisions]
-    sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
+    sound, flaws = sort_out(decisions)
     earlier = find_uids(connection, [decision.uid for decision in sound])
     labels = {decision.label for decision in sound if decision.label is not None}
     names = _known_classes(connection, labels | {nfc(label) for label in labels})
@@ -134,12 +133,7 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     numbers = {decision.asked.audit for decision in sound if decision.asked is not None}
     digests = audit_draws.read_open_digests(connection, numbers) if numbers else {}
     following = iter(sound)
-    acks = []
-    for decision, flaw in zip(decisions, flaws, strict=True):
-        if flaw is not None:
-            acks.append(Ack(decision.uid, "refused", message=flaw))
-        else:
-            acks.append(_decide(next(following), appending, earlier, names, digests))
+    acks = [flaw or _decide(next(following), appending, earlier, names, digests) for flaw in flaws]
     appending.flush()
     saved = [
         (decision, ack.seq - 1)
@@ -149,6 +143,49 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     add_draws(connection, [Drawing(one.draws, seq, one.suspected) for one, seq in saved if one.draws])
     audit_draws.add_draws(connection, [(one.asked, seq) for one, seq in saved if one.asked is not None])
     return acks
+
+
+def sort_out(decisions: Sequence[Decision]) -> tuple[list[Decision], list[Ack | None]]:
+    """Return the decisions that can be recorded, with Python's own numbers; and for each decision the answer to one
+    that cannot, whatever is in the database, None where it can."""
+    flaws = [_flaw(decision) for decision in decisions]
+    sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
+    refusals = [
+        None if flaw is None else Ack(decision.uid, "refused", message=flaw)
+        for decision, flaw in zip(decisions, flaws, strict=True)
+    ]
+    return sound, refusals
+
+
+def answer_again(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
+    """Answer decisions that another process recorded: saved where they are in the ledger, else in conflict."""
+    earlier = find_uids(connection, [decision.uid for decision in decisions])
+    states = load_states(connection, (decision.image_id for decision in decisions))
+    message = "not saved: the image was changed since it was shown, or the batch was taken back"
+    return [
+        Ack(one.uid, "saved", states.get(one.image_id), earlier[one.uid][0])
+        if one.uid in earlier
+        else Ack(one.uid, "conflict", states.get(one.image_id), message=message)
+        for one in decisions
+    ]
+
+
+def find_refusals(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
+    """Return the answers to those of these decisions that are to be refused, whatever is in force."""
+    sound, flaws = sort_out(decisions)
+    refused = [flaw for flaw in flaws if flaw is not None]
+    labels = {decision.label for decision in sound if decision.label is not None}
+    names = _known_classes(connection, labels | {nfc(label) for label in labels})
+    states = load_states(connection, (decision.image_id for decision in sound))
+    earlier = find_uids(connection, [decision.uid for decision in sound])
+    for one in sound:
+        if one.image_id not in states:
+            refused.append(Ack(one.uid, "refused", message=f"there is no image {one.image_id}"))
+        elif one.action in LABELS and (one.label is None or not {one.label, nfc(one.label)} & names):
+            refused.append(Ack(one.uid, "refused", message=f"there is no class {one.label!r}"))
+        elif one.uid in earlier and earlier[one.uid][1:] != (one.image_id, one.action):
+            refused.append(Ack(one.uid, "refused", message="this uid was used for another decision"))
+    return refused
 
 
 def _decide(

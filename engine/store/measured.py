@@ -167,7 +167,7 @@ def add_draws(connection: Connection, drawings: Sequence[Drawing]) -> None:
         return
     place = connection.scalar(select(func.count()).select_from(measured)) or 0
     lasts = [one.last_image for one in read_orders(connection)]
-    rows = []
+    rows: list[dict[str, object]] = []
     for drawing in drawings:
         before = {one.image_id: one for one in drawing.suspected}
         for image_id in drawing.image_ids:

@@ -13,7 +13,6 @@ from engine.store.rows import Row, chunks
 from engine.store.schema import classes, current_labels, entries, images
 from engine.store.sources import GIVING, RuleBatches, is_reviewed, read_origins, read_source
 
-
 _OF_IMAGES = (
     select(images.c.id, current_labels)
     .outerjoin(current_labels, current_labels.c.image_id == images.c.id)
