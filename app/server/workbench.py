@@ -101,7 +101,7 @@ class Workbench:
             engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
             deliveries = Deliveries(project.imports, project.root / "staging")
-            opened = OpenProject(self._key(project), project, engine, lock, deliveries, base_path=self.base_path)
+            opened = OpenProject(self.key_of(project), project, engine, lock, deliveries, base_path=self.base_path)
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()
@@ -132,7 +132,7 @@ class Workbench:
             self._open.clear()
 
     @staticmethod
-    def _key(project: Project) -> str:
+    def key_of(project: Project) -> str:
         """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
         return f"{slug(project.root.name) or 'project'}-{project.workspace.uid[:8]}"
 
