@@ -5,7 +5,8 @@ is, keeps its connection, and goes through images of its own: the picture, then 
 queue anew after each 20. What a decision takes is the time until its answer, which comes after the commit. CPU is that
 of the app's process, without the round's, which has one of its own.
 
-Decisions alone are sent last, without pictures and queue, so that their CPU can be told from the others'.
+Decisions alone are sent last, without pictures and queue, so that their CPU can be told from the others'. What the app
+takes while nobody asks for anything is taken off both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -128,20 +129,29 @@ def measured(root: Path, clients: int, settings: LoadSettings, folder: Path) -> 
         together(people, settings.pace, 2 * settings.pace, whole=True)  # what is made once
         with most_memory(process) as memory:
             whole, cpu, seconds = on_the_clock(process, people, settings, whole=True)
-        alone, alone_cpu, _ = on_the_clock(process, people, settings, whole=False)
+        alone, alone_cpu, alone_seconds = on_the_clock(process, people, settings, whole=False)
+        _, idle_cpu, idle_seconds = on_the_clock(
+            process, [], replace(settings, seconds=settings.seconds / 6), whole=False
+        )
     finally:
         for one in people:
             one.close()
         app.terminate()
         app.wait(30)
+    idle = idle_cpu / idle_seconds
+
+    def each(cpu: float, seconds: float, seen: Seen) -> float:
+        return round(1000 * (cpu - idle * seconds) / max(1, len(seen.taken["decision"])), 2)
+
     return {
         **{f"{kind} ms": spread(whole.taken[kind]) for kind in ("decision", "image", "queue") if whole.taken[kind]},
         "decisions": len(whole.taken["decision"]),
         "decisions a second": round(len(whole.taken["decision"]) / seconds, 1),
         "answers": dict(whole.statuses + alone.statuses),
         "errors": dict(whole.errors + alone.errors),
-        "CPU ms a decision, with its image and queue": round(1000 * cpu / max(1, len(whole.taken["decision"])), 2),
-        "CPU ms a decision alone": round(1000 * alone_cpu / max(1, len(alone.taken["decision"])), 2),
+        "CPU ms a decision, with its image and queue": each(cpu, seconds, whole),
+        "CPU ms a decision alone": each(alone_cpu, alone_seconds, alone),
+        "CPU ms a second without requests": round(1000 * idle, 1),
         "app MB": memory["of it the process MB"],
     }
 
@@ -166,6 +176,7 @@ def together(people: Sequence[Client], pace: float, seconds: float, *, whole: bo
     ]
     for thread in threads:
         thread.start()
+    time.sleep(seconds)
     for thread in threads:
         thread.join()
     seen = Seen()
@@ -224,18 +235,31 @@ class Client:
             count += 1
             time.sleep(max(0.0, pace * self._rng.uniform(0.5, 1.5) - (time.monotonic() - now)))
 
+    def _answer(
+        self, method: str, path: str, text: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask, and once more on a new connection where the server has closed the old one meanwhile, as browsers do."""
+        for fresh in (False, True):
+            try:
+                self._connection.request(method, path, text, headers)
+                answer = self._connection.getresponse()
+                return answer, answer.read()
+            except (ConnectionError, http.client.RemoteDisconnected):
+                self._connection.close()
+                if fresh:
+                    raise
+        raise AssertionError("unreachable")
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _ask(self, seen: Seen, kind: str, method: str, path: str, body: object = None) -> Any:
         headers = {"Cookie": self._cookie, "Origin": f"http://{self._name}", "Content-Type": "application/json"}
+        text = None if body is None else json.dumps(body)
         began = time.perf_counter()
         try:
-            text = None if body is None else json.dumps(body)
-            self._connection.request(method, self._base + path, text, headers)
-            answer = self._connection.getresponse()
-            content = answer.read()
+            answer, content = self._answer(method, self._base + path, text, headers)
         except (OSError, http.client.HTTPException) as error:
             seen.errors[f"{kind}: {type(error).__name__}"] += 1
             self._connection.close()
@@ -261,7 +285,7 @@ def a_round(root: Path, wanted: bool) -> Iterator[None]:
 
     with Project.open(root) as project:
         engine = EngineThread(project.store, root, compare=project.measured.compare)
-        record = project.training.queue("pseudo_label", {}, {"epochs": 10_000, "device": "cpu"})
+        record = project.training.queue("supervised", {}, {"epochs": 10_000, "device": "cpu"})
         engine.start()
         engine.wake()
         try:

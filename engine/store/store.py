@@ -199,6 +199,10 @@ class Store:
         """Return the ids of all images, (N,) int64 ascending; cannot be written."""
         return self.label_table().image_ids
 
+    def newest_image(self) -> int:
+        """Return the largest id of an image, 0 without any: it grows with every image that is added."""
+        return self._read(images.read_newest)
+
     def truth(self) -> dict[int, str]:
         """Return the hidden labels of demos and benchmarks, by image id."""
         return self._read(images.read_truth)

@@ -4,7 +4,7 @@ Decisions that wait one behind the other, from however many callers, are recorde
 and writes in a few statements for all of them what it would else in a few for each. It answers each decision as if
 they had come one by one.
 
-Each job runs in its own savepoint, so one that refuses leaves the others of its group untouched. If the
+Each job of several kinds runs in its own savepoint, so one that refuses leaves the others of its group untouched. If the
 database itself fails under a group (disk full, lock), the whole group is rolled back and its jobs are tried
 once more, one transaction each, so that only those that really cannot be saved are told so. Jobs must
 therefore depend on nothing but what they read through their connection.
@@ -151,26 +151,53 @@ class Writer:
                 job.answer.set_exception(refusal)
 
     def _commit(self, group: list[_Job]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        with self._database.write() as connection:
-            for deciding, jobs in groupby(group, lambda job: job.decisions is not None):
-                outcomes += (_record if deciding else _one_by_one)(list(jobs), connection)
-            if self._witness is not None:
-                self._witness.see(connection)
+        outcomes: list[Outcome] | None = None
+        if len(group) == 1 or all(job.decisions is not None for job in group):
+            outcomes = self._commit_at_once(group)
+        if outcomes is None:
+            outcomes = []
+            with self._database.write() as connection:
+                for deciding, jobs in groupby(group, lambda job: job.decisions is not None):
+                    outcomes += (_record if deciding else _one_by_one)(list(jobs), connection)
+                self._see(connection)
         if self._witness is not None:
             self._witness.note()
         return outcomes
+
+    def _commit_at_once(self, group: list[_Job]) -> list[Outcome] | None:
+        """Commit what is one job, or one call of the ledger, and needs no savepoint: where it refuses, the transaction
+        is taken back. None where it did, of several jobs, so that each must be tried by itself."""
+        try:
+            with self._database.write() as connection:
+                if len(group) == 1:
+                    outcomes: list[Outcome] = [(group[0].work(connection), None)]
+                else:
+                    outcomes = [(acks, None) for acks in _recorded(group, connection)]
+                self._see(connection)
+        except DBAPIError:
+            raise
+        except Exception as refusal:
+            return [(None, refusal)] if len(group) == 1 else None
+        return outcomes
+
+    def _see(self, connection: Connection) -> None:
+        if self._witness is not None:
+            self._witness.see(connection)
+
+
+def _recorded(jobs: list[_Job], connection: Connection) -> list[list[Ack]]:
+    """Record the decisions of several jobs by one call; return the answers to each job."""
+    following = iter(record(connection, [one for job in jobs for one in job.decisions or ()]))
+    return [list(islice(following, len(job.decisions or ()))) for job in jobs]
 
 
 def _record(jobs: list[_Job], connection: Connection) -> list[Outcome]:
     """Record the decisions of several jobs by one call; one by one where that refuses, so that only the one with the
     fault is."""
     if len(jobs) > 1:
-        decisions = [one for job in jobs for one in job.decisions or ()]
-        acks, refusal = _attempt(lambda connection: record(connection, decisions), connection)
+        answers, refusal = _attempt(lambda connection: _recorded(jobs, connection), connection)
         if refusal is None:
-            following = iter(acks)
-            return [(list(islice(following, len(job.decisions or ()))), None) for job in jobs]
+            return [(acks, None) for acks in answers]
     return _one_by_one(jobs, connection)
 
 
