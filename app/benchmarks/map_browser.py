@@ -6,12 +6,14 @@ import math
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -55,7 +57,7 @@ def measure_browser(root: Path) -> dict[str, Any]:
     if chromium is None:
         raise RuntimeError("No Chromium was found. Install the package chromium.")
     with tempfile.TemporaryDirectory() as folder:
-        app, url = _start(root, Path(folder) / "app.log")
+        app, url = start_app(root, Path(folder) / "app.log")
         try:
             with sync_playwright() as driver:
                 browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -70,18 +72,32 @@ def measure_browser(root: Path) -> dict[str, Any]:
             app.wait(30)
 
 
-def _start(root: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_app(root: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Serve a project by the command line; return the process and the address that it printed, with its token.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "500"}
     command = [sys.executable, "-m", "app.cli", "ui", str(root), "--home", str(root.parent), "--port", "0"]
     with open(log, "wb") as out:
         app = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment)
-    for _ in range(600):
+    for _ in range(1200):
         address = re.search(r"http://\S+token=\S+", log.read_text(errors="replace"))
-        if address:
+        if address and _listens(address[0]):
             return app, address[0]
         time.sleep(0.1)
     app.kill()
     raise RuntimeError(f"The app did not start: {log.read_text(errors='replace')}")
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _measure(page: Any, url: str) -> dict[str, Any]:

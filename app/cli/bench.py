@@ -15,6 +15,7 @@ from engine.errors import ConfigError
 MAP_LINE = "map                  The maps of MNIST: seconds, neighbours kept, and the page in Chromium"
 REVIEW_LINE = "review               The review of 60,000 images: seconds of queues, grid, batches and undo"
 IO_LINE = "io                   Import and export of small images: images and rows a second, memory"
+LOAD_LINE = "load                 30 and 100 people at once, with a round and without: ms of routes, CPU, memory"
 FORMATS_LINE = (
     "formats              Every format out and in again, and read by its own tool; --data: a folder of photos"
 )
@@ -47,9 +48,13 @@ def bench(
     from engine.benchmarks.options import Options, progress
 
     if list_ or name is None:
-        typer.echo("\n".join([command.listing(), MAP_LINE, REVIEW_LINE, IO_LINE, FORMATS_LINE, GIF_LINE, MOONS_LINE]))
+        typer.echo(
+            "\n".join(
+                [command.listing(), MAP_LINE, REVIEW_LINE, IO_LINE, LOAD_LINE, FORMATS_LINE, GIF_LINE, MOONS_LINE]
+            )
+        )
         return
-    if name in {"map", "review", "io", "formats"}:
+    if name in {"map", "review", "io", "load", "formats"}:
         _project(name, data, tuple(set_ or ()), out)
         return
     if name in PICTURES:
@@ -62,7 +67,7 @@ def bench(
 
 def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | None) -> None:
     """Run a benchmark on a project; `--set project=DIR` keeps it, or goes on with one."""
-    from app.benchmarks import formats, in_and_out
+    from app.benchmarks import formats, in_and_out, load
     from app.benchmarks import map as map_bench
     from app.benchmarks import review as review_bench
     from engine.benchmarks.options import data_root
@@ -73,6 +78,7 @@ def _project(name: str, data: Path | None, sets: tuple[str, ...], out: Path | No
         "map": (map_bench.MapSettings, map_bench.run),
         "review": (review_bench.ReviewSettings, review_bench.run),
         "io": (in_and_out.IoSettings, in_and_out.run),
+        "load": (load.LoadSettings, load.run),
         "formats": (formats.FormatSettings, formats.run),
     }
     settings, run = ways[name]

@@ -127,11 +127,13 @@ def doctor(
     try:
         with progress_bar() as progress:
             health = Upkeep(opened).doctor(progress, repair=repair)
-        losses = opened.store.losses()
+        losses, finished = opened.store.losses(), opened.store.finished
     finally:
         opened.close()
     for loss in losses:
         out.print(escape(loss_words(loss)), soft_wrap=True)
+    for words in finished:
+        out.print(escape(words), soft_wrap=True)
     for done in health.repaired:
         out.print(f"[green]✓[/green] Repaired: {escape(done)}", soft_wrap=True)
     for note in health.notes:

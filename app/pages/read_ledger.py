@@ -20,6 +20,8 @@ def page() -> None:
         return
     for loss in opened.project.store.losses():
         st.warning(loss_words(loss))
+    for words in opened.project.store.finished:
+        st.info(state.plain(words))
     for draw in (batches_part, image_part, newest_part, state_part):
         state.guarded(draw)(opened)
 

@@ -120,7 +120,7 @@ class Workbench:
             engine = EngineThread(project.store, root, compare=project.measured.compare)
             engine.start()
             deliveries = Deliveries(project.imports, project.root / "staging")
-            opened = OpenProject(self._key(project), project, engine, lock, deliveries, base_path=self.base_path)
+            opened = OpenProject(self.key_of(project), project, engine, lock, deliveries, base_path=self.base_path)
             if self._live:
                 opened.live = LiveThread(project.live)
                 opened.live.start()
@@ -142,7 +142,7 @@ class Workbench:
         project = Project.open(root, read_only=True)
         engine = EngineThread(project.store, root)  # never started: nothing is queued, and nothing could be written
         deliveries = Deliveries(project.imports, None)
-        key = self._key(project)
+        key = self.key_of(project)
         return OpenProject(key, project, engine, None, deliveries, base_path=self.base_path, read_only=reason)
 
     def get(self, key: str) -> OpenProject | None:
@@ -170,7 +170,7 @@ class Workbench:
             self._open.clear()
 
     @staticmethod
-    def _key(project: Project) -> str:
+    def key_of(project: Project) -> str:
         """Name a project in URLs so that no other project ever has the same: browsers keep decisions under it."""
         return f"{slug(project.root.name) or 'project'}-{project.workspace.uid[:8]}"
 

@@ -56,7 +56,7 @@ class Imports:
         use_labels: bool = True,
         group_by: str | None = None,
     ) -> ImportResult:
-        """Take the scanned images and labels into the project, in one transaction.
+        """Take the scanned images and labels into the project: all of them or, where it is refused, none.
 
         Args:
             preview: from `scan`.
@@ -80,11 +80,11 @@ class Imports:
         place(preview, self._workspace.root, progress)
         progress("Writing to the project", 0, 0)
         how = FRAMES_OF_ONE_FILE if grouping is None else grouping.title
+        said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
+        given_predictions.keep(self._workspace.root, said)  # by content: of no use until the images are there
         with garbage.put_off():
             result = self._workspace.store.add_import(
                 preview.source, preview.layout, images, classes, preview.refused, how
             )
-        said = {image.sha256: image.predicted for image in images if image.predicted is not None} if use_labels else {}
-        given_predictions.keep(self._workspace.root, said)
         discard(preview)
         return replace(result, seconds=time.monotonic() - began)

@@ -34,7 +34,7 @@ class Labels:
 
         Args:
             decisions: each is recorded or refused on its own.
-            batch: records them in one transaction under one batch id, taken back by one undo.
+            batch: records them under one batch id, taken back by one undo; see `Store.record_batch`.
             blind: images answered without a prediction in sight, since they measure: with its answer the measured set
                 takes one in, and any that come before it, and notes what was suspected of them.
             asked: images answered because an audit asked, with `ReviewItem.asked` of each: with its answer the audit

@@ -152,7 +152,8 @@ class Workspace:
     def items(self) -> list[ImageItem]:
         """Return all images, ascending by id; a shared list, read again when there are more."""
         with self._lock:
-            if len(self._items) != self.store.counts().images:  # images are only ever added
+            newest = self._items[-1].id if self._items else 0
+            if newest != self.store.newest_image():  # images are only ever added
                 self._items = self.store.images()
             return self._items
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from engine.records.labels import Asked
 from engine.records.quality import Draw, Said
 from engine.store.past_audits import count_answered
+from engine.store.rows import chunks
 from engine.store.schema import audit_draws, audits, entries
 
 DIGITS = 32
@@ -74,25 +75,43 @@ def read_open_digests(connection: Connection, numbers: Iterable[int]) -> dict[in
     return {row.number: row.digest for row in connection.execute(query)}
 
 
-def add_draws(connection: Connection, asked: Asked, seq: int) -> None:
-    """Add images to an audit, in this order, as drawn at ledger entry `seq`; those that are in it stay.
+def add_draws(connection: Connection, answers: Sequence[tuple[Asked, int]]) -> None:
+    """Add the images that answers draw to their audits, answer by answer in this order; those that are in one stay.
 
-    The first draw makes it the next of the project's audits that have an answer; those from before labels were frozen
-    count among them.
+    The first draw makes an audit the next of the project's audits that have an answer; those from before labels were
+    frozen count among them.
+
+    Args:
+        connection: of the transaction.
+        answers: how an audit asked, and the ledger entry before the answer.
     """
-    drawn = select(audit_draws.c.image_id).where(audit_draws.c.audit == asked.audit)
-    known = set(connection.scalars(drawn.where(audit_draws.c.image_id.in_(asked.draws))))
-    new: Sequence[int] = [image_id for image_id in dict.fromkeys(asked.draws) if image_id not in known]
-    if not new:
+    for number in dict.fromkeys(asked.audit for asked, _ in answers):
+        _add_draws(connection, number, [one for one in answers if one[0].audit == number])
+
+
+def _add_draws(connection: Connection, number: int, answers: Sequence[tuple[Asked, int]]) -> None:
+    wanted = sorted({image_id for asked, _ in answers for image_id in asked.draws})
+    drawn = select(audit_draws.c.image_id).where(audit_draws.c.audit == number)
+    known = {
+        image_id
+        for chunk in chunks(wanted)
+        for image_id in connection.scalars(drawn.where(audit_draws.c.image_id.in_(chunk)))
+    }
+    if known.issuperset(wanted):
         return
-    last = connection.scalar(select(func.max(audit_draws.c.place)).where(audit_draws.c.audit == asked.audit))
+    last = connection.scalar(select(func.max(audit_draws.c.place)).where(audit_draws.c.audit == number))
     first = 0 if last is None else last + 1
-    row = {"audit": asked.audit, "order": asked.order, "ledger_seq": seq}
-    rows = [{**row, "place": first + place, "image_id": image_id} for place, image_id in enumerate(new)]
+    rows: list[dict[str, object]] = []
+    for asked, seq in answers:
+        for image_id in asked.draws:
+            if image_id not in known:
+                known.add(image_id)
+                row = {"audit": number, "order": asked.order, "ledger_seq": seq}
+                rows.append({**row, "place": first + len(rows), "image_id": image_id})
     connection.execute(insert(audit_draws), rows)
     if last is None:
         ordinal = 1 + count_answered_audits(connection)
-        connection.execute(update(audits).where(audits.c.number == asked.audit).values(ordinal=ordinal))
+        connection.execute(update(audits).where(audits.c.number == number).values(ordinal=ordinal))
 
 
 def count_answered_audits(connection: Connection) -> int:

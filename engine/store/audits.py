@@ -23,9 +23,11 @@ from engine.store.audit_draws import DIGITS, asked_order, read_news
 from engine.store.batches import record_batch
 from engine.store.chain import read_head
 from engine.store.database import GENESIS
+from engine.store.facts import check_facts
 from engine.store.rounds import read_round
 from engine.store.rows import actor_flaw, now, plain
 from engine.store.schema import audits, batches, entries, images, past_audits
+from engine.store.unfinished import Job, read_jobs, write_down
 
 SCOPES = ("export", "rule")
 STATES = ("open", "closed")
@@ -161,6 +163,8 @@ def reopen_audit(connection: Connection, number: int) -> AuditRecord:
         raise LedgerError(
             f"audit {number} let its labels in and is over", value=before.batch, way_out="Start a new audit."
         )
+    if any(job.subject.startswith(f"audit-{number}-") for job in read_jobs(connection)):
+        raise LedgerError(f"audit {number} is letting its labels in", value=before.ended, way_out="Start a new audit.")
     _check_none_open(connection)
     connection.execute(update(audits).where(audits.c.number == before.number).values(state="open", ended=None))
     return read_audit(connection, number)
@@ -187,16 +191,35 @@ def accept_audit(
         ConfigError: the batch id does not hold the digest of the facts; nothing is saved.
     """
     acks = record_batch(connection, decisions, batch, facts)
-    refused = [ack for ack in acks if ack.status == "refused"]
-    if refused:
-        raise LedgerError(
-            f"not saved: {len(refused)} of {len(acks)} labels of the audit were refused",
-            value=refused[0].message,
-            way_out="Reload the page and accept again.",
-        )
+    refuse([ack for ack in acks if ack.status == "refused"], len(acks))
     recorded = any(ack.status == "saved" for ack in acks)
     close_audit(connection, number, facts, batch if recorded else None)
     return acks
+
+
+def refuse(refused: Sequence[Ack], count: int) -> None:
+    """Raise LedgerError where some of so many labels of an audit are refused."""
+    if refused:
+        raise LedgerError(
+            f"not saved: {len(refused)} of {count} labels of the audit were refused",
+            value=refused[0].message,
+            way_out="Reload the page and accept again.",
+        )
+
+
+def begin_accept(
+    connection: Connection, number: int, batch: str, facts: Mapping[str, Any], parts: Sequence[bytes]
+) -> Job:
+    """End an audit that lets in more than fits into one transaction, and write down what it lets in; the first part
+    that is recorded notes the batch. The arguments are those of `accept_audit`, with its decisions in parts.
+
+    Raises:
+        LedgerError: the audit is not open; nothing is saved.
+        ConfigError: the batch id does not hold the digest of the facts; nothing is saved.
+    """
+    check_facts(batch, facts)
+    close_audit(connection, number, facts)
+    return write_down(connection, "batch", batch, parts)
 
 
 def read_audits(connection: Connection) -> list[AuditRecord]:

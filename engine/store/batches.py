@@ -1,23 +1,26 @@
-"""Decisions recorded together: writing them with their facts, and listing them."""
+"""Decisions recorded together: writing them with their facts, at once or part by part, and listing them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select, update
 
-from engine.records.labels import Ack, Decision
+from engine.errors import StarlingError
+from engine.records.labels import Ack, Asked, Decision, Suspected
 from engine.records.quality import BatchInfo
 from engine.store.facts import batch_id, read_facts, write_facts
 from engine.store.ledger import LABELS, record
-from engine.store.schema import entries
+from engine.store.schema import audits, entries
 from engine.store.undo import BY_A_PERSON
+from engine.store.unfinished import Job, in_parts, packed
 
 __all__ = ["batch_id", "read_batches", "read_facts", "record_batch"]
 
 _ENTRY = entries.c
+_FIELDS = tuple(one.name for one in fields(Decision))
 _UNDOING = entries.alias("taking_back")
 
 
@@ -36,6 +39,51 @@ def record_batch(
     if facts is not None and actors:
         write_facts(connection, batch, actors[0], facts)
     return acks
+
+
+def parts_of(
+    decisions: Sequence[Decision], batch: str, facts: Mapping[str, Any] | None = None, audit: int | None = None
+) -> list[bytes]:
+    """Return sound and tidy decisions of one batch as they are written down, a part at a time.
+
+    Args:
+        decisions: as `engine.store.ledger.sort_out` leaves them.
+        batch: what they are recorded under.
+        facts: of the batch.
+        audit: that lets them in.
+    """
+    same = {"batch": batch, "facts": facts, "audit": audit}
+    return [packed({**same, "decisions": [_fields(one) for one in part]}) for part in in_parts(decisions)]
+
+
+def do_part(connection: Connection, content: Mapping[str, Any], _: Job) -> tuple[None, list[Ack]]:
+    """Record a part of a batch as `record_batch` records a whole one, and answer it. One that cannot be recorded is
+    answered as refused: there is nobody left to whom an error could go."""
+    decisions, batch = [_decision(one) for one in content["decisions"]], content["batch"]
+    try:
+        with connection.begin_nested():
+            acks = record_batch(connection, decisions, batch, content["facts"])
+    except StarlingError as error:
+        return None, [Ack(one.uid, "refused", message=str(error)) for one in decisions]
+    if content["audit"] is not None and any(ack.status == "saved" for ack in acks):
+        connection.execute(update(audits).where(audits.c.number == content["audit"]).values(batch=batch))
+    return None, acks
+
+
+def _fields(decision: Decision) -> list[Any]:
+    asked = decision.asked
+    values = {name: getattr(decision, name) for name in _FIELDS}
+    return list({**values, "asked": None if asked is None else [asked.audit, asked.order, asked.draws]}.values())
+
+
+def _decision(values: Sequence[Any]) -> Decision:
+    given = dict(zip(_FIELDS, values, strict=True))
+    given["draws"] = tuple(given["draws"])
+    given["suspected"] = tuple(Suspected(*one) for one in given["suspected"])
+    if given["asked"] is not None:
+        audit, order, draws = given["asked"]
+        given["asked"] = Asked(audit, order, tuple(draws))
+    return Decision(**given)
 
 
 def read_batches(

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
 from engine.errors import RESTORE, ProjectCorrupt
@@ -24,6 +24,8 @@ from engine.store.sources import Origins, RuleBatches
 
 LATER = ("seen_seconds", "asked")
 """Columns that came after the first entries: hashed only where they hold something, so that older hashes still fit."""
+SELECT_HEAD = select(meta.c.value).where(meta.c.key == HEAD_KEY)
+_UPDATE_HEAD = update(meta).where(meta.c.key == HEAD_KEY).values(value=bindparam("head"))
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 HASHED = tuple(column.name for column in entries.columns if column.name not in ("hash", *LATER))
 
@@ -47,7 +49,7 @@ def read_head(connection: Connection) -> tuple[int, str]:
     Raises:
         ProjectCorrupt: the head is missing or damaged.
     """
-    text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
+    text = connection.scalar(SELECT_HEAD)
     seq, _, digest = (text or "").partition(":")
     if not seq.isdigit() or len(digest) != len(GENESIS):
         raise ProjectCorrupt("not saved: the head of the ledger is damaged", value=text, way_out=RESTORE)
@@ -56,7 +58,7 @@ def read_head(connection: Connection) -> tuple[int, str]:
 
 def write_head(connection: Connection, seq: int, digest: str) -> None:
     """Note the last entry, in the transaction that adds it."""
-    connection.execute(update(meta).where(meta.c.key == HEAD_KEY).values(value=f"{seq}:{digest}"))
+    connection.execute(_UPDATE_HEAD, {"head": f"{seq}:{digest}"})
 
 
 def stream(connection: Connection, last: int = 0) -> Iterator[RowMapping]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, insert, inspect, make_url, select, update
+from sqlalchemy import URL, Connection, Engine, bindparam, create_engine, insert, inspect, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from engine.errors import (
@@ -30,6 +30,7 @@ from engine.store.schema import meta
 
 HEAD_KEY = "ledger_head"
 GENESIS = "0" * 64
+_SETTING = select(meta.c.value).where(meta.c.key == bindparam("wanted"))
 
 
 class Database:
@@ -69,7 +70,8 @@ class Database:
                 way_out="Open it in a writable folder to change it.",
             )
         with self.writers.begin() as connection:
-            connection.execute(select(meta.c.value).where(meta.c.key == HEAD_KEY).with_for_update())
+            if self.source is None:  # SQLite's BEGIN IMMEDIATE has the lock
+                connection.execute(select(meta.c.value).where(meta.c.key == HEAD_KEY).with_for_update())
             yield connection
 
     def checkpoint(self) -> None:
@@ -184,7 +186,7 @@ def _safety_copy(file: Path) -> Path:
 
 def read_setting(connection: Connection, key: str) -> str | None:
     """Return a setting of the project; None when it was never set."""
-    return connection.scalar(select(meta.c.value).where(meta.c.key == key))
+    return connection.scalar(_SETTING, {"wanted": key})
 
 
 def write_setting(connection: Connection, key: str, value: str) -> None:

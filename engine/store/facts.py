@@ -44,12 +44,8 @@ def batch_id(prefix: str, facts: Mapping[str, Any]) -> str:
     return f"{prefix}-{digest_of(facts)[:DIGITS]}"
 
 
-def write_facts(connection: Connection, batch: str, actor: str, facts: Mapping[str, Any]) -> None:
-    """Keep the facts of a batch; where it has some already, those stay, which are the same as the id tells.
-
-    Raises:
-        ConfigError: the batch id does not hold the digest of these facts.
-    """
+def check_facts(batch: str, facts: Mapping[str, Any]) -> str:
+    """Return the digest of these facts. Raises ConfigError where the batch id does not hold it."""
     digest = digest_of(facts)
     if not batch.endswith(f"-{digest[:DIGITS]}"):
         raise ConfigError(
@@ -57,6 +53,16 @@ def write_facts(connection: Connection, batch: str, actor: str, facts: Mapping[s
             value=batch,
             way_out="Make the id with engine.store.facts.batch_id(prefix, facts).",
         )
+    return digest
+
+
+def write_facts(connection: Connection, batch: str, actor: str, facts: Mapping[str, Any]) -> None:
+    """Keep the facts of a batch; where it has some already, those stay, which are the same as the id tells.
+
+    Raises:
+        ConfigError: the batch id does not hold the digest of these facts.
+    """
+    digest = check_facts(batch, facts)
     if connection.scalar(select(batches.c.batch).where(batches.c.batch == batch)) is None:
         row = {"batch": batch, "time": now(), "actor": actor, "facts": plain(facts), "digest": digest}
         connection.execute(insert(batches), row)

@@ -59,12 +59,19 @@ def write_groups(connection: Connection, names: Mapping[int, str | None], how: s
     if missing:
         raise ConfigError("not saved: there is no image with this id", value=missing[0], way_out="Reload the page.")
     after = {int(number): None if name is None else nfc(name) for number, name in names.items()}
-    changed = [{"of_image": number, "to_group": name} for number, name in after.items() if name != before[number]]
+    changed = {number: name for number, name in after.items() if name != before[number]}
     if changed:
-        statement = update(images).where(images.c.id == bindparam("of_image")).values(group=bindparam("to_group"))
-        connection.execute(statement, changed)
+        put_into_groups(connection, changed)
         note_groups(connection, how, [name for name in after.values() if name is not None])
     return len(changed)
+
+
+def put_into_groups(connection: Connection, names: Mapping[int, str | None]) -> None:
+    """Put images into groups by name, or into none; that it was done is for `note_groups`."""
+    rows = [{"of_image": number, "to_group": name} for number, name in names.items()]
+    if rows:
+        statement = update(images).where(images.c.id == bindparam("of_image")).values(group=bindparam("to_group"))
+        connection.execute(statement, rows)
 
 
 def note_groups(connection: Connection, how: str, names: list[str]) -> None:

@@ -24,6 +24,14 @@ OTHER_NAMES = "other_names"
 """In an import's summary: an image's id and a further name that the source has its content under, one pair a name."""
 
 
+_NEWEST = select(func.max(images.c.id))
+
+
+def read_newest(connection: Connection) -> int:
+    """Return the largest id of an image; 0 without any."""
+    return connection.scalar(_NEWEST) or 0
+
+
 def read_classes(connection: Connection) -> tuple[str, ...]:
     """Return the class names in position order. Raises ProjectCorrupt where they are not those that were written."""
     return seals.class_names(connection)

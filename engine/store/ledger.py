@@ -26,7 +26,7 @@ from engine.records.labels import (
 )
 from engine.store import audit_draws
 from engine.store.chain import entry_hash, read_head, write_head
-from engine.store.measured import MEASURES, add_draws
+from engine.store.measured import MEASURES, Drawing, add_draws
 from engine.store.projection import load_states, row_of
 from engine.store.rows import CHUNK, INTEGER_MAX, actor_flaw, chunks, nfc, now, text_flaw
 from engine.store.schema import classes, current_labels, entries
@@ -34,6 +34,13 @@ from engine.store.sources import is_alone, source_of_accepted
 
 LABELS = frozenset({"label", "correct", "accept"})
 _MARKS = frozenset({"reject", "skip", "unsure", "flag"})
+# What each decision needs is asked with statements made once: to make one anew costs three times what SQLite takes.
+_OF_UIDS = select(entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.action).where(
+    entries.c.uid.in_(bindparam("uids", expanding=True))
+)
+_OF_NAMES = select(classes.c.name).where(classes.c.name.in_(bindparam("names", expanding=True)))
+_ADD_ENTRIES, _ADD_LABELS = insert(entries), insert(current_labels)
+_CHANGE_LABELS = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
 
 
 @dataclass(frozen=True)
@@ -105,22 +112,20 @@ class Appending:
         """Write the entries, the projection and the new head."""
         if not self._rows:
             return
-        self._connection.execute(insert(entries), self._rows)
+        self._connection.execute(_ADD_ENTRIES, self._rows)
         touched = [row_of(self.states[number]) for number in {row["image_id"] for row in self._rows}]
         fresh = [row for row in touched if row["image_id"] in self._without_row]
         known = [row for row in touched if row["image_id"] not in self._without_row]
         if fresh:
-            self._connection.execute(insert(current_labels), fresh)
+            self._connection.execute(_ADD_LABELS, fresh)
         if known:
-            change = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
-            self._connection.execute(change, [{**row, "changed": row["image_id"]} for row in known])
+            self._connection.execute(_CHANGE_LABELS, [{**row, "changed": row["image_id"]} for row in known])
         write_head(self._connection, self._seq, self._hash)
 
 
 def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     """Record each decision that is right and based on the version in force; answer every one, in order."""
-    flaws = [_flaw(decision) for decision in decisions]
-    sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
+    sound, flaws = sort_out(decisions)
     earlier = find_uids(connection, [decision.uid for decision in sound])
     labels = {decision.label for decision in sound if decision.label is not None}
     names = _known_classes(connection, labels | {nfc(label) for label in labels})
@@ -128,21 +133,59 @@ def record(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
     numbers = {decision.asked.audit for decision in sound if decision.asked is not None}
     digests = audit_draws.read_open_digests(connection, numbers) if numbers else {}
     following = iter(sound)
-    acks = []
-    for decision, flaw in zip(decisions, flaws, strict=True):
-        if flaw is not None:
-            acks.append(Ack(decision.uid, "refused", message=flaw))
-        else:
-            acks.append(_decide(next(following), appending, earlier, names, digests))
+    acks = [flaw or _decide(next(following), appending, earlier, names, digests) for flaw in flaws]
     appending.flush()
-    for decision, ack in zip(decisions, acks, strict=True):
-        if ack.status != "saved" or ack.seq is None:
-            continue
-        if decision.draws:
-            add_draws(connection, decision.draws, ack.seq - 1, decision.suspected)
-        if decision.asked is not None:
-            audit_draws.add_draws(connection, decision.asked, ack.seq - 1)
+    saved = [
+        (decision, ack.seq - 1)
+        for decision, ack in zip(decisions, acks, strict=True)
+        if ack.status == "saved" and ack.seq is not None
+    ]
+    add_draws(connection, [Drawing(one.draws, seq, one.suspected) for one, seq in saved if one.draws])
+    audit_draws.add_draws(connection, [(one.asked, seq) for one, seq in saved if one.asked is not None])
     return acks
+
+
+def sort_out(decisions: Sequence[Decision]) -> tuple[list[Decision], list[Ack | None]]:
+    """Return the decisions that can be recorded, with Python's own numbers; and for each decision the answer to one
+    that cannot, whatever is in the database, None where it can."""
+    flaws = [_flaw(decision) for decision in decisions]
+    sound = [_tidy(decision) for decision, flaw in zip(decisions, flaws, strict=True) if flaw is None]
+    refusals = [
+        None if flaw is None else Ack(decision.uid, "refused", message=flaw)
+        for decision, flaw in zip(decisions, flaws, strict=True)
+    ]
+    return sound, refusals
+
+
+def answer_again(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
+    """Answer decisions that another process recorded: saved where they are in the ledger, else in conflict."""
+    earlier = find_uids(connection, [decision.uid for decision in decisions])
+    states = load_states(connection, (decision.image_id for decision in decisions))
+    message = "not saved: the image was changed since it was shown, or the batch was taken back"
+    return [
+        Ack(one.uid, "saved", states.get(one.image_id), earlier[one.uid][0])
+        if one.uid in earlier
+        else Ack(one.uid, "conflict", states.get(one.image_id), message=message)
+        for one in decisions
+    ]
+
+
+def find_refusals(connection: Connection, decisions: Sequence[Decision]) -> list[Ack]:
+    """Return the answers to those of these decisions that are to be refused, whatever is in force."""
+    sound, flaws = sort_out(decisions)
+    refused = [flaw for flaw in flaws if flaw is not None]
+    labels = {decision.label for decision in sound if decision.label is not None}
+    names = _known_classes(connection, labels | {nfc(label) for label in labels})
+    states = load_states(connection, (decision.image_id for decision in sound))
+    earlier = find_uids(connection, [decision.uid for decision in sound])
+    for one in sound:
+        if one.image_id not in states:
+            refused.append(Ack(one.uid, "refused", message=f"there is no image {one.image_id}"))
+        elif one.action in LABELS and (one.label is None or not {one.label, nfc(one.label)} & names):
+            refused.append(Ack(one.uid, "refused", message=f"there is no class {one.label!r}"))
+        elif one.uid in earlier and earlier[one.uid][1:] != (one.image_id, one.action):
+            refused.append(Ack(one.uid, "refused", message="this uid was used for another decision"))
+    return refused
 
 
 def _decide(
@@ -246,20 +289,15 @@ def _tidy(decision: Decision) -> Decision:
 
 def find_uids(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[int, int, str]]:
     """Return (seq, image id, action) of the uids that are recorded already."""
-    columns = (entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.action)
     return {
         row.uid: (row.seq, row.image_id, row.action)
         for chunk in chunks(uids)
-        for row in connection.execute(select(*columns).where(entries.c.uid.in_(chunk)))
+        for row in connection.execute(_OF_UIDS, {"uids": chunk})
     }
 
 
 def _known_classes(connection: Connection, labels: set[str]) -> set[str]:
-    return {
-        name
-        for chunk in chunks(sorted(labels))
-        for name in connection.scalars(select(classes.c.name).where(classes.c.name.in_(chunk)))
-    }
+    return {name for chunk in chunks(sorted(labels)) for name in connection.scalars(_OF_NAMES, {"names": chunk})}
 
 
 def entry_of(row: RowMapping) -> LedgerEntry:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from engine.records.labels import Suspected
 from engine.store.audit_draws import ALONE
 from engine.store.chain import read_head
 from engine.store.images import read_test_split
+from engine.store.rows import chunks
 from engine.store.schema import current_labels, entries, images, measured, measured_orders
 
 PURPOSE = "measured set"
@@ -68,6 +70,15 @@ class MeasuredOrder:
 
     last_image: int
     salt: int
+
+
+class Drawing(NamedTuple):
+    """Images that the measured set takes in with one answer: in their order, the ledger entry before the answer, and
+    what was suspected of them then."""
+
+    image_ids: tuple[int, ...]
+    seq: int
+    suspected: tuple[Suspected, ...] = ()
 
 
 def read_draws(connection: Connection) -> MeasuredDraws:
@@ -136,35 +147,49 @@ def begin_order(connection: Connection) -> None:
     connection.execute(insert(measured_orders), row)
 
 
-def add_draws(connection: Connection, image_ids: Iterable[int], seq: int, suspected: Iterable[Suspected] = ()) -> None:
-    """Add images to the measured set, in this order, as drawn at ledger entry `seq`; those that are in it stay.
+def add_draws(connection: Connection, drawings: Sequence[Drawing]) -> None:
+    """Add images to the measured set, drawing by drawing in this order; those that are in it stay.
 
     What was suspected of them before the answer is noted, where it is known.
 
     Raises:
         ConfigError: one is in no order.
     """
-    known = {int(image_id) for image_id in read_draws(connection).image_ids}
+    wanted = {image_id for drawing in drawings for image_id in drawing.image_ids}
+    if not wanted:
+        return
+    known = {
+        image_id
+        for chunk in chunks(sorted(wanted))
+        for image_id in connection.scalars(select(measured.c.image_id).where(measured.c.image_id.in_(chunk)))
+    }
+    if wanted <= known:
+        return
+    place = connection.scalar(select(func.count()).select_from(measured)) or 0
     lasts = [one.last_image for one in read_orders(connection)]
-    new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in known]
-    before = {one.image_id: one for one in suspected}
-    rows = [
-        {
-            "place": len(known) + place,
-            "image_id": image_id,
-            "order": bisect_left(lasts, image_id),
-            "ledger_seq": seq,
-            "label": before[image_id].label if image_id in before else None,
-            "suspicion": before[image_id].suspicion if image_id in before else None,
-        }
-        for place, image_id in enumerate(new)
-    ]
-    if any(row["order"] == len(lasts) for row in rows):
+    rows: list[dict[str, object]] = []
+    for drawing in drawings:
+        before = {one.image_id: one for one in drawing.suspected}
+        for image_id in drawing.image_ids:
+            if image_id in known:
+                continue
+            known.add(image_id)
+            rows.append(
+                {
+                    "place": place + len(rows),
+                    "image_id": image_id,
+                    "order": bisect_left(lasts, image_id),
+                    "ledger_seq": drawing.seq,
+                    "label": before[image_id].label if image_id in before else None,
+                    "suspicion": before[image_id].suspicion if image_id in before else None,
+                }
+            )
+    lost = [row["image_id"] for row in rows if row["order"] == len(lasts)]
+    if lost:
         raise ConfigError(
-            "not saved: an image is in no order of the measured set", value=new, way_out="Reload the page."
+            "not saved: an image is in no order of the measured set", value=lost, way_out="Reload the page."
         )
-    if rows:
-        connection.execute(insert(measured), rows)
+    connection.execute(insert(measured), rows)
 
 
 def salt_of(ledger_hash: str, number: int) -> int:

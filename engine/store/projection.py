@@ -6,12 +6,18 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, delete, func, insert, select
+from sqlalchemy import Connection, Subquery, bindparam, delete, func, insert, select
 
 from engine.records.labels import ACCEPTED, LabelState, ProjectCounts
 from engine.store.rows import Row, chunks
 from engine.store.schema import classes, current_labels, entries, images
 from engine.store.sources import GIVING, RuleBatches, is_reviewed, read_origins, read_source
+
+_OF_IMAGES = (
+    select(images.c.id, current_labels)
+    .outerjoin(current_labels, current_labels.c.image_id == images.c.id)
+    .where(images.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 def state_after(entry: Row, origin: Row | None, by_rule: Container[str]) -> LabelState:
@@ -81,13 +87,11 @@ def read_states(connection: Connection, ids: Sequence[int] | None = None) -> lis
 
 def load_states(connection: Connection, ids: Iterable[int]) -> dict[int, LabelState]:
     """Return the state of each image that exists, version 0 where it has no entry; others are left out."""
-    wanted = sorted(set(ids))
-    states: dict[int, LabelState] = {}
-    for chunk in chunks(wanted):
-        for number in connection.scalars(select(images.c.id).where(images.c.id.in_(chunk))):
-            states[number] = LabelState(image_id=number)
-    states.update((state.image_id, state) for state in read_states(connection, wanted))
-    return states
+    return {
+        row["id"]: LabelState(image_id=row["id"]) if row["image_id"] is None else state_of(row)
+        for chunk in chunks(sorted(set(ids)))
+        for row in connection.execute(_OF_IMAGES, {"ids": chunk}).mappings()
+    }
 
 
 def read_states_at(connection: Connection, seq: int) -> dict[int, LabelState]:

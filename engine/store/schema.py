@@ -155,6 +155,18 @@ batches = Table(
     Column("digest", Text, nullable=False),  # SHA-256 of the facts; its first half ends the batch id
 )
 
+unfinished = Table(  # what is too long for one transaction, see engine.store.unfinished
+    "unfinished",
+    metadata,
+    Column("job", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # zlib of JSON: what is to be done; once done, what came of it
+)
+
 past_audits = Table(  # of before revision 0007: a random sample of what a rule would accept
     "past_audits",
     metadata,

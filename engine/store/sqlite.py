@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -33,10 +34,14 @@ from engine.errors import (
 
 log = logging.getLogger("starling.store")
 BUSY_SECONDS = 10.0
+POLL = 0.005
+"""Seconds between two tries to get the write lock. SQLite itself tries every 0.1 s after a while, and where another
+process writes one transaction after the other it may find none of the gaps between them for many seconds."""
 HEAD = "-head"
 """Ends the name of the file that witnesses the ledger's end, see `engine.store.witness`."""
 BESIDE = ("", "-wal", "-shm", "-journal", HEAD)
 """Endings of the files that make up a database, its own first."""
+_IMMEDIATELY = "BEGIN IMMEDIATE"
 _READ_ONLY_WAY_OUT = "Make its folder writable, or open the project read-only."
 
 
@@ -82,7 +87,7 @@ def writer_engine(url: URL, *, create: bool = False, foreign_keys: bool = True) 
         "checkpoint_fullfsync=ON",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
     ]
-    return _engine(url, uri, pragmas, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=4)
+    return _engine(url, uri, pragmas, begin=_IMMEDIATELY, pool_size=1, max_overflow=4)
 
 
 def reader_engine(url: URL, source: Source) -> Engine:
@@ -100,10 +105,32 @@ def _engine(url: URL, uri: str, pragmas: list[str], *, begin: str, pool_size: in
     )
 
     def begin_explicitly(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if begin == _IMMEDIATELY:
+            _wait_for_lock(connection)
+        else:
+            connection.exec_driver_sql(begin)
 
     event.listen(engine, "begin", begin_explicitly)
     return engine
+
+
+def _wait_for_lock(connection: Connection) -> None:
+    """Begin a transaction that writes, as soon as nobody else does and within BUSY_SECONDS."""
+    driver: Any = connection.connection.dbapi_connection
+    until = time.monotonic() + BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                driver.execute(_IMMEDIATELY)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            time.sleep(POLL)
+        connection.exec_driver_sql(_IMMEDIATELY)  # says what it is, in SQLAlchemy's words
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
 
 
 def _opener(uri: str, pragmas: list[str]) -> Callable[[], sqlite3.Connection]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
@@ -30,6 +31,7 @@ from engine.store import (
     images,
     imports,
     ledger,
+    long_jobs,
     looks,
     measured,
     past_audits,
@@ -38,15 +40,19 @@ from engine.store import (
     rounds,
     seals,
     undo,
+    unfinished,
     verify,
     witness,
 )
 from engine.store.asked_again import AskedAgain
 from engine.store.audit_draws import AuditNews
 from engine.store.audits import AuditFields
+from engine.store.facts import check_facts
 from engine.store.groups import GroupsSet
 from engine.store.label_table import LabelTable, LabelTableReader
 from engine.store.measured import MeasuredAnswers, MeasuredDraws, MeasuredOrder
+from engine.store.rows import plain
+from engine.store.unfinished import Job, in_parts, write_down
 from engine.store.writer import Writer
 
 T = TypeVar("T")
@@ -55,6 +61,9 @@ Facts = Mapping[str, Any]
 
 class Store:
     """An open project database; safe to use from many threads. Close it, or use it in a `with` block.
+
+    Attributes:
+        finished: what earlier processes had left and was done at the start, one sentence each.
 
     Reads see one snapshot each. Writes go through one thread and return once they are on disk; an error that
     says 'not saved' means that nothing of the call remains.
@@ -67,6 +76,7 @@ class Store:
         self._groups = groups.GroupReader(opened)
         self._writer = None if opened.writers is None else Writer(opened, witnessing)
         self.name = self.meta("name") or ""
+        self.finished: tuple[str, ...] = ()
 
     @classmethod
     def create(cls, url: str, name: str) -> Self:
@@ -94,10 +104,17 @@ class Store:
             witnessing = witness.beside(opened)
             if witnessing is not None and not read_only:
                 witness.settle(witnessing, opened, accept_loss=accept_loss)
-            return cls(opened, witnessing)
+            store = cls(opened, witnessing)
         except BaseException:
             opened.close()
             raise
+        if not read_only:
+            store.finish()
+        return store
+
+    def finish(self) -> None:
+        """Do what earlier processes have left, as it is done when a project is opened; `finished` tells it in words."""
+        self.finished += tuple(long_jobs.finish(self._read, self._write))
 
     def close(self) -> None:
         """Finish the writes that were handed in and let go of the database."""
@@ -122,13 +139,17 @@ class Store:
         with self._database.read() as connection:
             return work(connection)
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
+    @property
+    def _writing(self) -> Writer:
         if self._writer is None:
             raise ProjectReadOnly(
                 "not saved: the project is open read-only",
                 way_out="Open it in a writable folder to change it.",
             )
-        return self._writer.do(work)
+        return self._writer
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        return self._writing.do(work)
 
     # --- classes and images ---------------------------------------------------------------------------------
 
@@ -149,9 +170,23 @@ class Store:
         refused: Sequence[Refusal],
         grouped_by: str = "",
     ) -> ImportResult:
-        """Add an import in one transaction; see engine.store.imports.add_import for the rules."""
+        """Add an import, all of it or nothing; see engine.store.imports for the rules.
+
+        Raises:
+            ImportRefused, ConfigError: nothing of it was written; see engine.store.imports.add_import.
+            LedgerError: nothing of it was written; or it is saved in part and the rest is at the next start.
+        """
+        began = time.perf_counter()
         incoming = imports.Incoming(source, layout, images, classes, refused, grouped_by)
-        return self._write(lambda connection: imports.add_import(connection, incoming))
+        if len(images) <= unfinished.PART:
+            return self._write(lambda connection: imports.add_import(connection, incoming))
+        self._read(lambda connection: imports.check(connection, incoming))
+        parts = imports.parts_of(incoming)
+        job, number = self._write(lambda connection: imports.begin_parts(connection, incoming, parts))
+        result: ImportResult | None = self._carry_out(job)[1]
+        if result is None:  # another process that opened the project was faster
+            result = self._read(lambda connection: imports.read_result(connection, number))
+        return replace(result, seconds=time.perf_counter() - began)
 
     def image(self, id: int) -> ImageItem:
         """Return one image. Raises ConfigError when there is none with this id."""
@@ -164,6 +199,10 @@ class Store:
     def image_ids(self) -> NDArray[np.int64]:
         """Return the ids of all images, (N,) int64 ascending; cannot be written."""
         return self.label_table().image_ids
+
+    def newest_image(self) -> int:
+        """Return the largest id of an image, 0 without any: it grows with every image that is added."""
+        return self._read(images.read_newest)
 
     def truth(self) -> dict[int, str]:
         """Return the hidden labels of demos and benchmarks, by image id."""
@@ -207,11 +246,42 @@ class Store:
 
     def record(self, decisions: Sequence[Decision]) -> list[Ack]:
         """Record decisions; return one answer each, in order, once the saved ones are on disk."""
-        return self._write(lambda connection: ledger.record(connection, decisions))
+        return [ack for part in in_parts(decisions) for ack in self._writing.record(part)]
 
     def record_batch(self, decisions: Sequence[Decision], batch: str, facts: Facts | None = None) -> list[Ack]:
-        """Record decisions that one undo takes back together, and their facts; see engine.store.batches."""
-        return self._write(lambda connection: batches.record_batch(connection, decisions, batch, facts))
+        """Record decisions that one undo takes back together, and their facts; see engine.store.batches.
+
+        More than fit into one transaction are written down before the first is recorded: where the process dies, the
+        rest is recorded at the next start.
+
+        Raises:
+            ConfigError: the batch id does not hold the digest of the facts; nothing is saved.
+            LedgerError: nothing is saved; or it is in part, and the rest is at the next start.
+        """
+        of_batch = [replace(decision, batch=batch) for decision in decisions]
+        if len(decisions) <= unfinished.PART and facts is None:
+            return self._writing.record(of_batch)
+        if len(decisions) <= unfinished.PART:
+            return self._write(lambda connection: batches.record_batch(connection, of_batch, batch, facts))
+        if facts is not None:
+            check_facts(batch, facts)
+        sound, flaws = ledger.sort_out(of_batch)
+        if not sound:
+            return [flaw for flaw in flaws if flaw is not None]
+        parts = batches.parts_of(sound, batch, facts)
+        job = self._write(lambda connection: write_down(connection, "batch", batch, parts))
+        following = iter(self._recorded(job, sound))
+        return [flaw or next(following) for flaw in flaws]
+
+    def _recorded(self, job: Job, decisions: Sequence[Decision]) -> list[Ack]:
+        """The answers to the decisions of a job."""
+        acks: list[Ack] = []
+        for part, answers in zip(in_parts(decisions), self._carry_out(job)[0], strict=True):
+            acks += answers or self._read(lambda connection, part=part: ledger.answer_again(connection, part))  # type: ignore[misc]
+        return acks
+
+    def _carry_out(self, job: Job) -> tuple[list[Any], Any]:
+        return long_jobs.carry_out(self._read, self._write, job)
 
     def undo(self, uid: str, actor: str, target: str | None = None, *, anyones: bool = False) -> list[Ack]:
         """Take back the actor's last decision or batch, or the one whose uid or batch is `target`.
@@ -226,7 +296,13 @@ class Store:
             NothingToUndo: no such decision is left.
             LedgerError: another person decided it.
         """
-        return self._write(lambda connection: undo.undo(connection, uid, actor, target, anyones=anyones))
+        done = self._write(lambda connection: undo.undo(connection, uid, actor, target, anyones=anyones))
+        if not isinstance(done, Job):
+            return done
+        answers = self._carry_out(done)[0]
+        if None in answers:  # another process that opened the project did some of it
+            return self._read(lambda connection: undo.answer_again(connection, uid))
+        return [ack for part in answers for ack in part]
 
     def states(self, ids: Sequence[int] | None = None) -> list[LabelState]:
         """Return what is in force for the images that have entries, ascending by image id."""
@@ -397,8 +473,21 @@ class Store:
         return self._read(past_audits.count_answered)
 
     def accept_audit(self, number: int, decisions: Sequence[Decision], batch: str, facts: Facts) -> list[Ack]:
-        """Record what an audit lets in, its facts and its end, all or nothing. Raises LedgerError if not open."""
+        """Record what an audit lets in, its facts and its end, all or nothing. Raises LedgerError if not open.
+
+        More than fits into one transaction is written down with the audit's end; see `record_batch`.
+        """
+        if len(decisions) > unfinished.PART:
+            return self._accept_in_parts(number, decisions, batch, facts)
         return self._write(lambda connection: audits.accept_audit(connection, number, decisions, batch, facts))
+
+    def _accept_in_parts(self, number: int, decisions: Sequence[Decision], batch: str, facts: Facts) -> list[Ack]:
+        refused = self._read(lambda connection: ledger.find_refusals(connection, decisions))
+        audits.refuse(refused, len(decisions))
+        sound, _ = ledger.sort_out(decisions)
+        parts = batches.parts_of(sound, batch, plain(facts), number)
+        job = self._write(lambda connection: audits.begin_accept(connection, number, batch, facts, parts))
+        return self._recorded(job, sound)
 
     def close_audit(self, number: int, facts: Facts | None = None) -> AuditRecord:
         """End an open audit. Raises LedgerError when it is not open."""

@@ -31,10 +31,10 @@ from sqlalchemy import Connection, select
 from engine.errors import RESTORE, EntriesLost
 from engine.files import replacing
 from engine.store import sqlite
-from engine.store.chain import find_broken_link
-from engine.store.database import GENESIS, HEAD_KEY, Database, read_setting, write_setting
+from engine.store.chain import SELECT_HEAD, find_broken_link
+from engine.store.database import GENESIS, Database, read_setting, write_setting
 from engine.store.rows import now
-from engine.store.schema import entries, meta
+from engine.store.schema import entries
 
 LOSSES = "losses"
 """The setting that holds what was lost and accepted, oldest first."""
@@ -214,7 +214,7 @@ def _write_down(connection: Connection, noted: Head | None) -> None:
 
 def _head_text(connection: Connection) -> str | None:
     """Return the head as the ledger has it; None where it is damaged, which the chain finds."""
-    text = connection.scalar(select(meta.c.value).where(meta.c.key == HEAD_KEY))
+    text = connection.scalar(SELECT_HEAD)
     return text if isinstance(text, str) and _HEAD.fullmatch(text) else None
 
 

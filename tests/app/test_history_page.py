@@ -124,6 +124,13 @@ def test_later_decision_stays_and_the_result_says_so(opened: OpenProject) -> Non
     assert opened.project.store.states(ids[:1])[0].label == "dog"
 
 
+def test_what_was_finished_at_the_start_is_told(opened: OpenProject) -> None:
+    opened.project.store.finished = ("What had not come to its end was finished now: importing “*pets*”.",)
+    assert [one.value for one in _page().info] == [
+        "What had not come to its end was finished now\\: importing “\\*pets\\*”."
+    ]
+
+
 def test_batch_that_is_kept_stays_as_it_is(opened: OpenProject) -> None:
     _decide(opened, _free(opened)[:5], "cat", "b-1")
     page = _page()

@@ -112,6 +112,8 @@ class _Taking:
     def run(self, keep: int | None) -> Taken:
         ledger_seq = self._database()
         root = self.workspace.root
+        if not self.workspace.store.read_only:
+            self.workspace.store.finish()  # images that the copy is still to take in, after a restore, are copied too
         single = [*(root / name for name in contents.SINGLE), *contents.files_below(root / "thumbs")]
         work = [
             *(partial(self._original, item) for item in self.workspace.store.images()),

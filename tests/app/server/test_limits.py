@@ -184,6 +184,31 @@ def test_answer_that_nobody_takes_is_given_up() -> None:
                 pass
 
 
+def test_an_answer_is_sent_at_once_on_a_socket_as_streamlit_makes_it() -> None:
+    """asyncio leaves a socket that was bound elsewhere with the system's delay of small packets."""
+    at_once: list[int] = []
+
+    class Noting(patience.PatientProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            option = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            at_once.append(option)
+
+    config = uvicorn.Config(_guarded(), port=0, log_level="critical", http=Noting)
+    with contextlib.closing(config.bind_socket()) as bound:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        with socket.create_connection(bound.getsockname()) as connection:
+            connection.sendall(b"GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 404"
+        server.should_exit = True
+        thread.join(30)
+    assert [value != 0 for value in at_once] == [True]
+
+
 def test_streamlits_server_takes_the_protocol() -> None:
     patience.install()
     config = uvicorn.Config(_guarded())

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from engine.errors import ConfigError, ImportRefused
 from engine.records.imports import Refusal
 from engine.records.labels import Decision
-from engine.store import LabelTable, Store, imports
+from engine.store import LabelTable, Store, imports, unfinished
 from engine.store.schema import classes
 from engine.store.seals import seal_classes
 from tests.engine.store.store_samples import found
@@ -193,7 +193,7 @@ def test_the_splits_of_the_source_and_every_name_of_an_image_are_kept(store: Sto
     assert store.other_names()[ids["set/new.png"]] == ("set/again.png", "b/new.png")
 
 
-def test_import_written_some_images_at_a_time_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_in_parts_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [
         replace(
             found("train/1.png", "cat", content="one"), test=True, split="test", group="scene", copies=("other.png",)
@@ -206,8 +206,8 @@ def test_import_written_some_images_at_a_time_is_the_same(tmp_path: Path, monkey
         found("train/5.png", "cat"),
     ]
     held = []
-    for name, size in (("whole", 10_000), ("blocks", 2)):
-        monkeypatch.setattr(imports, "BLOCK", size)
+    for name, size in (("whole", 10_000), ("parts", 2)):
+        monkeypatch.setattr(unfinished, "PART", size)
         with Store.create(f"sqlite:///{tmp_path / name}.db", "demo") as store:
             result = store.add_import("folder", "csv", images, ["dog", "cat"], [])
             history = [(one.seq, one.image_id, one.label, one.reviewed) for one in store.entries()]
@@ -222,7 +222,7 @@ def test_import_written_some_images_at_a_time_is_the_same(tmp_path: Path, monkey
 
 
 def test_import_needs_little_memory_beyond_the_images_it_is_handed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "BLOCK", 100)
+    monkeypatch.setattr(unfinished, "PART", 100)
     images = [found(f"{number}.png", "cat") for number in range(3_000)]
     with Store.create(url, "demo") as store:
         store.add_import("first", "tree", [found("first.png", "cat")], ["cat"], [])  # what is made once

@@ -12,7 +12,7 @@ from engine.errors import ProjectReadOnly, SchemaTooNew
 from engine.records.labels import Asked, Decision, LabelState
 from engine.records.quality import FrozenLabels
 from engine.records.rounds import RoundReport
-from engine.store import Store, migrate
+from engine.store import Store, migrate, unfinished
 from engine.store.facts import batch_id
 from engine.store.schema import metadata
 
@@ -115,6 +115,20 @@ def test_rounds_of_revision_0008_have_no_uid_and_new_ones_have(tmp_path: Path) -
         assert uid is not None
         assert len(uid) == 32
         assert store.frozen_labels(4).suspicion is not None
+        assert store.verify() == []
+
+
+def test_a_project_of_revision_0009_is_upgraded_and_takes_what_is_done_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore(FIXTURES / "schema_0009.sql", tmp_path / "project.db")
+    monkeypatch.setattr(unfinished, "PART", 2)
+    with Store.open(f"sqlite:///{tmp_path / 'project.db'}") as store:
+        assert [record.uid is None for record in store.rounds()] == [True, True, False]
+        states = store.states()
+        given = [Decision(f"b/{one.image_id}", one.image_id, one.version, "flag") for one in states]
+        assert {ack.status for ack in store.record_batch(given, "b")} == {"saved"}
+        assert len(given) > 2
         assert store.verify() == []
 
 

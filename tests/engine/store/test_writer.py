@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from engine.errors import LedgerError, ProjectError, ProjectReadOnly
 from engine.records.labels import Decision
-from engine.store import Store
+from engine.store import Store, sqlite
 from engine.store.database import Database, parse_url
 from engine.store.schema import meta
 from engine.store.writer import Writer
@@ -114,9 +114,9 @@ def test_a_full_disk_says_not_saved_and_changes_nothing(store: Store, decide: Ma
     assert store.verify() == []
 
 
-def test_a_locked_database_says_not_saved(store: Store, url: str) -> None:
+def test_a_locked_database_says_not_saved(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store.open(url) as other:
-        other._write(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout = 50"))
+        monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
         told = pytest.raises(LedgerError, match="not saved: another process held the database")
         with store._database.write(), told:
             other.record([Decision("u1", 5, 0, "label", "cat")])
