@@ -4,10 +4,10 @@ Decisions that wait one behind the other, from however many callers, are recorde
 and writes in a few statements for all of them what it would else in a few for each. It answers each decision as if
 they had come one by one.
 
-Each job of several kinds runs in its own savepoint, so one that refuses leaves the others of its group untouched. If the
-database itself fails under a group (disk full, lock), the whole group is rolled back and its jobs are tried
-once more, one transaction each, so that only those that really cannot be saved are told so. Jobs must
-therefore depend on nothing but what they read through their connection.
+In a group of several kinds each job runs in its own savepoint, so one that refuses leaves the others untouched. If
+the database itself fails under a group (disk full, lock), the whole group is rolled back and its jobs are tried once
+more, one transaction each, so that only those that really cannot be saved are told so. Jobs must therefore depend on
+nothing but what they read through their connection.
 """
 
 from __future__ import annotations
