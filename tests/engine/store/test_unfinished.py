@@ -419,7 +419,7 @@ def test_no_decision_waits_a_second_beside_a_hundred_thousand(
                 if ended.is_set():
                     return
                 began = time.perf_counter()
-                [ack] = store.record([Decision(f"u{number}", 1 + number % 100, -0, "flag")])
+                [ack] = store.record([Decision(f"u{number}", 1 + number % 100, 0, "flag")])
                 assert ack.status in ("saved", "conflict")
                 waits.append(time.perf_counter() - began)
                 time.sleep(0.05)
