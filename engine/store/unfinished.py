@@ -20,8 +20,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from engine.store.rows import now
 from engine.store.schema import unfinished
 
-PART = 500
-"""Decisions or images of a part: a transaction of some 0.05 s. What is not more is done in one, without this."""
+PART = 1_000
+"""Decisions or images of a part: a transaction of some 0.1 s. What is not more is done in one, without this."""
 _ROW = unfinished.c
 _LEVEL = 1
 
