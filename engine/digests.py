@@ -39,8 +39,10 @@ class Digests:
         """Write down what files of a folder, by name in it with slashes, are.
 
         Raises:
-            OSError: the disk is full or cannot be written; the folder has no digests.
+            OSError: the disk is full or cannot be written, or the folder is gone; it has no digests.
         """
+        if not folder.is_dir():  # it is not to come again for them
+            raise FileNotFoundError(folder)
         found: dict[str, dict[str, Any]] = {}
         for name in sorted(names):
             with open(folder / name, "rb") as handle:

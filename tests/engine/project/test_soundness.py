@@ -348,3 +348,10 @@ def test_no_raw_error_comes_of_an_unreadable_place(root: Path) -> None:
         except StarlingError as error:
             told = (str(error),)
     assert str(path) in told[0]
+
+
+def test_a_folder_that_is_gone_does_not_come_again_for_its_digests(tmp_path: Path) -> None:
+    (tmp_path / "rounds").mkdir()
+    with pytest.raises(FileNotFoundError):
+        digests.seal(tmp_path / "rounds" / "0001")
+    assert not (tmp_path / "rounds" / "0001").exists()
