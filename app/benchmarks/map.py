@@ -109,12 +109,16 @@ def run(data: Path, settings: MapSettings, out: Path | None, say: Say) -> Figure
 
 
 def mnist(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the training images (60000, 1, 28, 28) and digits in a fixed random order."""
-    from torchvision.datasets import MNIST
+    """Return the training images (60000, 1, 28, 28) and digits in a fixed random order.
 
-    split = MNIST(str(data), train=True)
-    order = np.random.default_rng(0).permutation(len(split.targets))
-    return split.data.numpy()[order, None], split.targets.numpy()[order]
+    Raises:
+        SourceMissing: they do not lie in the folder.
+    """
+    from engine.benchmarks.data import read_split
+
+    images, digits = read_split("MNIST", data, train=True)
+    order = np.random.default_rng(0).permutation(len(digits))
+    return images.numpy()[order], digits.numpy()[order]
 
 
 def ours(features: NDArray[np.float32], drawn: Callable[[], None]) -> NDArray[np.float32]:
