@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.source_words import BRIEF
 from engine.percent import at_most, percent, short
+from engine.quality.learning import LEAST_ANSWERS
 from engine.records.goal import Goal, GoalReport, GoalStanding, Step, Way
 
 STEPS = {
@@ -75,6 +76,9 @@ def way_words(way: Way) -> str:
     text = f"{looks}about {way.audit:,} {answers}{pace}: {_span(way.low, way.high)} in all."
     if way.first and not way.learns:
         text += " This supposes that no model learns from them."
+    if way.label and way.supposed:
+        text += " This supposes that twice the labels leave half as many wrong: how they learn here is measured once "
+        text += f"{LEAST_ANSWERS} random images were asked blind."
     return text[0].upper() + text[1:]
 
 

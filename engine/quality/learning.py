@@ -25,7 +25,7 @@ PARTS = (0.5, 0.75, 1.0)
 USUAL, SPREAD = 1.0, 0.5
 """Mean and standard deviation of the exponent before anything was measured."""
 LEAST_ANSWERS = 20
-"""Images of the measured set below which nothing is said of how a model learns."""
+"""Images of the measured set below which how a model learns is supposed, not measured."""
 _GRID = np.linspace(0.0, 3.0, 301)
 
 
@@ -35,7 +35,7 @@ class Learning:
 
     labels: that it is fitted to now. exponent: expected, with its standard deviation. measuring: share of the answers,
     0..1, that measure it and that it does not learn from. taught: by how many labels more it learns from with each
-    answer; see `labels_an_answer`.
+    answer; see `labels_an_answer`. measured: whether models of fewer labels told it, or it is what is usual.
     """
 
     labels: int
@@ -43,6 +43,7 @@ class Learning:
     spread: float
     measuring: float
     taught: float
+    measured: bool = True
 
     def left(self, more: int, exponent: float | None = None) -> float:
         """Return by what the share wrong among images without a label is multiplied after so many further answers,
@@ -78,13 +79,13 @@ def learning(labels: Sequence[int], wrong: Sequence[int], measuring: float, taug
 
     Args:
         labels: (M,) of each model, ascending and from 1; the last are all.
-        wrong: (M,) predictions of each that are wrong.
+        wrong: (M,) predictions of each that are wrong; empty where none was measured: then it is what is usual.
         measuring, taught: see `Learning`.
 
     Raises:
         ConfigError: the two differ in length, or a number is outside its range.
     """
-    fits = len(labels) == len(wrong) > 0 and min(labels) >= 1 and min(wrong) >= 0
+    fits = len(wrong) in (0, len(labels)) and min(labels, default=0) >= 1 and min(wrong, default=0) >= 0
     if not fits or not 0.0 <= measuring < 1.0 or not 0.0 <= taught <= 1.0:
         raise ConfigError(
             "A learning curve needs labels and errors of each model",
@@ -93,10 +94,11 @@ def learning(labels: Sequence[int], wrong: Sequence[int], measuring: float, taug
         )
     size = np.log(np.asarray(labels, np.float64) / labels[-1])
     share = -_GRID[:, None] * size  # (G, M) logarithms of each model's errors
-    log = (np.asarray(wrong) * (share - np.logaddexp.reduce(share, axis=1)[:, None])).sum(1)
+    counts = np.asarray(wrong if wrong else [0] * len(labels))
+    log = (counts * (share - np.logaddexp.reduce(share, axis=1)[:, None])).sum(1)
     log -= ((_GRID - USUAL) / SPREAD) ** 2 / 2
     weight = np.exp(log - log.max())
     weight /= weight.sum()
     mean = float((weight * _GRID).sum())
     spread = float(np.sqrt((weight * (_GRID - mean) ** 2).sum()))
-    return Learning(labels[-1], mean, spread, measuring, taught)
+    return Learning(labels[-1], mean, spread, measuring, taught, measured=len(wrong) > 0)

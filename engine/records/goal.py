@@ -91,7 +91,8 @@ class Step:
 class Way:
     """The rest of the way: answers that live labels learn from, looks at doubtful images, then random answers of the
     audit, all together at least and at most; minutes that they take at the measured pace, None where nobody's is
-    measured. learns: whether it is known how live labels go on learning; else the way is of labels as they are."""
+    measured. learns: whether live labels go on learning by it; else the way is of labels as they are. supposed: whether
+    how they learn is what is usual, since nothing has measured it yet."""
 
     first: int
     audit: int
@@ -100,6 +101,7 @@ class Way:
     minutes: float | None
     label: int = 0
     learns: bool = False
+    supposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,5 +169,10 @@ def test_words_say_what_is_known_and_no_more() -> None:
         "answers: 180 to 410 in all."
     )
     assert way_words(Way(9, 200, 180, 410, None, 0, True)).endswith("180 to 410 in all.")
+    assert way_words(Way(9, 200, 180, 410, None, 0, True, True)).endswith("180 to 410 in all.")
+    assert way_words(Way(9, 200, 180, 410, None, 70, True, True)).endswith(
+        "in all. This supposes that twice the labels leave half as many wrong: how they learn here is measured once 20 "
+        "random images were asked blind."
+    )
     assert way_words(Way(0, 1, 1, 1, None)) == "About 1 audit answer: 1 in all."
     assert step_words(Step("look", 1)) == "Look at 1 image"

@@ -148,7 +148,7 @@ class Goals:
         step = _next(best, under_way, goal, 0 if under_way is None else self._looked_first(under_way))
         if step.kind == "audit":
             best = plan.Plan(0, best.looks, best.low, best.high)
-        return GoalReport(goal, standing, self._way(best, learning is not None), step, audit=number)
+        return GoalReport(goal, standing, self._way(best, learning), step, audit=number)
 
     def _audit(self) -> Audit | None:
         """The audit of all labels that is under way, else the last one that has an answer."""
@@ -275,10 +275,11 @@ class Goals:
         since = 0 if by is None or LIVE in by.progress else by.ledger_seq
         return self._store.looked_between(since, record.ledger_seq)
 
-    def _way(self, best: plan.Plan, learns: bool) -> Way:
+    def _way(self, best: plan.Plan, learning: Learning | None) -> Way:
         seconds = self._measured.seconds_each()
         minutes = None if seconds is None else best.looks * seconds / 60
-        return Way(best.first, best.audit, best.low, best.high, minutes, best.label, learns)
+        supposed = learning is not None and not learning.measured
+        return Way(best.first, best.audit, best.low, best.high, minutes, best.label, learning is not None, supposed)
 
     def _key(self) -> tuple[Any, ...]:
         """What changes when the report does."""

@@ -29,10 +29,11 @@ class LearningCurve:
         self._last: tuple[int, int, int, Learning] | None = None  # round, labels, measured answers, and what they say
 
     def now(self) -> Learning | None:
-        """Return how the round in force goes on learning.
+        """Return how the round in force goes on learning; as models mostly do where nothing measures that yet.
 
-        None where nothing measures that: it is no live round of this process, a guess of the classes counts in it,
-        fewer than 20 images of the measured set were answered, or the first half of the labels is of one class.
+        It is measured from 20 answers of the measured set on, unless the first half of the labels is of one class.
+
+        None where it is no live round of this process, or a guess of the classes counts in it.
         """
         number, learned = self._results.in_force(), self._live.learned()
         if number is None or learned is None or learned.number != number:
@@ -42,21 +43,26 @@ class LearningCurve:
         rows = np.flatnonzero(learned.label >= 0)
         rows = rows[np.argsort(table.version[table.rows(learned.ids[rows])], kind="stable")]
         counts = [max(1, round(part * len(rows))) for part in PARTS]
-        if len(answers.right) < LEAST_ANSWERS or len(set(learned.label[rows[: counts[0]]].tolist())) < LEAST_CLASSES:
-            return None
+        several = len(set(learned.label[rows[: counts[0]]].tolist())) >= LEAST_CLASSES
+        measured = several and len(answers.right) >= LEAST_ANSWERS
         with self._lock:
-            if self._last is None or not self._holds(self._last, number, len(rows), len(answers.right)):
+            if self._last is None or not self._holds(self._last, number, len(rows), len(answers.right), measured):
                 said = self._measured.said(answers.image_ids)
                 with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take longer
-                    wrong = [self._wrong(learned, rows[:count], answers.image_ids, said) for count in counts]
+                    wrong = [
+                        self._wrong(learned, rows[:count], answers.image_ids, said) for count in counts if measured
+                    ]
                 measuring = self._measured.measuring()
                 curve = learning(counts, wrong, measuring, self._taught(measuring, len(rows)))
                 self._last = number, len(rows), len(answers.right), curve
             return self._last[3]
 
-    def _holds(self, last: tuple[int, int, int, Learning], number: int, labels: int, answers: int) -> bool:
-        known, of_labels, of_answers, _ = last
-        return known == number and of_labels <= labels < GROWN * of_labels and 0 <= answers - of_answers < ANSWERED
+    def _holds(
+        self, last: tuple[int, int, int, Learning], number: int, labels: int, answers: int, measured: bool
+    ) -> bool:
+        known, of_labels, of_answers, curve = last
+        same = known == number and curve.measured == measured
+        return same and of_labels <= labels < GROWN * of_labels and 0 <= answers - of_answers < ANSWERED
 
     def _taught(self, measuring: float, labels: int) -> float:
         """Return by how many labels more the model learns from with each further answer."""

@@ -385,7 +385,9 @@ def test_how_live_labels_learn_is_told_by_fits_to_fewer_of_the_labels_given_firs
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun(project)
-    assert project.curve.now() is None, "nothing was measured"
+    supposed = project.curve.now()
+    assert supposed is not None
+    assert (supposed.measured, round(supposed.exponent, 1)) == (False, 1.0), "nothing was measured: as models mostly do"
     answer_measured(project, 30, lambda image_id: digit(project, image_id))
     table = project.store.label_table()
     came = int((table.has_source("imported") & table.labeled & ~table.among(project.store.apart())).sum())
@@ -418,7 +420,7 @@ def test_how_live_labels_learn_is_told_by_fits_to_fewer_of_the_labels_given_firs
     assert labels == [round(known / 2), round(0.75 * known), known]
     answers = project.measured.answers(1)
     assert wrong[2] == (~answers.right).sum(), "the fit to all labels is the round in force"
-    assert (curve.labels, curve.measuring) == (known, 0.2)
+    assert (curve.labels, curve.measuring, curve.measured) == (known, 0.2, True)
     assert curve.taught == pytest.approx(0.8 - 0.2 * known / (IMAGES - 30))
     assert project.curve.now() is curve
     assert len(told) == 1, "and fits are not made anew for every look"

@@ -60,3 +60,11 @@ def test_labels_grow_less_where_measured_images_take_those_of_their_group_away()
     assert learning([50, 75, 100], [0, 0, 0], 0.2, 0.0).left(500) == 1.0
     with pytest.raises(ConfigError, match="curve"):
         learning([50, 75, 100], [0, 0, 0], 0.2, 1.2)
+
+
+def test_what_was_not_measured_is_supposed() -> None:
+    supposed = learning([50, 75, 100], [], 0.2, 0.8)
+    assert (supposed.measured, supposed.labels) == (False, 100)
+    assert supposed.exponent == pytest.approx(1.0, abs=0.05)
+    assert supposed.spread == pytest.approx(0.5, abs=0.05)
+    assert learning([50, 75, 100], [4, 3, 2], 0.2, 0.8).measured
