@@ -30,6 +30,7 @@ from engine.errors import DecodeError
 from engine.images.decode import inspect_bytes, open_reduced
 from engine.images.kinds import FRAMED, SEVERAL
 from engine.images.shrink import encode_thumbnail, fit
+from engine.images.small_file import read_small, write_small
 from engine.images.thumb_file import sealed
 
 if TYPE_CHECKING:
@@ -62,10 +63,9 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inspect(job: dict[str, Any]) -> dict[str, Any]:
-    decoded = inspect_bytes(_read(job["path"]))
+    decoded = inspect_bytes(read_small(job["path"]))
     if job["thumb"] is not None:
-        with open(job["thumb"], "wb") as thumb:
-            thumb.write(sealed(encode_thumbnail(decoded.image), job["sha256"]))
+        write_small(job["thumb"], sealed(encode_thumbnail(decoded.image), job["sha256"]))
     return {
         "format": decoded.format,
         "width": decoded.width,
@@ -118,17 +118,12 @@ _OPERATIONS = {"inspect": _inspect, "row": _row, "show": _show, "frame": _frame}
 
 def _read_original(job: dict[str, Any]) -> bytes:
     try:
-        data = _read(job["path"])
+        data = read_small(job["path"])
     except OSError as error:
         raise DecodeError(f"An original image cannot be read ({error.strerror})", value=job["sha256"]) from error
     if hashlib.sha256(data).hexdigest() != job["sha256"]:
         raise DecodeError("An original image was changed after the import", value=job["sha256"])
     return data
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _limit(what: int, value: int) -> None:

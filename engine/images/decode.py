@@ -153,7 +153,7 @@ def picture_of(read: Values, notices: list[str]) -> Image.Image:
 
 def _decode(data: bytes, longest: int) -> Decoded:
     kind = sniff(data)
-    size = ""
+    size = (0, 0)
     notices: list[str] = []
     try:
         if kind in PLUGIN_KINDS:
@@ -175,7 +175,7 @@ def _decode(data: bytes, longest: int) -> Decoded:
             read = extra_formats.tiff_bands(data, MEMORY_BYTES)
             return _finished(picture_of(read, notices), kind, read.size, notices, read.taken)
         with opened:
-            size = _megapixels(*opened.size)
+            size = opened.size
             return _pillow(opened, data, kind, longest, notices)
     except DecodeError:
         raise
@@ -279,8 +279,9 @@ def _megapixels(width: int, height: int) -> str:
     return f"{width * height / 1e6:,.0f} megapixels"
 
 
-def _out_of_memory(size: str) -> DecodeError:
-    what = "it" if size in ("", _megapixels(0, 0)) else f"its {size}"
+def _out_of_memory(size: tuple[int, int]) -> DecodeError:
+    told = _megapixels(*size)
+    what = "it" if told == _megapixels(0, 0) else f"its {told}"
     return DecodeError(f"Decoding {what} needs more memory than is allowed for one image", way_out=_SMALLER)
 
 

@@ -138,7 +138,10 @@ def stem_of(name: str) -> str:
 
 
 def _ending(name: str) -> str:
-    return next((ending for ending in CONTAINERS if name.lower().endswith(ending)), "")
+    lower = name.lower()
+    if not lower.endswith(_ENDINGS):
+        return ""
+    return next(ending for ending in CONTAINERS if lower.endswith(ending))
 
 
 def spooled(chunks: Iterable[bytes], folder: Path | None) -> BinaryIO:
@@ -596,3 +599,4 @@ CONTAINERS: dict[str, Container] = {
     ".parquet": Container(_parquet_holds_images, _expand_table),
 }
 """By ending, in lower case."""
+_ENDINGS = tuple(CONTAINERS)

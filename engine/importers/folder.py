@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,6 +14,8 @@ from engine.importers.left_out import LeftOut
 from engine.importers.links import Links
 from engine.importers.names import Junk, junk_of, name_flaw, shown
 from engine.records.imports import Refusal
+
+_FIRST = 65_536  # bytes
 
 
 class FolderContents:
@@ -33,6 +34,7 @@ class FolderContents:
                 )
             raise SourceMissing("There is no such folder", value=shown(str(path)), way_out="Check the path.")
         self._root = os.path.realpath(path)
+        self._last = OpenFolder(self._root)
         self._limits = limits
         self._total = 0
         self._files = 0
@@ -51,7 +53,8 @@ class FolderContents:
         return None
 
     def close(self) -> None:
-        """Do nothing: no file stays open."""
+        """Let go of the folder whose file was read last."""
+        self._last.close()
 
     def read(self, entry: Entry) -> bytes:
         """Return a file's bytes.
@@ -70,8 +73,10 @@ class FolderContents:
             ImportRefused: all files together are over the cap.
         """
         try:
-            with self.open(entry) as file:
-                for chunk in iter(partial(file.read, MEGABYTE), b""):
+            handle = self._last.open(cast("str", entry.token))
+            try:
+                size = _FIRST  # most files are small, and room for a long piece is dear
+                while chunk := os.read(handle, size):
                     self._total += len(chunk)
                     if self._total > self._limits.total_bytes:
                         raise ImportRefused(
@@ -79,6 +84,9 @@ class FolderContents:
                             way_out="Import it in parts.",
                         )
                     yield chunk
+                    size = MEGABYTE
+            finally:
+                os.close(handle)
         except OSError as error:
             raise DecodeError(f"The file cannot be read ({error.strerror})") from error
 
@@ -89,7 +97,7 @@ class FolderContents:
             DecodeError: it is no longer a plain file inside the folder.
             OSError: it cannot be read.
         """
-        return _open_below(self._root, cast("str", entry.token))
+        return os.fdopen(self._last.open(cast("str", entry.token)), "rb")
 
     def packed(self, entry: Entry) -> int:
         """Return a file's length; 0 where it cannot be read."""
@@ -186,20 +194,46 @@ def _parent(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _open_below(root: str, path: str) -> BinaryIO:
-    """Open a file by its path below the root, one folder after the other, so that no link on the way is followed."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        *folders, base = path.split("/")
-        for part in folders:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        handle = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
-    file = os.fdopen(handle, "rb")
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise DecodeError("Not an ordinary file")
-    return file
+class OpenFolder:
+    """Opens files by their paths below a root, one folder after the other, so that no link on the way is followed.
+
+    The folder of the file before is kept open: most files lie beside it. One at a time.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._path: str | None = None
+        self._handle = -1
+
+    def open(self, path: str) -> int:
+        """Return a file open for reading.
+
+        Raises:
+            DecodeError: it is no plain file.
+            OSError: it, or a folder on the way, cannot be opened or has become a link.
+        """
+        folder, _, base = path.rpartition("/")
+        if folder != self._path:
+            self._enter(folder)
+        handle = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._handle)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise DecodeError("Not an ordinary file")
+        return handle
+
+    def close(self) -> None:
+        """Let go of the folder that is kept open."""
+        if self._path is not None:
+            self._path = None
+            os.close(self._handle)
+
+    def _enter(self, folder: str) -> None:
+        self.close()
+        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        for part in folder.split("/") if folder else ():
+            try:
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            finally:
+                os.close(handle)
+            handle = inner
+        self._path, self._handle = folder, handle

@@ -8,7 +8,7 @@ from engine.errors import ImportRefused, SourceMissing
 from engine.importers.archive_kinds import VIDEOS
 from engine.importers.containers import CONTAINERS, container_of
 from engine.importers.contents import Entry, Limits, Listing
-from engine.importers.folder import FolderContents
+from engine.importers.folder import FolderContents, OpenFolder
 from engine.importers.names import name_flaw, shown
 
 
@@ -40,6 +40,7 @@ class OneFileContents(FolderContents):
             )  # fmt: skip
         real = path.resolve()
         self._root = str(real.parent)
+        self._last = OpenFolder(self._root)
         self._limits = limits
         self._total = 0
         fits = name and name_flaw(name) is None and container_of(name) is container_of(path.name)

@@ -16,6 +16,7 @@ from typing import Any
 from engine.errors import DecodeError, ImportRefused
 from engine.images.kinds import is_video
 from engine.images.pool import DecodePool, Job
+from engine.images.small_file import write_small
 from engine.importers.contents import MEGABYTE, Contents, Limits, Listing, with_parents
 from engine.importers.name_index import NameIndex
 from engine.importers.names import shown
@@ -95,8 +96,7 @@ def stage(contents: Contents, staging: Path, limits: Limits, pool: DecodePool, p
 def stage_image(staging: Path, data: bytes, sha256: str) -> Job:
     """Write an image file to where it is staged; return the job that checks it and writes its thumbnail."""
     path = _path_of(f"{staging}/images", sha256)  # texts: a path object costs as much as a write
-    with open(path, "wb", buffering=0) as file:
-        file.write(data)
+    write_small(path, data)
     return {
         "op": "inspect", "path": path, "thumb": f"{_path_of(f'{staging}/thumbs', sha256)}.webp", "sha256": sha256,
     }  # fmt: skip
