@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -23,6 +24,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from engine.errors import ConfigError, ImportRefused
 from engine.importers.names import shown
 from engine.records.imports import FoundImage, ImportResult, Refusal
+from engine.store.bulk import insert_rows
 from engine.store.groups import note_groups, put_into_groups
 from engine.store.images import OTHER_NAMES, SPLITS, TEST_SPLIT, add_classes, read_classes
 from engine.store.ledger import Appending, Draft
@@ -205,10 +207,11 @@ def read_result(connection: Connection, number: int) -> ImportResult:
 _FIELDS = (
     "name", "sha256", "format", "width", "height", "channels", "bytes", "label", "truth", "group", "test", "split",
 )  # fmt: skip
+_given = attrgetter(*_FIELDS)
 
 
 def _fields(image: FoundImage) -> list[Any]:
-    return [*(getattr(image, name) for name in _FIELDS), list(image.copies)]
+    return [*_given(image), list(image.copies)]
 
 
 def _image(values: Sequence[Any]) -> FoundImage:
@@ -340,8 +343,7 @@ def _add_new(connection: Connection, head: _Head, given: Sequence[FoundImage], s
         }
         rows.append(row)
         following += 1
-    if rows:
-        connection.execute(insert(images), rows)
+    insert_rows(connection, images, rows)
     return len(rows)
 
 

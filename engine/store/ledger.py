@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypedDict, cast
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from engine.records.labels import (
     ACCEPTED,
@@ -25,6 +25,7 @@ from engine.records.labels import (
     Mark,
 )
 from engine.store import audit_draws
+from engine.store.bulk import insert_rows
 from engine.store.chain import entry_hash, read_head, write_head
 from engine.store.measured import MEASURES, Drawing, add_draws
 from engine.store.projection import load_states, row_of
@@ -39,7 +40,6 @@ _OF_UIDS = select(entries.c.uid, entries.c.seq, entries.c.image_id, entries.c.ac
     entries.c.uid.in_(bindparam("uids", expanding=True))
 )
 _OF_NAMES = select(classes.c.name).where(classes.c.name.in_(bindparam("names", expanding=True)))
-_ADD_ENTRIES, _ADD_LABELS = insert(entries), insert(current_labels)
 _CHANGE_LABELS = update(current_labels).where(current_labels.c.image_id == bindparam("changed"))
 
 
@@ -112,12 +112,11 @@ class Appending:
         """Write the entries, the projection and the new head."""
         if not self._rows:
             return
-        self._connection.execute(_ADD_ENTRIES, self._rows)
+        insert_rows(self._connection, entries, self._rows)
         touched = [row_of(self.states[number]) for number in {row["image_id"] for row in self._rows}]
         fresh = [row for row in touched if row["image_id"] in self._without_row]
         known = [row for row in touched if row["image_id"] not in self._without_row]
-        if fresh:
-            self._connection.execute(_ADD_LABELS, fresh)
+        insert_rows(self._connection, current_labels, fresh)
         if known:
             self._connection.execute(_CHANGE_LABELS, [{**row, "changed": row["image_id"]} for row in known])
         write_head(self._connection, self._seq, self._hash)

@@ -16,7 +16,7 @@ from engine.errors import LedgerError, StarlingError
 from engine.store import batches, imports, undo, unfinished
 from engine.store.unfinished import Job
 
-PAUSE, SHARE = 0.02, 0.25
+PAUSE, SHARE = 0.01, 0.2
 """Between two parts other processes find the database free: for so many seconds at least, and for such a share of what
 the part took, since a machine that is slow at the one is slow at the other too. See engine.store.sqlite.POLL."""
 T = TypeVar("T")
