@@ -178,7 +178,10 @@ class Gate:
             return await self._signed_in(asked, location)
         if self.token and not self._has_token(asked):
             secret = self._secret(asked)
-            if not secret or not await run_in_threadpool(self.sessions.knows, secret):
+            known = bool(secret) and (
+                self.sessions.knows_still(secret) or await run_in_threadpool(self.sessions.knows, secret)
+            )
+            if not known:
                 raise Refused(401, SIGN_IN)
         moved = path != scope["path"] and not asked.by_proxy
         return RedirectResponse(location, status_code=303) if moved else None

@@ -1,22 +1,27 @@
-"""How long a connection may stay open without a request: uvicorn has no limit for one that never sends its head."""
+"""How long a connection may stay open without a request, and how much it may send that is none: uvicorn limits neither."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 
-import h11
 import uvicorn.config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 20.0
 """From a connection, or the end of an answer, to the end of the next request's head."""
+HEAD_BYTES = 65_536
+"""Of a request's head, and of what else comes with its body."""
+FRAMING = 8
+"""Bytes that may come with each byte of a body: one byte a chunk takes five more."""
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, which closes connections that are half open, or send what nobody reads any more."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _received = _of_body = 0
+    """Bytes since the request began, or the answer to the one before ended."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head.
@@ -32,8 +37,21 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that is whole ends the waiting."""
+        self._received += len(data)
         super().data_received(data)
+        if self._received > HEAD_BYTES + FRAMING * self._of_body and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
         self._watch()
+
+    def on_message_begin(self) -> None:
+        """Count anew."""
+        super().on_message_begin()
+        self._received = self._of_body = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._of_body += len(body)
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Wait for the next head."""
@@ -45,10 +63,10 @@ class PatientProtocol(H11Protocol):
         self._rest()
         super().connection_lost(exc)
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+    def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the web socket's protocol, which pings."""
         self._rest()
-        super().handle_websocket_upgrade(event)
+        super().handle_websocket_upgrade()
 
     def _watch(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:

@@ -110,6 +110,23 @@ class Sessions:
                         self._sessions[digest] = replace(found, used=now)
             return digest in self._sessions
 
+    def knows_still(self, secret: str) -> bool:
+        """Return whether this is the secret of a session, where that takes no more than a look at the file's time.
+
+        Nothing is read, written or waited for: False says that `knows` is to be asked.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            found = self._sessions.get(_digest(secret))
+            now = time.time()
+            fresh = found is not None and now < found.ends() and now - found.used <= NOTED
+            return fresh and self._stamp() == self._seen
+        except OSError:
+            return False
+        finally:
+            self._lock.release()
+
     def revoke(self, ids: Collection[str]) -> list[Session]:
         """End sessions by their ids, at once in every process; return those that there were."""
         with self._lock, self._changing():
@@ -122,11 +139,14 @@ class Sessions:
         now = time.time()
         return [one for one in self._sessions.values() if one.ends() > now]
 
+    def _stamp(self) -> tuple[int, int, int]:
+        found = os.stat(self._path)
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
     def _look(self) -> None:
         """Read the file again where it was changed."""
         try:
-            found = os.stat(self._path)
-            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            seen = self._stamp()
             if seen == self._seen:
                 return
             kept = json.loads(self._path.read_text(encoding="utf-8"))

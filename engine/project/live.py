@@ -50,7 +50,7 @@ REST = 2.0
 """Seconds without an answer after which fewer are enough."""
 PREPARED = 2 * PER_REFIT
 """Least sure images of which is computed ahead what their labels will change."""
-PAUSE = 0.25
+PAUSE, GATHER = 0.25, 0.2
 TRY_AGAIN = 5.0
 START_AGAIN = 120.0
 """Seconds after which features that failed are begun again; also at the next start of the app."""
@@ -239,8 +239,9 @@ class Live:
         return PAUSE
 
     def wait(self, seconds: float) -> None:
-        """Wait until there is something to look at, at most so long."""
-        self._wake.wait(seconds)
+        """Wait until there is something to look at, at most so long; answers that come together are looked at once."""
+        if self._wake.wait(seconds):
+            time.sleep(GATHER)
         self._wake.clear()
 
     def step(self, now: float | None = None) -> bool:

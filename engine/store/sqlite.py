@@ -100,6 +100,7 @@ def _engine(url: URL, uri: str, pragmas: list[str], *, begin: str, pool_size: in
         url,
         creator=_opener(uri, pragmas),
         poolclass=QueuePool,
+        pool_reset_on_return=None,  # every use is a transaction that is ended: `Database.read` and `write`
         pool_size=pool_size,
         max_overflow=max_overflow,
     )

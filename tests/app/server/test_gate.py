@@ -154,6 +154,18 @@ def test_session_ends_unused_and_at_the_latest_by_its_age(
     assert Sessions(tmp_path).all() == []
 
 
+def test_a_look_at_the_time_of_the_file_is_enough_while_nothing_changed(tmp_path: Path) -> None:
+    sessions, beside = Sessions(tmp_path), Sessions(tmp_path)
+    secret = beside.begin()
+    assert not sessions.knows_still(secret), "it was not read yet"
+    assert sessions.knows(secret)
+    assert sessions.knows_still(secret)
+    assert not sessions.knows_still("another")
+    beside.revoke([one.id for one in beside.all()])
+    assert not sessions.knows_still(secret), "another process ended it"
+    assert not sessions.knows(secret)
+
+
 def test_another_folder_of_projects_has_sessions_of_its_own(start: Start, tmp_path: Path) -> None:
     secret = Sessions(tmp_path / "one").begin()
     assert Sessions(tmp_path / "one").knows(secret)

@@ -161,6 +161,37 @@ def test_half_open_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> No
         assert seconds < 20
 
 
+def test_a_head_without_an_end_is_not_read_on() -> None:
+    """Nor is what comes with a body and is none of it: the parser keeps it all."""
+    kilobyte = b"x" * 1024
+    body = b"POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    endless = {
+        "a path": (b"GET /", kilobyte),
+        "a header": (b"GET / HTTP/1.1\r\nHost: x\r\nA: ", kilobyte),
+        "many headers": (b"GET / HTTP/1.1\r\nHost: x\r\n", b"A: " + kilobyte + b"\r\n"),
+        "behind a chunk": (body + b"1;a=", kilobyte),
+        "trailers": (body + b"2\r\nab\r\n0\r\n", b"A: " + kilobyte + b"\r\n"),
+    }
+    with _serving(_guarded()) as port:
+        for what, (begun, more) in endless.items():
+            sent = 0
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                with contextlib.suppress(OSError):
+                    connection.sendall(begun)
+                    while sent < 100 * patience.HEAD_BYTES:
+                        sent += connection.send(more)
+            assert sent < 100 * patience.HEAD_BYTES, what
+
+
+def test_a_body_in_the_smallest_pieces_is_read() -> None:
+    head = b"POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with _serving(_guarded()) as port:
+        _, said = _closed_after(port, head + b"1\r\nx\r\n" * 2 * patience.HEAD_BYTES + b"0\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 200")
+        head = b"GET /read?" + b"a" * 30_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert b"too long" not in _closed_after(port, head)[1]
+
+
 def test_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "HEAD_SECONDS", 0.3)
 
