@@ -1,4 +1,4 @@
-"""How long a connection may stay open without a request, and how much it may send that is none: uvicorn limits neither."""
+"""How long a connection may stay open without a request, and how much of none it may send: uvicorn has no limits."""
 
 from __future__ import annotations
 

@@ -175,11 +175,11 @@ def test_a_head_without_an_end_is_not_read_on() -> None:
     with _serving(_guarded()) as port:
         for what, (begun, more) in endless.items():
             sent = 0
-            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-                with contextlib.suppress(OSError):
-                    connection.sendall(begun)
-                    while sent < 100 * patience.HEAD_BYTES:
-                        sent += connection.send(more)
+            opened = socket.create_connection(("127.0.0.1", port), timeout=30)
+            with opened as connection, contextlib.suppress(OSError):
+                connection.sendall(begun)
+                while sent < 100 * patience.HEAD_BYTES:
+                    sent += connection.send(more)
             assert sent < 100 * patience.HEAD_BYTES, what
 
 
