@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_whole_photos_wait_for_a_round(root: Path, monkeypatch: pytest.MonkeyPat
         with open(round_folder(root, 1) / files.EVENTS, "a") as events:
             events.write(json.dumps({"type": kind}) + "\n")
 
-    monkeypatch.setattr(features_work.time, "sleep", sleep)
+    monkeypatch.setattr(features_work, "time", SimpleNamespace(sleep=sleep))  # others sleep, too
     describe(root)
     assert views == ["centre"] * 3, "the first set is not held up, the second waits until the round is over"
     assert view_of(features.net(root)) == "both"
@@ -85,7 +86,7 @@ def test_whole_photos_wait_for_a_round(root: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_long_round_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(features_work.time, "sleep", waits.append)
+    monkeypatch.setattr(features_work, "time", SimpleNamespace(sleep=waits.append))
     describe(root)
     assert sum(waits) == features_work.MOST_PATIENCE
     assert view_of(features.net(root)) == "both"
