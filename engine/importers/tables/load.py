@@ -139,7 +139,7 @@ def _found(rows: Rows, plan: Plan, files: CellFiles) -> tuple[list[tuple[str | N
             example = f"such as {shown(cell, 80)} for {shown(name, 80)}"
             notices.append(f"{shown(rows.title)} names {len(pairs):,} files {_AS[how]}, {example}")
     if by_name_alone:
-        cell, name = next(iter(by_name_alone.items()))
+        cell, name = min(by_name_alone.items())
         notices.append(
             f"{shown(rows.title)} names folders that are not here; {len(by_name_alone):,} files are found by their "
             f"names alone, such as {shown(name, 80)} for {shown(cell, 80)}"
