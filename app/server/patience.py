@@ -1,4 +1,4 @@
-"""How long a connection may stay open without a request, and how much of none it may send: uvicorn has no limits."""
+"""How long a connection may wait with its request, and how long its head may be: uvicorn limits neither."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _received = _of_body = 0
-    """Bytes since the request began, or the answer to the one before ended."""
+    """Bytes since the request began, and those of its body among them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head.

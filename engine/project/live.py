@@ -51,6 +51,7 @@ REST = 2.0
 PREPARED = 2 * PER_REFIT
 """Least sure images of which is computed ahead what their labels will change."""
 PAUSE, GATHER = 0.25, 0.2
+"""Seconds between two looks without an answer, and from an answer to the look, for others that come with it."""
 TRY_AGAIN = 5.0
 START_AGAIN = 120.0
 """Seconds after which features that failed are begun again; also at the next start of the app."""
